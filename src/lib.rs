@@ -1,0 +1,3 @@
+//! JWT bearer authentication for tower, axum and hyper.
+#[cfg(feature = "password")]
+pub mod password;
