@@ -1,0 +1,115 @@
+//! The layer on hyper alone: no axum, three routes, each a tower service.
+
+use std::{convert::Infallible, env, error::Error, process::ExitCode};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, TokenVerifier, VerifiedToken};
+
+type Answer = Response<Full<Bytes>>;
+type Route = BoxCloneSyncService<Request<Incoming>, Answer, Infallible>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hyper-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let address = env::var("BIND_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let development = AuthConfig::env_is_empty();
+    let config = if development {
+        AuthConfig::development()?
+    } else {
+        AuthConfig::from_env()?
+    };
+    let service = TowerToHyperService::new(routes(config.verifier()?.build()?));
+
+    let listener = tokio::net::TcpListener::bind(&address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    if development {
+        let token = config
+            .issuer()?
+            .build()?
+            .access("alice")
+            .scope("read")
+            .issue()?;
+        println!("no JWT_* variable is set, so here is a key for this run, and a token of it:\n");
+        println!(
+            "curl http://{}/me -H 'Authorization: Bearer {token}'",
+            listener.local_addr()?
+        );
+    }
+    let open = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        let http = hyper::server::conn::http1::Builder::new();
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            // A client that goes away in the middle of a request is its own business.
+            let _ = connection.await;
+        });
+    }
+    open.shutdown().await;
+    Ok(())
+}
+
+/// Each path is a service of its own; only `/healthz` is without a layer.
+fn routes(verifier: TokenVerifier) -> Route {
+    let auth = JwtAuthLayer::new(verifier);
+    let me = BoxCloneSyncService::new(auth.layer(service_fn(me)));
+    let scoped = RequireScopeLayer::all_of(["read"]).layer(service_fn(self::me));
+    let scoped = BoxCloneSyncService::new(auth.layer(scoped));
+    let healthz = BoxCloneSyncService::new(service_fn(async |_| Ok(text(StatusCode::OK, "ok"))));
+    let nowhere = service_fn(async |_| Ok(text(StatusCode::NOT_FOUND, "not found")));
+    let nowhere = BoxCloneSyncService::new(auth.layer(nowhere));
+
+    BoxCloneSyncService::new(service_fn(move |request: Request<Incoming>| {
+        let route: &Route = match request.uri().path() {
+            "/me" => &me,
+            "/scoped" => &scoped,
+            "/healthz" => &healthz,
+            _ => &nowhere,
+        };
+        route.clone().oneshot(request)
+    }))
+}
+
+/// The verified claims, as the issuer wrote them.
+async fn me(request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let Some(token) = request.extensions().get::<VerifiedToken>() else {
+        return Ok(text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the route has no JwtAuthLayer",
+        ));
+    };
+    let mut answer = text(StatusCode::OK, token.payload().to_owned());
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        "application/json".parse().expect("a header value"),
+    );
+    Ok(answer)
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer
+}

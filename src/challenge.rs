@@ -1,0 +1,82 @@
+//! The text of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3, RFC 9110 section 11.6.1).
+
+use std::fmt::Write as _;
+
+/// What every challenge of one resource says besides the error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    /// The protection space.
+    pub(crate) realm: Option<Box<str>>,
+    /// Where the protected resource's metadata is (RFC 9728 section 5.1).
+    pub(crate) resource_metadata: Option<Box<str>>,
+}
+
+impl Challenge {
+    /// `Bearer`, followed by the parameters that are known, each at most once.
+    pub(crate) fn text(&self, code: Option<&'static str>, scope: Option<&str>) -> String {
+        let mut text = String::from("Bearer");
+        let parameters = [
+            ("realm", self.realm.as_deref()),
+            ("error", code),
+            ("scope", scope),
+            ("resource_metadata", self.resource_metadata.as_deref()),
+        ];
+        let mut separator = " ";
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                let _ = write!(text, "{separator}{name}=\"");
+                push_quoted(&mut text, value);
+                text.push('"');
+                separator = ", ";
+            }
+        }
+        text
+    }
+}
+
+/// The inside of a quoted-string; what may not stand in one (CR, LF, non-ASCII) becomes `?`.
+fn push_quoted(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            ' '..='~' => text.push(character),
+            _ => text.push('?'),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Challenge;
+
+    #[test]
+    fn without_credentials_it_is_bare() {
+        assert_eq!(Challenge::default().text(None, None), "Bearer"); // B10
+    }
+
+    #[test]
+    fn parameters_are_quoted_and_comma_separated() {
+        let challenge = Challenge {
+            realm: Some("api".into()),
+            resource_metadata: Some("https://a.example/.well-known/x".into()),
+        };
+        assert_eq!(
+            challenge.text(Some("insufficient_scope"), Some("read write")),
+            "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"read write\", \
+             resource_metadata=\"https://a.example/.well-known/x\"",
+        );
+    }
+
+    #[test]
+    fn nothing_can_break_out_of_a_parameter() {
+        // B12
+        let challenge = Challenge {
+            realm: Some("a\"b\\c\r\nX: y\u{e9}".into()),
+            ..Challenge::default()
+        };
+        assert_eq!(
+            challenge.text(None, None),
+            "Bearer realm=\"a\\\"b\\\\c??X: y?\""
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! The registered claims (RFC 7519 section 4.1) as values: what a token says, once it may be believed.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The claims that a custom claim can never overwrite when a token is issued.
+pub const RESERVED_CLAIMS: [&str; 10] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "scope", "sid",
+];
+
+/// The registered claims of a token, with the `type` and `scope` that this crate issues.
+///
+/// This is what [`JwtClaims`](crate::JwtClaims) yields when no type of your own is
+/// named; put the fields that you need into a `Deserialize` type of yours to read
+/// custom claims.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Claims {
+    /// Who issued the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Whom the token is about. Unique only together with `iss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// For whom the token is meant.
+    #[serde(default, skip_serializing_if = "Audience::is_empty")]
+    pub aud: Audience,
+    /// When the token expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<NumericDate>,
+    /// Before when the token must not be accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<NumericDate>,
+    /// When the token was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<NumericDate>,
+    /// The token's own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// What the token is for: `access` or `refresh`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// The scopes, separated by single spaces (RFC 6749 section 3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The session that the token belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+}
+
+impl Claims {
+    /// The scopes one by one.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scope
+            .as_deref()
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+    }
+}
+
+/// For whom a token is meant: in JSON a string or an array of strings (RFC 7519 section 4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audience(Vec<String>);
+
+/// What a token is for, as the `type` claim and the `typ` header say.
+///
+/// A verifier accepts exactly one type, so that no token passes for another
+/// (RFC 8725 section 3.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// `type: access`, `typ: at+jwt` (RFC 9068 section 2.1): opens resources.
+    Access,
+    /// `type: refresh`, `typ: rt+jwt`: is traded for new tokens, and opens nothing.
+    Refresh,
+}
+
+/// Seconds since 1970-01-01T00:00:00Z, with or without a fraction (RFC 7519 section 2).
+///
+/// Zero to 2^53; anything else, a string or `null` is refused when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct NumericDate(f64);
+
+/// The largest whole number up to which a JSON number is exact in every implementation.
+const MAX_DATE: f64 = 9_007_199_254_740_992.0;
+
+// === impl NumericDate ===
+
+impl NumericDate {
+    /// From seconds since the epoch, where they are a date that every implementation reads alike.
+    #[must_use]
+    pub fn from_secs_f64(seconds: f64) -> Option<Self> {
+        (0.0..=MAX_DATE).contains(&seconds).then_some(Self(seconds))
+    }
+
+    /// Whole seconds since the epoch; a fraction is cut off.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 2^53 by construction
+    pub const fn as_secs(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn as_secs_f64(self) -> f64 {
+        self.0
+    }
+
+    /// The point in time; none where it is further away than the system can express.
+    #[must_use]
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(self.0).ok()?)
+    }
+}
+
+impl From<SystemTime> for NumericDate {
+    /// A time before the epoch becomes the epoch.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(since.as_secs_f64().min(MAX_DATE))
+    }
+}
+
+impl Serialize for NumericDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.fract() == 0.0 {
+            serializer.serialize_u64(self.as_secs())
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        Self::from_secs_f64(seconds)
+            .ok_or_else(|| serde::de::Error::custom("a date must be 0 to 2^53 seconds"))
+    }
+}
+
+// === impl Audience ===
+
+impl Audience {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `audience` is among them, compared byte by byte.
+    #[must_use]
+    pub fn contains(&self, audience: &str) -> bool {
+        self.0.iter().any(|one| one == audience)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl<S: Into<String>> From<S> for Audience {
+    fn from(audience: S) -> Self {
+        Self(vec![audience.into()])
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Audience {
+    fn from_iter<I: IntoIterator<Item = S>>(audiences: I) -> Self {
+        Self(audiences.into_iter().map(Into::into).collect())
+    }
+}
+
+impl Serialize for Audience {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => serializer.serialize_str(one),
+            many => many.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(one) => Self(vec![one]),
+            OneOrMany::Many(many) => Self(many),
+        })
+    }
+}
+
+// === impl TokenType ===
+
+impl TokenType {
+    /// The value of the `type` claim.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    /// The `typ` header that tokens of this type are issued with.
+    #[must_use]
+    pub const fn header_typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+
+    /// Whether a `typ` header may stand on a token of this type: its own, with or without
+    /// `application/` and in any case (RFC 7515 section 4.1.9), or the plain `JWT`.
+    pub(crate) fn accepts_typ(self, typ: &str) -> bool {
+        const PREFIX: &str = "application/";
+        let bare = match typ.get(..PREFIX.len()) {
+            Some(start) if start.eq_ignore_ascii_case(PREFIX) => &typ[PREFIX.len()..],
+            _ => typ,
+        };
+        bare.eq_ignore_ascii_case(self.header_typ()) || bare.eq_ignore_ascii_case("JWT")
+    }
+}
+
+impl fmt::Display for TokenType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether `scope` is a scope-token (RFC 6749 section 3.3, B13).
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// Joins scopes by single spaces.
+pub(crate) fn join_scopes<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
+    let mut joined = String::new();
+    for scope in scopes {
+        if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(scope.as_ref());
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Audience, NumericDate, TokenType};
+
+    #[test]
+    fn a_date_is_a_number_from_zero_to_two_to_the_53() {
+        for good in ["0", "1.5", "1700000000", "9007199254740992", "1e3"] {
+            assert!(serde_json::from_str::<NumericDate>(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "-1",
+            "\"1\"",
+            "null",
+            "9007199254740994",
+            "1e400",
+            "[]",
+            "true",
+        ] {
+            assert!(serde_json::from_str::<NumericDate>(bad).is_err(), "{bad}"); // B03
+        }
+    }
+
+    #[test]
+    fn an_audience_is_written_as_it_is_most_often_read() {
+        let one = Audience::from("api");
+        let two: Audience = ["api", "admin"].into_iter().collect();
+        assert_eq!(serde_json::to_string(&one).unwrap(), r#""api""#);
+        assert_eq!(serde_json::to_string(&two).unwrap(), r#"["api","admin"]"#);
+        assert_eq!(
+            serde_json::from_str::<Audience>(r#"["api","admin"]"#).unwrap(),
+            two
+        );
+    }
+
+    #[test]
+    fn typ_is_compared_without_case_and_prefix() {
+        for good in [
+            "at+jwt",
+            "AT+JWT",
+            "application/at+jwt",
+            "Application/At+Jwt",
+            "JWT",
+        ] {
+            assert!(TokenType::Access.accepts_typ(good), "{good}"); // J30
+        }
+        for bad in [
+            "rt+jwt",
+            "dpop+jwt",
+            "at+jwt ",
+            "application/",
+            "",
+            "\u{e9}pplication/at+jwt",
+        ] {
+            assert!(!TokenType::Access.accepts_typ(bad), "{bad}"); // J31
+        }
+    }
+}

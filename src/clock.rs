@@ -1,0 +1,87 @@
+//! Where the time comes from: every decision about time goes through a [`Clock`].
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tells the current time.
+///
+/// Expiry, not-before, issue dates and the freshness of cached answers are all
+/// read from one clock, so that a test can move it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_auth::clock::{Clock, ManualClock};
+///
+/// let clock = ManualClock::at_unix_seconds(1_000);
+/// let reader = clock.clone();
+/// clock.advance(Duration::from_secs(5));
+/// assert_eq!(reader.now(), std::time::UNIX_EPOCH + Duration::from_secs(1_005));
+/// ```
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The current time.
+    fn now(&self) -> SystemTime;
+}
+
+/// The clock of the operating system; the default everywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+/// A clock that stands still until it is told to move; clones share one time.
+#[derive(Debug, Clone)]
+pub struct ManualClock {
+    micros: Arc<AtomicU64>,
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // the one place that may
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+// === impl ManualClock ===
+
+impl ManualClock {
+    /// A clock that stands at `seconds` after the Unix epoch.
+    #[must_use]
+    pub fn at_unix_seconds(seconds: u64) -> Self {
+        Self {
+            micros: Arc::new(AtomicU64::new(seconds.saturating_mul(1_000_000))),
+        }
+    }
+
+    /// A clock that stands at the present time.
+    #[must_use]
+    pub fn at_now() -> Self {
+        let clock = Self::at_unix_seconds(0);
+        clock.set(SystemClock.now());
+        clock
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.micros.fetch_add(as_micros(by), Ordering::SeqCst);
+    }
+
+    /// Sets the clock, backwards too. A time before the Unix epoch counts as the epoch.
+    pub fn set(&self, to: SystemTime) {
+        self.micros.store(unix_micros(to), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.micros.load(Ordering::SeqCst))
+    }
+}
+
+/// Microseconds since the Unix epoch; zero for a time before it.
+pub(crate) fn unix_micros(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, as_micros)
+}
+
+fn as_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! The JOSE header (RFC 7515 section 4), read strictly: it may name a key and an algorithm, and demand nothing.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+use serde_json::json;
+
+use super::json::{CowStr, Members, read_object};
+use crate::error::{AuthError, AuthErrorKind};
+use crate::keys::{MAX_KEY_ID_BYTES, SigningKey};
+
+/// The members of a header that decide anything.
+///
+/// `jwk`, `jku`, `x5u` and `x5c` are not among them: no key is ever taken from a token (J28).
+#[derive(Default)]
+pub(crate) struct Header<'a> {
+    pub(crate) alg: Cow<'a, str>,
+    pub(crate) kid: Option<Cow<'a, str>>,
+    pub(crate) typ: Option<Cow<'a, str>>,
+    /// Why the token cannot be accepted whatever its signature, where there is such a member.
+    unsupported: Option<&'static str>,
+}
+
+// === impl Header ===
+
+impl<'a> Header<'a> {
+    pub(crate) fn parse(json: &'a str) -> Result<Self, AuthError> {
+        let mut header = Self::default();
+        read_object(json, &mut header).map_err(|_| {
+            AuthError::new(AuthErrorKind::MalformedToken)
+                .because("the token's header is not a valid JSON object")
+        })?;
+        if let Some(reason) = header.unsupported {
+            return Err(AuthError::new(AuthErrorKind::UnsupportedAlgorithm).because(reason));
+        }
+        if header.alg.is_empty() {
+            return Err(AuthError::new(AuthErrorKind::MalformedToken)
+                .because("the token's header names no algorithm"));
+        }
+        if header
+            .kid
+            .as_ref()
+            .is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES)
+        {
+            return Err(AuthErrorKind::UnknownKey.into()); // J27
+        }
+        Ok(header)
+    }
+}
+
+impl<'de> Members<'de> for Header<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "alg" => self.alg = map.next_value::<CowStr<'de>>()?.0,
+            "kid" => self.kid = Some(map.next_value::<CowStr<'de>>()?.0),
+            "typ" => self.typ = Some(map.next_value::<CowStr<'de>>()?.0),
+            "cty" => {
+                if map
+                    .next_value::<CowStr<'de>>()?
+                    .0
+                    .eq_ignore_ascii_case("JWT")
+                {
+                    self.unsupported = Some("the token is nested, which is not supported"); // J11
+                }
+            }
+            // No extension is understood, so naming one, or none at all, is an error (J12).
+            "crit" => self.refuse("the token demands an extension (`crit`)"),
+            "b64" => self.refuse("the token's payload is unencoded (`b64`)"), // J13
+            "zip" => self.refuse("the token is compressed (`zip`)"),          // J18, J36
+            "enc" => self.refuse("the token is encrypted (`enc`)"),
+            _ => {}
+        }
+        Ok(matches!(name, "alg" | "kid" | "typ" | "cty"))
+    }
+}
+
+impl Header<'_> {
+    fn refuse(&mut self, reason: &'static str) {
+        self.unsupported = Some(reason);
+    }
+}
+
+/// The header of a token that `key` signs.
+pub(crate) fn header_json(key: &SigningKey, typ: &str) -> String {
+    json!({ "alg": key.algorithm().as_str(), "kid": key.key_id(), "typ": typ }).to_string()
+}

@@ -1,0 +1,206 @@
+//! Strict reading of one JSON object: no duplicate members, no deep nesting, no trailing text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// How deep a value may nest, the object itself included (J37).
+const MAX_DEPTH: u8 = 32;
+
+/// Receives the members of an object one by one.
+pub(super) trait Members<'de> {
+    /// Takes the value of the member `name`, or gives `false` back to have it skipped.
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
+}
+
+/// Reads `text` as an object, and hands each member over.
+pub(super) fn read_object<'de, M: Members<'de>>(
+    text: &'de str,
+    members: &mut M,
+) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(ObjectVisitor(members))?;
+    deserializer.end()
+}
+
+struct ObjectVisitor<'m, M>(&'m mut M);
+
+impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(16);
+        while let Some(CowStr(name)) = map.next_key()? {
+            if !self.0.member(&name, &mut map)? {
+                map.next_value_seed(Skip(MAX_DEPTH - 1))?;
+            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(A::Error::custom("a member occurs twice")); // J20, RFC 7519 section 4
+        }
+        Ok(())
+    }
+}
+
+/// A string, borrowed where it holds no escapes.
+#[derive(serde::Deserialize)]
+pub(super) struct CowStr<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// Reads a value, keeps nothing of it, and refuses one that nests deeper than so many levels.
+pub(super) struct Skip(pub(super) u8);
+
+impl<'de> DeserializeSeed<'de> for Skip {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Skip {
+    fn deeper<E: de::Error>(&self) -> Result<u8, E> {
+        self.0
+            .checked_sub(1)
+            .ok_or_else(|| E::custom("nested too deep"))
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let depth = self.deeper()?;
+        while seq.next_element_seed(Skip(depth))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let depth = self.deeper()?;
+        while map.next_key::<CowStr<'de>>()?.is_some() {
+            map.next_value_seed(Skip(depth))?;
+        }
+        Ok(())
+    }
+}
+
+/// A value as far as a registered claim can use it.
+pub(super) enum Value<'a> {
+    Text(Cow<'a, str>),
+    Texts(Vec<Cow<'a, str>>),
+    Number(f64),
+    Other,
+}
+
+/// Reads a value of any type, so that one of the wrong type can be told from broken JSON.
+pub(super) struct Loose(u8);
+
+impl Loose {
+    /// For a member of the object itself.
+    pub(super) const ROOT: Self = Self(MAX_DEPTH - 1);
+}
+
+impl<'de> DeserializeSeed<'de> for Loose {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Loose {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number as f64))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+        // The conversion would round 2^53 + 1 down to an acceptable date.
+        Ok(Value::Number(if number > 1 << 53 {
+            f64::INFINITY
+        } else {
+            number as f64
+        }))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        let depth = Skip(self.0).deeper()?;
+        let mut texts = Vec::new();
+        let mut only_texts = true;
+        while let Some(item) = seq.next_element_seed(Loose(depth))? {
+            match item {
+                Value::Text(text) => texts.push(text),
+                _ => only_texts = false,
+            }
+        }
+        Ok(if only_texts {
+            Value::Texts(texts)
+        } else {
+            Value::Other
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
+        Skip(self.0).visit_map(map)?;
+        Ok(Value::Other)
+    }
+}

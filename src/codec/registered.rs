@@ -1,0 +1,152 @@
+//! The registered claims of a payload, each absent, of the wrong type, or present: policy decides what that means.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::MapAccess;
+
+use super::json::{Loose, Members, Value, read_object};
+use crate::claims::NumericDate;
+use crate::error::{AuthError, AuthErrorKind};
+
+/// A claim as it was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Field<T> {
+    #[default]
+    Absent,
+    /// It is there, and not what RFC 7519 says it must be (J23, B03).
+    WrongType,
+    Is(T),
+}
+
+/// The registered claims, borrowed from the payload.
+#[derive(Debug, Default)]
+pub(crate) struct Registered<'a> {
+    pub(crate) iss: Field<Cow<'a, str>>,
+    pub(crate) sub: Field<Cow<'a, str>>,
+    pub(crate) aud: Field<Vec<Cow<'a, str>>>,
+    pub(crate) exp: Field<NumericDate>,
+    pub(crate) nbf: Field<NumericDate>,
+    pub(crate) iat: Field<NumericDate>,
+    pub(crate) jti: Field<Cow<'a, str>>,
+    pub(crate) token_type: Field<Cow<'a, str>>,
+    pub(crate) scope: Field<Cow<'a, str>>,
+    pub(crate) sid: Field<Cow<'a, str>>,
+    /// The names in `required` that were seen, by index.
+    seen: Vec<bool>,
+    required: &'a [Box<str>],
+}
+
+/// A claim's text: a place in the payload, or a copy where it was written with escapes.
+#[derive(Debug, Clone)]
+pub(crate) enum Text {
+    In(Range<usize>),
+    Own(Box<str>),
+}
+
+// === impl Field ===
+
+impl<T> Field<T> {
+    pub(crate) fn value(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::WrongType => None,
+        }
+    }
+
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self, Self::WrongType)
+    }
+}
+
+// === impl Registered ===
+
+impl<'a> Registered<'a> {
+    /// Reads the claims in one pass, noting which of the `required` names are there and not null.
+    pub(crate) fn parse(payload: &'a str, required: &'a [Box<str>]) -> Result<Self, AuthError> {
+        let mut claims = Self {
+            required,
+            seen: vec![false; required.len()],
+            ..Self::default()
+        };
+        read_object(payload, &mut claims).map_err(|_| {
+            AuthError::new(AuthErrorKind::MalformedToken)
+                .because("the token's claims are not a valid JSON object")
+        })?;
+        Ok(claims)
+    }
+
+    /// Whether all of the `required` names are there.
+    pub(crate) fn has_required(&self) -> bool {
+        self.seen.iter().all(|&seen| seen)
+    }
+}
+
+impl<'de> Members<'de> for Registered<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        for (index, required) in self.required.iter().enumerate() {
+            self.seen[index] |= **required == *name;
+        }
+        match name {
+            "iss" => self.iss = string(map)?,
+            "sub" => self.sub = string(map)?,
+            "jti" => self.jti = string(map)?,
+            "type" => self.token_type = string(map)?,
+            "scope" => self.scope = string(map)?,
+            "sid" => self.sid = string(map)?,
+            "exp" => self.exp = date(map)?,
+            "nbf" => self.nbf = date(map)?,
+            "iat" => self.iat = date(map)?,
+            "aud" => self.aud = audience(map)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+// === impl Text ===
+
+impl Text {
+    /// Keeps `value` without copying it where it stands in `payload`.
+    pub(crate) fn keep(value: &Cow<'_, str>, payload: &str) -> Self {
+        match value {
+            Cow::Borrowed(text) => {
+                let start = text.as_ptr() as usize - payload.as_ptr() as usize;
+                Self::In(start..start + text.len())
+            }
+            Cow::Owned(text) => Self::Own(text.as_str().into()),
+        }
+    }
+
+    pub(crate) fn read<'t>(&'t self, payload: &'t str) -> &'t str {
+        match self {
+            Self::In(range) => payload.get(range.clone()).unwrap_or_default(),
+            Self::Own(text) => text,
+        }
+    }
+}
+
+fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => Field::Is(text),
+        _ => Field::WrongType,
+    })
+}
+
+fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Number(number) => {
+            NumericDate::from_secs_f64(number).map_or(Field::WrongType, Field::Is)
+        }
+        _ => Field::WrongType,
+    })
+}
+
+/// A string or an array of strings, and nothing else.
+fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Vec<Cow<'de, str>>>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => Field::Is(vec![text]),
+        Value::Texts(texts) => Field::Is(texts),
+        Value::Number(_) | Value::Other => Field::WrongType,
+    })
+}

@@ -1,0 +1,555 @@
+//! [`AuthConfig`]: everything that is set from outside; the only file that reads the environment.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::error::ConfigError;
+use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
+use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey};
+use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
+
+/// What a service is configured with: keys, issuer, audience, lifetimes, password costs.
+///
+/// [`from_env`](Self::from_env) reads it from these variables; it is also `Deserialize`, so
+/// that any configuration library can fill it, by the field names in brackets. An empty
+/// variable counts as one that is not set.
+///
+/// | variable | meaning |
+/// |---|---|
+/// | `JWT_ALGORITHM` \[algorithm\] | `HS256` (the default with a secret), `HS384`, `HS512`, `RS256`..`RS512`, `PS256`..`PS512`, `ES256`, `ES384`, `EdDSA`, `Ed25519` |
+/// | `JWT_SECRET` \[secret\] | the HMAC secret, taken as it is: at least 32, 48 or 64 bytes |
+/// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
+/// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set |
+/// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself |
+/// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as `secret` or `kid:secret`, separated by white space; PEM public keys one after the other; or a JWK set |
+/// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
+/// | `JWT_AUDIENCE` \[audience\] | `aud` of the tokens, several separated by commas; required |
+/// | `JWT_ACCESS_TTL` \[access_ttl\] | seconds that access tokens live; 900 |
+/// | `JWT_REFRESH_TTL` \[refresh_ttl\] | seconds that refresh tokens live; 2592000 |
+/// | `JWT_LEEWAY` \[leeway\] | seconds that clocks may differ; 30, at most 300 |
+/// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 |
+/// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 |
+/// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 |
+///
+/// Each key may also be read from a file: `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`,
+/// `JWT_PUBLIC_KEY_FILE`, `JWT_PREVIOUS_KEYS_FILE`. White space around a secret is cut off.
+///
+/// ```
+/// use tower_jwt_auth::config::AuthConfig;
+///
+/// let problems = AuthConfig::from_vars([("JWT_SECRET", "secret"), ("JWT_LEEWAY", "1h")]).unwrap_err();
+/// let text = problems.to_string();
+/// assert!(text.contains("JWT_SECRET: the HMAC secret has 6 bytes"));
+/// assert!(text.contains("JWT_ISSUER is not set"));
+/// assert!(text.contains("JWT_LEEWAY must be a whole number of seconds"));
+/// ```
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AuthConfig {
+    /// The name of the algorithm.
+    pub algorithm: Option<String>,
+    /// The HMAC secret.
+    pub secret: Option<Secret>,
+    /// The key to sign with, in PEM or as a JWK.
+    pub private_key: Option<Secret>,
+    /// The key or keys to verify with, in PEM, as a JWK or a JWK set, where nothing is signed.
+    pub public_key: Option<Secret>,
+    /// The `kid` of the key.
+    pub key_id: Option<String>,
+    /// Keys that still verify.
+    pub previous_keys: Option<Secret>,
+    /// The `iss` of the tokens.
+    pub issuer: Option<String>,
+    /// The `aud` of the tokens, several separated by commas.
+    pub audience: Option<String>,
+    /// Seconds that access tokens live.
+    pub access_ttl: Option<u64>,
+    /// Seconds that refresh tokens live.
+    pub refresh_ttl: Option<u64>,
+    /// Seconds that clocks may differ.
+    pub leeway: Option<u64>,
+    /// Argon2 memory in KiB.
+    pub password_memory_kib: Option<u32>,
+    /// Argon2 passes.
+    pub password_iterations: Option<u32>,
+    /// Argon2 lanes.
+    pub password_parallelism: Option<u32>,
+}
+
+/// A text that `Debug` does not show, and that is wiped from memory when it is dropped.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(Zeroizing<String>);
+
+/// What signs and what verifies.
+struct KeyMaterial {
+    signing: Option<SigningKey>,
+    verifying: KeySet,
+}
+
+// === impl AuthConfig ===
+
+impl AuthConfig {
+    /// Reads the environment, and checks what it finds.
+    ///
+    /// # Errors
+    ///
+    /// Every problem at once, each with its variable and its cure.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&environment())
+    }
+
+    /// The same from variables that are given.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let vars = vars
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self::read(&vars.collect())
+    }
+
+    /// Whether no variable that begins with `JWT_` is set, so that a program may choose to
+    /// start [for development](Self::development).
+    #[must_use]
+    pub fn env_is_empty() -> bool {
+        environment()
+            .iter()
+            .all(|(name, value)| !name.starts_with("JWT_") || value.is_empty())
+    }
+
+    /// A configuration for trying things out: a random secret that ends with the process, the
+    /// issuer `http://localhost` and the audience `development`.
+    ///
+    /// # Errors
+    ///
+    /// The system has no randomness to give.
+    pub fn development() -> Result<Self, ConfigError> {
+        let mut bytes = Zeroizing::new([0_u8; 48]);
+        getrandom::fill(&mut *bytes).map_err(|_| {
+            ConfigError::Invalid("no secret could be made: the system has no randomness".into())
+        })?;
+        Ok(Self {
+            secret: Some(URL_SAFE_NO_PAD.encode(&*bytes).into()),
+            issuer: Some("http://localhost".into()),
+            audience: Some("development".into()),
+            ..Self::default()
+        })
+    }
+
+    fn read(vars: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut vars = Vars {
+            vars,
+            problems: &mut problems,
+        };
+        let config = Self {
+            algorithm: vars.text("JWT_ALGORITHM"),
+            secret: vars.secret("JWT_SECRET"),
+            private_key: vars.secret("JWT_PRIVATE_KEY"),
+            public_key: vars.secret("JWT_PUBLIC_KEY"),
+            key_id: vars.text("JWT_KEY_ID"),
+            previous_keys: vars.secret("JWT_PREVIOUS_KEYS"),
+            issuer: vars.text("JWT_ISSUER"),
+            audience: vars.text("JWT_AUDIENCE"),
+            access_ttl: vars.number("JWT_ACCESS_TTL", "seconds, such as 900"),
+            refresh_ttl: vars.number("JWT_REFRESH_TTL", "seconds, such as 2592000"),
+            leeway: vars.number("JWT_LEEWAY", "seconds, such as 30"),
+            password_memory_kib: vars.number("PASSWORD_MEMORY_KIB", "KiB, such as 19456"),
+            password_iterations: vars.number("PASSWORD_ITERATIONS", "passes, such as 2"),
+            password_parallelism: vars.number("PASSWORD_PARALLELISM", "lanes, such as 1"),
+        };
+        // A key that could not be read is one problem, not also a missing one.
+        let unread = problems
+            .iter()
+            .any(|problem| problem.to_string().contains("_FILE"));
+        config.check(&mut problems, !unread);
+        config.or(problems)
+    }
+
+    /// Checks a configuration that was filled by other means.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        self.check(&mut problems, true);
+        self.clone().or(problems).map(drop)
+    }
+
+    fn or(self, mut problems: Vec<ConfigError>) -> Result<Self, ConfigError> {
+        match problems.len() {
+            0 => Ok(self),
+            1 => Err(problems.swap_remove(0)),
+            _ => Err(ConfigError::Many(problems)),
+        }
+    }
+
+    fn check(&self, problems: &mut Vec<ConfigError>, keys: bool) {
+        if keys {
+            self.key_material()
+                .err()
+                .into_iter()
+                .for_each(|problem| problems.push(problem));
+        }
+        if self.issuer.as_deref().is_none_or(str::is_empty) {
+            problems.push(invalid(
+                "JWT_ISSUER is not set: set it to the URL of the token issuer",
+            ));
+        }
+        if self.audiences().next().is_none() {
+            problems.push(invalid(
+                "JWT_AUDIENCE is not set: set it to a name of this service, such as \"api\"",
+            ));
+        }
+        for (name, seconds) in [
+            ("JWT_ACCESS_TTL", self.access_ttl),
+            ("JWT_REFRESH_TTL", self.refresh_ttl),
+        ] {
+            if seconds.is_some_and(|seconds| seconds == 0 || seconds > 100 * 365 * 86_400) {
+                problems.push(invalid(&format!("{name} must be 1 second to 100 years")));
+            }
+        }
+        if self.leeway.is_some_and(|seconds| seconds > 300) {
+            problems.push(invalid("JWT_LEEWAY must be at most 300 seconds"));
+        }
+    }
+
+    /// An issuer with this configuration, to be completed with stores.
+    ///
+    /// # Errors
+    ///
+    /// What [`validate`](Self::validate) reports, or a configuration that only verifies.
+    pub fn issuer(&self) -> Result<TokenIssuerBuilder, ConfigError> {
+        self.validate()?;
+        let keys = self.key_material()?;
+        let Some(key) = keys.signing else {
+            return Err(invalid(
+                "there is no key to sign with: set JWT_SECRET or JWT_PRIVATE_KEY",
+            ));
+        };
+        let own = key.verifying_key();
+        let mut builder = TokenIssuer::builder(key);
+        for key in keys
+            .verifying
+            .iter()
+            .filter(|key| key.key_id() != own.key_id())
+        {
+            builder = builder.previous_key(key.clone());
+        }
+        if let Some(seconds) = self.access_ttl {
+            builder = builder.access_ttl(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.refresh_ttl {
+            builder = builder.refresh_ttl(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.leeway {
+            builder = builder.leeway(Duration::from_secs(seconds));
+        }
+        builder = builder.issuer(self.issuer.clone().unwrap_or_default());
+        Ok(self.audiences().fold(builder, TokenIssuerBuilder::audience))
+    }
+
+    /// A verifier with this configuration, to be completed with stores.
+    ///
+    /// # Errors
+    ///
+    /// What [`validate`](Self::validate) reports.
+    pub fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
+        self.validate()?;
+        let mut builder = TokenVerifier::builder(self.key_material()?.verifying);
+        if let Some(seconds) = self.leeway {
+            builder = builder.leeway(Duration::from_secs(seconds));
+        }
+        builder = builder.issuer(self.issuer.clone().unwrap_or_default());
+        Ok(self
+            .audiences()
+            .fold(builder, TokenVerifierBuilder::audience))
+    }
+
+    /// Whether there is a key to sign with.
+    #[must_use]
+    pub fn can_issue(&self) -> bool {
+        self.secret.is_some() || self.private_key.is_some()
+    }
+
+    fn audiences(&self) -> impl Iterator<Item = String> {
+        let list = self.audience.as_deref().unwrap_or_default();
+        list.split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+            .map(str::to_owned)
+    }
+
+    fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
+        let key_id = self.key_id.as_deref();
+        let (signing, mut verifying) = match (&self.secret, &self.private_key, &self.public_key) {
+            (Some(secret), None, None) => {
+                let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
+                let key = SigningKey::from_secret(algorithm, secret.bytes());
+                (
+                    Some(with_id(key, key_id).map_err(|error| named("JWT_SECRET", &error))?),
+                    vec![],
+                )
+            }
+            (None, Some(private), None) => {
+                let key = self.private_key(private);
+                let key = with_id(key, key_id);
+                (
+                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
+                    vec![],
+                )
+            }
+            (None, None, Some(public)) => {
+                let keys = self.public_keys(public);
+                (None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?)
+            }
+            (None, None, None) => {
+                return Err(invalid(
+                    "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
+                     JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
+                ));
+            }
+            _ => {
+                return Err(invalid(
+                    "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
+                     (older keys go into JWT_PREVIOUS_KEYS)",
+                ));
+            }
+        };
+        verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
+        if let Some(previous) = &self.previous_keys {
+            let keys = self.previous_keys(previous);
+            verifying.extend(keys.map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?);
+        }
+        let verifying =
+            KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
+        Ok(KeyMaterial { signing, verifying })
+    }
+
+    fn algorithm(&self) -> Result<Option<Algorithm>, ConfigError> {
+        let name = self.algorithm.as_deref();
+        name.map(Algorithm::from_str)
+            .transpose()
+            .map_err(|error| named("JWT_ALGORITHM", &error))
+    }
+
+    /// The algorithm of a PEM key, which does not name one itself.
+    fn pem_algorithm(&self) -> Result<Algorithm, ConfigError> {
+        self.algorithm()?.ok_or_else(|| {
+            invalid("a PEM key needs JWT_ALGORITHM: set it to EdDSA, ES256, ES384, RS256 or PS256")
+        })
+    }
+
+    fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
+        if text.is_json() {
+            return SigningKey::from_jwk(text.trimmed());
+        }
+        SigningKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())
+    }
+
+    fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if text.is_json() {
+            return jwk_or_set(text.trimmed());
+        }
+        let key = VerifyingKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())?;
+        Ok(vec![match &self.key_id {
+            Some(key_id) => key.with_key_id(key_id)?,
+            None => key,
+        }])
+    }
+
+    fn previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if text.is_json() {
+            return jwk_or_set(text.trimmed());
+        }
+        if text.0.contains("-----BEGIN") {
+            let algorithm = self.pem_algorithm()?;
+            let pem = text.pem();
+            let blocks = pem.split_inclusive("-----END PUBLIC KEY-----");
+            return blocks
+                .filter(|block| !block.trim().is_empty())
+                .map(|block| VerifyingKey::from_pem(algorithm, block))
+                .collect();
+        }
+        let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
+        let secrets = text.0.split_whitespace().map(|entry| {
+            let (key_id, secret) = match entry.split_once(':') {
+                Some((key_id, secret)) => (Some(key_id), secret),
+                None => (None, entry),
+            };
+            let key = with_id(
+                SigningKey::from_secret(algorithm, secret.as_bytes()),
+                key_id,
+            )?;
+            Ok(key.verifying_key())
+        });
+        secrets.collect()
+    }
+}
+
+impl fmt::Debug for AuthConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthConfig")
+            .field("algorithm", &self.algorithm)
+            .field("secret", &self.secret)
+            .field("private_key", &self.private_key)
+            .field("public_key", &self.public_key)
+            .field("key_id", &self.key_id)
+            .field("previous_keys", &self.previous_keys)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("access_ttl", &self.access_ttl)
+            .field("refresh_ttl", &self.refresh_ttl)
+            .field("leeway", &self.leeway)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    fn trimmed(&self) -> &str {
+        self.0.trim()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.trimmed().as_bytes()
+    }
+
+    fn is_json(&self) -> bool {
+        self.trimmed().starts_with('{')
+    }
+
+    /// PEM as it should be: many tools can only pass `\n` on as two characters.
+    fn pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.trimmed().replace("\\n", "\n"))
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Reads variables, and gathers what is wrong with them.
+struct Vars<'a> {
+    vars: &'a HashMap<String, String>,
+    problems: &'a mut Vec<ConfigError>,
+}
+
+impl Vars<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        let value = self.vars.get(name)?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// The variable, or the content of the file that the one with `_FILE` names.
+    fn secret(&mut self, name: &str) -> Option<Secret> {
+        let file = format!("{name}_FILE");
+        match (self.text(name), self.text(&file)) {
+            (Some(_), Some(_)) => {
+                self.problems.push(invalid(&format!(
+                    "{name} and {file} are both set: unset one"
+                )));
+                None
+            }
+            (Some(value), None) => Some(value.into()),
+            (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
+                Ok(text) if !text.trim().is_empty() => Some(text.into()),
+                Ok(_) => {
+                    self.problems
+                        .push(invalid(&format!("{file}: the file {path} is empty")));
+                    None
+                }
+                Err(error) => {
+                    let problem = format!("{file}: the file {path} cannot be read: {error}");
+                    self.problems.push(invalid(&problem));
+                    None
+                }
+            },
+            (None, None) => None,
+        }
+    }
+
+    fn number<T: FromStr>(&mut self, name: &str, unit: &str) -> Option<T> {
+        let number = self.text(name)?.parse().ok();
+        if number.is_none() {
+            self.problems
+                .push(invalid(&format!("{name} must be a whole number of {unit}")));
+        }
+        number
+    }
+}
+
+/// The variables of the process; one that is not text cannot be meant for us.
+fn environment() -> HashMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let name = name.into_string().ok()?;
+        let ours = name.starts_with("JWT_") || name.starts_with("PASSWORD_");
+        ours.then(|| Some((name, value.into_string().ok()?)))?
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn jwk_or_set(json: &str) -> Result<Vec<VerifyingKey>, ConfigError> {
+    if serde_json::from_str::<serde_json::Value>(json)
+        .is_ok_and(|value| value.get("keys").is_some())
+    {
+        return Ok(KeySet::from_jwks(json)?.iter().cloned().collect());
+    }
+    Ok(vec![VerifyingKey::from_jwk(json)?])
+}
+
+fn with_id(
+    key: Result<SigningKey, ConfigError>,
+    key_id: Option<&str>,
+) -> Result<SigningKey, ConfigError> {
+    match key_id {
+        Some(key_id) => key?.with_key_id(key_id),
+        None => key,
+    }
+}
+
+/// A problem with what a variable holds.
+fn named(variable: &str, error: &ConfigError) -> ConfigError {
+    let text = error.to_string();
+    if text.contains("JWT_") {
+        invalid(&text)
+    } else {
+        invalid(&format!("{variable}: {text}"))
+    }
+}
+
+fn invalid(text: &str) -> ConfigError {
+    ConfigError::Invalid(text.to_owned())
+}

@@ -1,0 +1,418 @@
+//! The two errors: [`ConfigError`] at start-up, [`AuthError`] per request; and the
+//! one mapping from a verdict to a status and an RFC 6750 error code.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::challenge::Challenge;
+
+/// What is wrong with a key, a builder or the configuration.
+///
+/// It can only come from key constructors, `build()` and
+/// [`AuthConfig`](crate::config::AuthConfig): after start-up nothing in this crate
+/// fails for a reason that was knowable before. Every message names the cure, and
+/// none repeats a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An HMAC secret is shorter than the output of its hash (RFC 7518 section 3.2).
+    SecretTooShort {
+        /// How many bytes the algorithm needs.
+        needed: usize,
+        /// How many bytes were given.
+        given: usize,
+    },
+    /// An HMAC secret is a known placeholder, repeats itself, or is otherwise guessable.
+    SecretGuessable,
+    /// An RSA key has fewer than 2048 bits (RFC 7518 section 3.3) or more than 8192.
+    RsaKeySize,
+    /// A key could not be read, or is not of the kind that its algorithm needs.
+    InvalidKey {
+        /// The algorithm that was asked for.
+        algorithm: &'static str,
+        /// What is wrong, and what would be right.
+        reason: &'static str,
+    },
+    /// The name of a signature algorithm is unknown, `none` included.
+    UnknownAlgorithm(String),
+    /// A key id is empty or longer than 256 bytes.
+    InvalidKeyId,
+    /// Two keys in one set have the same key id and the same algorithm.
+    DuplicateKeyId(String),
+    /// A set of keys holds no key that can verify a token.
+    NoKeys,
+    /// A verifier was built without saying which issuer it trusts.
+    MissingIssuer,
+    /// A verifier was built without saying which audience it is.
+    MissingAudience,
+    /// The leeway is over the cap of 300 seconds.
+    LeewayTooLong,
+    /// A lifetime is zero, or longer than dates can express.
+    InvalidLifetime,
+    /// A value of the configuration is missing or wrong; the text names the variable and the cure.
+    Invalid(String),
+    /// Several things are wrong with the configuration; all of them at once.
+    Many(Vec<ConfigError>),
+}
+
+/// Why a request was not let through.
+///
+/// Cheap to clone. The client sees only [`status`](Self::status) and
+/// [`code`](Self::code); [`kind`](Self::kind) and the source are for logs and
+/// metrics. Neither holds the token, a key, or text that the client sent.
+///
+/// A verdict is one of three: *verified* (no error), *denied* (400, 401, 403), or
+/// *cannot be judged now* (503). An outage of a key server or a store is never a
+/// 401 and never a pass.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+///
+/// let error = AuthError::new(AuthErrorKind::Expired);
+/// assert_eq!(error.status(), StatusCode::UNAUTHORIZED);
+/// assert_eq!(error.www_authenticate().as_deref(), Some(r#"Bearer error="invalid_token""#));
+/// ```
+#[derive(Clone)]
+pub struct AuthError {
+    kind: AuthErrorKind,
+    detail: Option<Arc<Detail>>,
+}
+
+/// The distinct reasons behind an [`AuthError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthErrorKind {
+    /// The request carries no credentials that this layer reads.
+    MissingToken,
+    /// The request carries credentials twice, or a header that is no credential (RFC 6750 section 3.1).
+    MalformedRequest,
+    /// The token is not a signed token in compact form, or is too large.
+    MalformedToken,
+    /// The header names an algorithm that no configured key has, or demands an extension (`crit`).
+    UnsupportedAlgorithm,
+    /// No configured key fits the token's key id and algorithm.
+    UnknownKey,
+    /// The signature does not verify.
+    InvalidSignature,
+    /// The token has expired.
+    Expired,
+    /// The token is not valid yet (`nbf`), or was issued in the future (`iat`).
+    NotYetValid,
+    /// `iss` is missing, of the wrong type, or another one.
+    InvalidIssuer,
+    /// `aud` is missing, of the wrong type, or names others only.
+    InvalidAudience,
+    /// A claim that is needed is missing, or one has the wrong type.
+    InvalidClaim,
+    /// The token is of another type, for example a refresh token where an access token is due.
+    WrongType,
+    /// The token, its session, or all tokens of its subject were revoked.
+    Revoked,
+    /// The token lacks a scope that the resource needs.
+    InsufficientScope,
+    /// An extractor or scope layer runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
+    LayerMissing,
+    /// The token cannot be judged now: a key server or store does not answer.
+    Unavailable,
+    /// A fault of this crate or of its back end.
+    Internal,
+}
+
+#[derive(Default, Clone)]
+struct Detail {
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    message: Option<&'static str>,
+    scope: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    challenge: Option<Arc<Challenge>>,
+}
+
+/// `Retry-After` where nothing better is known.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+// === impl AuthErrorKind ===
+
+impl AuthErrorKind {
+    /// A stable, lower-case name for logs and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingToken => "missing_token",
+            Self::MalformedRequest => "malformed_request",
+            Self::MalformedToken => "malformed_token",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::InvalidSignature => "invalid_signature",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::InvalidIssuer => "invalid_issuer",
+            Self::InvalidAudience => "invalid_audience",
+            Self::InvalidClaim => "invalid_claim",
+            Self::WrongType => "wrong_type",
+            Self::Revoked => "revoked",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::LayerMissing => "layer_missing",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status and, where RFC 6750 section 3.1 has one, the error code: the only such table.
+    const fn verdict(self) -> (StatusCode, Option<&'static str>) {
+        match self {
+            Self::MissingToken => (StatusCode::UNAUTHORIZED, None),
+            Self::MalformedRequest => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::MalformedToken
+            | Self::UnsupportedAlgorithm
+            | Self::UnknownKey
+            | Self::InvalidSignature
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::InvalidIssuer
+            | Self::InvalidAudience
+            | Self::InvalidClaim
+            | Self::WrongType
+            | Self::Revoked => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::LayerMissing | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::MissingToken => "the request carries no bearer token",
+            Self::MalformedRequest => "the request's credentials are malformed or given twice",
+            Self::MalformedToken => "the token is malformed",
+            Self::UnsupportedAlgorithm => "the token's algorithm is not supported",
+            Self::UnknownKey => "the token names a key that is not known",
+            Self::InvalidSignature => "the token's signature is invalid",
+            Self::Expired => "the token has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::InvalidIssuer => "the token is from another issuer",
+            Self::InvalidAudience => "the token is for another audience",
+            Self::InvalidClaim => "a claim of the token is missing or has the wrong type",
+            Self::WrongType => "the token is of another type",
+            Self::Revoked => "the token has been revoked",
+            Self::InsufficientScope => "the token lacks a scope that is needed",
+            Self::LayerMissing => {
+                "no `JwtAuthLayer` has seen this request: add `.layer(JwtAuthLayer::new(verifier))` \
+                 to the router, outside (after) the routes and scope layers that need it"
+            }
+            Self::Unavailable => "the token cannot be judged at the moment",
+            Self::Internal => "the token could not be processed",
+        }
+    }
+}
+
+// === impl AuthError ===
+
+impl AuthError {
+    /// An error of this kind, for stores, key sources and handlers of your own.
+    #[must_use]
+    pub const fn new(kind: AuthErrorKind) -> Self {
+        Self { kind, detail: None }
+    }
+
+    /// Adds what caused it; it shows in [`source`](StdError::source), never to a client.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.detail_mut().source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Sets the `Retry-After` of a 503; whole seconds, rounded up. The default is 1 second.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.detail_mut().retry_after = Some(after);
+        self
+    }
+
+    /// Says more precisely, for the log, what is wrong. Never holds what a client sent.
+    pub(crate) fn because(mut self, message: &'static str) -> Self {
+        self.detail_mut().message = Some(message);
+        self
+    }
+
+    /// An `InsufficientScope` that names all scopes that the resource needs.
+    pub(crate) fn insufficient_scope(needed: &str) -> Self {
+        let mut error = Self::new(AuthErrorKind::InsufficientScope);
+        error.detail_mut().scope = Some(needed.into());
+        error
+    }
+
+    fn detail_mut(&mut self) -> &mut Detail {
+        Arc::make_mut(self.detail.get_or_insert_default())
+    }
+
+    /// The distinct reason.
+    #[must_use]
+    pub const fn kind(&self) -> AuthErrorKind {
+        self.kind
+    }
+
+    /// The status of the answer: 400, 401, 403, 500 or 503.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.kind.verdict().0
+    }
+
+    /// The error code of RFC 6750 section 3.1; none for a request without credentials.
+    #[must_use]
+    pub const fn code(&self) -> Option<&'static str> {
+        self.kind.verdict().1
+    }
+
+    /// The scopes that the resource needs, where that is the reason.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.detail.as_ref()?.scope.as_deref()
+    }
+
+    /// When to come back, where the answer is a 503.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.kind != AuthErrorKind::Unavailable {
+            return None;
+        }
+        let given = self.detail.as_ref().and_then(|detail| detail.retry_after);
+        Some(given.unwrap_or(DEFAULT_RETRY_AFTER))
+    }
+
+    /// The value of `WWW-Authenticate`, with the realm and the metadata address of the layer
+    /// that refused the request; none where the answer is no challenge (500, 503).
+    #[must_use]
+    pub fn www_authenticate(&self) -> Option<String> {
+        let status = self.status();
+        let told = matches!(
+            status,
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
+        let known = self
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.challenge.as_deref());
+        told.then(|| match known {
+            Some(challenge) => challenge.text(self.code(), self.scope()),
+            None => Challenge::default().text(self.code(), self.scope()),
+        })
+    }
+
+    /// What a client may be told in words: nothing that the status and the code do not say.
+    #[must_use]
+    pub const fn client_message(&self) -> &'static str {
+        match self.kind.verdict() {
+            (StatusCode::BAD_REQUEST, _) => "The credentials of the request are malformed.",
+            (StatusCode::UNAUTHORIZED, None) => "The request needs a bearer token.",
+            (StatusCode::UNAUTHORIZED, Some(_)) => "The bearer token is not valid.",
+            (StatusCode::FORBIDDEN, _) => "The bearer token does not allow this.",
+            (StatusCode::SERVICE_UNAVAILABLE, _) => "The bearer token cannot be checked right now.",
+            _ => "The request could not be processed.",
+        }
+    }
+
+    /// The same error, as the layer with this challenge tells it.
+    pub(crate) fn told_by(mut self, challenge: &Arc<Challenge>) -> Self {
+        if **challenge != Challenge::default() {
+            self.detail_mut().challenge = Some(Arc::clone(challenge));
+        }
+        self
+    }
+}
+
+impl From<AuthErrorKind> for AuthError {
+    fn from(kind: AuthErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Debug for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("AuthError");
+        out.field("kind", &self.kind);
+        if let Some(detail) = &self.detail {
+            if let Some(message) = detail.message {
+                out.field("message", &message);
+            }
+            if let Some(source) = &detail.source {
+                out.field("source", source);
+            }
+        }
+        out.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let precise = self.detail.as_ref().and_then(|detail| detail.message);
+        f.write_str(precise.unwrap_or(self.kind.message()))
+    }
+}
+
+impl StdError for AuthError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.detail.as_ref()?.source.as_ref()?;
+        Some(&**source)
+    }
+}
+
+// === impl ConfigError ===
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SecretTooShort { needed, given } => write!(
+                f,
+                "the HMAC secret has {given} bytes but this algorithm needs at least {needed}: \
+                 make one with `openssl rand -base64 48`"
+            ),
+            Self::SecretGuessable => f.write_str(
+                "the HMAC secret is a placeholder or follows a pattern: \
+                 make a random one with `openssl rand -base64 48`",
+            ),
+            Self::RsaKeySize => f.write_str(
+                "the RSA key must have 2048 to 8192 bits: \
+                 make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`",
+            ),
+            Self::InvalidKey { algorithm, reason } => write!(f, "the {algorithm} key {reason}"),
+            Self::UnknownAlgorithm(name) => write!(
+                f,
+                "`{}` is no signature algorithm of this crate: use one of HS256 HS384 HS512 RS256 \
+                 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA Ed25519",
+                name.escape_default().take(64).collect::<String>()
+            ),
+            Self::InvalidKeyId => f.write_str("a key id must have 1 to 256 bytes"),
+            Self::DuplicateKeyId(kid) => write!(
+                f,
+                "two keys share the key id `{}` and the algorithm: give one another id",
+                kid.escape_default().take(64).collect::<String>()
+            ),
+            Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
+            Self::MissingIssuer => f.write_str(
+                "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
+            ),
+            Self::MissingAudience => f.write_str(
+                "no audience is set: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",
+            ),
+            Self::LeewayTooLong => f.write_str("the leeway must be at most 300 seconds"),
+            Self::InvalidLifetime => {
+                f.write_str("a token's lifetime must be 1 second to 100 years")
+            }
+            Self::Invalid(text) => f.write_str(text),
+            Self::Many(problems) => {
+                write!(f, "{} problems in the configuration:", problems.len())?;
+                for problem in problems {
+                    write!(f, "\n  - {problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl StdError for ConfigError {}

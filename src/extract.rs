@@ -1,0 +1,138 @@
+//! Extractors for axum: [`JwtClaims`] and [`VerifiedToken`], required or optional.
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::claims::Claims;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::layer::{EmptyBody, Seen, reject};
+use crate::verifier::VerifiedToken;
+
+/// The verified claims of the request's token, as a type of yours.
+///
+/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The claims are
+/// parsed once per request, however many extractors ask for the same type.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use serde::Deserialize;
+/// use tower_jwt_auth::{JwtAuthLayer, JwtClaims};
+///
+/// #[derive(Clone, Deserialize)]
+/// struct User {
+///     sub: String,
+///     tenant: u32,
+/// }
+///
+/// async fn me(JwtClaims(user): JwtClaims<User>) -> String {
+///     format!("{} of {}", user.sub, user.tenant)
+/// }
+///
+/// /// Behind `JwtAuthLayer::new(verifier).optional()`.
+/// async fn greet(user: Option<JwtClaims<User>>) -> String {
+///     user.map_or("Hello".into(), |JwtClaims(user)| format!("Hello, {}", user.sub))
+/// }
+///
+/// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
+/// let app: Router =
+///     Router::new().route("/me", get(me)).layer(JwtAuthLayer::new(verifier));
+/// # let _ = (app, get::<_, _, ()>(greet)); }
+/// ```
+///
+/// # Rejections
+///
+/// No token (behind an [optional](crate::JwtAuthLayer::optional) layer): 401. Claims that do
+/// not fit `C`: 401 `invalid_token`. No layer: 500; the error names the cure.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JwtClaims<C = Claims>(pub C);
+
+impl<S, C> FromRequestParts<S> for JwtClaims<C>
+where
+    S: Send + Sync,
+    C: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        match verified(parts)? {
+            Some(token) => claims_of(&token, parts),
+            None => Err(missing(parts)),
+        }
+    }
+}
+
+impl<S, C> OptionalFromRequestParts<S> for JwtClaims<C>
+where
+    S: Send + Sync,
+    C: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
+        verified(parts)?
+            .map(|token| claims_of(&token, parts))
+            .transpose()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for VerifiedToken {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        verified(parts)?.ok_or_else(|| missing(parts))
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for VerifiedToken {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
+        verified(parts)
+    }
+}
+
+impl IntoResponse for AuthError {
+    /// The status, an empty body, and the challenge or `Retry-After` that belongs to it.
+    fn into_response(self) -> Response {
+        reject::<Body, _>(&EmptyBody, self)
+    }
+}
+
+/// The token that a layer has left; none if there was a layer and no token.
+fn verified(parts: &Parts) -> Result<Option<VerifiedToken>, AuthError> {
+    match parts.extensions.get::<VerifiedToken>() {
+        Some(token) => Ok(Some(token.clone())),
+        None if parts.extensions.get::<Seen>().is_some() => Ok(None),
+        None => {
+            let error = AuthError::new(AuthErrorKind::LayerMissing);
+            #[cfg(feature = "tracing")]
+            tracing::warn!(kind = error.kind().as_str(), "{error}");
+            Err(error)
+        }
+    }
+}
+
+fn claims_of<C>(token: &VerifiedToken, parts: &Parts) -> Result<JwtClaims<C>, AuthError>
+where
+    C: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    match token.claims::<C>() {
+        Ok(claims) => Ok(JwtClaims((*claims).clone())),
+        Err(error) => Err(told(error, parts)),
+    }
+}
+
+fn missing(parts: &Parts) -> AuthError {
+    told(AuthErrorKind::MissingToken.into(), parts)
+}
+
+/// The error with the challenge of the layer in front.
+fn told(error: AuthError, parts: &Parts) -> AuthError {
+    match parts.extensions.get::<Seen>() {
+        Some(seen) => error.told_by(&seen.challenge),
+        None => error,
+    }
+}

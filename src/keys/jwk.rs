@@ -1,0 +1,258 @@
+//! JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037): reading them strictly, writing the public half, thumbprints.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::ThumbprintHash;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::algorithm::Family;
+use super::backend::{PROVIDER, PrivateNumbers, PublicNumbers};
+use crate::error::ConfigError;
+use crate::keys::Algorithm;
+
+type Secret = Zeroizing<String>;
+
+/// The members of a JWK that decide anything here.
+#[derive(Deserialize)]
+pub(super) struct Jwk {
+    kty: String,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    public_key_use: Option<String>,
+    key_ops: Option<Vec<String>>,
+    kid: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    k: Option<Secret>,
+    d: Option<Secret>,
+    p: Option<Secret>,
+    q: Option<Secret>,
+    dp: Option<Secret>,
+    dq: Option<Secret>,
+    qi: Option<Secret>,
+}
+
+/// What a JWK holds, once it is read.
+pub(super) enum JwkMaterial<P> {
+    Secret(Zeroizing<Vec<u8>>),
+    Key(P),
+}
+
+// === impl Jwk ===
+
+impl Jwk {
+    pub(super) fn parse(json: &str) -> Result<Self, ConfigError> {
+        serde_json::from_str(json).map_err(|_| invalid("is no JSON Web Key (RFC 7517)"))
+    }
+
+    pub(super) fn key_id(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The one algorithm of the key: its `alg`; without one, what its curve says, or RS256 for RSA.
+    pub(super) fn algorithm(&self) -> Result<Algorithm, ConfigError> {
+        if let Some(alg) = &self.alg {
+            return alg.parse();
+        }
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => Ok(Algorithm::RS256),
+            ("EC", Some("P-256")) => Ok(Algorithm::ES256),
+            ("EC", Some("P-384")) => Ok(Algorithm::ES384),
+            ("OKP", Some("Ed25519")) => Ok(Algorithm::EdDSA),
+            ("oct", _) => Err(invalid("needs an `alg` member, such as \"HS256\"")),
+            _ => Err(invalid(
+                "has a `kty` or `crv` that this crate does not support",
+            )),
+        }
+    }
+
+    /// The key to verify with. A private key is refused: it has no place where only tokens are verified.
+    pub(super) fn verifying(&self) -> Result<JwkMaterial<PublicNumbers>, ConfigError> {
+        self.check_use("verify")?;
+        if self.d.is_some() || self.p.is_some() || self.q.is_some() {
+            return Err(invalid("holds private members where a public key is due"));
+        }
+        self.read(Self::public)
+    }
+
+    /// The key to sign with.
+    pub(super) fn signing(&self) -> Result<JwkMaterial<PrivateNumbers>, ConfigError> {
+        self.check_use("sign")?;
+        self.read(|jwk, family| {
+            let public = jwk.public(family)?;
+            let d = bytes(jwk.d.as_deref(), "needs a private member `d` to sign")?;
+            Ok(match public {
+                PublicNumbers::Ec { point } => PrivateNumbers::Ec { d, point },
+                PublicNumbers::Ed { x } => PrivateNumbers::Ed { d, x },
+                PublicNumbers::Rsa { n, e } => {
+                    let member = |value: &Option<Secret>| {
+                        bytes(
+                            value.as_deref(),
+                            "needs all of `p`, `q`, `dp`, `dq` and `qi` to sign",
+                        )
+                    };
+                    PrivateNumbers::Rsa {
+                        n,
+                        e,
+                        d,
+                        p: member(&jwk.p)?,
+                        q: member(&jwk.q)?,
+                        dp: member(&jwk.dp)?,
+                        dq: member(&jwk.dq)?,
+                        qi: member(&jwk.qi)?,
+                    }
+                }
+            })
+        })
+    }
+
+    fn read<P>(
+        &self,
+        key: impl FnOnce(&Self, Family) -> Result<P, ConfigError>,
+    ) -> Result<JwkMaterial<P>, ConfigError> {
+        let algorithm = self.algorithm()?;
+        let (family, kty) = match algorithm.family() {
+            Family::Hmac => (Family::Hmac, "oct"),
+            Family::Rsa => (Family::Rsa, "RSA"),
+            Family::Ec => (Family::Ec, "EC"),
+            Family::Ed => (Family::Ed, "OKP"),
+        };
+        if self.kty != kty {
+            return Err(invalid("has a `kty` that does not fit its `alg`"));
+        }
+        if family == Family::Hmac {
+            return Ok(JwkMaterial::Secret(bytes(
+                self.k.as_deref(),
+                "needs a member `k`",
+            )?));
+        }
+        let crv = match algorithm {
+            Algorithm::ES256 => Some("P-256"),
+            Algorithm::ES384 => Some("P-384"),
+            Algorithm::EdDSA | Algorithm::Ed25519 => Some("Ed25519"),
+            _ => None,
+        };
+        if crv.is_some() && self.crv.as_deref() != crv {
+            return Err(invalid("has a `crv` that does not fit its `alg`"));
+        }
+        key(self, family).map(JwkMaterial::Key)
+    }
+
+    fn public(&self, family: Family) -> Result<PublicNumbers, ConfigError> {
+        let member = |value: &Option<String>, reason| {
+            bytes(value.as_ref(), reason).map(|bytes| bytes.to_vec())
+        };
+        match family {
+            Family::Rsa => {
+                let reason = "needs the members `n` and `e`";
+                Ok(PublicNumbers::Rsa {
+                    n: member(&self.n, reason)?,
+                    e: member(&self.e, reason)?,
+                })
+            }
+            Family::Ec => {
+                let reason = "needs the members `x` and `y`";
+                let (x, y) = (member(&self.x, reason)?, member(&self.y, reason)?);
+                if x.len() != y.len() {
+                    return Err(invalid("has coordinates of different lengths")); // J14
+                }
+                Ok(PublicNumbers::Ec {
+                    point: [&[4][..], &x, &y].concat(),
+                })
+            }
+            Family::Ed => Ok(PublicNumbers::Ed {
+                x: member(&self.x, "needs a member `x`")?,
+            }),
+            Family::Hmac => Err(invalid("is symmetric")),
+        }
+    }
+
+    /// A key that is meant for something else is not ours to use (RFC 7517 sections 4.2 and 4.3).
+    fn check_use(&self, operation: &str) -> Result<(), ConfigError> {
+        if self
+            .public_key_use
+            .as_deref()
+            .is_some_and(|meant| meant != "sig")
+        {
+            return Err(invalid("is not meant for signatures (`use`)"));
+        }
+        if self
+            .key_ops
+            .as_ref()
+            .is_some_and(|ops| !ops.iter().any(|one| one == operation))
+        {
+            return Err(invalid("is not meant for this operation (`key_ops`)"));
+        }
+        Ok(())
+    }
+}
+
+/// The public JWK of a key, without `kid`, `use` and `alg`: what the thumbprint is made of.
+pub(super) fn required_members(key: &PublicNumbers) -> Value {
+    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    match key {
+        PublicNumbers::Rsa { n, e } => json!({"e": base64(e), "kty": "RSA", "n": base64(n)}),
+        PublicNumbers::Ec { point } => {
+            let half = point.len() / 2;
+            let crv = if half == 32 { "P-256" } else { "P-384" };
+            let (x, y) = (base64(&point[1..=half]), base64(&point[half + 1..]));
+            json!({"crv": crv, "kty": "EC", "x": x, "y": y})
+        }
+        PublicNumbers::Ed { x } => json!({"crv": "Ed25519", "kty": "OKP", "x": base64(x)}),
+    }
+}
+
+/// The SHA-256 thumbprint of RFC 7638: members in lexicographic order, which is how a JSON map is kept.
+pub(super) fn thumbprint(key: &PublicNumbers) -> Result<String, ConfigError> {
+    let text = required_members(key).to_string();
+    let digest = (PROVIDER.key_utils.compute_digest)(text.as_bytes(), ThumbprintHash::SHA256)
+        .map_err(|_| invalid("could not be hashed"))?;
+    Ok(URL_SAFE_NO_PAD.encode(digest))
+}
+
+fn bytes(value: Option<&String>, reason: &'static str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let text = value.ok_or_else(|| invalid(reason))?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| invalid("has a member that is not base64url without padding"))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+const fn invalid(reason: &'static str) -> ConfigError {
+    ConfigError::InvalidKey {
+        algorithm: "JSON Web",
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Jwk, JwkMaterial, thumbprint};
+
+    #[test]
+    fn the_thumbprints_of_rfc_7638_and_rfc_8037() {
+        let keys = [
+            // RFC 7638 section 3.1
+            (
+                r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#,
+                "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+            ),
+            // RFC 8037 appendix A.3
+            (
+                r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+                "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            ),
+        ];
+        for (jwk, expected) in keys {
+            let Ok(JwkMaterial::Key(key)) = Jwk::parse(jwk).unwrap().verifying() else {
+                panic!("a public key")
+            };
+            assert_eq!(thumbprint(&key).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Reads PEM and DER documents into the numbers of a key, by way of `jsonwebtoken`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use zeroize::Zeroizing;
+
+use super::algorithm::Family;
+use super::backend::{PROVIDER, PrivateNumbers, PublicNumbers};
+use crate::error::ConfigError;
+use crate::keys::Algorithm;
+
+/// The public key in a `PUBLIC KEY` (SPKI) or `RSA PUBLIC KEY` (PKCS #1) document.
+pub(super) fn public_from_pem(
+    algorithm: Algorithm,
+    pem: &[u8],
+) -> Result<PublicNumbers, ConfigError> {
+    let invalid = |reason| ConfigError::InvalidKey {
+        algorithm: algorithm.as_str(),
+        reason,
+    };
+    if contains(pem, b"PRIVATE KEY-----") {
+        return Err(invalid(
+            "is a private key where a public one is due: extract it with \
+                            `openssl pkey -pubout`",
+        ));
+    }
+    if contains(pem, b"CERTIFICATE-----") {
+        return Err(invalid(
+            "is a certificate where a public key is due: extract it with \
+                            `openssl x509 -pubkey -noout`",
+        ));
+    }
+    let wrong = || invalid(wrong_kind(algorithm, false));
+    match algorithm.family() {
+        Family::Hmac => Err(invalid("is a PEM document where a secret is due")),
+        Family::Rsa => {
+            let key = DecodingKey::from_rsa_pem(pem).map_err(|_| wrong())?;
+            let der = key.try_get_as_bytes().map_err(|_| wrong())?;
+            let (n, e) = (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
+                .map_err(|_| wrong())?;
+            Ok(PublicNumbers::Rsa { n, e })
+        }
+        Family::Ec => {
+            let key = DecodingKey::from_ec_pem(pem).map_err(|_| wrong())?;
+            let point = key.try_get_as_bytes().map_err(|_| wrong())?.to_vec();
+            Ok(PublicNumbers::Ec { point })
+        }
+        Family::Ed => {
+            let key = DecodingKey::from_ed_pem(pem).map_err(|_| wrong())?;
+            let x = key.try_get_as_bytes().map_err(|_| wrong())?.to_vec();
+            Ok(PublicNumbers::Ed { x })
+        }
+    }
+}
+
+/// The private key in a `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1) document.
+pub(super) fn private_from_pem(
+    algorithm: Algorithm,
+    pem: &[u8],
+) -> Result<PrivateNumbers, ConfigError> {
+    let invalid = |reason| ConfigError::InvalidKey {
+        algorithm: algorithm.as_str(),
+        reason,
+    };
+    if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(invalid(
+            "is encrypted: decrypt it with `openssl pkcs8 -topk8 -nocrypt`",
+        ));
+    }
+    if contains(pem, b"BEGIN EC PRIVATE KEY") {
+        return Err(invalid(
+            "is in SEC 1 form: convert it with `openssl pkcs8 -topk8 -nocrypt`",
+        ));
+    }
+    let key = match algorithm.family() {
+        Family::Hmac => return Err(invalid("is a PEM document where a secret is due")),
+        Family::Rsa => EncodingKey::from_rsa_pem(pem),
+        Family::Ec => EncodingKey::from_ec_pem(pem),
+        Family::Ed => EncodingKey::from_ed_pem(pem),
+    };
+    let key = key.map_err(|_| invalid(wrong_kind(algorithm, true)))?;
+    Ok(PrivateNumbers::Der(Zeroizing::new(key.as_bytes().to_vec())))
+}
+
+/// Writes a DER document as PEM, so that both formats are read by one path.
+pub(super) fn pem_of(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let base64 = Zeroizing::new(STANDARD.encode(der));
+    Zeroizing::new(format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        *base64
+    ))
+}
+
+/// What kind of key would be right.
+pub(super) const fn wrong_kind(algorithm: Algorithm, private: bool) -> &'static str {
+    match (algorithm, private) {
+        (Algorithm::ES256, true) => "must be a P-256 private key in PKCS #8",
+        (Algorithm::ES256, false) => "must be a P-256 public key (SubjectPublicKeyInfo)",
+        (Algorithm::ES384, true) => "must be a P-384 private key in PKCS #8",
+        (Algorithm::ES384, false) => "must be a P-384 public key (SubjectPublicKeyInfo)",
+        (Algorithm::EdDSA | Algorithm::Ed25519, true) => {
+            "must be an Ed25519 private key in PKCS #8"
+        }
+        (Algorithm::EdDSA | Algorithm::Ed25519, false) => {
+            "must be an Ed25519 public key (SubjectPublicKeyInfo)"
+        }
+        (_, true) => "must be an RSA private key in PKCS #8 or PKCS #1",
+        (_, false) => "must be an RSA public key (SubjectPublicKeyInfo or PKCS #1)",
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,18 @@
+//! Keys: one key serves exactly one algorithm, is parsed once, and is strong enough or not a key at all.
+
+mod algorithm;
+mod backend;
+mod jwk;
+mod material;
+mod set;
+mod signing;
+mod strength;
+mod verifying;
+
+pub use algorithm::Algorithm;
+pub use set::{KeyLookup, KeySet, KeySource};
+pub use signing::SigningKey;
+pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
+pub use verifying::VerifyingKey;
+
+pub(crate) use set::{DynKeySource, KeyMiss};

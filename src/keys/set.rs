@@ -1,0 +1,245 @@
+//! [`KeySet`]: several keys to verify with; [`KeySource`]: wherever they come from.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::verifying::VerifyingKey;
+use crate::error::{AuthError, ConfigError};
+
+/// Keys to verify with, told apart by key id and algorithm.
+///
+/// A token is verified by the one key that its header names; keys are never tried in turn
+/// (RFC 8725 section 3.1):
+///
+/// - The `kid` is that of a key: this key, and only if it is of the token's `alg`.
+/// - There is no `kid`, or it is nobody's: the one key of the token's `alg`, provided
+///   that there is exactly one, and (for a foreign `kid`) that its id was not chosen by
+///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK.
+///
+/// ```
+/// use tower_jwt_auth::SigningKey;
+/// use tower_jwt_auth::keys::{Algorithm, KeySet};
+///
+/// let current = SigningKey::generate(Algorithm::ES256)?;
+/// let previous = SigningKey::generate(Algorithm::ES256)?;
+/// let keys = KeySet::new([current.verifying_key(), previous.verifying_key()])?;
+/// assert_eq!(keys.len(), 2);
+/// # Ok::<(), tower_jwt_auth::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    keys: Vec<VerifyingKey>,
+    skipped: usize,
+}
+
+/// What a [`KeySource`] knows of a token's key.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum KeyLookup {
+    /// The key.
+    Found(VerifyingKey),
+    /// No key fits, or several do and nothing tells them apart.
+    UnknownKey,
+    /// The key that is named has another algorithm, or no key has this one.
+    UnsupportedAlgorithm,
+}
+
+/// Where keys come from: a [`KeySet`], or a source of your own that changes over time.
+///
+/// # Security
+///
+/// `key_id` and `algorithm` come from an unverified header. They may only choose among
+/// keys that are already trusted; the `key_id` is at most 256 bytes of any text.
+pub trait KeySource: Debug + Send + Sync + 'static {
+    /// The key for a token, from memory. Called for each token: it must neither block nor wait.
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
+
+    /// Called when [`find`](Self::find) knows no key, before the token is refused; then the key
+    /// is sought once more. A source that cannot learn new keys keeps the default and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::error::AuthErrorKind::Unavailable) where the source cannot be
+    /// reached and the key might exist.
+    fn refresh(&self, key_id: Option<&str>) -> impl Future<Output = Result<(), AuthError>> + Send {
+        let _ = key_id;
+        std::future::ready(Ok(()))
+    }
+}
+
+/// The object-safe twin of [`KeySource`].
+pub(crate) trait DynKeySource: Debug + Send + Sync {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
+    fn refresh<'a>(&'a self, key_id: Option<&'a str>) -> KeyRefresh<'a>;
+}
+
+/// The boxed future of [`DynKeySource::refresh`].
+type KeyRefresh<'a> = Pin<Box<dyn Future<Output = Result<(), AuthError>> + Send + 'a>>;
+
+impl<K: KeySource> DynKeySource for K {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        KeySource::find(self, key_id, algorithm)
+    }
+
+    fn refresh<'a>(&'a self, key_id: Option<&'a str>) -> KeyRefresh<'a> {
+        Box::pin(KeySource::refresh(self, key_id))
+    }
+}
+
+/// Why no key was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyMiss {
+    UnknownKey,
+    UnsupportedAlgorithm,
+}
+
+// === impl KeySet ===
+
+impl KeySet {
+    /// These keys.
+    ///
+    /// # Errors
+    ///
+    /// No key at all, or two with the same key id and algorithm.
+    pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, ConfigError> {
+        let keys: Vec<_> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return Err(ConfigError::NoKeys);
+        }
+        for (index, key) in keys.iter().enumerate() {
+            if keys[..index].iter().any(|other| same_name(key, other)) {
+                return Err(ConfigError::DuplicateKeyId(key.key_id().to_owned()));
+            }
+        }
+        Ok(Self { keys, skipped: 0 })
+    }
+
+    /// The keys of a JWK set (RFC 7517 section 5).
+    ///
+    /// A key that this crate cannot use (of another kind, for encryption, too weak, broken)
+    /// is [skipped](Self::skipped), as section 5 asks, and never harms the others.
+    ///
+    /// # Errors
+    ///
+    /// No JWK set, or no usable key in it.
+    pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        struct JwkSet<'a> {
+            #[serde(borrow)]
+            keys: Vec<&'a RawValue>,
+        }
+        let set: JwkSet<'_> = serde_json::from_str(json).map_err(|_| ConfigError::InvalidKey {
+            algorithm: "JSON Web",
+            reason: "set is none: it must be an object with an array `keys` (RFC 7517 section 5)",
+        })?;
+        let keys: Vec<_> = set
+            .keys
+            .iter()
+            .filter_map(|key| VerifyingKey::from_jwk(key.get()).ok())
+            .collect();
+        if keys.is_empty() {
+            return Err(ConfigError::NoKeys);
+        }
+        Ok(Self {
+            skipped: set.keys.len() - keys.len(),
+            keys,
+        })
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many keys of a JWK set were of no use.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.keys.iter()
+    }
+
+    /// The public keys as a JWK set, ready to be served; HMAC secrets are left out.
+    #[must_use]
+    pub fn to_jwks(&self) -> Value {
+        json!({ "keys": self.keys.iter().filter_map(VerifyingKey::to_jwk).collect::<Vec<_>>() })
+    }
+
+    pub(crate) fn lookup(&self, key_id: Option<&str>, alg: &str) -> Result<&VerifyingKey, KeyMiss> {
+        if let Some(key_id) = key_id {
+            let mut named = self
+                .keys
+                .iter()
+                .filter(|key| key.key_id() == key_id)
+                .peekable();
+            if named.peek().is_some() {
+                return match only(named.filter(|key| key.algorithm().accepts(alg))) {
+                    Only::One(key) => Ok(key),
+                    Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J06
+                    Only::Many => Err(KeyMiss::UnknownKey),
+                };
+            }
+        }
+        let fits = self.keys.iter().filter(|key| key.algorithm().accepts(alg));
+        match only(fits.filter(|key| key_id.is_none() || !key.has_declared_id())) {
+            Only::One(key) => Ok(key),
+            Only::Many => Err(KeyMiss::UnknownKey),
+            Only::None if self.keys.iter().any(|key| key.algorithm().accepts(alg)) => {
+                Err(KeyMiss::UnknownKey)
+            }
+            Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
+        }
+    }
+}
+
+impl From<VerifyingKey> for KeySet {
+    fn from(key: VerifyingKey) -> Self {
+        Self {
+            keys: vec![key],
+            skipped: 0,
+        }
+    }
+}
+
+impl KeySource for KeySet {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        match self.lookup(key_id, algorithm) {
+            Ok(key) => KeyLookup::Found(key.clone()),
+            Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
+            Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
+        }
+    }
+}
+
+enum Only<T> {
+    None,
+    One(T),
+    Many,
+}
+
+fn only<T>(mut items: impl Iterator<Item = T>) -> Only<T> {
+    match (items.next(), items.next()) {
+        (None, _) => Only::None,
+        (Some(one), None) => Only::One(one),
+        (Some(_), Some(_)) => Only::Many,
+    }
+}
+
+fn same_name(a: &VerifyingKey, b: &VerifyingKey) -> bool {
+    a.key_id() == b.key_id() && a.algorithm() == b.algorithm()
+}

@@ -1,0 +1,237 @@
+//! [`SigningKey`]: what tokens are signed with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::backend::{PrivateNumbers, Signer};
+use super::jwk::{Jwk, JwkMaterial};
+use super::material::{pem_of, private_from_pem, wrong_kind};
+use super::verifying::VerifyingKey;
+use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::keys::Algorithm;
+
+/// A key to sign tokens with, bound to one algorithm and parsed once.
+///
+/// Cheap to clone. `Debug` shows the algorithm and the key id alone.
+///
+/// ```
+/// use tower_jwt_auth::{ConfigError, SigningKey};
+///
+/// # let secret = b"\x8f\x03\x1a\xc4qT\x9d^\xee2\x0b[\xa7\x15K\xd0\x93\x1e\xf8=\xb6c\x02\xdaz\x4e\xc9\x88\x11\xfb\x67\x35";
+/// let key = SigningKey::hs256(secret)?;
+/// assert_eq!(SigningKey::hs256("secret").unwrap_err(), ConfigError::SecretTooShort { needed: 32, given: 6 });
+/// # let _ = key; Ok::<(), ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    signer: Arc<Signer>,
+    verifying: VerifyingKey,
+}
+
+// === impl SigningKey ===
+
+impl SigningKey {
+    /// An HMAC-SHA-256 secret of at least 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// A secret that is too short, a placeholder, or follows a pattern.
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS256, secret.as_ref())
+    }
+
+    /// An HMAC-SHA-384 secret of at least 48 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`hs256`](Self::hs256).
+    pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS384, secret.as_ref())
+    }
+
+    /// An HMAC-SHA-512 secret of at least 64 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`hs256`](Self::hs256).
+    pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS512, secret.as_ref())
+    }
+
+    /// An HMAC secret whose guessability is not checked; its length still is.
+    ///
+    /// # Security
+    ///
+    /// Whoever guesses the secret makes tokens. Only for published test vectors and for
+    /// development, never for a service that others can reach.
+    ///
+    /// # Errors
+    ///
+    /// A secret that is too short, or an algorithm that is not HMAC.
+    pub fn dangerous_guessable_secret(
+        algorithm: Algorithm,
+        secret: impl AsRef<[u8]>,
+    ) -> Result<Self, ConfigError> {
+        let secret = secret.as_ref();
+        let verifying = VerifyingKey::hmac_unchecked(symmetric(algorithm)?, secret)?;
+        Ok(Self {
+            signer: Arc::new(Signer::hmac(algorithm, secret)),
+            verifying,
+        })
+    }
+
+    fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        let verifying = VerifyingKey::hmac(algorithm, secret)?;
+        Ok(Self {
+            signer: Arc::new(Signer::hmac(algorithm, secret)),
+            verifying,
+        })
+    }
+
+    /// An HMAC secret for the algorithm that a configuration names.
+    pub(crate) fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        Self::hmac(symmetric(algorithm)?, secret)
+    }
+
+    /// A private key in PEM: `PRIVATE KEY` (PKCS #8), or `RSA PRIVATE KEY` (PKCS #1).
+    ///
+    /// # Errors
+    ///
+    /// A document of another kind, an encrypted key, a key of another algorithm, or an
+    /// RSA modulus outside 2048 to 8192 bits.
+    pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::private(algorithm, &private_from_pem(algorithm, pem.as_ref())?)
+    }
+
+    /// A private key in DER: PKCS #8 (RFC 5208).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
+    pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::from_pem(algorithm, pem_of("PRIVATE KEY", der.as_ref()).as_bytes())
+    }
+
+    /// A JSON Web Key (RFC 7517), symmetric or with its private members.
+    ///
+    /// The algorithm and the key id are read as by [`VerifyingKey::from_jwk`].
+    ///
+    /// # Errors
+    ///
+    /// An unsupported, contradictory or public key, and one whose `use` or `key_ops` mean
+    /// something else.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        let jwk = Jwk::parse(json)?;
+        let algorithm = jwk.algorithm()?;
+        let key = match jwk.signing()? {
+            JwkMaterial::Secret(secret) => Self::hmac(algorithm, &secret)?,
+            JwkMaterial::Key(private) => Self::private(algorithm, &private)?,
+        };
+        match jwk.key_id() {
+            Some(kid) => key.with_key_id(kid),
+            None => Ok(key),
+        }
+    }
+
+    /// A new random key that lives as long as this process: for tests, and for services whose
+    /// tokens need not outlive a restart. RSA keys get 3072 bits, which takes a moment.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
+        if algorithm.is_symmetric() {
+            let mut secret = Zeroizing::new([0_u8; 64]);
+            getrandom::fill(&mut *secret).map_err(|_| no_randomness(algorithm))?;
+            return Self::hmac(algorithm, &*secret);
+        }
+        let signer = Signer::generate(algorithm).map_err(|_| no_randomness(algorithm))?;
+        Self::assemble(algorithm, signer)
+    }
+
+    fn private(algorithm: Algorithm, key: &PrivateNumbers) -> Result<Self, ConfigError> {
+        let signer = Signer::private(algorithm, key).map_err(|_| ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: wrong_kind(algorithm, true),
+        })?;
+        Self::assemble(algorithm, signer)
+    }
+
+    fn assemble(algorithm: Algorithm, signer: Signer) -> Result<Self, ConfigError> {
+        let public = signer.public_numbers().ok_or(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: wrong_kind(algorithm, true),
+        })?;
+        let verifying = VerifyingKey::public(algorithm, public)?;
+        Ok(Self {
+            signer: Arc::new(signer),
+            verifying,
+        })
+    }
+
+    /// The same key under another id: the `kid` that its tokens carry.
+    ///
+    /// # Errors
+    ///
+    /// An id that is empty or longer than 256 bytes.
+    pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
+        let verifying = self.verifying.with_key_id(key_id)?;
+        Ok(Self {
+            signer: self.signer,
+            verifying,
+        })
+    }
+
+    /// The key that verifies what this one signs.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.verifying.clone()
+    }
+
+    /// The only algorithm that this key signs with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.verifying.algorithm()
+    }
+
+    /// The id that tokens name this key by.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.verifying.key_id()
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, AuthError> {
+        self.signer.sign(message).map_err(|_| {
+            AuthError::new(AuthErrorKind::Internal).because("the token could not be signed")
+        })
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm())
+            .field("key_id", &self.key_id())
+            .finish_non_exhaustive()
+    }
+}
+
+fn symmetric(algorithm: Algorithm) -> Result<Algorithm, ConfigError> {
+    if algorithm.is_symmetric() {
+        Ok(algorithm)
+    } else {
+        Err(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "cannot be a secret: give a private key, or choose HS256",
+        })
+    }
+}
+
+const fn no_randomness(algorithm: Algorithm) -> ConfigError {
+    ConfigError::InvalidKey {
+        algorithm: algorithm.as_str(),
+        reason: "could not be made: the system has no randomness to give",
+    }
+}

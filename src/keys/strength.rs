@@ -1,0 +1,214 @@
+//! The floors under which a key is refused: secret length and guessability, RSA size, key id.
+
+use crate::error::ConfigError;
+use crate::keys::Algorithm;
+
+/// The smallest RSA modulus, in bits (RFC 7518 section 3.3).
+pub const MIN_RSA_BITS: usize = 2048;
+/// The largest RSA modulus, in bits: a bigger one would make each verification an attack on the CPU.
+const MAX_RSA_BITS: usize = 8192;
+/// The longest key id, in bytes.
+pub const MAX_KEY_ID_BYTES: usize = 256;
+
+/// A random secret of 32 bytes, even one written as hex digits, has more than this many distinct bytes.
+const MIN_DISTINCT_BYTES: usize = 8;
+
+/// Words that stand in placeholders and never, at six letters or more, in a random secret.
+const PLACEHOLDERS: [&str; 12] = [
+    "secret",
+    "changeme",
+    "changethis",
+    "replaceme",
+    "replacethis",
+    "password",
+    "passphrase",
+    "placeholder",
+    "example",
+    "default",
+    "development",
+    "qwerty",
+];
+
+/// Refuses a secret that is too short, a known placeholder, or follows a pattern (J16, J17, O01).
+pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), ConfigError> {
+    check_secret_length(algorithm, secret)?;
+    if looks_like_public_key(secret) {
+        return Err(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "is a PEM or JWK document, not a secret: load it with the constructor for its format",
+        });
+    }
+    if is_guessable(secret) {
+        return Err(ConfigError::SecretGuessable);
+    }
+    Ok(())
+}
+
+/// Refuses a secret that is shorter than the hash of its algorithm.
+pub(crate) fn check_secret_length(algorithm: Algorithm, secret: &[u8]) -> Result<(), ConfigError> {
+    let needed = algorithm.min_secret_bytes();
+    if secret.len() < needed {
+        return Err(ConfigError::SecretTooShort {
+            needed,
+            given: secret.len(),
+        });
+    }
+    Ok(())
+}
+
+/// The bytes of a public key must never become an HMAC secret (J04).
+fn looks_like_public_key(secret: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(secret);
+    text.contains("-----BEGIN ")
+        || text.contains("\"kty\"")
+        || text.trim_start().starts_with("ssh-")
+}
+
+fn is_guessable(secret: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    for &byte in secret {
+        seen[usize::from(byte)] = true;
+    }
+    let distinct = seen.iter().filter(|&&seen| seen).count();
+    distinct < MIN_DISTINCT_BYTES || repeats(secret) || counts(secret) || names_placeholder(secret)
+}
+
+/// A shorter unit, over and over.
+fn repeats(secret: &[u8]) -> bool {
+    (1..=secret.len() / 2).any(|period| secret.iter().zip(&secret[period..]).all(|(a, b)| a == b))
+}
+
+/// Most neighbours differ by the same step: `abcdefgh...`, `0123456789...`.
+fn counts(secret: &[u8]) -> bool {
+    let mut steps = [0_usize; 256];
+    for pair in secret.windows(2) {
+        steps[usize::from(pair[1].wrapping_sub(pair[0]))] += 1;
+    }
+    steps.iter().any(|&count| count * 4 >= secret.len() * 3)
+}
+
+fn names_placeholder(secret: &[u8]) -> bool {
+    let letters: String = secret
+        .iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
+        .collect();
+    PLACEHOLDERS.iter().any(|word| letters.contains(word))
+}
+
+/// Refuses an RSA modulus outside 2048 to 8192 bits (J10).
+pub(crate) fn check_rsa_modulus(modulus: &[u8]) -> Result<(), ConfigError> {
+    let bits = bit_length(modulus);
+    if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        Ok(())
+    } else {
+        Err(ConfigError::RsaKeySize)
+    }
+}
+
+fn bit_length(number: &[u8]) -> usize {
+    let Some(first) = number.iter().position(|&byte| byte != 0) else {
+        return 0;
+    };
+    (number.len() - first) * 8 - number[first].leading_zeros() as usize
+}
+
+/// Refuses a key id that is empty or long (J27).
+pub(crate) fn check_key_id(kid: &str) -> Result<(), ConfigError> {
+    if kid.is_empty() || kid.len() > MAX_KEY_ID_BYTES {
+        return Err(ConfigError::InvalidKeyId);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{bit_length, check_secret};
+    use crate::error::ConfigError;
+    use crate::keys::Algorithm;
+
+    #[test]
+    fn a_secret_is_at_least_as_long_as_the_hash() {
+        // J16
+        for (algorithm, needed) in [
+            (Algorithm::HS256, 32),
+            (Algorithm::HS384, 48),
+            (Algorithm::HS512, 64),
+        ] {
+            let random: Vec<u8> = (0..needed)
+                .map(|i| (i * i * 31 + 7 * i + 3) as u8)
+                .collect();
+            assert!(check_secret(algorithm, &random).is_ok());
+            for given in [0, needed - 1] {
+                assert_eq!(
+                    check_secret(algorithm, &random[..given]),
+                    Err(ConfigError::SecretTooShort { needed, given })
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn placeholders_and_patterns_are_refused() {
+        // J17, O01
+        for bad in [
+            "secretsecretsecretsecretsecretsecret",
+            "changethis-changethis-changethis-changethis",
+            "please-CHANGE-me-before-you-deploy-this-0",
+            "your-256-bit-secret-goes-here-in-production",
+            "my_super_s.e.c.r.e.t_signing_key_2024_abcdefg",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "abababababababababababababababababab",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "0123456789abcdef0123456789abcdef",
+            "Tr0ub4dor&3xTr0ub4dor&3xTr0ub4dor&3x",
+            "0000000000000000000000000000000000000001",
+        ] {
+            assert_eq!(
+                check_secret(Algorithm::HS256, bad.as_bytes()),
+                Err(ConfigError::SecretGuessable),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        // J04
+        for bad in [
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQg\n-----END PUBLIC KEY-----",
+            " \n\t-----BEGIN RSA PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQg",
+            r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8Q0mXyBz1kP5c",
+        ] {
+            assert!(
+                matches!(
+                    check_secret(Algorithm::HS256, bad.as_bytes()),
+                    Err(ConfigError::InvalidKey { .. })
+                ),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_without_leading_zeros() {
+        assert_eq!(bit_length(&[]), 0);
+        assert_eq!(bit_length(&[0, 0]), 0);
+        assert_eq!(bit_length(&[0, 1, 0]), 9);
+        assert_eq!(bit_length(&[0x80; 256]), 2048);
+    }
+
+    proptest! {
+        #[test]
+        fn random_secrets_pass(secret in proptest::array::uniform32(any::<u8>())) {
+            let mut seen = std::collections::HashSet::new();
+            prop_assume!(secret.iter().filter(|byte| seen.insert(**byte)).count() > 16);
+            prop_assert!(check_secret(Algorithm::HS256, &secret).is_ok());
+            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            prop_assert!(check_secret(Algorithm::HS512, hex.as_bytes()).is_ok());
+        }
+    }
+}

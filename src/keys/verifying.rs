@@ -1,0 +1,262 @@
+//! [`VerifyingKey`]: what signatures are checked with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::backend::{PublicNumbers, Signer, Verifier};
+use super::jwk::{self, Jwk, JwkMaterial};
+use super::material::{pem_of, public_from_pem, wrong_kind};
+use super::strength::{check_key_id, check_rsa_modulus, check_secret, check_secret_length};
+use crate::error::ConfigError;
+use crate::keys::Algorithm;
+
+/// A key to verify tokens with, bound to one algorithm and parsed once.
+///
+/// Every key has a key id. Unless [`with_key_id`](Self::with_key_id) or a JWK sets one,
+/// it is the RFC 7638 thumbprint of a public key; for an HMAC secret it is made of an
+/// HMAC under the secret, which tells no more about the secret than any token does.
+///
+/// Cheap to clone. `Debug` shows the algorithm and the key id alone.
+///
+/// ```
+/// use tower_jwt_auth::keys::{Algorithm, VerifyingKey};
+///
+/// let pem = "-----BEGIN PUBLIC KEY-----\n\
+///            MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+///            -----END PUBLIC KEY-----\n";
+/// let key = VerifyingKey::from_pem(Algorithm::EdDSA, pem)?;
+/// assert_eq!(key.key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+///
+/// let wrong = VerifyingKey::from_pem(Algorithm::ES256, pem).unwrap_err();
+/// assert_eq!(wrong.to_string(), "the ES256 key must be a P-256 public key (SubjectPublicKeyInfo)");
+/// # Ok::<(), tower_jwt_auth::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct VerifyingKey {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    algorithm: Algorithm,
+    key_id: Box<str>,
+    /// Whether the key id was given, and not made up by us.
+    declared: bool,
+    verifier: Arc<Verifier>,
+    public: Option<PublicNumbers>,
+}
+
+// === impl VerifyingKey ===
+
+impl VerifyingKey {
+    /// An HMAC-SHA-256 secret of at least 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// A secret that is too short, a placeholder, or follows a pattern.
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS256, secret.as_ref())
+    }
+
+    /// An HMAC-SHA-384 secret of at least 48 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`hs256`](Self::hs256).
+    pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS384, secret.as_ref())
+    }
+
+    /// An HMAC-SHA-512 secret of at least 64 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`hs256`](Self::hs256).
+    pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(Algorithm::HS512, secret.as_ref())
+    }
+
+    pub(super) fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        check_secret(algorithm, secret)?;
+        Self::hmac_unchecked(algorithm, secret)
+    }
+
+    /// Checks the length only.
+    pub(super) fn hmac_unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        check_secret_length(algorithm, secret)?;
+        let tag = Signer::hmac(algorithm, secret)
+            .sign(b"tower-jwt-auth key id")
+            .map_err(|_| rejected(algorithm))?;
+        let key_id = URL_SAFE_NO_PAD.encode(&tag[..16]);
+        Ok(Self::assemble(
+            algorithm,
+            key_id,
+            false,
+            Verifier::hmac(algorithm, secret),
+            None,
+        ))
+    }
+
+    /// A public key in PEM: `PUBLIC KEY` (SubjectPublicKeyInfo), or `RSA PUBLIC KEY` (PKCS #1).
+    ///
+    /// # Errors
+    ///
+    /// A document of another kind, a key of another algorithm, a point off its curve, an
+    /// RSA modulus outside 2048 to 8192 bits, or a private key.
+    pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::public(algorithm, public_from_pem(algorithm, pem.as_ref())?)
+    }
+
+    /// A public key in DER: SubjectPublicKeyInfo (RFC 5280).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
+    pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::from_pem(algorithm, pem_of("PUBLIC KEY", der.as_ref()).as_bytes())
+    }
+
+    /// A JSON Web Key (RFC 7517), symmetric or public.
+    ///
+    /// Its algorithm is its `alg` member; without one it is what the curve says, or
+    /// RS256 for an RSA key. Its key id is its `kid` member.
+    ///
+    /// # Errors
+    ///
+    /// An unsupported or contradictory key, one whose `use` or `key_ops` mean something
+    /// else, one that holds private members, and everything that
+    /// [`from_pem`](Self::from_pem) refuses.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        let jwk = Jwk::parse(json)?;
+        let algorithm = jwk.algorithm()?;
+        let key = match jwk.verifying()? {
+            JwkMaterial::Secret(secret) => Self::hmac(algorithm, &secret)?,
+            JwkMaterial::Key(public) => Self::public(algorithm, public)?,
+        };
+        match jwk.key_id() {
+            Some(kid) => key.with_key_id(kid),
+            None => Ok(key),
+        }
+    }
+
+    pub(super) fn public(algorithm: Algorithm, public: PublicNumbers) -> Result<Self, ConfigError> {
+        match &public {
+            PublicNumbers::Rsa { n, .. } => {
+                check_rsa_modulus(n)?;
+                #[cfg(feature = "tracing")]
+                if n.len() < 3072 / 8 {
+                    tracing::warn!(%algorithm, "an RSA key has fewer than 3072 bits");
+                }
+            }
+            PublicNumbers::Ec { point } if point.len() != algorithm.point_bytes() => {
+                return Err(rejected(algorithm)); // J09, J14
+            }
+            PublicNumbers::Ed { x } if x.len() != 32 => return Err(rejected(algorithm)),
+            PublicNumbers::Ec { .. } | PublicNumbers::Ed { .. } => {}
+        }
+        let verifier = Verifier::public(algorithm, &public).map_err(|_| rejected(algorithm))?;
+        let key_id = jwk::thumbprint(&public)?;
+        Ok(Self::assemble(
+            algorithm,
+            key_id,
+            false,
+            verifier,
+            Some(public),
+        ))
+    }
+
+    fn assemble(
+        algorithm: Algorithm,
+        key_id: String,
+        declared: bool,
+        verifier: Verifier,
+        public: Option<PublicNumbers>,
+    ) -> Self {
+        let (key_id, verifier) = (key_id.into(), Arc::new(verifier));
+        Self {
+            inner: Arc::new(Inner {
+                algorithm,
+                key_id,
+                declared,
+                verifier,
+                public,
+            }),
+        }
+    }
+
+    /// The same key under another id: the `kid` that tokens name it by.
+    ///
+    /// # Errors
+    ///
+    /// An id that is empty or longer than 256 bytes.
+    pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
+        let key_id = key_id.into();
+        check_key_id(&key_id)?;
+        let Inner {
+            algorithm,
+            verifier,
+            public,
+            ..
+        } = &*self.inner;
+        let inner = Inner {
+            algorithm: *algorithm,
+            key_id: key_id.into(),
+            declared: true,
+            verifier: Arc::clone(verifier),
+            public: public.clone(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The only algorithm that this key verifies.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.inner.algorithm
+    }
+
+    /// The id that tokens name this key by.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.inner.key_id
+    }
+
+    /// The key as a public JWK with `kid`, `use` and `alg`; none for an HMAC secret.
+    #[must_use]
+    pub fn to_jwk(&self) -> Option<Value> {
+        let mut jwk = jwk::required_members(self.inner.public.as_ref()?);
+        jwk["kid"] = self.key_id().into();
+        jwk["alg"] = self.algorithm().as_str().into();
+        jwk["use"] = "sig".into();
+        Some(jwk)
+    }
+
+    /// Whether the key id was chosen by the user of the key, so that a token must name it.
+    pub(super) fn has_declared_id(&self) -> bool {
+        self.inner.declared
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.inner.verifier.verify(message, signature)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("algorithm", &self.algorithm())
+            .field("key_id", &self.key_id())
+            .finish_non_exhaustive()
+    }
+}
+
+const fn rejected(algorithm: Algorithm) -> ConfigError {
+    ConfigError::InvalidKey {
+        algorithm: algorithm.as_str(),
+        reason: wrong_kind(algorithm, false),
+    }
+}

@@ -1,0 +1,140 @@
+//! The response future: refused, being answered, or waiting for the token to be judged.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::response::ResponseForAuthError;
+use super::service::Config;
+use crate::error::AuthError;
+use crate::verifier::VerifiedToken;
+
+/// A verification that waits for a store or a key server.
+pub(super) type Check = Pin<Box<dyn Future<Output = Result<VerifiedToken, AuthError>> + Send>>;
+
+pin_project! {
+    /// The response of [`JwtAuth`](super::JwtAuth).
+    pub struct ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, R>
+    where
+        S: Service<Request<B>>,
+    {
+        Refused { response: Option<S::Response> },
+        Inner { #[pin] future: S::Future },
+        Checking { check: Check, parked: Option<Parked<S, B, R>> },
+    }
+}
+
+/// What waits until the token is judged: the service that was ready, and its request.
+struct Parked<S, B, R> {
+    service: S,
+    request: Request<B>,
+    config: Arc<Config>,
+    respond: R,
+}
+
+impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
+    pub(super) fn refused(response: S::Response) -> Self {
+        Self {
+            state: State::Refused {
+                response: Some(response),
+            },
+        }
+    }
+
+    pub(super) fn inner(future: S::Future) -> Self {
+        Self {
+            state: State::Inner { future },
+        }
+    }
+
+    pub(super) fn checking(
+        check: Check,
+        service: S,
+        request: Request<B>,
+        config: Arc<Config>,
+        respond: R,
+    ) -> Self {
+        let parked = Some(Parked {
+            service,
+            request,
+            config,
+            respond,
+        });
+        Self {
+            state: State::Checking { check, parked },
+        }
+    }
+}
+
+impl<S, B, R, ResBody> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    R: ResponseForAuthError<ResBody>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProjection::Inner { future } => return future.poll(cx),
+                StateProjection::Refused { response } => {
+                    let response = response
+                        .take()
+                        .expect("invariant: not polled after completion");
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Checking { check, parked } => {
+                    let verdict = ready!(check.as_mut().poll(cx));
+                    let parked = parked.take().expect("invariant: checked once");
+                    let Parked {
+                        mut service,
+                        mut request,
+                        config,
+                        respond,
+                    } = parked;
+                    let next = match verdict {
+                        Ok(verified) => {
+                            config.mark(&mut request, Some(verified));
+                            State::Inner {
+                                future: service.call(request),
+                            }
+                        }
+                        Err(error) => State::Refused {
+                            response: Some(config.refuse(&respond, error)),
+                        },
+                    };
+                    this.state.set(next);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B, R> fmt::Debug for ResponseFuture<S, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Refused { .. } => "Refused",
+            State::Inner { .. } => "Inner",
+            State::Checking { .. } => "Checking",
+        };
+        f.debug_tuple("ResponseFuture").field(&state).finish()
+    }
+}

@@ -1,0 +1,153 @@
+//! The layer: what is configured once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::response::EmptyBody;
+use super::service::{Config, JwtAuth};
+use crate::bearer::TokenSource;
+use crate::challenge::Challenge;
+use crate::verifier::TokenVerifier;
+
+/// Verifies the bearer token of each request.
+///
+/// A request with a good token goes on, with a [`VerifiedToken`](crate::VerifiedToken) in
+/// its extensions. Any other is answered at once, by default with an empty body and:
+///
+/// | the request | status | `WWW-Authenticate` |
+/// |---|---|---|
+/// | carries no bearer token | 401 | `Bearer` |
+/// | carries two, or a malformed header | 400 | `Bearer error="invalid_request"` |
+/// | carries a token that is refused | 401 | `Bearer error="invalid_token"` |
+/// | cannot be judged now | 503 with `Retry-After` | none |
+///
+/// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs.
+///
+/// Bodies of any type pass through it untouched. A token that is judged from memory costs
+/// no boxed future and no wait.
+///
+/// # With axum
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{Router, routing::get};
+/// use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer, keys::Algorithm};
+///
+/// let tokens = TokenIssuer::builder(SigningKey::generate(Algorithm::HS256)?)
+///     .issuer("me")
+///     .audience("api")
+///     .build()?;
+/// let app: Router = Router::new()
+///     .route("/me", get(async |JwtClaims(claims): JwtClaims| claims.sub.unwrap_or_default()))
+///     .layer(JwtAuthLayer::new(tokens.verifier()));
+/// # let _ = app; }
+/// # Ok::<(), tower_jwt_auth::ConfigError>(())
+/// ```
+///
+/// # CORS
+///
+/// Browsers send preflight requests without credentials. Put the CORS layer outside (after)
+/// this one, so that it answers them, and adds its headers to refusals too; where that
+/// is not possible, [`allow_preflight`](Self::allow_preflight) lets them through.
+#[derive(Clone)]
+pub struct JwtAuthLayer<R = EmptyBody> {
+    config: Arc<Config>,
+    respond: R,
+}
+
+impl JwtAuthLayer {
+    /// Refuses every request that this verifier does not accept.
+    #[must_use]
+    pub fn new(verifier: TokenVerifier) -> Self {
+        Self {
+            config: Arc::new(Config::new(verifier)),
+            respond: EmptyBody,
+        }
+    }
+}
+
+impl<R> JwtAuthLayer<R> {
+    /// Lets requests without a token through too. A token that is there must still be good.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.config_mut().optional = true;
+        self
+    }
+
+    /// Also reads the token from here. Again for another place.
+    #[must_use]
+    pub fn token_source(mut self, source: TokenSource) -> Self {
+        self.config_mut().sources.push(source);
+        self
+    }
+
+    /// Names the protection space in every challenge (RFC 9110 section 11.5).
+    #[must_use]
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.challenge_mut().realm = Some(realm.into().into());
+        self
+    }
+
+    /// Names the address of the resource's metadata in every challenge (RFC 9728 section 5.1).
+    #[must_use]
+    pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
+        self.challenge_mut().resource_metadata = Some(url.into().into());
+        self
+    }
+
+    /// Lets CORS preflight requests through: `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`.
+    #[must_use]
+    pub fn allow_preflight(mut self) -> Self {
+        self.config_mut().allow_preflight = true;
+        self
+    }
+
+    /// Makes the answers to refused requests: [`ProblemJson`](super::ProblemJson), or a closure
+    /// `Fn(&AuthError) -> Response<B>`. The challenge headers are added to what it returns.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use tower_jwt_auth::{AuthError, JwtAuthLayer};
+    /// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
+    /// let layer = JwtAuthLayer::new(verifier).on_error(|error: &AuthError| {
+    ///     let mut response = Response::new(String::from("no"));
+    ///     *response.status_mut() = error.status();
+    ///     response
+    /// });
+    /// # let _: JwtAuthLayer<_> = layer; }
+    /// ```
+    #[must_use]
+    pub fn on_error<R2>(self, respond: R2) -> JwtAuthLayer<R2> {
+        JwtAuthLayer {
+            config: self.config,
+            respond,
+        }
+    }
+
+    fn config_mut(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+
+    fn challenge_mut(&mut self) -> &mut Challenge {
+        Arc::make_mut(&mut self.config_mut().challenge)
+    }
+}
+
+impl<S, R: Clone> Layer<S> for JwtAuthLayer<R> {
+    type Service = JwtAuth<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        JwtAuth::new(inner, Arc::clone(&self.config), self.respond.clone())
+    }
+}
+
+impl<R> fmt::Debug for JwtAuthLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuthLayer")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

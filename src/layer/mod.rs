@@ -1,0 +1,15 @@
+//! [`JwtAuthLayer`]: lets requests with a good token through, and tells what follows whose it is.
+
+mod future;
+#[allow(clippy::module_inception)]
+mod layer;
+mod response;
+mod service;
+
+pub use future::ResponseFuture;
+pub use layer::JwtAuthLayer;
+pub use response::{EmptyBody, ProblemJson, ResponseForAuthError};
+pub use service::JwtAuth;
+
+pub(crate) use response::reject;
+pub(crate) use service::Seen;

@@ -1,0 +1,99 @@
+//! The answers to refused requests.
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response};
+use serde_json::json;
+
+use crate::error::AuthError;
+
+/// Makes the answer to a request that was refused.
+///
+/// Implemented for closures `Fn(&AuthError) -> Response<B>`. The layer adds
+/// `WWW-Authenticate` and `Retry-After` where the answer has none of its own.
+pub trait ResponseForAuthError<B> {
+    /// The answer; its status should be [`AuthError::status`].
+    fn response_for_auth_error(&self, error: &AuthError) -> Response<B>;
+}
+
+/// Answers with an empty body: the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EmptyBody;
+
+/// Answers with a problem document (RFC 9457): `type`, `title`, `status`, `detail`, and as
+/// `code` the error code of RFC 6750 where there is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProblemJson;
+
+impl<B, F: Fn(&AuthError) -> Response<B>> ResponseForAuthError<B> for F {
+    fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
+        self(error)
+    }
+}
+
+impl<B: Default> ResponseForAuthError<B> for EmptyBody {
+    fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = error.status();
+        response
+    }
+}
+
+impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
+    fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
+        let status = error.status();
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": error.client_message(),
+        });
+        if let Some(code) = error.code() {
+            problem["code"] = code.into();
+        }
+        let mut response = Response::new(B::from(problem.to_string()));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response
+    }
+}
+
+/// The whole answer: what `respond` makes of the error, the headers that it needs, and the
+/// error itself for whoever logs the response.
+pub(crate) fn reject<B, R>(respond: &R, error: AuthError) -> Response<B>
+where
+    R: ResponseForAuthError<B>,
+{
+    let mut response = respond.response_for_auth_error(&error);
+    add_headers(response.headers_mut(), &error);
+    response.extensions_mut().insert(error);
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
+    let challenged = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .any(is_bearer_challenge);
+    if !challenged {
+        let challenge = error
+            .www_authenticate()
+            .and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(challenge) = challenge {
+            headers.append(WWW_AUTHENTICATE, challenge); // B17: beside those of other schemes
+        }
+    }
+    if let Some(after) = error.retry_after() {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers
+            .entry(RETRY_AFTER)
+            .or_insert_with(|| HeaderValue::from(seconds));
+    }
+}
+
+fn is_bearer_challenge(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .get(..6)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}

@@ -1,0 +1,259 @@
+//! What a token must say to be accepted now: pure decisions, no I/O, no cryptography.
+
+use std::time::Duration;
+
+use crate::claims::{NumericDate, TokenType};
+use crate::codec::{Field, Registered};
+use crate::error::{AuthError, AuthErrorKind};
+
+/// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
+pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+/// The most that may be asked for ("no more than a few minutes", RFC 9068 section 4).
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The rules of one verifier.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    /// The trusted issuers; empty means any, which only `dangerous_no_issuer` can ask for.
+    pub(crate) issuers: Box<[Box<str>]>,
+    /// Whom a token may be for; empty means anyone, which only `dangerous_no_audience` can ask for.
+    pub(crate) audiences: Box<[Box<str>]>,
+    pub(crate) token_type: TokenType,
+    pub(crate) leeway: Duration,
+    pub(crate) max_lifetime: Option<Duration>,
+    /// Claims that must be there, whatever they say.
+    pub(crate) required: Box<[Box<str>]>,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// The `typ` header may be missing, and if it is there it must fit (J30, J31).
+    pub(crate) fn check_typ(&self, typ: Option<&str>) -> Result<(), AuthError> {
+        match typ {
+            Some(typ) if !self.token_type.accepts_typ(typ) => Err(AuthErrorKind::WrongType.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The claims, at `now` in seconds since the epoch.
+    pub(crate) fn check(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
+        match &claims.token_type {
+            Field::Is(found) if found == self.token_type.as_str() => {}
+            _ => return Err(AuthErrorKind::WrongType.into()), // J32, V9.2.2
+        }
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        self.check_times(claims, now)?;
+        let wrong = claims.sub.is_wrong()
+            || claims.jti.is_wrong()
+            || claims.scope.is_wrong()
+            || claims.sid.is_wrong();
+        if wrong {
+            return Err(invalid("a registered claim has the wrong type")); // J23
+        }
+        if !claims.has_required() {
+            return Err(invalid("a required claim is missing"));
+        }
+        Ok(())
+    }
+
+    fn check_issuer(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
+        let trusted = match &claims.iss {
+            Field::Is(iss) => {
+                self.issuers.is_empty() || self.issuers.iter().any(|one| **one == **iss)
+            }
+            Field::WrongType => false,
+            Field::Absent => self.issuers.is_empty(),
+        };
+        if trusted {
+            Ok(())
+        } else {
+            Err(AuthErrorKind::InvalidIssuer.into())
+        } // J22, A08
+    }
+
+    fn check_audience(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
+        let meant = match &claims.aud {
+            Field::Is(aud) => {
+                self.audiences.is_empty()
+                    || aud
+                        .iter()
+                        .any(|one| self.audiences.iter().any(|ours| **ours == **one))
+            }
+            Field::WrongType => false,
+            Field::Absent => self.audiences.is_empty(),
+        };
+        if meant {
+            Ok(())
+        } else {
+            Err(AuthErrorKind::InvalidAudience.into())
+        } // J25, V9.2.3
+    }
+
+    fn check_times(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
+        let leeway = self.leeway.as_secs_f64();
+        let seconds = |field: &Field<NumericDate>| match field {
+            Field::Is(date) => Ok(Some(date.as_secs_f64())),
+            Field::Absent => Ok(None),
+            Field::WrongType => Err(invalid("a date of the token is not a date")), // B03
+        };
+        let Some(exp) = seconds(&claims.exp)? else {
+            return Err(invalid("the token has no expiry"));
+        };
+        let (nbf, iat) = (seconds(&claims.nbf)?, seconds(&claims.iat)?);
+        if now >= exp + leeway {
+            return Err(AuthErrorKind::Expired.into()); // B01
+        }
+        if nbf.is_some_and(|nbf| nbf > now + leeway) {
+            return Err(AuthErrorKind::NotYetValid.into()); // B02
+        }
+        if iat.is_some_and(|iat| iat > now + leeway) {
+            return Err(AuthErrorKind::NotYetValid.into()); // B03
+        }
+        if let Some(limit) = self.max_lifetime {
+            let Some(iat) = iat else {
+                return Err(invalid("the token has no date of issue"));
+            };
+            if exp - iat > limit.as_secs_f64() {
+                return Err(invalid("the token lives too long")); // B04
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid(message: &'static str) -> AuthError {
+    AuthError::new(AuthErrorKind::InvalidClaim).because(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Policy;
+    use crate::claims::TokenType;
+    use crate::codec::Registered;
+    use crate::error::AuthErrorKind::{
+        self, Expired, InvalidAudience, InvalidClaim, InvalidIssuer, NotYetValid, WrongType,
+    };
+
+    fn policy() -> Policy {
+        Policy {
+            issuers: ["me".into()].into(),
+            audiences: ["api".into(), "admin".into()].into(),
+            token_type: TokenType::Access,
+            leeway: Duration::from_secs(30),
+            max_lifetime: None,
+            required: Box::default(),
+        }
+    }
+
+    fn check_with(policy: &Policy, payload: &str) -> Result<(), AuthErrorKind> {
+        let claims = Registered::parse(payload, &policy.required).map_err(|error| error.kind())?;
+        policy.check(&claims, 1000.0).map_err(|error| error.kind())
+    }
+
+    /// The verdict on a good payload with `member` put in place of the one of the same name.
+    fn check(name: &str, value: Option<&str>) -> Result<(), AuthErrorKind> {
+        let good = [
+            ("iss", "\"me\""),
+            ("aud", "\"api\""),
+            ("type", "\"access\""),
+            ("exp", "1500"),
+            ("sub", "\"u\""),
+        ];
+        let mut members: Vec<String> = good
+            .iter()
+            .filter(|(other, _)| *other != name)
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        members.extend(value.map(|value| format!("\"{name}\":{value}")));
+        check_with(&policy(), &format!("{{{}}}", members.join(",")))
+    }
+
+    #[test]
+    fn times_are_exact_to_the_second() {
+        assert_eq!(check("exp", Some("971")), Ok(())); // B01: 1000 < 971 + 30
+        assert_eq!(check("exp", Some("970")), Err(Expired));
+        assert_eq!(check("exp", Some("970.5")), Ok(()));
+        assert_eq!(check("exp", None), Err(InvalidClaim));
+        assert_eq!(check("nbf", Some("1030")), Ok(())); // B02
+        assert_eq!(check("nbf", Some("1030.25")), Err(NotYetValid));
+        assert_eq!(check("iat", Some("1030")), Ok(())); // B03
+        assert_eq!(check("iat", Some("1031")), Err(NotYetValid));
+        for date in ["exp", "nbf", "iat"] {
+            for bad in [
+                "\"1500\"",
+                "-1",
+                "null",
+                "9007199254740993",
+                "1e300",
+                "[]",
+                "{}",
+                "true",
+            ] {
+                assert_eq!(check(date, Some(bad)), Err(InvalidClaim), "{date} {bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn issuer_and_audience_are_required_exact_and_strings() {
+        for bad in [
+            "\"ME\"", "\"me/\"", "\"m\"", "\"mee\"", "[\"me\"]", "5", "null", "\"\"",
+        ] {
+            assert_eq!(check("iss", Some(bad)), Err(InvalidIssuer), "{bad}"); // J22, J23
+        }
+        assert_eq!(check("iss", None), Err(InvalidIssuer));
+        for good in ["\"api\"", "[\"api\"]", "[\"x\",\"admin\"]"] {
+            assert_eq!(check("aud", Some(good)), Ok(()), "{good}");
+        }
+        for bad in [
+            "\"API\"",
+            "[]",
+            "[\"x\"]",
+            "[\"api\",5]",
+            "{\"api\":1}",
+            "5",
+            "[[\"api\"]]",
+        ] {
+            assert_eq!(check("aud", Some(bad)), Err(InvalidAudience), "{bad}"); // J25
+        }
+        assert_eq!(check("aud", None), Err(InvalidAudience));
+    }
+
+    #[test]
+    fn the_type_is_required_and_exact() {
+        for bad in ["\"refresh\"", "\"Access\"", "[\"access\"]", "null"] {
+            assert_eq!(check("type", Some(bad)), Err(WrongType), "{bad}"); // J32
+        }
+        assert_eq!(check("type", None), Err(WrongType));
+    }
+
+    #[test]
+    fn the_wrong_json_type_is_never_passed_over() {
+        for name in ["sub", "jti", "scope", "sid"] {
+            for bad in ["5", "null", "[\"a\"]", "{}"] {
+                assert_eq!(check(name, Some(bad)), Err(InvalidClaim), "{name} {bad}"); // J23, A04
+            }
+        }
+    }
+
+    #[test]
+    fn lifetime_and_required_claims_are_checked_where_asked_for() {
+        let policy = Policy {
+            max_lifetime: Some(Duration::from_secs(500)),
+            required: ["tenant".into()].into(),
+            ..policy()
+        };
+        let with = |more: &str| {
+            let base = r#""iss":"me","aud":"api","type":"access","exp":1500"#;
+            check_with(&policy, &format!("{{{base}{more}}}"))
+        };
+        assert_eq!(with(r#","iat":1000,"tenant":1"#), Ok(()));
+        assert_eq!(with(r#","iat":999,"tenant":1"#), Err(InvalidClaim)); // B04
+        assert_eq!(with(r#","tenant":1"#), Err(InvalidClaim));
+        assert_eq!(with(r#","iat":1000"#), Err(InvalidClaim));
+    }
+}

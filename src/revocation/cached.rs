@@ -1,0 +1,309 @@
+//! [`CachedRevocations`]: a cache in front of any store, so that most requests ask nobody.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::OnceCell;
+
+use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
+use crate::clock::{Clock, SystemClock, unix_micros};
+use crate::store::StoreError;
+
+/// How long "not revoked" is believed: the longest that a revocation made elsewhere goes unnoticed.
+pub const DEFAULT_LAG: Duration = Duration::from_secs(5);
+/// How long the store may take to answer before that counts as an outage.
+pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How many tokens' answers are kept.
+const DEFAULT_CAPACITY: u64 = 100_000;
+
+/// What becomes of a request when the store does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OutagePolicy {
+    /// It is answered with 503: nothing revoked ever passes. The default.
+    #[default]
+    FailClosed,
+    /// It passes if the store said "not revoked" no longer than this ago, else 503.
+    ServeStale(Duration),
+    /// It passes. Each such pass is [counted](CachedRevocations::passed_unchecked).
+    ///
+    /// # Security
+    ///
+    /// Whoever can make the store fail makes revoked tokens good again.
+    DangerousFailOpen,
+}
+
+/// A cache in front of a revocation store.
+///
+/// - "Not revoked" is believed for [the lag](Self::lag) (5 s by default), counted from
+///   before the store was asked. That is the longest that a revocation made on another
+///   node goes unnoticed; one made through this object holds at once.
+/// - "Revoked" is final, and kept.
+/// - Concurrent questions about one token are one question to the store.
+/// - No answer within [the timeout](Self::timeout) (50 ms) is an outage, and
+///   [the policy](Self::on_outage) decides.
+///
+/// The cache is bounded and is never the record: what it drops is asked for again.
+///
+/// Waiting needs a Tokio runtime with its timer enabled.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_auth::revocation::{CachedRevocations, MemoryRevocations, OutagePolicy};
+///
+/// let store = MemoryRevocations::new(); // or one that all nodes share
+/// let revocations = CachedRevocations::new(store)
+///     .lag(Duration::from_secs(2))
+///     .on_outage(OutagePolicy::ServeStale(Duration::from_secs(60)));
+/// # let _ = revocations;
+/// ```
+#[derive(Debug)]
+pub struct CachedRevocations<S> {
+    store: S,
+    lag: Duration,
+    timeout: Duration,
+    policy: OutagePolicy,
+    clock: Arc<dyn Clock>,
+    answers: Cache<String, Arc<Slot>>,
+    /// What was revoked through this object, for as long as an older answer may be believed.
+    fresh: MemoryRevocations,
+    passed_unchecked: AtomicU64,
+}
+
+/// The place of one token's answer; it is filled once, by whoever comes first.
+#[derive(Debug, Default)]
+struct Slot {
+    answer: OnceCell<Answer>,
+    /// When the store last said "not revoked", before this slot.
+    last_good: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    verdict: Result<bool, Arc<StoreError>>,
+    /// From before the store was asked, in microseconds.
+    asked_at: u64,
+}
+
+// === impl CachedRevocations ===
+
+impl<S: RevocationStore> CachedRevocations<S> {
+    /// A cache in front of `store`.
+    #[must_use]
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            lag: DEFAULT_LAG,
+            timeout: DEFAULT_STORE_TIMEOUT,
+            policy: OutagePolicy::FailClosed,
+            clock: Arc::new(SystemClock),
+            answers: cache(DEFAULT_CAPACITY),
+            fresh: MemoryRevocations::new(),
+            passed_unchecked: AtomicU64::new(0),
+        }
+    }
+
+    /// How long "not revoked" is believed. Zero asks the store for each request.
+    #[must_use]
+    pub fn lag(mut self, lag: Duration) -> Self {
+        self.lag = lag;
+        self
+    }
+
+    /// How long the store may take to answer. Allow more where connections are made on demand.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What happens when it does not.
+    #[must_use]
+    pub fn on_outage(mut self, policy: OutagePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How many tokens' answers are kept; 100,000 by default, at some 300 bytes each.
+    #[must_use]
+    pub fn capacity(mut self, tokens: u64) -> Self {
+        self.answers = cache(tokens);
+        self
+    }
+
+    /// The clock that ages are measured by.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self.fresh = MemoryRevocations::with_shared_clock(Arc::clone(&self.clock));
+        self
+    }
+
+    /// The store behind.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// How many requests passed without an answer, under [`OutagePolicy::DangerousFailOpen`].
+    #[must_use]
+    pub fn passed_unchecked(&self) -> u64 {
+        self.passed_unchecked.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        unix_micros(self.clock.now())
+    }
+
+    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag, an
+    /// outage never again.
+    fn holds(&self, answer: &Answer, now: u64) -> bool {
+        match answer.verdict {
+            Ok(true) => true,
+            Ok(false) => age(answer.asked_at, now).is_some_and(|age| age < self.lag),
+            Err(_) => false,
+        }
+    }
+
+    /// The slot to take the answer from: the one there is, unless its answer holds no more.
+    fn slot(&self, key: &str) -> Arc<Slot> {
+        if let Some(slot) = self.answers.get(key) {
+            let now = self.now();
+            let spent = |slot: &Slot| {
+                slot.answer
+                    .get()
+                    .is_some_and(|answer| !self.holds(answer, now))
+            };
+            if !spent(&slot) {
+                return slot;
+            }
+            let replaced = self.answers.entry_by_ref(key).or_insert_with_if(
+                || {
+                    Arc::new(Slot {
+                        answer: OnceCell::new(),
+                        last_good: slot.last_good(),
+                    })
+                },
+                |current| spent(current),
+            );
+            return replaced.into_value();
+        }
+        self.answers.get_with_by_ref(key, Arc::default)
+    }
+
+    async fn ask(&self, query: &RevocationQuery<'_>) -> Answer {
+        let asked_at = self.now();
+        let verdict = match tokio::time::timeout(self.timeout, self.store.is_revoked(query)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(StoreError::new("no answer within the timeout")),
+        };
+        Answer {
+            verdict: verdict.map_err(Arc::new),
+            asked_at,
+        }
+    }
+
+    fn outage(&self, error: &Arc<StoreError>, last_good: Option<u64>) -> Result<bool, StoreError> {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(policy = ?self.policy, error = %error, "revocation store unavailable");
+        let failed = || StoreError::new(Arc::clone(error));
+        match self.policy {
+            OutagePolicy::FailClosed => Err(failed()),
+            OutagePolicy::ServeStale(max) => {
+                let age = last_good.and_then(|good| age(good, self.now()));
+                if age.is_some_and(|age| age < max) {
+                    Ok(false)
+                } else {
+                    Err(failed())
+                }
+            }
+            OutagePolicy::DangerousFailOpen => {
+                self.passed_unchecked.fetch_add(1, Ordering::Relaxed);
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        self.store.revoke(revocation).await?;
+        // An answer that was asked for before this moment is believed for the lag at most, and
+        // may arrive as late as the timeout.
+        let believed = self.clock.now() + self.lag + self.timeout + Duration::from_secs(1);
+        self.fresh.insert(&revocation.no_longer_than(believed));
+        Ok(())
+    }
+
+    async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+        if self.fresh.hits(query) {
+            return Ok(true);
+        }
+        let slot = self.slot(&key(query));
+        let answer = slot.answer.get_or_init(|| self.ask(query)).await;
+        match &answer.verdict {
+            Ok(revoked) => Ok(*revoked || self.fresh.hits(query)),
+            Err(error) => self.outage(error, slot.last_good),
+        }
+    }
+
+    fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
+        if self.fresh.hits(query) {
+            return Some(true);
+        }
+        let slot = self.answers.get(key(query).as_str())?;
+        let answer = slot.answer.get()?;
+        if !self.holds(answer, self.now()) {
+            return None;
+        }
+        answer.verdict.as_ref().ok().copied()
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// When the store last said "not revoked".
+    fn last_good(&self) -> Option<u64> {
+        match self.answer.get() {
+            Some(Answer {
+                verdict: Ok(false),
+                asked_at,
+            }) => Some(*asked_at),
+            _ => self.last_good,
+        }
+    }
+}
+
+/// Everything that the answer depends on, unambiguously: an issuer may use an id twice.
+fn key(query: &RevocationQuery<'_>) -> String {
+    let (issuer, session) = (
+        query.issuer().unwrap_or("\n"),
+        query.session().unwrap_or("\n"),
+    );
+    let mut key = String::with_capacity(
+        64 + issuer.len() + query.subject().len() + session.len() + query.token().len(),
+    );
+    for part in [issuer, query.subject(), session, query.token()] {
+        let _ = write!(key, "{}:{part}", part.len());
+    }
+    let _ = write!(key, "{}", query.issued_at());
+    key
+}
+
+/// None where the clock was set back, so that nothing is believed for longer than meant.
+fn age(since: u64, now: u64) -> Option<Duration> {
+    now.checked_sub(since).map(Duration::from_micros)
+}
+
+/// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.
+fn cache(capacity: u64) -> Cache<String, Arc<Slot>> {
+    Cache::builder()
+        .max_capacity(capacity)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}

@@ -1,0 +1,211 @@
+//! [`RequireScopeLayer`]: lets requests through whose token has the scopes that a route needs.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::claims::join_scopes;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::layer::{EmptyBody, ResponseForAuthError, Seen, reject};
+use crate::verifier::VerifiedToken;
+
+/// Requires scopes (RFC 6749 section 3.3) of tokens that a
+/// [`JwtAuthLayer`](crate::JwtAuthLayer) further out has verified.
+///
+/// A token without them is answered with 403 and `error="insufficient_scope"`, naming all
+/// scopes that would be needed. Without a token (behind an
+/// [optional](crate::JwtAuthLayer::optional) layer) the answer is 401; without a layer it
+/// is 500, and the error names the cure.
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{Router, routing::get};
+/// use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
+/// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
+/// let app: Router = Router::new()
+///     .route("/reports", get(|| async { "..." }))
+///     .layer(RequireScopeLayer::any_of(["reports:read", "admin"]))
+///     .layer(JwtAuthLayer::new(verifier)); // outside, so it runs first
+/// # let _ = app; } }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequireScopeLayer<R = EmptyBody> {
+    rule: Arc<Rule>,
+    respond: R,
+}
+
+/// The service that [`RequireScopeLayer`] makes.
+#[derive(Clone)]
+pub struct RequireScope<S, R = EmptyBody> {
+    inner: S,
+    rule: Arc<Rule>,
+    respond: R,
+}
+
+#[derive(Debug)]
+struct Rule {
+    scopes: Box<[Box<str>]>,
+    all: bool,
+}
+
+pin_project! {
+    /// The response of [`RequireScope`].
+    pub struct RequireScopeFuture<F, Res> {
+        #[pin]
+        state: State<F, Res>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, Res> {
+        Refused { response: Option<Res> },
+        Inner { #[pin] future: F },
+    }
+}
+
+// === impl RequireScopeLayer ===
+
+impl RequireScopeLayer {
+    /// Requires every one of these scopes. With none of them it requires a token.
+    #[must_use]
+    pub fn all_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
+        Self::new(scopes, true)
+    }
+
+    /// Requires at least one of these scopes. With none of them nothing is let through.
+    #[must_use]
+    pub fn any_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
+        Self::new(scopes, false)
+    }
+
+    fn new<S: Into<String>>(scopes: impl IntoIterator<Item = S>, all: bool) -> Self {
+        let scopes = scopes
+            .into_iter()
+            .map(|scope| scope.into().into())
+            .collect();
+        Self {
+            rule: Arc::new(Rule { scopes, all }),
+            respond: EmptyBody,
+        }
+    }
+}
+
+impl<R> RequireScopeLayer<R> {
+    /// Makes the answers to refused requests, as [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error).
+    #[must_use]
+    pub fn on_error<R2>(self, respond: R2) -> RequireScopeLayer<R2> {
+        RequireScopeLayer {
+            rule: self.rule,
+            respond,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for RequireScopeLayer<R> {
+    type Service = RequireScope<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireScope {
+            inner,
+            rule: Arc::clone(&self.rule),
+            respond: self.respond.clone(),
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn check(&self, extensions: &Extensions) -> Result<(), AuthError> {
+        let seen = extensions.get::<Seen>();
+        let verdict = match (extensions.get::<VerifiedToken>(), seen) {
+            (Some(token), _) if self.is_met_by(token) => return Ok(()),
+            (Some(_), _) => AuthError::insufficient_scope(&join_scopes(&self.scopes)),
+            (None, Some(_)) => AuthErrorKind::MissingToken.into(),
+            (None, None) => AuthErrorKind::LayerMissing.into(),
+        };
+        Err(match seen {
+            Some(seen) => verdict.told_by(&seen.challenge),
+            None => verdict,
+        })
+    }
+
+    fn is_met_by(&self, token: &VerifiedToken) -> bool {
+        let mut needed = self.scopes.iter();
+        if self.all {
+            needed.all(|scope| token.has_scope(scope))
+        } else {
+            needed.any(|scope| token.has_scope(scope))
+        }
+    }
+}
+
+// === impl RequireScope ===
+
+impl<S, R, B, ResBody> Service<Request<B>> for RequireScope<S, R>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    R: ResponseForAuthError<ResBody>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = RequireScopeFuture<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let state = match self.rule.check(request.extensions()) {
+            Ok(()) => State::Inner {
+                future: self.inner.call(request),
+            },
+            Err(error) => State::Refused {
+                response: Some(reject(&self.respond, error)),
+            },
+        };
+        RequireScopeFuture { state }
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for RequireScope<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScope")
+            .field("inner", &self.inner)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, Res, E> Future for RequireScopeFuture<F, Res>
+where
+    F: Future<Output = Result<Res, E>>,
+{
+    type Output = Result<Res, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Inner { future } => future.poll(cx),
+            StateProjection::Refused { response } => {
+                let response = response
+                    .take()
+                    .expect("invariant: not polled after completion");
+                Poll::Ready(Ok(response))
+            }
+        }
+    }
+}
+
+impl<F, Res> fmt::Debug for RequireScopeFuture<F, Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopeFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! [`TokenVerifierBuilder`]: what a verifier trusts, said once and checked once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Inner, Keys, TokenVerifier};
+use crate::claims::TokenType;
+use crate::clock::{Clock, SystemClock};
+use crate::codec::MAX_TOKEN_BYTES;
+use crate::error::ConfigError;
+use crate::policy::{DEFAULT_LEEWAY, MAX_LEEWAY, Policy};
+use crate::revocation::{DynRevocationStore, RevocationStore};
+
+/// Builds a [`TokenVerifier`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct TokenVerifierBuilder {
+    keys: Keys,
+    issuers: Vec<Box<str>>,
+    audiences: Vec<Box<str>>,
+    any_issuer: bool,
+    any_audience: bool,
+    token_type: TokenType,
+    leeway: Duration,
+    max_lifetime: Option<Duration>,
+    required: Vec<Box<str>>,
+    max_token_bytes: usize,
+    clock: Arc<dyn Clock>,
+    revocation: Option<Arc<dyn DynRevocationStore>>,
+}
+
+// === impl TokenVerifierBuilder ===
+
+impl TokenVerifierBuilder {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            any_issuer: false,
+            any_audience: false,
+            token_type: TokenType::Access,
+            leeway: DEFAULT_LEEWAY,
+            max_lifetime: None,
+            required: Vec::new(),
+            max_token_bytes: MAX_TOKEN_BYTES,
+            clock: Arc::new(SystemClock),
+            revocation: None,
+        }
+    }
+
+    /// Trusts tokens with this `iss`, compared byte by byte. Again for another one.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuers.push(issuer.into().into());
+        self
+    }
+
+    /// Accepts tokens whose `aud` is or contains this. Again for another one.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into().into());
+        self
+    }
+
+    /// Accepts tokens of any issuer, or of none.
+    ///
+    /// # Security
+    ///
+    /// Whoever holds one of the keys speaks for every user. Sound only where one issuer
+    /// uses the keys.
+    pub fn dangerous_no_issuer(mut self) -> Self {
+        self.any_issuer = true;
+        self
+    }
+
+    /// Accepts tokens for any audience, or for none.
+    ///
+    /// # Security
+    ///
+    /// A token that a user gave to another service opens this one too (RFC 8725 section 3.9).
+    pub fn dangerous_no_audience(mut self) -> Self {
+        self.any_audience = true;
+        self
+    }
+
+    /// Which type of token is accepted; [`TokenType::Access`] unless said otherwise.
+    pub fn token_type(mut self, token_type: TokenType) -> Self {
+        self.token_type = token_type;
+        self
+    }
+
+    /// By how much clocks may differ: 30 seconds by default, 300 at most.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Refuses tokens that were issued for longer than this (`exp - iat`). No limit by default.
+    pub fn max_lifetime(mut self, limit: Duration) -> Self {
+        self.max_lifetime = Some(limit);
+        self
+    }
+
+    /// Refuses tokens without this claim, whatever its value.
+    pub fn require(mut self, claim: impl Into<String>) -> Self {
+        self.required.push(claim.into().into());
+        self
+    }
+
+    /// Refuses longer tokens before looking at them; 8192 bytes by default.
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
+    /// Asks this store whether a token was revoked. Tokens must then have `sub` and `jti`.
+    pub fn revocation(self, store: impl RevocationStore) -> Self {
+        self.shared_revocation(Some(Arc::new(store)))
+    }
+
+    pub(crate) fn shared_revocation(mut self, store: Option<Arc<dyn DynRevocationStore>>) -> Self {
+        self.revocation = store;
+        self
+    }
+
+    /// Reads the time from this clock.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.shared_clock(Arc::new(clock))
+    }
+
+    pub(crate) fn shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The verifier.
+    ///
+    /// # Errors
+    ///
+    /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds.
+    pub fn build(self) -> Result<TokenVerifier, ConfigError> {
+        if matches!(&self.keys, Keys::Fixed(set) if set.is_empty()) {
+            return Err(ConfigError::NoKeys);
+        }
+        if self.issuers.iter().any(|issuer| issuer.is_empty())
+            || (self.issuers.is_empty() && !self.any_issuer)
+        {
+            return Err(ConfigError::MissingIssuer);
+        }
+        if self.audiences.iter().any(|audience| audience.is_empty())
+            || (self.audiences.is_empty() && !self.any_audience)
+        {
+            return Err(ConfigError::MissingAudience); // J26
+        }
+        if self.leeway > MAX_LEEWAY {
+            return Err(ConfigError::LeewayTooLong);
+        }
+        Ok(TokenVerifier {
+            inner: Arc::new(Inner {
+                keys: self.keys,
+                policy: Policy {
+                    issuers: if self.any_issuer {
+                        Box::default()
+                    } else {
+                        self.issuers.into()
+                    },
+                    audiences: if self.any_audience {
+                        Box::default()
+                    } else {
+                        self.audiences.into()
+                    },
+                    token_type: self.token_type,
+                    leeway: self.leeway,
+                    max_lifetime: self.max_lifetime,
+                    required: self.required.into(),
+                },
+                max_token_bytes: self.max_token_bytes,
+                clock: self.clock,
+                revocation: self.revocation,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for TokenVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenVerifierBuilder")
+            .field("keys", &self.keys)
+            .field("issuers", &self.issuers)
+            .field("audiences", &self.audiences)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! [`VerifiedToken`]: the proof that a token was verified, and what it says.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+
+use crate::claims::NumericDate;
+use crate::codec::{Field, Registered, Text};
+use crate::error::{AuthError, AuthErrorKind};
+use crate::jti;
+use crate::policy::MAX_LEEWAY;
+use crate::revocation::{Revocation, RevocationQuery};
+
+/// A token whose signature and claims were found good: to hold one is the proof.
+///
+/// Only a [`TokenVerifier`] makes one. Cheap to clone; its typed claims are parsed once
+/// per type, however many clones ask. `Debug` shows neither the claims nor the token.
+#[derive(Clone)]
+pub struct VerifiedToken {
+    inner: Arc<Verified>,
+}
+
+struct Verified {
+    payload: String,
+    kept: Kept,
+    /// The claims as the types that were asked for so far; rarely more than one.
+    typed: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
+}
+
+/// The registered claims, as places in the payload.
+pub(super) struct Kept {
+    issuer: Option<Text>,
+    subject: Option<Text>,
+    token_id: Option<Text>,
+    session_id: Option<Text>,
+    scope: Option<Text>,
+    expires_at: NumericDate,
+    issued_at: Option<NumericDate>,
+}
+
+// === impl Kept ===
+
+impl Kept {
+    pub(super) fn of(claims: &Registered<'_>, payload: &str) -> Result<Self, AuthError> {
+        let keep =
+            |field: &Field<Cow<'_, str>>| field.value().map(|value| Text::keep(value, payload));
+        Ok(Self {
+            issuer: keep(&claims.iss),
+            subject: keep(&claims.sub),
+            token_id: keep(&claims.jti),
+            session_id: keep(&claims.sid),
+            scope: keep(&claims.scope),
+            expires_at: *claims.exp.value().ok_or(AuthErrorKind::InvalidClaim)?,
+            issued_at: claims.iat.value().copied(),
+        })
+    }
+}
+
+// === impl VerifiedToken ===
+
+impl VerifiedToken {
+    pub(super) fn new(payload: String, kept: Kept) -> Self {
+        Self {
+            inner: Arc::new(Verified {
+                payload,
+                kept,
+                typed: Mutex::default(),
+            }),
+        }
+    }
+
+    fn text<'t>(&'t self, text: &'t Option<Text>) -> Option<&'t str> {
+        text.as_ref().map(|text| text.read(&self.inner.payload))
+    }
+
+    /// `iss`: who issued the token.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.text(&self.inner.kept.issuer)
+    }
+
+    /// `sub`: whom the token is about.
+    ///
+    /// # Security
+    ///
+    /// Unique only within its issuer: where several issuers are trusted, an identity is the
+    /// pair of [`issuer`](Self::issuer) and subject (RFC 9700 section 4.15, V6.8.1).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.text(&self.inner.kept.subject)
+    }
+
+    /// `jti`: the token's own id.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.text(&self.inner.kept.token_id)
+    }
+
+    /// `sid`: the session that the token belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.text(&self.inner.kept.session_id)
+    }
+
+    /// The scopes, one by one.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.text(&self.inner.kept.scope)
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether the token has this scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|one| one == scope)
+    }
+
+    /// `exp`: when the token expires.
+    #[must_use]
+    pub fn expires_at(&self) -> NumericDate {
+        self.inner.kept.expires_at
+    }
+
+    /// `iat`: when the token was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<NumericDate> {
+        self.inner.kept.issued_at
+    }
+
+    /// All claims, as the JSON text that was signed.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        &self.inner.payload
+    }
+
+    /// The claims as a type of yours; parsed at the first call, shared from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClaim`](AuthErrorKind::InvalidClaim): the claims do not fit the type.
+    pub fn claims<C>(&self) -> Result<Arc<C>, AuthError>
+    where
+        C: DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut typed = self
+            .inner
+            .typed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = typed
+            .iter()
+            .find_map(|claims| Arc::clone(claims).downcast::<C>().ok());
+        if let Some(claims) = known {
+            return Ok(claims);
+        }
+        let claims: C = serde_json::from_str(&self.inner.payload).map_err(|error| {
+            AuthError::new(AuthErrorKind::InvalidClaim)
+                .because("the token's claims do not fit the type that the application reads")
+                .with_source(ClaimsMismatch::new::<C>(&error))
+        })?;
+        let claims = Arc::new(claims);
+        typed.push(Arc::clone(&claims) as Arc<dyn Any + Send + Sync>);
+        Ok(claims)
+    }
+
+    /// The entry that revokes this one token; none if it has no `jti`.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Revocation> {
+        Some(Revocation::token(
+            self.issuer(),
+            self.token_id()?,
+            self.accepted_until()?,
+        ))
+    }
+
+    /// When no verifier accepts the token any more.
+    fn accepted_until(&self) -> Option<SystemTime> {
+        self.expires_at().to_system_time()?.checked_add(MAX_LEEWAY)
+    }
+
+    /// What to look for; a token that lacks what the look-up needs is refused, never passed over.
+    pub(super) fn revocation_query(&self) -> Result<RevocationQuery<'_>, AuthError> {
+        let (Some(subject), Some(token)) = (self.subject(), self.token_id()) else {
+            return Err(AuthError::new(AuthErrorKind::InvalidClaim)
+                .because("the token lacks `sub` or `jti`, without which it cannot be revoked"));
+        };
+        let iat = self.issued_at().map_or(0.0, NumericDate::as_secs_f64);
+        Ok(RevocationQuery {
+            issuer: self.issuer(),
+            subject,
+            session: self.session_id(),
+            token,
+            issued_at: jti::issued_micros(token, iat),
+        })
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken").finish_non_exhaustive()
+    }
+}
+
+/// Why claims do not fit a type: the message of the parser, without any value from the token.
+#[derive(Debug)]
+struct ClaimsMismatch {
+    type_name: &'static str,
+    what: String,
+}
+
+impl ClaimsMismatch {
+    fn new<C>(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        // A missing field's message holds its name alone; others may quote the claim.
+        let what = if message.starts_with("missing field `") {
+            message
+        } else {
+            format!("a claim has the wrong type at column {}", error.column())
+        };
+        Self {
+            type_name: std::any::type_name::<C>(),
+            what,
+        }
+    }
+}
+
+impl fmt::Display for ClaimsMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.type_name, self.what)
+    }
+}
+
+impl std::error::Error for ClaimsMismatch {}
