@@ -1,0 +1,20 @@
+//! The behaviour of the crate through its public API.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod config;
+mod dangerous;
+mod errors;
+#[cfg(feature = "axum")]
+mod extract;
+mod issue_verify;
+mod keys;
+mod layer;
+mod revocation;
+mod scope;
+mod sources;
+mod support;
