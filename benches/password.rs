@@ -1,20 +1,59 @@
-//! One Argon2id hash of the default parameters: on the pool of the service, whose memory is
-//! kept from hash to hash, and on `spawn_blocking`, which takes fresh memory for each.
+//! Argon2id hashes, two at a time: on the pool of the service, whose memory is kept from hash to
+//! hash, and on `spawn_blocking`, which takes fresh memory for each.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use criterion::{Criterion, criterion_group, criterion_main};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
-use tower_jwt_auth::password::PasswordService;
+use tower_jwt_auth::password::{Argon2Params, PasswordService};
 
 const PASSWORD: &str = "correct horse battery staple";
 const WORKERS: usize = 2;
+const PASSES: u32 = 2;
+
+fn password(c: &mut Criterion) {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    for memory_kib in [19_456, 65_536] {
+        let mut group = c.benchmark_group(format!("password/{} MiB", memory_kib / 1024));
+        group.sample_size(20);
+        let params = Argon2Params::new(memory_kib, PASSES, 1);
+        let builder = PasswordService::builder().argon2(params).workers(WORKERS);
+        let passwords = builder.build().expect("a service");
+        group.bench_function("pool", |b| {
+            b.iter_custom(|count| {
+                runtime.block_on(keep_busy(count, || on_pool(passwords.clone())))
+            });
+        });
+        group.bench_function("spawn_blocking", |b| {
+            b.iter_custom(|count| {
+                runtime.block_on(keep_busy(count, || with_fresh_memory(memory_kib)))
+            });
+        });
+        group.finish();
+    }
+}
+
+async fn on_pool(passwords: PasswordService) {
+    black_box(passwords.hash(PASSWORD).await.expect("a hash"));
+}
+
+async fn with_fresh_memory(memory_kib: u32) {
+    let hash = tokio::task::spawn_blocking(move || {
+        let params = Params::new(memory_kib, PASSES, 1, Some(32)).expect("good parameters");
+        let mut tag = [0; 32];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(PASSWORD.as_bytes(), b"0123456789abcdef", &mut tag)
+            .expect("memory for one hash");
+        tag
+    });
+    black_box(hash.await.expect("a hash"));
+}
 
 /// Keeps `WORKERS` hashes in flight until `count` are made.
-async fn keep_busy<F>(count: u64, mut hash: impl FnMut() -> F) -> Duration
+async fn keep_busy<F>(count: u64, hash: impl Fn() -> F) -> Duration
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -27,72 +66,6 @@ where
         flying.spawn(hash());
     }
     flying.join_all().await;
-    start.elapsed()
-}
-
-async fn with_fresh_memory() {
-    let hash = tokio::task::spawn_blocking(|| {
-        let params = Params::new(19_456, 2, 1, Some(32)).expect("the default parameters");
-        let mut tag = [0; 32];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(PASSWORD.as_bytes(), b"0123456789abcdef", &mut tag)
-            .expect("memory for one hash");
-        tag
-    });
-    black_box(hash.await.expect("a hash"));
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime")
-}
-
-fn password(c: &mut Criterion) {
-    let runtime = runtime();
-    let passwords = PasswordService::builder()
-        .workers(WORKERS)
-        .build()
-        .expect("a service");
-
-    let mut group = c.benchmark_group("password");
-    group.sample_size(30);
-    for (name, in_flight) in [("one at a time", false), ("two at a time", true)] {
-        group.bench_function(format!("pool, {name}"), |b| {
-            b.iter_custom(|count| {
-                let hash = || {
-                    let passwords = passwords.clone();
-                    async move {
-                        black_box(passwords.hash(PASSWORD).await.expect("a hash"));
-                    }
-                };
-                runtime.block_on(async {
-                    if in_flight {
-                        keep_busy(count, hash).await
-                    } else {
-                        one_by_one(count, hash).await
-                    }
-                })
-            });
-        });
-        group.bench_function(format!("spawn_blocking, {name}"), |b| {
-            b.iter_custom(|count| {
-                runtime.block_on(async {
-                    if in_flight {
-                        keep_busy(count, with_fresh_memory).await
-                    } else {
-                        one_by_one(count, with_fresh_memory).await
-                    }
-                })
-            });
-        });
-    }
-    group.finish();
-}
-
-async fn one_by_one<F: Future<Output = ()>>(count: u64, mut hash: impl FnMut() -> F) -> Duration {
-    let start = Instant::now();
-    for _ in 0..count {
-        hash().await;
-    }
     start.elapsed()
 }
 

@@ -112,7 +112,7 @@ impl Argon2Hash {
     ) -> Result<bool, PasswordError> {
         Ok(same_tag(
             &self.tag,
-            &*self.tag_of(pepper, password, scratch)?,
+            &self.tag_of(pepper, password, scratch)?,
         ))
     }
 

@@ -1,6 +1,8 @@
 //! Passwords by the public API. The ids in comments are those of the security checklist
 //! (OWASP ASVS 5.0 as `V`, the OWASP password storage cheat sheet as `O`, NIST 800-63B as `N`).
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -722,30 +724,20 @@ async fn overload_is_answered_at_once_with_a_time_to_come_back() {
     let (mut running, mut waiting) = (Box::pin(passwords.hash("a")), Box::pin(passwords.hash("b")));
     assert!(poll_once(running.as_mut()).is_pending());
     assert!(poll_once(waiting.as_mut()).is_pending());
-    let start = Instant::now();
-    // The first may or may not have left the queue by now: one of two more has no place.
-    let more = [passwords.hash("c"), passwords.hash("d")].map(Box::pin);
-    let refused = more
-        .into_iter()
-        .filter_map(|mut future| match poll_once(future.as_mut()) {
-            Poll::Ready(result) => Some(result.unwrap_err()),
-            Poll::Pending => None,
-        });
-    let refused: Vec<_> = refused.collect();
-    assert!(start.elapsed() < Duration::from_millis(100));
+    let Poll::Ready(refused) = poll_once(Box::pin(passwords.hash("c")).as_mut()) else {
+        panic!("a third found a place");
+    };
     let retry_after = Duration::from_secs(2);
-    assert!(!refused.is_empty());
-    assert!(
-        refused
-            .iter()
-            .all(|error| *error == PasswordError::Overloaded { retry_after })
+    assert_eq!(
+        refused.unwrap_err(),
+        PasswordError::Overloaded { retry_after }
     );
     assert!(running.await.is_ok());
 }
 
 #[tokio::test]
 async fn whoever_waits_too_long_is_turned_away() {
-    let passwords = slow().max_wait(Duration::from_millis(10)).build().unwrap();
+    let passwords = slow().max_wait(Duration::from_millis(100)).build().unwrap();
     let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
     assert!(first.is_ok());
     let retry_after = Duration::from_secs(1);
@@ -759,15 +751,17 @@ async fn whoever_waits_too_long_is_turned_away() {
 #[tokio::test]
 async fn a_dropped_request_frees_no_worker_while_it_computes() {
     let passwords = slow().queue_limit(0).build().unwrap();
-    let mut running = Box::pin(passwords.hash("a"));
-    assert!(poll_once(running.as_mut()).is_pending());
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    drop(running);
-    let refused = passwords.verify("b", None).await;
-    assert!(
-        matches!(refused, Err(PasswordError::Overloaded { .. })),
-        "{refused:?}"
-    );
+    // On a busy machine the work may not have started yet, or be done already: then once more.
+    for _ in 0..10 {
+        let mut running = Box::pin(passwords.hash("a"));
+        assert!(poll_once(running.as_mut()).is_pending());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(running);
+        if let Err(error) = passwords.verify("b", None).await {
+            return assert!(matches!(error, PasswordError::Overloaded { .. }), "{error}");
+        }
+    }
+    panic!("a dropped request freed its worker each time");
 }
 
 #[tokio::test]
@@ -870,7 +864,7 @@ fn an_unknown_user_takes_the_time_of_a_known_one() {
         start.elapsed()
     };
     time(None);
-    let mut ratio = || {
+    let ratio = || {
         // In turns, so that whatever else the machine does falls on both; and the fourth best,
         // which it disturbs least.
         let (mut known, mut unknown): (Vec<_>, Vec<_>) =
