@@ -13,7 +13,8 @@ use crate::password::pool::Scratch;
 
 /// The parts of `$argon2id$v=19$m=19456,t=2,p=1,keyid=MQ$salt$tag`.
 ///
-/// `keyid` is there only for a peppered hash; it is the base64 of the pepper's id.
+/// `keyid` is there only for a peppered hash; it is the base64 of the pepper's id. The format has
+/// it, the reference implementation in C has not: but that has not the secret either.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
     algorithm: Algorithm,

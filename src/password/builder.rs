@@ -111,14 +111,16 @@ impl PasswordServiceBuilder {
     ///
     /// Keep the secret (32 random bytes or more) out of the database. **Whoever loses it loses
     /// every password**, so back it up. Hashes made without a pepper still verify and are
-    /// replaced at login. Other programs cannot verify a peppered hash without the secret.
+    /// replaced at login. Programs in other languages cannot verify a peppered hash without the
+    /// secret, and many cannot read the `keyid` that names it.
     pub fn pepper(mut self, id: &str, secret: &[u8]) -> Self {
         self.pepper = Some(Pepper::new(id, secret));
         self
     }
 
     /// A pepper that was in use before: its hashes verify and are replaced at login. May be
-    /// called for several.
+    /// called for several. Keep each until no stored hash names it: without it,
+    /// those hashes cannot be verified.
     pub fn previous_pepper(mut self, id: &str, secret: &[u8]) -> Self {
         self.previous_peppers.push(Pepper::new(id, secret));
         self

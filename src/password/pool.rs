@@ -239,7 +239,7 @@ impl Shared {
                 // Only now, so that whoever has the answer finds the worker free. The caller of a
                 // job that panicked has seen its answer dropped.
                 if let Ok(reply) = reply {
-                    reply();
+                    let _ = catch_unwind(AssertUnwindSafe(reply));
                 }
                 state = self.lock();
             } else {
@@ -271,7 +271,8 @@ impl Shared {
                 let late = state.queue.pop_front();
                 drop(state);
                 if let Some(late) = late {
-                    (late.run)(Err(self.limits.overloaded()))();
+                    let refuse = || (late.run)(Err(self.limits.overloaded()))();
+                    let _ = catch_unwind(AssertUnwindSafe(refuse));
                 }
                 // It may have been the one whose need of memory held up the rest.
                 self.ready.notify_all();

@@ -561,6 +561,20 @@ proptest! {
     }
 
     #[test]
+    fn whatever_can_be_read_can_be_judged(
+        kind in "(id|i|d)", version in "(v=16|v=19)", lanes in 1u32..9, passes in 1u32..4,
+        more in 0u32..70, salt in "([./A-Za-z0-9]{4}){3,21}", tag in "([A-Za-z0-9]{4}){4,21}",
+        password in "\\PC{0,20}",
+    ) {
+        let memory = 8 * lanes + more;
+        let salt = salt.replace('.', "+");
+        let text = format!("$argon2{kind}${version}$m={memory},t={passes},p={lanes}${salt}${tag}");
+        let stored = PasswordHash::parse(&text).unwrap();
+        let judged = fast().verify_blocking(&password, Some(&stored));
+        prop_assert!(matches!(judged, Ok(Verification::Mismatch)), "{text}: {judged:?}");
+    }
+
+    #[test]
     fn one_changed_byte_is_never_a_panic(at in 0usize..100, to in any::<char>()) {
         for hash in [ARGON2_UNICODE, BCRYPT] {
             let text: String =
@@ -824,6 +838,12 @@ fn the_blocking_twins_need_no_runtime_and_keep_to_the_same_limits() {
     assert!(poll_once(running.as_mut()).is_pending());
     let refused = passwords.hash_blocking("b");
     assert!(matches!(refused, Err(PasswordError::Overloaded { .. })));
+}
+
+#[tokio::test]
+async fn the_blocking_twins_do_not_panic_inside_a_runtime() {
+    let passwords = weak().max_wait(Duration::MAX).build().unwrap();
+    assert!(passwords.hash_blocking("secret").is_ok());
 }
 
 #[test]
