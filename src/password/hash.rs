@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn a_string_too_long_for_any_hash_is_not_looked_into() {
+        let megabyte = format!("$argon2id${}", "A".repeat(1 << 20));
+        let error = invalid("it is longer than 512 bytes");
+        assert_eq!(PasswordHash::parse(&megabyte).unwrap_err(), error);
+        assert_eq!(PasswordHash::try_from(megabyte).unwrap_err(), error);
+    }
+
+    #[test]
     fn what_is_no_hash_is_told_from_an_unknown_algorithm() {
         for text in [
             "",
