@@ -8,6 +8,8 @@ pub mod error;
 mod codec;
 mod jti;
 pub mod keys;
+#[cfg(feature = "password")]
+pub mod password;
 
 mod policy;
 pub mod revocation;
@@ -33,6 +35,8 @@ pub use extract::JwtClaims;
 pub use issuer::{TokenIssuer, TokenPair};
 pub use keys::{SigningKey, VerifyingKey};
 pub use layer::JwtAuthLayer;
+#[cfg(feature = "password")]
+pub use password::PasswordService;
 pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
 pub use store::StoreError;

@@ -296,6 +296,35 @@ fn previous_keys_still_verify() {
     );
 }
 
+#[cfg(feature = "password")]
+#[test]
+fn password_costs_are_set_and_never_below_the_floor() {
+    let costs = |memory, passes| {
+        [
+            ("JWT_SECRET", SECRET),
+            ("PASSWORD_MEMORY_KIB", memory),
+            ("PASSWORD_ITERATIONS", passes),
+        ]
+    };
+    let service = config(&costs("20480", "3"))
+        .unwrap()
+        .password_service()
+        .unwrap();
+    let hash = service
+        .hash_blocking("correct horse battery staple")
+        .unwrap();
+    assert!(
+        hash.as_str().starts_with("$argon2id$v=19$m=20480,t=3,p=1$"),
+        "{}",
+        hash.as_str()
+    );
+    let problem = problem(&costs("1024", "1")); // O07
+    assert!(
+        problem.starts_with("PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS"),
+        "{problem}"
+    );
+}
+
 #[test]
 fn an_empty_variable_is_not_set() {
     let vars = [

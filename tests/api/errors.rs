@@ -2,7 +2,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
-use tower_jwt_auth::error::{AuthError, AuthErrorKind, AuthErrorKind::*};
+use tower_jwt_auth::error::{AuthError, AuthErrorKind::*};
 use tower_jwt_auth::{ConfigError, StoreError};
 
 #[test]

@@ -330,7 +330,6 @@ fn the_form_of_a_token_is_strict() {
         format!("{good}."),
         format!(".{good}"),
         format!("{}.{}", dots[0], dots[1]),
-        format!("{}..{}", dots[0], dots[2]),
         format!("{}.{}.{}.x.y", dots[0], dots[1], dots[2]), // J11
         format!("{good}="),                                 // J34
         format!(" {good}"),

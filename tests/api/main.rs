@@ -14,6 +14,8 @@ mod extract;
 mod issue_verify;
 mod keys;
 mod layer;
+#[cfg(feature = "password")]
+mod password;
 mod revocation;
 mod scope;
 mod sources;
