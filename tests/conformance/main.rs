@@ -1,1 +1,5 @@
-fn main() {}
+//! The examples that the RFCs print, and properties that hold for any token.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod properties;
+mod rfc;
