@@ -147,7 +147,7 @@ impl AuthConfig {
             ConfigError::Invalid("no secret could be made: the system has no randomness".into())
         })?;
         Ok(Self {
-            secret: Some(URL_SAFE_NO_PAD.encode(&*bytes).into()),
+            secret: Some(URL_SAFE_NO_PAD.encode(*bytes).into()),
             issuer: Some("http://localhost".into()),
             audience: Some("development".into()),
             ..Self::default()
