@@ -90,7 +90,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `revocation` |
+//! | 2 policy and stores | `policy`, `store`, `revocation`, `session` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -110,8 +110,10 @@ pub mod password;
 
 // floor 2
 mod policy;
-pub mod revocation;
 mod store;
+
+pub mod revocation;
+pub mod session;
 
 // floor 3
 pub mod config;
@@ -155,6 +157,8 @@ pub mod _guide {
     pub mod keys {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
+    #[doc = include_str!("guide/sessions.md")]
+    pub mod sessions {}
     #[cfg(feature = "password")]
     #[doc = include_str!("guide/passwords.md")]
     pub mod passwords {}
