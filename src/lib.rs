@@ -90,7 +90,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `revocation`, `session` |
+//! | 2 policy and stores | `policy`, `store`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -115,6 +115,8 @@ mod store;
 pub mod revocation;
 pub mod session;
 
+mod event;
+
 // floor 3
 pub mod config;
 pub mod dangerous;
@@ -135,6 +137,7 @@ pub mod testing;
 pub use bearer::TokenSource;
 pub use claims::Claims;
 pub use error::{AuthError, ConfigError};
+pub use event::AuthEvent;
 #[cfg(feature = "axum")]
 pub use extract::JwtClaims;
 pub use issuer::{TokenIssuer, TokenPair};

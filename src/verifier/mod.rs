@@ -18,6 +18,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::{DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
 use crate::policy::Policy;
 use crate::revocation::DynRevocationStore;
+use crate::session::Acknowledger;
 
 /// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
 ///
@@ -51,6 +52,7 @@ struct Inner {
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
+    acknowledger: Option<Arc<Acknowledger>>,
 }
 
 /// Fixed keys are borrowed for a verification; a source hands out shared ones.
@@ -116,17 +118,17 @@ impl TokenVerifier {
             Err(error) => return Progress::Done(Err(error)),
         };
         let Some(store) = &self.inner.revocation else {
-            return Progress::Done(Ok(verified));
+            return Progress::Done(Ok(self.accept(verified)));
         };
         match verified.revocation_query().map(|query| store.peek(&query)) {
             Err(error) => Progress::Done(Err(error)),
             Ok(Some(true)) => Progress::Done(Err(AuthErrorKind::Revoked.into())),
-            Ok(Some(false)) => Progress::Done(Ok(verified)),
+            Ok(Some(false)) => Progress::Done(Ok(self.accept(verified))),
             Ok(None) => {
-                let store = Arc::clone(store);
-                Progress::Wait(Box::pin(async move {
-                    check_revocation(&*store, verified).await
-                }))
+                let this = self.clone();
+                Progress::Wait(Box::pin(
+                    async move { this.check_revocation(verified).await },
+                ))
             }
         }
     }
@@ -138,12 +140,28 @@ impl TokenVerifier {
         let (source, this, token) = (Arc::clone(source), self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
             source.refresh(key_id.as_deref()).await?;
-            let verified = this.verify_local(&token)?;
-            match &this.inner.revocation {
-                Some(store) => check_revocation(&**store, verified).await,
-                None => Ok(verified),
-            }
+            this.check_revocation(this.verify_local(&token)?).await
         }))
+    }
+
+    async fn check_revocation(&self, verified: VerifiedToken) -> Result<VerifiedToken, AuthError> {
+        if let Some(store) = &self.inner.revocation
+            && store.is_revoked(verified.revocation_query()?).await?
+        {
+            return Err(AuthErrorKind::Revoked.into());
+        }
+        Ok(self.accept(verified))
+    }
+
+    /// A token that passed everything: its session is in use.
+    fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
+        if let Some(acknowledger) = &self.inner.acknowledger
+            && let (Some(session), Some(generation)) =
+                (verified.session_id(), verified.generation())
+        {
+            acknowledger.seen(session, generation);
+        }
+        verified
     }
 
     /// Everything that needs no I/O.
@@ -193,16 +211,6 @@ enum Checked {
         key_id: Option<String>,
         miss: AuthError,
     },
-}
-
-async fn check_revocation(
-    store: &dyn DynRevocationStore,
-    verified: VerifiedToken,
-) -> Result<VerifiedToken, AuthError> {
-    if store.is_revoked(verified.revocation_query()?).await? {
-        return Err(AuthErrorKind::Revoked.into());
-    }
-    Ok(verified)
 }
 
 impl fmt::Debug for TokenVerifier {

@@ -18,5 +18,6 @@ mod layer;
 mod password;
 mod revocation;
 mod scope;
+mod sessions;
 mod sources;
 mod support;
