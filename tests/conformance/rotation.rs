@@ -1,10 +1,11 @@
 //! A model of an honest client, a network that loses answers, two tabs, and a thief, in random
 //! order: the honest client is never logged out, and a thief is found at the next divergence.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::clock::{Clock, ManualClock};
+use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::MemoryRevocations;
@@ -52,12 +53,9 @@ struct World {
     tokens: TokenIssuer,
     clock: ManualClock,
     client: TokenPair,
-    /// A lost answer must be asked for again within an access token's lifetime: this client does.
-    retry_by: Option<Duration>,
-    waited: Duration,
+    /// When the first answer was lost since the client last got one.
+    lost_at: Option<SystemTime>,
     thief: Option<TokenPair>,
-    /// The thief has been given a token that the client has not.
-    diverged: bool,
 }
 
 impl World {
@@ -77,10 +75,8 @@ impl World {
             tokens,
             clock,
             client,
-            retry_by: None,
-            waited: Duration::ZERO,
+            lost_at: None,
             thief: None,
-            diverged: false,
         }
     }
 
@@ -93,6 +89,13 @@ impl World {
         Ok(rotated.issue().unwrap())
     }
 
+    /// The client refreshes, and gets its answer.
+    async fn client_refreshes(&mut self) -> Result<(), SessionErrorKind> {
+        self.client = self.refresh(&self.client.refresh_token).await?;
+        self.lost_at = None;
+        Ok(())
+    }
+
     async fn request(&mut self) -> Result<(), SessionErrorKind> {
         if self
             .tokens
@@ -101,8 +104,7 @@ impl World {
             .await
             .is_err()
         {
-            self.client = self.refresh(&self.client.refresh_token.clone()).await?;
-            self.retry_by = None;
+            self.client_refreshes().await?;
             assert!(
                 self.tokens
                     .verifier()
@@ -111,49 +113,46 @@ impl World {
                     .is_ok()
             );
         }
-        for _ in 0..5 {
-            tokio::task::yield_now().await; // what the request set off
-        }
+        settle().await;
         Ok(())
     }
 
-    async fn pass(&mut self, by: Duration) {
-        // A client that got no answer tries again before an access token's lifetime is over.
-        if let Some(retry_by) = self.retry_by
-            && self.waited + by >= retry_by
-        {
-            let rest = retry_by
-                .saturating_sub(self.waited)
-                .saturating_sub(Duration::from_secs(1));
-            self.clock.advance(rest);
-            if let Ok(pair) = self.refresh(&self.client.refresh_token.clone()).await {
-                self.client = pair;
+    /// Time passes. A client that got no answer asks again before an access token's lifetime is over.
+    async fn pass(&mut self, by: Duration) -> Result<(), SessionErrorKind> {
+        let until = self.clock.now() + by;
+        if let Some(lost_at) = self.lost_at {
+            let retry_at = lost_at + Duration::from_secs(890);
+            if retry_at <= until {
+                self.clock.set(retry_at);
+                self.client_refreshes().await?;
             }
-            self.retry_by = None;
-            self.clock.advance(by - rest);
-            return;
         }
-        self.waited += by;
-        self.clock.advance(by);
+        self.clock.set(until);
+        Ok(())
     }
+}
+
+/// Time for what a request sets off.
+async fn settle() {
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn generation(pair: &TokenPair) -> u64 {
+    let claims = decode_unverified::<serde_json::Value>(&pair.refresh_token).unwrap();
+    claims.unverified_claims()["gen"].as_u64().unwrap()
 }
 
 /// Runs the steps; `Err` is the moment at which the session ended.
 async fn run(world: &mut World, steps: &[Step]) -> Result<(), SessionErrorKind> {
     for step in steps {
         match *step {
-            Step::Refresh { lost } => {
-                let pair = world.refresh(&world.client.refresh_token.clone()).await?;
-                if lost {
-                    world.retry_by.get_or_insert(Duration::from_secs(890));
-                    if world.retry_by == Some(Duration::from_secs(890)) && world.waited.is_zero() {
-                        world.waited = Duration::ZERO;
-                    }
-                } else {
-                    world.client = pair;
-                    world.retry_by = None;
-                    world.waited = Duration::ZERO;
-                }
+            Step::Refresh { lost: false } => world.client_refreshes().await?,
+            Step::Refresh { lost: true } => {
+                world.refresh(&world.client.refresh_token).await?;
+                let now = world.clock.now();
+                world.lost_at.get_or_insert(now);
             }
             Step::TwoTabs { keep_first } => {
                 let token = world.client.refresh_token.clone();
@@ -163,20 +162,15 @@ async fn run(world: &mut World, steps: &[Step]) -> Result<(), SessionErrorKind> 
                     "one live generation"
                 );
                 world.client = if keep_first { first } else { second };
-                world.retry_by = None;
-                world.waited = Duration::ZERO;
+                world.lost_at = None;
             }
             Step::Request => world.request().await?,
-            Step::Pass { seconds } => world.pass(Duration::from_secs(seconds)).await,
-            Step::Steal => {
-                world.thief = Some(world.client.clone());
-                world.diverged = false;
-            }
+            Step::Pass { seconds } => world.pass(Duration::from_secs(seconds)).await?,
+            Step::Steal => world.thief = Some(world.client.clone()),
             Step::ThiefRefreshes => {
-                let Some(thief) = &world.thief else { continue };
-                let pair = world.refresh(&thief.refresh_token.clone()).await?;
-                world.diverged = pair.refresh_token != world.client.refresh_token;
-                world.thief = Some(pair);
+                if let Some(thief) = &world.thief {
+                    world.thief = Some(world.refresh(&thief.refresh_token).await?);
+                }
             }
         }
     }
@@ -191,7 +185,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn an_honest_client_is_never_logged_out(steps in steps(false)) {
@@ -207,16 +201,17 @@ proptest! {
     fn a_thief_is_found_when_both_have_gone_on(steps in steps(true)) {
         block_on(async {
             let mut world = World::new().await;
-            if run(&mut world, &steps).await.is_ok() && world.diverged {
-                // The thief uses what he got; the client, with an older token, comes back.
-                let Some(thief) = world.thief.clone() else { return Ok(()) };
-                let used = world.tokens.verifier().verify(&thief.access_token).await;
-                prop_assume!(used.is_ok());
-                for _ in 0..5 {
-                    tokio::task::yield_now().await;
-                }
+            let ended = run(&mut world, &steps).await;
+            let Some(thief) = world.thief.clone() else {
+                prop_assert!(ended.is_ok());
+                return Ok(());
+            };
+            if ended.is_ok() && generation(&thief) > generation(&world.client) {
+                // The thief uses what he got; then the client, with an older token, comes back.
+                prop_assume!(world.tokens.verifier().verify(&thief.access_token).await.is_ok());
+                settle().await;
                 world.clock.advance(Duration::from_secs(11));
-                let client = world.refresh(&world.client.refresh_token.clone()).await;
+                let client = world.refresh(&world.client.refresh_token).await;
                 let reuse = SessionErrorKind::ReuseDetected;
                 prop_assert_eq!(client.err(), Some(reuse), "the next divergence");
                 prop_assert!(world.refresh(&thief.refresh_token).await.is_err(), "for the thief too");
