@@ -170,6 +170,13 @@ async fn a_lost_answer_is_given_again_until_the_next_token_is_seen() {
     );
 
     assert_eq!(setting.request(&again).await, Ok(()));
+    setting.pass(10);
+    assert_eq!(
+        setting.rotate(&login.refresh_token).await.unwrap().0,
+        CONCURRENT,
+        "a second tab"
+    );
+    setting.pass(1);
     let stolen = setting.rotate(&login.refresh_token).await;
     assert_eq!(stolen.unwrap_err(), SessionErrorKind::ReuseDetected);
 }

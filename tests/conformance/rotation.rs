@@ -16,8 +16,9 @@ use tower_jwt_auth::{SigningKey, TokenIssuer, TokenPair};
 enum Step {
     /// The client refreshes; its answer arrives or is lost.
     Refresh { lost: bool },
-    /// Two tabs refresh with the same token at once; either answer may be the one that is kept.
-    TwoTabs { keep_first: bool },
+    /// Two tabs refresh with the same token, a few seconds apart, the first already using what it
+    /// got; either answer may be the one that is kept.
+    TwoTabs { keep_first: bool, apart: u64 },
     /// The client calls the API with its access token, or renews it if it has expired.
     Request,
     /// Time passes; less than the idle end.
@@ -31,7 +32,8 @@ enum Step {
 fn steps(thief: bool) -> impl Strategy<Value = Vec<Step>> {
     let honest = prop_oneof![
         3 => any::<bool>().prop_map(|lost| Step::Refresh { lost }),
-        1 => any::<bool>().prop_map(|keep_first| Step::TwoTabs { keep_first }),
+        1 => (any::<bool>(), 0..=10_u64)
+            .prop_map(|(keep_first, apart)| Step::TwoTabs { keep_first, apart }),
         3 => Just(Step::Request),
         2 => (0..40_u64).prop_map(|seconds| Step::Pass { seconds }),
         1 => (0..100_000_u64).prop_map(|seconds| Step::Pass { seconds }),
@@ -154,9 +156,13 @@ async fn run(world: &mut World, steps: &[Step]) -> Result<(), SessionErrorKind> 
                 let now = world.clock.now();
                 world.lost_at.get_or_insert(now);
             }
-            Step::TwoTabs { keep_first } => {
+            Step::TwoTabs { keep_first, apart } => {
                 let token = world.client.refresh_token.clone();
-                let (first, second) = (world.refresh(&token).await?, world.refresh(&token).await?);
+                let first = world.refresh(&token).await?;
+                let _ = world.tokens.verifier().verify(&first.access_token).await;
+                settle().await;
+                world.clock.advance(Duration::from_secs(apart));
+                let second = world.refresh(&token).await?;
                 assert_eq!(
                     first.refresh_token, second.refresh_token,
                     "one live generation"
