@@ -1,0 +1,223 @@
+//! bcrypt hashes: reading and writing their crypt(3) strings, and computing their tags.
+
+use base64::Engine;
+use base64::alphabet::BCRYPT;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::password::error::PasswordError;
+use crate::password::hash::{fresh_salt, invalid, same_tag};
+
+/// The parts of `$2b$12$` + 22 characters of salt + 31 characters of tag.
+///
+/// `$2a$`, `$2b$` and `$2y$` name one and the same function; `$2x$` names a broken one.
+#[derive(Clone)]
+pub(super) struct BcryptHash {
+    cost: u32,
+    salt: [u8; 16],
+    tag: Zeroizing<[u8; 23]>,
+}
+
+/// All that bcrypt reads of a password, its terminating NUL included.
+const MAX_BYTES: usize = 72;
+
+/// The highest cost that is verified: about 4 s of one core.
+pub(super) const MAX_COST: u32 = 16;
+
+/// Four bits of the salt's last character and two of the tag's mean nothing, and some old
+/// libraries left them set: they are ignored, as every implementation in C does.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
+
+// === impl BcryptHash ===
+
+impl BcryptHash {
+    pub(super) fn read(text: &str) -> Result<Self, PasswordError> {
+        let mut fields = text.split('$').skip(2);
+        let cost = fields
+            .next()
+            .filter(|cost| cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|cost| cost.parse().ok())
+            .filter(|cost| *cost >= 4)
+            .ok_or(invalid("the cost is not two digits from 04"))?;
+        let rest = fields
+            .next()
+            .filter(|rest| rest.len() == 53 && fields.next().is_none());
+        let (salt, tag) = rest
+            .and_then(|rest| rest.split_at_checked(22))
+            .ok_or(invalid("salt and tag are not 53 characters"))?;
+        let salt = decode(salt).ok_or(invalid("the salt is not base64"))?;
+        let tag = decode(tag)
+            .map(Zeroizing::new)
+            .ok_or(invalid("the tag is not base64"))?;
+        if cost > MAX_COST {
+            return Err(PasswordError::CostTooHigh);
+        }
+        Ok(Self { cost, salt, tag })
+    }
+
+    /// Says what bcrypt would not hash whole.
+    pub(super) fn check(password: &[u8]) -> Result<(), PasswordError> {
+        if password.len() > MAX_BYTES {
+            Err(PasswordError::BcryptTooLong)
+        } else if password.contains(&0) {
+            Err(PasswordError::NulByte)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn make(cost: u32, password: &[u8]) -> Result<Self, PasswordError> {
+        let salt = fresh_salt()?;
+        Ok(Self {
+            cost,
+            salt,
+            tag: tag_of(cost, salt, password),
+        })
+    }
+
+    /// A hash that costs what a new one costs and that no password is known for.
+    pub(super) fn dummy(cost: u32) -> Self {
+        Self {
+            cost,
+            salt: [0; 16],
+            tag: Zeroizing::default(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Zeroizing<String> {
+        let mut text = format!("$2b${:02}$", self.cost);
+        BASE64.encode_string(self.salt, &mut text);
+        BASE64.encode_string(self.tag.as_slice(), &mut text);
+        Zeroizing::new(text)
+    }
+
+    /// Whether `password` gives this tag, by bcrypt's own rule: bytes from the 73rd on are not
+    /// looked at.
+    ///
+    /// A password with a NUL byte never matches, after the same work. Implementations in C stop
+    /// at the NUL, so they would take `"abc\0anything"` for `"abc"`; those that go on repeat the
+    /// key and would take `"abc\0abc"` for `"abc"`. Neither can tell whether it is the password.
+    pub(super) fn matches(&self, password: &[u8]) -> bool {
+        let same = same_tag(
+            self.tag.as_slice(),
+            tag_of(self.cost, self.salt, password).as_slice(),
+        );
+        same && !password.contains(&0)
+    }
+
+    pub(super) fn cost(&self) -> u32 {
+        self.cost
+    }
+}
+
+fn tag_of(cost: u32, salt: [u8; 16], password: &[u8]) -> Zeroizing<[u8; 23]> {
+    let mut key = Zeroizing::new([0; MAX_BYTES]);
+    let read = password.len().min(MAX_BYTES);
+    key[..read].copy_from_slice(&password[..read]);
+    // The NUL after a shorter password belongs to the key.
+    let output = Zeroizing::new(::bcrypt::bcrypt(
+        cost,
+        salt,
+        &key[..(read + 1).min(MAX_BYTES)],
+    ));
+    let mut tag = Zeroizing::new([0; 23]);
+    tag.copy_from_slice(&output[..23]);
+    tag
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let bytes = Zeroizing::new(BASE64.decode(text).ok()?);
+    bytes.as_slice().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by Python's bcrypt 5.0.0 (`$2a$`, `$2y$`) and by libxcrypt (`$2b$`).
+    const HORSE: [&str; 3] = [
+        "$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+        "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+        "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+    ];
+
+    /// Made by libxcrypt from 100 times `x`, which is what it makes from 72.
+    const LONG: &str = "$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i";
+
+    const EMPTY: &str = "$2b$04$abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq";
+
+    fn matches(text: &str, password: &str) -> bool {
+        BcryptHash::read(text).unwrap().matches(password.as_bytes())
+    }
+
+    #[test]
+    fn hashes_of_other_implementations_verify() {
+        for text in HORSE {
+            assert!(matches(text, "correct horse"));
+            assert!(!matches(text, "correct horsf"));
+        }
+        assert!(matches(EMPTY, ""));
+        assert!(!matches(EMPTY, "x"));
+    }
+
+    #[test]
+    fn an_old_hash_of_a_longer_password_verifies_by_its_first_72_bytes() {
+        for length in [72, 73, 100, 1024] {
+            assert!(matches(LONG, &"x".repeat(length)), "{length}");
+        }
+        assert!(!matches(LONG, &"x".repeat(71)));
+    }
+
+    #[test]
+    fn meaningless_bits_at_the_end_of_the_salt_are_ignored() {
+        assert!(matches(
+            &HORSE[1].replace("stuuj", "stuvj"),
+            "correct horse"
+        ));
+    }
+
+    #[test]
+    fn a_password_with_a_nul_never_matches() {
+        for password in ["\0", "\0\0", "\0x"] {
+            assert!(!matches(EMPTY, password));
+        }
+        let abc = BcryptHash::make(4, b"abc").unwrap();
+        assert!(abc.matches(b"abc"));
+        for password in ["abc\0", "abc\0abc", "abc\0x"] {
+            assert!(!abc.matches(password.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_bcrypt_would_not_hash_whole_is_named() {
+        assert_eq!(BcryptHash::check(&[b'x'; 72]), Ok(()));
+        assert_eq!(
+            BcryptHash::check(&[b'x'; 73]),
+            Err(PasswordError::BcryptTooLong)
+        );
+        assert_eq!(BcryptHash::check(b"a\0"), Err(PasswordError::NulByte));
+    }
+
+    #[test]
+    fn a_hash_made_is_read_back() {
+        let text = BcryptHash::make(5, b"hunter2").unwrap().encode();
+        assert_eq!((text.len(), &text[..7]), (60, "$2b$05$"));
+        assert!(matches(&text, "hunter2"));
+        assert!(::bcrypt::verify("hunter2", &text).unwrap());
+    }
+
+    #[test]
+    fn costs_outside_the_range_are_refused() {
+        let with_cost = |cost| BcryptHash::read(&HORSE[1].replace("$04$", cost)).err();
+        for cost in ["$03$", "$00$", "$4$", "$004$", "$+4$", "$ 4$", "$ab$", "$$"] {
+            assert!(
+                matches!(with_cost(cost), Some(PasswordError::InvalidHash { .. })),
+                "{cost}"
+            );
+        }
+        for cost in ["$17$", "$31$", "$99$"] {
+            assert_eq!(with_cost(cost), Some(PasswordError::CostTooHigh));
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! [`PasswordServiceBuilder`]: everything that can be set, and the one place where it is checked.
+
+use std::collections::HashSet;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use crate::password::bcrypt;
+use crate::password::error::PasswordConfigError;
+use crate::password::params::Argon2Params;
+use crate::password::policy::{Pepper, Policy};
+use crate::password::pool::Limits;
+use crate::password::service::PasswordService;
+
+/// Sets up a [`PasswordService`]. Everything is optional and safe to leave out.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_auth::password::{PasswordConfigError, PasswordService};
+///
+/// let passwords = PasswordService::builder()
+///     .workers(2)
+///     .queue_limit(16)
+///     .max_wait(Duration::from_millis(500))
+///     .build()?;
+///
+/// let starved = PasswordService::builder().memory_budget(1024).build();
+/// assert!(matches!(starved, Err(PasswordConfigError::MemoryBudget { .. })));
+/// # Ok::<(), PasswordConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct PasswordServiceBuilder {
+    argon2: Argon2Params,
+    bcrypt_cost: Option<u32>,
+    workers: Option<usize>,
+    memory_budget: u64,
+    queue_limit: usize,
+    max_wait: Duration,
+    pepper: Option<Pepper>,
+    previous_peppers: Vec<Pepper>,
+    weak_allowed: bool,
+}
+
+/// Memory for all hashing together: 13 hashes of the default parameters at a time.
+pub const DEFAULT_MEMORY_BUDGET: u64 = 256 * 1024 * 1024;
+
+/// Passwords that may wait for a worker: about a second's work of one core.
+pub const DEFAULT_QUEUE_LIMIT: usize = 64;
+
+/// How long a password may wait for a worker: longer, and the user has gone.
+pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// The OWASP floor for bcrypt.
+const MIN_BCRYPT_COST: u32 = 10;
+
+// === impl PasswordServiceBuilder ===
+
+impl PasswordServiceBuilder {
+    pub(super) const fn new() -> Self {
+        Self {
+            argon2: Argon2Params::DEFAULT,
+            bcrypt_cost: None,
+            workers: None,
+            memory_budget: DEFAULT_MEMORY_BUDGET,
+            queue_limit: DEFAULT_QUEUE_LIMIT,
+            max_wait: DEFAULT_MAX_WAIT,
+            pepper: None,
+            previous_peppers: Vec::new(),
+            weak_allowed: false,
+        }
+    }
+
+    /// The cost of a new hash; stored hashes that cost less are replaced at login.
+    pub const fn argon2(mut self, params: Argon2Params) -> Self {
+        self.argon2 = params;
+        self
+    }
+
+    /// How many passwords are hashed at a time. Left out, it is the number of cores, or fewer if
+    /// the memory budget does not suffice for so many.
+    pub const fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// The bytes of memory that all workers together use for hashing; [`DEFAULT_MEMORY_BUDGET`]
+    /// if left out. A stored hash that alone needs more is not verified.
+    pub const fn memory_budget(mut self, bytes: u64) -> Self {
+        self.memory_budget = bytes;
+        self
+    }
+
+    /// How many passwords may wait for a worker; [`DEFAULT_QUEUE_LIMIT`] if left out. Those
+    /// beyond it are turned away at once.
+    pub const fn queue_limit(mut self, count: usize) -> Self {
+        self.queue_limit = count;
+        self
+    }
+
+    /// How long a password may wait for a worker; [`DEFAULT_MAX_WAIT`] if left out.
+    pub const fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
+    /// Mixes a secret of the application into every new hash, so that a stolen table alone
+    /// cannot be attacked. Its id of 1 to 8 bytes is stored in the hash.
+    ///
+    /// # Security
+    ///
+    /// Keep the secret (32 random bytes or more) out of the database. **Whoever loses it loses
+    /// every password**, so back it up. Hashes made without a pepper still verify and are
+    /// replaced at login. Programs in other languages cannot verify a peppered hash without the
+    /// secret, and many cannot read the `keyid` that names it.
+    pub fn pepper(mut self, id: &str, secret: &[u8]) -> Self {
+        self.pepper = Some(Pepper::new(id, secret));
+        self
+    }
+
+    /// A pepper that was in use before: its hashes verify and are replaced at login. May be
+    /// called for several. Keep each until no stored hash names it: without it,
+    /// those hashes cannot be verified.
+    pub fn previous_pepper(mut self, id: &str, secret: &[u8]) -> Self {
+        self.previous_peppers.push(Pepper::new(id, secret));
+        self
+    }
+
+    /// Makes new hashes with bcrypt (`$2b$`, cost 10 to 16) instead of Argon2id, for a database
+    /// that other programs read which know nothing else.
+    ///
+    /// # Security
+    ///
+    /// bcrypt is weaker: it resists graphics cards less, and passwords of more than 72 bytes are
+    /// refused. Stored Argon2 hashes still verify and are left as they are.
+    pub const fn make_bcrypt_hashes(mut self, cost: u32) -> Self {
+        self.bcrypt_cost = Some(cost);
+        self
+    }
+
+    /// Accepts parameters under the floor, so that a test suite is fast.
+    ///
+    /// # Security
+    ///
+    /// For tests only: such hashes fall to an attacker within hours.
+    pub const fn dangerous_weak_parameters(mut self) -> Self {
+        self.weak_allowed = true;
+        self
+    }
+
+    /// Checks everything and builds the service. No thread is started before the first password.
+    ///
+    /// # Errors
+    ///
+    /// A [`PasswordConfigError`] that names what to change, above all if the parameters are under
+    /// the OWASP floor.
+    pub fn build(self) -> Result<PasswordService, PasswordConfigError> {
+        self.argon2.check(self.weak_allowed)?;
+        self.check_bcrypt()?;
+        self.check_peppers()?;
+        self.check_limits()?;
+        Ok(self.start())
+    }
+
+    /// Starts what was checked, or what nobody changed.
+    pub(super) fn start(self) -> PasswordService {
+        let limits = Limits {
+            workers: self.chosen_workers(),
+            queue: self.queue_limit,
+            wait: self.max_wait,
+            blocks: self.budget_blocks(),
+            kept: self.argon2.blocks(),
+        };
+        let policy = Policy {
+            params: self.argon2,
+            bcrypt_cost: self.bcrypt_cost,
+            pepper: self.pepper,
+            previous_peppers: self.previous_peppers,
+        };
+        PasswordService::start(policy, limits)
+    }
+
+    fn check_bcrypt(&self) -> Result<(), PasswordConfigError> {
+        let (min, max) = (
+            if self.weak_allowed {
+                4
+            } else {
+                MIN_BCRYPT_COST
+            },
+            bcrypt::MAX_COST,
+        );
+        match self.bcrypt_cost {
+            Some(cost) if !(min..=max).contains(&cost) => {
+                Err(PasswordConfigError::BcryptCost { min, max })
+            }
+            Some(_) if self.pepper.is_some() => Err(PasswordConfigError::PepperWithBcrypt),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_peppers(&self) -> Result<(), PasswordConfigError> {
+        let mut ids = HashSet::new();
+        for pepper in self.pepper.iter().chain(&self.previous_peppers) {
+            if !(1..=8).contains(&pepper.id().len()) {
+                return Err(PasswordConfigError::PepperId);
+            }
+            if !ids.insert(pepper.id()) {
+                return Err(PasswordConfigError::DuplicatePepper);
+            }
+            if pepper.secret().len() < 32 {
+                return Err(PasswordConfigError::PepperTooShort);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), PasswordConfigError> {
+        let workers = self.chosen_workers();
+        if workers == 0 {
+            return Err(PasswordConfigError::NoWorkers);
+        }
+        if self.max_wait.is_zero() {
+            return Err(PasswordConfigError::NoWait);
+        }
+        let blocks = workers.saturating_mul(self.argon2.blocks());
+        if blocks > self.budget_blocks() {
+            let needed = (blocks as u64).saturating_mul(1024);
+            return Err(PasswordConfigError::MemoryBudget { needed });
+        }
+        Ok(())
+    }
+
+    fn chosen_workers(&self) -> usize {
+        self.workers.unwrap_or_else(|| {
+            let cores = available_parallelism().map_or(1, NonZero::get);
+            cores
+                .min(self.budget_blocks() / self.argon2.blocks().max(1))
+                .max(1)
+        })
+    }
+
+    /// The budget in the 1 KiB blocks that Argon2 counts in.
+    fn budget_blocks(&self) -> usize {
+        usize::try_from(self.memory_budget / 1024).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: PasswordServiceBuilder) -> PasswordConfigError {
+        builder.build().unwrap_err()
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        use PasswordConfigError as E;
+        let new = PasswordServiceBuilder::new;
+        let weak = Argon2Params::new(8, 1, 1);
+        let (key, other) = ([7; 32], [8; 32]);
+        assert_eq!(refused(new().argon2(weak)), E::BelowFloor);
+        assert_eq!(refused(new().workers(0)), E::NoWorkers);
+        assert_eq!(refused(new().max_wait(Duration::ZERO)), E::NoWait);
+        assert_eq!(
+            refused(new().memory_budget(0)),
+            E::MemoryBudget {
+                needed: 19_456 * 1024
+            }
+        );
+        assert_eq!(refused(new().pepper("", &key)), E::PepperId);
+        assert_eq!(refused(new().pepper("too long!", &key)), E::PepperId);
+        assert_eq!(refused(new().pepper("1", &key[1..])), E::PepperTooShort);
+        let twice = new().pepper("1", &key).previous_pepper("1", &other);
+        assert_eq!(refused(twice), E::DuplicatePepper);
+        assert_eq!(
+            refused(new().make_bcrypt_hashes(9)),
+            E::BcryptCost { min: 10, max: 16 }
+        );
+        assert_eq!(
+            refused(new().make_bcrypt_hashes(17)),
+            E::BcryptCost { min: 10, max: 16 }
+        );
+        let both = new().make_bcrypt_hashes(12).pepper("1", &key);
+        assert_eq!(refused(both), E::PepperWithBcrypt);
+        let many = new().workers(14);
+        assert_eq!(
+            refused(many),
+            E::MemoryBudget {
+                needed: 14 * 19_456 * 1024
+            }
+        );
+    }
+
+    #[test]
+    fn the_number_of_workers_follows_the_memory_budget() {
+        let workers = |budget| {
+            PasswordServiceBuilder::new()
+                .memory_budget(budget)
+                .chosen_workers()
+        };
+        assert_eq!(workers(20 * 1024 * 1024), 1);
+        assert!(workers(u64::MAX) >= 1);
+    }
+
+    #[test]
+    fn the_defaults_pass_their_own_checks() {
+        assert!(PasswordServiceBuilder::new().build().is_ok());
+    }
+}

@@ -1,0 +1,194 @@
+//! What can go wrong: [`PasswordError`] while serving, [`PasswordConfigError`] while building.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a password could not be hashed or judged.
+///
+/// A wrong password is **not** an error: that is
+/// [`Verification::Mismatch`](crate::password::Verification::Mismatch). No variant carries a
+/// password, a hash or a secret, so every message may be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PasswordError {
+    /// The password is longer than any input the service looks at.
+    TooLong {
+        /// The most bytes that are accepted.
+        max: usize,
+    },
+    /// An empty password is never hashed.
+    Empty,
+    /// bcrypt reads 72 bytes and no more, so it is not asked to hash a longer password.
+    BcryptTooLong,
+    /// bcrypt ends its input at a NUL byte, so it is not asked to hash a password that has one.
+    NulByte,
+    /// More work is waiting than the machine can do in time. Answer 503 with `Retry-After`.
+    Overloaded {
+        /// When the client should come back.
+        retry_after: Duration,
+    },
+    /// The stored hash cannot be read. The row is damaged: this says nothing of the password.
+    InvalidHash {
+        /// Which part of the stored hash is wrong.
+        reason: &'static str,
+    },
+    /// The stored hash is of a kind that this crate does not verify.
+    UnsupportedAlgorithm,
+    /// The stored hash asks for more memory or time than one verification may use.
+    CostTooHigh,
+    /// The stored hash was made with a pepper whose id the service does not know.
+    UnknownPepper,
+    /// The operating system gave no randomness, memory or thread, or the work panicked.
+    Internal,
+}
+
+/// Why a [`PasswordService`](crate::password::PasswordService) could not be built. Each message
+/// names the cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PasswordConfigError {
+    /// The Argon2 parameters are weaker than the OWASP floor.
+    BelowFloor,
+    /// The Argon2 parameters are over the caps that verification enforces.
+    AboveCaps,
+    /// The Argon2 parameters contradict the algorithm itself.
+    ImpossibleParameters,
+    /// The bcrypt cost lies outside the accepted range.
+    BcryptCost {
+        /// The lowest cost accepted.
+        min: u32,
+        /// The highest cost accepted.
+        max: u32,
+    },
+    /// Zero workers were asked for.
+    NoWorkers,
+    /// A wait of zero was asked for.
+    NoWait,
+    /// The workers together need more memory than the budget.
+    MemoryBudget {
+        /// The bytes that the workers need.
+        needed: u64,
+    },
+    /// A pepper id is empty or longer than 8 bytes.
+    PepperId,
+    /// Two peppers have the same id.
+    DuplicatePepper,
+    /// A pepper's secret is shorter than 32 bytes.
+    PepperTooShort,
+    /// A pepper was set on a service that makes bcrypt hashes, which cannot carry one.
+    PepperWithBcrypt,
+}
+
+// === impl PasswordError ===
+
+impl fmt::Display for PasswordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong { max } => return write!(f, "password is longer than {max} bytes"),
+            Self::Empty => "password is empty",
+            Self::BcryptTooLong => "password is longer than the 72 bytes that bcrypt can hash",
+            Self::NulByte => "password has a nul byte, which bcrypt cannot hash",
+            Self::Overloaded { retry_after } => {
+                let seconds = retry_after.as_secs();
+                return write!(f, "too many passwords are waiting, retry after {seconds} s");
+            }
+            Self::InvalidHash { reason } => {
+                return write!(f, "stored password hash cannot be read: {reason}");
+            }
+            Self::UnsupportedAlgorithm => "stored password hash is of an unsupported algorithm",
+            Self::CostTooHigh => "stored password hash costs more than one verification may",
+            Self::UnknownPepper => "stored password hash was made with an unknown pepper",
+            Self::Internal => "password hashing failed for want of memory, threads or randomness",
+        })
+    }
+}
+
+impl Error for PasswordError {}
+
+// === impl PasswordConfigError ===
+
+impl fmt::Display for PasswordConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BelowFloor => {
+                "argon2 parameters are weaker than the owasp floor: use Argon2Params::DEFAULT or \
+                 stronger (19456 KiB with 2 passes, 12288 with 3, 9216 with 4, 7168 with 5, or \
+                 47104 with 1)"
+            }
+            Self::AboveCaps => {
+                "argon2 parameters are over the caps of verification: use at most 1 GiB of \
+                 memory, 20 passes and 16 lanes"
+            }
+            Self::ImpossibleParameters => {
+                "argon2 parameters are impossible: use at least 1 pass, 1 lane and 8 KiB of \
+                 memory for each lane"
+            }
+            Self::BcryptCost { min, max } => {
+                return write!(
+                    f,
+                    "bcrypt cost is out of range: use one from {min} to {max}"
+                );
+            }
+            Self::NoWorkers => "no workers: use at least 1, or leave workers() out",
+            Self::NoWait => {
+                "max_wait is zero: give it a duration, and use queue_limit(0) to refuse whatever \
+                 cannot start at once"
+            }
+            Self::MemoryBudget { needed } => {
+                return write!(
+                    f,
+                    "workers need {needed} bytes, more than the memory budget: raise \
+                     memory_budget(), lower workers() or choose less memory for argon2"
+                );
+            }
+            Self::PepperId => "pepper id must have 1 to 8 bytes: choose a short one such as \"1\"",
+            Self::DuplicatePepper => "two peppers have the same id: give each its own",
+            Self::PepperTooShort => {
+                "pepper secret is shorter than 32 bytes: use 32 bytes from a secure random source"
+            }
+            Self::PepperWithBcrypt => {
+                "bcrypt hashes cannot carry a pepper: leave out pepper() or make_bcrypt_hashes()"
+            }
+        })
+    }
+}
+
+impl Error for PasswordConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_lower_case_without_a_full_stop() {
+        let messages = [
+            PasswordError::TooLong { max: 1024 }.to_string(),
+            PasswordError::Overloaded {
+                retry_after: Duration::from_secs(2),
+            }
+            .to_string(),
+            PasswordError::InvalidHash {
+                reason: "the salt is not base64",
+            }
+            .to_string(),
+            PasswordConfigError::BelowFloor.to_string(),
+            PasswordConfigError::MemoryBudget { needed: 1 }.to_string(),
+        ];
+        for message in messages {
+            assert!(message.starts_with(|c: char| c.is_lowercase()), "{message}");
+            assert!(!message.ends_with('.'), "{message}");
+        }
+    }
+
+    #[test]
+    fn overload_says_when_to_retry() {
+        let error = PasswordError::Overloaded {
+            retry_after: Duration::from_secs(2),
+        };
+        assert_eq!(
+            error.to_string(),
+            "too many passwords are waiting, retry after 2 s"
+        );
+    }
+}

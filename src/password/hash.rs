@@ -1,0 +1,260 @@
+//! [`PasswordHash`]: a stored hash that has been read and found sound.
+
+use std::fmt;
+use std::hint::black_box;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+use crate::password::argon2::Argon2Hash;
+use crate::password::bcrypt::BcryptHash;
+use crate::password::error::PasswordError;
+
+/// A password hash as it stands in the database, read and found sound.
+///
+/// It holds the stored string and nothing else to keep: write [`as_str`](PasswordHash::as_str)
+/// to a text column, [`parse`](PasswordHash::parse) what comes back. Argon2 hashes are PHC
+/// strings and bcrypt hashes are crypt(3) strings, so other languages read them too.
+///
+/// ```
+/// use tower_jwt_auth::password::{PasswordAlgorithm, PasswordError, PasswordHash};
+///
+/// let row = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ylRUog/DKid4T16+uxmrBefT/2dCxmsDwk5YYuuYDpw";
+/// let hash = PasswordHash::parse(row)?;
+/// assert_eq!(hash.algorithm(), PasswordAlgorithm::Argon2id);
+/// assert_eq!(hash.as_str(), row);
+///
+/// assert_eq!(PasswordHash::parse("$1$old$md5").unwrap_err(), PasswordError::UnsupportedAlgorithm);
+/// # Ok::<(), PasswordError>(())
+/// ```
+///
+/// # Security
+///
+/// `Debug` prints `[redacted]`, there is no `Display`, and the memory is wiped on drop.
+#[derive(Clone)]
+pub struct PasswordHash {
+    text: Zeroizing<String>,
+    parts: Parts,
+}
+
+/// The function that made a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PasswordAlgorithm {
+    /// Argon2id, what new hashes are made with.
+    Argon2id,
+    /// Argon2i, verified and then replaced.
+    Argon2i,
+    /// Argon2d, verified and then replaced.
+    Argon2d,
+    /// bcrypt as `$2a$`, `$2b$` or `$2y$`, verified and then replaced.
+    Bcrypt,
+}
+
+#[derive(Clone)]
+pub(super) enum Parts {
+    Argon2(Argon2Hash),
+    Bcrypt(BcryptHash),
+}
+
+/// Longer than any hash that is read here; looked at before anything else.
+const MAX_HASH_BYTES: usize = 512;
+
+// === impl PasswordHash ===
+
+impl PasswordHash {
+    /// Reads a stored hash.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHash`](PasswordError::InvalidHash) if it is damaged,
+    /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm) if it is of another kind
+    /// (bcrypt's broken `$2x$` among them), [`CostTooHigh`](PasswordError::CostTooHigh) if it asks
+    /// for more than 1 GiB, 20 passes, 16 lanes or a bcrypt cost of 16. None of them means that a
+    /// password is wrong: report them, and do not answer the login with "wrong password".
+    pub fn parse(stored: &str) -> Result<Self, PasswordError> {
+        Parts::read(stored).map(|parts| Self {
+            text: Zeroizing::new(stored.to_owned()),
+            parts,
+        })
+    }
+
+    /// The string to store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The function that made the hash.
+    #[must_use]
+    pub fn algorithm(&self) -> PasswordAlgorithm {
+        match &self.parts {
+            Parts::Argon2(hash) => hash.algorithm(),
+            Parts::Bcrypt(_) => PasswordAlgorithm::Bcrypt,
+        }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl From<Argon2Hash> for PasswordHash {
+    fn from(hash: Argon2Hash) -> Self {
+        Self {
+            text: hash.encode(),
+            parts: Parts::Argon2(hash),
+        }
+    }
+}
+
+impl From<BcryptHash> for PasswordHash {
+    fn from(hash: BcryptHash) -> Self {
+        Self {
+            text: hash.encode(),
+            parts: Parts::Bcrypt(hash),
+        }
+    }
+}
+
+impl FromStr for PasswordHash {
+    type Err = PasswordError;
+
+    fn from_str(stored: &str) -> Result<Self, PasswordError> {
+        Self::parse(stored)
+    }
+}
+
+impl TryFrom<String> for PasswordHash {
+    type Error = PasswordError;
+
+    fn try_from(stored: String) -> Result<Self, PasswordError> {
+        let text = Zeroizing::new(stored);
+        Parts::read(&text).map(|parts| Self { text, parts })
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash([redacted])")
+    }
+}
+
+// === impl PasswordAlgorithm ===
+
+impl PasswordAlgorithm {
+    /// The name in lower case, for a log or a metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Argon2id => "argon2id",
+            Self::Argon2i => "argon2i",
+            Self::Argon2d => "argon2d",
+            Self::Bcrypt => "bcrypt",
+        }
+    }
+}
+
+impl fmt::Display for PasswordAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Parts ===
+
+impl Parts {
+    fn read(stored: &str) -> Result<Self, PasswordError> {
+        if stored.len() > MAX_HASH_BYTES {
+            return Err(invalid("it is longer than 512 bytes"));
+        }
+        let identifier = stored
+            .strip_prefix('$')
+            .and_then(|rest| rest.split('$').next());
+        match identifier {
+            Some("argon2id" | "argon2i" | "argon2d") => Argon2Hash::read(stored).map(Self::Argon2),
+            Some("2a" | "2b" | "2y") => BcryptHash::read(stored).map(Self::Bcrypt),
+            Some(other) if is_identifier(other) => Err(PasswordError::UnsupportedAlgorithm),
+            _ => Err(invalid("it does not begin with an algorithm")),
+        }
+    }
+}
+
+pub(super) fn invalid(reason: &'static str) -> PasswordError {
+    PasswordError::InvalidHash { reason }
+}
+
+/// Compares two tags without stopping at the first byte that differs.
+pub(super) fn same_tag(a: &[u8], b: &[u8]) -> bool {
+    let difference = a
+        .iter()
+        .zip(b)
+        .fold(0, |seen, (x, y)| black_box(seen | (x ^ y)));
+    a.len() == b.len() && black_box(difference) == 0
+}
+
+/// Draws a salt of 128 bits from the operating system.
+pub(super) fn fresh_salt() -> Result<[u8; 16], PasswordError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| PasswordError::Internal)?;
+    Ok(salt)
+}
+
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_the_same_only_in_every_byte_and_in_length() {
+        assert!(same_tag(b"abc", b"abc"));
+        for other in [b"abd".as_slice(), b"xbc", b"ab", b"abcd", b""] {
+            assert!(!same_tag(b"abc", other));
+        }
+    }
+
+    #[test]
+    fn a_string_too_long_for_any_hash_is_not_looked_into() {
+        let megabyte = format!("$argon2id${}", "A".repeat(1 << 20));
+        let error = invalid("it is longer than 512 bytes");
+        assert_eq!(PasswordHash::parse(&megabyte).unwrap_err(), error);
+        assert_eq!(PasswordHash::try_from(megabyte).unwrap_err(), error);
+    }
+
+    #[test]
+    fn what_is_no_hash_is_told_from_an_unknown_algorithm() {
+        for text in [
+            "",
+            "$",
+            "$$",
+            "plain",
+            "argon2id$v=19",
+            "$argon 2$",
+            " $2b$",
+            "{SSHA}abc",
+        ] {
+            assert!(matches!(
+                PasswordHash::parse(text),
+                Err(PasswordError::InvalidHash { .. })
+            ));
+        }
+        for text in [
+            "$2x$10$abc",
+            "$2$",
+            "$6$salt$tag",
+            "$scrypt$ln=16",
+            "$pbkdf2-sha256$1$a$b",
+        ] {
+            assert_eq!(
+                PasswordHash::parse(text).unwrap_err(),
+                PasswordError::UnsupportedAlgorithm
+            );
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Password hashing: Argon2id for new hashes, Argon2 and bcrypt for old ones, on its own threads.
+//!
+//! [`PasswordService`] hashes a password at registration and judges one at login. It keeps the
+//! work off the async workers, bounds how much of it runs and waits, and tells how to replace an
+//! old hash: log in with a `$2b$` hash once, and the row holds an Argon2id hash from then on.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use tower_jwt_auth::password::{PasswordError, PasswordHash, PasswordService, Verification};
+//!
+//! fn login(
+//!     passwords: &PasswordService,
+//!     users: &mut HashMap<&str, String>,
+//!     user: &str,
+//!     password: &str,
+//! ) -> Result<bool, PasswordError> {
+//!     let stored = users.get(user).map(|row| PasswordHash::parse(row)).transpose()?;
+//!     match passwords.verify_blocking(password, stored.as_ref())? {
+//!         Verification::Mismatch => Ok(false),
+//!         Verification::Match { rehash } => {
+//!             // In SQL: UPDATE users SET hash = $new WHERE name = $user AND hash = $old
+//!             if let (Some(new), Some(row)) = (rehash, users.get_mut(user)) {
+//!                 *row = new.as_str().to_owned();
+//!             }
+//!             Ok(true)
+//!         }
+//!     }
+//! }
+//!
+//! let passwords = PasswordService::new();
+//! let old = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
+//! let mut users = HashMap::from([("ada", old.to_owned())]);
+//!
+//! assert!(!login(&passwords, &mut users, "ada", "wrong")?);
+//! assert_eq!(users["ada"], old);
+//! assert!(login(&passwords, &mut users, "ada", "correct horse")?);
+//! assert!(users["ada"].starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+//! assert!(!login(&passwords, &mut users, "nobody", "correct horse")?);
+//! # Ok::<(), PasswordError>(())
+//! ```
+
+mod argon2;
+mod bcrypt;
+mod builder;
+mod calibrate;
+mod error;
+mod hash;
+mod params;
+mod policy;
+mod pool;
+mod service;
+
+pub use builder::{
+    DEFAULT_MAX_WAIT, DEFAULT_MEMORY_BUDGET, DEFAULT_QUEUE_LIMIT, PasswordServiceBuilder,
+};
+pub use error::{PasswordConfigError, PasswordError};
+pub use hash::{PasswordAlgorithm, PasswordHash};
+pub use params::Argon2Params;
+pub use policy::Verification;
+pub use service::{MAX_PASSWORD_BYTES, PasswordService};

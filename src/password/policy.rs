@@ -1,0 +1,185 @@
+//! What the service makes, what it accepts and what it replaces: plain functions, no threads.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::password::argon2::Argon2Hash;
+use crate::password::bcrypt::BcryptHash;
+use crate::password::error::PasswordError;
+use crate::password::hash::{Parts, PasswordHash};
+use crate::password::params::Argon2Params;
+use crate::password::pool::Scratch;
+
+/// What became of a password that was held against a stored hash. Neither is an error.
+#[derive(Clone, Debug)]
+#[must_use = "a login hangs on this value"]
+pub enum Verification {
+    /// The password is the one that was hashed.
+    Match {
+        /// A stronger hash of the same password, if the stored one is weaker than the service
+        /// makes today. Store it with a compare-and-swap on the old hash; whether that succeeds
+        /// makes no difference to the login.
+        rehash: Option<PasswordHash>,
+    },
+    /// The password is another one, or there is no such user.
+    Mismatch,
+}
+
+pub(super) struct Policy {
+    pub(super) params: Argon2Params,
+    /// Set if new hashes are to be bcrypt's.
+    pub(super) bcrypt_cost: Option<u32>,
+    pub(super) pepper: Option<Pepper>,
+    pub(super) previous_peppers: Vec<Pepper>,
+}
+
+/// A secret of the application that goes into every hash, with the id that stands in the hash.
+#[derive(Clone)]
+pub(super) struct Pepper {
+    id: Vec<u8>,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+// === impl Verification ===
+
+impl Verification {
+    /// Whether the password is the right one.
+    #[must_use]
+    pub const fn is_match(&self) -> bool {
+        matches!(self, Self::Match { .. })
+    }
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Refuses a password that no hash may be made of.
+    pub(super) fn check_new(&self, password: &[u8]) -> Result<(), PasswordError> {
+        if password.is_empty() {
+            return Err(PasswordError::Empty);
+        }
+        if self.bcrypt_cost.is_some() {
+            BcryptHash::check(password)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn make(
+        &self,
+        password: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<PasswordHash, PasswordError> {
+        self.check_new(password)?;
+        match self.bcrypt_cost {
+            Some(cost) => BcryptHash::make(cost, password).map(PasswordHash::from),
+            None => Argon2Hash::make(self.params, self.pepper.as_ref(), password, scratch)
+                .map(PasswordHash::from),
+        }
+    }
+
+    /// Holds `password` against `stored`, or against a dummy if there is no such user.
+    pub(super) fn verify(
+        &self,
+        password: &[u8],
+        stored: Option<&PasswordHash>,
+        scratch: &mut Scratch,
+    ) -> Result<Verification, PasswordError> {
+        let Some(stored) = stored else {
+            self.matches(password, &self.dummy(), scratch)?;
+            return Ok(Verification::Mismatch);
+        };
+        if !self.matches(password, stored.parts(), scratch)? {
+            return Ok(Verification::Mismatch);
+        }
+        // The login is good whatever becomes of the new hash.
+        let rehash = self
+            .needs_rehash(stored)
+            .then(|| self.make(password, scratch));
+        Ok(Verification::Match {
+            rehash: rehash.and_then(Result::ok),
+        })
+    }
+
+    pub(super) fn needs_rehash(&self, stored: &PasswordHash) -> bool {
+        match (stored.parts(), self.bcrypt_cost) {
+            (Parts::Bcrypt(hash), Some(cost)) => hash.cost() < cost,
+            (Parts::Bcrypt(_), None) => true,
+            (Parts::Argon2(_), Some(_)) => false,
+            (Parts::Argon2(hash), None) => {
+                hash.is_weaker_than(self.params)
+                    || hash.key_id() != self.pepper.as_ref().map(Pepper::id)
+            }
+        }
+    }
+
+    /// The memory blocks to have in hand for `stored` and for the hash that may replace it.
+    pub(super) fn blocks(&self, stored: Option<&PasswordHash>) -> usize {
+        let stored = match stored.map(PasswordHash::parts) {
+            Some(Parts::Argon2(hash)) => hash.blocks(),
+            Some(Parts::Bcrypt(_)) | None => 0,
+        };
+        stored.max(self.params.blocks())
+    }
+
+    /// The pepper that `stored` was made with.
+    pub(super) fn pepper_of(&self, stored: &Parts) -> Result<Option<&Pepper>, PasswordError> {
+        let Parts::Argon2(hash) = stored else {
+            return Ok(None);
+        };
+        let Some(id) = hash.key_id() else {
+            return Ok(None);
+        };
+        let mut known = self.pepper.iter().chain(&self.previous_peppers);
+        known
+            .find(|pepper| pepper.id == id)
+            .map(Some)
+            .ok_or(PasswordError::UnknownPepper)
+    }
+
+    fn matches(
+        &self,
+        password: &[u8],
+        stored: &Parts,
+        scratch: &mut Scratch,
+    ) -> Result<bool, PasswordError> {
+        let pepper = self.pepper_of(stored)?;
+        match stored {
+            Parts::Argon2(hash) => hash.matches(pepper, password, scratch),
+            Parts::Bcrypt(hash) => Ok(hash.matches(password)),
+        }
+    }
+
+    fn dummy(&self) -> Parts {
+        match self.bcrypt_cost {
+            Some(cost) => Parts::Bcrypt(BcryptHash::dummy(cost)),
+            None => Parts::Argon2(Argon2Hash::dummy(self.params, self.pepper.as_ref())),
+        }
+    }
+}
+
+// === impl Pepper ===
+
+impl Pepper {
+    pub(super) fn new(id: &str, secret: &[u8]) -> Self {
+        Self {
+            id: id.as_bytes().to_vec(),
+            secret: Zeroizing::new(secret.to_vec()),
+        }
+    }
+
+    pub(super) fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    pub(super) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper([redacted])")
+    }
+}

@@ -1,0 +1,226 @@
+//! [`PasswordService`]: hashes and verifies passwords off the async workers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::password::builder::PasswordServiceBuilder;
+use crate::password::error::PasswordError;
+use crate::password::hash::PasswordHash;
+use crate::password::policy::{Policy, Verification};
+use crate::password::pool::{Job, Limits, Pool};
+
+/// Hashes passwords with Argon2id and verifies Argon2 and bcrypt hashes.
+///
+/// Make one at startup and clone it: clones share their threads and their limits. The threads
+/// start at the first password and end when the last clone is dropped. The async methods need no
+/// particular runtime, and the `_blocking` twins need none.
+///
+/// ```
+/// use tower_jwt_auth::password::{PasswordHash, PasswordService, Verification};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let passwords = PasswordService::new();
+/// let hash = passwords.hash("correct horse battery staple").await?;
+/// let row = hash.as_str().to_owned(); // a text column of the user's row
+///
+/// let stored = PasswordHash::parse(&row)?;
+/// match passwords.verify("correct horse battery staple", Some(&stored)).await? {
+///     Verification::Match { rehash: None } => {} // log in
+///     Verification::Match { rehash: Some(_new) } => {} // log in, and replace the row
+///     Verification::Mismatch => panic!("the password is right"),
+/// }
+/// assert!(!passwords.verify("wrong", Some(&stored)).await?.is_match());
+/// assert!(!passwords.verify("whatever", None).await?.is_match()); // no such user
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Cancellation
+///
+/// A future that is dropped before its work has started takes the work out of the queue. Later,
+/// the work goes on and keeps its worker busy: dropping requests buys nobody more of the machine.
+#[derive(Clone)]
+pub struct PasswordService {
+    inner: Arc<Inner>,
+}
+
+/// The longest password in bytes that is looked at: enough for any passphrase, and too short to
+/// keep the machine busy with.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+
+struct Inner {
+    policy: Arc<Policy>,
+    pool: Pool,
+}
+
+// === impl PasswordService ===
+
+impl PasswordService {
+    /// A service with the defaults: [`Argon2Params::DEFAULT`](crate::password::Argon2Params::DEFAULT),
+    /// a worker for each core, 256 MiB, 64 waiting for at most 2 s.
+    #[must_use]
+    pub fn new() -> Self {
+        PasswordServiceBuilder::new().start()
+    }
+
+    /// Sets up a service that differs from the defaults.
+    pub const fn builder() -> PasswordServiceBuilder {
+        PasswordServiceBuilder::new()
+    }
+
+    /// Hashes a new password with a fresh salt.
+    ///
+    /// Every byte counts: the password is not trimmed, folded or cut. How long it must be, and
+    /// which ones are too common, is the application's to say.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](PasswordError::TooLong) over [`MAX_PASSWORD_BYTES`],
+    /// [`Empty`](PasswordError::Empty), [`Overloaded`](PasswordError::Overloaded) or
+    /// [`Internal`](PasswordError::Internal); and with
+    /// [`make_bcrypt_hashes`](PasswordServiceBuilder::make_bcrypt_hashes) also
+    /// [`BcryptTooLong`](PasswordError::BcryptTooLong) and [`NulByte`](PasswordError::NulByte).
+    pub async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
+        self.inner.pool.run(self.hash_job(password)?).await
+    }
+
+    /// Holds a password against the stored hash of a user, or against nothing if there is no such
+    /// user.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](PasswordError::TooLong), [`Overloaded`](PasswordError::Overloaded),
+    /// [`UnknownPepper`](PasswordError::UnknownPepper),
+    /// [`CostTooHigh`](PasswordError::CostTooHigh) if the hash needs more than the whole memory
+    /// budget, or [`Internal`](PasswordError::Internal). A wrong password is no error.
+    ///
+    /// # Security
+    ///
+    /// Call it for an unknown user too, with `None`: it then does the work of a current hash, so
+    /// that the time of an answer does not tell which users exist. Users whose hash is still an
+    /// old one take another time until they have logged in once.
+    ///
+    /// bcrypt reads 72 bytes of a password. Whoever logs in with a longer one against an old
+    /// bcrypt hash gets it replaced by a hash of **all** that was typed.
+    pub async fn verify(
+        &self,
+        password: &str,
+        stored: Option<&PasswordHash>,
+    ) -> Result<Verification, PasswordError> {
+        self.inner
+            .pool
+            .run(self.verify_job(password, stored)?)
+            .await
+    }
+
+    /// [`hash`](Self::hash) for threads: it blocks until the hash is made, within the same limits.
+    ///
+    /// Not for async tasks, whose thread it would hold up.
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::{PasswordError, PasswordService};
+    ///
+    /// let passwords = PasswordService::new();
+    /// let hash = passwords.hash_blocking("correct horse battery staple")?;
+    /// assert!(passwords.verify_blocking("correct horse battery staple", Some(&hash))?.is_match());
+    /// assert_eq!(passwords.hash_blocking("").unwrap_err(), PasswordError::Empty);
+    /// # Ok::<(), PasswordError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`hash`](Self::hash).
+    pub fn hash_blocking(&self, password: &str) -> Result<PasswordHash, PasswordError> {
+        self.inner.pool.run_blocking(self.hash_job(password)?)
+    }
+
+    /// [`verify`](Self::verify) for threads: it blocks until the password is judged, within the
+    /// same limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_blocking(
+        &self,
+        password: &str,
+        stored: Option<&PasswordHash>,
+    ) -> Result<Verification, PasswordError> {
+        self.inner
+            .pool
+            .run_blocking(self.verify_job(password, stored)?)
+    }
+
+    /// Whether a hash made today would be stronger, or carry another pepper.
+    ///
+    /// [`verify`](Self::verify) asks this by itself; here it is for counting the rows that are
+    /// left. Any difference to the worse counts: algorithm, version, memory, passes, lanes, salt,
+    /// tag. A stored hash that is stronger is left alone.
+    #[must_use]
+    pub fn needs_rehash(&self, stored: &PasswordHash) -> bool {
+        self.inner.policy.needs_rehash(stored)
+    }
+
+    pub(super) fn start(policy: Policy, limits: Limits) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                policy: Arc::new(policy),
+                pool: Pool::new(limits),
+            }),
+        }
+    }
+
+    fn hash_job(&self, password: &str) -> Result<Job<PasswordHash>, PasswordError> {
+        let password = admit(password)?;
+        let policy = Arc::clone(&self.inner.policy);
+        policy.check_new(&password)?;
+        Ok(Job {
+            blocks: policy.blocks(None),
+            work: Box::new(move |scratch| policy.make(&password, scratch)),
+        })
+    }
+
+    fn verify_job(
+        &self,
+        password: &str,
+        stored: Option<&PasswordHash>,
+    ) -> Result<Job<Verification>, PasswordError> {
+        let password = admit(password)?;
+        let policy = Arc::clone(&self.inner.policy);
+        let stored = stored.cloned();
+        if let Some(stored) = &stored {
+            policy.pepper_of(stored.parts())?;
+        }
+        Ok(Job {
+            blocks: policy.blocks(stored.as_ref()),
+            work: Box::new(move |scratch| policy.verify(&password, stored.as_ref(), scratch)),
+        })
+    }
+}
+
+impl Default for PasswordService {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for PasswordService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordService")
+            .field("argon2", &self.inner.policy.params)
+            .field("pepper", &self.inner.policy.pepper)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies a password that is short enough into memory that is wiped.
+fn admit(password: &str) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Err(PasswordError::TooLong {
+            max: MAX_PASSWORD_BYTES,
+        });
+    }
+    Ok(Zeroizing::new(password.as_bytes().to_vec()))
+}

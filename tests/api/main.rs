@@ -1,0 +1,4 @@
+//! The public API, seen from outside.
+
+#[cfg(feature = "password")]
+mod password;
