@@ -9,6 +9,9 @@ mod codec;
 mod jti;
 pub mod keys;
 
+#[cfg(feature = "password")]
+pub mod password;
+
 mod policy;
 pub mod revocation;
 mod store;
