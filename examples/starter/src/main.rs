@@ -1,7 +1,7 @@
 //! The command line: serve, or give a user the scope `admin`.
 
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -49,11 +49,13 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
             format!("BIND_ADDR: cannot listen on {address}: {error}")
         })?;
     let address = listener.local_addr()?;
-    println!("listening on http://{address}");
+    let stop = asked_to_stop()?;
+    let mut told = format!("listening on http://{address}\n");
     if settings.development {
-        print_first_steps(address);
+        told += &first_steps(address);
     }
-    serve(listener, app, asked_to_stop()).await
+    io::stdout().write_all(told.as_bytes())?;
+    serve(listener, app, stop).await
 }
 
 async fn grant_admin(email: &str) -> Result<(), Error> {
@@ -71,17 +73,23 @@ async fn grant_admin(email: &str) -> Result<(), Error> {
 }
 
 /// Three lines to paste into another shell.
-fn print_first_steps(address: SocketAddr) {
-    let port = address.port();
-    let host = match address {
-        _ if address.ip().is_unspecified() => format!("127.0.0.1:{port}"),
-        _ => address.to_string(),
+fn first_steps(address: SocketAddr) -> String {
+    let host = if address.ip().is_unspecified() {
+        format!("127.0.0.1:{}", address.port())
+    } else {
+        address.to_string()
     };
     let user = r#"{"email":"ada@example.com","password":"correct horse battery staple"}"#;
     let post = format!("-H 'Content-Type: application/json' -d '{user}'");
     let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
-    println!("\nPaste these into another shell: register, log in, ask who you are.\n");
-    println!("curl -sS http://{host}/auth/register {post}");
-    println!("TOKEN=$(curl -sS http://{host}/auth/login {post} | {token})");
-    println!("curl -sS http://{host}/me -H \"Authorization: Bearer $TOKEN\"\n");
+    format!(
+        "
+Paste these into another shell: register, log in, ask who you are.
+
+curl -sS http://{host}/auth/register {post}
+TOKEN=$(curl -sS http://{host}/auth/login {post} | {token})
+curl -sS http://{host}/me -H \"Authorization: Bearer $TOKEN\"
+
+"
+    )
 }

@@ -184,3 +184,33 @@ pub(crate) async fn for_every_error(response: Response) -> Response {
     parts.headers.extend(problem.headers);
     Response::from_parts(parts, body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overload_says_when_to_come_back() {
+        let retry_after = Duration::from_millis(1500);
+        let problem = Problem::from(PasswordError::Overloaded { retry_after });
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_layer_keeps_its_headers_and_loses_its_text() {
+        let mut response = (StatusCode::BAD_GATEWAY, "a secret").into_response();
+        response.headers_mut().insert(RETRY_AFTER, 7.into());
+        response.headers_mut().insert(CONTENT_LENGTH, 8.into());
+        let response = for_every_error(response).await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        assert_eq!(response.headers().get(CONTENT_LENGTH), None);
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+}

@@ -1,5 +1,6 @@
 //! Serving: until asked to stop, then until the open requests are answered.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -40,35 +41,35 @@ pub async fn serve(
     Ok(())
 }
 
-/// Waits for Ctrl-C, or for SIGTERM.
-pub async fn asked_to_stop() {
-    let interrupted = async {
+/// Listens for Ctrl-C and SIGTERM from now on; the future ends at the first of them.
+///
+/// # Errors
+///
+/// The system does not let us listen.
+#[cfg(unix)]
+pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Waits for Ctrl-C.
+///
+/// # Errors
+///
+/// None here.
+#[cfg(not(unix))]
+pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    Ok(async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::warn!(%error, "Ctrl-C cannot be waited for");
             std::future::pending::<()>().await;
         }
-    };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated() => {}
-    }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be waited for");
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending::<()>().await;
+    })
 }
