@@ -75,3 +75,99 @@ fn seconds_rounded_up(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     as_integer(since.as_secs()).saturating_add(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tower_jwt_auth::error::AuthErrorKind;
+    use tower_jwt_auth::keys::Algorithm;
+    use tower_jwt_auth::{SigningKey, TokenIssuer};
+
+    use super::*;
+
+    /// A store in a file of its own, which is removed at the end.
+    struct File(std::path::PathBuf);
+
+    impl File {
+        fn new(name: &str) -> Self {
+            let name = format!("starter-{name}-{}.sqlite", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        async fn open(&self) -> SqliteRevocations {
+            let url = format!("sqlite:{}", self.0.display());
+            SqliteRevocations::new(Database::open(&url).await.unwrap())
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            for end in ["", "-wal", "-shm"] {
+                let path = format!("{}{end}", self.0.display());
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    fn issuer(name: &str, store: SqliteRevocations) -> TokenIssuer {
+        let key = SigningKey::generate(Algorithm::HS256).unwrap();
+        let builder = TokenIssuer::builder(key).issuer(name).audience("api");
+        builder.revocation(store).build().unwrap()
+    }
+
+    async fn is_revoked(tokens: &TokenIssuer, token: &str) -> bool {
+        match tokens.verifier().verify(token).await {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error.kind(), AuthErrorKind::Revoked);
+                true
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_revocation_hits_what_it_names_and_nothing_else() {
+        let file = File::new("kinds");
+        let tokens = issuer("a", file.open().await);
+        let token = |sub: &str, sid: &str| tokens.access(sub).session(sid).issue().unwrap();
+        let (one, same_session, other) = (token("ada", "1"), token("ada", "1"), token("eve", "2"));
+
+        let verified = tokens.verifier().verify(&one).await.unwrap();
+        tokens.revoke(&verified).await.unwrap();
+        tokens.revoke(&verified).await.unwrap();
+        assert!(is_revoked(&tokens, &one).await);
+        assert!(!is_revoked(&tokens, &same_session).await);
+
+        tokens.revoke_session("1").await.unwrap();
+        assert!(is_revoked(&tokens, &same_session).await);
+
+        let before = token("ada", "3");
+        tokens.revoke_subject("ada").await.unwrap();
+        let after = token("ada", "3");
+        assert!(is_revoked(&tokens, &before).await);
+        assert!(!is_revoked(&tokens, &after).await);
+        assert!(!is_revoked(&tokens, &other).await);
+
+        // An earlier cut-off that comes late changes nothing.
+        let now = SystemTime::now();
+        let (long_ago, until) = (now - Duration::from_secs(9), now + Duration::from_secs(9));
+        let late = Revocation::subject(Some("a"), "ada", long_ago, until);
+        file.open().await.revoke(&late).await.unwrap();
+        assert!(is_revoked(&tokens, &before).await);
+    }
+
+    #[tokio::test]
+    async fn another_issuer_may_use_the_same_ids() {
+        let file = File::new("issuers");
+        let (a, b) = (
+            issuer("a", file.open().await),
+            issuer("b", file.open().await),
+        );
+        let [of_a, of_b] = [&a, &b].map(|one| one.access("ada").session("1").issue().unwrap());
+        a.revoke_session("1").await.unwrap();
+        a.revoke_subject("ada").await.unwrap();
+        assert!(is_revoked(&a, &of_a).await);
+        assert!(!is_revoked(&b, &of_b).await);
+    }
+}
