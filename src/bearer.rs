@@ -141,11 +141,11 @@ pub(crate) fn find_token<'r, B>(
         headers: request.headers(),
     };
     for source in sources {
-        if let Some(token) = source.find(&head)? {
-            if found.replace(token).is_some() {
-                return Err(malformed("the request carries two tokens")); // B06
-            }
+        let another = source.find(&head)?;
+        if found.is_some() && another.is_some() {
+            return Err(malformed("the request carries two tokens")); // B06
         }
+        found = found.or(another);
     }
     Ok(found)
 }

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 use crate::error::ConfigError;
 use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
 use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey};
+#[cfg(feature = "password")]
+use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 
 /// What a service is configured with: keys, issuer, audience, lifetimes, password costs.
@@ -145,7 +147,7 @@ impl AuthConfig {
             ConfigError::Invalid("no secret could be made: the system has no randomness".into())
         })?;
         Ok(Self {
-            secret: Some(URL_SAFE_NO_PAD.encode(&*bytes).into()),
+            secret: Some(URL_SAFE_NO_PAD.encode(*bytes).into()),
             issuer: Some("http://localhost".into()),
             audience: Some("development".into()),
             ..Self::default()
@@ -229,6 +231,8 @@ impl AuthConfig {
         if self.leeway.is_some_and(|seconds| seconds > 300) {
             problems.push(invalid("JWT_LEEWAY must be at most 300 seconds"));
         }
+        #[cfg(feature = "password")]
+        problems.extend(self.password_service().err());
     }
 
     /// An issuer with this configuration, to be completed with stores.
@@ -281,6 +285,29 @@ impl AuthConfig {
         Ok(self
             .audiences()
             .fold(builder, TokenVerifierBuilder::audience))
+    }
+
+    /// A password service with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// Argon2 costs that are too low to be safe, or too high for the memory budget.
+    #[cfg(feature = "password")]
+    pub fn password_service(&self) -> Result<PasswordService, ConfigError> {
+        let default = Argon2Params::DEFAULT;
+        let params = Argon2Params::new(
+            self.password_memory_kib.unwrap_or(default.memory_kib()),
+            self.password_iterations.unwrap_or(default.passes()),
+            self.password_parallelism.unwrap_or(default.lanes()),
+        );
+        PasswordService::builder()
+            .argon2(params)
+            .build()
+            .map_err(|error| {
+                invalid(&format!(
+                    "PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS and PASSWORD_PARALLELISM: {error}"
+                ))
+            })
     }
 
     /// Whether there is a key to sign with.

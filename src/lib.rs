@@ -1,32 +1,136 @@
-//! JWT bearer authentication for tower, axum and hyper.
+//! JWT bearer authentication for [tower](https://docs.rs/tower), axum and hyper: a layer that
+//! verifies, extractors that hand over typed claims, and around them issuing, revocation,
+//! password hashing and configuration.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use axum::{Router, body::Body, routing::get};
+//! use http::{Request, StatusCode};
+//! use serde::Deserialize;
+//! use tower::ServiceExt;
+//! use tower_jwt_auth::keys::Algorithm;
+//! use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
+//!
+//! #[derive(Clone, Deserialize)]
+//! struct User {
+//!     sub: String,
+//! }
+//!
+//! async fn me(JwtClaims(user): JwtClaims<User>) -> String {
+//!     user.sub
+//! }
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let key = SigningKey::generate(Algorithm::HS256)?; // a service keeps its key: see `config`
+//! let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
+//! let app: Router =
+//!     Router::new().route("/me", get(me)).layer(JwtAuthLayer::new(tokens.verifier()));
+//!
+//! let token = tokens.access("alice").issue()?;
+//! let with_token = Request::get("/me").header("Authorization", format!("Bearer {token}"));
+//! let answer = app.clone().oneshot(with_token.body(Body::empty())?).await?;
+//! assert_eq!(answer.status(), StatusCode::OK);
+//!
+//! let answer = app.oneshot(Request::get("/me").body(Body::empty())?).await?;
+//! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(answer.headers()["WWW-Authenticate"], "Bearer");
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?; }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it thinks
+//!
+//! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`], in this order:
+//! size and form, header, key, signature, claims, revocation. To hold a [`VerifiedToken`]
+//! is the proof: nothing else makes one. The [`JwtAuthLayer`] puts it into the extensions
+//! of the request; extractors and [`RequireScopeLayer`] read it there.
+//!
+//! A verdict is one of three. *Verified*: the request goes on. *Denied*: 400, 401 or 403 with
+//! the challenge of RFC 6750. *Cannot be judged now*: 503 with `Retry-After`. A client's
+//! mistake is never a 500; an outage is never a 401 and never a pass.
+//!
+//! One key serves one algorithm, chosen when the key is loaded and never by the token. What
+//! is configured is required: a token without `iss`, `aud`, `exp` or `type` is refused. What
+//! weakens a check has `dangerous` in its name.
+//!
+//! # What it is not
+//!
+//! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies of its
+//! own making, no users and no database: the starter example shows how to build those around it.
+//! It does not fetch keys from other providers yet; their public keys can be loaded as PEM or
+//! as a JWK set.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, for axum 0.8 |
+//! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt to migrate from |
+//! | `cache` | yes | `CachedRevocations`: a moka cache in front of a revocation store |
+//! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
+//! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
+//! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
+//! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application |
+//! | `full` | no | all of these but `rust-crypto` |
+//!
+//! One of `aws-lc-rs` and `rust-crypto` must be on.
+//!
+//! # Guide
+//!
+//! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
+//! [keys and their rotation](_guide::keys) · [revocation](_guide::revocation) ·
+//! [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//!
+//! # How it is built
+//!
+//! Each file imports only from the floors below, or from those before it on its own floor:
+//!
+//! | floor | files |
+//! |---|---|
+//! | 5 frameworks | `extract`, `testing` |
+//! | 4 http | `bearer`, `layer`, `scope` |
+//! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
+//! | 2 policy and stores | `policy`, `store`, `revocation`, `session` |
+//! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
+//! | 0 words | `challenge`, `claims`, `clock`, `error` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+// floor 0
 mod challenge;
 pub mod claims;
 pub mod clock;
 pub mod error;
 
+// floor 1
 mod codec;
 mod jti;
 pub mod keys;
-
 #[cfg(feature = "password")]
 pub mod password;
 
+// floor 2
 mod policy;
-pub mod revocation;
 mod store;
 
+pub mod revocation;
+pub mod session;
+
+// floor 3
 pub mod config;
 pub mod dangerous;
 pub mod issuer;
 pub mod verifier;
 
+// floor 4
 mod bearer;
 pub mod layer;
 mod scope;
 
+// floor 5
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use bearer::TokenSource;
 pub use claims::Claims;
@@ -36,7 +140,35 @@ pub use extract::JwtClaims;
 pub use issuer::{TokenIssuer, TokenPair};
 pub use keys::{SigningKey, VerifyingKey};
 pub use layer::JwtAuthLayer;
+#[cfg(feature = "password")]
+pub use password::PasswordService;
 pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
 pub use store::StoreError;
 pub use verifier::{TokenVerifier, VerifiedToken};
+
+/// The guide.
+pub mod _guide {
+    #[doc = include_str!("guide/threat_model.md")]
+    pub mod threat_model {}
+    #[doc = include_str!("guide/defaults.md")]
+    pub mod defaults {}
+    #[doc = include_str!("guide/keys.md")]
+    pub mod keys {}
+    #[doc = include_str!("guide/revocation.md")]
+    pub mod revocation {}
+    #[doc = include_str!("guide/sessions.md")]
+    pub mod sessions {}
+    #[cfg(feature = "password")]
+    #[doc = include_str!("guide/passwords.md")]
+    pub mod passwords {}
+    #[cfg(not(feature = "password"))]
+    /// Passwords: turn the feature `password` on.
+    pub mod passwords {}
+    #[doc = include_str!("guide/cookbook.md")]
+    pub mod cookbook {}
+}
+
+#[cfg(all(doctest, feature = "axum", feature = "password", feature = "cache"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -54,15 +54,7 @@ impl<'de> Members<'de> for Header<'de> {
             "alg" => self.alg = map.next_value::<CowStr<'de>>()?.0,
             "kid" => self.kid = Some(map.next_value::<CowStr<'de>>()?.0),
             "typ" => self.typ = Some(map.next_value::<CowStr<'de>>()?.0),
-            "cty" => {
-                if map
-                    .next_value::<CowStr<'de>>()?
-                    .0
-                    .eq_ignore_ascii_case("JWT")
-                {
-                    self.unsupported = Some("the token is nested, which is not supported"); // J11
-                }
-            }
+            "cty" => self.check_cty(&map.next_value::<CowStr<'de>>()?.0),
             // No extension is understood, so naming one, or none at all, is an error (J12).
             "crit" => self.refuse("the token demands an extension (`crit`)"),
             "b64" => self.refuse("the token's payload is unencoded (`b64`)"), // J13
@@ -75,6 +67,12 @@ impl<'de> Members<'de> for Header<'de> {
 }
 
 impl Header<'_> {
+    fn check_cty(&mut self, cty: &str) {
+        if cty.eq_ignore_ascii_case("JWT") {
+            self.refuse("the token is nested, which is not supported"); // J11
+        }
+    }
+
     fn refuse(&mut self, reason: &'static str) {
         self.unsupported = Some(reason);
     }

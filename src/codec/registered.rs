@@ -108,6 +108,7 @@ impl<'de> Members<'de> for Registered<'de> {
 
 impl Text {
     /// Keeps `value` without copying it where it stands in `payload`.
+    #[allow(clippy::ptr_arg)] // whether it is borrowed is the point
     pub(crate) fn keep(value: &Cow<'_, str>, payload: &str) -> Self {
         match value {
             Cow::Borrowed(text) => {

@@ -8,6 +8,8 @@ mod set;
 mod signing;
 mod strength;
 mod verifying;
+#[cfg(test)]
+mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub use set::{KeyLookup, KeySet, KeySource};

@@ -17,7 +17,7 @@ use crate::revocation::{Revocation, RevocationQuery};
 
 /// A token whose signature and claims were found good: to hold one is the proof.
 ///
-/// Only a [`TokenVerifier`] makes one. Cheap to clone; its typed claims are parsed once
+/// Only a [`TokenVerifier`](super::TokenVerifier) makes one. Cheap to clone; its typed claims are parsed once
 /// per type, however many clones ask. `Debug` shows neither the claims nor the token.
 #[derive(Clone)]
 pub struct VerifiedToken {

@@ -1,4 +1,22 @@
-//! The public API, seen from outside.
+//! The behaviour of the crate through its public API.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub
+)]
 
+mod config;
+mod dangerous;
+mod errors;
+#[cfg(feature = "axum")]
+mod extract;
+mod issue_verify;
+mod keys;
+mod layer;
 #[cfg(feature = "password")]
 mod password;
+mod revocation;
+mod scope;
+mod sources;
+mod support;

@@ -16,11 +16,13 @@ use aws_lc_rs::signature::{
 use super::{PrivateNumbers, PublicNumbers, Rejected};
 use crate::keys::Algorithm;
 
+#[allow(clippy::large_enum_variant)] // lives behind an `Arc`
 pub(in crate::keys) enum Verifier {
     Hmac(hmac::Key),
     Public(ParsedPublicKey),
 }
 
+#[allow(clippy::large_enum_variant)] // lives behind an `Arc`
 pub(in crate::keys) enum Signer {
     Hmac(hmac::Key),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),

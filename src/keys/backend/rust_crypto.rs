@@ -12,6 +12,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use super::{PrivateNumbers, PublicNumbers, Rejected};
 use crate::keys::Algorithm;
 
+#[allow(clippy::large_enum_variant)] // lives behind an `Arc`
 pub(in crate::keys) enum Verifier {
     Hmac(HmacKey),
     Rs256(pkcs1v15::VerifyingKey<Sha256>),
@@ -25,6 +26,7 @@ pub(in crate::keys) enum Verifier {
     Ed(ed25519_dalek::VerifyingKey),
 }
 
+#[allow(clippy::large_enum_variant)] // lives behind an `Arc`
 pub(in crate::keys) enum Signer {
     Hmac(HmacKey),
     Rs256(pkcs1v15::SigningKey<Sha256>),

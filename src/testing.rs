@@ -1,0 +1,145 @@
+//! For the tests of an application: an issuer with a key of its own, a clock to move, ready tokens.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::clock::ManualClock;
+use crate::error::ConfigError;
+use crate::issuer::{IssueError, TokenIssuer};
+use crate::keys::{Algorithm, SigningKey};
+use crate::verifier::TokenVerifier;
+
+/// An issuer for tests: the issuer is `test-issuer`, the audience `test-audience`, the key
+/// random, and the clock stands at the present time until it is moved.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_auth::JwtAuthLayer;
+/// use tower_jwt_auth::testing::TestIssuer;
+///
+/// let test = TestIssuer::new()?;
+/// let layer = JwtAuthLayer::new(test.verifier()); // in front of the routes under test
+/// let token = test.tokens().access("alice").scope("read").issue()?;
+/// assert!(test.verifier().verify_local(&token).is_ok());
+///
+/// test.clock().advance(Duration::from_secs(3600));
+/// assert!(test.verifier().verify_local(&token).is_err());
+/// # let _ = layer; Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TestIssuer {
+    tokens: TokenIssuer,
+    stranger: TokenIssuer,
+    clock: ManualClock,
+}
+
+// === impl TestIssuer ===
+
+impl TestIssuer {
+    /// An issuer with a new random key.
+    ///
+    /// # Errors
+    ///
+    /// The system has no randomness to give.
+    pub fn new() -> Result<Self, ConfigError> {
+        let clock = ManualClock::at_now();
+        let issuer = || {
+            TokenIssuer::builder(SigningKey::generate(Algorithm::HS256)?)
+                .issuer("test-issuer")
+                .audience("test-audience")
+                .clock(clock.clone())
+                .build()
+        };
+        Ok(Self {
+            tokens: issuer()?,
+            stranger: issuer()?,
+            clock: clock.clone(),
+        })
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenIssuer {
+        &self.tokens
+    }
+
+    /// The verifier to give to the layer under test.
+    #[must_use]
+    pub fn verifier(&self) -> TokenVerifier {
+        self.tokens.verifier()
+    }
+
+    /// The clock of both.
+    #[must_use]
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// The value of an `Authorization` header for this subject.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    pub fn authorization(&self, sub: &str) -> Result<HeaderValue, IssueError> {
+        let token = self.tokens.access(sub).issue()?;
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| IssueError::Internal)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// An access token that has expired, however large the leeway.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    pub fn expired(&self, sub: &str) -> Result<String, IssueError> {
+        let now = crate::clock::Clock::now(&self.clock);
+        self.clock.set(now - Duration::from_secs(3600));
+        let token = self.tokens.access(sub).ttl(Duration::from_secs(1)).issue();
+        self.clock.set(now);
+        token
+    }
+
+    /// An access token that says all the same, signed with a key that nobody trusts.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    pub fn forged(&self, sub: &str) -> Result<String, IssueError> {
+        self.stranger.access(sub).issue()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TestIssuer;
+    use crate::error::AuthErrorKind;
+
+    #[test]
+    fn its_tokens_are_what_they_are_called() {
+        let test = TestIssuer::new().unwrap();
+        let kind = |token: &str| {
+            test.verifier()
+                .verify_local(token)
+                .map_err(|error| error.kind())
+        };
+        assert_eq!(
+            kind(&test.expired("a").unwrap()).unwrap_err(),
+            AuthErrorKind::Expired
+        );
+        assert_eq!(
+            kind(&test.forged("a").unwrap()).unwrap_err(),
+            AuthErrorKind::InvalidSignature
+        );
+        let value = test.authorization("a").unwrap();
+        let token = value
+            .to_str()
+            .unwrap()
+            .strip_prefix("Bearer ")
+            .unwrap()
+            .to_owned();
+        assert_eq!(kind(&token).unwrap().subject(), Some("a"));
+    }
+}

@@ -1,0 +1,392 @@
+use tower_jwt_auth::ConfigError;
+use tower_jwt_auth::config::AuthConfig;
+
+const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
+const BASE: [(&str, &str); 2] = [("JWT_ISSUER", "me"), ("JWT_AUDIENCE", "api")];
+
+fn config(more: &[(&str, &str)]) -> Result<AuthConfig, ConfigError> {
+    AuthConfig::from_vars(BASE.iter().chain(more).copied())
+}
+
+fn problem(more: &[(&str, &str)]) -> String {
+    config(more).unwrap_err().to_string()
+}
+
+#[test]
+fn a_secret_makes_an_issuer_and_its_verifier() {
+    let config = config(&[
+        ("JWT_SECRET", SECRET),
+        ("JWT_ACCESS_TTL", "60"),
+        ("JWT_REFRESH_TTL", "120"),
+        ("JWT_AUDIENCE", "api, admin"),
+        ("JWT_KEY_ID", "k1"),
+        ("JWT_LEEWAY", "0"),
+    ])
+    .unwrap();
+    let tokens = config.issuer().unwrap().build().unwrap();
+    let pair = tokens.pair("alice").issue().unwrap();
+    assert_eq!((pair.expires_in, pair.refresh_expires_in), (60, 120));
+    let verified = config
+        .verifier()
+        .unwrap()
+        .build()
+        .unwrap()
+        .verify_local(&pair.access_token)
+        .unwrap();
+    assert_eq!(verified.issuer(), Some("me"));
+    assert!(verified.payload().contains(r#""aud":["api","admin"]"#));
+    let header =
+        tower_jwt_auth::dangerous::decode_unverified::<serde_json::Value>(&pair.access_token);
+    assert_eq!(header.unwrap().key_id(), Some("k1"));
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_variable_and_cure() {
+    let error = AuthConfig::from_vars([
+        ("JWT_SECRET", "short"),
+        ("JWT_ALGORITHM", "HS256"),
+        ("JWT_ACCESS_TTL", "15m"),
+        ("JWT_REFRESH_TTL", "0"),
+        ("JWT_LEEWAY", "301"),
+        ("JWT_PREVIOUS_KEYS_FILE", "/nonexistent/keys"),
+        ("PASSWORD_MEMORY_KIB", "-1"),
+    ])
+    .unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "JWT_ACCESS_TTL must be a whole number of seconds",
+        "JWT_REFRESH_TTL must be 1 second to 100 years",
+        "JWT_LEEWAY must be at most 300 seconds",
+        "JWT_PREVIOUS_KEYS_FILE: the file /nonexistent/keys cannot be read",
+        "PASSWORD_MEMORY_KIB must be a whole number of KiB",
+        "JWT_ISSUER is not set: set it to",
+        "JWT_AUDIENCE is not set: set it to",
+    ] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+    assert!(matches!(error, ConfigError::Many(problems) if problems.len() >= 7));
+}
+
+#[test]
+fn each_problem_of_a_key_names_its_variable() {
+    let pem = include_str!("../keys/p256.spki.pem");
+    let private = include_str!("../keys/p256.pkcs8.pem");
+    for (vars, text) in [
+        (
+            &[][..],
+            "there is no key: set JWT_SECRET (make one with `openssl rand",
+        ),
+        (
+            &[("JWT_SECRET", "short")],
+            "JWT_SECRET: the HMAC secret has 5 bytes",
+        ),
+        (
+            &[("JWT_SECRET", "please-change-me-please-change-me-1234")],
+            "JWT_SECRET: the HMAC secret is a placeholder",
+        ), // J17
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "none")],
+            "JWT_ALGORITHM: `none` is no",
+        ), // J08
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "HS512")],
+            "JWT_SECRET: the HMAC secret has 44",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "RS256")],
+            "JWT_SECRET: the RS256 key cannot be a secret",
+        ),
+        (
+            &[("JWT_SECRET", pem)],
+            "JWT_SECRET: the HS256 key is a PEM or JWK document",
+        ), // J04
+        (
+            &[("JWT_PRIVATE_KEY", private)],
+            "a PEM key needs JWT_ALGORITHM",
+        ),
+        (
+            &[("JWT_PRIVATE_KEY", private), ("JWT_ALGORITHM", "EdDSA")],
+            "JWT_PRIVATE_KEY: the EdDSA key must be",
+        ),
+        (
+            &[("JWT_PRIVATE_KEY", "x"), ("JWT_ALGORITHM", "ES256")],
+            "JWT_PRIVATE_KEY: the ES256 key must be",
+        ),
+        (
+            &[("JWT_PUBLIC_KEY", private), ("JWT_ALGORITHM", "ES256")],
+            "JWT_PUBLIC_KEY: the ES256 key is a private key",
+        ),
+        (
+            &[("JWT_PUBLIC_KEY", "{}")],
+            "JWT_PUBLIC_KEY: the JSON Web key",
+        ),
+        (
+            &[("JWT_PUBLIC_KEY", "{\"keys\":[]}")],
+            "JWT_PUBLIC_KEY: there is no key",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_PUBLIC_KEY", pem)],
+            "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_SECRET_FILE", "x")],
+            "JWT_SECRET and JWT_SECRET_FILE are both set",
+        ),
+        (
+            &[("JWT_SECRET_FILE", "/nonexistent")],
+            "JWT_SECRET_FILE: the file /nonexistent cannot be read",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", "short")],
+            "JWT_PREVIOUS_KEYS: the HMAC secret has 5",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", SECRET)],
+            "JWT_PREVIOUS_KEYS: two keys share the key id",
+        ),
+        (
+            &[("JWT_SECRET", SECRET), ("JWT_KEY_ID", &"k".repeat(300))],
+            "JWT_SECRET: a key id must have 1 to 256",
+        ),
+    ] {
+        let problem = problem(vars);
+        assert!(problem.contains(text), "{text} in: {problem}");
+        assert!(
+            !problem.contains(SECRET) && !problem.contains("MFkw"),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn a_public_key_alone_verifies_and_cannot_issue() {
+    let private = include_str!("../keys/p256.pkcs8.pem");
+    let public = include_str!("../keys/p256.spki.pem");
+    let issuing = config(&[("JWT_PRIVATE_KEY", private), ("JWT_ALGORITHM", "ES256")]).unwrap();
+    let tokens = issuing.issuer().unwrap().build().unwrap();
+    let token = tokens.access("alice").issue().unwrap();
+    let key =
+        tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::ES256, public)
+            .unwrap();
+    let jwk = key.to_jwk().unwrap().to_string();
+    let jwks = format!(r#"{{"keys":[{jwk}]}}"#);
+    for vars in [
+        &[("JWT_PUBLIC_KEY", public), ("JWT_ALGORITHM", "ES256")][..],
+        &[
+            ("JWT_PUBLIC_KEY", &public.replace('\n', "\\n")),
+            ("JWT_ALGORITHM", "ES256"),
+        ],
+        &[("JWT_PUBLIC_KEY", &jwk)],
+        &[("JWT_PUBLIC_KEY", &jwks)],
+    ] {
+        let config = config(vars).unwrap();
+        assert!(!config.can_issue());
+        let verifier = config.verifier().unwrap().build().unwrap();
+        assert_eq!(
+            verifier.verify_local(&token).unwrap().subject(),
+            Some("alice")
+        );
+        let error = config.issuer().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no key to sign with: set JWT_SECRET or JWT_PRIVATE_KEY"
+        );
+    }
+}
+
+#[test]
+fn keys_are_read_from_files_and_white_space_is_cut_off() {
+    let folder = std::env::temp_dir().join(format!("tower-jwt-auth-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("secret");
+    std::fs::write(&path, format!("  {SECRET}\n\n")).unwrap();
+    let from_file = config(&[("JWT_SECRET_FILE", path.to_str().unwrap())]).unwrap();
+    let direct = config(&[("JWT_SECRET", SECRET)]).unwrap();
+    let token = from_file
+        .issuer()
+        .unwrap()
+        .build()
+        .unwrap()
+        .access("alice")
+        .issue()
+        .unwrap();
+    assert!(
+        direct
+            .verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+    std::fs::write(&path, "\n").unwrap();
+    assert!(problem(&[("JWT_SECRET_FILE", path.to_str().unwrap())]).contains("is empty"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn previous_keys_still_verify() {
+    let old = "Zq8Ws3Ed5Rf7Tg9Yh1Uj2Ik4Ol6Pa0Sd8Fg3Hj5Kl7Qw";
+    let issue = |vars: &[(&str, &str)]| {
+        config(vars)
+            .unwrap()
+            .issuer()
+            .unwrap()
+            .build()
+            .unwrap()
+            .access("alice")
+            .issue()
+            .unwrap()
+    };
+    let unnamed = issue(&[("JWT_SECRET", old)]);
+    let named = issue(&[("JWT_SECRET", old), ("JWT_KEY_ID", "2024")]);
+    let verifies = |previous: &str, token: &str| {
+        let config = config(&[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", previous)]).unwrap();
+        config
+            .issuer()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verifier()
+            .verify_local(token)
+            .is_ok()
+            && config
+                .verifier()
+                .unwrap()
+                .build()
+                .unwrap()
+                .verify_local(token)
+                .is_ok()
+    };
+    assert!(verifies(old, &unnamed));
+    assert!(verifies(&format!("2024:{old}"), &named));
+    assert!(verifies(&format!("\n2024:{old}\n{old}  "), &named));
+
+    let es = [
+        ("JWT_PRIVATE_KEY", include_str!("../keys/p256.pkcs8.pem")),
+        ("JWT_ALGORITHM", "ES256"),
+    ];
+    let token = issue(&es);
+    let previous = include_str!("../keys/p256.spki.pem");
+    let config = config(&[
+        ("JWT_SECRET", SECRET),
+        (
+            "JWT_PREVIOUS_KEYS",
+            &format!(
+                r#"{{"keys":[{}]}}"#,
+                tower_jwt_auth::VerifyingKey::from_pem(
+                    tower_jwt_auth::keys::Algorithm::ES256,
+                    previous
+                )
+                .unwrap()
+                .to_jwk()
+                .unwrap()
+            ),
+        ),
+    ])
+    .unwrap();
+    assert!(
+        config
+            .verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+}
+
+#[cfg(feature = "password")]
+#[test]
+fn password_costs_are_set_and_never_below_the_floor() {
+    let costs = |memory, passes| {
+        [
+            ("JWT_SECRET", SECRET),
+            ("PASSWORD_MEMORY_KIB", memory),
+            ("PASSWORD_ITERATIONS", passes),
+        ]
+    };
+    let service = config(&costs("20480", "3"))
+        .unwrap()
+        .password_service()
+        .unwrap();
+    let hash = service
+        .hash_blocking("correct horse battery staple")
+        .unwrap();
+    assert!(
+        hash.as_str().starts_with("$argon2id$v=19$m=20480,t=3,p=1$"),
+        "{}",
+        hash.as_str()
+    );
+    let problem = problem(&costs("1024", "1")); // O07
+    assert!(
+        problem.starts_with("PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let vars = [
+        ("JWT_SECRET", SECRET),
+        ("JWT_ALGORITHM", ""),
+        ("JWT_PUBLIC_KEY", " "),
+    ];
+    assert!(config(&vars).is_ok());
+}
+
+#[test]
+fn any_configuration_library_can_fill_it() {
+    let json = serde_json::json!({
+        "secret": SECRET, "issuer": "me", "audience": "api", "access_ttl": 60,
+    });
+    let config: AuthConfig = serde_json::from_value(json).unwrap();
+    config.validate().unwrap();
+    assert!(config.issuer().unwrap().build().is_ok());
+
+    let unknown = serde_json::json!({ "sekret": SECRET });
+    assert!(serde_json::from_value::<AuthConfig>(unknown).is_err());
+    let empty: AuthConfig = serde_json::from_str("{}").unwrap();
+    assert!(matches!(empty.validate(), Err(ConfigError::Many(_))));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let debug = format!("{:?}", config(&[("JWT_SECRET", SECRET)]).unwrap());
+    assert!(
+        !debug.contains(SECRET) && debug.contains("[redacted]"),
+        "{debug}"
+    ); // B14
+}
+
+#[test]
+fn a_development_configuration_works_and_differs_each_time() {
+    let (one, two) = (
+        AuthConfig::development().unwrap(),
+        AuthConfig::development().unwrap(),
+    );
+    let token = one
+        .issuer()
+        .unwrap()
+        .build()
+        .unwrap()
+        .access("alice")
+        .issue()
+        .unwrap();
+    assert!(
+        one.verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+    assert!(
+        two.verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_err()
+    );
+}

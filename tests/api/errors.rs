@@ -1,0 +1,83 @@
+use std::error::Error as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use tower_jwt_auth::error::{AuthError, AuthErrorKind::*};
+use tower_jwt_auth::{ConfigError, StoreError};
+
+#[test]
+fn every_kind_has_its_status_code_and_challenge() {
+    // B10, B11: the whole table, once.
+    let invalid = Some(r#"Bearer error="invalid_token""#);
+    for (kind, name, status, challenge) in [
+        (MissingToken, "missing_token", 401, Some("Bearer")),
+        (
+            MalformedRequest,
+            "malformed_request",
+            400,
+            Some(r#"Bearer error="invalid_request""#),
+        ),
+        (MalformedToken, "malformed_token", 401, invalid),
+        (UnsupportedAlgorithm, "unsupported_algorithm", 401, invalid),
+        (UnknownKey, "unknown_key", 401, invalid),
+        (InvalidSignature, "invalid_signature", 401, invalid),
+        (Expired, "expired", 401, invalid),
+        (NotYetValid, "not_yet_valid", 401, invalid),
+        (InvalidIssuer, "invalid_issuer", 401, invalid),
+        (InvalidAudience, "invalid_audience", 401, invalid),
+        (InvalidClaim, "invalid_claim", 401, invalid),
+        (WrongType, "wrong_type", 401, invalid),
+        (Revoked, "revoked", 401, invalid),
+        (
+            InsufficientScope,
+            "insufficient_scope",
+            403,
+            Some(r#"Bearer error="insufficient_scope""#),
+        ),
+        (LayerMissing, "layer_missing", 500, None),
+        (Unavailable, "unavailable", 503, None),
+        (Internal, "internal", 500, None),
+    ] {
+        let error = AuthError::new(kind);
+        assert_eq!(kind.as_str(), name);
+        assert_eq!(error.status().as_u16(), status, "{kind:?}");
+        assert_eq!(error.www_authenticate().as_deref(), challenge, "{kind:?}");
+        assert_eq!(error.retry_after().is_some(), kind == Unavailable);
+        let text = error.to_string();
+        assert!(
+            !text.ends_with('.') && text.starts_with(|c: char| c.is_lowercase()),
+            "{text}"
+        );
+        assert!(!error.client_message().is_empty());
+    }
+}
+
+#[test]
+fn an_error_keeps_its_source_and_is_cheap_to_clone() {
+    let error: AuthError = StoreError::new("connection refused").into();
+    assert_eq!(error.kind(), Unavailable);
+    assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    let source = error.source().unwrap();
+    assert_eq!(source.to_string(), "the store does not answer");
+    assert_eq!(source.source().unwrap().to_string(), "connection refused");
+
+    let later = error.clone().with_retry_after(Duration::from_secs(7));
+    assert_eq!(later.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(AuthError::from(Expired).retry_after(), None);
+    assert!(size_of::<AuthError>() <= 16);
+}
+
+#[test]
+fn configuration_errors_name_the_cure() {
+    let many = ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]);
+    assert_eq!(
+        many.to_string(),
+        "2 problems in the configuration:\n  \
+         - no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any\n  \
+         - there is no key to verify tokens with: add one"
+    );
+    let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();
+    assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // V16.4.1
+}

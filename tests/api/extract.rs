@@ -1,0 +1,177 @@
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tower::ServiceExt;
+use tower_jwt_auth::{JwtAuthLayer, JwtClaims, RequireScopeLayer, VerifiedToken};
+
+use crate::support::{bearer, request, tokens, verifier};
+
+#[derive(Clone, Deserialize)]
+struct User {
+    sub: String,
+    tenant: u32,
+}
+
+async fn typed(JwtClaims(user): JwtClaims<User>) -> String {
+    format!("{} of {}", user.sub, user.tenant)
+}
+
+async fn registered(JwtClaims(claims): JwtClaims) -> String {
+    format!(
+        "{} {}",
+        claims.sub.unwrap_or_default(),
+        claims.aud.contains("api")
+    )
+}
+
+async fn token(token: VerifiedToken) -> String {
+    token.subject().unwrap_or_default().to_owned()
+}
+
+async fn maybe_typed(user: Option<JwtClaims<User>>) -> String {
+    user.map_or("nobody".into(), |JwtClaims(user)| user.sub)
+}
+
+async fn maybe_token(token: Option<VerifiedToken>) -> String {
+    token.map_or("nobody".into(), |token| {
+        token.subject().unwrap_or_default().to_owned()
+    })
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/typed", get(typed))
+        .route("/registered", get(registered))
+        .route("/token", get(token))
+        .route("/maybe_typed", get(maybe_typed))
+        .route("/maybe_token", get(maybe_token))
+        .route(
+            "/scoped",
+            get(token).layer(RequireScopeLayer::all_of(["read"])),
+        )
+}
+
+async fn send(app: Router, path: &str, request: Request<String>) -> (StatusCode, String) {
+    let mut request = request.map(Body::from);
+    *request.uri_mut() = path.parse().unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    let status = response.status();
+    let challenge = response.headers().get("www-authenticate").cloned();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    match challenge {
+        Some(challenge) => (status, challenge.to_str().unwrap().to_owned()),
+        None => (status, String::from_utf8(body.to_vec()).unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn each_extractor_yields_what_the_token_says() {
+    let app = routes().layer(JwtAuthLayer::new(verifier()));
+    let token = tokens()
+        .access("alice")
+        .claim("tenant", 7)
+        .scope("read")
+        .issue()
+        .unwrap();
+    for (path, body) in [
+        ("/typed", "alice of 7"),
+        ("/registered", "alice true"),
+        ("/token", "alice"),
+        ("/maybe_typed", "alice"),
+        ("/maybe_token", "alice"),
+        ("/scoped", "alice"),
+    ] {
+        assert_eq!(
+            send(app.clone(), path, bearer(&token)).await,
+            (StatusCode::OK, body.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_the_required_are_401_and_the_optional_none() {
+    let app = routes().layer(JwtAuthLayer::new(verifier()).optional().realm("r"));
+    for path in ["/typed", "/registered", "/token", "/scoped"] {
+        let refused = (StatusCode::UNAUTHORIZED, r#"Bearer realm="r""#.into());
+        assert_eq!(
+            send(app.clone(), path, request(&[])).await,
+            refused,
+            "{path}"
+        );
+    }
+    for path in ["/maybe_typed", "/maybe_token"] {
+        let answer = (StatusCode::OK, "nobody".into());
+        assert_eq!(
+            send(app.clone(), path, request(&[])).await,
+            answer,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn claims_that_do_not_fit_are_401_for_the_optional_too() {
+    let token = tokens()
+        .access("alice")
+        .claim("tenant", "seven")
+        .issue()
+        .unwrap();
+    for layer in [
+        JwtAuthLayer::new(verifier()),
+        JwtAuthLayer::new(verifier()).optional(),
+    ] {
+        for path in ["/typed", "/maybe_typed"] {
+            let answer = send(routes().layer(layer.clone()), path, bearer(&token)).await;
+            let refused = (
+                StatusCode::UNAUTHORIZED,
+                r#"Bearer error="invalid_token""#.into(),
+            );
+            assert_eq!(answer, refused, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_a_500_whose_error_names_the_cure() {
+    let token = tokens().access("alice").claim("tenant", 7).issue().unwrap();
+    for path in [
+        "/typed",
+        "/registered",
+        "/token",
+        "/maybe_typed",
+        "/maybe_token",
+        "/scoped",
+    ] {
+        let mut request = bearer(&token).map(Body::from);
+        *request.uri_mut() = path.parse().unwrap();
+        let response = routes().oneshot(request).await.unwrap();
+        assert_eq!(
+            response.status(),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "{path}"
+        );
+        let error = response
+            .extensions()
+            .get::<tower_jwt_auth::AuthError>()
+            .unwrap();
+        assert!(
+            error.to_string().contains("JwtAuthLayer::new(verifier)"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_cannot_put_claims_into_a_request_by_headers() {
+    // S11
+    let app = routes().layer(JwtAuthLayer::new(verifier()).optional());
+    let spoof = request(&[
+        ("x-user", "alice"),
+        ("sub", "alice"),
+        ("x-jwt-claims", "{}"),
+    ]);
+    assert_eq!(send(app, "/maybe_token", spoof).await.1, "nobody");
+}

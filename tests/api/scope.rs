@@ -1,0 +1,101 @@
+use tower::ServiceBuilder;
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::layer::ProblemJson;
+use tower_jwt_auth::{AuthError, JwtAuthLayer, RequireScopeLayer};
+
+use crate::support::{bearer, request, send, tokens, verifier};
+
+#[tokio::test]
+async fn all_of_and_any_of_decide_by_the_scopes_of_the_token() {
+    let all = RequireScopeLayer::all_of(["read", "write"]);
+    let any = RequireScopeLayer::any_of(["read", "admin"]);
+    let refused_all = r#"403 Bearer error="insufficient_scope", scope="read write""#;
+    let refused_any = r#"403 Bearer error="insufficient_scope", scope="read admin""#;
+    for (scopes, by_all, by_any) in [
+        (vec!["read", "write"], "200", "200"),
+        (vec!["write", "x", "read"], "200", "200"),
+        (vec!["read"], refused_all, "200"),
+        (vec!["admin"], refused_all, "200"),
+        (vec!["reading", "write"], refused_all, refused_any), // never a prefix
+        (vec!["Read", "Write"], refused_all, refused_any),
+        (vec![], refused_all, refused_any),
+    ] {
+        let token = tokens().access("alice").scopes(&scopes).issue().unwrap();
+        let auth = || JwtAuthLayer::new(verifier());
+        let layer = ServiceBuilder::new()
+            .layer(auth())
+            .layer(all.clone())
+            .into_inner();
+        assert_eq!(
+            send(&layer, bearer(&token)).await.verdict(),
+            by_all,
+            "{scopes:?}"
+        );
+        let layer = ServiceBuilder::new()
+            .layer(auth())
+            .layer(any.clone())
+            .into_inner();
+        assert_eq!(
+            send(&layer, bearer(&token)).await.verdict(),
+            by_any,
+            "{scopes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_rule_errs_towards_refusal() {
+    let token = tokens().access("alice").scope("read").issue().unwrap();
+    let none: [&str; 0] = [];
+    for (rule, status) in [
+        (RequireScopeLayer::all_of(none), 200),
+        (RequireScopeLayer::any_of(none), 403),
+    ] {
+        let layer = ServiceBuilder::new()
+            .layer(JwtAuthLayer::new(verifier()))
+            .layer(rule);
+        assert_eq!(
+            send(&layer.into_inner(), bearer(&token)).await.status,
+            status
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_it_is_a_401_and_without_a_layer_a_500() {
+    let rule = RequireScopeLayer::all_of(["read"]);
+    let optional = JwtAuthLayer::new(verifier()).optional().realm("api");
+    let layer = ServiceBuilder::new()
+        .layer(optional)
+        .layer(rule.clone())
+        .into_inner();
+    assert_eq!(
+        send(&layer, request(&[])).await.verdict(),
+        r#"401 Bearer realm="api""#
+    );
+    let token = tokens().access("alice").issue().unwrap();
+    assert_eq!(
+        send(&layer, bearer(&token)).await.verdict(),
+        r#"403 Bearer realm="api", error="insufficient_scope", scope="read""#
+    );
+
+    let seen = send(&rule, bearer(&token)).await;
+    assert_eq!((seen.status.as_u16(), seen.challenges.len()), (500, 0));
+}
+
+#[tokio::test]
+async fn its_answers_can_be_replaced() {
+    let token = tokens().access("alice").issue().unwrap();
+    let rule = RequireScopeLayer::all_of(["read"]).on_error(ProblemJson);
+    let layer = ServiceBuilder::new()
+        .layer(JwtAuthLayer::new(verifier()))
+        .layer(rule)
+        .into_inner();
+    let seen = send(&layer, bearer(&token)).await;
+    let problem: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(problem["code"], "insufficient_scope");
+    assert_eq!(
+        AuthError::new(AuthErrorKind::InsufficientScope).status(),
+        seen.status
+    );
+}

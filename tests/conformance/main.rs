@@ -1,0 +1,5 @@
+//! The examples that the RFCs print, and properties that hold for any token.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod properties;
+mod rfc;
