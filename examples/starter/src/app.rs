@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::password::{Argon2Params, PasswordConfigError, PasswordService};
 use tower_jwt_auth::revocation::CachedRevocations;
+use tower_jwt_auth::{PasswordService, TokenIssuer};
 
 use crate::refresh_tokens::UsedRefreshTokens;
 use crate::revocations::SqliteRevocations;
@@ -33,7 +32,7 @@ impl App {
     ///
     /// A configuration that cannot be meant, or a database that cannot be opened.
     pub async fn open(auth: &AuthConfig, database_url: &str) -> Result<Self, Error> {
-        let passwords = passwords(auth)?;
+        let passwords = auth.password_service()?;
         let tokens = auth.issuer()?;
         let database = Database::open(database_url).await?;
         let revocations = SqliteRevocations::new(database.clone());
@@ -58,15 +57,4 @@ impl App {
     pub async fn close(&self) {
         self.database.close().await;
     }
-}
-
-/// Hashes passwords at the cost that the configuration names.
-fn passwords(auth: &AuthConfig) -> Result<PasswordService, PasswordConfigError> {
-    let default = Argon2Params::DEFAULT;
-    let cost = Argon2Params::new(
-        auth.password_memory_kib.unwrap_or(default.memory_kib()),
-        auth.password_iterations.unwrap_or(default.passes()),
-        auth.password_parallelism.unwrap_or(default.lanes()),
-    );
-    PasswordService::builder().argon2(cost).build()
 }
