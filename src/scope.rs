@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::claims::join_scopes;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{EmptyBody, ResponseForAuthError, Seen, reject};
+use crate::layer::{EmptyBody, ResponseForAuthError, Seen, response_for};
 use crate::verifier::VerifiedToken;
 
 /// Requires scopes (RFC 6749 section 3.3) of tokens that a
@@ -169,7 +169,7 @@ where
                 future: self.inner.call(request),
             },
             Err(error) => State::Refused {
-                response: Some(reject(&self.respond, error)),
+                response: Some(response_for(&self.respond, error)),
             },
         };
         RequireScopeFuture { state }

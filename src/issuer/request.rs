@@ -55,9 +55,9 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// Adds a scope; several may stand in one text, separated by spaces.
+    /// Adds a scope; several may stand in one text, separated by spaces, and an empty one adds none.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
-        for scope in scope.as_ref().split(' ') {
+        for scope in scope.as_ref().split(' ').filter(|scope| !scope.is_empty()) {
             if is_scope_token(scope) {
                 self.scopes.push(scope.to_owned());
             } else {

@@ -20,7 +20,7 @@ pub trait ResponseForAuthError<B> {
 pub struct EmptyBody;
 
 /// Answers with a problem document (RFC 9457): `type`, `title`, `status`, `detail`, and as
-/// `code` the error code of RFC 6750 where there is one.
+/// `error` the error code of RFC 6750 where there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
 
@@ -48,7 +48,7 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
             "detail": error.client_message(),
         });
         if let Some(code) = error.code() {
-            problem["code"] = code.into();
+            problem["error"] = code.into();
         }
         let mut response = Response::new(B::from(problem.to_string()));
         *response.status_mut() = status;
@@ -58,9 +58,20 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
     }
 }
 
-/// The whole answer: what `respond` makes of the error, the headers that it needs, and the
-/// error itself for whoever logs the response.
-pub(crate) fn reject<B, R>(respond: &R, error: AuthError) -> Response<B>
+/// The whole answer to an error, for handlers and services of your own: what `respond` makes of
+/// it, the headers that it needs, and in the extensions the error itself for whoever logs the
+/// response.
+///
+/// ```
+/// use http::Response;
+/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+/// use tower_jwt_auth::layer::{ProblemJson, response_for};
+///
+/// let response: Response<String> = response_for(&ProblemJson, AuthErrorKind::Expired.into());
+/// assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer error="invalid_token""#);
+/// assert!(response.body().contains(r#""error":"invalid_token""#));
+/// ```
+pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>
 where
     R: ResponseForAuthError<B>,
 {

@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::response::{ResponseForAuthError, reject};
+use super::response::{ResponseForAuthError, response_for};
 use crate::bearer::{TokenSource, find_token};
 use crate::challenge::Challenge;
 use crate::error::{AuthError, AuthErrorKind};
@@ -89,7 +89,7 @@ impl Config {
     {
         #[cfg(feature = "tracing")]
         log(&error);
-        reject(respond, error.told_by(&self.challenge))
+        response_for(respond, error.told_by(&self.challenge))
     }
 }
 

@@ -114,7 +114,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self
     }
 
-    /// How long the store may take to answer. Allow more where connections are made on demand.
+    /// How long the store may take to answer. Allow more where connections are made on demand, or
+    /// where the store waits for a lock, as SQLite does.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

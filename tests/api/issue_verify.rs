@@ -163,6 +163,16 @@ fn what_cannot_be_issued_is_an_error_that_says_why() {
 }
 
 #[test]
+fn scopes_may_come_from_one_text_that_may_be_empty() {
+    let tokens = tokens();
+    for (text, scopes) in [("", &[][..]), ("a", &["a"]), ("a  b ", &["a", "b"])] {
+        let token = tokens.access("alice").scope(text).issue().unwrap();
+        let verified = tokens.verifier().verify_local(&token).unwrap();
+        assert_eq!(verified.scopes().collect::<Vec<_>>(), scopes);
+    }
+}
+
+#[test]
 fn an_issuer_and_an_audience_are_left_out_only_by_saying_so() {
     // J26
     let missing_issuer = TokenIssuer::builder(key())

@@ -153,7 +153,7 @@ async fn answers_can_be_problem_documents_or_anything_else() {
         serde_json::from_str::<serde_json::Value>(&seen.body).unwrap(),
         serde_json::json!({
             "type": "about:blank", "title": "Unauthorized", "status": 401,
-            "detail": "The bearer token is not valid.", "code": "invalid_token",
+            "detail": "The bearer token is not valid.", "error": "invalid_token",
         })
     );
 

@@ -93,7 +93,7 @@ async fn its_answers_can_be_replaced() {
         .into_inner();
     let seen = send(&layer, bearer(&token)).await;
     let problem: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
-    assert_eq!(problem["code"], "insufficient_scope");
+    assert_eq!(problem["error"], "insufficient_scope");
     assert_eq!(
         AuthError::new(AuthErrorKind::InsufficientScope).status(),
         seen.status
