@@ -201,7 +201,9 @@ impl AuthErrorKind {
             Self::InvalidIssuer => "the token is from another issuer",
             Self::InvalidAudience => "the token is for another audience",
             Self::InvalidClaim => "a claim of the token is missing or has the wrong type",
-            Self::WrongType => "the token is of another type",
+            Self::WrongType => {
+                "the token is not of the type that is due (`type` claim, `typ` header)"
+            }
             Self::Revoked => "the token has been revoked",
             Self::InsufficientScope => "the token lacks a scope that is needed",
             Self::LayerMissing => {

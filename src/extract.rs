@@ -106,12 +106,7 @@ fn verified(parts: &Parts) -> Result<Option<VerifiedToken>, AuthError> {
     match parts.extensions.get::<VerifiedToken>() {
         Some(token) => Ok(Some(token.clone())),
         None if parts.extensions.get::<Seen>().is_some() => Ok(None),
-        None => {
-            let error = AuthError::new(AuthErrorKind::LayerMissing);
-            #[cfg(feature = "tracing")]
-            tracing::warn!(kind = error.kind().as_str(), "{error}");
-            Err(error)
-        }
+        None => Err(AuthErrorKind::LayerMissing.into()),
     }
 }
 

@@ -58,7 +58,7 @@
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies of its
 //! own making, no users and no database: the starter example shows how to build those around it.
 //! It does not fetch keys from other providers yet; their public keys can be loaded as PEM or
-//! as a JWK set.
+//! as a JWK set, and their tokens must carry `type: access`, which many do not.
 //!
 //! # Features
 //!

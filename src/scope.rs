@@ -74,7 +74,8 @@ pin_project! {
 // === impl RequireScopeLayer ===
 
 impl RequireScopeLayer {
-    /// Requires every one of these scopes. With none of them it requires a token.
+    /// Requires every one of these scopes; several may stand in one text, separated by spaces.
+    /// With none of them it requires a token.
     #[must_use]
     pub fn all_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         Self::new(scopes, true)
@@ -87,10 +88,9 @@ impl RequireScopeLayer {
     }
 
     fn new<S: Into<String>>(scopes: impl IntoIterator<Item = S>, all: bool) -> Self {
-        let scopes = scopes
-            .into_iter()
-            .map(|scope| scope.into().into())
-            .collect();
+        let texts: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        let scopes = texts.iter().flat_map(|text| text.split_ascii_whitespace());
+        let scopes = scopes.map(Into::into).collect();
         Self {
             rule: Arc::new(Rule { scopes, all }),
             respond: EmptyBody,

@@ -64,7 +64,7 @@ impl<T> Field<T> {
 // === impl Registered ===
 
 impl<'a> Registered<'a> {
-    /// Reads the claims in one pass, noting which of the `required` names are there and not null.
+    /// Reads the claims in one pass, noting which of the `required` names are there.
     pub(crate) fn parse(payload: &'a str, required: &'a [Box<str>]) -> Result<Self, AuthError> {
         let mut claims = Self {
             required,

@@ -106,6 +106,9 @@ impl TokenIssuerBuilder {
     }
 
     /// How long access tokens live; 900 seconds by default.
+    ///
+    /// The issuer's verifiers refuse tokens that were issued for longer than the longer of the two
+    /// lifetimes: after one was shortened, older tokens that live longer are refused as well.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
@@ -123,7 +126,8 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Where revocations are recorded, and looked up by the verifiers.
+    /// Where revocations are recorded, and looked up by the verifiers. The store reads its own
+    /// clock: give it the same one in tests.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {
         self.revocation = Some(Arc::new(store));
         self
@@ -188,6 +192,7 @@ impl TokenIssuerBuilder {
         let keys = KeySet::new(std::iter::once(self.key.verifying_key()).chain(self.previous))?;
         let mut verifier = TokenVerifier::builder(keys)
             .leeway(self.leeway)
+            .max_lifetime(self.access_ttl.max(self.refresh_ttl))
             .shared_clock(Arc::clone(&self.clock))
             .shared_revocation(self.revocation.clone());
         if let Some(issuer) = &self.issuer {

@@ -16,7 +16,7 @@ pub enum IssueError {
     InvalidScope,
     /// The subject is empty.
     EmptySubject,
-    /// The lifetime is under one second or over 100 years.
+    /// The lifetime is under one second, or longer than the issuer's tokens live.
     InvalidLifetime,
     /// The token would be longer than a verifier accepts: 8192 bytes.
     TooLong,
@@ -37,7 +37,9 @@ impl fmt::Display for IssueError {
                 "a scope must be printable ASCII without spaces, quotes and backslashes",
             ),
             Self::EmptySubject => f.write_str("the subject is empty"),
-            Self::InvalidLifetime => f.write_str("the lifetime must be 1 second to 100 years"),
+            Self::InvalidLifetime => {
+                f.write_str("the lifetime must be 1 second to the longest of the issuer")
+            }
             Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
             Self::NoSessionStore => {
                 f.write_str("no session store is configured: call `.sessions(store)`")

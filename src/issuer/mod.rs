@@ -185,7 +185,8 @@ impl TokenIssuer {
     /// sessions: "log out everywhere".
     ///
     /// A token issued before is refused and one issued afterwards is good, within the same
-    /// second too. Between nodes, "before" is as exact as their clocks agree.
+    /// second too. Between nodes, "before" is as exact as their clocks agree; where the clock of
+    /// this one was set back, a token issued until it has caught up is refused too.
     ///
     /// Without a revocation store access tokens are good until they expire.
     ///
@@ -193,7 +194,7 @@ impl TokenIssuer {
     ///
     /// As [`revoke`](Self::revoke).
     pub async fn revoke_subject(&self, sub: &str) -> Result<(), AuthError> {
-        let cutoff = self.inner.stamps.next(&*self.inner.clock);
+        let cutoff = self.inner.stamps.cutoff(&*self.inner.clock);
         if self.inner.sessions.is_some() {
             self.end_sessions(SessionTarget::Subject(sub)).await?;
             if self.inner.revocation.is_none() {
@@ -213,14 +214,17 @@ impl TokenIssuer {
         Ok(store.revoke(revocation).await?)
     }
 
+    fn longest_ttl(&self) -> Duration {
+        self.inner.access_ttl.max(self.inner.refresh_ttl)
+    }
+
     fn issuer(&self) -> Option<&str> {
         self.inner.issuer.as_deref()
     }
 
     /// When every token issued up to now has expired, whatever the leeway.
     fn last_token_ends(&self) -> SystemTime {
-        let longest = self.inner.access_ttl.max(self.inner.refresh_ttl);
-        self.inner.clock.now() + longest + MAX_LEEWAY
+        self.inner.clock.now() + self.longest_ttl() + MAX_LEEWAY
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::error::IssueError;
 use super::{Inner, MAX_TTL, TokenIssuer};
 use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, join_scopes};
-use crate::codec;
+use crate::codec::{self, Registered};
 use crate::jti;
 
 /// One token to be made; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
@@ -80,7 +80,8 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// How long this token lives, in place of the issuer's default.
+    /// How long this token lives, in place of the issuer's default; at most as long as the
+    /// longer of its two defaults, so that a revocation outlives every token that it hits.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -100,6 +101,9 @@ impl TokenRequest<'_> {
     /// lifetime that is none, or a token too long to be accepted.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
+        if self.ttl > self.issuer.longest_ttl() {
+            return Err(IssueError::InvalidLifetime);
+        }
         let Inner { clock, stamps, .. } = &*self.issuer.inner;
         let stamp = stamps.next(&**clock);
         let exp = (stamp / 1_000_000).saturating_add(self.ttl.as_secs());
@@ -160,6 +164,9 @@ impl TokenRequest<'_> {
             set("auth_time", auth_time.into());
         }
         let payload = Value::Object(claims).to_string();
+        if Registered::parse(&payload, &[]).is_err() {
+            return Err(IssueError::InvalidClaim("nested too deep".to_owned()));
+        }
         let token = codec::sign(key, self.token_type.header_typ(), payload.as_bytes())
             .map_err(|_| IssueError::Internal)?;
         if token.len() > codec::MAX_TOKEN_BYTES {

@@ -75,6 +75,8 @@ pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>
 where
     R: ResponseForAuthError<B>,
 {
+    #[cfg(feature = "tracing")]
+    log(&error);
     let mut response = respond.response_for_auth_error(&error);
     add_headers(response.headers_mut(), &error);
     response.extensions_mut().insert(error);
@@ -95,7 +97,9 @@ fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
         }
     }
     if let Some(after) = error.retry_after() {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let seconds = after
+            .as_secs()
+            .saturating_add(u64::from(after.subsec_nanos() > 0));
         headers
             .entry(RETRY_AFTER)
             .or_insert_with(|| HeaderValue::from(seconds));
@@ -107,4 +111,15 @@ fn is_bearer_challenge(value: &HeaderValue) -> bool {
         .as_bytes()
         .get(..6)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
+/// A client's mistake is told at debug, an outage at warn.
+#[cfg(feature = "tracing")]
+fn log(error: &AuthError) {
+    let kind = error.kind().as_str();
+    if error.status().is_server_error() {
+        tracing::warn!(kind, source = ?std::error::Error::source(error), "{error}");
+    } else {
+        tracing::debug!(kind, "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -17,6 +17,8 @@ use crate::store::StoreError;
 pub const DEFAULT_LAG: Duration = Duration::from_secs(5);
 /// How long the store may take to answer before that counts as an outage.
 pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long the store may take to record a revocation, if not longer anyway: worth waiting for.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many tokens' answers are kept.
 const DEFAULT_CAPACITY: u64 = 100_000;
 
@@ -24,7 +26,7 @@ const DEFAULT_CAPACITY: u64 = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// It is answered with 503: nothing revoked ever passes. The default.
+    /// It is answered with 503: what was revoked passes within the lag at most. The default.
     #[default]
     FailClosed,
     /// It passes if the store said "not revoked" no longer than this ago, else 503.
@@ -170,6 +172,28 @@ impl<S: RevocationStore> CachedRevocations<S> {
         }
     }
 
+    /// Whether an answer is older than any that is believed, because its asker was put aside.
+    fn is_late(&self, answer: &Answer) -> bool {
+        let believed = self.lag.saturating_add(self.timeout);
+        age(answer.asked_at, self.now()).is_some_and(|age| age > believed)
+    }
+
+    /// Until when a revocation made here must be known here: as long as an answer from before
+    /// may still be believed, by the lag or by the policy.
+    fn remembered_until(&self, revocation: &Revocation) -> SystemTime {
+        let stale = match self.policy {
+            OutagePolicy::FailClosed => Duration::ZERO,
+            OutagePolicy::ServeStale(max) => max,
+            OutagePolicy::DangerousFailOpen => return revocation.until(),
+        };
+        let believed = self.lag.max(stale).saturating_add(self.timeout);
+        let believed = believed.saturating_add(Duration::from_secs(1));
+        self.clock
+            .now()
+            .checked_add(believed)
+            .unwrap_or(revocation.until())
+    }
+
     /// The slot to take the answer from: the one there is, unless its answer holds no more.
     fn slot(&self, key: &str) -> Arc<Slot> {
         if let Some(slot) = self.answers.get(key) {
@@ -200,7 +224,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
         let asked_at = self.now();
         let verdict = match tokio::time::timeout(self.timeout, self.store.is_revoked(query)).await {
             Ok(answered) => answered,
-            Err(_) => Err(StoreError::new("no answer within the timeout")),
+            Err(_) => Err(no_answer()),
         };
         Answer {
             verdict: verdict.map_err(Arc::new),
@@ -232,11 +256,13 @@ impl<S: RevocationStore> CachedRevocations<S> {
 
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.store.revoke(revocation).await?;
-        // An answer that was asked for before this moment is believed for the lag at most, and
-        // may arrive as late as the timeout.
-        let believed = self.clock.now() + self.lag + self.timeout + Duration::from_secs(1);
-        self.fresh.insert(&revocation.no_longer_than(believed));
+        let write = self.store.revoke(revocation);
+        match tokio::time::timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
+            Ok(written) => written?,
+            Err(_) => return Err(no_answer()),
+        }
+        self.fresh
+            .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
         Ok(())
     }
 
@@ -245,9 +271,19 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             return Ok(true);
         }
         let slot = self.slot(&key(query));
-        let answer = slot.answer.get_or_init(|| self.ask(query)).await;
+        // Whoever asks may have been put aside by its caller: nobody waits for it any longer than
+        // for the store itself.
+        let waiting = slot.answer.get_or_init(|| self.ask(query));
+        let Ok(answer) = tokio::time::timeout(self.timeout, waiting).await else {
+            return self.outage(&Arc::new(no_answer()), slot.last_good);
+        };
         match &answer.verdict {
-            Ok(revoked) => Ok(*revoked || self.fresh.hits(query)),
+            Ok(true) => Ok(true),
+            Ok(false) if self.fresh.hits(query) => Ok(true),
+            Ok(false) if self.is_late(answer) => {
+                self.outage(&Arc::new(no_answer()), Some(answer.asked_at))
+            }
+            Ok(false) => Ok(false),
             Err(error) => self.outage(error, slot.last_good),
         }
     }
@@ -294,6 +330,10 @@ fn key(query: &RevocationQuery<'_>) -> String {
     }
     let _ = write!(key, "{}", query.issued_at());
     key
+}
+
+fn no_answer() -> StoreError {
+    StoreError::new("no answer within the timeout")
 }
 
 /// None where the clock was set back, so that nothing is believed for longer than meant.

@@ -10,12 +10,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::clock::{Clock, unix_micros};
 use crate::codec::{Compact, Header, Registered};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::keys::{DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
+use crate::keys::{Algorithm, DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
 use crate::policy::Policy;
 use crate::revocation::DynRevocationStore;
 use crate::session::Acknowledger;
@@ -83,7 +84,8 @@ impl TokenVerifier {
 
     /// Verifies a token by everything that is configured, the revocation store included.
     ///
-    /// Signature and claims come first: a forged token causes no I/O.
+    /// Signature and claims come first: a forged token causes no I/O, unless it names a key that
+    /// a [`KeySource`] may still learn of.
     ///
     /// # Errors
     ///
@@ -104,7 +106,7 @@ impl TokenVerifier {
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
             Checked::Good(verified) => Ok(verified),
-            Checked::KeyNotFound { miss, .. } => Err(miss),
+            Checked::KeyNotFound { .. } => Err(AuthErrorKind::UnknownKey.into()),
         }
     }
 
@@ -112,9 +114,7 @@ impl TokenVerifier {
     pub(crate) fn start(&self, token: &str) -> Progress {
         let verified = match self.check(token) {
             Ok(Checked::Good(verified)) => verified,
-            Ok(Checked::KeyNotFound { key_id, miss }) => {
-                return self.wait_for_key(token, key_id, miss);
-            }
+            Ok(Checked::KeyNotFound { key_id }) => return self.wait_for_key(token, key_id),
             Err(error) => return Progress::Done(Err(error)),
         };
         let Some(store) = &self.inner.revocation else {
@@ -133,9 +133,9 @@ impl TokenVerifier {
         }
     }
 
-    fn wait_for_key(&self, token: &str, key_id: Option<String>, miss: AuthError) -> Progress {
+    fn wait_for_key(&self, token: &str, key_id: Option<String>) -> Progress {
         let Keys::Source(source) = &self.inner.keys else {
-            return Progress::Done(Err(miss));
+            return Progress::Done(Err(AuthErrorKind::UnknownKey.into()));
         };
         let (source, this, token) = (Arc::clone(source), self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
@@ -176,21 +176,20 @@ impl TokenVerifier {
         let parts = Compact::parse(token, *max_token_bytes)?;
         let header_json = parts.header_json()?;
         let header = Header::parse(&header_json)?;
+        if Algorithm::from_str(&header.alg).is_err() {
+            return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys
+        }
         policy.check_typ(header.typ.as_deref())?;
 
         let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| parts.open(key));
         let payload: String = match found {
             Ok(opened) => opened?,
             Err(miss) => {
-                let kind = match miss {
-                    KeyMiss::UnknownKey => AuthErrorKind::UnknownKey,
-                    KeyMiss::UnsupportedAlgorithm => AuthErrorKind::UnsupportedAlgorithm,
-                };
+                if miss == KeyMiss::UnsupportedAlgorithm {
+                    return Err(AuthErrorKind::UnsupportedAlgorithm.into());
+                }
                 let key_id = header.kid.map(Cow::into_owned);
-                return Ok(Checked::KeyNotFound {
-                    key_id,
-                    miss: kind.into(),
-                });
+                return Ok(Checked::KeyNotFound { key_id });
             }
         };
 
@@ -209,7 +208,6 @@ enum Checked {
     /// No key for it now; a source may still learn of one.
     KeyNotFound {
         key_id: Option<String>,
-        miss: AuthError,
     },
 }
 
