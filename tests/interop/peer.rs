@@ -11,7 +11,7 @@ use serde_json::Value;
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
 
 /// Answers one JSON line with one JSON line; ends when it is dropped.
-pub struct Peer {
+pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -21,7 +21,7 @@ pub struct Peer {
 
 impl Peer {
     /// `PyJWT` or `jwcrypto`.
-    pub fn python(library: &str) -> Option<Self> {
+    pub(crate) fn python(library: &str) -> Option<Self> {
         let folder = found(library, python_environment())?;
         let mut command = Command::new(folder.join("venv/bin/python"));
         command.arg(format!("{HERE}/peers.py")).arg(library);
@@ -29,7 +29,7 @@ impl Peer {
     }
 
     /// npm `jose`.
-    pub fn node() -> Option<Self> {
+    pub(crate) fn node() -> Option<Self> {
         let folder = found("jose", node_environment())?;
         let mut command = Command::new("node");
         command.arg(format!("{HERE}/peers.mjs")).arg(folder);
@@ -50,7 +50,7 @@ impl Peer {
     }
 
     /// What the peer answers, or the error that its library raised.
-    pub fn try_ask(&mut self, request: &Value) -> Result<Value, String> {
+    pub(crate) fn try_ask(&mut self, request: &Value) -> Result<Value, String> {
         writeln!(self.input, "{request}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
@@ -63,7 +63,7 @@ impl Peer {
     }
 
     /// What the peer answers to a request that must succeed.
-    pub fn ask(&mut self, request: &Value) -> Value {
+    pub(crate) fn ask(&mut self, request: &Value) -> Value {
         self.try_ask(request)
             .unwrap_or_else(|error| panic!("{error}\nin answer to {request}"))
     }
