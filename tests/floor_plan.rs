@@ -133,16 +133,16 @@ fn place_of(file: &str) -> Option<(usize, usize)> {
 
 /// The file at the root that a path leads to, if it begins at the root or climbs up to it.
 fn from_root<'n>(names: &[&'n str], depth: usize) -> Option<&'n str> {
-    let rest = match names.first()? {
-        &"crate" => &names[1..],
-        &("super" | "self") => {
-            let ups = names.iter().filter(|name| **name == "super").count();
-            let rest = &names[names.iter().take_while(|n| is_up(n)).count()..];
-            (ups >= depth).then_some(rest)?
-        }
-        _ => return None,
-    };
-    rest.first().copied()
+    if *names.first()? == "crate" {
+        return names.get(1).copied();
+    }
+    let climb = names.iter().take_while(|name| is_up(name)).count();
+    let ups = names[..climb]
+        .iter()
+        .filter(|name| **name == "super")
+        .count();
+    let reaches_root = ups > 0 && ups >= depth;
+    reaches_root.then(|| names.get(climb).copied())?
 }
 
 fn is_up(name: &str) -> bool {
