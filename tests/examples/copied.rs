@@ -59,6 +59,7 @@ fn build(name: &str) -> Result<PathBuf, String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap())
         .args(["build", "--config", &patch, "--target-dir"])
         .arg(&target)
+        .env_remove("CARGO_BUILD_TARGET")
         .current_dir(&copy)
         .stdin(Stdio::null())
         .output()

@@ -109,6 +109,7 @@ fn copied_examples_verify_with_a_public_key() {
                 let refused = server.get("/me", &forged);
                 is_challenged(&refused, 401, r#"Bearer error="invalid_token""#);
             }
+            std::fs::remove_file(file).unwrap();
         }
     }
 }
