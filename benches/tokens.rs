@@ -13,12 +13,20 @@ use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationStore}
 use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{JwtAuthLayer, SigningKey, TokenIssuer};
 
-const ALGORITHMS: [Algorithm; 4] =
-    [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+const ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::HS256,
+    Algorithm::RS256,
+    Algorithm::ES256,
+    Algorithm::EdDSA,
+];
 
 fn issuer(algorithm: Algorithm) -> TokenIssuer {
     let key = SigningKey::generate(algorithm).unwrap();
-    TokenIssuer::builder(key).issuer("https://me.example").audience("api").build().unwrap()
+    TokenIssuer::builder(key)
+        .issuer("https://me.example")
+        .audience("api")
+        .build()
+        .unwrap()
 }
 
 /// About 400 bytes of claims.
@@ -27,7 +35,12 @@ fn token(tokens: &TokenIssuer) -> String {
         "email": "alice@example.com", "name": "Alice Example", "tenant": 42,
         "roles": ["reader", "writer"], "note": "x".repeat(80),
     });
-    tokens.access("alice").scopes(["read", "write"]).claims(claims).issue().unwrap()
+    tokens
+        .access("alice")
+        .scopes(["read", "write"])
+        .claims(claims)
+        .issue()
+        .unwrap()
 }
 
 fn verify(c: &mut Criterion) {
@@ -42,7 +55,10 @@ fn verify(c: &mut Criterion) {
     let tokens = issuer(Algorithm::HS256);
     let (verifier, good) = (tokens.verifier(), token(&tokens));
     let forged = format!("{}A", &good[..good.len() - 1]);
-    for (name, bad) in [("garbage", "not.a.token"), ("bad signature", forged.as_str())] {
+    for (name, bad) in [
+        ("garbage", "not.a.token"),
+        ("bad signature", forged.as_str()),
+    ] {
         group.bench_function(name, |b| {
             b.iter(|| verifier.verify_local(black_box(bad)).unwrap_err());
         });
@@ -96,7 +112,9 @@ fn layer(c: &mut Criterion) {
         runtime.block_on(record.revoke(&revocation)).unwrap();
     }
     let key = SigningKey::generate(Algorithm::HS256).unwrap();
-    let tokens = TokenIssuer::builder(key).issuer("https://me.example").audience("api");
+    let tokens = TokenIssuer::builder(key)
+        .issuer("https://me.example")
+        .audience("api");
     let tokens = tokens.revocation(record).build().unwrap();
     let good = token(&tokens);
     let layer = JwtAuthLayer::new(tokens.verifier());
@@ -113,7 +131,9 @@ fn rotate(c: &mut Criterion) {
         .sessions(MemorySessions::new())
         .build()
         .unwrap();
-    let login = runtime.block_on(tokens.open_session("alice").scope("read").issue()).unwrap();
+    let login = runtime
+        .block_on(tokens.open_session("alice").scope("read").issue())
+        .unwrap();
     let mut current = login.refresh_token;
     c.bench_function("rotate, in memory", |b| {
         b.iter(|| {
