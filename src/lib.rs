@@ -70,7 +70,7 @@
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
-//! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application |
+//! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application; the rules for stores |
 //! | `full` | no | all of these but `rust-crypto` |
 //!
 //! One of `aws-lc-rs` and `rust-crypto` must be on.
