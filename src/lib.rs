@@ -69,6 +69,8 @@
 //! | `cache` | yes | `CachedRevocations`: a moka cache in front of a revocation store |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
+//! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
+//! | `redis-cluster` | no | the same in a Redis cluster |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
 //! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application |
 //! | `full` | no | all of these but `rust-crypto` |
@@ -90,7 +92,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `revocation`, `session` |
+//! | 2 policy and stores | `policy`, `store`, `redis_connection`, `revocation`, `session` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -111,6 +113,9 @@ pub mod password;
 // floor 2
 mod policy;
 mod store;
+
+#[cfg(feature = "redis")]
+mod redis_connection;
 
 pub mod revocation;
 pub mod session;
