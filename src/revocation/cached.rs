@@ -72,12 +72,16 @@ pub struct CachedRevocations<S> {
     /// What was revoked through this object, for as long as an older answer may be believed.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
+    /// Grows when pushed revocations were lost: "not revoked" from before counts no more.
+    epoch: AtomicU64,
 }
 
 /// The place of one token's answer; it is filled once, by whoever comes first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slot {
     answer: OnceCell<Answer>,
+    /// From before the store is asked.
+    epoch: u64,
     /// When the store last said "not revoked", before this slot.
     last_good: Option<u64>,
 }
@@ -104,6 +108,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
             answers: cache(DEFAULT_CAPACITY),
             fresh: MemoryRevocations::new(),
             passed_unchecked: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -155,16 +160,39 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self.passed_unchecked.load(Ordering::Relaxed)
     }
 
+    /// Takes in a revocation that another node made and told of: it holds here at once.
+    ///
+    /// It must be in the store already. It is remembered here only for as long as an older
+    /// answer of the store may be believed.
+    pub fn learn(&self, revocation: &Revocation) {
+        // An answer that was asked for before this moment is believed for the lag at most, and
+        // may arrive as late as the timeout.
+        let believed = self.clock.now() + self.lag + self.timeout + Duration::from_secs(1);
+        self.fresh.insert(&revocation.no_longer_than(believed));
+    }
+
+    /// Says that revocations may have been told of in vain until now: "not revoked" from
+    /// before this moment is believed no longer, and the store is asked again.
+    ///
+    /// [`OutagePolicy::ServeStale`] still counts from those answers: what makes pushes fail
+    /// is likely to be the outage that it is meant for.
+    pub fn forget_negatives(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn now(&self) -> u64 {
         unix_micros(self.clock.now())
     }
 
-    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag, an
-    /// outage never again.
-    fn holds(&self, answer: &Answer, now: u64) -> bool {
+    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag and
+    /// within its epoch, an outage never again.
+    fn holds(&self, answer: &Answer, epoch: u64, now: u64) -> bool {
         match answer.verdict {
             Ok(true) => true,
-            Ok(false) => age(answer.asked_at, now).is_some_and(|age| age < self.lag),
+            Ok(false) => {
+                self.is_current(epoch)
+                    && age(answer.asked_at, now).is_some_and(|age| age < self.lag)
+            }
             Err(_) => false,
         }
     }
@@ -173,26 +201,32 @@ impl<S: RevocationStore> CachedRevocations<S> {
     fn slot(&self, key: &str) -> Arc<Slot> {
         if let Some(slot) = self.answers.get(key) {
             let now = self.now();
-            let spent = |slot: &Slot| {
-                slot.answer
-                    .get()
-                    .is_some_and(|answer| !self.holds(answer, now))
+            let spent = |slot: &Slot| match slot.answer.get() {
+                Some(answer) => !self.holds(answer, slot.epoch, now),
+                None => !self.is_current(slot.epoch),
             };
             if !spent(&slot) {
                 return slot;
             }
-            let replaced = self.answers.entry_by_ref(key).or_insert_with_if(
-                || {
-                    Arc::new(Slot {
-                        answer: OnceCell::new(),
-                        last_good: slot.last_good(),
-                    })
-                },
-                |current| spent(current),
-            );
+            let replaced = self
+                .answers
+                .entry_by_ref(key)
+                .or_insert_with_if(|| self.new_slot(slot.last_good()), |current| spent(current));
             return replaced.into_value();
         }
-        self.answers.get_with_by_ref(key, Arc::default)
+        self.answers.get_with_by_ref(key, || self.new_slot(None))
+    }
+
+    fn new_slot(&self, last_good: Option<u64>) -> Arc<Slot> {
+        Arc::new(Slot {
+            answer: OnceCell::new(),
+            epoch: self.epoch.load(Ordering::Acquire),
+            last_good,
+        })
+    }
+
+    fn is_current(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Acquire) == epoch
     }
 
     async fn ask(&self, query: &RevocationQuery<'_>) -> Answer {
@@ -232,10 +266,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
         self.store.revoke(revocation).await?;
-        // An answer that was asked for before this moment is believed for the lag at most, and
-        // may arrive as late as the timeout.
-        let believed = self.clock.now() + self.lag + self.timeout + Duration::from_secs(1);
-        self.fresh.insert(&revocation.no_longer_than(believed));
+        self.learn(revocation);
         Ok(())
     }
 
@@ -257,7 +288,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         }
         let slot = self.answers.get(key(query).as_str())?;
         let answer = slot.answer.get()?;
-        if !self.holds(answer, self.now()) {
+        if !self.holds(answer, slot.epoch, self.now()) {
             return None;
         }
         answer.verdict.as_ref().ok().copied()

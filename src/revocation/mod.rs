@@ -7,7 +7,13 @@
 #[cfg(feature = "cache")]
 mod cached;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisRevocations;
+#[cfg(all(feature = "redis", feature = "cache"))]
+pub use self::redis::{LOSS_NOTICED_WITHIN, RevocationPushes};
 #[cfg(feature = "cache")]
 pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
 pub use memory::MemoryRevocations;
