@@ -1,1 +1,10 @@
-fn main() {}
+//! The stores in Redis, against servers that these tests start: `redis-server` from the PATH, on a
+//! port of the loopback, in a directory that goes away with it. Where there is none, the
+//! tests say so and pass; with `REQUIRE_SERVICES=1` they fail.
+
+#[cfg(feature = "redis-cluster")]
+mod cluster;
+mod outage;
+mod revocations;
+mod server;
+mod sessions;

@@ -25,7 +25,7 @@ pub const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often the server is asked whether it is still there, and how long it may take.
 const PING_EVERY: Duration = Duration::from_secs(1);
-const PONG_WITHIN: Duration = Duration::from_secs(1);
+const PONG_WITHIN: Duration = Duration::from_millis(900);
 /// The wait before a subscription is tried again doubles between these.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use redis::aio::{ConnectionLike, ConnectionManager};
 use self::row::{Row, from_row, number, to_row};
 use self::scripts::Scripts;
 use super::record::{EndReason, SessionRecord};
-use super::rotation::Rotation;
+use super::rotation::{Rotation, RotationOutcome};
 use super::store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
 use crate::redis_connection::{self, failed};
 use crate::store::StoreError;
@@ -253,7 +253,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             .invoke_async(&mut connection)
             .await
             .map_err(failed)?;
-        from_row(&rotation.session, row)
+        let record = from_row(&rotation.session, row)?;
+        if let Some(record) = &record
+            && rotation.outcome(Some(record)) == RotationOutcome::ReuseDetected
+        {
+            let now = number(rotation.now)?;
+            self.has_ended(&record.id, &record.subject, &now).await;
+        }
+        Ok(record)
     }
 
     async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
