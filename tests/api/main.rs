@@ -18,5 +18,7 @@ mod layer;
 mod password;
 mod revocation;
 mod scope;
+#[cfg(feature = "testing")]
+mod session_store;
 mod sources;
 mod support;
