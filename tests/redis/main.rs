@@ -6,5 +6,6 @@
 mod cluster;
 mod outage;
 mod revocations;
+mod rules;
 mod server;
 mod sessions;

@@ -348,10 +348,4 @@ async fn keys_expire_and_indexes_heal() {
             .await
             .is_err()
     );
-    assert!(
-        store
-            .rotate(&Rotation::new("c", 1 << 53, "t", now))
-            .await
-            .is_err()
-    );
 }

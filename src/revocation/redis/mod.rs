@@ -23,8 +23,8 @@ use crate::store::StoreError;
 const DEFAULT_PREFIX: &str = "jwt-auth:";
 /// For how long an entry is kept after its time: longer than clocks differ.
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
-/// The largest number that a double holds exactly, with all those below.
-const MAX_NUMBER: u64 = 1 << 53;
+/// The longest time that anything is kept, in milliseconds: more is more than Redis takes.
+const MAX_KEPT_MILLIS: u64 = 1 << 53;
 
 /// Revocations in Redis 6.2 or later, or in a Redis cluster.
 ///
@@ -149,13 +149,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for RedisRevocations<C> {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
         let (kind, id, cutoff) = match revocation.target() {
-            RevocationTarget::Token(jti) => ('t', jti, MAX_NUMBER),
-            RevocationTarget::Session(sid) => ('s', sid, MAX_NUMBER),
+            RevocationTarget::Token(jti) => ('t', jti, u64::MAX),
+            RevocationTarget::Session(sid) => ('s', sid, u64::MAX),
             RevocationTarget::Subject { subject, cutoff } => ('u', subject, *cutoff),
         };
-        if cutoff > MAX_NUMBER {
-            return Err(StoreError::new("a cut-off is above 2^53"));
-        }
         // Reckoned from now, so that the clock of the server does not matter.
         let left = revocation.until().duration_since(self.clock.now());
         let kept = (left.unwrap_or_default().saturating_add(KEPT_AFTER_END)).as_millis();
@@ -165,7 +162,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for Redi
         self.script
             .key(self.key(kind, revocation.issuer(), id))
             .arg(cutoff)
-            .arg(u64::try_from(kept).unwrap_or(u64::MAX).min(MAX_NUMBER))
+            .arg(u64::try_from(kept).unwrap_or(u64::MAX).min(MAX_KEPT_MILLIS))
             .arg(self.channel())
             .arg(message)
             .invoke_async(&mut connection)

@@ -1,10 +1,10 @@
 -- Records a revocation at KEYS[1] and tells every node of it. Of two the later cut-off and the
--- later end hold. Numbers are at most 2^53, so that a double holds them exactly.
+-- later end hold. Cut-offs are compared as text, because a double does not hold all of them.
 -- ARGV: 1 cut-off, 2 milliseconds to keep it, 3 channel, 4 message
 local key = KEYS[1]
 local cutoff, keep = ARGV[1], tonumber(ARGV[2])
 local known = redis.call('GET', key)
-if known and tonumber(known) > tonumber(cutoff) then
+if known and (#known > #cutoff or (#known == #cutoff and known > cutoff)) then
   cutoff = known
 end
 keep = math.max(keep, redis.call('PTTL', key))

@@ -8,5 +8,5 @@ end
 if not row[2] or row[6] then
   return {}
 end
-local due = math.min(tonumber(row[5]), tonumber(row[3]) + tonumber(row[4]))
-return {row[2], string.format('%.0f', due), tostring(redis.call('PTTL', key))}
+local due = min(number(row[5]), add(number(row[3]), number(row[4])))
+return {row[2], text(due), text({0, math.max(redis.call('PTTL', key), 0)})}

@@ -5,8 +5,8 @@ local row = redis.call('HMGET', key, 'sub', 'used', 'idle', 'exp', 'ended')
 if not row[1] or row[5] or (ARGV[1] == '1' and ARGV[2] ~= row[1]) then
   return false
 end
-local now = tonumber(ARGV[3])
-if now >= tonumber(row[4]) or now - tonumber(row[2]) >= tonumber(row[3]) then
+local now = number(ARGV[3])
+if not less(now, number(row[4])) or not less(now, add(number(row[2]), number(row[3]))) then
   return false
 end
 redis.call('HSET', key, 'ended', ARGV[3], 'reason', ARGV[4])

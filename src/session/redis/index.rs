@@ -10,7 +10,6 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use redis::aio::ConnectionLike;
 
 use super::RedisSessions;
-use super::row::number;
 use crate::redis_connection::failed;
 use crate::session::SessionRecord;
 use crate::store::StoreError;
@@ -28,7 +27,7 @@ const PAGE: u32 = 256;
 const CLOCKS_DIFFER_MICROS: u64 = 60 * 60 * 1_000_000;
 /// Entries of the index of ends that are older than this are dropped when others are made: by
 /// then the sessions have expired in Redis, or will.
-const FORGOTTEN_AFTER_MICROS: u64 = 400 * 24 * 60 * 60 * 1_000_000;
+const FORGOTTEN_AFTER_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 // === impl RedisSessions ===
 
@@ -42,7 +41,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         all: bool,
     ) -> Result<Vec<String>, StoreError> {
         let due = session.last_used_at.saturating_add(session.idle_ttl);
-        let due = number(due.min(session.expires_at))?;
+        let due = due.min(session.expires_at);
         let last = if all { -1 } else { 1 };
         let (mut entered, ()) = future::try_join(
             self.enter_subject(
@@ -51,7 +50,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
                 &kept_millis.to_string(),
                 last,
             ),
-            self.enter_end(&session.id, &due, session.created_at),
+            self.enter_end(&session.id, due),
         )
         .await?;
         let own = entered.iter().position(|id| *id == session.id);
@@ -69,7 +68,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     ) -> Result<(), StoreError> {
         let entered = future::try_join(
             self.enter_subject(session, subject, kept_millis, 0),
-            self.enter_end(session, due, 0),
+            self.enter_end(session, micros(due)?),
         );
         entered.await.map(|_| ())
     }
@@ -132,21 +131,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     }
 
     /// A session was ended: both indexes may know. That it has ended does not depend on it.
-    pub(super) async fn has_ended(&self, session: &str, subject: &str, now: &str) {
-        let mut connection = self.connection.clone();
-        let mut due = redis::cmd("ZADD");
-        due.arg(self.end_key(part_of(session)))
-            .arg(now)
-            .arg(session);
-        let entered = due.query_async::<()>(&mut connection);
-        let _ = future::join(self.leave(subject, session), entered).await;
+    pub(super) async fn has_ended(&self, session: &str, subject: &str, now: u64) {
+        let _ = future::join(self.leave(subject, session), self.enter_end(session, now)).await;
     }
 
     /// Removes what is over from one part of the index of ends, and returns how much.
     pub(super) async fn clean_part(
         &self,
         part: u8,
-        before: &str,
+        before: u64,
         limit: u64,
     ) -> Result<u64, StoreError> {
         let key = self.end_key(part);
@@ -157,7 +150,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             let due: Vec<String> = redis::cmd("ZRANGEBYSCORE")
                 .arg(&key)
                 .arg("-inf")
-                .arg(before)
+                .arg(seconds(before))
                 .arg("LIMIT")
                 .arg(0)
                 .arg(page)
@@ -178,12 +171,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     }
 
     /// Whether the session was removed. Its entry goes, or moves on to when to look again,
-    /// which is after `before`.
+    /// which is in a later second than `before`.
     async fn remove_if_over(
         &self,
         end_key: &str,
         session: &str,
-        before: &str,
+        before: u64,
     ) -> Result<bool, StoreError> {
         let mut connection = self.connection.clone();
         let (what, about): (String, String) = self
@@ -196,7 +189,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)?;
         let mut entry = redis::Cmd::new();
         if what == "kept" {
-            entry.arg("ZADD").arg(end_key).arg(&about).arg(session);
+            // A later second than this one, so that it is not looked at again at once.
+            let due = seconds(micros(&about)?).max(seconds(before) + 1);
+            entry.arg("ZADD").arg(end_key).arg(due).arg(session);
         } else {
             entry.arg("ZREM").arg(end_key).arg(session);
         }
@@ -246,19 +241,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)
     }
 
-    async fn enter_end(&self, session: &str, due: &str, now: u64) -> Result<(), StoreError> {
-        let key = self.end_key(part_of(session));
+    async fn enter_end(&self, session: &str, due: u64) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        redis::pipe()
-            .cmd("ZADD")
-            .arg(&key)
-            .arg(due)
+        self.scripts
+            .due
+            .key(self.end_key(part_of(session)))
             .arg(session)
-            .cmd("ZREMRANGEBYSCORE")
-            .arg(&key)
-            .arg("-inf")
-            .arg(now.saturating_sub(FORGOTTEN_AFTER_MICROS))
-            .query_async(&mut connection)
+            .arg(seconds(due))
+            .arg(FORGOTTEN_AFTER_SECONDS)
+            .invoke_async(&mut connection)
             .await
             .map_err(failed)
     }
@@ -270,6 +261,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     fn end_key(&self, part: u8) -> String {
         format!("{}{{d:{part}}}:d", self.prefix)
     }
+}
+
+/// What the index of ends is sorted by: a sorted set compares doubles, which hold any second.
+fn seconds(micros: u64) -> u64 {
+    micros / 1_000_000
+}
+
+/// A time as a script tells it.
+fn micros(text: &str) -> Result<u64, StoreError> {
+    text.parse()
+        .map_err(|_| StoreError::new("a time in Redis is not a number"))
 }
 
 /// The same on every node and in every version: FNV-1a.

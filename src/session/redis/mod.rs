@@ -10,7 +10,7 @@ use std::sync::Arc;
 use redis::IntoConnectionInfo;
 use redis::aio::{ConnectionLike, ConnectionManager};
 
-use self::row::{Row, from_row, number, to_row};
+use self::row::{Row, from_row, to_row};
 use self::scripts::Scripts;
 use super::record::{EndReason, SessionRecord};
 use super::rotation::{Rotation, RotationOutcome};
@@ -40,16 +40,13 @@ const KEPT_AFTER_END_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// |---|---|
 /// | `<prefix>{<session>}:s` | a hash: the session. It expires a day after the session's end |
 /// | `<prefix>{u:<subject>}:u` | a sorted set: the subject's sessions, in the order of their creation |
-/// | `<prefix>{d:0}:d` to `{d:15}:d` | sorted sets: when to look whether a session can be removed |
+/// | `<prefix>{d:0}:d` to `{d:15}:d` | sorted sets: the second in which to look whether a session can be removed |
 ///
 /// A session is one key, so [`rotate`](SessionStore::rotate) is one script in one slot and
 /// one round trip; it is atomic whatever else happens. The other two are indexes in slots of their own,
 /// written after the session and before its token is given out, and entered again when
 /// a token of a later generation is first seen in use. Whatever reads them looks at the
 /// session itself, and drops entries whose session is gone.
-///
-/// Numbers and times are at most 2<sup>53</sup> (in microseconds, the year 2255), because scripts
-/// compute with doubles; above that, [`StoreError`].
 ///
 /// # What concurrency can do
 ///
@@ -155,7 +152,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         session: &str,
         subject: Option<&str>,
         reason: EndReason,
-        now: &str,
+        now: u64,
     ) -> Result<bool, StoreError> {
         let mut connection = self.connection.clone();
         let whose: Option<String> = self
@@ -194,7 +191,6 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
         let key = self.session_key(&session.id);
-        let now = number(session.created_at)?;
         // Reckoned from its beginning, so that the clock of the server does not matter.
         let life = session.expires_at.saturating_sub(session.created_at) / 1000;
         let kept = life + KEPT_AFTER_END_MILLIS;
@@ -202,7 +198,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         let written: Result<(), _> = redis::pipe()
             .atomic()
             .del(&key)
-            .hset_multiple(&key, &to_row(session)?)
+            .hset_multiple(&key, &to_row(session))
             .cmd("PEXPIRE")
             .arg(&key)
             .arg(kept)
@@ -227,10 +223,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             self.withdraw(session).await?;
             return Ok(Created::Full);
         }
-        let mut ended = Vec::new();
+        let (mut ended, now) = (Vec::new(), session.created_at);
         // The one used last comes first.
         for SessionRecord { id, .. } in live.into_iter().rev().take(excess) {
-            if self.end_one(&id, None, EndReason::Replaced, &now).await? {
+            if self.end_one(&id, None, EndReason::Replaced, now).await? {
                 ended.push(id);
             }
         }
@@ -238,16 +234,21 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
-        let next = rotation.generation.saturating_add(1);
+        let generation = rotation.generation;
         let mut connection = self.connection.clone();
         let row: Row = self
             .scripts
             .rotate
             .key(self.session_key(&rotation.session))
-            .arg(rotation.generation)
-            .arg(number(next)?)
+            .arg(generation)
+            .arg(
+                generation
+                    .checked_sub(1)
+                    .map_or_else(String::new, |it| it.to_string()),
+            )
+            .arg(generation.saturating_add(1))
             .arg(&rotation.token_id)
-            .arg(number(rotation.now)?)
+            .arg(rotation.now)
             .arg(rotation.grace)
             .arg(rotation.lost_response)
             .invoke_async(&mut connection)
@@ -257,8 +258,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         if let Some(record) = &record
             && rotation.outcome(Some(record)) == RotationOutcome::ReuseDetected
         {
-            let now = number(rotation.now)?;
-            self.has_ended(&record.id, &record.subject, &now).await;
+            self.has_ended(&record.id, &record.subject, rotation.now)
+                .await;
         }
         Ok(record)
     }
@@ -304,22 +305,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             }
             SessionTarget::Subject(subject) => (self.sessions_of(subject).await?, Some(subject)),
         };
-        let now = number(now)?;
-        self.each(ids, |id| {
-            let now = &now;
-            async move {
-                let ended = self.end_one(&id, subject, reason, now).await?;
-                Ok(ended.then_some(id))
-            }
+        self.each(ids, |id| async move {
+            let ended = self.end_one(&id, subject, reason, now).await?;
+            Ok(ended.then_some(id))
         })
         .await
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
-        let before = number(before)?;
         let (limit, mut removed) = (u64::from(limit), 0);
         for part in 0..index::PARTS {
-            removed += self.clean_part(part, &before, limit - removed).await?;
+            removed += self.clean_part(part, before, limit - removed).await?;
         }
         Ok(removed)
     }

@@ -5,14 +5,14 @@ local row = redis.call('HMGET', key, 'sub', 'used', 'idle', 'exp', 'ended')
 if not row[1] then
   return {'gone', ''}
 end
-local before, due = tonumber(ARGV[1]), nil
+local due
 if row[5] then
-  due = tonumber(row[5]) + 1
+  due = add(number(row[5]), {0, 1})
 else
-  due = math.min(tonumber(row[4]), tonumber(row[2]) + tonumber(row[3]))
+  due = min(number(row[4]), add(number(row[2]), number(row[3])))
 end
-if due <= before then
-  redis.call('DEL', key)
-  return {'removed', row[1]}
+if less(number(ARGV[1]), due) then
+  return {'kept', text(due)}
 end
-return {'kept', string.format('%.0f', due)}
+redis.call('DEL', key)
+return {'removed', row[1]}

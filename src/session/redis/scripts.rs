@@ -9,16 +9,19 @@ pub(super) struct Scripts {
     pub(super) end: Script,
     pub(super) remove: Script,
     pub(super) index: Script,
+    pub(super) due: Script,
 }
 
 impl Default for Scripts {
     fn default() -> Self {
+        let counting = |code| Script::new(&[include_str!("numbers.lua"), code].concat());
         Self {
-            rotate: Script::new(include_str!("rotate.lua")),
-            acknowledge: Script::new(include_str!("acknowledge.lua")),
-            end: Script::new(include_str!("end.lua")),
-            remove: Script::new(include_str!("remove.lua")),
+            rotate: counting(include_str!("rotate.lua")),
+            acknowledge: counting(include_str!("acknowledge.lua")),
+            end: counting(include_str!("end.lua")),
+            remove: counting(include_str!("remove.lua")),
             index: Script::new(include_str!("index.lua")),
+            due: Script::new(include_str!("due.lua")),
         }
     }
 }
