@@ -10,6 +10,7 @@ use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::keys::{Algorithm, SigningKey};
 use tower_jwt_auth::revocation::{CachedRevocations, RedisRevocations};
 use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::server::Server;
 use crate::sessions::{Dice, compare};
@@ -59,6 +60,11 @@ async fn a_cluster_does_as_one_server_does() {
         let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
         compare(&sessions.prefix(&format!("{seed}:")), Dice::new(seed), 300).await;
     }
+    let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
+    check_session_store(&sessions).await;
+    let revocations = RedisRevocations::connect_cluster(urls()).await.unwrap();
+    check_revocation_store(&revocations).await;
+
     let mut used = 0;
     for node in &nodes {
         let mut redis = node.connection().await;
@@ -89,7 +95,7 @@ async fn a_cluster_does_as_one_server_does() {
     pushes.until_subscribed().await;
     for round in 0..20 {
         let token = a
-            .access(&format!("user{round}"))
+            .access(format!("user{round}"))
             .session("s")
             .issue()
             .unwrap();
