@@ -188,16 +188,18 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
 
 /// The cookie of this name; two of them are two tokens.
 fn find_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, AuthError> {
-    only_one(
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(found, value)| *found == name && !value.is_empty())
-            .map(|(_, value)| value),
-    )
+    // Bytes: a cookie of somebody else may be in any encoding.
+    let values = headers.get_all(COOKIE).iter();
+    let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+    only_one(pairs.filter_map(|pair| {
+        let value = pair
+            .trim_ascii()
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=")?;
+        std::str::from_utf8(value)
+            .ok()
+            .filter(|value| !value.is_empty())
+    }))
 }
 
 /// Whether the request's one `Origin` is among ours.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
 use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
-use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey};
+use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey, check_key_id};
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
@@ -31,7 +31,7 @@ use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 /// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
 /// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set |
 /// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself |
-/// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as `secret` or `kid:secret`, separated by white space; PEM public keys one after the other; or a JWK set |
+/// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as they were, or as `kid=ID:secret` if they had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
 /// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
 /// | `JWT_AUDIENCE` \[audience\] | `aud` of the tokens, several separated by commas; required |
 /// | `JWT_ACCESS_TTL` \[access_ttl\] | seconds that access tokens live; 900 |
@@ -204,11 +204,38 @@ impl AuthConfig {
     }
 
     fn check(&self, problems: &mut Vec<ConfigError>, keys: bool) {
+        // What is wrong with one variable hides nothing of the next.
+        let mut rest = self.clone();
+        if let Err(problem) = self.algorithm() {
+            problems.push(problem);
+            rest.algorithm = None;
+        }
+        if let Some(key_id) = &self.key_id
+            && let Err(problem) = check_key_id(key_id)
+        {
+            problems.push(named("JWT_KEY_ID", &problem));
+            rest.key_id = None;
+        }
         if keys {
-            self.key_material()
-                .err()
-                .into_iter()
-                .for_each(|problem| problems.push(problem));
+            let algorithm_is_known = rest.algorithm == self.algorithm;
+            let needs_algorithm = |text: &Secret| !text.is_json() && text.0.contains("-----BEGIN");
+            let readable = |text: &Option<Secret>| {
+                algorithm_is_known || !text.as_ref().is_some_and(needs_algorithm)
+            };
+            let own = [&rest.secret, &rest.private_key, &rest.public_key];
+            let main = own.into_iter().all(readable).then(|| rest.main_keys());
+            let previous = rest
+                .previous_keys
+                .as_ref()
+                .filter(|_| readable(&rest.previous_keys));
+            let previous = previous.map(|text| rest.previous_keys(text));
+            match (main, previous) {
+                (Some(Ok(_)), Some(Ok(_)) | None) => problems.extend(rest.key_material().err()),
+                (main, previous) => {
+                    problems.extend(main.and_then(Result::err));
+                    problems.extend(previous.and_then(Result::err));
+                }
+            }
         }
         if self.issuer.as_deref().is_none_or(str::is_empty) {
             problems.push(invalid(
@@ -325,49 +352,50 @@ impl AuthConfig {
     }
 
     fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
-        let key_id = self.key_id.as_deref();
-        let (signing, mut verifying) = match (&self.secret, &self.private_key, &self.public_key) {
-            (Some(secret), None, None) => {
-                let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
-                let key = SigningKey::from_secret(algorithm, secret.bytes());
-                (
-                    Some(with_id(key, key_id).map_err(|error| named("JWT_SECRET", &error))?),
-                    vec![],
-                )
-            }
-            (None, Some(private), None) => {
-                let key = self.private_key(private);
-                let key = with_id(key, key_id);
-                (
-                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
-                    vec![],
-                )
-            }
-            (None, None, Some(public)) => {
-                let keys = self.public_keys(public);
-                (None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?)
-            }
-            (None, None, None) => {
-                return Err(invalid(
-                    "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
-                     JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
-                ));
-            }
-            _ => {
-                return Err(invalid(
-                    "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
-                     (older keys go into JWT_PREVIOUS_KEYS)",
-                ));
-            }
-        };
+        let (signing, mut verifying) = self.main_keys()?;
         verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
         if let Some(previous) = &self.previous_keys {
-            let keys = self.previous_keys(previous);
-            verifying.extend(keys.map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?);
+            verifying.extend(self.previous_keys(previous)?);
         }
         let verifying =
             KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
         Ok(KeyMaterial { signing, verifying })
+    }
+
+    /// The key to sign with, or the keys that only verify.
+    fn main_keys(&self) -> Result<(Option<SigningKey>, Vec<VerifyingKey>), ConfigError> {
+        let key_id = self.key_id.as_deref();
+        match (&self.secret, &self.private_key, &self.public_key) {
+            (Some(secret), None, None) => {
+                let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
+                let key = with_id(SigningKey::from_secret(algorithm, secret.bytes()), key_id);
+                let key = key.map_err(|error| named("JWT_SECRET", &error))?;
+                if secret.bytes().iter().any(u8::is_ascii_whitespace) {
+                    // It could not be told apart among previous secrets later.
+                    return Err(invalid("JWT_SECRET must not hold white space"));
+                }
+                Ok((Some(key), vec![]))
+            }
+            (None, Some(private), None) => {
+                let key = with_id(self.private_key(private), key_id);
+                Ok((
+                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
+                    vec![],
+                ))
+            }
+            (None, None, Some(public)) => {
+                let keys = self.public_keys(public);
+                Ok((None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?))
+            }
+            (None, None, None) => Err(invalid(
+                "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
+                 JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
+            )),
+            _ => Err(invalid(
+                "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
+                 (older keys go into JWT_PREVIOUS_KEYS)",
+            )),
+        }
     }
 
     fn algorithm(&self) -> Result<Option<Algorithm>, ConfigError> {
@@ -386,38 +414,63 @@ impl AuthConfig {
 
     fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
         if text.is_json() {
-            return SigningKey::from_jwk(text.trimmed());
+            let key = SigningKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
+            return self.fits(key.algorithm()).map(|()| key);
         }
         SigningKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())
     }
 
     fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        if text.is_json() {
-            return jwk_or_set(text.trimmed());
+        if is_jwk_set(text) {
+            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
         }
-        let key = VerifyingKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())?;
-        Ok(vec![match &self.key_id {
-            Some(key_id) => key.with_key_id(key_id)?,
-            None => key,
-        }])
+        let keys = if text.is_json() {
+            let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
+            self.fits(key.algorithm())?;
+            vec![key]
+        } else {
+            pem_keys(self.pem_algorithm()?, text)?
+        };
+        match &self.key_id {
+            Some(key_id) => keys
+                .into_iter()
+                .map(|key| key.with_key_id(key_id))
+                .collect(),
+            None => Ok(keys),
+        }
+    }
+
+    /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
+    fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
+        match self.algorithm()? {
+            Some(other) if other != algorithm => Err(invalid(&format!(
+                "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset it, or set it to that"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        self.read_previous_keys(text)
+            .map_err(|error| named("JWT_PREVIOUS_KEYS", &error))
+    }
+
+    fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if is_jwk_set(text) {
+            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
+        }
         if text.is_json() {
-            return jwk_or_set(text.trimmed());
+            return Ok(vec![VerifyingKey::from_jwk(text.trimmed())?]);
         }
         if text.0.contains("-----BEGIN") {
-            let algorithm = self.pem_algorithm()?;
-            let pem = text.pem();
-            let blocks = pem.split_inclusive("-----END PUBLIC KEY-----");
-            return blocks
-                .filter(|block| !block.trim().is_empty())
-                .map(|block| VerifyingKey::from_pem(algorithm, block))
-                .collect();
+            return pem_keys(self.pem_algorithm()?, text);
         }
         let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
         let secrets = text.0.split_whitespace().map(|entry| {
-            let (key_id, secret) = match entry.split_once(':') {
+            let named = entry
+                .strip_prefix("kid=")
+                .and_then(|named| named.split_once(':'));
+            let (key_id, secret) = match named {
                 Some((key_id, secret)) => (Some(key_id), secret),
                 None => (None, entry),
             };
@@ -466,7 +519,7 @@ impl Secret {
 
     /// PEM as it should be: many tools can only pass `\n` on as two characters.
     fn pem(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.trimmed().replace("\\n", "\n"))
+        Zeroizing::new(self.trimmed().replace("\\r", "").replace("\\n", "\n"))
     }
 }
 
@@ -495,8 +548,12 @@ struct Vars<'a> {
 }
 
 impl Vars<'_> {
-    fn text(&self, name: &str) -> Option<String> {
+    fn text(&mut self, name: &str) -> Option<String> {
         let value = self.vars.get(name)?.trim();
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            self.problems.push(invalid(&format!("{name} is not UTF-8")));
+            return None;
+        }
         (!value.is_empty()).then(|| value.to_owned())
     }
 
@@ -538,23 +595,37 @@ impl Vars<'_> {
     }
 }
 
-/// The variables of the process; one that is not text cannot be meant for us.
+/// The variables of the process that are ours; what is not text shows by its replacement characters.
 fn environment() -> HashMap<String, String> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        let name = name.into_string().ok()?;
-        let ours = name.starts_with("JWT_") || name.starts_with("PASSWORD_");
-        ours.then(|| Some((name, value.into_string().ok()?)))?
-    };
-    std::env::vars_os().filter_map(text).collect()
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with("JWT_") || name.starts_with("PASSWORD_"))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
 }
 
-fn jwk_or_set(json: &str) -> Result<Vec<VerifyingKey>, ConfigError> {
-    if serde_json::from_str::<serde_json::Value>(json)
-        .is_ok_and(|value| value.get("keys").is_some())
-    {
-        return Ok(KeySet::from_jwks(json)?.iter().cloned().collect());
+fn is_jwk_set(text: &Secret) -> bool {
+    text.is_json()
+        && serde_json::from_str::<serde_json::Value>(text.trimmed())
+            .is_ok_and(|value| value.get("keys").is_some())
+}
+
+/// Every public key of a text, each in its own PEM block.
+fn pem_keys(algorithm: Algorithm, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+    let (text, mut blocks) = (text.pem(), vec![String::new()]);
+    for line in text.lines() {
+        if let Some(block) = blocks.last_mut() {
+            block.push_str(line);
+            block.push('\n');
+        }
+        if line.starts_with("-----END ") {
+            blocks.push(String::new());
+        }
     }
-    Ok(vec![VerifyingKey::from_jwk(json)?])
+    let blocks = blocks.iter().filter(|block| !block.trim().is_empty());
+    blocks
+        .map(|block| VerifyingKey::from_pem(algorithm, block))
+        .collect()
 }
 
 fn with_id(

@@ -53,6 +53,10 @@ pub enum ConfigError {
     LeewayTooLong,
     /// A lifetime is zero, or longer than dates can express.
     InvalidLifetime,
+    /// The grace for concurrent rotations is over the cap of 60 seconds.
+    RotationGraceTooLong,
+    /// The limit of sessions is zero.
+    NoSessionsAllowed,
     /// A value of the configuration is missing or wrong; the text names the variable and the cure.
     Invalid(String),
     /// Several things are wrong with the configuration; all of them at once.
@@ -197,7 +201,9 @@ impl AuthErrorKind {
             Self::InvalidIssuer => "the token is from another issuer",
             Self::InvalidAudience => "the token is for another audience",
             Self::InvalidClaim => "a claim of the token is missing or has the wrong type",
-            Self::WrongType => "the token is of another type",
+            Self::WrongType => {
+                "the token is not of the type that is due (`type` claim, `typ` header)"
+            }
             Self::Revoked => "the token has been revoked",
             Self::InsufficientScope => "the token lacks a scope that is needed",
             Self::LayerMissing => {
@@ -402,6 +408,12 @@ impl fmt::Display for ConfigError {
             Self::LeewayTooLong => f.write_str("the leeway must be at most 300 seconds"),
             Self::InvalidLifetime => {
                 f.write_str("a token's lifetime must be 1 second to 100 years")
+            }
+            Self::RotationGraceTooLong => {
+                f.write_str("the grace for concurrent rotations must be at most 60 seconds")
+            }
+            Self::NoSessionsAllowed => {
+                f.write_str("the limit of sessions must be at least 1: leave it out for no limit")
             }
             Self::Invalid(text) => f.write_str(text),
             Self::Many(problems) => {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::Claims;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{EmptyBody, Seen, reject};
+use crate::layer::{EmptyBody, Seen, response_for};
 use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
@@ -97,7 +97,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for VerifiedToken {
 impl IntoResponse for AuthError {
     /// The status, an empty body, and the challenge or `Retry-After` that belongs to it.
     fn into_response(self) -> Response {
-        reject::<Body, _>(&EmptyBody, self)
+        response_for::<Body, _>(&EmptyBody, self)
     }
 }
 
@@ -106,12 +106,7 @@ fn verified(parts: &Parts) -> Result<Option<VerifiedToken>, AuthError> {
     match parts.extensions.get::<VerifiedToken>() {
         Some(token) => Ok(Some(token.clone())),
         None if parts.extensions.get::<Seen>().is_some() => Ok(None),
-        None => {
-            let error = AuthError::new(AuthErrorKind::LayerMissing);
-            #[cfg(feature = "tracing")]
-            tracing::warn!(kind = error.kind().as_str(), "{error}");
-            Err(error)
-        }
+        None => Err(AuthErrorKind::LayerMissing.into()),
     }
 }
 

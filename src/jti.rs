@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::{Clock, unix_micros};
 
+/// How far a clock may step back while the stamps wait for it, in microseconds.
+const STEP_BACK: u64 = 1_000_000;
 const STAMP_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 16;
 const ID_BYTES: usize = STAMP_BYTES + RANDOM_BYTES;
@@ -19,6 +21,8 @@ const ID_BYTES: usize = STAMP_BYTES + RANDOM_BYTES;
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
     last: AtomicU64,
+    /// The highest ever given, whatever the clock did since.
+    highest: AtomicU64,
 }
 
 // === impl Stamps ===
@@ -27,23 +31,28 @@ impl Stamps {
     /// The current time, or just after the last stamp where the clock has not moved since.
     pub(crate) fn next(&self, clock: &dyn Clock) -> u64 {
         let now = unix_micros(clock.now());
-        let previous = self
+        // A clock that was set back a long way does not hold the stamps in the future.
+        let after = |last: u64| {
+            if last.saturating_sub(now) > STEP_BACK {
+                now
+            } else {
+                now.max(last + 1)
+            }
+        };
+        let last = self
             .last
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| {
-                // A clock that was set back a long way does not hold the stamps in the future.
-                let stamp = if last.saturating_sub(now) > 1_000_000 {
-                    now
-                } else {
-                    now.max(last + 1)
-                };
-                Some(stamp)
-            })
-            .unwrap_or_default();
-        if previous.saturating_sub(now) > 1_000_000 {
-            now
-        } else {
-            now.max(previous + 1)
-        }
+                Some(after(last))
+            });
+        let stamp = after(last.unwrap_or_default());
+        self.highest.fetch_max(stamp, Ordering::AcqRel);
+        stamp
+    }
+
+    /// A stamp that is not before any that was given.
+    pub(crate) fn cutoff(&self, clock: &dyn Clock) -> u64 {
+        let stamp = self.next(clock);
+        stamp.max(self.highest.load(Ordering::Acquire))
     }
 }
 
@@ -89,6 +98,11 @@ mod tests {
             stamps.next(&clock),
             10_000_000,
             "a clock set right again is believed"
+        );
+        assert_eq!(
+            stamps.cutoff(&clock),
+            100_000_002,
+            "and a cut-off forgets nothing"
         );
     }
 

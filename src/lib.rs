@@ -58,7 +58,7 @@
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies of its
 //! own making, no users and no database: the starter example shows how to build those around it.
 //! It does not fetch keys from other providers yet; their public keys can be loaded as PEM or
-//! as a JWK set.
+//! as a JWK set, and their tokens must carry `type: access`, which many do not.
 //!
 //! # Features
 //!
@@ -80,8 +80,8 @@
 //! # Guide
 //!
 //! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [revocation](_guide::revocation) ·
-//! [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [keys and their rotation](_guide::keys) · [sessions](_guide::sessions) ·
+//! [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -92,7 +92,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `redis_connection`, `revocation`, `session` |
+//! | 2 policy and stores | `policy`, `store`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -120,6 +120,8 @@ mod redis_connection;
 pub mod revocation;
 pub mod session;
 
+mod event;
+
 // floor 3
 pub mod config;
 pub mod dangerous;
@@ -140,6 +142,7 @@ pub mod testing;
 pub use bearer::TokenSource;
 pub use claims::Claims;
 pub use error::{AuthError, ConfigError};
+pub use event::AuthEvent;
 #[cfg(feature = "axum")]
 pub use extract::JwtClaims;
 pub use issuer::{TokenIssuer, TokenPair};

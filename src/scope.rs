@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::claims::join_scopes;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{EmptyBody, ResponseForAuthError, Seen, reject};
+use crate::layer::{EmptyBody, ResponseForAuthError, Seen, response_for};
 use crate::verifier::VerifiedToken;
 
 /// Requires scopes (RFC 6749 section 3.3) of tokens that a
@@ -74,7 +74,8 @@ pin_project! {
 // === impl RequireScopeLayer ===
 
 impl RequireScopeLayer {
-    /// Requires every one of these scopes. With none of them it requires a token.
+    /// Requires every one of these scopes; several may stand in one text, separated by spaces.
+    /// With none of them it requires a token.
     #[must_use]
     pub fn all_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         Self::new(scopes, true)
@@ -87,10 +88,9 @@ impl RequireScopeLayer {
     }
 
     fn new<S: Into<String>>(scopes: impl IntoIterator<Item = S>, all: bool) -> Self {
-        let scopes = scopes
-            .into_iter()
-            .map(|scope| scope.into().into())
-            .collect();
+        let texts: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        let scopes = texts.iter().flat_map(|text| text.split_ascii_whitespace());
+        let scopes = scopes.map(Into::into).collect();
         Self {
             rule: Arc::new(Rule { scopes, all }),
             respond: EmptyBody,
@@ -169,7 +169,7 @@ where
                 future: self.inner.call(request),
             },
             Err(error) => State::Refused {
-                response: Some(reject(&self.respond, error)),
+                response: Some(response_for(&self.respond, error)),
             },
         };
         RequireScopeFuture { state }

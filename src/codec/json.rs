@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// How deep a value may nest, the object itself included (J37).
@@ -50,10 +51,38 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
 }
 
 /// A string, borrowed where it holds no escapes.
-#[derive(serde::Deserialize)]
-pub(super) struct CowStr<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct CowStr<'a>(pub(super) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for CowStr<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(CowStrVisitor)
+    }
+}
+
+struct CowStrVisitor;
+
+impl<'de> Visitor<'de> for CowStrVisitor {
+    type Value = CowStr<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<CowStr<'de>, E> {
+        Ok(CowStr(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<CowStr<'de>, E> {
+        Ok(CowStr(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// How `serde_json` presents a number where some crate in the build has turned its feature
+/// `arbitrary_precision` on: as an object with this one member, whose value is the number's text.
+const NUMBER_MEMBER: &str = "$serde_json::private::Number";
 
 /// Reads a value, keeps nothing of it, and refuses one that nests deeper than so many levels.
+#[derive(Clone, Copy)]
 pub(super) struct Skip(pub(super) u8);
 
 impl<'de> DeserializeSeed<'de> for Skip {
@@ -157,21 +186,21 @@ impl<'de> Visitor<'de> for Loose {
         Ok(Value::Other)
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(number as f64))
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(number(value as f64))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
         // The conversion would round 2^53 + 1 down to an acceptable date.
-        Ok(Value::Number(if number > 1 << 53 {
+        Ok(number(if value > 1 << 53 {
             f64::INFINITY
         } else {
-            number as f64
+            value as f64
         }))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(number))
+    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+        Ok(number(value))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
@@ -199,8 +228,23 @@ impl<'de> Visitor<'de> for Loose {
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
-        Skip(self.0).visit_map(map)?;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let skip = Skip(Skip(self.0).deeper()?);
+        match map.next_key::<CowStr<'de>>()? {
+            Some(CowStr(name)) if name == NUMBER_MEMBER => {
+                let CowStr(text) = map.next_value()?;
+                return Ok(text.parse().map_or(Value::Other, number));
+            }
+            Some(_) => map.next_value_seed(skip)?,
+            None => return Ok(Value::Other),
+        }
+        while map.next_key::<CowStr<'de>>()?.is_some() {
+            map.next_value_seed(skip)?;
+        }
         Ok(Value::Other)
     }
+}
+
+fn number<'a>(value: f64) -> Value<'a> {
+    Value::Number(value)
 }

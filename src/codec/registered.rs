@@ -32,6 +32,8 @@ pub(crate) struct Registered<'a> {
     pub(crate) token_type: Field<Cow<'a, str>>,
     pub(crate) scope: Field<Cow<'a, str>>,
     pub(crate) sid: Field<Cow<'a, str>>,
+    /// Our own claim; a foreign token may mean anything by it.
+    pub(crate) generation: Option<u64>,
     /// The names in `required` that were seen, by index.
     seen: Vec<bool>,
     required: &'a [Box<str>],
@@ -62,7 +64,7 @@ impl<T> Field<T> {
 // === impl Registered ===
 
 impl<'a> Registered<'a> {
-    /// Reads the claims in one pass, noting which of the `required` names are there and not null.
+    /// Reads the claims in one pass, noting which of the `required` names are there.
     pub(crate) fn parse(payload: &'a str, required: &'a [Box<str>]) -> Result<Self, AuthError> {
         let mut claims = Self {
             required,
@@ -98,6 +100,7 @@ impl<'de> Members<'de> for Registered<'de> {
             "nbf" => self.nbf = date(map)?,
             "iat" => self.iat = date(map)?,
             "aud" => self.aud = audience(map)?,
+            "gen" => self.generation = date(map)?.value().map(|number| number.as_secs()),
             _ => return Ok(false),
         }
         Ok(true)

@@ -50,6 +50,14 @@ impl Jwk {
         serde_json::from_str(json).map_err(|_| invalid("is no JSON Web Key (RFC 7517)"))
     }
 
+    /// The same key, of this algorithm where it does not name one itself.
+    pub(super) fn or_algorithm(mut self, algorithm: Option<Algorithm>) -> Self {
+        self.alg = self
+            .alg
+            .or(algorithm.map(|algorithm| algorithm.as_str().to_owned()));
+        self
+    }
+
     pub(super) fn key_id(&self) -> Option<&str> {
         self.kid.as_deref()
     }

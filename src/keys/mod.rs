@@ -18,3 +18,4 @@ pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 pub use verifying::VerifyingKey;
 
 pub(crate) use set::{DynKeySource, KeyMiss};
+pub(crate) use strength::check_key_id;

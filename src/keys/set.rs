@@ -19,7 +19,8 @@ use crate::error::{AuthError, ConfigError};
 /// - The `kid` is that of a key: this key, and only if it is of the token's `alg`.
 /// - There is no `kid`, or it is nobody's: the one key of the token's `alg`, provided
 ///   that there is exactly one, and (for a foreign `kid`) that its id was not chosen by
-///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK.
+///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK. As a [`KeySource`] a set never
+///   answers to a foreign `kid`, so that a source around it learns of new keys.
 ///
 /// ```
 /// use tower_jwt_auth::SigningKey;
@@ -59,8 +60,13 @@ pub trait KeySource: Debug + Send + Sync + 'static {
     /// The key for a token, from memory. Called for each token: it must neither block nor wait.
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
 
-    /// Called when [`find`](Self::find) knows no key, before the token is refused; then the key
-    /// is sought once more. A source that cannot learn new keys keeps the default and does nothing.
+    /// Called when [`find`](Self::find) answers [`UnknownKey`](KeyLookup::UnknownKey), before the
+    /// token is refused; then the key is sought once more. A source that cannot learn new keys
+    /// keeps the default and does nothing.
+    ///
+    /// # Security
+    ///
+    /// Anybody can cause a call: limit how often it does anything.
     ///
     /// # Errors
     ///
@@ -195,13 +201,9 @@ impl KeySet {
                 };
             }
         }
-        let fits = self.keys.iter().filter(|key| key.algorithm().accepts(alg));
-        match only(fits.filter(|key| key_id.is_none() || !key.has_declared_id())) {
-            Only::One(key) => Ok(key),
-            Only::Many => Err(KeyMiss::UnknownKey),
-            Only::None if self.keys.iter().any(|key| key.algorithm().accepts(alg)) => {
-                Err(KeyMiss::UnknownKey)
-            }
+        match only(self.keys.iter().filter(|key| key.algorithm().accepts(alg))) {
+            Only::One(key) if key_id.is_none() || !key.has_declared_id() => Ok(key),
+            Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
             Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
         }
     }
@@ -219,8 +221,10 @@ impl From<VerifyingKey> for KeySet {
 impl KeySource for KeySet {
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
         match self.lookup(key_id, algorithm) {
-            Ok(key) => KeyLookup::Found(key.clone()),
-            Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
+            Ok(key) if key_id.is_none_or(|key_id| key_id == key.key_id()) => {
+                KeyLookup::Found(key.clone())
+            }
+            Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
             Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
         }
     }

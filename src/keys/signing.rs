@@ -123,7 +123,15 @@ impl SigningKey {
     /// An unsupported, contradictory or public key, and one whose `use` or `key_ops` mean
     /// something else.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
-        let jwk = Jwk::parse(json)?;
+        Self::from_jwk_or(None, json)
+    }
+
+    /// The same, of this algorithm where the key does not name one itself.
+    pub(crate) fn from_jwk_or(
+        algorithm: Option<Algorithm>,
+        json: &str,
+    ) -> Result<Self, ConfigError> {
+        let jwk = Jwk::parse(json)?.or_algorithm(algorithm);
         let algorithm = jwk.algorithm()?;
         let key = match jwk.signing()? {
             JwkMaterial::Secret(secret) => Self::hmac(algorithm, &secret)?,

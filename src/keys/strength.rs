@@ -96,14 +96,52 @@ fn names_placeholder(secret: &[u8]) -> bool {
     PLACEHOLDERS.iter().any(|word| letters.contains(word))
 }
 
-/// Refuses an RSA modulus outside 2048 to 8192 bits (J10).
-pub(crate) fn check_rsa_modulus(modulus: &[u8]) -> Result<(), ConfigError> {
-    let bits = bit_length(modulus);
-    if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        Ok(())
-    } else {
-        Err(ConfigError::RsaKeySize)
+/// Refuses an RSA key outside 2048 to 8192 bits (J10), and one whose numbers no key has.
+pub(crate) fn check_rsa(
+    algorithm: Algorithm,
+    modulus: &[u8],
+    exponent: &[u8],
+) -> Result<(), ConfigError> {
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bit_length(modulus)) {
+        return Err(ConfigError::RsaKeySize);
     }
+    let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+    // 2 to 33 bits: 3 and 65537 are what is in use, and larger ones only cost.
+    if !is_odd(modulus) || !is_odd(exponent) || !(2..=33).contains(&bit_length(exponent)) {
+        return Err(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "has a modulus or an exponent that no RSA key has",
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a point under which anybody can sign: one of small order, or not in its one encoding
+/// (RFC 8032 section 5.1.3). The libraries load them.
+pub(crate) fn check_ed25519(algorithm: Algorithm, point: &[u8]) -> Result<(), ConfigError> {
+    const ORDER_8: [&str; 2] = [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    // The sign of x, in the top bit, makes no difference.
+    let mut y = point.to_vec();
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7f;
+    }
+    let (low, rest) = y.split_first().unwrap_or((&0, &[]));
+    let tiny = *low <= 1 && rest.iter().all(|&byte| byte == 0);
+    // From p - 1 on: the point of order 2, and what is not reduced.
+    let (top, middle) = rest.split_last().unwrap_or((&0, &[]));
+    let huge = *top == 0x7f && middle.iter().all(|&byte| byte == 0xff) && *low >= 0xec;
+    let hex: String = y.iter().map(|byte| format!("{byte:02x}")).collect();
+    if point.len() != 32 || tiny || huge || ORDER_8.contains(&hex.as_str()) {
+        return Err(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "must be an Ed25519 public key (SubjectPublicKeyInfo), and not a point that \
+                     anybody can sign for",
+        });
+    }
+    Ok(())
 }
 
 fn bit_length(number: &[u8]) -> usize {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::backend::{PublicNumbers, Signer, Verifier};
 use super::jwk::{self, Jwk, JwkMaterial};
 use super::material::{pem_of, public_from_pem, wrong_kind};
-use super::strength::{check_key_id, check_rsa_modulus, check_secret, check_secret_length};
+use super::strength::{check_ed25519, check_key_id, check_rsa, check_secret, check_secret_length};
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
@@ -130,7 +130,15 @@ impl VerifyingKey {
     /// else, one that holds private members, and everything that
     /// [`from_pem`](Self::from_pem) refuses.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
-        let jwk = Jwk::parse(json)?;
+        Self::from_jwk_or(None, json)
+    }
+
+    /// The same, of this algorithm where the key does not name one itself.
+    pub(crate) fn from_jwk_or(
+        algorithm: Option<Algorithm>,
+        json: &str,
+    ) -> Result<Self, ConfigError> {
+        let jwk = Jwk::parse(json)?.or_algorithm(algorithm);
         let algorithm = jwk.algorithm()?;
         let key = match jwk.verifying()? {
             JwkMaterial::Secret(secret) => Self::hmac(algorithm, &secret)?,
@@ -144,8 +152,8 @@ impl VerifyingKey {
 
     pub(super) fn public(algorithm: Algorithm, public: PublicNumbers) -> Result<Self, ConfigError> {
         match &public {
-            PublicNumbers::Rsa { n, .. } => {
-                check_rsa_modulus(n)?;
+            PublicNumbers::Rsa { n, e } => {
+                check_rsa(algorithm, n, e)?;
                 #[cfg(feature = "tracing")]
                 if n.len() < 3072 / 8 {
                     tracing::warn!(%algorithm, "an RSA key has fewer than 3072 bits");
@@ -154,8 +162,8 @@ impl VerifyingKey {
             PublicNumbers::Ec { point } if point.len() != algorithm.point_bytes() => {
                 return Err(rejected(algorithm)); // J09, J14
             }
-            PublicNumbers::Ed { x } if x.len() != 32 => return Err(rejected(algorithm)),
-            PublicNumbers::Ec { .. } | PublicNumbers::Ed { .. } => {}
+            PublicNumbers::Ec { .. } => {}
+            PublicNumbers::Ed { x } => check_ed25519(algorithm, x)?,
         }
         let verifier = Verifier::public(algorithm, &public).map_err(|_| rejected(algorithm))?;
         let key_id = jwk::thumbprint(&public)?;

@@ -8,8 +8,7 @@ mod service;
 
 pub use future::ResponseFuture;
 pub use layer::JwtAuthLayer;
-pub use response::{EmptyBody, ProblemJson, ResponseForAuthError};
+pub use response::{EmptyBody, ProblemJson, ResponseForAuthError, response_for};
 pub use service::JwtAuth;
 
-pub(crate) use response::reject;
 pub(crate) use service::Seen;

@@ -20,7 +20,7 @@ pub trait ResponseForAuthError<B> {
 pub struct EmptyBody;
 
 /// Answers with a problem document (RFC 9457): `type`, `title`, `status`, `detail`, and as
-/// `code` the error code of RFC 6750 where there is one.
+/// `error` the error code of RFC 6750 where there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
 
@@ -48,7 +48,7 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
             "detail": error.client_message(),
         });
         if let Some(code) = error.code() {
-            problem["code"] = code.into();
+            problem["error"] = code.into();
         }
         let mut response = Response::new(B::from(problem.to_string()));
         *response.status_mut() = status;
@@ -58,12 +58,25 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
     }
 }
 
-/// The whole answer: what `respond` makes of the error, the headers that it needs, and the
-/// error itself for whoever logs the response.
-pub(crate) fn reject<B, R>(respond: &R, error: AuthError) -> Response<B>
+/// The whole answer to an error, for handlers and services of your own: what `respond` makes of
+/// it, the headers that it needs, and in the extensions the error itself for whoever logs the
+/// response.
+///
+/// ```
+/// use http::Response;
+/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+/// use tower_jwt_auth::layer::{ProblemJson, response_for};
+///
+/// let response: Response<String> = response_for(&ProblemJson, AuthErrorKind::Expired.into());
+/// assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer error="invalid_token""#);
+/// assert!(response.body().contains(r#""error":"invalid_token""#));
+/// ```
+pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>
 where
     R: ResponseForAuthError<B>,
 {
+    #[cfg(feature = "tracing")]
+    log(&error);
     let mut response = respond.response_for_auth_error(&error);
     add_headers(response.headers_mut(), &error);
     response.extensions_mut().insert(error);
@@ -84,7 +97,9 @@ fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
         }
     }
     if let Some(after) = error.retry_after() {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let seconds = after
+            .as_secs()
+            .saturating_add(u64::from(after.subsec_nanos() > 0));
         headers
             .entry(RETRY_AFTER)
             .or_insert_with(|| HeaderValue::from(seconds));
@@ -96,4 +111,15 @@ fn is_bearer_challenge(value: &HeaderValue) -> bool {
         .as_bytes()
         .get(..6)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
+/// A client's mistake is told at debug, an outage at warn.
+#[cfg(feature = "tracing")]
+fn log(error: &AuthError) {
+    let kind = error.kind().as_str();
+    if error.status().is_server_error() {
+        tracing::warn!(kind, source = ?std::error::Error::source(error), "{error}");
+    } else {
+        tracing::debug!(kind, "{error}");
+    }
 }

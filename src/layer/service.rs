@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::response::{ResponseForAuthError, reject};
+use super::response::{ResponseForAuthError, response_for};
 use crate::bearer::{TokenSource, find_token};
 use crate::challenge::Challenge;
 use crate::error::{AuthError, AuthErrorKind};
@@ -74,6 +74,9 @@ impl Config {
 
     /// Tells what follows what was found.
     pub(super) fn mark<B>(&self, request: &mut Request<B>, verified: Option<VerifiedToken>) {
+        // What a layer further out has found is not what this one was asked for.
+        request.extensions_mut().remove::<Seen>();
+        request.extensions_mut().remove::<VerifiedToken>();
         if verified.is_none() || *self.challenge != Challenge::default() {
             let challenge = Arc::clone(&self.challenge);
             request.extensions_mut().insert(Seen { challenge });
@@ -87,9 +90,7 @@ impl Config {
     where
         R: ResponseForAuthError<B>,
     {
-        #[cfg(feature = "tracing")]
-        log(&error);
-        reject(respond, error.told_by(&self.challenge))
+        response_for(respond, error.told_by(&self.challenge))
     }
 }
 
@@ -105,17 +106,6 @@ fn is_preflight<B>(request: &Request<B>) -> bool {
         && request
             .headers()
             .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// A client's mistake is told at debug, an outage at warn.
-#[cfg(feature = "tracing")]
-fn log(error: &AuthError) {
-    let kind = error.kind().as_str();
-    if error.status().is_server_error() {
-        tracing::warn!(kind, source = ?std::error::Error::source(error), "{error}");
-    } else {
-        tracing::debug!(kind, "{error}");
-    }
 }
 
 // === impl JwtAuth ===

@@ -1,14 +1,14 @@
 //! [`CachedRevocations`]: a cache in front of any store, so that most requests ask nobody.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
+use super::slot::{Answer, Slot, age, key, no_answer};
 use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
@@ -17,6 +17,8 @@ use crate::store::StoreError;
 pub const DEFAULT_LAG: Duration = Duration::from_secs(5);
 /// How long the store may take to answer before that counts as an outage.
 pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long the store may take to record a revocation, if not longer anyway: worth waiting for.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many tokens' answers are kept.
 const DEFAULT_CAPACITY: u64 = 100_000;
 
@@ -24,7 +26,7 @@ const DEFAULT_CAPACITY: u64 = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// It is answered with 503: nothing revoked ever passes. The default.
+    /// It is answered with 503: what was revoked passes within the lag at most. The default.
     #[default]
     FailClosed,
     /// It passes if the store said "not revoked" no longer than this ago, else 503.
@@ -76,23 +78,6 @@ pub struct CachedRevocations<S> {
     epoch: AtomicU64,
 }
 
-/// The place of one token's answer; it is filled once, by whoever comes first.
-#[derive(Debug)]
-struct Slot {
-    answer: OnceCell<Answer>,
-    /// From before the store is asked.
-    epoch: u64,
-    /// When the store last said "not revoked", before this slot.
-    last_good: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-struct Answer {
-    verdict: Result<bool, Arc<StoreError>>,
-    /// From before the store was asked, in microseconds.
-    asked_at: u64,
-}
-
 // === impl CachedRevocations ===
 
 impl<S: RevocationStore> CachedRevocations<S> {
@@ -119,7 +104,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self
     }
 
-    /// How long the store may take to answer. Allow more where connections are made on demand.
+    /// How long the store may take to answer. Allow more where connections are made on demand, or
+    /// where the store waits for a lock, as SQLite does.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -163,12 +149,10 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// Takes in a revocation that another node made and told of: it holds here at once.
     ///
     /// It must be in the store already. It is remembered here only for as long as an older
-    /// answer of the store may be believed.
+    /// answer of the store may be believed, by the lag or by the policy.
     pub fn learn(&self, revocation: &Revocation) {
-        // An answer that was asked for before this moment is believed for the lag at most, and
-        // may arrive as late as the timeout.
-        let believed = self.clock.now() + self.lag + self.timeout + Duration::from_secs(1);
-        self.fresh.insert(&revocation.no_longer_than(believed));
+        self.fresh
+            .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
     }
 
     /// Says that revocations may have been told of in vain until now: "not revoked" from
@@ -195,6 +179,28 @@ impl<S: RevocationStore> CachedRevocations<S> {
             }
             Err(_) => false,
         }
+    }
+
+    /// Whether an answer is older than any that is believed, because its asker was put aside.
+    fn is_late(&self, answer: &Answer) -> bool {
+        let believed = self.lag.saturating_add(self.timeout);
+        age(answer.asked_at, self.now()).is_some_and(|age| age > believed)
+    }
+
+    /// Until when a revocation that is known here must be remembered: as long as an answer from before
+    /// may still be believed, by the lag or by the policy.
+    fn remembered_until(&self, revocation: &Revocation) -> SystemTime {
+        let stale = match self.policy {
+            OutagePolicy::FailClosed => Duration::ZERO,
+            OutagePolicy::ServeStale(max) => max,
+            OutagePolicy::DangerousFailOpen => return revocation.until(),
+        };
+        let believed = self.lag.max(stale).saturating_add(self.timeout);
+        let believed = believed.saturating_add(Duration::from_secs(1));
+        self.clock
+            .now()
+            .checked_add(believed)
+            .unwrap_or(revocation.until())
     }
 
     /// The slot to take the answer from: the one there is, unless its answer holds no more.
@@ -233,7 +239,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
         let asked_at = self.now();
         let verdict = match tokio::time::timeout(self.timeout, self.store.is_revoked(query)).await {
             Ok(answered) => answered,
-            Err(_) => Err(StoreError::new("no answer within the timeout")),
+            Err(_) => Err(no_answer()),
         };
         Answer {
             verdict: verdict.map_err(Arc::new),
@@ -265,7 +271,11 @@ impl<S: RevocationStore> CachedRevocations<S> {
 
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
     async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.store.revoke(revocation).await?;
+        let write = self.store.revoke(revocation);
+        match tokio::time::timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
+            Ok(written) => written?,
+            Err(_) => return Err(no_answer()),
+        }
         self.learn(revocation);
         Ok(())
     }
@@ -275,9 +285,19 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             return Ok(true);
         }
         let slot = self.slot(&key(query));
-        let answer = slot.answer.get_or_init(|| self.ask(query)).await;
+        // Whoever asks may have been put aside by its caller: nobody waits for it any longer than
+        // for the store itself.
+        let waiting = slot.answer.get_or_init(|| self.ask(query));
+        let Ok(answer) = tokio::time::timeout(self.timeout, waiting).await else {
+            return self.outage(&Arc::new(no_answer()), slot.last_good);
+        };
         match &answer.verdict {
-            Ok(revoked) => Ok(*revoked || self.fresh.hits(query)),
+            Ok(true) => Ok(true),
+            Ok(false) if self.fresh.hits(query) => Ok(true),
+            Ok(false) if self.is_late(answer) => {
+                self.outage(&Arc::new(no_answer()), Some(answer.asked_at))
+            }
+            Ok(false) => Ok(false),
             Err(error) => self.outage(error, slot.last_good),
         }
     }
@@ -293,42 +313,6 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         }
         answer.verdict.as_ref().ok().copied()
     }
-}
-
-// === impl Slot ===
-
-impl Slot {
-    /// When the store last said "not revoked".
-    fn last_good(&self) -> Option<u64> {
-        match self.answer.get() {
-            Some(Answer {
-                verdict: Ok(false),
-                asked_at,
-            }) => Some(*asked_at),
-            _ => self.last_good,
-        }
-    }
-}
-
-/// Everything that the answer depends on, unambiguously: an issuer may use an id twice.
-fn key(query: &RevocationQuery<'_>) -> String {
-    let (issuer, session) = (
-        query.issuer().unwrap_or("\n"),
-        query.session().unwrap_or("\n"),
-    );
-    let mut key = String::with_capacity(
-        64 + issuer.len() + query.subject().len() + session.len() + query.token().len(),
-    );
-    for part in [issuer, query.subject(), session, query.token()] {
-        let _ = write!(key, "{}:{part}", part.len());
-    }
-    let _ = write!(key, "{}", query.issued_at());
-    key
-}
-
-/// None where the clock was set back, so that nothing is believed for longer than meant.
-fn age(since: u64, now: u64) -> Option<Duration> {
-    now.checked_sub(since).map(Duration::from_micros)
 }
 
 /// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.

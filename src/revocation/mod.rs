@@ -9,6 +9,8 @@ mod cached;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "cache")]
+mod slot;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisRevocations;
@@ -216,6 +218,32 @@ impl Revocation {
 // === impl RevocationQuery ===
 
 impl<'a> RevocationQuery<'a> {
+    /// A query for tests of a store: a token of no issuer and no session.
+    #[must_use]
+    pub const fn new(subject: &'a str, token: &'a str, issued_at: u64) -> Self {
+        Self {
+            issuer: None,
+            subject,
+            session: None,
+            token,
+            issued_at,
+        }
+    }
+
+    /// The same for a token of this issuer.
+    #[must_use]
+    pub const fn with_issuer(mut self, issuer: &'a str) -> Self {
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// The same for a token of this session.
+    #[must_use]
+    pub const fn with_session(mut self, session: &'a str) -> Self {
+        self.session = Some(session);
+        self
+    }
+
     /// The token's `iss`.
     #[must_use]
     pub fn issuer(&self) -> Option<&'a str> {

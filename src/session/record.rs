@@ -26,7 +26,8 @@ pub struct SessionRecord {
     pub created_at: u64,
     /// When the current generation began.
     pub rotated_at: u64,
-    /// When the session last rotated or converged.
+    /// When the current refresh token was last given to a client that did not have it: at the
+    /// rotation, or when a lost response was given again.
     pub last_used_at: u64,
     /// For how long it may stay unused.
     pub idle_ttl: u64,

@@ -85,18 +85,22 @@ impl Rotation {
     /// | record's generation minus the token's | what happens |
     /// |---|---|
     /// | less than -1 | nothing |
-    /// | -1 | moves on to the generation after the token's |
-    /// | 0 | moves on |
-    /// | 1, within the grace, or unseen and within the time for a lost response | is used |
+    /// | -1 or 0 | moves on, to the generation after the token's |
+    /// | 1, unacknowledged, and at most `lost_response` after `rotated_at` | `last_used_at` is now |
+    /// | 1, at most `grace` after `last_used_at` | nothing |
     /// | 1 otherwise, or more | ends |
     ///
     /// A session that is not live at `now` stays as it is.
+    ///
+    /// The grace counts from when the current token was last given to a client that may not
+    /// have had it, and not from the rotation: a client whose answer was lost may come back in
+    /// two tabs. It does not prolong itself, so an older token is good for `lost_response` and
+    /// one `grace` at the very most.
     pub fn apply(&self, record: &mut SessionRecord) {
         if !record.is_live(self.now) {
             return;
         }
-        let behind = self.generation.checked_sub(record.generation);
-        match behind {
+        match self.generation.checked_sub(record.generation) {
             Some(0 | 1) => {
                 record.previous_generation = record.generation;
                 record.generation = self.generation + 1;
@@ -106,11 +110,10 @@ impl Rotation {
                 record.last_used_at = self.now;
             }
             Some(_) => {}
-            None if record.generation == self.generation + 1
-                && self.converges(record).is_some() =>
-            {
+            None if record.generation - self.generation == 1 && self.may_be_lost(record) => {
                 record.last_used_at = self.now;
             }
+            None if record.generation - self.generation == 1 && self.is_concurrent(record) => {}
             None => {
                 record.ended_at = Some(self.now);
                 record.end_reason = Some(EndReason::ReuseDetected);
@@ -146,18 +149,21 @@ impl Rotation {
         if record.generation < self.generation {
             return RotationOutcome::StoreRewound;
         }
-        RotationOutcome::Converged(self.converges(record).unwrap_or(Converged::Concurrent))
+        let at_once = self.now.saturating_sub(record.rotated_at) <= self.grace;
+        RotationOutcome::Converged(if at_once || record.last_used_at != self.now {
+            Converged::Concurrent
+        } else {
+            Converged::LostResponse
+        })
     }
 
-    /// Whether a token of the generation before the record's is still an honest one.
-    fn converges(&self, record: &SessionRecord) -> Option<Converged> {
+    /// Whether nobody may have got the current refresh token yet.
+    fn may_be_lost(&self, record: &SessionRecord) -> bool {
         let age = self.now.saturating_sub(record.rotated_at);
-        if age <= self.grace {
-            Some(Converged::Concurrent)
-        } else if !record.acknowledged && age <= self.lost_response {
-            Some(Converged::LostResponse)
-        } else {
-            None
-        }
+        !record.acknowledged && age <= self.lost_response
+    }
+
+    fn is_concurrent(&self, record: &SessionRecord) -> bool {
+        self.now.saturating_sub(record.last_used_at) <= self.grace
     }
 }

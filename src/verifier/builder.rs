@@ -11,6 +11,7 @@ use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
 use crate::policy::{DEFAULT_LEEWAY, MAX_LEEWAY, Policy};
 use crate::revocation::{DynRevocationStore, RevocationStore};
+use crate::session::Acknowledger;
 
 /// Builds a [`TokenVerifier`].
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct TokenVerifierBuilder {
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
+    acknowledger: Option<Arc<Acknowledger>>,
 }
 
 // === impl TokenVerifierBuilder ===
@@ -47,6 +49,7 @@ impl TokenVerifierBuilder {
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
             revocation: None,
+            acknowledger: None,
         }
     }
 
@@ -123,6 +126,12 @@ impl TokenVerifierBuilder {
         self
     }
 
+    /// Who is told which sessions are in use.
+    pub(crate) fn acknowledger(mut self, acknowledger: Option<Arc<Acknowledger>>) -> Self {
+        self.acknowledger = acknowledger;
+        self
+    }
+
     /// Reads the time from this clock.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.shared_clock(Arc::new(clock))
@@ -177,6 +186,7 @@ impl TokenVerifierBuilder {
                 max_token_bytes: self.max_token_bytes,
                 clock: self.clock,
                 revocation: self.revocation,
+                acknowledger: self.acknowledger,
             }),
         })
     }

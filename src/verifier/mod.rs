@@ -10,14 +10,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::clock::{Clock, unix_micros};
 use crate::codec::{Compact, Header, Registered};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::keys::{DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
+use crate::keys::{Algorithm, DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
 use crate::policy::Policy;
 use crate::revocation::DynRevocationStore;
+use crate::session::Acknowledger;
 
 /// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
 ///
@@ -51,6 +53,7 @@ struct Inner {
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
+    acknowledger: Option<Arc<Acknowledger>>,
 }
 
 /// Fixed keys are borrowed for a verification; a source hands out shared ones.
@@ -81,7 +84,8 @@ impl TokenVerifier {
 
     /// Verifies a token by everything that is configured, the revocation store included.
     ///
-    /// Signature and claims come first: a forged token causes no I/O.
+    /// Signature and claims come first: a forged token causes no I/O, unless it names a key that
+    /// a [`KeySource`] may still learn of.
     ///
     /// # Errors
     ///
@@ -102,7 +106,7 @@ impl TokenVerifier {
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
             Checked::Good(verified) => Ok(verified),
-            Checked::KeyNotFound { miss, .. } => Err(miss),
+            Checked::KeyNotFound { .. } => Err(AuthErrorKind::UnknownKey.into()),
         }
     }
 
@@ -110,40 +114,54 @@ impl TokenVerifier {
     pub(crate) fn start(&self, token: &str) -> Progress {
         let verified = match self.check(token) {
             Ok(Checked::Good(verified)) => verified,
-            Ok(Checked::KeyNotFound { key_id, miss }) => {
-                return self.wait_for_key(token, key_id, miss);
-            }
+            Ok(Checked::KeyNotFound { key_id }) => return self.wait_for_key(token, key_id),
             Err(error) => return Progress::Done(Err(error)),
         };
         let Some(store) = &self.inner.revocation else {
-            return Progress::Done(Ok(verified));
+            return Progress::Done(Ok(self.accept(verified)));
         };
         match verified.revocation_query().map(|query| store.peek(&query)) {
             Err(error) => Progress::Done(Err(error)),
             Ok(Some(true)) => Progress::Done(Err(AuthErrorKind::Revoked.into())),
-            Ok(Some(false)) => Progress::Done(Ok(verified)),
+            Ok(Some(false)) => Progress::Done(Ok(self.accept(verified))),
             Ok(None) => {
-                let store = Arc::clone(store);
-                Progress::Wait(Box::pin(async move {
-                    check_revocation(&*store, verified).await
-                }))
+                let this = self.clone();
+                Progress::Wait(Box::pin(
+                    async move { this.check_revocation(verified).await },
+                ))
             }
         }
     }
 
-    fn wait_for_key(&self, token: &str, key_id: Option<String>, miss: AuthError) -> Progress {
+    fn wait_for_key(&self, token: &str, key_id: Option<String>) -> Progress {
         let Keys::Source(source) = &self.inner.keys else {
-            return Progress::Done(Err(miss));
+            return Progress::Done(Err(AuthErrorKind::UnknownKey.into()));
         };
         let (source, this, token) = (Arc::clone(source), self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
             source.refresh(key_id.as_deref()).await?;
-            let verified = this.verify_local(&token)?;
-            match &this.inner.revocation {
-                Some(store) => check_revocation(&**store, verified).await,
-                None => Ok(verified),
-            }
+            this.check_revocation(this.verify_local(&token)?).await
         }))
+    }
+
+    async fn check_revocation(&self, verified: VerifiedToken) -> Result<VerifiedToken, AuthError> {
+        if let Some(store) = &self.inner.revocation
+            && store.is_revoked(verified.revocation_query()?).await?
+        {
+            return Err(AuthErrorKind::Revoked.into());
+        }
+        Ok(self.accept(verified))
+    }
+
+    /// A token that passed everything: its session is in use.
+    fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
+        if let Some(acknowledger) = &self.inner.acknowledger
+            && let (Some(session), Some(generation)) =
+                (verified.session_id(), verified.generation())
+        {
+            acknowledger.seen(session, generation);
+        }
+        verified
     }
 
     /// Everything that needs no I/O.
@@ -158,21 +176,20 @@ impl TokenVerifier {
         let parts = Compact::parse(token, *max_token_bytes)?;
         let header_json = parts.header_json()?;
         let header = Header::parse(&header_json)?;
+        if Algorithm::from_str(&header.alg).is_err() {
+            return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys
+        }
         policy.check_typ(header.typ.as_deref())?;
 
         let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| parts.open(key));
         let payload: String = match found {
             Ok(opened) => opened?,
             Err(miss) => {
-                let kind = match miss {
-                    KeyMiss::UnknownKey => AuthErrorKind::UnknownKey,
-                    KeyMiss::UnsupportedAlgorithm => AuthErrorKind::UnsupportedAlgorithm,
-                };
+                if miss == KeyMiss::UnsupportedAlgorithm {
+                    return Err(AuthErrorKind::UnsupportedAlgorithm.into());
+                }
                 let key_id = header.kid.map(Cow::into_owned);
-                return Ok(Checked::KeyNotFound {
-                    key_id,
-                    miss: kind.into(),
-                });
+                return Ok(Checked::KeyNotFound { key_id });
             }
         };
 
@@ -191,18 +208,7 @@ enum Checked {
     /// No key for it now; a source may still learn of one.
     KeyNotFound {
         key_id: Option<String>,
-        miss: AuthError,
     },
-}
-
-async fn check_revocation(
-    store: &dyn DynRevocationStore,
-    verified: VerifiedToken,
-) -> Result<VerifiedToken, AuthError> {
-    if store.is_revoked(verified.revocation_query()?).await? {
-        return Err(AuthErrorKind::Revoked.into());
-    }
-    Ok(verified)
 }
 
 impl fmt::Debug for TokenVerifier {

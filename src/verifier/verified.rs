@@ -38,6 +38,7 @@ pub(super) struct Kept {
     token_id: Option<Text>,
     session_id: Option<Text>,
     scope: Option<Text>,
+    generation: Option<u64>,
     expires_at: NumericDate,
     issued_at: Option<NumericDate>,
 }
@@ -54,6 +55,7 @@ impl Kept {
             token_id: keep(&claims.jti),
             session_id: keep(&claims.sid),
             scope: keep(&claims.scope),
+            generation: claims.generation,
             expires_at: *claims.exp.value().ok_or(AuthErrorKind::InvalidClaim)?,
             issued_at: claims.iat.value().copied(),
         })
@@ -104,6 +106,11 @@ impl VerifiedToken {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.text(&self.inner.kept.session_id)
+    }
+
+    /// `gen`: the generation of the session when the token was issued.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.inner.kept.generation
     }
 
     /// The scopes, one by one.

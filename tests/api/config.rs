@@ -146,7 +146,7 @@ fn each_problem_of_a_key_names_its_variable() {
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_KEY_ID", &"k".repeat(300))],
-            "JWT_SECRET: a key id must have 1 to 256",
+            "JWT_KEY_ID: a key id must have 1 to 256",
         ),
     ] {
         let problem = problem(vars);
@@ -259,8 +259,8 @@ fn previous_keys_still_verify() {
                 .is_ok()
     };
     assert!(verifies(old, &unnamed));
-    assert!(verifies(&format!("2024:{old}"), &named));
-    assert!(verifies(&format!("\n2024:{old}\n{old}  "), &named));
+    assert!(verifies(&format!("kid=2024:{old}"), &named));
+    assert!(verifies(&format!("\nkid=2024:{old}\n{old}  "), &named));
 
     let es = [
         ("JWT_PRIVATE_KEY", include_str!("../keys/p256.pkcs8.pem")),
@@ -389,4 +389,93 @@ fn a_development_configuration_works_and_differs_each_time() {
             .verify_local(&token)
             .is_err()
     );
+}
+
+#[test]
+fn every_pem_block_is_a_key_and_line_ends_may_be_of_any_kind() {
+    let es = include_str!("../keys/p256.spki.pem");
+    let rsa = include_str!("../keys/rsa2048.pkcs1-public.pem");
+    let both = format!("{rsa}{}", include_str!("../keys/rsa2048.spki.pem"));
+    let vars = [
+        ("JWT_ALGORITHM", "RS256"),
+        ("JWT_PUBLIC_KEY", rsa),
+        ("JWT_PREVIOUS_KEYS", &both),
+    ];
+    assert!(
+        problem(&vars).contains("two keys share the key id"),
+        "the same key, read twice"
+    );
+    let one_bad = format!("{rsa}{es}");
+    let vars = [("JWT_ALGORITHM", "RS256"), ("JWT_PUBLIC_KEY", &one_bad)];
+    assert!(
+        problem(&vars).contains("JWT_PUBLIC_KEY: the RS256 key must be"),
+        "none is passed over"
+    );
+    let escaped = es.replace('\n', "\\r\\n");
+    assert!(config(&[("JWT_ALGORITHM", "ES256"), ("JWT_PUBLIC_KEY", &escaped)]).is_ok());
+    let windows = es.replace('\n', "\r\n");
+    assert!(config(&[("JWT_ALGORITHM", "ES256"), ("JWT_PUBLIC_KEY", &windows)]).is_ok());
+}
+
+#[test]
+fn a_secret_may_hold_a_colon() {
+    let old = "Zp:9xQ7vK2mW4tR8yB1nC6jH3gF5dS0aLeUiO";
+    let before = config(&[("JWT_SECRET", old)])
+        .unwrap()
+        .issuer()
+        .unwrap()
+        .build()
+        .unwrap();
+    let token = before.access("alice").issue().unwrap();
+    let after = config(&[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", old)]).unwrap();
+    assert!(
+        after
+            .verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+    assert!(problem(&[("JWT_SECRET", &format!("{SECRET} {old}"))]).contains("white space"));
+}
+
+#[test]
+fn one_bad_key_variable_hides_none_of_the_others() {
+    let text = problem(&[
+        ("JWT_ALGORITHM", "HS999"),
+        ("JWT_SECRET", "short"),
+        ("JWT_PREVIOUS_KEYS", "shorter"),
+        ("JWT_KEY_ID", &"k".repeat(300)),
+    ]);
+    for part in [
+        "JWT_ALGORITHM: `HS999`",
+        "JWT_SECRET: the HMAC secret has 5",
+        "JWT_PREVIOUS_KEYS: the HMAC secret has 7",
+        "JWT_KEY_ID: a key id must",
+    ] {
+        assert!(text.contains(part), "{part} in: {text}");
+    }
+    assert!(problem(&[("JWT_SECRET", "\u{fffd}abc")]).contains("JWT_SECRET is not UTF-8"));
+}
+
+#[test]
+fn the_algorithm_of_a_jwk_is_completed_and_not_contradicted() {
+    let key = include_str!("../keys/rsa2048.spki.pem");
+    let key = tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::RS256, key);
+    let mut jwk = key.unwrap().to_jwk().unwrap();
+    let contradiction = [
+        ("JWT_ALGORITHM", "PS256"),
+        ("JWT_PUBLIC_KEY", &jwk.to_string()),
+    ];
+    assert!(problem(&contradiction).contains("JWT_ALGORITHM is PS256, but the key is for RS256"));
+    jwk.as_object_mut().unwrap().remove("alg");
+    let jwk = jwk.to_string();
+    let vars = [
+        ("JWT_ALGORITHM", "PS256"),
+        ("JWT_PUBLIC_KEY", &jwk),
+        ("JWT_KEY_ID", "mine"),
+    ];
+    let debug = format!("{:?}", config(&vars).unwrap().verifier().unwrap());
+    assert!(debug.contains("PS256") && debug.contains("mine"), "{debug}");
 }

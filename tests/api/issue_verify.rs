@@ -121,11 +121,11 @@ fn what_cannot_be_issued_is_an_error_that_says_why() {
     for (result, text) in [
         (tokens.access("").issue(), "the subject is empty"),
         (
-            tokens.access("a").scope("").issue(),
+            tokens.access("a").scope("a\tb").issue(),
             "a scope must be printable ASCII",
         ), // B13
         (
-            tokens.access("a").scope("a  b").issue(),
+            tokens.access("a").scope("a\\b").issue(),
             "a scope must be printable ASCII",
         ),
         (
@@ -159,6 +159,46 @@ fn what_cannot_be_issued_is_an_error_that_says_why() {
     ] {
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with(text), "{error}");
+    }
+}
+
+#[test]
+fn what_a_verifier_would_refuse_is_not_issued() {
+    let deep = (0..40).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+    let error = tokens()
+        .access("a")
+        .claim("deep", deep)
+        .issue()
+        .unwrap_err();
+    assert!(matches!(error, IssueError::InvalidClaim(_)), "{error:?}");
+    let month = Duration::from_secs(2_592_000);
+    assert!(tokens().access("a").ttl(month).issue().is_ok());
+    let error = tokens()
+        .access("a")
+        .ttl(month + Duration::from_secs(1))
+        .issue()
+        .unwrap_err();
+    assert_eq!(
+        error,
+        IssueError::InvalidLifetime,
+        "no revocation would outlive it"
+    );
+    let longer = builder().0.refresh_ttl(month * 2).build().unwrap();
+    let token = longer.access("a").ttl(month * 2).issue().unwrap();
+    assert_eq!(
+        kind(&token),
+        InvalidClaim,
+        "nor one issued before the lifetimes were shortened"
+    );
+}
+
+#[test]
+fn scopes_may_come_from_one_text_that_may_be_empty() {
+    let tokens = tokens();
+    for (text, scopes) in [("", &[][..]), ("a", &["a"]), ("a  b ", &["a", "b"])] {
+        let token = tokens.access("alice").scope(text).issue().unwrap();
+        let verified = tokens.verifier().verify_local(&token).unwrap();
+        assert_eq!(verified.scopes().collect::<Vec<_>>(), scopes);
     }
 }
 

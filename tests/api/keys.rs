@@ -440,3 +440,97 @@ fn debug_shows_no_key() {
         "{text}"
     ); // B14
 }
+
+#[test]
+fn points_that_anybody_can_sign_for_are_no_keys() {
+    use base64::Engine as _;
+    for y in [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    ] {
+        let bytes: Vec<u8> = (0..32)
+            .map(|i| u8::from_str_radix(&y[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
+        let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
+        assert!(VerifyingKey::from_jwk(&jwk).is_err(), "{y}");
+    }
+}
+
+#[test]
+fn rsa_numbers_that_no_key_has_are_refused() {
+    let key = VerifyingKey::from_pem(Algorithm::RS256, pem!("rsa2048.spki")).unwrap();
+    let jwk = key.to_jwk().unwrap();
+    let with = |member: &str, value: &str| {
+        let mut jwk = jwk.clone();
+        jwk[member] = value.into();
+        VerifyingKey::from_jwk(&jwk.to_string()).is_ok()
+    };
+    assert!(with("e", "AQAB") && with("e", "Aw"));
+    for e in ["AA", "AQ", "Ag", "BA", "AQAA", "__________8"] {
+        assert!(!with("e", e), "{e}");
+    }
+    let n = jwk["n"].as_str().unwrap();
+    let even = format!("{}A", &n[..n.len() - 1]);
+    assert!(!with("n", &even));
+}
+
+#[tokio::test]
+async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug)]
+    struct Source(KeySet, Arc<AtomicUsize>);
+    impl KeySource for Source {
+        fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+            self.0.find(key_id, algorithm)
+        }
+        async fn refresh(&self, _: Option<&str>) -> Result<(), tower_jwt_auth::AuthError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Err(AuthErrorKind::Unavailable.into())
+        }
+    }
+    let asked = Arc::new(AtomicUsize::new(0));
+    let source = Source(key().verifying_key().into(), Arc::clone(&asked));
+    let verifier = TokenVerifier::builder_with_source(source)
+        .issuer("me")
+        .audience("api")
+        .clock(tower_jwt_auth::clock::ManualClock::at_unix_seconds(
+            crate::support::NOW,
+        ))
+        .build()
+        .unwrap();
+    let claims = crate::support::claims("");
+    let kind = async |header: &str| {
+        let token = crate::support::signed(header, &claims);
+        verifier
+            .verify(&token)
+            .await
+            .map(drop)
+            .map_err(|error| error.kind())
+    };
+    let unsupported = Err(AuthErrorKind::UnsupportedAlgorithm);
+    for alg in ["none", "nonsense", "RS256"] {
+        assert_eq!(
+            kind(&format!(r#"{{"alg":"{alg}"}}"#)).await,
+            unsupported,
+            "{alg}"
+        );
+    }
+    assert_eq!(kind(r#"{"alg":"HS256"}"#).await, Ok(()));
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    // An outage of the source: the token might be good.
+    assert_eq!(
+        kind(r#"{"alg":"HS256","kid":"new"}"#).await,
+        Err(AuthErrorKind::Unavailable)
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}

@@ -153,7 +153,7 @@ async fn answers_can_be_problem_documents_or_anything_else() {
         serde_json::from_str::<serde_json::Value>(&seen.body).unwrap(),
         serde_json::json!({
             "type": "about:blank", "title": "Unauthorized", "status": 401,
-            "detail": "The bearer token is not valid.", "code": "invalid_token",
+            "detail": "The bearer token is not valid.", "error": "invalid_token",
         })
     );
 
@@ -430,6 +430,30 @@ async fn the_token_is_in_no_debug_output() {
         !text.contains(signature) && !text.contains("private"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
+    let other = builder().0.issuer("other").build().unwrap();
+    let outer = JwtAuthLayer::new(verifier()).token_source(tower_jwt_auth::TokenSource::cookie(
+        "c",
+        ["https://a.example"],
+    ));
+    let inner = JwtAuthLayer::new(other.verifier()).optional();
+    let service = outer.layer(inner.layer(crate::support::probe()));
+    let token = tokens().access("alice").issue().unwrap();
+    let request = request(&[("cookie", &format!("c={token}"))]);
+    assert_eq!(service.oneshot(request).await.unwrap().body(), "nobody");
+}
+
+#[test]
+fn a_retry_after_of_any_length_is_told() {
+    use tower_jwt_auth::layer::response_for;
+    for (after, told) in [(Duration::MAX, u64::MAX), (Duration::from_millis(1200), 2)] {
+        let error = AuthError::new(AuthErrorKind::Unavailable).with_retry_after(after);
+        let response: Response<String> = response_for(&EmptyBody, error);
+        assert_eq!(response.headers()["retry-after"], told.to_string());
+    }
 }
 
 /// The types can be named, moved between threads and stored.

@@ -20,5 +20,6 @@ mod revocation;
 mod scope;
 #[cfg(feature = "testing")]
 mod session_store;
+mod sessions;
 mod sources;
 mod support;

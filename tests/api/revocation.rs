@@ -116,9 +116,20 @@ async fn a_token_that_cannot_be_looked_up_is_refused() {
     }
     let undated = claims("").replace(&format!(r#","iat":{}"#, crate::support::NOW), "");
     let undated = signed(r#"{"alg":"HS256"}"#, undated);
-    assert_eq!(kind(&tokens.verifier(), &undated).await, Ok(()));
-    tokens.revoke_subject("alice").await.unwrap();
-    assert_eq!(kind(&tokens.verifier(), &undated).await, Err(Revoked));
+    assert_eq!(kind(&tokens.verifier(), &undated).await, Err(InvalidClaim));
+    let record = MemoryRevocations::new();
+    let elsewhere = TokenVerifier::builder(crate::support::key().verifying_key())
+        .issuer("me")
+        .audience("api")
+        .clock(ManualClock::at_unix_seconds(crate::support::NOW))
+        .revocation(record.clone())
+        .build()
+        .unwrap();
+    assert_eq!(kind(&elsewhere, &undated).await, Ok(()));
+    let until = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+    let cutoff = Revocation::subject(Some("me"), "alice", std::time::UNIX_EPOCH, until);
+    record.revoke(&cutoff).await.unwrap();
+    assert_eq!(kind(&elsewhere, &undated).await, Err(Revoked));
 }
 
 #[tokio::test]
@@ -136,6 +147,15 @@ async fn entries_outlive_every_token_that_they_hit() {
         kind(&tokens.refresh_verifier(), &refresh).await,
         Err(Expired)
     );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_hides_no_token_from_a_cut_off() {
+    let (tokens, _, clock) = with_memory();
+    let token = tokens.access("alice").issue().unwrap();
+    clock.set(std::time::UNIX_EPOCH + Duration::from_secs(crate::support::NOW - 5));
+    tokens.revoke_subject("alice").await.unwrap();
+    assert_eq!(kind(&tokens.verifier(), &token).await, Err(Revoked));
 }
 
 #[tokio::test]
@@ -455,6 +475,83 @@ mod cached {
         for token in &all {
             assert_eq!(kind(&verifier, token).await, Err(Revoked));
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_revoked_here_is_not_forgotten_in_an_outage() {
+        for policy in [
+            OutagePolicy::ServeStale(Duration::from_secs(600)),
+            OutagePolicy::DangerousFailOpen,
+        ] {
+            let (remote, clock) = setting();
+            let node = node(&remote, &clock, |cache| cache.on_outage(policy));
+            let verifier = node.tokens.verifier();
+            let token = node.tokens.access("alice").issue().unwrap();
+            let verified = verifier.verify(&token).await.unwrap();
+            node.tokens.revoke(&verified).await.unwrap();
+            remote.set_down(true);
+            for _ in 0..50 {
+                assert_eq!(kind(&verifier, &token).await, Err(Revoked), "{policy:?}");
+                clock.advance(Duration::from_secs(10));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_duration_is_too_long() {
+        let (remote, clock) = setting();
+        let long = |cache: CachedRevocations<_>| cache.timeout(Duration::MAX).lag(Duration::MAX);
+        let node = node(&remote, &clock, long);
+        let token = node.tokens.access("alice").issue().unwrap();
+        assert_eq!(kind(&node.tokens.verifier(), &token).await, Ok(()));
+        node.tokens.revoke_subject("alice").await.unwrap();
+        assert_eq!(kind(&node.tokens.verifier(), &token).await, Err(Revoked));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_was_put_aside_holds_nobody_up() {
+        let (remote, clock) = setting();
+        *remote.delay.lock().unwrap() = Duration::from_millis(10);
+        let node = node(&remote, &clock, |cache| cache);
+        let (verifier, token) = (
+            node.tokens.verifier(),
+            node.tokens.access("a").issue().unwrap(),
+        );
+        let mut leader = Box::pin(verifier.verify(&token));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(leader.as_mut().poll(&mut cx).is_pending());
+        let second = tokio::time::timeout(Duration::from_secs(5), kind(&verifier, &token)).await;
+        assert_eq!(second.unwrap(), Err(Unavailable));
+        // And when it is taken up again late, what it was told no longer counts.
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(
+            leader.await.map(drop).map_err(|error| error.kind()),
+            Err(Unavailable)
+        );
+        assert_eq!(kind(&verifier, &token).await, Ok(()));
+    }
+
+    #[derive(Debug)]
+    struct Hangs;
+
+    impl RevocationStore for Hangs {
+        async fn revoke(&self, _: &Revocation) -> Result<(), StoreError> {
+            std::future::pending().await
+        }
+        async fn is_revoked(&self, _: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_never_records_is_an_outage() {
+        let tokens = builder()
+            .0
+            .revocation(CachedRevocations::new(Hangs))
+            .build()
+            .unwrap();
+        let error = tokens.revoke_subject("alice").await.unwrap_err();
+        assert_eq!(error.kind(), Unavailable);
     }
 
     #[tokio::test]

@@ -44,6 +44,20 @@ async fn all_of_and_any_of_decide_by_the_scopes_of_the_token() {
 }
 
 #[tokio::test]
+async fn several_scopes_may_stand_in_one_text() {
+    let token = tokens()
+        .access("alice")
+        .scope("read write")
+        .issue()
+        .unwrap();
+    let rule = RequireScopeLayer::all_of(["read write"]);
+    let layer = ServiceBuilder::new()
+        .layer(JwtAuthLayer::new(verifier()))
+        .layer(rule);
+    assert_eq!(send(&layer.into_inner(), bearer(&token)).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_empty_rule_errs_towards_refusal() {
     let token = tokens().access("alice").scope("read").issue().unwrap();
     let none: [&str; 0] = [];
@@ -93,7 +107,7 @@ async fn its_answers_can_be_replaced() {
         .into_inner();
     let seen = send(&layer, bearer(&token)).await;
     let problem: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
-    assert_eq!(problem["code"], "insufficient_scope");
+    assert_eq!(problem["error"], "insufficient_scope");
     assert_eq!(
         AuthError::new(AuthErrorKind::InsufficientScope).status(),
         seen.status

@@ -121,6 +121,22 @@ async fn a_cookie_counts_for_our_own_pages_only() {
 }
 
 #[tokio::test]
+async fn cookies_of_others_may_be_in_any_encoding() {
+    let source = TokenSource::cookie("__Host-token", ["https://app.example"]);
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
+    let token = tokens().access("alice").issue().unwrap();
+    let mut request = request(&[]);
+    let cookies = [
+        b"lang=fran\xe7ais; __Host-token=".as_slice(),
+        token.as_bytes(),
+        b"; x=\xff",
+    ];
+    let cookies = http::HeaderValue::from_bytes(&cookies.concat()).unwrap();
+    request.headers_mut().insert("cookie", cookies);
+    assert_eq!(verdict(&layer, request).await, "alice");
+}
+
+#[tokio::test]
 async fn a_websocket_protocol_carries_a_token() {
     let layer =
         JwtAuthLayer::new(verifier()).token_source(TokenSource::websocket_protocol("bearer."));

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "redis-cluster")]
 mod cluster;
+mod keys;
 mod outage;
 mod revocations;
 mod rules;

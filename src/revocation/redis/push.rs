@@ -44,8 +44,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 ///
 /// # Security
 ///
-/// Who may publish on the channel can revoke tokens for the length of the lag, but not make
-/// revoked ones good. Limit it with an ACL (`&jwt-auth:revocations`). Messages that
+/// Who may publish on the channel can have tokens refused for as long as a push is remembered
+/// ([`learn`](CachedRevocations::learn)), but not make revoked ones good. Limit it with an ACL (`&jwt-auth:revocations`). Messages that
 /// cannot be read are [counted](Self::unreadable) and ignored.
 ///
 /// # Why publish and subscribe

@@ -1,0 +1,95 @@
+//! The command line: serve, or give a user the scope `admin`.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use starter::{ADMIN_SCOPE, App, Database, Email, Error, Settings, Users, asked_to_stop, serve};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+const USAGE: &str = "usage: starter                     serve
+       starter grant-admin EMAIL   give a registered user the scope `admin`";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("starter: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Error> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
+    match arguments.as_slice() {
+        [] => listen(&Settings::from_env()?).await,
+        [Some("grant-admin"), Some(email)] => grant_admin(email).await,
+        _ => Err(USAGE.into()),
+    }
+}
+
+async fn listen(settings: &Settings) -> Result<(), Error> {
+    let app = App::open(&settings.auth, &settings.database_url).await?;
+    let listener = TcpListener::bind(&settings.bind_address)
+        .await
+        .map_err(|error| {
+            let address = &settings.bind_address;
+            format!("BIND_ADDR: cannot listen on {address}: {error}")
+        })?;
+    let address = listener.local_addr()?;
+    let stop = asked_to_stop()?;
+    let mut told = format!("listening on http://{address}\n");
+    if settings.development {
+        told += &first_steps(address);
+    }
+    io::stdout().write_all(told.as_bytes())?;
+    serve(listener, app, stop).await
+}
+
+async fn grant_admin(email: &str) -> Result<(), Error> {
+    let email = Email::parse(email).ok_or("that is not an e-mail address")?;
+    let database = Database::open(&Settings::database_url_from_env()?).await?;
+    let granted = Users::new(database.clone())
+        .grant(&email, ADMIN_SCOPE)
+        .await?;
+    database.close().await;
+    if !granted {
+        return Err("no user has this e-mail address: register it first".into());
+    }
+    println!("granted; it holds from the next login or refresh of this user");
+    Ok(())
+}
+
+/// Three lines to paste into another shell.
+fn first_steps(address: SocketAddr) -> String {
+    let host = if address.ip().is_unspecified() {
+        format!("127.0.0.1:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    let user = r#"{"email":"ada@example.com","password":"correct horse battery staple"}"#;
+    let post = format!("-H 'Content-Type: application/json' -d '{user}'");
+    let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
+    format!(
+        "
+Paste these into another shell: register, log in, ask who you are.
+
+curl -sS http://{host}/auth/register {post}
+TOKEN=$(curl -sS http://{host}/auth/login {post} | {token})
+curl -sS http://{host}/me -H \"Authorization: Bearer $TOKEN\"
+
+"
+    )
+}

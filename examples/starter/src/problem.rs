@@ -1,0 +1,216 @@
+//! [`Problem`]: every error of the service as `application/problem+json` (RFC 9457).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tower_jwt_auth::AuthError;
+use tower_jwt_auth::issuer::IssueError;
+use tower_jwt_auth::password::PasswordError;
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// When to come back after an outage of the database.
+const RETRY_DATABASE: Duration = Duration::from_secs(1);
+
+/// An answer that is no success.
+///
+/// `code` is for programs; `error` says the same in the word of RFC 6749, for OAuth clients.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    challenge: Option<String>,
+}
+
+// === impl Problem ===
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            challenge: None,
+        }
+    }
+
+    /// A fault of the service. The client learns nothing of it; the log does.
+    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// It would have worked at another time.
+    fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(status, "unavailable", detail)
+        }
+    }
+
+    /// What can be said if only the status is known.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::BAD_REQUEST => ("invalid_request", "The request body is not valid JSON."),
+            StatusCode::UNAUTHORIZED => ("unauthorized", "The request needs a bearer token."),
+            StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "This path does not take that method; `Allow` names those it takes.",
+            ),
+            StatusCode::REQUEST_TIMEOUT => ("timeout", "The request took too long."),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "The request body is too large."),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+                "unsupported_media_type",
+                "Send JSON, with `Content-Type: application/json`.",
+            ),
+            StatusCode::UNPROCESSABLE_ENTITY => (
+                "invalid_body",
+                "The JSON lacks a field that is needed, or one has the wrong type.",
+            ),
+            _ if status.is_server_error() => ("internal", "The request could not be processed."),
+            _ => ("refused", "The request was refused."),
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let problem = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "error": self.code,
+        });
+        let mut response = (self.status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        let challenge = self
+            .challenge
+            .and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    /// A database that does not answer, or is locked, is no verdict on the request.
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(_)
+            | sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => {
+                tracing::warn!(%error, "the database does not answer");
+                Self::unavailable("The service cannot answer right now.", RETRY_DATABASE)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Overloaded { retry_after } => {
+                tracing::warn!(%error, "turned a password away");
+                Self::unavailable("Too many passwords are waiting.", retry_after)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<IssueError> for Problem {
+    fn from(error: IssueError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let status = error.status();
+        if status.is_server_error() {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "a token could not be judged");
+        }
+        let code = match status {
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => error.code().unwrap_or(Self::of_status(status).code),
+        };
+        Self {
+            retry_after: error.retry_after(),
+            challenge: error.www_authenticate(),
+            ..Self::new(status, code, error.client_message())
+        }
+    }
+}
+
+/// Rewrites what axum and tower answer by themselves (an unknown path, a body that is no JSON, a
+/// timeout, a panic); it keeps their headers, and leaves answers that are problems already.
+pub(crate) async fn for_every_error(response: Response) -> Response {
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    if !failed || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON) {
+        return response;
+    }
+    let problem = Problem::of_status(status).into_response();
+    let (mut parts, _) = response.into_parts();
+    let (problem, body): (_, Body) = problem.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.extend(problem.headers);
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overload_says_when_to_come_back() {
+        let retry_after = Duration::from_millis(1500);
+        let problem = Problem::from(PasswordError::Overloaded { retry_after });
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_layer_keeps_its_headers_and_loses_its_text() {
+        let mut response = (StatusCode::BAD_GATEWAY, "a secret").into_response();
+        response.headers_mut().insert(RETRY_AFTER, 7.into());
+        response.headers_mut().insert(CONTENT_LENGTH, 8.into());
+        let response = for_every_error(response).await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        assert_eq!(response.headers().get(CONTENT_LENGTH), None);
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+}

@@ -1,0 +1,44 @@
+//! `GET /me` and `GET /admin`: what a token is good for.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::{AuthError, VerifiedToken};
+
+use crate::App;
+use crate::problem::Problem;
+
+#[derive(Serialize)]
+pub(super) struct Me {
+    sub: String,
+    email: String,
+    /// Those of the token: what this request may do.
+    scopes: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Overview {
+    users: i64,
+}
+
+/// The token says who; the database says that there still is such a user.
+pub(super) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<Json<Me>, Problem> {
+    let subject = token.subject().unwrap_or_default();
+    let user = app
+        .users
+        .active(subject)
+        .await?
+        .ok_or(AuthError::new(AuthErrorKind::Revoked))?;
+    Ok(Json(Me {
+        sub: user.id,
+        email: user.email,
+        scopes: token.scopes().map(str::to_owned).collect(),
+    }))
+}
+
+/// The scope layer in front has seen that the token allows this.
+pub(super) async fn admin(State(app): State<App>) -> Result<Json<Overview>, Problem> {
+    let users = app.users.count().await?;
+    Ok(Json(Overview { users }))
+}

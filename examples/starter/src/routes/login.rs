@@ -1,0 +1,84 @@
+//! `POST /auth/login`: from an e-mail address and a password to a pair of tokens.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use tower_jwt_auth::TokenPair;
+use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
+
+use crate::problem::Problem;
+use crate::{App, Email, User};
+
+#[derive(Deserialize)]
+pub(super) struct Request {
+    email: String,
+    password: String,
+}
+
+pub(super) async fn login(
+    State(app): State<App>,
+    Json(request): Json<Request>,
+) -> Result<Json<TokenPair>, Problem> {
+    let user = match Email::parse(&request.email) {
+        Some(email) => app.users.by_email(&email).await?,
+        None => None,
+    };
+    let stored = user
+        .as_ref()
+        .map(|user| PasswordHash::parse(&user.password_hash))
+        .transpose()?;
+
+    // An unknown user costs the same work, so that time does not tell who has an account.
+    let verified = match app
+        .passwords
+        .verify(&request.password, stored.as_ref())
+        .await
+    {
+        Err(PasswordError::TooLong { .. }) => Verification::Mismatch,
+        verified => verified?,
+    };
+    let (Verification::Match { rehash }, Some(user)) = (verified, user) else {
+        return Err(refused());
+    };
+    if user.disabled {
+        return Err(refused());
+    }
+    if let Some(new) = rehash {
+        replace_hash(&app, &user, &new).await;
+    }
+    tracing::info!(user = user.id, "logged in");
+    issue(&app, &user, &new_session()?).map(Json)
+}
+
+/// The tokens of a session, with what the user may do at this moment.
+pub(super) fn issue(app: &App, user: &User, session: &str) -> Result<TokenPair, Problem> {
+    let scopes = user.scopes.split_whitespace();
+    let pair = app.tokens.pair(&user.id).scopes(scopes).session(session);
+    Ok(pair.issue()?)
+}
+
+/// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
+async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
+    match app.users.replace_hash(user, new).await {
+        Ok(true) => tracing::info!(user = user.id, "password hash replaced"),
+        Ok(false) => {} // somebody else was faster
+        Err(error) => tracing::warn!(%error, "password hash not replaced"),
+    }
+}
+
+/// One answer to all that is wrong. No `WWW-Authenticate`: the password is no bearer token, and a
+/// JSON body is no scheme that a header could name.
+fn refused() -> Problem {
+    let detail = "The e-mail address or the password is wrong.";
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+}
+
+/// The id that joins the tokens of one login, so that they can be revoked together.
+fn new_session() -> Result<String, Problem> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,88 @@
+//! The routes, and what stands in front of them.
+
+mod account;
+mod login;
+mod logout;
+mod refresh;
+mod register;
+
+pub use register::MIN_PASSWORD_CHARS;
+
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::{CACHE_CONTROL, PRAGMA};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tower_jwt_auth::layer::ProblemJson;
+use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
+use tracing::{Level, Span};
+
+use crate::users::ADMIN_SCOPE;
+use crate::{App, problem};
+
+/// Far more than any request here needs.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+// === impl App ===
+
+impl App {
+    /// The service, ready to be served.
+    pub fn router(&self) -> Router {
+        let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
+        let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
+        let with_token = Router::new()
+            .route("/admin", get(account::admin).layer(admin))
+            .route("/me", get(account::me))
+            .route("/auth/logout", post(logout::logout))
+            .route_layer(token);
+
+        // The layer that is added last is the outermost.
+        Router::new()
+            .merge(with_token)
+            .route("/auth/register", post(register::register))
+            .route("/auth/login", post(login::login))
+            .route("/auth/refresh", post(refresh::refresh))
+            .route("/healthz", get(healthz))
+            .with_state(self.clone())
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::REQUEST_TIMEOUT,
+                REQUEST_TIMEOUT,
+            ))
+            .layer(CatchPanicLayer::new())
+            .layer(map_response(problem::for_every_error))
+            // Tokens and accounts are nothing for a cache (RFC 6749 section 5.1).
+            .layer(SetResponseHeaderLayer::overriding(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
+            .layer(SetResponseHeaderLayer::overriding(
+                PRAGMA,
+                HeaderValue::from_static("no-cache"),
+            ))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
+            )
+    }
+}
+
+/// The process is alive. It does not ask the database: restarting us would not mend that.
+async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// What the log says of a request. Headers, bodies and queries may hold secrets.
+fn span(request: &Request) -> Span {
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+}

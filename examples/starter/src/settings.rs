@@ -1,0 +1,75 @@
+//! What is set from outside, and what holds where nothing is set.
+
+use std::env;
+use std::path::Path;
+
+use tower_jwt_auth::config::AuthConfig;
+
+use crate::{Error, development};
+
+/// Where the database and the development key live if nothing else is said.
+const DATA_FOLDER: &str = "starter-data";
+const DEFAULT_DATABASE_URL: &str = "sqlite:starter-data/starter.sqlite";
+/// This machine only: whoever wants to serve others says so.
+const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
+
+/// The configuration of the service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; with port 0 the system chooses one.
+    pub bind_address: String,
+    /// The SQLite file.
+    pub database_url: String,
+    /// Keys, lifetimes and costs.
+    pub auth: AuthConfig,
+    /// Whether the key is the one for development.
+    pub development: bool,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads the environment. If no `JWT_*` variable is set, a key for development is made and
+    /// kept in a file, so that tokens outlive a restart.
+    ///
+    /// # Errors
+    ///
+    /// A variable that cannot be meant, or a data folder that cannot be written.
+    pub fn from_env() -> Result<Self, Error> {
+        let development = AuthConfig::env_is_empty();
+        let auth = if development {
+            development::config(Path::new(DATA_FOLDER))?
+        } else {
+            AuthConfig::from_env()?
+        };
+        Ok(Self {
+            bind_address: variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned()),
+            database_url: Self::database_url_from_env()?,
+            auth,
+            development,
+        })
+    }
+
+    /// The database alone, for commands that need no key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn database_url_from_env() -> Result<String, Error> {
+        if let Some(url) = variable("DATABASE_URL")? {
+            return Ok(url);
+        }
+        development::data_folder(Path::new(DATA_FOLDER))?;
+        Ok(DEFAULT_DATABASE_URL.to_owned())
+    }
+}
+
+/// A variable that is empty counts as one that is not set.
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) if value.trim().is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value.trim().to_owned())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
+    }
+}

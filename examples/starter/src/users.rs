@@ -1,0 +1,142 @@
+//! [`Users`]: the table of who can log in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::{FromRow, Result};
+use tower_jwt_auth::password::PasswordHash;
+
+use crate::{Database, Email};
+
+/// The scope that opens `/admin`. Nobody has it until it is granted.
+pub const ADMIN_SCOPE: &str = "admin";
+
+/// The users in the database.
+#[derive(Debug, Clone)]
+pub struct Users {
+    database: Database,
+}
+
+/// A row of the table. It has no `Debug`, because of the hash.
+#[derive(Clone, FromRow)]
+#[allow(missing_debug_implementations)]
+pub struct User {
+    /// Random, and never another user's: the `sub` of the tokens.
+    pub id: String,
+    /// As [`Email`] spells it.
+    pub email: String,
+    /// In the form that names its algorithm.
+    pub password_hash: String,
+    /// What the user may do, separated by spaces.
+    pub scopes: String,
+    /// A disabled user cannot log in, and gets no further tokens.
+    pub disabled: bool,
+}
+
+// === impl Users ===
+
+impl Users {
+    /// The users in this database.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Adds a user without any scope, and returns the id; nothing if the address is taken.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn insert(&self, email: &Email, hash: &PasswordHash) -> Result<Option<String>> {
+        let id = new_id()?;
+        let added = sqlx::query(
+            "INSERT INTO users (id, email, password_hash) VALUES (?, ?, ?) \
+             ON CONFLICT (email) DO NOTHING",
+        )
+        .bind(&id)
+        .bind(email.as_str())
+        .bind(hash.as_str())
+        .execute(self.database.pool())
+        .await?;
+        Ok((added.rows_affected() == 1).then_some(id))
+    }
+
+    /// The user with this address.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn by_email(&self, email: &Email) -> Result<Option<User>> {
+        let query = "SELECT id, email, password_hash, scopes, disabled FROM users WHERE email = ?";
+        sqlx::query_as(query)
+            .bind(email.as_str())
+            .fetch_optional(self.database.pool())
+            .await
+    }
+
+    /// The user with this id, unless disabled.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn active(&self, id: &str) -> Result<Option<User>> {
+        let query = "SELECT id, email, password_hash, scopes, disabled FROM users \
+                     WHERE id = ? AND disabled = 0";
+        sqlx::query_as(query)
+            .bind(id)
+            .fetch_optional(self.database.pool())
+            .await
+    }
+
+    /// Replaces the hash that was read with `user`. Nothing happens if it is another one by now:
+    /// a password that was just changed must not come back.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn replace_hash(&self, user: &User, new: &PasswordHash) -> Result<bool> {
+        let query = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?";
+        let replaced = sqlx::query(query)
+            .bind(new.as_str())
+            .bind(&user.id)
+            .bind(&user.password_hash)
+            .execute(self.database.pool())
+            .await?;
+        Ok(replaced.rows_affected() == 1)
+    }
+
+    /// Gives the user with this address a scope; false if there is no such user.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn grant(&self, email: &Email, scope: &str) -> Result<bool> {
+        let query = "UPDATE users SET scopes = CASE \
+                         WHEN instr(' ' || scopes || ' ', ' ' || ?1 || ' ') THEN scopes \
+                         ELSE trim(scopes || ' ' || ?1) END \
+                     WHERE email = ?2";
+        let granted = sqlx::query(query)
+            .bind(scope)
+            .bind(email.as_str())
+            .execute(self.database.pool())
+            .await?;
+        Ok(granted.rows_affected() == 1)
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn count(&self) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM users")
+            .fetch_one(self.database.pool())
+            .await
+    }
+}
+
+/// 128 random bits: nobody can guess an id, or tell from it how many users there are.
+fn new_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,123 @@
+//! `POST /auth/login`, and the way from bcrypt to Argon2id.
+
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+
+use crate::support::{PASSWORD, Service};
+
+/// [`PASSWORD`] as another program has hashed it: crypt(3) of libxcrypt.
+const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
+
+#[tokio::test]
+async fn a_login_answers_with_a_pair_of_tokens() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await;
+    let answer = service.login(" ADA@example.com", PASSWORD).await;
+    let json = answer.json();
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(json["token_type"], "Bearer");
+    assert_eq!(json["expires_in"], 900);
+    assert_eq!(json["refresh_expires_in"], 2_592_000);
+
+    let me = service.get("/me", &answer.tokens().access).await;
+    assert_eq!(me.status, StatusCode::OK);
+    assert_eq!(me.json()["email"], "ada@example.com");
+    assert_eq!(me.json()["scopes"].as_array().unwrap().len(), 0);
+    assert!(me.json()["sub"].is_string());
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_one_answer() {
+    let service = Service::start().await;
+    for email in ["ada@example.com", "eve@example.com"] {
+        service.register(email).await;
+    }
+    sqlx::query("UPDATE users SET disabled = 1 WHERE email = 'eve@example.com'")
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    let wrong = service.login("ada@example.com", "correct horse").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(wrong.code(), "invalid_credentials");
+    assert_eq!(wrong.headers.get(WWW_AUTHENTICATE), None);
+
+    let long = "x".repeat(2000);
+    for (email, password) in [
+        ("nobody@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        ("ada@example.com", ""),
+        ("ada@example.com", &long),
+        ("eve@example.com", PASSWORD), // disabled
+    ] {
+        let answer = service.login(email, password).await;
+        assert_eq!(answer.status, wrong.status, "{email}");
+        assert_eq!(answer.body, wrong.body, "{email}");
+        assert_eq!(answer.headers.len(), wrong.headers.len(), "{email}");
+    }
+}
+
+#[tokio::test]
+async fn a_bcrypt_hash_is_replaced_at_the_first_login() {
+    let service = Service::start().await;
+    let mut database = service.database().await;
+    sqlx::query("INSERT INTO users (id, email, password_hash) VALUES ('7', 'old@example.com', ?)")
+        .bind(BCRYPT)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let hash = "SELECT password_hash FROM users WHERE id = '7'";
+
+    let wrong = service.login("old@example.com", "wrong").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    let kept: String = sqlx::query_scalar(hash)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(kept, BCRYPT);
+
+    let first = service.login("old@example.com", PASSWORD).await.tokens();
+    let new: String = sqlx::query_scalar(hash)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert!(new.starts_with("$argon2id$v=19$"), "{new}");
+
+    let second = service.login("old@example.com", PASSWORD).await.tokens();
+    let same: String = sqlx::query_scalar(hash)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(same, new);
+    for token in [first.access, second.access] {
+        assert_eq!(service.get("/me", &token).await.json()["sub"], "7");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_hash_is_our_fault_and_not_a_wrong_password() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await;
+    sqlx::query("UPDATE users SET password_hash = '$argon2id$damaged'")
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    let answer = service.login("ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.code(), "internal");
+}
+
+#[tokio::test]
+async fn a_new_hash_does_not_undo_a_change_of_the_password() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await;
+    let email = starter::Email::parse("ada@example.com").unwrap();
+    let users = service.app.users();
+    let mut read_before = users.by_email(&email).await.unwrap().unwrap();
+    let current = read_before.password_hash.clone();
+    read_before.password_hash = BCRYPT.to_owned();
+
+    let new = tower_jwt_auth::password::PasswordHash::parse(BCRYPT).unwrap();
+    assert!(!users.replace_hash(&read_before, &new).await.unwrap());
+    let row = users.by_email(&email).await.unwrap().unwrap();
+    assert_eq!(row.password_hash, current);
+}

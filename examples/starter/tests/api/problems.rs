@@ -1,0 +1,72 @@
+//! What axum and tower refuse by themselves: `support` sees that each is a problem document.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::Service;
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+#[tokio::test]
+async fn the_process_is_alive() {
+    let service = Service::start().await;
+    let answer = service.request(Method::GET, "/healthz", &[], "").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json(), json!({ "status": "ok" }));
+}
+
+#[tokio::test]
+async fn a_path_or_a_method_that_is_not_served() {
+    let service = Service::start().await;
+    for path in ["/", "/nowhere", "/auth", "/me/"] {
+        let answer = service.request(Method::GET, path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.code(), "not_found");
+    }
+    let answer = service.request(Method::GET, "/auth/login", &[], "").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.code(), "method_not_allowed");
+    assert_eq!(answer.headers[ALLOW], "POST");
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read() {
+    let service = Service::start().await;
+    for path in ["/auth/register", "/auth/login", "/auth/refresh"] {
+        for body in ["", "{", "nonsense", "\u{0}"] {
+            let answer = service.request(Method::POST, path, &JSON, body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
+            assert_eq!(answer.code(), "invalid_request");
+        }
+        for body in ["{}", "7", r#"{"email":1,"password":2,"refresh_token":3}"#] {
+            let answer = service.request(Method::POST, path, &JSON, body).await;
+            assert_eq!(
+                answer.status,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "{path} {body}"
+            );
+            assert_eq!(answer.code(), "invalid_body");
+        }
+        for headers in [&[][..], &[(CONTENT_TYPE.as_str(), "text/plain")]] {
+            let answer = service.request(Method::POST, path, headers, "{}").await;
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            assert_eq!(answer.code(), "unsupported_media_type");
+        }
+        let large = json!({ "email": "x".repeat(64 * 1024) }).to_string();
+        let answer = service.request(Method::POST, path, &JSON, large).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer.code(), "too_large");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_repeats_what_was_sent() {
+    let service = Service::start().await;
+    let body = r#"{"email":"ada@example.com","password":["hunter2-hunter2"]}"#;
+    let answer = service
+        .request(Method::POST, "/auth/login", &JSON, body)
+        .await;
+    let text = std::str::from_utf8(&answer.body).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+}

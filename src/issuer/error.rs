@@ -1,0 +1,58 @@
+//! [`IssueError`]: why a token could not be made.
+
+use std::fmt;
+
+use crate::error::{AuthError, AuthErrorKind};
+
+/// Why a token could not be made: a mistake in the program that asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// A custom claim has the name of one that the issuer sets.
+    ReservedClaim(String),
+    /// A claim cannot be written as JSON, or the claims are not an object.
+    InvalidClaim(String),
+    /// A scope is empty, or holds a space, a quote, a backslash, or what is not printable ASCII.
+    InvalidScope,
+    /// The subject is empty.
+    EmptySubject,
+    /// The lifetime is under one second, or longer than the issuer's tokens live.
+    InvalidLifetime,
+    /// The token would be longer than a verifier accepts: 8192 bytes.
+    TooLong,
+    /// The issuer has no session store: call `.sessions(store)` on its builder.
+    NoSessionStore,
+    /// The system has no randomness to give, or the back end could not sign.
+    Internal,
+}
+
+// === impl IssueError ===
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedClaim(name) => write!(f, "the claim `{name}` is reserved"),
+            Self::InvalidClaim(name) => write!(f, "the claim `{name}` cannot be written as JSON"),
+            Self::InvalidScope => f.write_str(
+                "a scope must be printable ASCII without spaces, quotes and backslashes",
+            ),
+            Self::EmptySubject => f.write_str("the subject is empty"),
+            Self::InvalidLifetime => {
+                f.write_str("the lifetime must be 1 second to the longest of the issuer")
+            }
+            Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
+            Self::NoSessionStore => {
+                f.write_str("no session store is configured: call `.sessions(store)`")
+            }
+            Self::Internal => f.write_str("the token could not be signed"),
+        }
+    }
+}
+
+impl std::error::Error for IssueError {}
+
+impl From<IssueError> for AuthError {
+    fn from(error: IssueError) -> Self {
+        Self::new(AuthErrorKind::Internal).with_source(error)
+    }
+}

@@ -1,0 +1,109 @@
+//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::error::IssueError;
+use super::request::TokenRequest;
+
+/// An access token and a refresh token to be made; see [`TokenIssuer::pair`].
+#[must_use = "no token is made until `issue()`"]
+pub struct PairRequest<'a> {
+    pub(super) request: TokenRequest<'a>,
+}
+
+/// An access token with its refresh token, ready to be the body of a token response
+/// (RFC 6749 section 5.1). `Debug` shows neither.
+///
+/// # Security
+///
+/// Send it with `Cache-Control: no-store`.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct TokenPair {
+    /// Opens resources.
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// How long the access token lives, in seconds.
+    pub expires_in: u64,
+    /// Is traded for the next pair.
+    pub refresh_token: String,
+    /// How long the refresh token lives, in seconds.
+    pub refresh_expires_in: u64,
+}
+
+// === impl PairRequest ===
+
+impl PairRequest<'_> {
+    /// Adds a custom claim to both tokens.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.request = self.request.claim(name, value);
+        self
+    }
+
+    /// Adds the fields of a struct or the entries of a map to both tokens.
+    pub fn claims(mut self, claims: impl Serialize) -> Self {
+        self.request = self.request.claims(claims);
+        self
+    }
+
+    /// Adds a scope to both tokens; several may stand in one text, separated by spaces.
+    pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
+        self.request = self.request.scope(scope);
+        self
+    }
+
+    /// Adds scopes to both tokens.
+    pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.request = self.request.scopes(scopes);
+        self
+    }
+
+    /// The session that both tokens belong to, as `sid`.
+    pub fn session(mut self, sid: impl Into<String>) -> Self {
+        self.request = self.request.session(sid);
+        self
+    }
+
+    /// Makes both tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenRequest::issue`].
+    pub fn issue(self) -> Result<TokenPair, IssueError> {
+        let access = self.request;
+        let mut refresh = access.issuer.refresh(access.subject.clone());
+        refresh.scopes.clone_from(&access.scopes);
+        refresh.session.clone_from(&access.session);
+        refresh.claims.clone_from(&access.claims);
+        refresh.problem.clone_from(&access.problem);
+        Ok(TokenPair {
+            expires_in: access.ttl.as_secs(),
+            access_token: access.issue()?,
+            token_type: "Bearer",
+            refresh_expires_in: refresh.ttl.as_secs(),
+            refresh_token: refresh.issue()?,
+        })
+    }
+}
+
+impl fmt::Debug for PairRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PairRequest").finish_non_exhaustive()
+    }
+}
+
+// === impl TokenPair ===
+
+impl fmt::Debug for TokenPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenPair")
+            .field("access_token", &"[redacted]")
+            .field("expires_in", &self.expires_in)
+            .field("refresh_token", &"[redacted]")
+            .field("refresh_expires_in", &self.refresh_expires_in)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! [`TokenRequest`]: one token, described and then made.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::error::IssueError;
+use super::{Inner, MAX_TTL, TokenIssuer};
+use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, join_scopes};
+use crate::codec::{self, Registered};
+use crate::jti;
+
+/// One token to be made; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
+#[must_use = "no token is made until `issue()`"]
+pub struct TokenRequest<'a> {
+    pub(super) issuer: &'a TokenIssuer,
+    pub(super) token_type: TokenType,
+    pub(super) subject: String,
+    pub(super) ttl: Duration,
+    pub(super) scopes: Vec<String>,
+    pub(super) session: Option<String>,
+    /// The generation of the session, where the issuer keeps it.
+    pub(super) generation: Option<u64>,
+    /// In seconds since the epoch.
+    pub(super) auth_time: Option<u64>,
+    pub(super) claims: Map<String, Value>,
+    pub(super) problem: Option<IssueError>,
+}
+
+// === impl TokenRequest ===
+
+impl TokenRequest<'_> {
+    /// Adds a custom claim. Names that the issuer sets itself are [reserved](RESERVED_CLAIMS).
+    pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        let name = name.into();
+        match serde_json::to_value(value) {
+            Ok(value) => self.add(name, value),
+            Err(_) => self.fail(IssueError::InvalidClaim(name)),
+        }
+        self
+    }
+
+    /// Adds the fields of a struct or the entries of a map, each as a custom claim.
+    pub fn claims(mut self, claims: impl Serialize) -> Self {
+        match serde_json::to_value(claims) {
+            Ok(Value::Object(claims)) => {
+                for (name, value) in claims {
+                    self.add(name, value);
+                }
+            }
+            _ => self.fail(IssueError::InvalidClaim("the claims".to_owned())),
+        }
+        self
+    }
+
+    /// Adds a scope; several may stand in one text, separated by spaces, and an empty one adds none.
+    pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
+        for scope in scope.as_ref().split(' ').filter(|scope| !scope.is_empty()) {
+            if is_scope_token(scope) {
+                self.scopes.push(scope.to_owned());
+            } else {
+                self.fail(IssueError::InvalidScope);
+            }
+        }
+        self
+    }
+
+    /// Adds scopes.
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        scopes
+            .into_iter()
+            .fold(self, |request, scope| request.scope(scope))
+    }
+
+    /// The session that the token belongs to, as `sid`.
+    pub fn session(mut self, sid: impl Into<String>) -> Self {
+        self.session = Some(sid.into());
+        self
+    }
+
+    /// How long this token lives, in place of the issuer's default; at most as long as the
+    /// longer of its two defaults, so that a revocation outlives every token that it hits.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// When the user proved who they are, as `auth_time`.
+    pub fn auth_time(mut self, time: SystemTime) -> Self {
+        self.auth_time = Some(NumericDate::from(time).as_secs());
+        self
+    }
+
+    /// Makes the token.
+    ///
+    /// # Errors
+    ///
+    /// A claim that is reserved or not JSON, a scope that is none, an empty subject, a
+    /// lifetime that is none, or a token too long to be accepted.
+    pub fn issue(self) -> Result<String, IssueError> {
+        check_ttl(self.ttl)?;
+        if self.ttl > self.issuer.longest_ttl() {
+            return Err(IssueError::InvalidLifetime);
+        }
+        let Inner { clock, stamps, .. } = &*self.issuer.inner;
+        let stamp = stamps.next(&**clock);
+        let exp = (stamp / 1_000_000).saturating_add(self.ttl.as_secs());
+        self.issue_at(stamp, exp, jti::new_id(stamp).ok_or(IssueError::Internal)?)
+    }
+
+    /// Whether what was asked for can be issued.
+    pub(super) fn check(&self) -> Result<(), IssueError> {
+        match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None if self.subject.is_empty() => Err(IssueError::EmptySubject),
+            None => Ok(()),
+        }
+    }
+
+    /// The token as of `stamp`, in microseconds; `exp` is in seconds.
+    pub(super) fn issue_at(
+        self,
+        stamp: u64,
+        exp: u64,
+        token_id: String,
+    ) -> Result<String, IssueError> {
+        self.check()?;
+        let Inner {
+            key,
+            issuer,
+            audience,
+            ..
+        } = &*self.issuer.inner;
+        let now = stamp / 1_000_000;
+        let mut claims = self.claims;
+        let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+        if let Some(issuer) = issuer {
+            set("iss", issuer.as_str().into());
+        }
+        if !audience.is_empty() {
+            set(
+                "aud",
+                serde_json::to_value(audience).map_err(|_| IssueError::Internal)?,
+            );
+        }
+        set("sub", self.subject.into());
+        set("iat", now.into());
+        set("nbf", now.into());
+        set("exp", exp.into());
+        set("jti", token_id.into());
+        set("type", self.token_type.as_str().into());
+        if !self.scopes.is_empty() {
+            set("scope", join_scopes(self.scopes).into());
+        }
+        if let Some(session) = self.session {
+            set("sid", session.into());
+        }
+        if let Some(generation) = self.generation {
+            set("gen", generation.into());
+        }
+        if let Some(auth_time) = self.auth_time {
+            set("auth_time", auth_time.into());
+        }
+        let payload = Value::Object(claims).to_string();
+        if Registered::parse(&payload, &[]).is_err() {
+            return Err(IssueError::InvalidClaim("nested too deep".to_owned()));
+        }
+        let token = codec::sign(key, self.token_type.header_typ(), payload.as_bytes())
+            .map_err(|_| IssueError::Internal)?;
+        if token.len() > codec::MAX_TOKEN_BYTES {
+            return Err(IssueError::TooLong);
+        }
+        Ok(token)
+    }
+
+    fn add(&mut self, name: String, value: Value) {
+        if RESERVED_CLAIMS.contains(&name.as_str()) {
+            self.fail(IssueError::ReservedClaim(name));
+        } else {
+            self.claims.insert(name, value);
+        }
+    }
+
+    /// The first problem is the one that is told.
+    fn fail(&mut self, problem: IssueError) {
+        self.problem.get_or_insert(problem);
+    }
+}
+
+impl fmt::Debug for TokenRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("token_type", &self.token_type)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn check_ttl(ttl: Duration) -> Result<(), IssueError> {
+    if ttl < Duration::from_secs(1) || ttl > MAX_TTL {
+        return Err(IssueError::InvalidLifetime);
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! As much of an HTTP/1.1 client as the tests need.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    /// Every value of a header, by its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(one, _)| one == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+/// GET, on a connection of its own, with these `Authorization` headers as they are.
+pub(crate) fn get(address: SocketAddr, path: &str, authorization: &[&str]) -> Answer {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for value in authorization {
+        request += &format!("Authorization: {value}\r\n");
+    }
+    request += "\r\n";
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(':').unwrap();
+        (name.to_ascii_lowercase(), value.trim().to_owned())
+    });
+    Answer {
+        status: status.parse().unwrap(),
+        body: body.to_owned(),
+        headers: headers.collect(),
+    }
+}

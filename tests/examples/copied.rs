@@ -1,0 +1,106 @@
+//! Copies each example out of the repository and builds it there, once per run.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every folder in `examples/` that is a package.
+pub(crate) fn folders() -> Vec<String> {
+    let examples = fs::read_dir(Path::new(REPOSITORY).join("examples")).unwrap();
+    let folders = examples.map(|entry| entry.unwrap());
+    let packages = folders.filter(|folder| folder.path().join("Cargo.toml").is_file());
+    packages
+        .map(|folder| folder.file_name().into_string().unwrap())
+        .collect()
+}
+
+/// The program of an example that was copied and built.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+    let built = {
+        let mut all = BUILT.lock().unwrap();
+        let entry = all.entry(name.to_owned());
+        entry.or_insert_with(|| build(name)).clone()
+    };
+    built.unwrap_or_else(|problem| panic!("{name}: {problem}"))
+}
+
+/// A path for a file of a test, outside the repository.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = outside().join("scratch");
+    fs::create_dir_all(&folder).unwrap();
+    folder.join(format!("{}-{name}", std::process::id()))
+}
+
+/// The same folder for each run of this repository, so that only what changed is built anew.
+fn outside() -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    REPOSITORY.hash(&mut hasher);
+    let name = format!("tower-jwt-auth-examples-{:016x}", hasher.finish());
+    std::env::temp_dir().join(name)
+}
+
+/// As a user before the publication: one flag says where the crate is, and nothing else is changed.
+fn build(name: &str) -> Result<PathBuf, String> {
+    let copy = outside().join(name);
+    let _ = fs::remove_dir_all(&copy);
+    copy_folder(&Path::new(REPOSITORY).join("examples").join(name), &copy);
+    // The versions that the repository was tested with; cargo drops those that are not needed.
+    let lock = fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap();
+    fs::write(copy.join("Cargo.lock"), &lock).unwrap();
+
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("copied-examples");
+    let patch = format!("patch.crates-io.tower-jwt-auth.path={REPOSITORY:?}");
+    let output = Command::new(std::env::var_os("CARGO").unwrap())
+        .args(["build", "--config", &patch, "--target-dir"])
+        .arg(&target)
+        .env_remove("CARGO_BUILD_TARGET")
+        .current_dir(&copy)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the copy does not build:\n{errors}"));
+    }
+
+    let known = versions(&lock);
+    let used = fs::read_to_string(copy.join("Cargo.lock")).unwrap();
+    let newer: Vec<_> = versions(&used).difference(&known).cloned().collect();
+    if !newer.is_empty() {
+        return Err(format!("other versions were resolved: {newer:?}"));
+    }
+    let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(target.join("debug").join(program))
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (name, path) = (entry.file_name(), entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            if name != "target" {
+                copy_folder(&path, &to.join(name));
+            }
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Name and version of each package in a `Cargo.lock`.
+fn versions(lock: &str) -> HashSet<(String, String)> {
+    let value = |line: &str, key: &str| Some(line.strip_prefix(key)?.trim_matches('"').to_owned());
+    let lines: Vec<&str> = lock.lines().collect();
+    let pairs = lines.windows(2).filter_map(|pair| {
+        let name = value(pair[0], "name = ")?;
+        Some((name, value(pair[1], "version = ")?))
+    });
+    pairs.collect()
+}

@@ -1,0 +1,424 @@
+//! The floor plan: a file imports only from lower floors, or from those listed before it on its own.
+//!
+//! A folder counts as one file. Unit tests inside `src/` keep the same rules.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::path::Path;
+
+/// Each floor from the ground up, and on it each file after the ones that it may import.
+const FLOORS: [&[&str]; 6] = [
+    // words
+    &["challenge", "claims", "clock", "error"],
+    // keys and hashing
+    &["keys", "codec", "jti", "password"],
+    // policy and stores
+    &["policy", "store", "revocation", "session", "event"],
+    // services
+    &["verifier", "issuer", "jwks", "dangerous", "config"],
+    // http
+    &["bearer", "layer", "scope"],
+    // frameworks
+    &["extract", "testing"],
+];
+
+/// What only some files may name, and which those are.
+const KEPT_TO: [(&[&[&str]], &[&str]); 3] = [
+    (
+        &[
+            &["jsonwebtoken"],
+            &["aws_lc_rs"],
+            &["ed25519_dalek"],
+            &["hmac"],
+            &["p256"],
+            &["p384"],
+            &["rand_core"],
+            &["rsa"],
+            &["sha2"],
+        ],
+        &["keys", "codec"],
+    ),
+    (&[&["std", "env"]], &["config"]),
+    (
+        &[
+            &["SystemTime", "now"],
+            &["std", "time", "SystemTime", "now"],
+        ],
+        &["clock"],
+    ),
+];
+
+#[test]
+fn src_keeps_to_the_floor_plan() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    read_folder(&src, "", &mut files);
+    assert!(files.len() > 20, "found only {} files", files.len());
+    let broken: Vec<String> = files
+        .iter()
+        .flat_map(|(path, text)| check(path, text))
+        .collect();
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            read_folder(&entry.path(), &format!("{path}/"), files);
+        } else if path.ends_with(".rs") {
+            files.push((path, fs::read_to_string(entry.path()).unwrap()));
+        }
+    }
+}
+
+/// What is wrong with one file, whose path is relative to `src/`.
+fn check(path: &str, text: &str) -> Vec<String> {
+    let modules: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
+    let own = modules[0];
+    let is_root = path == "lib.rs";
+    let place = place_of(own);
+    if place.is_none() && !is_root {
+        return vec![format!(
+            "src/{path}: `{own}` is on no floor: add it to FLOORS in tests/floor_plan.rs"
+        )];
+    }
+    // How many modules the file is away from the root.
+    let depth = match modules.last() {
+        Some(&("mod" | "lib")) => modules.len() - 1,
+        _ => modules.len(),
+    };
+
+    let mut broken = Vec::new();
+    for Found { path: names, depth } in paths(text, depth) {
+        let import = names.join("::");
+        for (kept, files) in KEPT_TO {
+            let named = kept.iter().any(|kept| starts_with(&names, kept));
+            if named && !files.contains(&own) {
+                broken.push(format!(
+                    "src/{path}: names `{import}`, which is kept to {}",
+                    files.join(" and ")
+                ));
+            }
+        }
+        let Some(target) = from_root(&names, depth).filter(|_| !is_root) else {
+            continue;
+        };
+        match (place, place_of(target)) {
+            (Some(here), Some(there)) if there > here => broken.push(format!(
+                "src/{path}: imports `{import}`: `{target}` (floor {}) is above `{own}` (floor {}); \
+                 a file imports only from lower floors, or from those listed before it on its own",
+                there.0, here.0
+            )),
+            (_, None) => broken.push(format!(
+                "src/{path}: imports `{import}`: `{target}` is on no floor; name the module that \
+                 defines it, not the re-export in the root"
+            )),
+            _ => {}
+        }
+    }
+    broken
+}
+
+/// The floor of a file, and its place there.
+fn place_of(file: &str) -> Option<(usize, usize)> {
+    let on = |floor: &&[&str]| floor.iter().position(|one| *one == file);
+    FLOORS
+        .iter()
+        .enumerate()
+        .find_map(|(floor, files)| Some((floor, on(files)?)))
+}
+
+/// The file at the root that a path leads to, if it begins at the root or climbs up to it.
+fn from_root<'n>(names: &[&'n str], depth: usize) -> Option<&'n str> {
+    if *names.first()? == "crate" {
+        return names.get(1).copied();
+    }
+    let climb = names.iter().take_while(|name| is_up(name)).count();
+    let ups = names[..climb]
+        .iter()
+        .filter(|name| **name == "super")
+        .count();
+    let reaches_root = ups > 0 && ups >= depth;
+    reaches_root.then(|| names.get(climb).copied())?
+}
+
+fn is_up(name: &str) -> bool {
+    matches!(name, "super" | "self")
+}
+
+fn starts_with(names: &[&str], start: &[&str]) -> bool {
+    names.len() >= start.len() && names.iter().zip(start).all(|(a, b)| a == b)
+}
+
+// === Reading Rust, as far as it is needed ===
+
+/// A path with two names or more, and how many modules it stands away from the root.
+struct Found<'t> {
+    path: Vec<&'t str>,
+    depth: usize,
+}
+
+/// Every path in a text, with groups `a::{b, c::d}` spelled out, and single names after `use`.
+fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    // The braces that are open, and whether each is that of a `mod`.
+    let mut open = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let depth = file_depth + open.iter().filter(|is_module| **is_module).count();
+        match tokens[at] {
+            "{" => {
+                open.push(at >= 2 && tokens[at - 2] == "mod");
+                at += 1;
+            }
+            "}" => {
+                open.pop();
+                at += 1;
+            }
+            "use" => {
+                at += 1;
+                let mut all = Vec::new();
+                // `use ::name` and `use name` are alike; a group may also stand alone.
+                at = read_tree(&tokens, at, &[], &mut all);
+                found.extend(all.into_iter().map(|path| Found { path, depth }));
+            }
+            name if is_name(name) && tokens.get(at + 1) == Some(&"::") => {
+                let mut all = Vec::new();
+                at = read_tree(&tokens, at, &[], &mut all);
+                found.extend(all.into_iter().map(|path| Found { path, depth }));
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+/// Reads a path, or a group of them, that follows `before`; gives the place after it.
+fn read_tree<'t>(
+    tokens: &[&'t str],
+    mut at: usize,
+    before: &[&'t str],
+    found: &mut Vec<Vec<&'t str>>,
+) -> usize {
+    let mut path = before.to_vec();
+    loop {
+        match tokens.get(at) {
+            Some(&"::") => at += 1,
+            Some(&"{") if path.is_empty() || tokens[at - 1] == "::" => {
+                at += 1;
+                while !matches!(tokens.get(at), None | Some(&"}")) {
+                    let next = read_tree(tokens, at, &path, found);
+                    at = next.max(at + usize::from(next == at));
+                }
+                return at + 1;
+            }
+            Some(name)
+                if is_name(name)
+                    && (at == 0 || path.len() == before.len() || tokens[at - 1] == "::") =>
+            {
+                path.push(name);
+                at += 1;
+            }
+            _ => break,
+        }
+    }
+    if path.len() > before.len() {
+        found.push(path);
+    }
+    if tokens.get(at) == Some(&"as") {
+        at += 2;
+    }
+    at
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
+}
+
+/// Names, `::` and single characters; comments, literals and white space are left out.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(length) = string(rest) {
+            length
+        } else if is_name(rest) {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let length = end.unwrap_or(rest.len());
+            tokens.push(&rest[..length]);
+            length
+        } else if first == '\'' {
+            character(rest)
+        } else {
+            let length = if rest.starts_with("::") {
+                2
+            } else {
+                first.len_utf8()
+            };
+            if !first.is_whitespace() {
+                tokens.push(&rest[..length]);
+            }
+            length
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// The length of the string literal that a text begins with, raw ones and byte strings too.
+fn string(text: &str) -> Option<usize> {
+    let prefix = ["br", "cr", "r", "b", "c", ""].into_iter().find(|prefix| {
+        let after = text.strip_prefix(prefix).unwrap_or_default();
+        let hashes = prefix.ends_with('r') && after.starts_with("#");
+        after.starts_with('"') || (hashes && after.trim_start_matches('#').starts_with('"'))
+    })?;
+    let after = &text[prefix.len()..];
+    if prefix.ends_with('r') {
+        let hashes = after.len() - after.trim_start_matches('#').len();
+        let end = format!("\"{}", "#".repeat(hashes));
+        let from = prefix.len() + hashes + 1;
+        return Some(
+            text[from..]
+                .find(&end)
+                .map_or(text.len(), |at| from + at + end.len()),
+        );
+    }
+    let mut escaped = false;
+    let end = after.char_indices().skip(1).find(|&(_, c)| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    Some(end.map_or(text.len(), |(at, _)| prefix.len() + at + 1))
+}
+
+/// The length of the character literal that a text begins with, or of the `'` of a lifetime.
+fn character(text: &str) -> usize {
+    let mut inside = text[1..].char_indices();
+    match inside.next() {
+        Some((_, '\\')) => text[3..].find('\'').map_or(1, |end| end + 4),
+        Some((_, one)) if text[1 + one.len_utf8()..].starts_with('\'') => 2 + one.len_utf8(),
+        _ => 1,
+    }
+}
+
+// === The checker itself ===
+
+#[test]
+fn an_upward_import_is_found_in_each_of_its_forms() {
+    let upward = [
+        ("claims.rs", "use crate::verifier::TokenVerifier;"),
+        (
+            "policy.rs",
+            "use crate::{\n    error::AuthError,\n    layer::{self, JwtAuth},\n};",
+        ),
+        ("keys/set.rs", "fn f() { crate::revocation::go(); }"),
+        ("keys/set.rs", "use super::super::policy::Policy;"),
+        ("keys/mod.rs", "use super::policy::Policy;"),
+        ("keys/backend/mod.rs", "use super::{super::policy::Policy};"),
+        ("jti.rs", "use super::issuer;"),
+        ("jti.rs", "mod tests { use super::super::issuer; }"),
+        ("keys/jwk.rs", "pub(crate) use crate::codec::Compact;"),
+        ("claims.rs", "use crate::clock::Clock;"),
+        (
+            "jti.rs",
+            "const QUOTE: char = '\"'; use crate::config::AuthConfig; // \"",
+        ),
+    ];
+    for (path, text) in upward {
+        let broken = check(path, text);
+        assert!(!broken.is_empty(), "{path}: {text}");
+        assert!(broken[0].contains("is above"), "{broken:?}");
+    }
+    assert_eq!(
+        check("claims.rs", "use crate::verifier::TokenVerifier;"),
+        [
+            "src/claims.rs: imports `crate::verifier::TokenVerifier`: `verifier` (floor 3) is above \
+          `claims` (floor 0); a file imports only from lower floors, or from those listed before \
+          it on its own"
+        ]
+    );
+}
+
+#[test]
+fn what_is_kept_to_a_file_is_found_elsewhere() {
+    for (path, text) in [
+        ("issuer.rs", "use jsonwebtoken;"),
+        ("issuer.rs", "use jsonwebtoken as jwt;"),
+        ("policy.rs", "use sha2::{Digest, Sha256};"),
+        (
+            "layer/layer.rs",
+            "let tag = ::aws_lc_rs::hmac::sign(&key, b\"\");",
+        ),
+        ("issuer.rs", "use std::{env, fmt};"),
+        ("issuer.rs", "let home = std::env::var(\"HOME\");"),
+        ("issuer.rs", "let now = SystemTime::now();"),
+        ("issuer.rs", "let now = std::time::SystemTime::now();"),
+    ] {
+        let broken = check(path, text);
+        assert!(!broken.is_empty(), "{path}: {text}");
+        assert!(broken[0].contains("kept to"), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_file_on_no_floor_and_a_name_from_the_root_are_found() {
+    assert!(check("helpers.rs", "")[0].contains("`helpers` is on no floor"));
+    assert!(check("util/mod.rs", "")[0].contains("`util` is on no floor"));
+    assert!(check("layer/layer.rs", "use crate::VerifiedToken;")[0].contains("name the module"));
+}
+
+#[test]
+fn what_is_allowed_is_let_through() {
+    for (path, text) in [
+        (
+            "lib.rs",
+            "pub use verifier::TokenVerifier; use crate::extract::JwtClaims;",
+        ),
+        ("clock.rs", "fn now() { SystemTime::now() }"),
+        ("config.rs", "use std::env; fn f() { std::env::vars_os(); }"),
+        (
+            "keys/backend/aws_lc.rs",
+            "use aws_lc_rs::rsa::KeySize; pub(in crate::keys) enum Signer {}",
+        ),
+        ("issuer.rs", "use crate::{keys as k, jti}; let x = 1 as u8;"),
+        (
+            "keys/jwk.rs",
+            "use super::super::error::AuthError; use super::set::KeySet;",
+        ),
+        (
+            "extract.rs",
+            "use crate::{claims::Claims, layer::{EmptyBody, reject}, verifier};",
+        ),
+        (
+            "policy.rs",
+            "#[cfg(test)] mod tests { use super::Policy; use crate::policy::check; }",
+        ),
+        (
+            "claims.rs",
+            "/// [x](crate::VerifiedToken) use crate::layer;\n/* crate::layer::X */",
+        ),
+        (
+            "claims.rs",
+            "const A: &str = \"\\\"crate::layer::X\"; const B: &str = r#\"use \"crate::layer::X\"#;",
+        ),
+        (
+            "claims.rs",
+            "fn f<'a>(x: &'a str) -> char { let c = '\\''; let d = 'd'; c } // '",
+        ),
+        (
+            "issuer.rs",
+            "let rsa = 1; Self::hmac(rsa); key.hmac(); pub(crate) fn p256() {}",
+        ),
+    ] {
+        assert_eq!(check(path, text), Vec::<String>::new(), "{path}: {text}");
+    }
+}
