@@ -1,5 +1,6 @@
 //! A revocation as it is told to the other nodes: a versioned JSON document, read strictly.
 
+#[cfg(feature = "cache")]
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};

@@ -13,9 +13,10 @@ if not row[7] and less(now, exp) and less(now, add(used, idle)) then
   if gen == ARGV[1] or gen == ARGV[2] then
     redis.call('HSET', key, 'prev', gen, 'gen', ARGV[3], 'tid', ARGV[4], 'ack', '0',
       'rotated', ARGV[5], 'used', ARGV[5])
-  elseif gen == ARGV[3] and (not less(add(rotated, number(ARGV[6])), now)
-      or (row[2] == '0' and not less(add(rotated, number(ARGV[7])), now))) then
+  elseif gen == ARGV[3] and row[2] == '0' and not less(add(rotated, number(ARGV[7])), now) then
     redis.call('HSET', key, 'used', ARGV[5])
+  elseif gen == ARGV[3] and not less(add(used, number(ARGV[6])), now) then
+    -- A concurrent request changes nothing.
   elseif older then
     redis.call('HSET', key, 'ended', ARGV[5], 'reason', 'reuse_detected')
   end
