@@ -9,6 +9,7 @@ use tower_jwt_auth::revocation::{
     CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
     RevocationStore,
 };
+use tower_jwt_auth::session::RedisSessions;
 use tower_jwt_auth::{TokenIssuer, VerifiedToken};
 
 use crate::server::Server;
@@ -33,6 +34,7 @@ impl Node {
             .issuer("me")
             .audience("api")
             .revocation(Arc::clone(&cache))
+            .sessions(RedisSessions::connect(url).await.unwrap())
             .build()
             .unwrap();
         Self { tokens, cache }
