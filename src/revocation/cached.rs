@@ -1,6 +1,5 @@
 //! [`CachedRevocations`]: a cache in front of any store, so that most requests ask nobody.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -9,6 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
+use super::slot::{Answer, Slot, age, key, no_answer};
 use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
@@ -74,21 +74,8 @@ pub struct CachedRevocations<S> {
     /// What was revoked through this object, for as long as an older answer may be believed.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
-}
-
-/// The place of one token's answer; it is filled once, by whoever comes first.
-#[derive(Debug, Default)]
-struct Slot {
-    answer: OnceCell<Answer>,
-    /// When the store last said "not revoked", before this slot.
-    last_good: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-struct Answer {
-    verdict: Result<bool, Arc<StoreError>>,
-    /// From before the store was asked, in microseconds.
-    asked_at: u64,
+    /// Grows when pushed revocations were lost: "not revoked" from before counts no more.
+    epoch: AtomicU64,
 }
 
 // === impl CachedRevocations ===
@@ -106,6 +93,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
             answers: cache(DEFAULT_CAPACITY),
             fresh: MemoryRevocations::new(),
             passed_unchecked: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -158,16 +146,37 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self.passed_unchecked.load(Ordering::Relaxed)
     }
 
+    /// Takes in a revocation that another node made and told of: it holds here at once.
+    ///
+    /// It must be in the store already. It is remembered here only for as long as an older
+    /// answer of the store may be believed, by the lag or by the policy.
+    pub fn learn(&self, revocation: &Revocation) {
+        self.fresh
+            .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
+    }
+
+    /// Says that revocations may have been told of in vain until now: "not revoked" from
+    /// before this moment is believed no longer, and the store is asked again.
+    ///
+    /// [`OutagePolicy::ServeStale`] still counts from those answers: what makes pushes fail
+    /// is likely to be the outage that it is meant for.
+    pub fn forget_negatives(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn now(&self) -> u64 {
         unix_micros(self.clock.now())
     }
 
-    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag, an
-    /// outage never again.
-    fn holds(&self, answer: &Answer, now: u64) -> bool {
+    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag and
+    /// within its epoch, an outage never again.
+    fn holds(&self, answer: &Answer, epoch: u64, now: u64) -> bool {
         match answer.verdict {
             Ok(true) => true,
-            Ok(false) => age(answer.asked_at, now).is_some_and(|age| age < self.lag),
+            Ok(false) => {
+                self.is_current(epoch)
+                    && age(answer.asked_at, now).is_some_and(|age| age < self.lag)
+            }
             Err(_) => false,
         }
     }
@@ -178,7 +187,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
         age(answer.asked_at, self.now()).is_some_and(|age| age > believed)
     }
 
-    /// Until when a revocation made here must be known here: as long as an answer from before
+    /// Until when a revocation that is known here must be remembered: as long as an answer from before
     /// may still be believed, by the lag or by the policy.
     fn remembered_until(&self, revocation: &Revocation) -> SystemTime {
         let stale = match self.policy {
@@ -198,26 +207,32 @@ impl<S: RevocationStore> CachedRevocations<S> {
     fn slot(&self, key: &str) -> Arc<Slot> {
         if let Some(slot) = self.answers.get(key) {
             let now = self.now();
-            let spent = |slot: &Slot| {
-                slot.answer
-                    .get()
-                    .is_some_and(|answer| !self.holds(answer, now))
+            let spent = |slot: &Slot| match slot.answer.get() {
+                Some(answer) => !self.holds(answer, slot.epoch, now),
+                None => !self.is_current(slot.epoch),
             };
             if !spent(&slot) {
                 return slot;
             }
-            let replaced = self.answers.entry_by_ref(key).or_insert_with_if(
-                || {
-                    Arc::new(Slot {
-                        answer: OnceCell::new(),
-                        last_good: slot.last_good(),
-                    })
-                },
-                |current| spent(current),
-            );
+            let replaced = self
+                .answers
+                .entry_by_ref(key)
+                .or_insert_with_if(|| self.new_slot(slot.last_good()), |current| spent(current));
             return replaced.into_value();
         }
-        self.answers.get_with_by_ref(key, Arc::default)
+        self.answers.get_with_by_ref(key, || self.new_slot(None))
+    }
+
+    fn new_slot(&self, last_good: Option<u64>) -> Arc<Slot> {
+        Arc::new(Slot {
+            answer: OnceCell::new(),
+            epoch: self.epoch.load(Ordering::Acquire),
+            last_good,
+        })
+    }
+
+    fn is_current(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Acquire) == epoch
     }
 
     async fn ask(&self, query: &RevocationQuery<'_>) -> Answer {
@@ -261,8 +276,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             Ok(written) => written?,
             Err(_) => return Err(no_answer()),
         }
-        self.fresh
-            .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
+        self.learn(revocation);
         Ok(())
     }
 
@@ -294,51 +308,11 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         }
         let slot = self.answers.get(key(query).as_str())?;
         let answer = slot.answer.get()?;
-        if !self.holds(answer, self.now()) {
+        if !self.holds(answer, slot.epoch, self.now()) {
             return None;
         }
         answer.verdict.as_ref().ok().copied()
     }
-}
-
-// === impl Slot ===
-
-impl Slot {
-    /// When the store last said "not revoked".
-    fn last_good(&self) -> Option<u64> {
-        match self.answer.get() {
-            Some(Answer {
-                verdict: Ok(false),
-                asked_at,
-            }) => Some(*asked_at),
-            _ => self.last_good,
-        }
-    }
-}
-
-/// Everything that the answer depends on, unambiguously: an issuer may use an id twice.
-fn key(query: &RevocationQuery<'_>) -> String {
-    let (issuer, session) = (
-        query.issuer().unwrap_or("\n"),
-        query.session().unwrap_or("\n"),
-    );
-    let mut key = String::with_capacity(
-        64 + issuer.len() + query.subject().len() + session.len() + query.token().len(),
-    );
-    for part in [issuer, query.subject(), session, query.token()] {
-        let _ = write!(key, "{}:{part}", part.len());
-    }
-    let _ = write!(key, "{}", query.issued_at());
-    key
-}
-
-fn no_answer() -> StoreError {
-    StoreError::new("no answer within the timeout")
-}
-
-/// None where the clock was set back, so that nothing is believed for longer than meant.
-fn age(since: u64, now: u64) -> Option<Duration> {
-    now.checked_sub(since).map(Duration::from_micros)
 }
 
 /// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.

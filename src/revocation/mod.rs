@@ -7,9 +7,17 @@
 #[cfg(feature = "cache")]
 mod cached;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "cache")]
+mod slot;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisRevocations;
+#[cfg(all(feature = "redis", feature = "cache"))]
+pub use self::redis::{LOSS_NOTICED_WITHIN, RevocationPushes};
 #[cfg(feature = "cache")]
 pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
 pub use memory::MemoryRevocations;

@@ -13,11 +13,15 @@
 mod acknowledge;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod rotation;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod store;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisSessions;
 pub use memory::MemorySessions;
 pub use record::{EndReason, Session, SessionRecord};
 pub use rotation::{Converged, Rotation, RotationOutcome};

@@ -553,4 +553,60 @@ mod cached {
         let error = tokens.revoke_subject("alice").await.unwrap_err();
         assert_eq!(error.kind(), Unavailable);
     }
+
+    #[tokio::test]
+    async fn what_is_learned_holds_at_once_and_for_as_long_as_an_older_answer() {
+        let (remote, clock) = setting();
+        let (here, there) = (
+            node(&remote, &clock, |cache| cache),
+            node(&remote, &clock, |cache| cache),
+        );
+        let token = here.tokens.access("alice").session("s1").issue().unwrap();
+        let far = there.tokens.verifier();
+        assert_eq!(kind(&far, &token).await, Ok(()));
+        here.tokens.revoke_session("s1").await.unwrap();
+        let until = tower_jwt_auth::clock::Clock::now(&clock) + Duration::from_secs(900);
+        there
+            .cache
+            .learn(&Revocation::session(Some("me"), "s1", until));
+        for _ in 0..20 {
+            assert_eq!(kind(&far, &token).await, Err(Revoked));
+            clock.advance(Duration::from_secs(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn forgotten_negatives_are_asked_for_again_and_an_outage_may_still_serve_them() {
+        let (remote, clock) = setting();
+        let policy = OutagePolicy::ServeStale(Duration::from_secs(60));
+        let node = node(&remote, &clock, |cache| cache.on_outage(policy));
+        let verifier = node.tokens.verifier();
+        let token = node.tokens.access("alice").issue().unwrap();
+        for asked in 1..=3 {
+            assert_eq!(kind(&verifier, &token).await, Ok(()));
+            assert_eq!(kind(&verifier, &token).await, Ok(()));
+            assert_eq!(remote.asked(), asked);
+            node.cache.forget_negatives();
+        }
+        remote.set_down(true);
+        assert_eq!(kind(&verifier, &token).await, Ok(()), "served stale");
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(kind(&verifier, &token).await, Err(Unavailable));
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_way_when_negatives_are_forgotten_serves_no_later_request() {
+        let (remote, clock) = setting();
+        *remote.delay.lock().unwrap() = Duration::from_millis(20);
+        let node = node(&remote, &clock, |cache| cache);
+        let verifier = node.tokens.verifier();
+        let token = node.tokens.access("alice").issue().unwrap();
+        let (early, late) = tokio::join!(kind(&verifier, &token), async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            node.cache.forget_negatives();
+            kind(&verifier, &token).await
+        });
+        assert_eq!((early, late), (Ok(()), Ok(())));
+        assert_eq!(remote.asked(), 2);
+    }
 }

@@ -17,6 +17,9 @@ use crate::issuer::request::TokenRequest;
 use crate::jti;
 use crate::session::{Created, EndReason, SessionRecord};
 
+/// The longest label that is kept.
+const MAX_LABEL_CHARS: usize = 200;
+
 /// A session to be opened; see [`TokenIssuer::open_session`](crate::TokenIssuer::open_session).
 #[must_use = "no session is opened until `issue()`"]
 pub struct SessionRequest<'a> {
@@ -34,9 +37,11 @@ impl<'a> SessionRequest<'a> {
         }
     }
 
-    /// What the owner knows the session by, such as the name of a device.
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+    /// What the owner knows the session by, such as the name of a device. Often it is what the
+    /// client says of itself: control characters are left out, and it ends after 200 characters.
+    pub fn label(mut self, label: impl AsRef<str>) -> Self {
+        let printable = label.as_ref().chars().filter(|character| !character.is_control());
+        self.label = Some(printable.take(MAX_LABEL_CHARS).collect());
         self
     }
 

@@ -1,0 +1,12 @@
+-- Marks the session at KEYS[1] as seen in use, if ARGV[1] is its generation. Tells, unless it
+-- has ended: whose it is, until when it can be used, how many milliseconds it will be kept.
+local key = KEYS[1]
+local row = redis.call('HMGET', key, 'gen', 'sub', 'used', 'idle', 'exp', 'ended')
+if row[1] == ARGV[1] then
+  redis.call('HSET', key, 'ack', '1')
+end
+if not row[2] or row[6] then
+  return {}
+end
+local due = min(number(row[5]), add(number(row[3]), number(row[4])))
+return {row[2], text(due), text({0, math.max(redis.call('PTTL', key), 0)})}

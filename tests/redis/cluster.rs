@@ -1,0 +1,113 @@
+//! The same on a cluster of three nodes.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::cluster_async::ClusterConnection;
+use tower_jwt_auth::TokenIssuer;
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::keys::{Algorithm, SigningKey};
+use tower_jwt_auth::revocation::{CachedRevocations, RedisRevocations};
+use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
+
+use crate::server::Server;
+use crate::sessions::{Dice, compare};
+
+async fn cluster() -> Option<Vec<Server>> {
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(Server::start(&["--cluster-enabled", "yes"]).await?);
+    }
+    let created = Command::new("redis-cli")
+        .args(["--cluster", "create"])
+        .args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)))
+        .args(["--cluster-replicas", "0", "--cluster-yes"])
+        .output()
+        .unwrap();
+    assert!(created.status.success(), "{created:?}");
+    let started = Instant::now();
+    for node in &nodes {
+        let mut redis = node.connection().await;
+        loop {
+            let info: String = redis::cmd("CLUSTER")
+                .arg("INFO")
+                .query_async(&mut redis)
+                .await
+                .unwrap();
+            if info.contains("cluster_state:ok") {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{info}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Some(nodes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stderr)] // tells what it measured
+async fn a_cluster_does_as_one_server_does() {
+    let started = Instant::now();
+    let Some(nodes) = cluster().await else {
+        return;
+    };
+    eprintln!("a cluster in {:?}", started.elapsed());
+    let urls = || nodes.iter().map(Server::url);
+
+    for seed in 0..4 {
+        let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
+        compare(&sessions.prefix(&format!("{seed}:")), Dice::new(seed), 300).await;
+    }
+    let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
+    check_session_store(&sessions).await;
+    let revocations = RedisRevocations::connect_cluster(urls()).await.unwrap();
+    check_revocation_store(&revocations).await;
+
+    let mut used = 0;
+    for node in &nodes {
+        let mut redis = node.connection().await;
+        let keys: u32 = redis::cmd("DBSIZE").query_async(&mut redis).await.unwrap();
+        used += u32::from(keys > 0);
+    }
+    assert_eq!(used, 3, "the keys are on all nodes");
+
+    // Revoked through one node, told by another.
+    let key = || SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
+    assert_eq!(key().algorithm(), Algorithm::HS256);
+    let cache = async || {
+        let store = RedisRevocations::connect_cluster(urls()).await.unwrap();
+        let cache = CachedRevocations::<RedisRevocations<ClusterConnection>>::new(store);
+        Arc::new(
+            cache
+                .lag(Duration::from_secs(3600))
+                .timeout(Duration::from_secs(2)),
+        )
+    };
+    let node = |cache: &Arc<_>| {
+        let tokens = TokenIssuer::builder(key()).issuer("me").audience("api");
+        tokens.revocation(Arc::clone(cache)).build().unwrap()
+    };
+    let (cache_a, cache_b) = (cache().await, cache().await);
+    let (a, b) = (node(&cache_a), node(&cache_b));
+    let pushes = cache_b.store().subscribe(nodes[2].url(), &cache_b).unwrap();
+    pushes.until_subscribed().await;
+    for round in 0..20 {
+        let token = a
+            .access(format!("user{round}"))
+            .session("s")
+            .issue()
+            .unwrap();
+        let verified = b.verifier().verify(&token).await.unwrap();
+        a.revoke(&verified).await.unwrap();
+        let revoked = Instant::now();
+        while b.verifier().verify(&token).await.is_ok() {
+            assert!(revoked.elapsed() < Duration::from_secs(5), "still accepted");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        let refused = a.verifier().verify(&token).await.unwrap_err();
+        assert_eq!(refused.kind(), AuthErrorKind::Revoked);
+    }
+    assert_eq!(pushes.learned(), 20);
+}

@@ -1,0 +1,266 @@
+//! Revocations on one node, and when the others refuse.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::keys::{Algorithm, SigningKey};
+use tower_jwt_auth::revocation::{
+    CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
+    RevocationStore,
+};
+use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::{TokenIssuer, VerifiedToken};
+
+use crate::server::Server;
+
+/// One node: an issuer with the key of all nodes, behind a cache.
+pub(crate) struct Node {
+    pub(crate) tokens: TokenIssuer,
+    pub(crate) cache: Arc<CachedRevocations<RedisRevocations>>,
+}
+
+impl Node {
+    pub(crate) async fn new(url: &str, lag: Duration) -> Self {
+        let store = RedisRevocations::connect(url).await.unwrap();
+        // This machine may be busy with other tests.
+        let cache = CachedRevocations::new(store)
+            .lag(lag)
+            .timeout(Duration::from_secs(1));
+        let cache = Arc::new(cache);
+        let key = SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
+        assert_eq!(key.algorithm(), Algorithm::HS256);
+        let tokens = TokenIssuer::builder(key)
+            .issuer("me")
+            .audience("api")
+            .revocation(Arc::clone(&cache))
+            .sessions(RedisSessions::connect(url).await.unwrap())
+            .build()
+            .unwrap();
+        Self { tokens, cache }
+    }
+
+    pub(crate) async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthErrorKind> {
+        let verdict = self.tokens.verifier().verify(token).await;
+        verdict.map_err(|error| error.kind())
+    }
+
+    /// How long it takes from now until the token is refused.
+    async fn refuses(&self, token: &str) -> Duration {
+        let started = Instant::now();
+        while self.verify(token).await.is_ok() {
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "still accepted"
+            );
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        assert_eq!(
+            self.verify(token).await.unwrap_err(),
+            AuthErrorKind::Revoked
+        );
+        started.elapsed()
+    }
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+    started.elapsed()
+}
+
+/// Answers are believed for so long that only a push can make them wrong.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+async fn two_nodes(server: &Server) -> (Node, Node, RevocationPushes) {
+    let a = Node::new(&server.url(), FOREVER).await;
+    let b = Node::new(&server.url(), FOREVER).await;
+    let pushes = b.cache.store().subscribe(server.url(), &b.cache).unwrap();
+    pushes.until_subscribed().await;
+    (a, b, pushes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_kind_is_refused_on_every_node_and_nothing_else_is() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let a = Node::new(&server.url(), Duration::ZERO).await;
+    let b = Node::new(&server.url(), Duration::ZERO).await;
+    let issue = |sub: &str, sid: &str| a.tokens.access(sub).session(sid).issue().unwrap();
+    let tokens: Vec<String> = ["1", "2", "3"].map(|sid| issue("alice", sid)).into();
+    for token in &tokens {
+        assert!(b.verify(token).await.is_ok());
+    }
+    let first = a.verify(&tokens[0]).await.unwrap();
+    a.tokens.revoke(&first).await.unwrap();
+    let verdicts = async |node: &Node, tokens: &[String]| {
+        let mut verdicts = Vec::new();
+        for token in tokens {
+            verdicts.push(node.verify(token).await.is_ok());
+        }
+        verdicts
+    };
+    assert_eq!(verdicts(&b, &tokens).await, [false, true, true]);
+    a.tokens.revoke_session("2").await.unwrap();
+    assert_eq!(verdicts(&b, &tokens).await, [false, false, true]);
+    a.tokens.revoke_subject("alice").await.unwrap();
+    assert_eq!(verdicts(&b, &tokens).await, [false, false, false]);
+    // Of the same second, but issued after the cut-off; and another's.
+    let after = [issue("alice", "4"), issue("bob", "5")];
+    assert_eq!(verdicts(&b, &after).await, [true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_later_cut_off_and_the_later_end_hold() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let node = Node::new(&server.url(), Duration::ZERO).await;
+    let store = RedisRevocations::connect(server.url()).await.unwrap();
+    let mut redis = server.connection().await;
+    let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+    let soon = at(crate::sessions::now() / 1_000_000 + 1000);
+    for (cutoff, until) in [(5, soon), (9, at(1)), (7, soon - Duration::from_secs(500))] {
+        let entry = Revocation::subject(Some("me"), "alice", at(cutoff), until);
+        store.revoke(&entry).await.unwrap();
+    }
+    let key = "jwt-auth:u:2:me:alice";
+    let value: u64 = redis::cmd("GET")
+        .arg(key)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let left: u64 = redis::cmd("PTTL")
+        .arg(key)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(value, 9_000_000);
+    assert!((1_590_000..=1_600_000).contains(&left), "{left}");
+
+    // What cannot be read is an outage, and never "not revoked".
+    let token = node.tokens.access("alice").issue().unwrap();
+    assert!(node.verify(&token).await.is_ok());
+    let _: () = redis::cmd("SET")
+        .arg(key)
+        .arg("x")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(
+        node.verify(&token).await.unwrap_err(),
+        AuthErrorKind::Unavailable
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stderr)] // tells what it measured
+async fn a_push_makes_the_other_node_refuse_at_once() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let (a, b, pushes) = two_nodes(&server).await;
+    let mut lags = Vec::new();
+    for _ in 0..50 {
+        let token = a.tokens.access("alice").issue().unwrap();
+        let verified = b.verify(&token).await.unwrap();
+        a.tokens.revoke(&verified).await.unwrap();
+        lags.push(b.refuses(&token).await);
+    }
+    lags.sort();
+    eprintln!(
+        "pushed: refused on the other node {:.2} ms (median), {:.2} ms (worst of 50) after `revoke` returned",
+        lags[25].as_secs_f64() * 1e3,
+        lags[49].as_secs_f64() * 1e3
+    );
+    assert!(lags[49] < Duration::from_secs(1), "{lags:?}");
+    assert_eq!((pushes.learned(), pushes.losses()), (50, 0));
+
+    // Rubbish is counted, and does no harm.
+    let mut redis = server.connection().await;
+    for rubbish in [
+        "",
+        "{}",
+        r#"{"v":2,"kind":"token","id":"t","iss":"me","until":1}"#,
+    ] {
+        let _: () = redis::cmd("PUBLISH")
+            .arg("jwt-auth:revocations")
+            .arg(rubbish)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+    }
+    until("counted", || pushes.unreadable() == 3).await;
+    assert!(pushes.is_subscribed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stderr)] // tells what it measured
+async fn a_cut_subscription_is_noticed_and_nothing_is_missed() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let (a, b, pushes) = two_nodes(&server).await;
+    let mut redis = server.connection().await;
+    for round in 1..=5 {
+        let token = a.tokens.access("alice").issue().unwrap();
+        let verified = b.verify(&token).await.unwrap();
+        let cut: u32 = redis::cmd("CLIENT")
+            .arg("KILL")
+            .arg("TYPE")
+            .arg("pubsub")
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+        assert_eq!(cut, 1);
+        // Nobody tells B of this one: it is not subscribed.
+        a.tokens.revoke(&verified).await.unwrap();
+        let lag = b.refuses(&token).await;
+        let back = until("subscribed again", || {
+            pushes.losses() == round && pushes.is_subscribed()
+        });
+        let back = back.await;
+        eprintln!(
+            "cut: refused {:.2} ms after, subscribed again {:.0} ms later",
+            lag.as_secs_f64() * 1e3,
+            back.as_secs_f64() * 1e3
+        );
+        assert!(lag < Duration::from_secs(1), "{lag:?}");
+    }
+    assert_eq!(pushes.learned(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stderr)] // tells what it measured
+async fn a_silent_server_is_noticed() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let (a, b, pushes) = two_nodes(&server).await;
+    let token = a.tokens.access("alice").issue().unwrap();
+    b.verify(&token).await.unwrap();
+    server.signal("STOP");
+    let noticed = until("noticed", || !pushes.is_subscribed()).await;
+    eprintln!(
+        "silent: noticed after {:.0} ms",
+        noticed.as_secs_f64() * 1e3
+    );
+    assert!(
+        noticed < LOSS_NOTICED_WITHIN + Duration::from_millis(500),
+        "{noticed:?}"
+    );
+    // What was known from before does not count, and there is nobody to ask.
+    assert_eq!(
+        b.verify(&token).await.unwrap_err(),
+        AuthErrorKind::Unavailable
+    );
+    server.signal("CONT");
+    until("subscribed again", || pushes.is_subscribed()).await;
+    while b.verify(&token).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

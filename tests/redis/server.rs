@@ -1,0 +1,147 @@
+//! A Redis server for one test.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+
+/// Dropped, it is killed, and its directory removed.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    dir: PathBuf,
+    child: Child,
+    more: Vec<String>,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// None, said loudly, where this machine has no Redis.
+    pub(crate) async fn start(more: &[&str]) -> Option<Self> {
+        if !installed() {
+            return None;
+        }
+        let port = free_port();
+        let dir = std::env::temp_dir().join(format!("jwt-redis-{}-{port}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let more: Vec<String> = more.iter().map(|arg| (*arg).to_owned()).collect();
+        let child = launch(port, &dir, &more);
+        let server = Self {
+            port,
+            dir,
+            child,
+            more,
+        };
+        server.ready().await;
+        Some(server)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// A connection for the test itself.
+    pub(crate) async fn connection(&self) -> ConnectionManager {
+        let config = ConnectionManagerConfig::new().set_number_of_retries(0);
+        let client = redis::Client::open(self.url()).unwrap();
+        client
+            .get_connection_manager_with_config(config)
+            .await
+            .unwrap()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The same server again, with what it has on disk.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = launch(self.port, &self.dir, &self.more);
+        self.ready().await;
+    }
+
+    /// Sends a signal: `STOP` makes it silent without closing a connection.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    async fn ready(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        let started = Instant::now();
+        loop {
+            if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+                let ping = redis::cmd("PING");
+                if ping.query_async::<String>(&mut connection).await.is_ok() {
+                    return;
+                }
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "no Redis");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn launch(port: u16, dir: &PathBuf, more: &[String]) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .unwrap();
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--port"])
+        .arg(port.to_string())
+        .arg("--dir")
+        .arg(dir)
+        .args(more)
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().unwrap())
+        .stdout(log)
+        .spawn()
+        .unwrap()
+}
+
+/// One that a node of a cluster can have too: its bus is 10,000 above.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if let Some(bus) = port.checked_add(10_000)
+            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
+        {
+            return port;
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, clippy::disallowed_methods)] // a test that does not run says so
+fn installed() -> bool {
+    let found = Command::new("redis-server")
+        .arg("--version")
+        .output()
+        .is_ok();
+    if !found {
+        assert!(
+            std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
+            "redis-server is not in the PATH"
+        );
+        eprintln!("NOT TESTED: redis-server is not in the PATH");
+    }
+    found
+}
