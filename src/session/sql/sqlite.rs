@@ -37,7 +37,7 @@ use crate::store::StoreError;
 ///
 /// # Security
 ///
-/// Leave `synchronous` at `full`, sqlx's default. With less, a power failure takes back the
+/// Leave `synchronous` at `full`, the default. With less, a power failure takes back the
 /// last rotations although they were answered. Of each session one such loss is made good;
 /// after two, its owner has to log in again.
 #[derive(Debug, Clone)]
