@@ -32,7 +32,8 @@ impl Server {
                 "{message}"
             );
             // Not by `eprintln!`, which is shown for tests that fail.
-            writeln!(std::io::stderr(), "\n*** NOT TESTED: {message} ***\n").unwrap();
+            let shown = format!("\n*** NOT TESTED: {message} ***\n\n");
+            std::io::stderr().write_all(shown.as_bytes()).unwrap();
             return None;
         };
         let directory = Directory::new("pg");
