@@ -395,8 +395,21 @@ async fn sessions_are_listed_and_ended_one_others_all() {
 async fn a_label_is_what_any_store_can_keep() {
     let setting = setting(|builder| builder);
     let label = format!("a\0b\r\n{}", "\u{1f600}".repeat(500));
-    setting.tokens.open_session("alice").label(label).issue().await.unwrap();
-    let kept = setting.tokens.sessions("alice").await.unwrap().remove(0).label.unwrap();
+    setting
+        .tokens
+        .open_session("alice")
+        .label(label)
+        .issue()
+        .await
+        .unwrap();
+    let kept = setting
+        .tokens
+        .sessions("alice")
+        .await
+        .unwrap()
+        .remove(0)
+        .label
+        .unwrap();
     assert!(kept.starts_with("ab\u{1f600}"), "{kept}");
     assert_eq!(kept.chars().count(), 200);
 }

@@ -57,6 +57,7 @@ async fn stores_in_postgres_keep_every_rule() {
     revocations_are_removed(&PostgresRevocations::new(database.clone())).await;
     subjects_of_any_length(&PostgresSessions::new(database.clone())).await;
     indexes_are_used(&database).await;
+    stricter_isolation(&server).await;
     dropped_futures(&server).await;
     errors(&PostgresSessions::new(database.clone()), &database).await;
 }
@@ -118,6 +119,51 @@ async fn indexes_are_used(database: &PgPool) {
         );
         connection.close().await.unwrap();
     }
+}
+
+/// Rotations at once may fail then, but none forks, and limits hold.
+async fn stricter_isolation(server: &Server) {
+    let strict = [("default_transaction_isolation", "serializable")];
+    let database = pool(server.options().options(strict), 20).await;
+    let sessions = PostgresSessions::new(database);
+    let record = session("strict", "strict");
+    sessions.create(&record, None).await.unwrap();
+    let mut running: JoinSet<_> = (0..32)
+        .map(|number| {
+            let sessions = sessions.clone();
+            let rotation = Rotation::new("strict", 0, format!("n{number}"), record.created_at);
+            async move {
+                let after = sessions.rotate(&rotation).await.ok()?;
+                Some(rotation.outcome(after.as_ref()))
+            }
+        })
+        .collect();
+    let mut rotated = 0;
+    while let Some(outcome) = running.join_next().await {
+        match outcome.unwrap() {
+            Some(Outcome::Rotated { rewound: false }) => rotated += 1,
+            None | Some(Outcome::Converged(_)) => {}
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(rotated, 1);
+
+    let limit = SessionLimit {
+        max: 3,
+        when_full: WhenFull::Refuse,
+    };
+    let mut running: JoinSet<_> = (0..24)
+        .map(|number| {
+            let sessions = sessions.clone();
+            let record = session(&format!("strict{number}"), "strict logins");
+            async move { sessions.create(&record, Some(limit)).await.unwrap() }
+        })
+        .collect();
+    while let Some(created) = running.join_next().await {
+        created.unwrap();
+    }
+    let listed = sessions.list("strict logins", now()).await.unwrap();
+    assert_eq!(listed.len(), 3);
 }
 
 /// sqlx leaves a transaction open where its `BEGIN` is dropped, and what is done on the

@@ -40,7 +40,10 @@ impl<'a> SessionRequest<'a> {
     /// What the owner knows the session by, such as the name of a device. Often it is what the
     /// client says of itself: control characters are left out, and it ends after 200 characters.
     pub fn label(mut self, label: impl AsRef<str>) -> Self {
-        let printable = label.as_ref().chars().filter(|character| !character.is_control());
+        let printable = label
+            .as_ref()
+            .chars()
+            .filter(|character| !character.is_control());
         self.label = Some(printable.take(MAX_LABEL_CHARS).collect());
         self
     }

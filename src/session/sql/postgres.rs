@@ -49,9 +49,12 @@ const MIGRATE: &str = concat!(
 /// # Security
 ///
 /// Connect to the primary: a replica cannot write, and one that is promoted without the last
-/// writes is a store that went back in time. Leave `default_transaction_isolation` at
-/// `read committed`; under a stricter one rotations at once fail with [`StoreError`], all
-/// but one, instead of converging.
+/// writes is a store that went back in time, as is one with `synchronous_commit = off` after a
+/// crash. Of each session one lost rotation is made good; after two, its owner has to log in
+/// again.
+///
+/// Leave `default_transaction_isolation` at `read committed`; under a stricter one rotations
+/// at once fail with [`StoreError`], all but one, instead of converging.
 #[derive(Debug, Clone)]
 pub struct PostgresSessions {
     pool: PgPool,

@@ -1,5 +1,7 @@
 //! The rules of a [`SessionStore`], as checks that run on any store.
 
+mod cleaning;
+mod ending;
 mod keeping;
 mod parallel;
 mod rotating;
@@ -39,7 +41,7 @@ const HOUR: u64 = 3_600 * SECOND;
 pub async fn check_session_store<S: SessionStore + Clone>(store: &S) {
     let check = Check::new(store);
     check.everything_but_clean_up().await;
-    keeping::clean_up(&check).await;
+    cleaning::clean_up(&check).await;
 }
 
 /// The same for a store that removes sessions by itself once they are over, and whose
@@ -51,7 +53,7 @@ pub async fn check_session_store<S: SessionStore + Clone>(store: &S) {
 pub async fn check_session_store_that_forgets<S: SessionStore + Clone>(store: &S) {
     let check = Check::new(store);
     check.everything_but_clean_up().await;
-    keeping::clean_up_spares_what_lives(&check).await;
+    cleaning::clean_up_spares_what_lives(&check).await;
 }
 
 /// A store under check, and what the checks have in common.
@@ -77,8 +79,8 @@ impl<S: SessionStore + Clone> Check<S> {
     async fn everything_but_clean_up(&self) {
         keeping::columns(self).await;
         keeping::lists(self).await;
-        keeping::ends(self).await;
-        keeping::limits(self).await;
+        ending::ends(self).await;
+        ending::limits(self).await;
         rotating::each_rule(self).await;
         rotating::whole_lives(self).await;
         rotating::acknowledgements(self).await;

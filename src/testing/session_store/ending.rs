@@ -1,0 +1,219 @@
+//! What ends: on its owner's word, or for a newer session under a limit.
+
+use super::{Check, HOUR, SECOND, answered, same};
+use crate::session::{
+    Created, EndReason, Rotation, SessionLimit, SessionRecord, SessionStore, SessionTarget,
+    WhenFull,
+};
+
+pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
+    let now = check.now + SECOND;
+    let mut sessions = Vec::new();
+    for (name, owner) in [
+        ("a1", "a"),
+        ("a2", "a"),
+        ("a3", "a"),
+        ("a4", "a"),
+        ("b1", "b"),
+    ] {
+        let record = check.record(&format!("end.{name}"), &format!("end.{owner}"));
+        check.open(&record).await;
+        sessions.push(record.id);
+    }
+    let [a1, a2, a3, a4, b1] = sessions.as_slice() else {
+        unreachable!("five were opened")
+    };
+    let (a, b) = (&check.name("end.a"), &check.name("end.b"));
+    let over = SessionRecord {
+        expires_at: now,
+        ..check.record("end.over", "end.a")
+    };
+    let idle = SessionRecord {
+        idle_ttl: SECOND,
+        ..check.record("end.idle", "end.a")
+    };
+    check.open(&over).await;
+    check.open(&idle).await;
+
+    let rule = "nothing is ended where nothing fits";
+    let nobody = &check.name("end.nobody");
+    for target in [
+        SessionTarget::Session(nobody),
+        SessionTarget::SessionOf {
+            session: nobody,
+            subject: a,
+        },
+        SessionTarget::OthersOf {
+            session: a1,
+            subject: nobody,
+        },
+        SessionTarget::Subject(nobody),
+    ] {
+        check.ends(rule, target, now, &[]).await;
+    }
+    let rule = "a session is not ended for somebody whose it is not";
+    let target = SessionTarget::SessionOf {
+        session: a1,
+        subject: b,
+    };
+    check.ends(rule, target, now, &[]).await;
+    let rule = "a session that is over or idle is not ended, and not told as ended";
+    for record in [&over, &idle] {
+        check
+            .ends(rule, SessionTarget::Session(&record.id), now, &[])
+            .await;
+        let target = SessionTarget::SessionOf {
+            session: &record.id,
+            subject: a,
+        };
+        check.ends(rule, target, now, &[]).await;
+        same(rule, &Some(record), &check.look(&record.id).await.as_ref());
+    }
+
+    let rule = "an owner ends one session, and only that one";
+    let target = SessionTarget::SessionOf {
+        session: a1,
+        subject: a,
+    };
+    check.ends(rule, target, now, &[a1]).await;
+    let mut left = check.listed(a, now).await;
+    left.sort();
+    same(rule, &vec![a2.clone(), a3.clone(), a4.clone()], &left);
+
+    let rule = "a session is ended once: the first time and reason stay";
+    let again = check
+        .store
+        .end(SessionTarget::Session(a1), EndReason::Replaced, now + 1)
+        .await;
+    same(rule, &Vec::new(), &answered("end", again));
+    let found = check
+        .look(a1)
+        .await
+        .map(|record| (record.ended_at, record.end_reason));
+    same(rule, &Some((Some(now), Some(EndReason::Revoked))), &found);
+
+    let rule = "all other sessions of a subject are ended, and this one stays";
+    let target = SessionTarget::OthersOf {
+        session: a2,
+        subject: a,
+    };
+    check.ends(rule, target, now, &[a3, a4]).await;
+    same(rule, &vec![a2.clone()], &check.listed(a, now).await);
+    let rule = "a session that is not the subject's shields none of theirs";
+    let target = SessionTarget::OthersOf {
+        session: b1,
+        subject: a,
+    };
+    check.ends(rule, target, now, &[a2]).await;
+
+    let rule = "all sessions of a subject are ended, and nobody else's";
+    same(rule, &vec![b1.clone()], &check.listed(b, now).await);
+    check
+        .ends(rule, SessionTarget::Subject(b), now, &[b1])
+        .await;
+    same(rule, &Vec::new(), &check.listed(b, now).await);
+    let rule = "a session is ended by its id";
+    let record = check.record("end.last", "end.a");
+    check.open(&record).await;
+    check
+        .ends(rule, SessionTarget::Session(&record.id), now, &[&record.id])
+        .await;
+}
+
+pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
+    let limit = |max, when_full| SessionLimit { max, when_full };
+    let opened = |ended: &[&str]| {
+        let mut ended: Vec<_> = ended.iter().map(|name| check.name(name)).collect();
+        ended.sort();
+        Created::Opened { ended }
+    };
+    let login = async |name: &str, subject: &str, after: u64, limit: SessionLimit| {
+        let mut record = check.record(name, subject);
+        record.created_at += after;
+        record.rotated_at += after;
+        record.last_used_at += after;
+        check.create(&record, limit).await
+    };
+
+    let rule = "as many sessions as allowed are opened, and one more is refused";
+    let refuse = limit(2, WhenFull::Refuse);
+    same(rule, &opened(&[]), &login("r1", "refused", 1, refuse).await);
+    same(rule, &opened(&[]), &login("r2", "refused", 2, refuse).await);
+    same(
+        rule,
+        &Created::Full,
+        &login("r3", "refused", 3, refuse).await,
+    );
+    same(rule, &None, &check.look(&check.name("r3")).await);
+    let rule = "a limit is one subject's";
+    same(
+        rule,
+        &opened(&[]),
+        &login("o1", "somebody else", 3, refuse).await,
+    );
+    let rule = "a limit of no session refuses all";
+    let none = limit(0, WhenFull::Refuse);
+    same(
+        rule,
+        &Created::Full,
+        &login("z1", "refused by none", 1, none).await,
+    );
+
+    let rule = "sessions that have ended, are idle or over make room";
+    let target = SessionTarget::Session(&check.name("r1"));
+    check
+        .ends(rule, target, check.now + 4, &[&check.name("r1")])
+        .await;
+    same(rule, &opened(&[]), &login("r4", "refused", 4, refuse).await);
+    same(
+        rule,
+        &Created::Full,
+        &login("r5", "refused", HOUR / 2 + 1, refuse).await,
+    );
+    let idle = HOUR / 2 + 2; // r2's half hour is over, r4's is not
+    same(
+        rule,
+        &opened(&[]),
+        &login("r6", "refused", idle, refuse).await,
+    );
+
+    let rule = "where the oldest ends, it is the one used least recently";
+    let replace = limit(2, WhenFull::EndOldest);
+    same(
+        rule,
+        &opened(&[]),
+        &login("e1", "replaced", 1, replace).await,
+    );
+    same(
+        rule,
+        &opened(&[]),
+        &login("e2", "replaced", 2, replace).await,
+    );
+    let used = Rotation::new(check.name("e1"), 0, check.name("e1.next"), check.now + 3);
+    check.rotate(&used).await;
+    same(
+        rule,
+        &opened(&["e2"]),
+        &login("e3", "replaced", 4, replace).await,
+    );
+    let found = check.look(&check.name("e2")).await;
+    let found = found.map(|record| (record.ended_at, record.end_reason));
+    let expected = (Some(check.now + 4), Some(EndReason::Replaced));
+    same(rule, &Some(expected), &found);
+    let listed = check.listed(&check.name("replaced"), check.now + 4).await;
+    same(rule, &vec![check.name("e3"), check.name("e1")], &listed);
+
+    let rule = "a limit that was lowered ends as many as are too many";
+    let one = limit(1, WhenFull::EndOldest);
+    let created = login("e4", "replaced", 5, one).await;
+    same(rule, &opened(&["e1", "e3"]), &created);
+    let rule = "a limit of none that ends the oldest leaves the new session";
+    let none = limit(0, WhenFull::EndOldest);
+    same(
+        rule,
+        &opened(&["e4"]),
+        &login("e5", "replaced", 6, none).await,
+    );
+    let listed = check.listed(&check.name("replaced"), check.now + 6).await;
+    same(rule, &vec![check.name("e5")], &listed);
+}
