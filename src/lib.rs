@@ -71,6 +71,8 @@
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
 //! | `redis-cluster` | no | the same in a Redis cluster |
+//! | `sqlite` | no | `SqliteSessions` and `SqliteRevocations`, through sqlx 0.9; needs Rust 1.94 |
+//! | `postgres` | no | `PostgresSessions` and `PostgresRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
 //! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application; the rules for stores |
 //! | `full` | no | all of these but `rust-crypto` |
@@ -92,7 +94,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `redis_connection`, `revocation`, `session`, `event` |
+//! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -112,6 +114,8 @@ pub mod password;
 
 // floor 2
 mod policy;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod store;
 
 #[cfg(feature = "redis")]

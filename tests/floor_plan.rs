@@ -14,7 +14,15 @@ const FLOORS: [&[&str]; 6] = [
     // keys and hashing
     &["keys", "codec", "jti", "password"],
     // policy and stores
-    &["policy", "store", "redis_connection", "revocation", "session", "event"],
+    &[
+        "policy",
+        "store",
+        "sql",
+        "redis_connection",
+        "revocation",
+        "session",
+        "event",
+    ],
     // services
     &["verifier", "issuer", "jwks", "dangerous", "config"],
     // http

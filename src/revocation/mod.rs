@@ -11,6 +11,8 @@ mod memory;
 mod redis;
 #[cfg(feature = "cache")]
 mod slot;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisRevocations;
@@ -19,6 +21,10 @@ pub use self::redis::{LOSS_NOTICED_WITHIN, RevocationPushes};
 #[cfg(feature = "cache")]
 pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
 pub use memory::MemoryRevocations;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresRevocations;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteRevocations;
 
 use std::fmt::Debug;
 use std::future::Future;

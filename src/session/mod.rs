@@ -16,6 +16,8 @@ mod record;
 #[cfg(feature = "redis")]
 mod redis;
 mod rotation;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod store;
 
 #[cfg(feature = "redis")]
@@ -23,6 +25,10 @@ pub use self::redis::RedisSessions;
 pub use memory::MemorySessions;
 pub use record::{EndReason, Session, SessionRecord};
 pub use rotation::{Converged, Rotation, RotationOutcome};
+#[cfg(feature = "postgres")]
+pub use sql::PostgresSessions;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteSessions;
 pub use store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
 pub(crate) use acknowledge::Acknowledger;
