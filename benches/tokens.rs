@@ -84,10 +84,10 @@ fn layer(c: &mut Criterion) {
         let make = || request(token);
         match layer {
             None => group.bench_function(name, |b| {
-                b.to_async(&runtime).iter(|| bare.clone().oneshot(make()));
+                b.to_async(&runtime).iter(|| bare.oneshot(make()));
             }),
             Some(layer) => {
-                let service = layer.layer(bare.clone());
+                let service = layer.layer(bare);
                 group.bench_function(name, |b| {
                     b.to_async(&runtime).iter(|| service.clone().call(make()));
                 })
