@@ -69,8 +69,10 @@
 //! | `cache` | yes | `CachedRevocations`: a moka cache in front of a revocation store |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
+//! | `sqlite` | no | `SqliteSessions` and `SqliteRevocations`, through sqlx 0.9; needs Rust 1.94 |
+//! | `postgres` | no | `PostgresSessions` and `PostgresRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
-//! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application |
+//! | `testing` | no | `testing`: an issuer, a clock and ready tokens for the tests of an application; the rules for stores |
 //! | `full` | no | all of these but `rust-crypto` |
 //!
 //! One of `aws-lc-rs` and `rust-crypto` must be on.
@@ -90,7 +92,7 @@
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `revocation`, `session`, `event` |
+//! | 2 policy and stores | `policy`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -110,6 +112,8 @@ pub mod password;
 
 // floor 2
 mod policy;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod store;
 
 pub mod revocation;

@@ -7,10 +7,16 @@
 #[cfg(feature = "cache")]
 mod cached;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
 #[cfg(feature = "cache")]
 pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
 pub use memory::MemoryRevocations;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresRevocations;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteRevocations;
 
 use std::fmt::Debug;
 use std::future::Future;

@@ -14,11 +14,17 @@ mod acknowledge;
 mod memory;
 mod record;
 mod rotation;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod store;
 
 pub use memory::MemorySessions;
 pub use record::{EndReason, Session, SessionRecord};
 pub use rotation::{Converged, Rotation, RotationOutcome};
+#[cfg(feature = "postgres")]
+pub use sql::PostgresSessions;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteSessions;
 pub use store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
 pub(crate) use acknowledge::Acknowledger;

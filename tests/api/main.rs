@@ -18,6 +18,8 @@ mod layer;
 mod password;
 mod revocation;
 mod scope;
+#[cfg(feature = "testing")]
+mod session_store;
 mod sessions;
 mod sources;
 mod support;

@@ -1,4 +1,4 @@
-//! For the tests of an application: an issuer with a key of its own, a clock to move, ready tokens.
+//! [`TestIssuer`]: an issuer with a key of its own, a clock to move, ready tokens.
 
 use std::time::Duration;
 

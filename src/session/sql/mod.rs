@@ -1,0 +1,14 @@
+//! Sessions in an SQL database, through sqlx: what SQLite and PostgreSQL have in common.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod statements;
+mod store;
+
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresSessions;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteSessions;

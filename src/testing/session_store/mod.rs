@@ -1,0 +1,184 @@
+//! The rules of a [`SessionStore`], as checks that run on any store.
+
+mod keeping;
+mod parallel;
+mod rotating;
+
+use std::fmt::Debug;
+
+use super::random::name_of_run;
+use crate::clock::{Clock, SystemClock, unix_micros};
+use crate::session::{
+    Created, EndReason, Rotation, RotationOutcome, SessionLimit, SessionRecord, SessionStore,
+    SessionTarget,
+};
+use crate::store::StoreError;
+
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3_600 * SECOND;
+
+/// Checks that a store of your own keeps every rule of [`SessionStore`].
+///
+/// It opens, rotates, lists, ends and cleans up some two thousand sessions, compares each
+/// answer with [`Rotation::apply`], and sends 64 rotations of one token at once. Run it on a
+/// store of its own, at best on several threads: **it cleans up sessions that are not its own**,
+/// if they would be over in a few hours.
+///
+/// ```
+/// use tower_jwt_auth::session::MemorySessions;
+/// use tower_jwt_auth::testing::check_session_store;
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// check_session_store(&MemorySessions::new()).await;
+/// # }); Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// The store breaks a rule; the text names it.
+pub async fn check_session_store<S: SessionStore + Clone>(store: &S) {
+    let check = Check::new(store);
+    check.everything_but_clean_up().await;
+    keeping::clean_up(&check).await;
+}
+
+/// The same for a store that removes sessions by itself once they are over, and whose
+/// [`clean_up`](SessionStore::clean_up) therefore need not remove any.
+///
+/// # Panics
+///
+/// The store breaks a rule; the text names it.
+pub async fn check_session_store_that_forgets<S: SessionStore + Clone>(store: &S) {
+    let check = Check::new(store);
+    check.everything_but_clean_up().await;
+    keeping::clean_up_spares_what_lives(&check).await;
+}
+
+/// A store under check, and what the checks have in common.
+#[derive(Debug)]
+struct Check<S> {
+    store: S,
+    run: String,
+    /// The time at which the checks begin: the present, for a store that forgets by itself.
+    now: u64,
+}
+
+// === impl Check ===
+
+impl<S: SessionStore + Clone> Check<S> {
+    fn new(store: &S) -> Self {
+        Self {
+            store: store.clone(),
+            run: name_of_run(),
+            now: unix_micros(SystemClock.now()),
+        }
+    }
+
+    async fn everything_but_clean_up(&self) {
+        keeping::columns(self).await;
+        keeping::lists(self).await;
+        keeping::ends(self).await;
+        keeping::limits(self).await;
+        rotating::each_rule(self).await;
+        rotating::whole_lives(self).await;
+        rotating::acknowledgements(self).await;
+        rotating::random_lives(self).await;
+        parallel::one_token(self).await;
+        parallel::a_stolen_token(self).await;
+        parallel::limited_logins(self).await;
+    }
+
+    /// A name that no other run uses.
+    fn name(&self, name: &str) -> String {
+        format!("{}.{name}", self.run)
+    }
+
+    /// A session to be kept, which lasts for an hour, and half an hour unused.
+    fn record(&self, name: &str, subject: &str) -> SessionRecord {
+        SessionRecord {
+            token_id: self.name(&format!("{name}.t0")),
+            idle_ttl: HOUR / 2,
+            expires_at: self.now + HOUR,
+            ..SessionRecord::new(self.name(name), self.name(subject), self.now)
+        }
+    }
+
+    async fn open(&self, record: &SessionRecord) {
+        let created = answered("create", self.store.create(record, None).await);
+        let expected = Created::Opened { ended: Vec::new() };
+        same("a session without a limit is kept", &expected, &created);
+    }
+
+    async fn create(&self, record: &SessionRecord, limit: SessionLimit) -> Created {
+        let created = self.store.create(record, Some(limit)).await;
+        match answered("create", created) {
+            Created::Opened { mut ended } => {
+                ended.sort();
+                Created::Opened { ended }
+            }
+            created @ Created::Full => created,
+        }
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Option<SessionRecord> {
+        answered("rotate", self.store.rotate(rotation).await)
+    }
+
+    /// Rotates in the store and in the model, and compares what comes of it.
+    async fn step(
+        &self,
+        rule: &str,
+        model: &mut SessionRecord,
+        rotation: &Rotation,
+    ) -> RotationOutcome {
+        rotation.apply(model);
+        let after = self.rotate(rotation).await;
+        same(rule, &Some(&*model), &after.as_ref());
+        rotation.outcome(after.as_ref())
+    }
+
+    /// The record as it is: a token of the far future changes nothing.
+    async fn look(&self, session: &str) -> Option<SessionRecord> {
+        self.rotate(&Rotation::new(session, 1 << 62, "looks on", self.now))
+            .await
+    }
+
+    async fn acknowledge(&self, session: &str, generation: u64) {
+        let told = self.store.acknowledge(session, generation).await;
+        answered("acknowledge", told);
+    }
+
+    async fn listed(&self, subject: &str, now: u64) -> Vec<String> {
+        let listed = answered("list", self.store.list(subject, now).await);
+        listed.into_iter().map(|record| record.id).collect()
+    }
+
+    /// Ends sessions, and compares the ids that are told with those expected, in any order.
+    async fn ends(&self, rule: &str, target: SessionTarget<'_>, now: u64, expected: &[&String]) {
+        let ended = self.store.end(target, EndReason::Revoked, now).await;
+        let mut ended = answered("end", ended);
+        let mut expected: Vec<_> = expected.iter().map(|id| (*id).clone()).collect();
+        ended.sort();
+        expected.sort();
+        same(rule, &expected, &ended);
+    }
+}
+
+/// Panics with the rule that was broken.
+#[track_caller]
+fn same<T: PartialEq + Debug>(rule: &str, expected: &T, found: &T) {
+    assert!(
+        expected == found,
+        "the session store breaks a rule: {rule}\n expected: {expected:?}\n    found: {found:?}"
+    );
+}
+
+/// What the store answered: during a check it must.
+#[track_caller]
+fn answered<T>(method: &str, answer: Result<T, StoreError>) -> T {
+    answer.unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = cause.unwrap_or_default();
+        panic!("the session store failed in `{method}`: {error}: {cause}")
+    })
+}

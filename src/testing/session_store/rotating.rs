@@ -1,0 +1,338 @@
+//! Rotation, compared step by step with [`Rotation::apply`].
+
+use super::{Check, HOUR, SECOND, same};
+use crate::session::{
+    Converged, EndReason, Rotation, RotationOutcome as Outcome, SessionRecord, SessionStore,
+    SessionTarget,
+};
+use crate::testing::random::Dice;
+
+/// The last microsecond of the year 9999.
+const END_OF_9999: u64 = 253_402_300_799_999_999;
+
+const REUSED: Outcome = Outcome::ReuseDetected;
+const ROTATED: Outcome = Outcome::Rotated { rewound: false };
+const REWOUND: Outcome = Outcome::Rotated { rewound: true };
+const CONCURRENT: Outcome = Outcome::Converged(Converged::Concurrent);
+const LOST: Outcome = Outcome::Converged(Converged::LostResponse);
+
+const GRACE: u64 = 10 * SECOND;
+const LOST_RESPONSE: u64 = 900 * SECOND;
+
+/// One rule at one point: a record of generation 5, and a token that comes to it.
+struct Case {
+    rule: &'static str,
+    /// The token's generation.
+    token: u64,
+    /// For how long the current generation has been there.
+    age: u64,
+    /// What else is particular.
+    change: fn(&mut SessionRecord, &mut Rotation),
+    outcome: Outcome,
+}
+
+const fn case(rule: &'static str, token: u64, age: u64, outcome: Outcome) -> Case {
+    let change = |_: &mut SessionRecord, _: &mut Rotation| {};
+    Case {
+        rule,
+        token,
+        age,
+        change,
+        outcome,
+    }
+}
+
+const fn with(mut case: Case, change: fn(&mut SessionRecord, &mut Rotation)) -> Case {
+    case.change = change;
+    case
+}
+
+#[rustfmt::skip] // a table
+const CASES: &[Case] = &[
+    case("the current token moves the session on", 5, SECOND, ROTATED),
+    case("the current token moves the session on at once", 5, 0, ROTATED),
+    with(case("the current token moves an acknowledged session on", 5, SECOND, ROTATED), |record, _| {
+        record.acknowledged = true;
+    }),
+    case("the last token converges at the moment of the rotation", 4, 0, CONCURRENT),
+    case("the last token converges up to the very end of the grace", 4, GRACE, CONCURRENT),
+    with(case("acknowledged or not, the last token converges within the grace", 4, GRACE, CONCURRENT), |record, _| {
+        record.acknowledged = true;
+    }),
+    case("just after the grace, an unseen generation converges", 4, GRACE + 1, LOST),
+    case("an unseen generation converges up to the very end of its time", 4, LOST_RESPONSE, LOST),
+    case("just after the time for a lost response, the last token is reuse", 4, LOST_RESPONSE + 1, REUSED),
+    with(case("just after the grace, the last token of a seen generation is reuse", 4, GRACE + 1, REUSED), |record, _| {
+        record.acknowledged = true;
+    }),
+    with(case("a grace of nothing still covers the same microsecond", 4, 0, CONCURRENT), |_, rotation| {
+        rotation.grace = 0;
+        rotation.lost_response = 0;
+    }),
+    with(case("no grace and no time for a lost response: reuse after one microsecond", 4, 1, REUSED), |_, rotation| {
+        rotation.grace = 0;
+        rotation.lost_response = 0;
+    }),
+    with(case("a grace longer than the time for a lost response counts", 4, LOST_RESPONSE + 1, CONCURRENT), |_, rotation| {
+        rotation.grace = LOST_RESPONSE + 1;
+    }),
+    with(case("a clock that is behind the last rotation converges", 4, 0, CONCURRENT), |record, rotation| {
+        record.rotated_at += 5 * SECOND;
+        rotation.grace = 0;
+        rotation.lost_response = 0;
+    }),
+    with(case("a clock that is behind the last use rotates", 5, 0, ROTATED), |record, _| {
+        record.last_used_at += 5 * SECOND;
+    }),
+    case("a token two generations old is reuse, within the grace too", 3, 0, REUSED),
+    case("the first token of all is reuse", 0, SECOND, REUSED),
+    case("a token one generation ahead moves the session past it", 6, SECOND, REWOUND),
+    case("a token two generations ahead changes nothing", 7, SECOND, Outcome::StoreRewound),
+    case("a token far ahead changes nothing", 1 << 50, SECOND, Outcome::StoreRewound),
+    with(case("a session is over at the microsecond of its end", 5, SECOND, Outcome::Expired), |record, rotation| {
+        record.expires_at = rotation.now;
+    }),
+    with(case("a session lives until the microsecond before its end", 5, SECOND, ROTATED), |record, rotation| {
+        record.expires_at = rotation.now + 1;
+    }),
+    with(case("a session is idle at the microsecond of its idle end", 5, SECOND, Outcome::Idle), |record, _| {
+        record.idle_ttl = SECOND;
+    }),
+    with(case("a session is not idle in the microsecond before its idle end", 5, SECOND, ROTATED), |record, _| {
+        record.idle_ttl = SECOND + 1;
+    }),
+    with(case("an old token does not end a session that is over", 1, SECOND, Outcome::Expired), |record, rotation| {
+        record.expires_at = rotation.now;
+    }),
+    with(case("an old token does not end an idle session", 1, SECOND, Outcome::Idle), |record, _| {
+        record.idle_ttl = SECOND;
+    }),
+    with(case("the last token does not use a session that is over", 4, SECOND, Outcome::Expired), |record, rotation| {
+        record.expires_at = rotation.now;
+    }),
+    with(case("a token one ahead does not move a session that is over", 6, SECOND, Outcome::Expired), |record, rotation| {
+        record.expires_at = rotation.now;
+    }),
+    with(case("times reach to the end of the year 9999", 5, SECOND, ROTATED), |record, rotation| {
+        far_future(record, rotation);
+    }),
+    with(case("the grace is exact at the end of the year 9999", 4, GRACE, CONCURRENT), far_future),
+    with(case("reuse is found at the end of the year 9999", 3, GRACE, REUSED), far_future),
+    with(case("generations may be large", (1 << 53) + 1, SECOND, ROTATED), |record, _| {
+        record.generation = (1 << 53) + 1;
+        record.previous_generation = 1 << 53;
+    }),
+    with(case("large generations are told apart", (1 << 53) - 1, GRACE, REUSED), |record, _| {
+        record.generation = (1 << 53) + 1;
+        record.previous_generation = 1 << 53;
+    }),
+];
+
+/// The same a few thousand years later, up to the last microsecond.
+fn far_future(record: &mut SessionRecord, rotation: &mut Rotation) {
+    let shift = END_OF_9999 - record.expires_at;
+    for time in [
+        &mut record.created_at,
+        &mut record.rotated_at,
+        &mut record.last_used_at,
+        &mut record.expires_at,
+        &mut rotation.now,
+    ] {
+        *time += shift;
+    }
+}
+
+pub(super) async fn each_rule<S: SessionStore + Clone>(check: &Check<S>) {
+    let rule = "the rotation of a session that does not exist finds none";
+    let unknown = Rotation::new(check.name("nobody"), 0, "t", check.now);
+    same(rule, &None, &check.rotate(&unknown).await);
+
+    for (number, case) in CASES.iter().enumerate() {
+        let name = format!("case{number}");
+        let mut record = SessionRecord {
+            generation: 5,
+            previous_generation: 4,
+            ..check.record(&name, "cases")
+        };
+        let next = check.name(&format!("{name}.next"));
+        let mut rotation = Rotation::new(&record.id, case.token, next, check.now + case.age);
+        rotation.grace = GRACE;
+        rotation.lost_response = LOST_RESPONSE;
+        (case.change)(&mut record, &mut rotation);
+
+        check.open(&record).await;
+        let outcome = check.step(case.rule, &mut record, &rotation).await;
+        same(case.rule, &case.outcome, &outcome);
+        let rule = format!("{}; and what was done stays done", case.rule);
+        same(
+            &rule,
+            &Some(&record),
+            &check.look(&record.id).await.as_ref(),
+        );
+    }
+}
+
+/// What holds over several steps.
+pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
+    let mut record = check.record("moves", "lives");
+    let (start, end) = (check.now, record.expires_at);
+    check.open(&record).await;
+    let rotation = |generation: u64, after: u64| {
+        let token = format!("moves.{generation}.{after}");
+        Rotation::new(check.name("moves"), generation, token, start + after)
+    };
+
+    let rule = "each use puts the idle end off, and none the end of the session";
+    for generation in 0..3 {
+        let at = (generation + 1) * 19 * 60 * SECOND; // each within half an hour of the last
+        let next = rotation(generation, at);
+        same(rule, &ROTATED, &check.step(rule, &mut record, &next).await);
+        same(rule, &end, &record.expires_at);
+    }
+    let next = rotation(3, HOUR);
+    let outcome = check.step(rule, &mut record, &next).await;
+    same(rule, &Outcome::Expired, &outcome);
+
+    let rule = "every caller who converges is told the same token";
+    let mut record = check.record("same", "lives");
+    check.open(&record).await;
+    let first = Rotation::new(&record.id, 0, check.name("same.first"), start);
+    same(rule, &ROTATED, &check.step(rule, &mut record, &first).await);
+    for late in 0..3 {
+        let again = Rotation::new(&record.id, 0, format!("same.{late}"), start + late);
+        let outcome = check.step(rule, &mut record, &again).await;
+        same(rule, &CONCURRENT, &outcome);
+        same(rule, &first.token_id, &record.token_id);
+    }
+
+    let rule = "convergence puts the idle end off and does not renew the grace";
+    let mut record = check.record("grace", "lives");
+    record.acknowledged = true;
+    check.open(&record).await;
+    let at = |generation, after| {
+        let token = format!("grace.{generation}.{after}");
+        Rotation::new(check.name("grace"), generation, token, start + after)
+    };
+    check.step(rule, &mut record, &at(0, 0)).await;
+    check.acknowledge(&record.id, 1).await;
+    record.acknowledged = true;
+    let outcome = check.step(rule, &mut record, &at(0, GRACE)).await;
+    same(rule, &CONCURRENT, &outcome);
+    let outcome = check.step(rule, &mut record, &at(0, GRACE + 1)).await;
+    same(rule, &REUSED, &outcome);
+
+    let rule = "a session that has ended stays as it is, whichever token comes";
+    for (reason, name) in [
+        (EndReason::ReuseDetected, "ended by reuse"),
+        (EndReason::Revoked, "ended by its owner"),
+        (EndReason::Replaced, "ended by another"),
+    ] {
+        let mut record = SessionRecord {
+            generation: 3,
+            previous_generation: 2,
+            ..check.record(name, "lives")
+        };
+        check.open(&record).await;
+        let target = SessionTarget::Session(&record.id);
+        let ended = check.store.end(target, reason, start + 1).await;
+        same(
+            rule,
+            &vec![record.id.clone()],
+            &super::answered("end", ended),
+        );
+        record.ended_at = Some(start + 1);
+        record.end_reason = Some(reason);
+        for generation in [3, 2, 0, 4, 9] {
+            let token = format!("{name}.{generation}");
+            let rotation = Rotation::new(&record.id, generation, token, start + 2);
+            let outcome = check.step(rule, &mut record, &rotation).await;
+            same(rule, &Outcome::Ended(reason), &outcome);
+        }
+    }
+}
+
+pub(super) async fn acknowledgements<S: SessionStore + Clone>(check: &Check<S>) {
+    let mut record = SessionRecord {
+        generation: 5,
+        previous_generation: 4,
+        ..check.record("seen", "acknowledged")
+    };
+    check.open(&record).await;
+    let id = record.id.clone();
+
+    let rule = "a session that does not exist may be acknowledged, which changes nothing";
+    check.acknowledge(&check.name("nobody"), 5).await;
+    same(rule, &None, &check.look(&check.name("nobody")).await);
+
+    let rule = "only the current generation is acknowledged";
+    for other in [4, 6, 0] {
+        check.acknowledge(&id, other).await;
+        same(rule, &Some(&record), &check.look(&id).await.as_ref());
+    }
+
+    let rule = "to acknowledge changes this and nothing else, and only once";
+    record.acknowledged = true;
+    for _ in 0..2 {
+        check.acknowledge(&id, 5).await;
+        same(rule, &Some(&record), &check.look(&id).await.as_ref());
+    }
+
+    let rule = "a new generation is not acknowledged";
+    let next = Rotation::new(&id, 5, check.name("seen.next"), check.now + 1);
+    check.step(rule, &mut record, &next).await;
+    same(rule, &false, &record.acknowledged);
+    check.acknowledge(&id, 5).await;
+    same(rule, &Some(&record), &check.look(&id).await.as_ref());
+}
+
+/// Random lives: the clock steps and jumps, tokens of all ages come, sessions end.
+pub(super) async fn random_lives<S: SessionStore + Clone>(check: &Check<S>) {
+    const STEPS: &[u64] = &[
+        0,
+        0,
+        1,
+        SECOND,
+        GRACE - 1,
+        GRACE,
+        GRACE + 1,
+        LOST_RESPONSE,
+        HOUR / 2,
+    ];
+    // Most tokens are honest, so that sessions live long enough to see the others.
+    const TOKENS: &[i64] = &[0, 0, 0, 0, 0, 0, -1, -1, -1, 1, 2, -2];
+
+    for life in 0..24 {
+        let mut dice = Dice::new(life);
+        let mut model = check.record(&format!("life{life}"), "lives");
+        model.expires_at = check.now + 3 * HOUR;
+        let mut now = check.now;
+        check.open(&model).await;
+        for step in 0..30 {
+            let rule = format!("the store does what the model does (life {life}, step {step})");
+            now += dice.pick(STEPS);
+            match dice.pick(&[0_u8, 0, 0, 0, 0, 0, 0, 1, 1, 2]) {
+                0 => {
+                    let generation = model.generation.saturating_add_signed(dice.pick(TOKENS));
+                    let token = check.name(&format!("life{life}.{step}"));
+                    let mut rotation = Rotation::new(&model.id, generation, token, now);
+                    rotation.grace = dice.pick(&[0, GRACE, GRACE, 60 * SECOND]);
+                    rotation.lost_response = dice.pick(&[0, LOST_RESPONSE, LOST_RESPONSE]);
+                    check.step(&rule, &mut model, &rotation).await;
+                }
+                1 => {
+                    let generation = model.generation.saturating_sub(dice.pick(&[0, 0, 1]));
+                    check.acknowledge(&model.id, generation).await;
+                    model.acknowledged |= generation == model.generation;
+                }
+                _ if dice.pick(&[0_u8, 0, 0, 1]) == 1 && model.is_live(now) => {
+                    let target = SessionTarget::Session(&model.id);
+                    check.ends(&rule, target, now, &[&model.id]).await;
+                    model.ended_at = Some(now);
+                    model.end_reason = Some(EndReason::Revoked);
+                }
+                _ => {}
+            }
+            same(&rule, &Some(&model), &check.look(&model.id).await.as_ref());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The rules for stores, checked on the stores in memory; and that the checks find what is wrong.
+
+use tower_jwt_auth::StoreError;
+use tower_jwt_auth::revocation::MemoryRevocations;
+use tower_jwt_auth::session::{
+    Created, EndReason, MemorySessions, Rotation, SessionLimit, SessionRecord, SessionStore,
+    SessionTarget,
+};
+use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_sessions_in_memory_keep_every_rule() {
+    check_session_store(&MemorySessions::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_may_be_checked_twice() {
+    let store = MemorySessions::new();
+    check_session_store(&store).await;
+    check_session_store(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_revocations_in_memory_keep_every_rule() {
+    check_revocation_store(&MemoryRevocations::new()).await;
+}
+
+/// What a careless store does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    ReadsThenWrites,
+    WriteOfTheGraceIsOffByOne,
+    ForgetsTheLabel,
+    RevivesWhatEnded,
+    IgnoresTheOwner,
+    IgnoresTheLimit,
+    AcknowledgesAnyGeneration,
+    RemovesTooMuch,
+}
+
+#[derive(Debug, Clone)]
+struct Careless {
+    store: MemorySessions,
+    fault: Fault,
+}
+
+impl SessionStore for Careless {
+    async fn create(
+        &self,
+        session: &SessionRecord,
+        limit: Option<SessionLimit>,
+    ) -> Result<Created, StoreError> {
+        let mut session = session.clone();
+        if self.fault == Fault::ForgetsTheLabel {
+            session.label = session.label.filter(|label| !label.is_empty());
+        }
+        let limit = limit.filter(|_| self.fault != Fault::IgnoresTheLimit);
+        self.store.create(&session, limit).await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
+        let mut rotation = rotation.clone();
+        if self.fault == Fault::WriteOfTheGraceIsOffByOne {
+            rotation.grace = rotation.grace.saturating_sub(1);
+            rotation.lost_response = rotation.lost_response.saturating_sub(1);
+        }
+        if self.fault == Fault::ReadsThenWrites {
+            let mut look = rotation.clone();
+            look.generation = 1 << 61;
+            let Some(mut record) = self.store.rotate(&look).await? else {
+                return Ok(None);
+            };
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            rotation.apply(&mut record);
+            self.store.create(&record, None).await?;
+            return Ok(Some(record));
+        }
+        if self.fault == Fault::RevivesWhatEnded {
+            let record = self.store.rotate(&rotation).await?;
+            if let Some(mut record) = record.filter(|record| record.ended_at.is_some()) {
+                record.ended_at = None;
+                record.end_reason = None;
+                self.store.create(&record, None).await?;
+            }
+        }
+        self.store.rotate(&rotation).await
+    }
+
+    async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
+        self.store.acknowledge(session, generation).await?;
+        if self.fault == Fault::AcknowledgesAnyGeneration && generation > 0 {
+            self.store.acknowledge(session, generation - 1).await?;
+            self.store.acknowledge(session, generation + 1).await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, subject: &str, now: u64) -> Result<Vec<SessionRecord>, StoreError> {
+        self.store.list(subject, now).await
+    }
+
+    async fn end(
+        &self,
+        target: SessionTarget<'_>,
+        reason: EndReason,
+        now: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        let target = match target {
+            SessionTarget::SessionOf { session, .. } if self.fault == Fault::IgnoresTheOwner => {
+                SessionTarget::Session(session)
+            }
+            target => target,
+        };
+        self.store.end(target, reason, now).await
+    }
+
+    async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
+        let later = u64::from(self.fault == Fault::RemovesTooMuch);
+        self.store.clean_up(before + later, limit).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_checks_name_the_rule_that_a_store_breaks() {
+    for (fault, rule) in [
+        (Fault::ReadsThenWrites, "64 rotations of one token at once"),
+        (
+            Fault::WriteOfTheGraceIsOffByOne,
+            "converges within the grace",
+        ),
+        (Fault::ForgetsTheLabel, "no label is told from an empty one"),
+        (Fault::RevivesWhatEnded, "the first time and reason stay"),
+        (
+            Fault::IgnoresTheOwner,
+            "not ended for somebody whose it is not",
+        ),
+        (Fault::IgnoresTheLimit, "one more is refused"),
+        (
+            Fault::AcknowledgesAnyGeneration,
+            "only the current generation is acknowledged",
+        ),
+        (Fault::RemovesTooMuch, "removes what ended before"),
+    ] {
+        let store = Careless {
+            store: MemorySessions::new(),
+            fault,
+        };
+        let checked = tokio::spawn(async move { check_session_store(&store).await }).await;
+        let panic = checked.expect_err("the fault is found").into_panic();
+        let text = panic.downcast_ref::<String>().expect("a text");
+        assert!(text.contains(rule), "{fault:?}: {text}");
+    }
+}

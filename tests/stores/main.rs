@@ -1,0 +1,21 @@
+//! The stores in databases, each on a server of its own.
+//!
+//! Where a server's binaries are missing its tests say so and pass; with `REQUIRE_SERVICES=1`
+//! they fail.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod processes;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod support;

@@ -1,0 +1,305 @@
+//! PostgreSQL: a server that is there, is not, and is there again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use tokio::task::JoinSet;
+use tower_jwt_auth::revocation::{PostgresRevocations, Revocation, RevocationStore};
+use tower_jwt_auth::session::{
+    Created, PostgresSessions, Rotation, RotationOutcome as Outcome, SessionLimit, SessionStore,
+    WhenFull,
+};
+use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
+
+use crate::processes::{self, Place};
+use crate::support::postgres::{Server, pool};
+use crate::support::{now, session, text};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_in_postgres_keep_every_rule() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.pool(20).await;
+    // Eight nodes start at once.
+    let mut nodes: JoinSet<()> = (0..8)
+        .map(|_| {
+            let sessions = PostgresSessions::new(database.clone());
+            let revocations = PostgresRevocations::new(database.clone());
+            async move {
+                sessions.migrate().await.unwrap();
+                revocations.migrate().await.unwrap();
+            }
+        })
+        .collect();
+    while let Some(node) = nodes.join_next().await {
+        node.unwrap();
+    }
+    check_session_store(&PostgresSessions::new(database.clone())).await;
+    check_revocation_store(&PostgresRevocations::new(database.clone())).await;
+
+    // The same where texts are compared by the rules of a language.
+    let create = "CREATE DATABASE english TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'";
+    match sqlx::query(create).execute(&database).await {
+        Ok(_) => {
+            let english = pool(server.options().database("english"), 20).await;
+            let sessions = PostgresSessions::new(english.clone());
+            sessions.migrate().await.unwrap();
+            check_session_store(&sessions).await;
+            let revocations = PostgresRevocations::new(english);
+            revocations.migrate().await.unwrap();
+            check_revocation_store(&revocations).await;
+        }
+        Err(error) => eprintln!("not tested: a database with ICU collation: {error}"),
+    }
+    revocations_are_removed(&PostgresRevocations::new(database.clone())).await;
+    subjects_of_any_length(&PostgresSessions::new(database.clone())).await;
+    indexes_are_used(&database).await;
+    dropped_futures(&PostgresSessions::new(database.clone()), &server).await;
+    errors(&PostgresSessions::new(database.clone()), &database).await;
+}
+
+async fn revocations_are_removed(revocations: &PostgresRevocations) {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    for number in 0..5 {
+        let entry = Revocation::session(None, format!("s{number}"), at(100 + number));
+        revocations.revoke(&entry).await.unwrap();
+    }
+    let longer = Revocation::session(None, "s0", at(200));
+    revocations.revoke(&longer).await.unwrap();
+    assert_eq!(revocations.clean_up(at(100), 10).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 2);
+    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(at(199), 5).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(at(200), 5).await.unwrap(), 1);
+}
+
+async fn subjects_of_any_length(sessions: &PostgresSessions) {
+    // Random letters: the database would compress others.
+    let mut state = 7_u64;
+    let subject: String = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from_u32(0x4e00 + u32::try_from(state >> 52).unwrap()).unwrap()
+    })
+    .take(8_000)
+    .collect();
+    let record = session("long", &subject);
+    sessions.create(&record, None).await.unwrap();
+    let listed = sessions.list(&subject, record.created_at).await.unwrap();
+    assert_eq!(listed, [record]);
+}
+
+async fn indexes_are_used(database: &PgPool) {
+    for statement in [
+        "SELECT id FROM jwt_sessions WHERE subject = 'a' AND ended_at IS NULL AND over_at > 5",
+        "SELECT id FROM jwt_sessions WHERE over_at <= 5 AND (ended_at IS NULL OR ended_at < 5) \
+         ORDER BY over_at LIMIT 5",
+        "SELECT id FROM jwt_revocations WHERE until <= 5 ORDER BY until LIMIT 5",
+        "SELECT 1 FROM jwt_revocations WHERE id = 'a' AND kind = 'token' AND issuer = 'b'",
+    ] {
+        let mut connection = database.acquire().await.unwrap();
+        sqlx::raw_sql("SET enable_seqscan = off")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN {statement}"));
+        let plan: Vec<String> = sqlx::query_scalar(explain)
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(
+            plan.contains("Index") && !plan.contains("Seq Scan"),
+            "{plan}"
+        );
+        connection.close().await.unwrap();
+    }
+}
+
+/// sqlx leaves a transaction open where its `BEGIN` is dropped; ours never is.
+async fn dropped_futures(sessions: &PostgresSessions, server: &Server) {
+    let limit = SessionLimit {
+        max: 2,
+        when_full: WhenFull::EndOldest,
+    };
+    let mut given_up = 0;
+    for number in 0..400 {
+        let record = session(&format!("d{number}"), "dropper");
+        let create = sessions.create(&record, Some(limit));
+        let patience = Duration::from_micros(number * 4);
+        given_up += u32::from(tokio::time::timeout(patience, create).await.is_err());
+    }
+    assert!(given_up > 20, "{given_up}");
+    for number in 0..40 {
+        let record = session(&format!("after{number}"), "dropper");
+        let created = sessions.create(&record, Some(limit)).await.unwrap();
+        assert!(matches!(created, Created::Opened { .. }));
+        let rotation = Rotation::new(&record.id, 0, "next", record.created_at);
+        sessions.rotate(&rotation).await.unwrap().unwrap();
+    }
+    let other = server.pool(1).await;
+    let listed = PostgresSessions::new(other.clone());
+    let listed = listed.list("dropper", now()).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|record| record.id.as_str()).collect();
+    assert_eq!(ids, ["after39", "after38"]);
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'";
+    let open: i64 = sqlx::query_scalar(query).fetch_one(&other).await.unwrap();
+    assert_eq!(open, 0, "transactions were left open");
+}
+
+async fn errors(sessions: &PostgresSessions, database: &PgPool) {
+    let record = session("error", "alice");
+    sessions.create(&record, None).await.unwrap();
+    let error = sessions.create(&record, None).await.unwrap_err();
+    assert!(text(&error).contains("duplicate key"), "{}", text(&error));
+    let error = sessions.list("nul\0", now()).await.unwrap_err();
+    assert!(text(&error).contains("UTF8"), "{}", text(&error));
+
+    let rotation = Rotation::new("error", 0, "next", record.created_at);
+    for damage in [
+        "ended_at = 5, end_reason = 'boredom'",
+        "end_reason = NULL, idle_ttl = -1",
+    ] {
+        let sql = format!("UPDATE jwt_sessions SET {damage} WHERE id = 'error'");
+        let sql = sqlx::AssertSqlSafe(sql);
+        sqlx::query(sql).execute(database).await.unwrap();
+        sessions.rotate(&rotation).await.expect_err(damage);
+    }
+    database.close().await;
+    sessions.rotate(&rotation).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_rotations_in_4_processes_one_rotates() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let sessions = PostgresSessions::new(server.pool(4).await);
+    sessions.migrate().await.unwrap();
+    let place = Place::Postgres(server.socket().to_owned());
+    processes::rotate_in_all(&sessions, &place).await;
+}
+
+/// The refresh tokens that a client was told, by generation.
+type Told = Arc<Mutex<BTreeMap<u64, String>>>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_dies_loses_no_session_and_forks_none() {
+    const SESSIONS: usize = 6;
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
+    let pool = PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(Duration::from_secs(2))
+        .connect_with(server.options())
+        .await
+        .unwrap();
+    let sessions = PostgresSessions::new(pool);
+    sessions.migrate().await.unwrap();
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let errors = Arc::new(AtomicU32::new(0));
+    let told: Vec<Told> = (0..SESSIONS).map(|_| Told::default()).collect();
+    let mut clients = JoinSet::new();
+    for (number, told) in told.iter().enumerate() {
+        let record = session(&format!("s{number}"), "alice");
+        sessions.create(&record, None).await.unwrap();
+        told.lock().unwrap().insert(0, record.token_id);
+        let client = Client {
+            id: record.id,
+            sessions: sessions.clone(),
+            told: Arc::clone(told),
+            errors: Arc::clone(&errors),
+        };
+        let stop = Arc::clone(&stop);
+        clients.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                // Two tabs refresh at once.
+                tokio::join!(client.refresh("a"), client.refresh("b"));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+    let reached = |told: &[Told]| -> Vec<u64> {
+        let newest = |told: &Told| *told.lock().unwrap().keys().last().unwrap();
+        told.iter().map(newest).collect()
+    };
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let before = reached(&told);
+        server.kill();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.restart().await;
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if reached(&told)
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| *now > before + 2)
+            {
+                break;
+            }
+        }
+        let after = reached(&told);
+        let on = after
+            .iter()
+            .zip(&before)
+            .all(|(now, before)| *now > before + 2);
+        assert!(on, "sessions do not go on: {before:?} {after:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    assert!(
+        errors.load(Ordering::Relaxed) > 0,
+        "no rotation met the outage"
+    );
+    let listed = sessions.list("alice", now()).await.unwrap();
+    assert_eq!(listed.len(), SESSIONS);
+    eprintln!(
+        "{:?} rotations, {} errors",
+        reached(&told),
+        errors.load(Ordering::Relaxed)
+    );
+}
+
+struct Client {
+    id: String,
+    sessions: PostgresSessions,
+    told: Told,
+    errors: Arc<AtomicU32>,
+}
+
+impl Client {
+    /// Trades the newest token that was told for the next one.
+    async fn refresh(&self, tab: &str) {
+        let generation = *self.told.lock().unwrap().keys().last().unwrap();
+        let token = format!("{}.{tab}.{generation}.{}", self.id, now());
+        let rotation = Rotation::new(&self.id, generation, token, now());
+        let Ok(after) = self.sessions.rotate(&rotation).await else {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            return;
+        };
+        // A rewound session would have lost a rotation that was answered.
+        let outcome = rotation.outcome(after.as_ref());
+        let honest = matches!(
+            outcome,
+            Outcome::Rotated { rewound: false } | Outcome::Converged(_)
+        );
+        assert!(honest, "{outcome:?}: {rotation:?} {after:?}");
+        let after = after.unwrap();
+        let mut told = self.told.lock().unwrap();
+        let known = told
+            .entry(after.generation)
+            .or_insert_with(|| after.token_id.clone());
+        assert_eq!(*known, after.token_id, "the session has forked");
+    }
+}

@@ -1,0 +1,184 @@
+//! A PostgreSQL server in a directory of its own, on a socket in it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+use super::Directory;
+
+/// The server; killed when it is dropped, and its files removed.
+#[derive(Debug)]
+pub struct Server {
+    postgres: PathBuf,
+    user: Option<(u32, u32)>,
+    process: Option<Child>,
+    directory: Directory,
+}
+
+impl Server {
+    /// A server, or none where there is no PostgreSQL on this machine.
+    pub async fn start() -> Option<Self> {
+        let Some(binaries) = binaries() else {
+            let message = "no PostgreSQL (initdb, postgres) on this machine";
+            assert!(
+                std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
+                "{message}"
+            );
+            eprintln!("\n*** NOT TESTED: {message} ***\n");
+            return None;
+        };
+        let directory = Directory::new("pg");
+        let user = unprivileged(directory.path());
+        if let Some((uid, gid)) = user {
+            chown(directory.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let mut server = Self {
+            postgres: binaries.join("postgres"),
+            user,
+            process: None,
+            directory,
+        };
+        let mut initdb = server.command(&binaries.join("initdb"));
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
+        initdb.args(["--no-locale", "--no-sync", "--pgdata"]);
+        let done = initdb.arg(server.data()).output().unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "initdb: {errors}");
+        server.restart().await;
+        Some(server)
+    }
+
+    /// Starts it (again), and waits until it answers.
+    pub async fn restart(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut postgres = self.command(&self.postgres);
+            postgres.arg("-D").arg(self.data());
+            postgres.arg("-k").arg(self.socket());
+            // What is committed survives the death of the server; not that of the machine.
+            for setting in ["listen_addresses=", "fsync=off", "max_connections=60"] {
+                postgres.args(["-c", setting]);
+            }
+            let log = fs::File::create(self.directory.path().join("log")).unwrap();
+            let mut process = postgres.stderr(log).spawn().unwrap();
+            while Instant::now() < deadline {
+                if process.try_wait().unwrap().is_some() {
+                    break; // an earlier server's processes may still hold the directory
+                }
+                if let Ok(connection) = self.options().connect().await {
+                    connection.close().await.ok();
+                    self.process = Some(process);
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            process.kill().ok();
+            process.wait().ok();
+            let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "postgres does not start: {log}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// `kill -9` for the server and all of its processes.
+    pub fn kill(&mut self) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        let pid = process.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        process.kill().ok();
+        process.wait().ok();
+        let mut kill = Command::new("kill");
+        kill.arg("-9").stderr(Stdio::null());
+        kill.args(children.unwrap_or_default().split_whitespace());
+        kill.status().ok();
+    }
+
+    /// How to connect.
+    pub fn options(&self) -> PgConnectOptions {
+        options(self.socket())
+    }
+
+    /// The directory of the socket.
+    pub fn socket(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub async fn pool(&self, connections: u32) -> PgPool {
+        pool(self.options(), connections).await
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.current_dir(self.directory.path());
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn options(socket: &Path) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket)
+        .port(5432)
+        .username("postgres")
+        .database("postgres")
+}
+
+pub async fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30));
+    pool.connect_with(options).await.unwrap()
+}
+
+/// The directory in which `initdb` and `postgres` are.
+fn binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<_> = std::env::split_paths(&path).collect();
+    if let Ok(versions) = fs::read_dir("/usr/lib/postgresql") {
+        places.extend(versions.flatten().map(|version| version.path().join("bin")));
+    }
+    let has_both = |place: &PathBuf| {
+        ["initdb", "postgres"]
+            .iter()
+            .all(|name| place.join(name).is_file())
+    };
+    places.into_iter().find(has_both)
+}
+
+/// Another user to run as, where we are root: PostgreSQL refuses to.
+fn unprivileged(directory: &Path) -> Option<(u32, u32)> {
+    if fs::metadata(directory).unwrap().uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let id_of = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    let ids = id_of("postgres").or_else(|| id_of("nobody"));
+    Some(ids.expect("root has a user named postgres or nobody to run PostgreSQL as"))
+}
