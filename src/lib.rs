@@ -80,8 +80,8 @@
 //! # Guide
 //!
 //! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [revocation](_guide::revocation) ·
-//! [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [keys and their rotation](_guide::keys) · [sessions](_guide::sessions) ·
+//! [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     // keys and hashing
     &["keys", "codec", "jti", "password"],
     // policy and stores
-    &["policy", "store", "revocation", "session"],
+    &["policy", "store", "sql", "revocation", "session", "event"],
     // services
     &["verifier", "issuer", "jwks", "dangerous", "config"],
     // http

@@ -31,30 +31,30 @@ impl<'a> Compact<'a> {
         if token.len() > max_bytes {
             return Err(malformed("the token is too long"));
         }
-        let mut dots = [0_usize; 2];
-        let mut count = 0;
-        for (index, byte) in token.bytes().enumerate() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
-                b'.' => {
-                    if let Some(dot) = dots.get_mut(count) {
-                        *dot = index;
-                    }
-                    count += 1;
-                }
-                _ => return Err(malformed("the token holds a character that none can")), // J34
-            }
+        // Without a way out in the middle, this is done for many bytes at once.
+        let known = token.bytes().fold(true, |known, byte| {
+            known & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.'))
+        });
+        if !known {
+            return Err(malformed("the token holds a character that none can")); // J34
         }
-        match count {
-            2 => {}
-            4 => return Err(malformed("the token is encrypted, which is not supported")), // J11
+        let mut found = token.split('.');
+        let (Some(header), Some(payload), Some(signature)) =
+            (found.next(), found.next(), found.next())
+        else {
+            return Err(malformed("the token has not three parts"));
+        };
+        match found.count() {
+            0 => {}
+            2 => return Err(malformed("the token is encrypted, which is not supported")), // J11
             _ => return Err(malformed("the token has not three parts")),
         }
+        let message = &token[..header.len() + 1 + payload.len()];
         let parts = Self {
-            message: &token[..dots[1]],
-            header: &token[..dots[0]],
-            payload: &token[dots[0] + 1..dots[1]],
-            signature: &token[dots[1] + 1..],
+            message,
+            header,
+            payload,
+            signature,
         };
         if parts.header.len() > MAX_HEADER_BYTES {
             return Err(malformed("the token's header is too long"));

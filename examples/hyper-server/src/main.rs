@@ -1,12 +1,12 @@
 //! The layer on hyper alone: no axum, three routes, each a tower service.
 
-use std::{convert::Infallible, env, error::Error, process::ExitCode};
+use std::{convert::Infallible, env, error::Error, process::ExitCode, time::Duration};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tower::util::BoxCloneSyncService;
@@ -55,11 +55,21 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let open = GracefulShutdown::new();
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = tokio::signal::ctrl_c() => break,
         };
-        let http = hyper::server::conn::http1::Builder::new();
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or the client has gone: neither is a reason to stop.
+                eprintln!("hyper-server: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()); // so that a slow client's headers time out
         let connection = http.serve_connection(TokioIo::new(stream), service.clone());
         let connection = open.watch(connection);
         tokio::spawn(async move {

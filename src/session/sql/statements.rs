@@ -63,14 +63,26 @@ macro_rules! advances {
     };
 }
 
+/// The token is of the last generation, and nobody may have got the current one yet.
+macro_rules! may_be_lost {
+    () => {
+        concat!(
+            "(",
+            is_live!("$4"),
+            " AND generation = $2 + 1 AND NOT acknowledged AND $4 - rotated_at <= $6)"
+        )
+    };
+}
+
 /// The token is of the last generation, and an honest one.
 macro_rules! converges {
     () => {
         concat!(
             "(",
+            may_be_lost!(),
+            " OR (",
             is_live!("$4"),
-            " AND generation = $2 + 1 AND ($4 - rotated_at <= $5",
-            " OR (NOT acknowledged AND $4 - rotated_at <= $6)))"
+            " AND generation = $2 + 1 AND $4 - last_used_at <= $5))"
         )
     };
 }
@@ -108,7 +120,7 @@ pub(super) const ROTATE: &str = concat!(
     " THEN $4 ELSE rotated_at END, last_used_at = CASE WHEN ",
     advances!(),
     " OR ",
-    converges!(),
+    may_be_lost!(),
     " THEN $4 ELSE last_used_at END, ended_at = CASE WHEN ",
     is_reuse!(),
     " THEN $4 ELSE ended_at END, end_reason = CASE WHEN ",

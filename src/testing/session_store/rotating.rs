@@ -205,7 +205,7 @@ pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
         same(rule, &first.token_id, &record.token_id);
     }
 
-    let rule = "convergence puts the idle end off and does not renew the grace";
+    let rule = "convergence within the grace does not renew it";
     let mut record = check.record("grace", "lives");
     record.acknowledged = true;
     check.open(&record).await;

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tower_jwt_auth::StoreError;
@@ -64,4 +65,22 @@ pub fn session(id: &str, subject: &str) -> SessionRecord {
 pub fn text(error: &StoreError) -> String {
     let cause = error.source().map(ToString::to_string);
     format!("{error}: {}", cause.unwrap_or_default())
+}
+
+/// Drops the future once it has been polled so many times.
+pub async fn give_up_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = Box::pin(future);
+    let mut left = polls;
+    std::future::poll_fn(move |context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
