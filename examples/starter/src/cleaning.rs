@@ -36,11 +36,7 @@ impl App {
     }
 
     /// Removes sessions and revocations that are over, batch by batch, and tells how many.
-    ///
-    /// # Errors
-    ///
-    /// The database does not answer.
-    pub async fn clean_up(&self) -> Result<u64, Error> {
+    async fn clean_up(&self) -> Result<u64, Error> {
         let mut removed = 0;
         for _ in 0..MAX_BATCHES {
             let sessions = self.tokens.clean_up_sessions(BATCH).await?;

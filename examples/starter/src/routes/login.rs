@@ -52,7 +52,6 @@ pub(super) async fn login(
     if let Some(new) = rehash {
         replace_hash(&app, &user, &new).await;
     }
-    tracing::info!(user = user.id, "logged in");
     let mut session = app
         .tokens
         .open_session(&user.id)
