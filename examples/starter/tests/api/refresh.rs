@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use starter::SessionSettings;
 
-use crate::support::{Answer, Folder, PASSWORD, Service, issuer_in_the_past};
+use crate::support::{Answer, Folder, PASSWORD, Service, becomes, issuer_in_the_past};
 
 fn assert_invalid_grant(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
@@ -114,15 +114,7 @@ async fn an_old_token_ends_the_session_once_the_next_one_is_in_use_and_the_grace
     );
     // That is noted beside the request, and not before its answer.
     let noted = "SELECT count(*) FROM jwt_sessions WHERE generation = 1 AND acknowledged";
-    let mut database = service.database().await;
-    while sqlx::query_scalar::<_, i64>(noted)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        == 0
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    becomes(noted, 1, &mut service.database().await).await;
 
     assert_invalid_grant(&service.refresh(&first.refresh).await);
     let answer = service.get("/me", &second.access).await;

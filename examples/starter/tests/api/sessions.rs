@@ -1,11 +1,9 @@
 //! Where a user is logged in, and how that ends: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
 
-use std::time::Duration;
-
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, Service, Tokens};
+use crate::support::{Answer, PASSWORD, Service, Tokens, becomes};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -265,14 +263,7 @@ async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
     let mut database = service.database().await;
     let left = "SELECT (SELECT count(*) FROM jwt_sessions WHERE id LIKE 'old %') + \
          (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %')";
-    while sqlx::query_scalar::<_, i64>(left)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        > 0
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    becomes(left, 0, &mut database).await;
     // The session that was just ended stays for as long as its access tokens.
     let kept = "SELECT (SELECT count(*) FROM jwt_sessions), (SELECT count(*) FROM jwt_revocations)";
     let kept: (i64, i64) = sqlx::query_as(kept).fetch_one(&mut database).await.unwrap();

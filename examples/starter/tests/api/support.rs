@@ -64,6 +64,18 @@ pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
     config().issuer().unwrap().clock(clock).build().unwrap()
 }
 
+/// Waits for what happens beside the requests: the query's number comes to be this one.
+pub(crate) async fn becomes(query: &'static str, number: i64, database: &mut SqliteConnection) {
+    for _ in 0..1000 {
+        let query = sqlx::query_scalar::<_, i64>(query);
+        if query.fetch_one(&mut *database).await.unwrap() == number {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never {number}: {query}");
+}
+
 // === impl Folder ===
 
 impl Folder {
