@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::revocation::CachedRevocations;
+use tower_jwt_auth::revocation::{CachedRevocations, SqliteRevocations};
+use tower_jwt_auth::session::{SqliteSessions, WhenFull};
 use tower_jwt_auth::{PasswordService, TokenIssuer};
 
-use crate::refresh_tokens::UsedRefreshTokens;
-use crate::revocations::SqliteRevocations;
-use crate::{Database, Error, Users};
+use crate::{Database, Error, Settings, Users, events};
 
 /// How long SQLite may take to say whether a token is revoked; more than its busy timeout.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many places a user may be logged in at. At one more, the session used least recently ends.
+const MAX_SESSIONS: u32 = 100;
 
 /// The service behind the routes; cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct App {
     pub(crate) tokens: TokenIssuer,
     pub(crate) passwords: PasswordService,
     pub(crate) users: Users,
-    pub(crate) used_refresh_tokens: UsedRefreshTokens,
+    pub(crate) revocations: SqliteRevocations,
     database: Database,
 }
 
@@ -31,18 +31,24 @@ impl App {
     /// # Errors
     ///
     /// A configuration that cannot be meant, or a database that cannot be opened.
-    pub async fn open(auth: &AuthConfig, database_url: &str) -> Result<Self, Error> {
-        let passwords = auth.password_service()?;
-        let tokens = auth.issuer()?;
-        let database = Database::open(database_url).await?;
-        let revocations = SqliteRevocations::new(database.clone());
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        let passwords = settings.auth.password_service()?;
+        let tokens = settings.auth.issuer()?;
+        let database = Database::open(&settings.database_url).await?;
+        let revocations = SqliteRevocations::new(database.pool().clone());
+        let cached = CachedRevocations::new(revocations.clone()).timeout(REVOCATION_TIMEOUT);
         Ok(Self {
             tokens: tokens
-                .revocation(CachedRevocations::new(revocations).timeout(REVOCATION_TIMEOUT))
+                .sessions(SqliteSessions::new(database.pool().clone()))
+                .session_idle_ttl(settings.sessions.idle_ttl)
+                .rotation_grace(settings.sessions.rotation_grace)
+                .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
+                .revocation(cached)
+                .on_event(events::log)
                 .build()?,
             passwords,
             users: Users::new(database.clone()),
-            used_refresh_tokens: UsedRefreshTokens::new(database.clone()),
+            revocations,
             database,
         })
     }

@@ -1,11 +1,14 @@
-//! The SQLite file: how it is opened, and the rows that it may forget.
+//! The SQLite file: how it is opened, and brought up to date.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use tower_jwt_auth::revocation::SqliteRevocations;
+use tower_jwt_auth::session::SqliteSessions;
 
 use crate::Error;
+use crate::error::with_causes;
 
 /// How long a statement waits for another writer before the request is answered with 503.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,10 +47,10 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(|error| format!("DATABASE_URL: cannot open the database: {error}"))?;
-        sqlx::migrate!()
-            .run(&pool)
-            .await
-            .map_err(|error| format!("cannot bring the database up to date: {error}"))?;
+        migrate(&pool).await.map_err(|error| {
+            let error = with_causes(&*error);
+            format!("cannot bring the database up to date: {error}")
+        })?;
         Ok(Self { pool })
     }
 
@@ -59,12 +62,11 @@ impl Database {
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
     }
+}
 
-    /// Runs a statement that removes expired rows. It is nobody's errand: if it fails, the rows
-    /// stay until the next time.
-    pub(crate) async fn tidy(&self, statement: &'static str) {
-        if let Err(error) = sqlx::query(statement).execute(&self.pool).await {
-            tracing::warn!(%error, "expired rows were not removed");
-        }
-    }
+/// The crate's tables first: a migration of ours moves rows into them.
+async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
+    SqliteSessions::new(pool.clone()).migrate().await?;
+    SqliteRevocations::new(pool.clone()).migrate().await?;
+    Ok(sqlx::migrate!().run(pool).await?)
 }

@@ -3,12 +3,13 @@
 //! `main.rs` is the command line; [`App`] is everything behind it, and can be started in a test.
 
 mod app;
+mod cleaning;
 mod database;
 mod development;
 mod email;
+mod error;
+mod events;
 mod problem;
-mod refresh_tokens;
-mod revocations;
 mod routes;
 mod server;
 mod settings;
@@ -17,10 +18,8 @@ mod users;
 pub use app::App;
 pub use database::Database;
 pub use email::Email;
+pub use error::Error;
 pub use routes::MIN_PASSWORD_CHARS;
 pub use server::{asked_to_stop, serve};
-pub use settings::Settings;
+pub use settings::{SessionSettings, Settings};
 pub use users::{ADMIN_SCOPE, User, Users};
-
-/// Why the program cannot start; its text is what the operator reads.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;

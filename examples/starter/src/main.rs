@@ -12,6 +12,9 @@ use tracing_subscriber::EnvFilter;
 const USAGE: &str = "usage: starter                     serve
        starter grant-admin EMAIL   give a registered user the scope `admin`";
 
+/// The crate logs its events too; those of the service name the user as well.
+const LOGGED: &str = "info,tower_jwt_auth::event=off";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
@@ -24,7 +27,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -41,7 +44,7 @@ async fn run() -> Result<(), Error> {
 }
 
 async fn listen(settings: &Settings) -> Result<(), Error> {
-    let app = App::open(&settings.auth, &settings.database_url).await?;
+    let app = App::open(settings).await?;
     let listener = TcpListener::bind(&settings.bind_address)
         .await
         .map_err(|error| {
@@ -68,7 +71,7 @@ async fn grant_admin(email: &str) -> Result<(), Error> {
     if !granted {
         return Err("no user has this e-mail address: register it first".into());
     }
-    println!("granted; it holds from the next login or refresh of this user");
+    println!("granted; it holds from the next login of this user");
     Ok(())
 }
 

@@ -10,16 +10,20 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower_jwt_auth::AuthError;
-use tower_jwt_auth::issuer::IssueError;
+use tower_jwt_auth::issuer::SessionError;
 use tower_jwt_auth::password::PasswordError;
+
+use crate::error::with_causes;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// When to come back after an outage of the database.
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
+const UNAVAILABLE: &str = "The service cannot answer right now.";
+const INVALID_GRANT: &str = "invalid_grant";
 
 /// An answer that is no success.
 ///
-/// `code` is for programs; `error` says the same in the word of RFC 6749, for OAuth clients.
+/// Its `code` is told as `error`: a word for programs, and RFC 6749's where that has one.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -47,8 +51,8 @@ impl Problem {
     }
 
     /// A fault of the service. The client learns nothing of it; the log does.
-    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(%error, "request failed");
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = with_causes(error), "request failed");
         Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -61,10 +65,19 @@ impl Problem {
         }
     }
 
+    /// RFC 6749 section 5.2.
+    pub(crate) fn invalid_grant() -> Self {
+        let detail = "The refresh token is not valid, or its session is over.";
+        Self::new(StatusCode::BAD_REQUEST, INVALID_GRANT, detail)
+    }
+
     /// What can be said if only the status is known.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
-            StatusCode::BAD_REQUEST => ("invalid_request", "The request body is not valid JSON."),
+            StatusCode::BAD_REQUEST => (
+                "invalid_request",
+                "The path or the body cannot be read; a body must be valid JSON.",
+            ),
             StatusCode::UNAUTHORIZED => ("unauthorized", "The request needs a bearer token."),
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
             StatusCode::METHOD_NOT_ALLOWED => (
@@ -95,7 +108,6 @@ impl IntoResponse for Problem {
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "detail": self.detail,
-            "code": self.code,
             "error": self.code,
         });
         let mut response = (self.status, Json(problem)).into_response();
@@ -125,7 +137,7 @@ impl From<sqlx::Error> for Problem {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => {
                 tracing::warn!(%error, "the database does not answer");
-                Self::unavailable("The service cannot answer right now.", RETRY_DATABASE)
+                Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
             }
             error => Self::internal(&error),
         }
@@ -144,9 +156,24 @@ impl From<PasswordError> for Problem {
     }
 }
 
-impl From<IssueError> for Problem {
-    fn from(error: IssueError) -> Self {
-        Self::internal(&error)
+impl From<SessionError> for Problem {
+    /// The client learns the word of RFC 6749 section 5.2, and not which reason is behind it.
+    fn from(error: SessionError) -> Self {
+        match error.retry_after() {
+            Some(after) => {
+                let error = with_causes(&error);
+                tracing::warn!(error, "a session could not be looked up");
+                Self::unavailable(UNAVAILABLE, after)
+            }
+            None if error.status().is_server_error() => Self::internal(&error),
+            None => {
+                tracing::debug!(%error, "refresh token refused");
+                match error.code() {
+                    INVALID_GRANT => Self::invalid_grant(),
+                    code => Self::new(error.status(), code, "The session does not allow this."),
+                }
+            }
+        }
     }
 }
 
@@ -154,8 +181,8 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let status = error.status();
         if status.is_server_error() {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, source, "a token could not be judged");
+            let error = with_causes(&error);
+            tracing::warn!(error, "a token could not be judged");
         }
         let code = match status {
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",

@@ -12,6 +12,7 @@ use crate::{App, Error};
 const GRACE: Duration = Duration::from_secs(12);
 
 /// Serves the app until `stop`, answers what has been asked by then, and closes the database.
+/// What is over is removed meanwhile.
 ///
 /// # Errors
 ///
@@ -35,6 +36,7 @@ pub async fn serve(
     };
     tokio::select! {
         served = server => served?,
+        () = app.keep_clean() => {} // never ends
         () = too_late => tracing::warn!("some connections were still open"),
     }
     app.close().await;

@@ -2,8 +2,10 @@
 
 use std::env;
 use std::path::Path;
+use std::time::Duration;
 
 use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
 use crate::{Error, development};
 
@@ -22,8 +24,40 @@ pub struct Settings {
     pub database_url: String,
     /// Keys, lifetimes and costs.
     pub auth: AuthConfig,
+    /// How long a session lasts unused, and an old refresh token.
+    pub sessions: SessionSettings,
     /// Whether the key is the one for development.
     pub development: bool,
+}
+
+/// How sessions end that nobody ends.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionSettings {
+    /// After which time without a refresh a session ends.
+    pub idle_ttl: Duration,
+    /// For how long the last refresh token is still good, for two tabs that refresh at once.
+    pub rotation_grace: Duration,
+}
+
+// === impl SessionSettings ===
+
+impl SessionSettings {
+    fn from_env() -> Result<Self, Error> {
+        let default = Self::default();
+        Ok(Self {
+            idle_ttl: seconds("SESSION_IDLE_TTL")?.unwrap_or(default.idle_ttl),
+            rotation_grace: seconds("SESSION_ROTATION_GRACE")?.unwrap_or(default.rotation_grace),
+        })
+    }
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            idle_ttl: DEFAULT_SESSION_IDLE_TTL,
+            rotation_grace: DEFAULT_ROTATION_GRACE,
+        }
+    }
 }
 
 // === impl Settings ===
@@ -46,6 +80,7 @@ impl Settings {
             bind_address: variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned()),
             database_url: Self::database_url_from_env()?,
             auth,
+            sessions: SessionSettings::from_env()?,
             development,
         })
     }
@@ -62,6 +97,15 @@ impl Settings {
         development::data_folder(Path::new(DATA_FOLDER))?;
         Ok(DEFAULT_DATABASE_URL.to_owned())
     }
+}
+
+fn seconds(name: &str) -> Result<Option<Duration>, Error> {
+    let number = |text: String| {
+        text.parse()
+            .map(Duration::from_secs)
+            .map_err(|_| format!("{name} must be a whole number of seconds").into())
+    };
+    variable(name)?.map(number).transpose()
 }
 
 /// A variable that is empty counts as one that is not set.

@@ -32,6 +32,16 @@ pub struct User {
     pub disabled: bool,
 }
 
+// === impl User ===
+
+impl User {
+    /// Whether the user may do this.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.split_whitespace().any(|own| own == scope)
+    }
+}
+
 // === impl Users ===
 
 impl Users {

@@ -130,6 +130,8 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     );
     let log = running.stop();
     assert!(log.contains("WARNING"), "{log}");
+    // Once: the crate can tell it too.
+    assert_eq!(log.matches("session_opened").count(), 1, "{log}");
     for secret in [key_text.trim(), token, "correct horse", "$argon2id$"] {
         assert!(!log.contains(secret), "{log}");
     }
@@ -190,6 +192,9 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
         ("DATABASE_URL", "sqlite:no/such/folder/x.sqlite"),
         ("BIND_ADDR", "nonsense"),
         ("PASSWORD_MEMORY_KIB", "8"),
+        ("SESSION_IDLE_TTL", "0"),
+        ("SESSION_ROTATION_GRACE", "61"),
+        ("SESSION_ROTATION_GRACE", "soon"),
     ] {
         let mut starter = folder.starter();
         starter.env("BIND_ADDR", "127.0.0.1:0").env(name, value);

@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 
 use crate::problem::Problem;
 use crate::{App, Email, User};
+
+/// How much of the `User-Agent` a session is labelled with.
+const MAX_LABEL_CHARS: usize = 100;
 
 #[derive(Deserialize)]
 pub(super) struct Request {
@@ -20,6 +22,7 @@ pub(super) struct Request {
 
 pub(super) async fn login(
     State(app): State<App>,
+    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {
     let user = match Email::parse(&request.email) {
@@ -49,15 +52,22 @@ pub(super) async fn login(
     if let Some(new) = rehash {
         replace_hash(&app, &user, &new).await;
     }
-    tracing::info!(user = user.id, "logged in");
-    issue(&app, &user, &new_session()?).map(Json)
+    let mut session = app
+        .tokens
+        .open_session(&user.id)
+        .scopes(user.scopes.split_whitespace())
+        .claim("email", &user.email);
+    if let Some(label) = label(&headers) {
+        session = session.label(label);
+    }
+    Ok(Json(session.issue().await?))
 }
 
-/// The tokens of a session, with what the user may do at this moment.
-pub(super) fn issue(app: &App, user: &User, session: &str) -> Result<TokenPair, Problem> {
-    let scopes = user.scopes.split_whitespace();
-    let pair = app.tokens.pair(&user.id).scopes(scopes).session(session);
-    Ok(pair.issue()?)
+/// What the user will know the session by.
+fn label(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(USER_AGENT)?.to_str().ok()?;
+    let label: String = agent.chars().take(MAX_LABEL_CHARS).collect();
+    (!label.is_empty()).then_some(label)
 }
 
 /// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
@@ -74,11 +84,4 @@ async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
 fn refused() -> Problem {
     let detail = "The e-mail address or the password is wrong.";
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
-}
-
-/// The id that joins the tokens of one login, so that they can be revoked together.
-fn new_session() -> Result<String, Problem> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

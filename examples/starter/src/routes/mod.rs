@@ -5,6 +5,7 @@ mod login;
 mod logout;
 mod refresh;
 mod register;
+mod sessions;
 
 pub use register::MIN_PASSWORD_CHARS;
 
@@ -14,7 +15,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -43,6 +44,9 @@ impl App {
             .route("/admin", get(account::admin).layer(admin))
             .route("/me", get(account::me))
             .route("/auth/logout", post(logout::logout))
+            .route("/auth/logout-all", post(logout::logout_all))
+            .route("/auth/sessions", get(sessions::list))
+            .route("/auth/sessions/{id}", delete(sessions::end))
             .route_layer(token);
 
         // The layer that is added last is the outermost.

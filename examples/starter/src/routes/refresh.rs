@@ -1,12 +1,11 @@
-//! `POST /auth/refresh`: a refresh token, once, for the next pair.
+//! `POST /auth/refresh`: a refresh token for the next pair.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
-use tower_jwt_auth::{AuthError, TokenPair};
+use serde_json::json;
+use tower_jwt_auth::TokenPair;
 
-use super::login::issue;
 use crate::App;
 use crate::problem::Problem;
 
@@ -15,40 +14,21 @@ pub(super) struct Request {
     refresh_token: String,
 }
 
+/// A request that is cut off, or fails, after the rotation costs nothing: the client comes back
+/// with the token that it has, and gets what it would have got.
 pub(super) async fn refresh(
     State(app): State<App>,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {
-    let verifier = app.tokens.refresh_verifier();
-    let token = verifier
-        .verify(&request.refresh_token)
-        .await
-        .map_err(refused_by)?;
-    let (Some(subject), Some(session)) = (token.subject(), token.session_id()) else {
-        return Err(invalid_grant());
+    let rotated = app.tokens.rotate(&request.refresh_token).await?;
+    let session = rotated.session();
+    let Some(user) = app.users.active(&session.subject).await? else {
+        app.tokens.revoke_session(&session.id).await?;
+        return Err(Problem::invalid_grant());
     };
-    let user = app.users.active(subject).await?.ok_or_else(invalid_grant)?;
-
-    // First all that can fail, then the one step that uses the token up.
-    let pair = issue(&app, &user, session)?;
-    if !app.used_refresh_tokens.use_up(&token).await? {
-        tracing::warn!(user = user.id, "a used refresh token was presented again");
-        return Err(invalid_grant());
-    }
-    Ok(Json(pair))
-}
-
-/// An outage stays one; anything else that is wrong with the token is one answer.
-fn refused_by(error: AuthError) -> Problem {
-    if error.status().is_server_error() {
-        return error.into();
-    }
-    tracing::debug!(kind = error.kind().as_str(), "refresh token refused");
-    invalid_grant()
-}
-
-/// RFC 6749 section 5.2.
-fn invalid_grant() -> Problem {
-    let detail = "The refresh token is not valid, or has been used.";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_grant", detail)
+    // What the user may still do of what the login allowed. More takes a new login.
+    let mut scopes = rotated.scopes().to_vec();
+    scopes.retain(|scope| user.has_scope(scope));
+    let claims = json!({ "email": user.email });
+    Ok(Json(rotated.claims(claims).narrow(scopes).issue()?))
 }

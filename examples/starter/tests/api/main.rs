@@ -5,5 +5,6 @@ mod outage;
 mod problems;
 mod refresh;
 mod register;
+mod sessions;
 mod support;
 mod tokens;

@@ -1,7 +1,7 @@
 //! A database that does not answer is 503, and says nothing of tokens and passwords.
 
-use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{Method, StatusCode};
 use sqlx::Connection;
 
 use crate::support::{Answer, PASSWORD, Service};
@@ -25,7 +25,15 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
     assert_unavailable(&service.refresh(&tokens.refresh).await);
     assert_unavailable(&service.get("/me", &tokens.access).await);
     assert_unavailable(&service.get("/admin", &tokens.access).await);
-    assert_unavailable(&service.logout(&tokens.access, None).await);
+    assert_unavailable(&service.logout(&tokens.access).await);
+
+    let method = Method::POST;
+    let all = service.send(method, "/auth/logout-all", &tokens.access);
+    assert_unavailable(&all.await);
+    assert_unavailable(&service.get("/auth/sessions", &tokens.access).await);
+    let method = Method::DELETE;
+    let one = service.send(method, "/auth/sessions/x", &tokens.access);
+    assert_unavailable(&one.await);
 
     // What needs no database is judged as ever.
     let forged = service.get("/me", "garbage").await;
@@ -43,9 +51,10 @@ async fn a_locked_database_is_an_outage_that_passes() {
 
     assert_unavailable(&service.register("eve@example.com").await);
     assert_unavailable(&service.refresh(&tokens.refresh).await);
-    assert_unavailable(&service.logout(&tokens.access, None).await);
-    // SQLite reads beside a writer, and a login only reads.
-    service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_unavailable(&service.logout(&tokens.access).await);
+    assert_unavailable(&service.login("ada@example.com", PASSWORD).await);
+    // SQLite reads beside a writer.
+    assert_eq!(service.sessions(&tokens.access).await.len(), 1);
     assert_eq!(
         service.get("/me", &tokens.access).await.status,
         StatusCode::OK

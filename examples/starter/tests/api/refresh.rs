@@ -1,64 +1,138 @@
 //! `POST /auth/refresh`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use starter::SessionSettings;
 
-use crate::support::{Answer, Service, issuer_in_the_past};
+use crate::support::{Answer, Folder, PASSWORD, Service, becomes, issuer_in_the_past};
 
 fn assert_invalid_grant(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.json()["error"], "invalid_grant");
 }
 
+/// What the holder of a token can read in it.
+fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+async fn execute(service: &Service, statement: &'static str) {
+    let done = sqlx::query(statement)
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+}
+
 #[tokio::test]
-async fn a_refresh_token_is_good_once() {
+async fn a_refresh_answers_with_the_next_pair() {
     let service = Service::start().await;
     let first = service.user("ada@example.com").await;
     let answer = service.refresh(&first.refresh).await;
     assert_eq!(answer.json()["token_type"], "Bearer");
     assert_eq!(answer.json()["expires_in"], 900);
     let second = answer.tokens();
-    assert_eq!(
-        service.get("/me", &second.access).await.status,
-        StatusCode::OK
-    );
-
-    assert_invalid_grant(&service.refresh(&first.refresh).await);
+    assert_ne!(second.refresh, first.refresh);
+    assert_eq!(claims(&second.access)["sid"], claims(&first.access)["sid"]);
+    for token in [&first.access, &second.access] {
+        assert_eq!(service.get("/me", token).await.status, StatusCode::OK);
+    }
     service.refresh(&second.refresh).await.tokens();
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_was_used_stays_used_after_a_restart() {
+async fn a_client_whose_answer_was_lost_gets_it_again() {
     let service = Service::start().await;
     let first = service.user("ada@example.com").await;
-    let second = service.refresh(&first.refresh).await.tokens();
-    let service = Service::start_in(service.stop().await).await;
-    assert_invalid_grant(&service.refresh(&first.refresh).await);
-    service.refresh(&second.refresh).await.tokens();
+    let lost = service.refresh(&first.refresh).await.tokens();
+    let again = service.refresh(&first.refresh).await.tokens();
+    assert_eq!(again.refresh, lost.refresh);
+    assert_eq!(
+        service.get("/me", &again.access).await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_64_refreshes_at_once_one_succeeds() {
+async fn of_64_refreshes_at_once_all_get_the_same_refresh_token() {
     let service = Arc::new(Service::start().await);
     let tokens = service.user("ada@example.com").await;
     let racers: Vec<_> = (0..64)
         .map(|_| {
             let (service, token) = (Arc::clone(&service), tokens.refresh.clone());
-            tokio::spawn(async move { service.refresh(&token).await })
+            tokio::spawn(async move { service.refresh(&token).await.tokens() })
         })
         .collect();
-    let mut traded = 0;
+    let mut next = HashSet::new();
     for racer in racers {
-        let answer = racer.await.unwrap();
-        if answer.status == StatusCode::OK {
-            traded += 1;
-        } else {
-            assert_invalid_grant(&answer);
-        }
+        next.insert(racer.await.unwrap().refresh);
     }
-    assert_eq!(traded, 1);
+    assert_eq!(next.len(), 1);
+    for token in next {
+        service.refresh(&token).await.tokens();
+    }
+}
+
+#[tokio::test]
+async fn an_old_token_ends_the_session_once_a_later_one_has_been_traded() {
+    let service = Service::start().await;
+    let first = service.user("ada@example.com").await;
+    let other = service.login("ada@example.com", PASSWORD).await.tokens();
+    let second = service.refresh(&first.refresh).await.tokens();
+    let third = service.refresh(&second.refresh).await.tokens();
+
+    assert_invalid_grant(&service.refresh(&first.refresh).await);
+    assert_invalid_grant(&service.refresh(&third.refresh).await);
+    for token in [&first.access, &second.access, &third.access] {
+        let answer = service.get("/me", token).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.code(), "invalid_token");
+    }
+    assert_eq!(service.sessions(&other.access).await.len(), 1);
+    service.refresh(&other.refresh).await.tokens();
+}
+
+#[tokio::test]
+async fn an_old_token_ends_the_session_once_the_next_one_is_in_use_and_the_grace_over() {
+    let sessions = SessionSettings {
+        rotation_grace: Duration::ZERO,
+        ..SessionSettings::default()
+    };
+    let service = Service::start_with(Folder::new(), sessions).await;
+    let first = service.user("ada@example.com").await;
+    let second = service.refresh(&first.refresh).await.tokens();
+    assert_eq!(
+        service.get("/me", &second.access).await.status,
+        StatusCode::OK
+    );
+    // That is noted beside the request, and not before its answer.
+    let noted = "SELECT count(*) FROM jwt_sessions WHERE generation = 1 AND acknowledged";
+    becomes(noted, 1, &mut service.database().await).await;
+
+    assert_invalid_grant(&service.refresh(&first.refresh).await);
+    let answer = service.get("/me", &second.access).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_invalid_grant(&service.refresh(&second.refresh).await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_unused_for_too_long_ends() {
+    let sessions = SessionSettings {
+        idle_ttl: Duration::from_secs(1),
+        ..SessionSettings::default()
+    };
+    let service = Service::start_with(Folder::new(), sessions).await;
+    let tokens = service.user("ada@example.com").await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_invalid_grant(&service.refresh(&tokens.refresh).await);
+    assert!(service.sessions(&tokens.access).await.is_empty());
 }
 
 #[tokio::test]
@@ -91,25 +165,37 @@ async fn what_is_no_good_refresh_token_is_one_answer() {
 #[tokio::test]
 async fn a_refresh_reads_the_row_of_the_user_again() {
     let service = Service::start().await;
-    let tokens = service.user("ada@example.com").await;
-    let email = starter::Email::parse("ada@example.com").unwrap();
-    for _ in 0..2 {
-        assert!(service.app.users().grant(&email, "admin").await.unwrap());
-    }
+    service.register("ada@example.com").await;
+    execute(&service, "UPDATE users SET scopes = 'admin reports'").await;
+    let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_eq!(claims(&tokens.access)["email"], "ada@example.com");
+    assert_eq!(claims(&tokens.access)["scope"], "admin reports");
+
+    let change = "UPDATE users SET scopes = 'reports more', email = 'ada@lovelace.example'";
+    execute(&service, change).await;
+    let tokens = service.refresh(&tokens.refresh).await.tokens();
+    assert_eq!(claims(&tokens.access)["email"], "ada@lovelace.example");
+    let me = service.get("/me", &tokens.access).await.json();
+    assert_eq!(me["scopes"], json!(["reports"]));
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 
+    // What the login allowed comes back with the user's right to it; anything more does not.
+    execute(&service, "UPDATE users SET scopes = 'admin more'").await;
     let tokens = service.refresh(&tokens.refresh).await.tokens();
-    let answer = service.get("/admin", &tokens.access).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.json()["users"], 1);
     let me = service.get("/me", &tokens.access).await.json();
-    assert_eq!(me["scopes"], serde_json::json!(["admin"]));
+    assert_eq!(me["scopes"], json!(["admin"]));
+    let answer = service.get("/admin", &tokens.access).await;
+    assert_eq!(answer.json()["users"], 1);
+}
 
-    sqlx::query("UPDATE users SET disabled = 1")
-        .execute(&mut service.database().await)
-        .await
-        .unwrap();
+#[tokio::test]
+async fn a_disabled_user_gets_no_more_tokens_and_the_session_ends() {
+    let service = Service::start().await;
+    let tokens = service.user("ada@example.com").await;
+    execute(&service, "UPDATE users SET disabled = 1").await;
+    assert_invalid_grant(&service.refresh(&tokens.refresh).await);
+    execute(&service, "UPDATE users SET disabled = 0").await;
     assert_invalid_grant(&service.refresh(&tokens.refresh).await);
     let answer = service.get("/me", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
-use starter::{App, serve};
+use starter::{App, SessionSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -64,6 +64,18 @@ pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
     config().issuer().unwrap().clock(clock).build().unwrap()
 }
 
+/// Waits for what happens beside the requests: the query's number comes to be this one.
+pub(crate) async fn becomes(query: &'static str, number: i64, database: &mut SqliteConnection) {
+    for _ in 0..1000 {
+        let query = sqlx::query_scalar::<_, i64>(query);
+        if query.fetch_one(&mut *database).await.unwrap() == number {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never {number}: {query}");
+}
+
 // === impl Folder ===
 
 impl Folder {
@@ -95,8 +107,21 @@ impl Service {
     }
 
     pub(crate) async fn start_in(folder: Folder) -> Self {
-        let app = App::open(&config(), &folder.database_url()).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_with(folder, SessionSettings::default()).await
+    }
+
+    pub(crate) async fn start_with(folder: Folder, sessions: SessionSettings) -> Self {
+        let settings = Settings {
+            bind_address: "127.0.0.1:0".to_owned(),
+            database_url: folder.database_url(),
+            auth: config(),
+            sessions,
+            development: false,
+        };
+        let app = App::open(&settings).await.unwrap();
+        let listener = tokio::net::TcpListener::bind(&settings.bind_address)
+            .await
+            .unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
@@ -163,9 +188,7 @@ impl Service {
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
-        let bearer = format!("Bearer {token}");
-        let headers = [(AUTHORIZATION.as_str(), bearer.as_str())];
-        self.request(Method::GET, path, &headers, "").await
+        self.send(Method::GET, path, token).await
     }
 
     pub(crate) async fn register(&self, email: &str) -> Answer {
@@ -183,15 +206,22 @@ impl Service {
             .await
     }
 
-    pub(crate) async fn logout(&self, token: &str, body: Option<Value>) -> Answer {
+    /// A request without a body.
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str) -> Answer {
         let bearer = format!("Bearer {token}");
-        let mut headers = vec![(AUTHORIZATION.as_str(), bearer.as_str())];
-        if body.is_some() {
-            headers.push((CONTENT_TYPE.as_str(), "application/json"));
-        }
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        self.request(Method::POST, "/auth/logout", &headers, body)
-            .await
+        let headers = [(AUTHORIZATION.as_str(), bearer.as_str())];
+        self.request(method, path, &headers, "").await
+    }
+
+    pub(crate) async fn logout(&self, token: &str) -> Answer {
+        self.send(Method::POST, "/auth/logout", token).await
+    }
+
+    /// The own sessions, as they are listed.
+    pub(crate) async fn sessions(&self, token: &str) -> Vec<Value> {
+        let answer = self.get("/auth/sessions", token).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        answer.json()["sessions"].as_array().unwrap().clone()
     }
 
     /// A new user who has logged in.
@@ -219,13 +249,20 @@ impl Answer {
         assert!(problem["detail"].is_string(), "{problem}");
     }
 
+    pub(crate) fn assert_invalid_token(&self) {
+        assert_eq!(self.status, StatusCode::UNAUTHORIZED, "{:?}", self.body);
+        assert_eq!(self.code(), "invalid_token");
+        let challenge = &self.headers[WWW_AUTHENTICATE];
+        assert_eq!(challenge, r#"Bearer error="invalid_token""#);
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The word that tells a program what is wrong.
     pub(crate) fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or("none").to_owned()
+        self.json()["error"].as_str().unwrap_or("none").to_owned()
     }
 
     pub(crate) fn tokens(&self) -> Tokens {

@@ -1,0 +1,273 @@
+//! Where a user is logged in, and how that ends: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, Service, Tokens, becomes};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+impl Service {
+    async fn login_as(&self, email: &str, agent: &str) -> Tokens {
+        let account = json!({ "email": email, "password": PASSWORD });
+        let headers = [JSON, ("user-agent", agent)];
+        self.request(Method::POST, "/auth/login", &headers, account.to_string())
+            .await
+            .tokens()
+    }
+
+    async fn end(&self, id: &Value, token: &str) -> Answer {
+        let path = format!("/auth/sessions/{}", id.as_str().unwrap());
+        self.send(Method::DELETE, &path, token).await
+    }
+
+    async fn assert_over(&self, tokens: &Tokens) {
+        self.get("/me", &tokens.access).await.assert_invalid_token();
+        let answer = self.refresh(&tokens.refresh).await;
+        assert_eq!(answer.json()["error"], "invalid_grant");
+    }
+
+    async fn assert_good(&self, tokens: &Tokens) {
+        let answer = self.get("/me", &tokens.access).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        self.refresh(&tokens.refresh).await.tokens();
+    }
+}
+
+fn assert_no_content(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert!(answer.body.is_empty());
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_and_no_other() {
+    let service = Service::start().await;
+    let first = service.user("ada@example.com").await;
+    let second = service.login("ada@example.com", PASSWORD).await.tokens();
+
+    assert_no_content(&service.logout(&first.access).await);
+    service.assert_over(&first).await;
+    service.logout(&first.access).await.assert_invalid_token();
+    service.assert_good(&second).await;
+}
+
+#[tokio::test]
+async fn a_logout_reaches_the_tokens_that_followed_from_a_refresh() {
+    let service = Service::start().await;
+    let first = service.user("ada@example.com").await;
+    let second = service.refresh(&first.refresh).await.tokens();
+    assert_no_content(&service.logout(&first.access).await);
+    service.assert_over(&second).await;
+}
+
+#[tokio::test]
+async fn a_logout_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
+    let service = Service::start().await;
+    let first = service.user("ada@example.com").await;
+    let second = service.login("ada@example.com", PASSWORD).await.tokens();
+    let stranger = service.user("eve@example.com").await;
+
+    let answer = service
+        .send(Method::POST, "/auth/logout-all", &first.access)
+        .await;
+    assert_no_content(&answer);
+    for tokens in [&first, &second] {
+        service.assert_over(tokens).await;
+    }
+    service.assert_good(&stranger).await;
+
+    let third = service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_eq!(service.sessions(&third.access).await.len(), 1);
+    service.assert_good(&third).await;
+}
+
+#[tokio::test]
+async fn a_user_sees_the_own_sessions_and_which_is_this_one() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await;
+    let long = "x".repeat(300);
+    let laptop = service.login_as("ada@example.com", "laptop").await;
+    let other = service.login_as("ada@example.com", &long).await;
+    service.login("ada@example.com", PASSWORD).await.tokens();
+    service.user("eve@example.com").await;
+
+    let sessions = service.sessions(&laptop.access).await;
+    assert_eq!(sessions.len(), 3);
+    // The one that was used last comes first.
+    assert_eq!(sessions[0]["label"], Value::Null);
+    assert_eq!(sessions[1]["label"], long[..100]);
+    assert_eq!(sessions[2]["label"], "laptop");
+    let current: Vec<_> = sessions.iter().map(|one| &one["current"]).collect();
+    assert_eq!(current, [false, false, true]);
+    for session in &sessions {
+        let [created, used] =
+            ["created_at", "last_used_at"].map(|name| session[name].as_u64().unwrap());
+        assert!(created > 1_700_000_000 && used >= created, "{session}");
+        assert_eq!(session.as_object().unwrap().len(), 5, "{session}");
+    }
+
+    let laptop = service.refresh(&laptop.refresh).await.tokens();
+    let after = service.sessions(&laptop.access).await;
+    assert_eq!(after[0]["id"], sessions[2]["id"]);
+    assert_eq!(after[0]["current"], true);
+    let seen_by_other = service.sessions(&other.access).await;
+    assert_eq!(seen_by_other[2]["current"], true);
+}
+
+#[tokio::test]
+async fn a_user_ends_one_of_the_own_sessions() {
+    let service = Service::start().await;
+    let here = service.user("ada@example.com").await;
+    let there = service.login("ada@example.com", PASSWORD).await.tokens();
+    let sessions = service.sessions(&here.access).await;
+    let other = sessions.iter().find(|one| one["current"] == false).unwrap();
+
+    assert_no_content(&service.end(&other["id"], &here.access).await);
+    service.assert_over(&there).await;
+    let answer = service.end(&other["id"], &here.access).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+
+    let left = service.sessions(&here.access).await;
+    assert_eq!(left.len(), 1);
+    assert_no_content(&service.end(&left[0]["id"], &here.access).await);
+    service.assert_over(&here).await;
+}
+
+#[tokio::test]
+async fn a_session_of_somebody_else_is_one_that_does_not_exist() {
+    let service = Service::start().await;
+    let ada = service.user("ada@example.com").await;
+    let eve = service.user("eve@example.com").await;
+    let id = service.sessions(&ada.access).await[0]["id"].clone();
+
+    let foreign = service.end(&id, &eve.access).await;
+    let unknown = service.end(&json!("nowhere"), &eve.access).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(foreign.code(), "not_found");
+    assert_eq!(foreign.body, unknown.body);
+    assert_eq!(foreign.status, unknown.status);
+    let text = service
+        .send(Method::DELETE, "/auth/sessions/%FF", &eve.access)
+        .await;
+    assert_eq!(text.status, StatusCode::BAD_REQUEST);
+    service.assert_good(&ada).await;
+}
+
+#[tokio::test]
+async fn at_one_session_too_many_the_oldest_ends() {
+    let service = Service::start().await;
+    let first = service.user("ada@example.com").await;
+    let mut newest = service.login("ada@example.com", PASSWORD).await.tokens();
+    // Copies stand for the logins in between, each of which would cost a password.
+    let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 98) \
+         INSERT INTO jwt_sessions (id, subject, generation, previous_generation, token_id, \
+             acknowledged, created_at, rotated_at, last_used_at, idle_ttl, expires_at, payload) \
+         SELECT 'copy ' || i, subject, generation, previous_generation, token_id, acknowledged, \
+             created_at, rotated_at, last_used_at + i, idle_ttl, expires_at, payload \
+         FROM n, (SELECT * FROM jwt_sessions ORDER BY created_at DESC LIMIT 1)";
+    let copied = sqlx::query(copies)
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(copied.rows_affected(), 98);
+    assert_eq!(service.sessions(&newest.access).await.len(), 100);
+
+    newest = service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_eq!(service.sessions(&newest.access).await.len(), 100);
+    service.assert_over(&first).await;
+    service.assert_good(&newest).await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_users_sessions_and_logouts() {
+    let service = Service::start().await;
+    let out = service.user("ada@example.com").await;
+    let first = service.login("ada@example.com", PASSWORD).await.tokens();
+    let stale = service.login("ada@example.com", PASSWORD).await.tokens();
+    let next = service.refresh(&stale.refresh).await.tokens();
+    let next = service.refresh(&next.refresh).await.tokens();
+    service.logout(&out.access).await;
+
+    let service = Service::start_in(service.stop().await).await;
+    service.assert_over(&out).await;
+    assert_eq!(service.sessions(&first.access).await.len(), 2);
+    service.assert_good(&first).await;
+    // Where each session stands is known as well.
+    let answer = service.refresh(&stale.refresh).await;
+    assert_eq!(answer.json()["error"], "invalid_grant");
+    service.assert_over(&next).await;
+    service.login("ada@example.com", PASSWORD).await.tokens();
+}
+
+#[tokio::test]
+async fn a_database_from_before_keeps_its_logouts() {
+    let service = Service::start().await;
+    let tokens = service.user("ada@example.com").await;
+    let id = service.sessions(&tokens.access).await[0]["id"].clone();
+    let mut database = service.database().await;
+    for statement in [
+        "DELETE FROM _sqlx_migrations WHERE version = 4",
+        include_str!("../../migrations/0002_revocations.sql"),
+        include_str!("../../migrations/0003_used_refresh_tokens.sql"),
+        "INSERT INTO revocations VALUES ('token', 'i', 'ended long ago', 0, 1000)",
+    ] {
+        sqlx::raw_sql(statement)
+            .execute(&mut database)
+            .await
+            .unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO revocations VALUES \
+             ('session', 'https://starter.test', ?, 0, unixepoch() + 900)",
+    )
+    .bind(id.as_str())
+    .execute(&mut database)
+    .await
+    .unwrap();
+    drop(database);
+
+    let service = Service::start_in(service.stop().await).await;
+    service
+        .get("/me", &tokens.access)
+        .await
+        .assert_invalid_token();
+    let left = "SELECT group_concat(name) FROM sqlite_schema \
+         WHERE name IN ('revocations', 'used_refresh_tokens')";
+    let left: Option<String> = sqlx::query_scalar(left)
+        .fetch_one(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(left, None);
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
+    let service = Service::start().await;
+    let tokens = service.user("ada@example.com").await;
+    let out = service.login("ada@example.com", PASSWORD).await.tokens();
+    service.logout(&out.access).await;
+    let mut database = service.database().await;
+    for statement in [
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+         INSERT INTO jwt_sessions SELECT 'old ' || i, 'gone', 0, 0, 't', 0, 1, 1, 1, 9, 9, \
+             NULL, NULL, NULL, '{}' FROM n",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+         INSERT INTO jwt_revocations SELECT 'old ' || i, 'token', 'i', 9, 9 FROM n",
+    ] {
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    }
+    drop(database);
+
+    // It begins at the start, and does not stop before all is done.
+    let service = Service::start_in(service.stop().await).await;
+    let mut database = service.database().await;
+    let left = "SELECT (SELECT count(*) FROM jwt_sessions WHERE id LIKE 'old %') + \
+         (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %')";
+    becomes(left, 0, &mut database).await;
+    // The session that was just ended stays for as long as its access tokens.
+    let kept = "SELECT (SELECT count(*) FROM jwt_sessions), (SELECT count(*) FROM jwt_revocations)";
+    let kept: (i64, i64) = sqlx::query_as(kept).fetch_one(&mut database).await.unwrap();
+    assert_eq!(kept, (2, 1));
+    service.assert_good(&tokens).await;
+    service.assert_over(&out).await;
+}
