@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::error::IssueError;
 use super::request::TokenRequest;
 
-/// An access token and a refresh token to be made; see [`TokenIssuer::pair`].
+/// An access token and a refresh token to be made; see [`TokenIssuer::pair`](super::TokenIssuer::pair).
 #[must_use = "no token is made until `issue()`"]
 pub struct PairRequest<'a> {
     pub(super) request: TokenRequest<'a>,
