@@ -6,7 +6,7 @@ use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::issuer::{IssueError, SessionErrorKind, TokenIssuerBuilder};
-use tower_jwt_auth::revocation::MemoryRevocations;
+use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::session::{
     Converged, Created, EndReason, MemorySessions, Rotation, RotationOutcome, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
@@ -615,6 +615,67 @@ async fn an_outage_is_a_503_and_the_same_token_is_good_afterwards() {
         tokens.rotate(&login.refresh_token).await.unwrap().outcome(),
         ROTATED
     );
+}
+
+/// A revocation store that can be down.
+#[derive(Debug, Clone)]
+struct Revocations(MemoryRevocations, Arc<Mutex<bool>>);
+
+impl RevocationStore for Revocations {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        if *self.1.lock().unwrap() {
+            return Err(StoreError::new("down"));
+        }
+        self.0.revoke(revocation).await
+    }
+    async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+        self.0.is_revoked(query).await
+    }
+}
+
+#[tokio::test]
+async fn ending_a_session_can_be_asked_for_again_after_an_outage() {
+    let (builder, clock) = builder();
+    let down = Arc::new(Mutex::new(false));
+    let record = Revocations(MemoryRevocations::with_clock(clock), Arc::clone(&down));
+    let tokens = builder
+        .sessions(MemorySessions::new())
+        .revocation(record)
+        .build()
+        .unwrap();
+    let open = async || tokens.open_session("alice").issue().await.unwrap();
+    let (one, two, three) = (open().await, open().await, open().await);
+    let sid = |pair: &TokenPair| {
+        claims(&pair.access_token)["sid"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let refused =
+        async |pair: &TokenPair| tokens.verifier().verify(&pair.access_token).await.is_err();
+
+    *down.lock().unwrap() = true;
+    assert!(tokens.end_session_of("alice", &sid(&one)).await.is_err());
+    assert!(
+        tokens
+            .end_other_sessions("alice", &sid(&three))
+            .await
+            .is_err()
+    );
+    assert!(tokens.revoke_subject("alice").await.is_err());
+    *down.lock().unwrap() = false;
+    tokens.revoke_subject("alice").await.unwrap();
+    assert!(refused(&one).await && refused(&two).await && refused(&three).await);
+
+    let (one, two) = (open().await, open().await);
+    *down.lock().unwrap() = true;
+    assert!(tokens.end_session_of("alice", &sid(&one)).await.is_err());
+    *down.lock().unwrap() = false;
+    assert!(
+        tokens.end_session_of("alice", &sid(&one)).await.unwrap(),
+        "it was not half done"
+    );
+    assert!(refused(&one).await && !refused(&two).await);
 }
 
 #[tokio::test]

@@ -197,20 +197,55 @@ impl TokenIssuer {
         Ok(sessions.store.clean_up(before, limit).await?)
     }
 
+    /// Ends sessions. The access tokens of those that an owner names are revoked first, so that a
+    /// call that failed in the middle can be made again; for the other targets the caller does it.
     pub(in crate::issuer) async fn end_sessions(
         &self,
         target: SessionTarget<'_>,
     ) -> Result<Vec<String>, SessionError> {
         let sessions = self.require_sessions()?;
+        let named = match target {
+            SessionTarget::SessionOf { session, subject } => {
+                self.live_of(sessions, subject, |id| id == session).await?
+            }
+            SessionTarget::OthersOf { session, subject } => {
+                self.live_of(sessions, subject, |id| id != session).await?
+            }
+            SessionTarget::Session(_) | SessionTarget::Subject(_) => Vec::new(),
+        };
+        for session in &named {
+            self.record_session_end(session).await?;
+        }
+        let by_owner = !matches!(
+            target,
+            SessionTarget::Session(_) | SessionTarget::Subject(_)
+        );
         let ended = sessions
             .store
             .end(target, EndReason::Revoked, self.now())
             .await?;
         for session in &ended {
             self.after_end(sessions, session, EndReason::Revoked);
-            self.record_session_end(session).await?;
+            // One that was opened just now.
+            if by_owner && !named.contains(session) {
+                self.revoke_access_tokens(session).await;
+            }
         }
         Ok(ended)
+    }
+
+    async fn live_of(
+        &self,
+        sessions: &Sessions,
+        subject: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, SessionError> {
+        let records = sessions.store.list(subject, self.now()).await?;
+        Ok(records
+            .into_iter()
+            .map(|record| record.id)
+            .filter(|id| wanted(id))
+            .collect())
     }
 
     fn after_end(&self, sessions: &Sessions, session: &str, reason: EndReason) {
@@ -318,13 +353,17 @@ impl TokenIssuer {
         record: &SessionRecord,
         access: TokenRequest<'_>,
     ) -> Result<TokenPair, IssueError> {
-        let left = Duration::from_micros(record.expires_at.saturating_sub(self.now()));
+        // To the nearest second: a login takes its time.
+        let left = record
+            .expires_at
+            .saturating_sub(self.now())
+            .saturating_add(500_000);
         Ok(TokenPair {
             expires_in: access.ttl.as_secs(),
             access_token: access.issue()?,
             token_type: "Bearer",
             refresh_token: self.refresh_token_of(record)?,
-            refresh_expires_in: left.as_secs(),
+            refresh_expires_in: left / 1_000_000,
         })
     }
 }

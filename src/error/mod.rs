@@ -1,6 +1,10 @@
 //! The two errors: [`ConfigError`] at start-up, [`AuthError`] per request; and the
 //! one mapping from a verdict to a status and an RFC 6750 error code.
 
+mod config;
+
+pub use config::ConfigError;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -9,59 +13,6 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::challenge::Challenge;
-
-/// What is wrong with a key, a builder or the configuration.
-///
-/// It can only come from key constructors, `build()` and
-/// [`AuthConfig`](crate::config::AuthConfig): after start-up nothing in this crate
-/// fails for a reason that was knowable before. Every message names the cure, and
-/// none repeats a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// An HMAC secret is shorter than the output of its hash (RFC 7518 section 3.2).
-    SecretTooShort {
-        /// How many bytes the algorithm needs.
-        needed: usize,
-        /// How many bytes were given.
-        given: usize,
-    },
-    /// An HMAC secret is a known placeholder, repeats itself, or is otherwise guessable.
-    SecretGuessable,
-    /// An RSA key has fewer than 2048 bits (RFC 7518 section 3.3) or more than 8192.
-    RsaKeySize,
-    /// A key could not be read, or is not of the kind that its algorithm needs.
-    InvalidKey {
-        /// The algorithm that was asked for.
-        algorithm: &'static str,
-        /// What is wrong, and what would be right.
-        reason: &'static str,
-    },
-    /// The name of a signature algorithm is unknown, `none` included.
-    UnknownAlgorithm(String),
-    /// A key id is empty or longer than 256 bytes.
-    InvalidKeyId,
-    /// Two keys in one set have the same key id and the same algorithm.
-    DuplicateKeyId(String),
-    /// A set of keys holds no key that can verify a token.
-    NoKeys,
-    /// A verifier was built without saying which issuer it trusts.
-    MissingIssuer,
-    /// A verifier was built without saying which audience it is.
-    MissingAudience,
-    /// The leeway is over the cap of 300 seconds.
-    LeewayTooLong,
-    /// A lifetime is zero, or longer than dates can express.
-    InvalidLifetime,
-    /// The grace for concurrent rotations is over the cap of 60 seconds.
-    RotationGraceTooLong,
-    /// The limit of sessions is zero.
-    NoSessionsAllowed,
-    /// A value of the configuration is missing or wrong; the text names the variable and the cure.
-    Invalid(String),
-    /// Several things are wrong with the configuration; all of them at once.
-    Many(Vec<ConfigError>),
-}
 
 /// Why a request was not let through.
 ///
@@ -366,65 +317,3 @@ impl StdError for AuthError {
         Some(&**source)
     }
 }
-
-// === impl ConfigError ===
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SecretTooShort { needed, given } => write!(
-                f,
-                "the HMAC secret has {given} bytes but this algorithm needs at least {needed}: \
-                 make one with `openssl rand -base64 48`"
-            ),
-            Self::SecretGuessable => f.write_str(
-                "the HMAC secret is a placeholder or follows a pattern: \
-                 make a random one with `openssl rand -base64 48`",
-            ),
-            Self::RsaKeySize => f.write_str(
-                "the RSA key must have 2048 to 8192 bits: \
-                 make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`",
-            ),
-            Self::InvalidKey { algorithm, reason } => write!(f, "the {algorithm} key {reason}"),
-            Self::UnknownAlgorithm(name) => write!(
-                f,
-                "`{}` is no signature algorithm of this crate: use one of HS256 HS384 HS512 RS256 \
-                 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA Ed25519",
-                name.escape_default().take(64).collect::<String>()
-            ),
-            Self::InvalidKeyId => f.write_str("a key id must have 1 to 256 bytes"),
-            Self::DuplicateKeyId(kid) => write!(
-                f,
-                "two keys share the key id `{}` and the algorithm: give one another id",
-                kid.escape_default().take(64).collect::<String>()
-            ),
-            Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
-            Self::MissingIssuer => f.write_str(
-                "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
-            ),
-            Self::MissingAudience => f.write_str(
-                "no audience is set: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",
-            ),
-            Self::LeewayTooLong => f.write_str("the leeway must be at most 300 seconds"),
-            Self::InvalidLifetime => {
-                f.write_str("a token's lifetime must be 1 second to 100 years")
-            }
-            Self::RotationGraceTooLong => {
-                f.write_str("the grace for concurrent rotations must be at most 60 seconds")
-            }
-            Self::NoSessionsAllowed => {
-                f.write_str("the limit of sessions must be at least 1: leave it out for no limit")
-            }
-            Self::Invalid(text) => f.write_str(text),
-            Self::Many(problems) => {
-                write!(f, "{} problems in the configuration:", problems.len())?;
-                for problem in problems {
-                    write!(f, "\n  - {problem}")?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl StdError for ConfigError {}

@@ -1,9 +1,14 @@
 //! [`AuthConfig`]: everything that is set from outside; the only file that reads the environment.
 
+mod keys;
+mod problem;
+mod secret;
+mod vars;
+
+pub use secret::Secret;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,10 +18,12 @@ use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
 use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
-use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey, check_key_id};
+use crate::keys::check_key_id;
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
+use problem::{invalid, named};
+use vars::{Vars, environment};
 
 /// What a service is configured with: keys, issuer, audience, lifetimes, password costs.
 ///
@@ -85,17 +92,6 @@ pub struct AuthConfig {
     pub password_iterations: Option<u32>,
     /// Argon2 lanes.
     pub password_parallelism: Option<u32>,
-}
-
-/// A text that `Debug` does not show, and that is wiped from memory when it is dropped.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(Zeroizing<String>);
-
-/// What signs and what verifies.
-struct KeyMaterial {
-    signing: Option<SigningKey>,
-    verifying: KeySet,
 }
 
 // === impl AuthConfig ===
@@ -218,7 +214,8 @@ impl AuthConfig {
         }
         if keys {
             let algorithm_is_known = rest.algorithm == self.algorithm;
-            let needs_algorithm = |text: &Secret| !text.is_json() && text.0.contains("-----BEGIN");
+            let needs_algorithm =
+                |text: &Secret| !text.is_json() && text.text().contains("-----BEGIN");
             let readable = |text: &Option<Secret>| {
                 algorithm_is_known || !text.as_ref().is_some_and(needs_algorithm)
             };
@@ -350,138 +347,6 @@ impl AuthConfig {
             .filter(|one| !one.is_empty())
             .map(str::to_owned)
     }
-
-    fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
-        let (signing, mut verifying) = self.main_keys()?;
-        verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
-        if let Some(previous) = &self.previous_keys {
-            verifying.extend(self.previous_keys(previous)?);
-        }
-        let verifying =
-            KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
-        Ok(KeyMaterial { signing, verifying })
-    }
-
-    /// The key to sign with, or the keys that only verify.
-    fn main_keys(&self) -> Result<(Option<SigningKey>, Vec<VerifyingKey>), ConfigError> {
-        let key_id = self.key_id.as_deref();
-        match (&self.secret, &self.private_key, &self.public_key) {
-            (Some(secret), None, None) => {
-                let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
-                let key = with_id(SigningKey::from_secret(algorithm, secret.bytes()), key_id);
-                let key = key.map_err(|error| named("JWT_SECRET", &error))?;
-                if secret.bytes().iter().any(u8::is_ascii_whitespace) {
-                    // It could not be told apart among previous secrets later.
-                    return Err(invalid("JWT_SECRET must not hold white space"));
-                }
-                Ok((Some(key), vec![]))
-            }
-            (None, Some(private), None) => {
-                let key = with_id(self.private_key(private), key_id);
-                Ok((
-                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
-                    vec![],
-                ))
-            }
-            (None, None, Some(public)) => {
-                let keys = self.public_keys(public);
-                Ok((None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?))
-            }
-            (None, None, None) => Err(invalid(
-                "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
-                 JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
-            )),
-            _ => Err(invalid(
-                "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
-                 (older keys go into JWT_PREVIOUS_KEYS)",
-            )),
-        }
-    }
-
-    fn algorithm(&self) -> Result<Option<Algorithm>, ConfigError> {
-        let name = self.algorithm.as_deref();
-        name.map(Algorithm::from_str)
-            .transpose()
-            .map_err(|error| named("JWT_ALGORITHM", &error))
-    }
-
-    /// The algorithm of a PEM key, which does not name one itself.
-    fn pem_algorithm(&self) -> Result<Algorithm, ConfigError> {
-        self.algorithm()?.ok_or_else(|| {
-            invalid("a PEM key needs JWT_ALGORITHM: set it to EdDSA, ES256, ES384, RS256 or PS256")
-        })
-    }
-
-    fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
-        if text.is_json() {
-            let key = SigningKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
-            return self.fits(key.algorithm()).map(|()| key);
-        }
-        SigningKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())
-    }
-
-    fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
-        }
-        let keys = if text.is_json() {
-            let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
-            self.fits(key.algorithm())?;
-            vec![key]
-        } else {
-            pem_keys(self.pem_algorithm()?, text)?
-        };
-        match &self.key_id {
-            Some(key_id) => keys
-                .into_iter()
-                .map(|key| key.with_key_id(key_id))
-                .collect(),
-            None => Ok(keys),
-        }
-    }
-
-    /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
-    fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
-        match self.algorithm()? {
-            Some(other) if other != algorithm => Err(invalid(&format!(
-                "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset it, or set it to that"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        self.read_previous_keys(text)
-            .map_err(|error| named("JWT_PREVIOUS_KEYS", &error))
-    }
-
-    fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
-        }
-        if text.is_json() {
-            return Ok(vec![VerifyingKey::from_jwk(text.trimmed())?]);
-        }
-        if text.0.contains("-----BEGIN") {
-            return pem_keys(self.pem_algorithm()?, text);
-        }
-        let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
-        let secrets = text.0.split_whitespace().map(|entry| {
-            let named = entry
-                .strip_prefix("kid=")
-                .and_then(|named| named.split_once(':'));
-            let (key_id, secret) = match named {
-                Some((key_id, secret)) => (Some(key_id), secret),
-                None => (None, entry),
-            };
-            let key = with_id(
-                SigningKey::from_secret(algorithm, secret.as_bytes()),
-                key_id,
-            )?;
-            Ok(key.verifying_key())
-        });
-        secrets.collect()
-    }
 }
 
 impl fmt::Debug for AuthConfig {
@@ -500,154 +365,4 @@ impl fmt::Debug for AuthConfig {
             .field("leeway", &self.leeway)
             .finish_non_exhaustive()
     }
-}
-
-// === impl Secret ===
-
-impl Secret {
-    fn trimmed(&self) -> &str {
-        self.0.trim()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.trimmed().as_bytes()
-    }
-
-    fn is_json(&self) -> bool {
-        self.trimmed().starts_with('{')
-    }
-
-    /// PEM as it should be: many tools can only pass `\n` on as two characters.
-    fn pem(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.trimmed().replace("\\r", "").replace("\\n", "\n"))
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-/// Reads variables, and gathers what is wrong with them.
-struct Vars<'a> {
-    vars: &'a HashMap<String, String>,
-    problems: &'a mut Vec<ConfigError>,
-}
-
-impl Vars<'_> {
-    fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.vars.get(name)?.trim();
-        if value.contains(char::REPLACEMENT_CHARACTER) {
-            self.problems.push(invalid(&format!("{name} is not UTF-8")));
-            return None;
-        }
-        (!value.is_empty()).then(|| value.to_owned())
-    }
-
-    /// The variable, or the content of the file that the one with `_FILE` names.
-    fn secret(&mut self, name: &str) -> Option<Secret> {
-        let file = format!("{name}_FILE");
-        match (self.text(name), self.text(&file)) {
-            (Some(_), Some(_)) => {
-                self.problems.push(invalid(&format!(
-                    "{name} and {file} are both set: unset one"
-                )));
-                None
-            }
-            (Some(value), None) => Some(value.into()),
-            (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
-                Ok(text) if !text.trim().is_empty() => Some(text.into()),
-                Ok(_) => {
-                    self.problems
-                        .push(invalid(&format!("{file}: the file {path} is empty")));
-                    None
-                }
-                Err(error) => {
-                    let problem = format!("{file}: the file {path} cannot be read: {error}");
-                    self.problems.push(invalid(&problem));
-                    None
-                }
-            },
-            (None, None) => None,
-        }
-    }
-
-    fn number<T: FromStr>(&mut self, name: &str, unit: &str) -> Option<T> {
-        let number = self.text(name)?.parse().ok();
-        if number.is_none() {
-            self.problems
-                .push(invalid(&format!("{name} must be a whole number of {unit}")));
-        }
-        number
-    }
-}
-
-/// The variables of the process that are ours; what is not text shows by its replacement characters.
-fn environment() -> HashMap<String, String> {
-    std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.starts_with("JWT_") || name.starts_with("PASSWORD_"))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
-        .collect()
-}
-
-fn is_jwk_set(text: &Secret) -> bool {
-    text.is_json()
-        && serde_json::from_str::<serde_json::Value>(text.trimmed())
-            .is_ok_and(|value| value.get("keys").is_some())
-}
-
-/// Every public key of a text, each in its own PEM block.
-fn pem_keys(algorithm: Algorithm, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-    let (text, mut blocks) = (text.pem(), vec![String::new()]);
-    for line in text.lines() {
-        if let Some(block) = blocks.last_mut() {
-            block.push_str(line);
-            block.push('\n');
-        }
-        if line.starts_with("-----END ") {
-            blocks.push(String::new());
-        }
-    }
-    let blocks = blocks.iter().filter(|block| !block.trim().is_empty());
-    blocks
-        .map(|block| VerifyingKey::from_pem(algorithm, block))
-        .collect()
-}
-
-fn with_id(
-    key: Result<SigningKey, ConfigError>,
-    key_id: Option<&str>,
-) -> Result<SigningKey, ConfigError> {
-    match key_id {
-        Some(key_id) => key?.with_key_id(key_id),
-        None => key,
-    }
-}
-
-/// A problem with what a variable holds.
-fn named(variable: &str, error: &ConfigError) -> ConfigError {
-    let text = error.to_string();
-    if text.contains("JWT_") {
-        invalid(&text)
-    } else {
-        invalid(&format!("{variable}: {text}"))
-    }
-}
-
-fn invalid(text: &str) -> ConfigError {
-    ConfigError::Invalid(text.to_owned())
 }

@@ -1,0 +1,183 @@
+//! The keys of a configuration, out of secrets, PEM, JWKs and JWK sets.
+
+use std::str::FromStr;
+
+use super::AuthConfig;
+use super::problem::{invalid, named};
+use super::secret::Secret;
+use crate::error::ConfigError;
+use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey};
+
+/// What signs and what verifies.
+pub(super) struct KeyMaterial {
+    pub(super) signing: Option<SigningKey>,
+    pub(super) verifying: KeySet,
+}
+
+impl AuthConfig {
+    pub(super) fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
+        let (signing, mut verifying) = self.main_keys()?;
+        verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
+        if let Some(previous) = &self.previous_keys {
+            verifying.extend(self.previous_keys(previous)?);
+        }
+        let verifying =
+            KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
+        Ok(KeyMaterial { signing, verifying })
+    }
+
+    /// The key to sign with, or the keys that only verify.
+    pub(super) fn main_keys(&self) -> Result<(Option<SigningKey>, Vec<VerifyingKey>), ConfigError> {
+        let key_id = self.key_id.as_deref();
+        match (&self.secret, &self.private_key, &self.public_key) {
+            (Some(secret), None, None) => {
+                let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
+                let key = with_id(SigningKey::from_secret(algorithm, secret.bytes()), key_id);
+                let key = key.map_err(|error| named("JWT_SECRET", &error))?;
+                if secret.bytes().iter().any(u8::is_ascii_whitespace) {
+                    // It could not be told apart among previous secrets later.
+                    return Err(invalid("JWT_SECRET must not hold white space"));
+                }
+                Ok((Some(key), vec![]))
+            }
+            (None, Some(private), None) => {
+                let key = with_id(self.private_key(private), key_id);
+                Ok((
+                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
+                    vec![],
+                ))
+            }
+            (None, None, Some(public)) => {
+                let keys = self.public_keys(public);
+                Ok((None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?))
+            }
+            (None, None, None) => Err(invalid(
+                "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
+                 JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
+            )),
+            _ => Err(invalid(
+                "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
+                 (older keys go into JWT_PREVIOUS_KEYS)",
+            )),
+        }
+    }
+
+    pub(super) fn algorithm(&self) -> Result<Option<Algorithm>, ConfigError> {
+        let name = self.algorithm.as_deref();
+        name.map(Algorithm::from_str)
+            .transpose()
+            .map_err(|error| named("JWT_ALGORITHM", &error))
+    }
+
+    /// The algorithm of a PEM key, which does not name one itself.
+    fn pem_algorithm(&self) -> Result<Algorithm, ConfigError> {
+        self.algorithm()?.ok_or_else(|| {
+            invalid("a PEM key needs JWT_ALGORITHM: set it to EdDSA, ES256, ES384, RS256 or PS256")
+        })
+    }
+
+    fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
+        if text.is_json() {
+            let key = SigningKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
+            return self.fits(key.algorithm()).map(|()| key);
+        }
+        SigningKey::from_pem(self.pem_algorithm()?, text.pem().as_bytes())
+    }
+
+    fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if is_jwk_set(text) {
+            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
+        }
+        let keys = if text.is_json() {
+            let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
+            self.fits(key.algorithm())?;
+            vec![key]
+        } else {
+            pem_keys(self.pem_algorithm()?, text)?
+        };
+        match &self.key_id {
+            Some(key_id) => keys
+                .into_iter()
+                .map(|key| key.with_key_id(key_id))
+                .collect(),
+            None => Ok(keys),
+        }
+    }
+
+    /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
+    fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
+        match self.algorithm()? {
+            Some(other) if other != algorithm => Err(invalid(&format!(
+                "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset it, or set it to that"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        self.read_previous_keys(text)
+            .map_err(|error| named("JWT_PREVIOUS_KEYS", &error))
+    }
+
+    fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if is_jwk_set(text) {
+            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
+        }
+        if text.is_json() {
+            return Ok(vec![VerifyingKey::from_jwk(text.trimmed())?]);
+        }
+        if text.text().contains("-----BEGIN") {
+            return pem_keys(self.pem_algorithm()?, text);
+        }
+        let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
+        let secrets = text.text().split_whitespace().map(|entry| {
+            let named = entry
+                .strip_prefix("kid=")
+                .and_then(|named| named.split_once(':'));
+            let (key_id, secret) = match named {
+                Some((key_id, secret)) => (Some(key_id), secret),
+                None => (None, entry),
+            };
+            let key = with_id(
+                SigningKey::from_secret(algorithm, secret.as_bytes()),
+                key_id,
+            )?;
+            Ok(key.verifying_key())
+        });
+        secrets.collect()
+    }
+}
+
+fn is_jwk_set(text: &Secret) -> bool {
+    text.is_json()
+        && serde_json::from_str::<serde_json::Value>(text.trimmed())
+            .is_ok_and(|value| value.get("keys").is_some())
+}
+
+/// Every public key of a text, each in its own PEM block.
+fn pem_keys(algorithm: Algorithm, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+    let (text, mut blocks) = (text.pem(), vec![String::new()]);
+    for line in text.lines() {
+        if let Some(block) = blocks.last_mut() {
+            block.push_str(line);
+            block.push('\n');
+        }
+        if line.starts_with("-----END ") {
+            blocks.push(String::new());
+        }
+    }
+    let blocks = blocks.iter().filter(|block| !block.trim().is_empty());
+    blocks
+        .map(|block| VerifyingKey::from_pem(algorithm, block))
+        .collect()
+}
+
+fn with_id(
+    key: Result<SigningKey, ConfigError>,
+    key_id: Option<&str>,
+) -> Result<SigningKey, ConfigError> {
+    match key_id {
+        Some(key_id) => key?.with_key_id(key_id),
+        None => key,
+    }
+}

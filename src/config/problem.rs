@@ -1,0 +1,17 @@
+//! The text of a problem: the variable, what is wrong, and the cure.
+
+use crate::error::ConfigError;
+
+/// A problem with what a variable holds.
+pub(super) fn named(variable: &str, error: &ConfigError) -> ConfigError {
+    let text = error.to_string();
+    if text.contains("JWT_") {
+        invalid(&text)
+    } else {
+        invalid(&format!("{variable}: {text}"))
+    }
+}
+
+pub(super) fn invalid(text: &str) -> ConfigError {
+    ConfigError::Invalid(text.to_owned())
+}

@@ -1,0 +1,54 @@
+//! [`Secret`]: a configured text that nobody sees.
+
+use std::fmt;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// A text that `Debug` does not show, and that is wiped from memory when it is dropped.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(Zeroizing<String>);
+
+// === impl Secret ===
+
+impl Secret {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn trimmed(&self) -> &str {
+        self.0.trim()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.trimmed().as_bytes()
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.trimmed().starts_with('{')
+    }
+
+    /// PEM as it should be: many tools can only pass `\n` on as two characters.
+    pub(super) fn pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.trimmed().replace("\\r", "").replace("\\n", "\n"))
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
