@@ -1,5 +1,5 @@
-//! A model of an honest client, a network that loses answers, two tabs, and a thief, in random
-//! order: the honest client is never logged out, and a thief is found at the next divergence.
+//! A model of an honest client, a network that loses answers, two tabs, a clock that is set back, a
+//! store that loses its last write, and a thief, in random order: the honest client is never logged out, and a thief is found at the next divergence.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::MemoryRevocations;
-use tower_jwt_auth::session::MemorySessions;
+use tower_jwt_auth::session::{MemorySessions, SessionRecord, SessionStore};
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenPair};
 
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,10 @@ enum Step {
     Request,
     /// Time passes; less than the idle end.
     Pass { seconds: u64 },
+    /// The clock is set back a little.
+    StepBack { seconds: u64 },
+    /// The store loses what it last wrote for the client, as when a lagging replica takes over.
+    Rewind,
     /// The thief copies what the client has.
     Steal,
     /// The thief refreshes with what he has.
@@ -37,6 +41,11 @@ fn steps(thief: bool) -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Request),
         2 => (0..40_u64).prop_map(|seconds| Step::Pass { seconds }),
         1 => (0..100_000_u64).prop_map(|seconds| Step::Pass { seconds }),
+    ];
+    let with_accidents = prop_oneof![
+        8 => honest.clone(),
+        1 => (0..4_u64).prop_map(|seconds| Step::StepBack { seconds }),
+        1 => Just(Step::Rewind),
     ];
     let with_thief = prop_oneof![
         6 => honest.clone(),
@@ -58,15 +67,21 @@ struct World {
     /// When the first answer was lost since the client last got one.
     lost_at: Option<SystemTime>,
     thief: Option<TokenPair>,
+    store: MemorySessions,
+    /// The session before the client's last refresh.
+    before: Option<SessionRecord>,
+    /// How far the clock was set back in all: verifiers allow for 30 seconds.
+    stepped_back: u64,
 }
 
 impl World {
     async fn new() -> Self {
         let clock = ManualClock::at_unix_seconds(1_767_225_600);
+        let store = MemorySessions::new();
         let tokens = TokenIssuer::builder(SigningKey::generate(Algorithm::HS256).unwrap())
             .issuer("me")
             .audience("api")
-            .sessions(MemorySessions::new())
+            .sessions(store.clone())
             .revocation(MemoryRevocations::with_clock(clock.clone()))
             .refresh_ttl(Duration::from_secs(365 * 86_400))
             .clock(clock.clone())
@@ -79,6 +94,9 @@ impl World {
             client,
             lost_at: None,
             thief: None,
+            store,
+            before: None,
+            stepped_back: 0,
         }
     }
 
@@ -91,8 +109,14 @@ impl World {
         Ok(rotated.issue().unwrap())
     }
 
+    /// Keeps the session as it is, for a store that will lose what comes next.
+    async fn remember(&mut self) {
+        self.before = self.store.list("alice", 0).await.unwrap().pop();
+    }
+
     /// The client refreshes, and gets its answer.
     async fn client_refreshes(&mut self) -> Result<(), SessionErrorKind> {
+        self.remember().await;
         self.client = self.refresh(&self.client.refresh_token).await?;
         self.lost_at = None;
         Ok(())
@@ -152,11 +176,13 @@ async fn run(world: &mut World, steps: &[Step]) -> Result<(), SessionErrorKind> 
         match *step {
             Step::Refresh { lost: false } => world.client_refreshes().await?,
             Step::Refresh { lost: true } => {
+                world.remember().await;
                 world.refresh(&world.client.refresh_token).await?;
                 let now = world.clock.now();
                 world.lost_at.get_or_insert(now);
             }
             Step::TwoTabs { keep_first, apart } => {
+                world.remember().await;
                 let token = world.client.refresh_token.clone();
                 let first = world.refresh(&token).await?;
                 let _ = world.tokens.verifier().verify(&first.access_token).await;
@@ -169,6 +195,19 @@ async fn run(world: &mut World, steps: &[Step]) -> Result<(), SessionErrorKind> 
                 );
                 world.client = if keep_first { first } else { second };
                 world.lost_at = None;
+            }
+            Step::StepBack { seconds } => {
+                if world.stepped_back + seconds <= 25 {
+                    world.stepped_back += seconds;
+                    world
+                        .clock
+                        .set(world.clock.now() - Duration::from_secs(seconds));
+                }
+            }
+            Step::Rewind => {
+                if let Some(record) = world.before.take() {
+                    world.store.create(&record, None).await.unwrap();
+                }
             }
             Step::Request => world.request().await?,
             Step::Pass { seconds } => world.pass(Duration::from_secs(seconds)).await?,
