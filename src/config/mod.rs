@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
 use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
-use crate::keys::check_key_id;
+use crate::keys::{VerifyingKey, check_key_id};
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
@@ -173,9 +173,10 @@ impl AuthConfig {
             password_parallelism: vars.number("PASSWORD_PARALLELISM", "lanes, such as 1"),
         };
         // A key that could not be read is one problem, not also a missing one.
-        let unread = problems
-            .iter()
-            .any(|problem| problem.to_string().contains("_FILE"));
+        let unread = problems.iter().any(|problem| {
+            let text = problem.to_string();
+            text.contains("_FILE") || text.ends_with("is not UTF-8")
+        });
         config.check(&mut problems, !unread);
         config.or(problems)
     }
@@ -273,12 +274,11 @@ impl AuthConfig {
             ));
         };
         let own = key.verifying_key();
+        let is_own = |key: &&VerifyingKey| {
+            key.key_id() == own.key_id() && key.algorithm() == own.algorithm()
+        };
         let mut builder = TokenIssuer::builder(key);
-        for key in keys
-            .verifying
-            .iter()
-            .filter(|key| key.key_id() != own.key_id())
-        {
+        for key in keys.verifying.iter().filter(|key| !is_own(key)) {
             builder = builder.previous_key(key.clone());
         }
         if let Some(seconds) = self.access_ttl {

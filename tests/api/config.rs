@@ -479,3 +479,46 @@ fn the_algorithm_of_a_jwk_is_completed_and_not_contradicted() {
     let debug = format!("{:?}", config(&vars).unwrap().verifier().unwrap());
     assert!(debug.contains("PS256") && debug.contains("mine"), "{debug}");
 }
+
+#[test]
+fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
+    let es = [
+        ("JWT_PRIVATE_KEY", include_str!("../keys/p256.pkcs8.pem")),
+        ("JWT_ALGORITHM", "ES256"),
+        ("JWT_KEY_ID", "main"),
+    ];
+    let before = config(&es).unwrap().issuer().unwrap().build().unwrap();
+    let token = before.access("alice").issue().unwrap();
+    let key = include_str!("../keys/p256.spki.pem");
+    let key = tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::ES256, key);
+    let jwk = key
+        .unwrap()
+        .with_key_id("main")
+        .unwrap()
+        .to_jwk()
+        .unwrap()
+        .to_string();
+    let vars = [
+        ("JWT_SECRET", SECRET),
+        ("JWT_KEY_ID", "main"),
+        ("JWT_PREVIOUS_KEYS", &jwk),
+    ];
+    let after = config(&vars).unwrap();
+    let issuer = after.issuer().unwrap().build().unwrap();
+    assert!(issuer.verifier().verify_local(&token).is_ok());
+    assert!(
+        after
+            .verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+    assert!(
+        issuer
+            .verifier()
+            .verify_local(&issuer.access("alice").issue().unwrap())
+            .is_ok()
+    );
+}
