@@ -215,3 +215,53 @@ fn a_key_that_others_can_read_is_refused() {
     let text = failure(&folder.starter().output().unwrap());
     assert!(text.contains("chmod 600"), "{text}");
 }
+
+/// The refresh token in the answer to a refresh; none if there was no answer.
+fn refresh_token(answer: &str) -> Option<String> {
+    let (_, rest) = answer.split_once(r#""refresh_token":""#)?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+#[test]
+fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
+    let folder = Folder::new("killed");
+    let refresh = |address: &str, token: &str| {
+        let mut curl = clean("curl", &folder.0);
+        curl.args(["-sS", "-H", "Content-Type: application/json", "-d"])
+            .arg(format!(r#"{{"refresh_token":"{token}"}}"#))
+            .arg(format!("{address}/auth/refresh"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        curl.spawn().unwrap()
+    };
+    let answered = |curl: Child| {
+        let output = curl.wait_with_output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let running = folder.start();
+    folder.shell(&running.steps[0]);
+    let login = running.steps[1].split_once("$(").unwrap().1;
+    let login = folder.shell(login.split_once(" | sed").unwrap().0);
+    let mut token = refresh_token(&login).expect(&login);
+    drop(running); // SIGKILL
+
+    let mut lost = 0;
+    for delay in [0, 2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 30] {
+        let running = folder.start();
+        // Whatever became of the last answer, the client goes on with the token that it has.
+        let answer = answered(refresh(&running.address, &token));
+        token = refresh_token(&answer).unwrap_or_else(|| panic!("logged out: {answer}"));
+
+        let curl = refresh(&running.address, &token);
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        drop(running); // SIGKILL, before, in, or after the answer
+        match refresh_token(&answered(curl)) {
+            Some(next) => token = next,
+            None => lost += 1,
+        }
+    }
+    assert!(
+        lost > 0,
+        "no answer was lost: the delays prove nothing here"
+    );
+}
