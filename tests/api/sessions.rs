@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::clock::{Clock, ManualClock};
 use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::issuer::{IssueError, SessionErrorKind, TokenIssuerBuilder};
@@ -412,6 +412,19 @@ async fn a_label_is_what_any_store_can_keep() {
         .unwrap();
     assert!(kept.starts_with("ab\u{1f600}"), "{kept}");
     assert_eq!(kept.chars().count(), 200);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_logs_nobody_out() {
+    let setting = setting(|builder| builder);
+    let mut pair = setting.login().await;
+    for _ in 0..4 {
+        setting
+            .clock
+            .set(setting.clock.now() - Duration::from_secs(5));
+        pair = setting.rotate(&pair.refresh_token).await.unwrap().1;
+        assert_eq!(setting.request(&pair).await, Ok(()));
+    }
 }
 
 #[tokio::test]

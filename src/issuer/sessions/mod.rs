@@ -328,11 +328,10 @@ impl TokenIssuer {
         let mut request = self.request(TokenType::Refresh, record.subject.clone(), Duration::ZERO);
         request.session = Some(record.id.clone());
         request.generation = Some(record.generation);
-        request.issue_at(
-            record.rotated_at,
-            record.expires_at / 1_000_000,
-            record.token_id.clone(),
-        )
+        // A clock that was set back, or that of another node, makes no token live longer.
+        let issued_at = record.rotated_at.max(record.created_at);
+        let expires_at = record.expires_at / 1_000_000;
+        request.issue_at(issued_at, expires_at, record.token_id.clone())
     }
 
     fn access_request_of(&self, record: &SessionRecord, payload: &Payload) -> TokenRequest<'_> {
