@@ -77,11 +77,18 @@ impl Clock for ManualClock {
     }
 }
 
+/// The clock's time in seconds since the Unix epoch, as the claims of a token tell it.
+#[allow(clippy::cast_precision_loss)] // microseconds stay exact for 285 years
+pub(crate) fn unix_seconds(clock: &dyn Clock) -> f64 {
+    unix_micros(clock.now()) as f64 / 1e6
+}
+
 /// Microseconds since the Unix epoch; zero for a time before it.
 pub(crate) fn unix_micros(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, as_micros)
 }
 
-fn as_micros(duration: Duration) -> u64 {
+/// Microseconds; the largest number where there are more.
+pub(crate) fn as_micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

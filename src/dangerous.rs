@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 
 use crate::claims::NumericDate;
-use crate::clock::{Clock, unix_micros};
+use crate::clock::{Clock, unix_seconds};
 use crate::codec::{Compact, Header, MAX_TOKEN_BYTES, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 
@@ -70,8 +70,7 @@ pub fn expires_at(token: &str) -> Result<Option<SystemTime>, AuthError> {
 ///
 /// As [`expires_at`].
 pub fn is_expired(token: &str, clock: &dyn Clock) -> Result<bool, AuthError> {
-    #[allow(clippy::cast_precision_loss)] // microseconds stay exact for 285 years
-    let now = unix_micros(clock.now()) as f64 / 1e6;
+    let now = unix_seconds(clock);
     Ok(expiry(token)?.is_some_and(|exp| now >= exp.as_secs_f64()))
 }
 

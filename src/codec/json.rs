@@ -187,12 +187,12 @@ impl<'de> Visitor<'de> for Loose {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
-        Ok(number(value as f64))
+        Ok(Value::Number(value as f64))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
         // The conversion would round 2^53 + 1 down to an acceptable date.
-        Ok(number(if value > 1 << 53 {
+        Ok(Value::Number(if value > 1 << 53 {
             f64::INFINITY
         } else {
             value as f64
@@ -200,7 +200,7 @@ impl<'de> Visitor<'de> for Loose {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
-        Ok(number(value))
+        Ok(Value::Number(value))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Loose {
         match map.next_key::<CowStr<'de>>()? {
             Some(CowStr(name)) if name == NUMBER_MEMBER => {
                 let CowStr(text) = map.next_value()?;
-                return Ok(text.parse().map_or(Value::Other, number));
+                return Ok(text.parse().map_or(Value::Other, Value::Number));
             }
             Some(_) => map.next_value_seed(skip)?,
             None => return Ok(Value::Other),
@@ -243,8 +243,4 @@ impl<'de> Visitor<'de> for Loose {
         }
         Ok(Value::Other)
     }
-}
-
-fn number<'a>(value: f64) -> Value<'a> {
-    Value::Number(value)
 }

@@ -14,20 +14,32 @@ pub(super) struct KeyMaterial {
     pub(super) verifying: KeySet,
 }
 
-impl AuthConfig {
-    pub(super) fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
-        let (signing, mut verifying) = self.main_keys()?;
+/// The key to sign with, and the keys that only verify.
+type MainKeys = (Option<SigningKey>, Vec<VerifyingKey>);
+
+impl KeyMaterial {
+    pub(super) fn new(main: MainKeys, previous: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
+        let (signing, mut verifying) = main;
         verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
-        if let Some(previous) = &self.previous_keys {
-            verifying.extend(self.previous_keys(previous)?);
-        }
+        verifying.extend(previous);
         let verifying =
             KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
-        Ok(KeyMaterial { signing, verifying })
+        Ok(Self { signing, verifying })
+    }
+}
+
+impl AuthConfig {
+    pub(super) fn key_material(&self) -> Result<KeyMaterial, ConfigError> {
+        let main = self.main_keys()?;
+        let previous = self
+            .previous_keys
+            .as_ref()
+            .map(|text| self.previous_keys(text));
+        KeyMaterial::new(main, previous.transpose()?.unwrap_or_default())
     }
 
     /// The key to sign with, or the keys that only verify.
-    pub(super) fn main_keys(&self) -> Result<(Option<SigningKey>, Vec<VerifyingKey>), ConfigError> {
+    pub(super) fn main_keys(&self) -> Result<MainKeys, ConfigError> {
         let key_id = self.key_id.as_deref();
         match (&self.secret, &self.private_key, &self.public_key) {
             (Some(secret), None, None) => {

@@ -22,6 +22,7 @@ use crate::keys::{VerifyingKey, check_key_id};
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
+use keys::KeyMaterial;
 use problem::{invalid, named};
 use vars::{Vars, environment};
 
@@ -227,11 +228,13 @@ impl AuthConfig {
                 .as_ref()
                 .filter(|_| readable(&rest.previous_keys));
             let previous = previous.map(|text| rest.previous_keys(text));
-            match (main, previous) {
-                (Some(Ok(_)), Some(Ok(_)) | None) => problems.extend(rest.key_material().err()),
+            match (main, previous.unwrap_or(Ok(Vec::new()))) {
+                (Some(Ok(main)), Ok(previous)) => {
+                    problems.extend(KeyMaterial::new(main, previous).err());
+                }
                 (main, previous) => {
                     problems.extend(main.and_then(Result::err));
-                    problems.extend(previous.and_then(Result::err));
+                    problems.extend(previous.err());
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::clock::{Clock, unix_micros};
+use crate::clock::{Clock, unix_seconds};
 use crate::codec::{Compact, Header, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::{Algorithm, DynKeySource, KeyLookup, KeyMiss, KeySet, KeySource, VerifyingKey};
@@ -194,8 +194,7 @@ impl TokenVerifier {
         };
 
         let claims = Registered::parse(&payload, &policy.required)?;
-        #[allow(clippy::cast_precision_loss)] // microseconds stay exact for 285 years
-        let now = unix_micros(clock.now()) as f64 / 1e6;
+        let now = unix_seconds(&**clock);
         policy.check(&claims, now)?;
         let kept = verified::Kept::of(&claims, &payload)?;
         drop(claims);

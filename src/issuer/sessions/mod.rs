@@ -20,7 +20,7 @@ use super::error::IssueError;
 use super::pair::TokenPair;
 use super::request::TokenRequest;
 use crate::claims::TokenType;
-use crate::clock::unix_micros;
+use crate::clock::{as_micros, unix_micros};
 use crate::error::AuthErrorKind;
 use crate::event::{AuthEvent, EventHook};
 use crate::jti;
@@ -193,7 +193,7 @@ impl TokenIssuer {
     /// The store does not answer, or there is none.
     pub async fn clean_up_sessions(&self, limit: u32) -> Result<u64, SessionError> {
         let sessions = self.require_sessions()?;
-        let before = self.now().saturating_sub(micros(self.inner.access_ttl));
+        let before = self.now().saturating_sub(as_micros(self.inner.access_ttl));
         Ok(sessions.store.clean_up(before, limit).await?)
     }
 
@@ -274,8 +274,8 @@ impl TokenIssuer {
             generation,
             token_id,
             now,
-            grace: micros(sessions.grace),
-            lost_response: micros(self.inner.access_ttl),
+            grace: as_micros(sessions.grace),
+            lost_response: as_micros(self.inner.access_ttl),
         })
     }
 
@@ -378,8 +378,4 @@ async fn finish(
         Ok(done) => done,
         Err(stopped) => Err(StoreError::new(stopped)),
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

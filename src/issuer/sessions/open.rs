@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
+use super::Payload;
 use super::error::{SessionError, SessionErrorKind};
-use super::{Payload, micros};
+use crate::clock::as_micros;
 use crate::event::AuthEvent;
 use crate::issuer::Inner;
 use crate::issuer::error::IssueError;
@@ -104,8 +105,8 @@ impl<'a> SessionRequest<'a> {
         };
         let mut record = SessionRecord::new(new_id()?, request.subject, now);
         record.token_id = jti::new_id(now).ok_or(IssueError::Internal)?;
-        record.idle_ttl = micros(sessions.idle_ttl);
-        record.expires_at = now.saturating_add(micros(*refresh_ttl));
+        record.idle_ttl = as_micros(sessions.idle_ttl);
+        record.expires_at = now.saturating_add(as_micros(*refresh_ttl));
         record.label = label;
         record.payload = serde_json::to_string(&payload).map_err(|_| IssueError::Internal)?;
         // The tokens come first: a session that nobody could be given is not opened.
