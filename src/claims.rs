@@ -230,6 +230,12 @@ impl TokenType {
         };
         bare.eq_ignore_ascii_case(self.header_typ()) || bare.eq_ignore_ascii_case("JWT")
     }
+
+    /// Whether a `typ` that was accepted is the plain `JWT`, which every kind of token may have.
+    pub(crate) fn is_plain_typ(typ: &str) -> bool {
+        typ.get(typ.len().saturating_sub(4)..)
+            .is_none_or(|end| !end.eq_ignore_ascii_case("+jwt"))
+    }
 }
 
 impl fmt::Display for TokenType {

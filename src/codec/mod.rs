@@ -8,7 +8,7 @@ mod registered;
 pub(crate) use compact::{Compact, MAX_TOKEN_BYTES};
 pub(crate) use header::Header;
 use header::header_json;
-pub(crate) use registered::{Field, Registered, Text};
+pub(crate) use registered::{Field, Marks, Registered, Text, issuer_of};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -34,10 +34,16 @@ pub(crate) struct Registered<'a> {
     pub(crate) sid: Field<Cow<'a, str>>,
     /// Our own claim; a foreign token may mean anything by it.
     pub(crate) generation: Option<u64>,
+    /// What other claims say of the kind of the token.
+    pub(crate) marks: Marks,
     /// The names in `required` that were seen, by index.
     seen: Vec<bool>,
     required: &'a [Box<str>],
 }
+
+/// What claims outside RFC 7519 say of a token, each a bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Marks(u8);
 
 /// A claim's text: a place in the payload, or a copy where it was written with escapes.
 #[derive(Debug, Clone)]
@@ -101,9 +107,58 @@ impl<'de> Members<'de> for Registered<'de> {
             "iat" => self.iat = date(map)?,
             "aud" => self.aud = audience(map)?,
             "gen" => self.generation = date(map)?.value().map(|number| number.as_secs()),
+            // OpenID Connect Core section 3.1.3.6; RFC 8417 section 2.2
+            "at_hash" | "c_hash" | "s_hash" | "events" => {
+                self.marks.set(Marks::OTHER_KIND);
+                return Ok(false);
+            }
+            "token_use" => self.mark_unless(map, &["access"], Marks::OTHER_KIND)?,
+            "typ" => {
+                let access = ["bearer", "dpop", "access", "at+jwt", "jwt"];
+                self.mark_unless(map, &access, Marks::OTHER_KIND)?;
+            }
+            "client_id" => {
+                if string(map)?.is_wrong() {
+                    self.marks.set(Marks::BAD_CLIENT_ID);
+                }
+            }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+impl Registered<'_> {
+    /// Reads a text, and marks the token where it is none of these, in any case.
+    fn mark_unless<'de, A: MapAccess<'de>>(
+        &mut self,
+        map: &mut A,
+        good: &[&str],
+        mark: u8,
+    ) -> Result<(), A::Error> {
+        let value = string(map)?;
+        let fits = |text: &str| good.iter().any(|one| text.eq_ignore_ascii_case(one));
+        if !value.value().is_some_and(|text| fits(text)) {
+            self.marks.set(mark);
+        }
+        Ok(())
+    }
+}
+
+// === impl Marks ===
+
+impl Marks {
+    /// The claims are those of an ID token, a refresh token, a logout token or the like.
+    pub(crate) const OTHER_KIND: u8 = 1;
+    /// `client_id` is no text.
+    pub(crate) const BAD_CLIENT_ID: u8 = 2;
+
+    pub(crate) fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+
+    fn set(&mut self, mark: u8) {
+        self.0 |= mark;
     }
 }
 
@@ -128,6 +183,15 @@ impl Text {
             Self::Own(text) => text,
         }
     }
+}
+
+/// The `iss` of a payload that nobody has verified: it may choose who verifies, and nothing else.
+pub(crate) fn issuer_of(payload: &str) -> Result<Option<Cow<'_, str>>, AuthError> {
+    let claims = Registered::parse(payload, &[])?;
+    Ok(match claims.iss {
+        Field::Is(issuer) => Some(issuer),
+        Field::Absent | Field::WrongType => None,
+    })
 }
 
 fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {

@@ -40,6 +40,8 @@ pub enum ConfigError {
     NoKeys,
     /// A verifier was built without saying which issuer it trusts.
     MissingIssuer,
+    /// Two verifiers of one [`for_issuers`](crate::TokenVerifier::for_issuers) trust the same issuer.
+    DuplicateIssuer(String),
     /// A verifier was built without saying which audience it is.
     MissingAudience,
     /// The leeway is over the cap of 300 seconds.
@@ -90,6 +92,11 @@ impl fmt::Display for ConfigError {
             Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
             Self::MissingIssuer => f.write_str(
                 "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
+            ),
+            Self::DuplicateIssuer(issuer) => write!(
+                f,
+                "two verifiers trust the issuer `{}`: give it to one of them",
+                issuer.escape_default().take(256).collect::<String>()
             ),
             Self::MissingAudience => f.write_str(
                 "no audience is set: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",

@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod backend;
+mod health;
 mod jwk;
 mod material;
 mod set;
@@ -12,6 +13,7 @@ mod verifying;
 mod wycheproof;
 
 pub use algorithm::Algorithm;
+pub use health::{KeySourceHealth, KeySourceState};
 pub use set::{KeyLookup, KeySet, KeySource};
 pub use signing::SigningKey;
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::health::KeySourceHealth;
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, ConfigError};
 
@@ -44,8 +45,10 @@ pub struct KeySet {
 pub enum KeyLookup {
     /// The key.
     Found(VerifyingKey),
-    /// No key fits, or several do and nothing tells them apart.
+    /// No key fits now; [`refresh`](KeySource::refresh) may learn of one.
     UnknownKey,
+    /// Several keys fit, and nothing tells them apart: the token is refused at once.
+    Ambiguous,
     /// The key that is named has another algorithm, or no key has this one.
     UnsupportedAlgorithm,
 }
@@ -76,12 +79,19 @@ pub trait KeySource: Debug + Send + Sync + 'static {
         let _ = key_id;
         std::future::ready(Ok(()))
     }
+
+    /// How the source is doing, for [`TokenVerifier::health`](crate::TokenVerifier::health). A source whose keys
+    /// never change keeps the default and tells nothing.
+    fn health(&self) -> Option<KeySourceHealth> {
+        None
+    }
 }
 
 /// The object-safe twin of [`KeySource`].
 pub(crate) trait DynKeySource: Debug + Send + Sync {
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
     fn refresh<'a>(&'a self, key_id: Option<&'a str>) -> KeyRefresh<'a>;
+    fn health(&self) -> Option<KeySourceHealth>;
 }
 
 /// The boxed future of [`DynKeySource::refresh`].
@@ -95,12 +105,17 @@ impl<K: KeySource> DynKeySource for K {
     fn refresh<'a>(&'a self, key_id: Option<&'a str>) -> KeyRefresh<'a> {
         Box::pin(KeySource::refresh(self, key_id))
     }
+
+    fn health(&self) -> Option<KeySourceHealth> {
+        KeySource::health(self)
+    }
 }
 
 /// Why no key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyMiss {
     UnknownKey,
+    Ambiguous,
     UnsupportedAlgorithm,
 }
 
@@ -197,12 +212,13 @@ impl KeySet {
                 return match only(named.filter(|key| key.algorithm().accepts(alg))) {
                     Only::One(key) => Ok(key),
                     Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J06
-                    Only::Many => Err(KeyMiss::UnknownKey),
+                    Only::Many => Err(KeyMiss::Ambiguous),
                 };
             }
         }
         match only(self.keys.iter().filter(|key| key.algorithm().accepts(alg))) {
             Only::One(key) if key_id.is_none() || !key.has_declared_id() => Ok(key),
+            Only::Many if key_id.is_none() => Err(KeyMiss::Ambiguous),
             Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
             Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
         }
@@ -225,6 +241,7 @@ impl KeySource for KeySet {
                 KeyLookup::Found(key.clone())
             }
             Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
+            Err(KeyMiss::Ambiguous) => KeyLookup::Ambiguous,
             Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
         }
     }

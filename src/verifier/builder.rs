@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, Keys, TokenVerifier};
+use super::TokenVerifier;
+use super::single::{Inner, Keys, Single};
 use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
-use crate::policy::{DEFAULT_LEEWAY, MAX_LEEWAY, Policy};
+use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, RFC_9068_CLAIMS, TokenProfile};
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::Acknowledger;
 
@@ -23,6 +24,9 @@ pub struct TokenVerifierBuilder {
     any_issuer: bool,
     any_audience: bool,
     token_type: TokenType,
+    profile: TokenProfile,
+    scope_claims: Vec<ClaimPath>,
+    role_claims: Vec<ClaimPath>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     required: Vec<Box<str>>,
@@ -43,6 +47,9 @@ impl TokenVerifierBuilder {
             any_issuer: false,
             any_audience: false,
             token_type: TokenType::Access,
+            profile: TokenProfile::Own,
+            scope_claims: Vec::new(),
+            role_claims: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             required: Vec::new(),
@@ -89,6 +96,32 @@ impl TokenVerifierBuilder {
     /// Which type of token is accepted; [`TokenType::Access`] unless said otherwise.
     pub fn token_type(mut self, token_type: TokenType) -> Self {
         self.token_type = token_type;
+        self
+    }
+
+    /// By which marks access tokens are told from others; [`TokenProfile::Own`] unless said otherwise.
+    pub fn profile(mut self, profile: TokenProfile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots
+    /// such as `resource_access.api.roles`; a claim whose whole name is the path comes first.
+    /// A text is split at spaces, an array of texts is taken as it is. Again for another claim: the
+    /// token then has the scopes of both.
+    ///
+    /// With a [profile](Self::profile) other than `Own` and no word here, `scope` and `scp` are read,
+    /// each a text or an array.
+    pub fn scope_claim(mut self, path: impl AsRef<str>) -> Self {
+        self.scope_claims.push(ClaimPath::new(path.as_ref()));
+        self
+    }
+
+    /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots such as
+    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object each name.
+    /// Again for another claim. By default there are none.
+    pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
+        self.role_claims.push(ClaimPath::new(path.as_ref()));
         self
     }
 
@@ -146,8 +179,9 @@ impl TokenVerifierBuilder {
     ///
     /// # Errors
     ///
-    /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds.
-    pub fn build(self) -> Result<TokenVerifier, ConfigError> {
+    /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
+    /// a path to a claim with an empty name in it.
+    pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
         if matches!(&self.keys, Keys::Fixed(set) if set.is_empty()) {
             return Err(ConfigError::NoKeys);
         }
@@ -164,31 +198,46 @@ impl TokenVerifierBuilder {
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::LeewayTooLong);
         }
-        Ok(TokenVerifier {
-            inner: Arc::new(Inner {
-                keys: self.keys,
-                policy: Policy {
-                    issuers: if self.any_issuer {
-                        Box::default()
-                    } else {
-                        self.issuers.into()
-                    },
-                    audiences: if self.any_audience {
-                        Box::default()
-                    } else {
-                        self.audiences.into()
-                    },
-                    token_type: self.token_type,
-                    leeway: self.leeway,
-                    max_lifetime: self.max_lifetime,
-                    required: self.required.into(),
+        let mut paths = self.scope_claims.iter().chain(&self.role_claims);
+        if paths.any(|path| !path.is_valid()) {
+            return Err(ConfigError::Invalid(
+                "the path to a claim has an empty name in it: write `scp` or `realm_access.roles`"
+                    .into(),
+            ));
+        }
+        if self.profile == TokenProfile::Rfc9068 {
+            self.required.extend(RFC_9068_CLAIMS.map(Into::into));
+        }
+        if self.profile != TokenProfile::Own && self.scope_claims.is_empty() {
+            self.scope_claims = ["scope", "scp"].map(ClaimPath::new).into();
+        }
+        Ok(Single::new(Inner {
+            keys: self.keys,
+            scope_claims: self.scope_claims.into(),
+            role_claims: self.role_claims.into(),
+            policy: Policy {
+                issuers: if self.any_issuer {
+                    Box::default()
+                } else {
+                    self.issuers.into()
                 },
-                max_token_bytes: self.max_token_bytes,
-                clock: self.clock,
-                revocation: self.revocation,
-                acknowledger: self.acknowledger,
-            }),
+                audiences: if self.any_audience {
+                    Box::default()
+                } else {
+                    self.audiences.into()
+                },
+                token_type: self.token_type,
+                profile: self.profile,
+                leeway: self.leeway,
+                max_lifetime: self.max_lifetime,
+                required: self.required.into(),
+            },
+            max_token_bytes: self.max_token_bytes,
+            clock: self.clock,
+            revocation: self.revocation,
+            acknowledger: self.acknowledger,
         })
+        .into())
     }
 }
 

@@ -8,11 +8,11 @@ use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
-use crate::claims::NumericDate;
+use crate::claims::{NumericDate, is_scope_token, join_scopes};
 use crate::codec::{Field, Registered, Text};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
-use crate::policy::MAX_LEEWAY;
+use crate::policy::{ClaimPath, MAX_LEEWAY, texts_at};
 use crate::revocation::{Revocation, RevocationQuery};
 
 /// A token whose signature and claims were found good: to hold one is the proof.
@@ -38,6 +38,7 @@ pub(super) struct Kept {
     token_id: Option<Text>,
     session_id: Option<Text>,
     scope: Option<Text>,
+    roles: Box<[Box<str>]>,
     generation: Option<u64>,
     expires_at: NumericDate,
     issued_at: Option<NumericDate>,
@@ -55,10 +56,29 @@ impl Kept {
             token_id: keep(&claims.jti),
             session_id: keep(&claims.sid),
             scope: keep(&claims.scope),
+            roles: Box::default(),
             generation: claims.generation,
             expires_at: *claims.exp.value().ok_or(AuthErrorKind::InvalidClaim)?,
             issued_at: claims.iat.value().copied(),
         })
+    }
+
+    /// Takes scopes and roles from where this issuer writes them.
+    pub(super) fn read_elsewhere(
+        &mut self,
+        payload: &str,
+        scope_claims: &[ClaimPath],
+        role_claims: &[ClaimPath],
+    ) -> Result<(), AuthError> {
+        let claims = serde_json::from_str(payload).map_err(|_| AuthErrorKind::MalformedToken)?;
+        if !scope_claims.is_empty() {
+            let scopes = texts_at(scope_claims, &claims, true);
+            // No scope holds a space (RFC 6749 section 3.3): what does would turn into several.
+            let scopes = scopes.iter().filter(|scope| is_scope_token(scope));
+            self.scope = Some(Text::Own(join_scopes(scopes).into()));
+        }
+        self.roles = texts_at(role_claims, &claims, false);
+        Ok(())
     }
 }
 
@@ -125,6 +145,17 @@ impl VerifiedToken {
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().any(|one| one == scope)
+    }
+
+    /// The roles, from the claims that [`role_claim`](super::TokenVerifierBuilder::role_claim) names.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.inner.kept.roles.iter().map(|role| &**role)
+    }
+
+    /// Whether the token has this role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|one| one == role)
     }
 
     /// `exp`: when the token expires.

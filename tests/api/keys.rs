@@ -362,13 +362,14 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
         KeyLookup::Found(key) => format!("{} {}", key.key_id(), key.algorithm()),
         KeyLookup::UnknownKey => "unknown".into(),
         KeyLookup::UnsupportedAlgorithm => "unsupported".into(),
+        KeyLookup::Ambiguous => "ambiguous".into(),
         _ => unreachable!(),
     };
     assert_eq!(find(Some("a"), "ES256"), "a ES256");
     assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, told apart by algorithm
     assert_eq!(find(Some("b"), "EdDSA"), "unsupported"); // J06
     assert_eq!(find(Some("c"), "ES256"), "unknown");
-    assert_eq!(find(None, "ES256"), "unknown"); // two fit
+    assert_eq!(find(None, "ES256"), "ambiguous"); // two fit
     assert_eq!(find(None, "EdDSA"), "a EdDSA"); // one fits
     for alg in ["none", "HS256", "es256", "RS256", ""] {
         assert_eq!(find(None, alg), "unsupported", "{alg}"); // J02, J03

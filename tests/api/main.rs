@@ -12,10 +12,12 @@ mod errors;
 #[cfg(feature = "axum")]
 mod extract;
 mod issue_verify;
+mod issuers;
 mod keys;
 mod layer;
 #[cfg(feature = "password")]
 mod password;
+mod profiles;
 mod revocation;
 mod scope;
 #[cfg(feature = "testing")]

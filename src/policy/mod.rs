@@ -1,5 +1,12 @@
 //! What a token must say to be accepted now: pure decisions, no I/O, no cryptography.
 
+mod claim_path;
+mod profile;
+
+pub(crate) use claim_path::{ClaimPath, texts_at};
+pub(crate) use profile::RFC_9068_CLAIMS;
+pub use profile::TokenProfile;
+
 use std::time::Duration;
 
 use crate::claims::{NumericDate, TokenType};
@@ -19,6 +26,7 @@ pub(crate) struct Policy {
     /// Whom a token may be for; empty means anyone, which only `dangerous_no_audience` can ask for.
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) token_type: TokenType,
+    pub(crate) profile: TokenProfile,
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
     /// Claims that must be there, whatever they say.
@@ -28,26 +36,20 @@ pub(crate) struct Policy {
 // === impl Policy ===
 
 impl Policy {
-    /// The `typ` header may be missing, and if it is there it must fit (J30, J31).
+    /// The `typ` header.
     pub(crate) fn check_typ(&self, typ: Option<&str>) -> Result<(), AuthError> {
-        match typ {
-            Some(typ) if !self.token_type.accepts_typ(typ) => Err(AuthErrorKind::WrongType.into()),
-            _ => Ok(()),
-        }
+        self.profile.check_typ(self.token_type, typ)
     }
 
     /// The claims, at `now` in seconds since the epoch.
     pub(crate) fn check(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
-        match &claims.token_type {
-            Field::Is(found) if found == self.token_type.as_str() => {}
-            _ => return Err(AuthErrorKind::WrongType.into()), // J32, V9.2.2
-        }
+        self.profile.check_type(self.token_type, claims)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         self.check_times(claims, now)?;
         let wrong = claims.sub.is_wrong()
             || claims.jti.is_wrong()
-            || claims.scope.is_wrong()
+            || (claims.scope.is_wrong() && self.profile == TokenProfile::Own)
             || claims.sid.is_wrong();
         if wrong {
             return Err(invalid("a registered claim has the wrong type")); // J23
@@ -131,7 +133,7 @@ fn invalid(message: &'static str) -> AuthError {
 mod tests {
     use std::time::Duration;
 
-    use super::Policy;
+    use super::{Policy, TokenProfile};
     use crate::claims::TokenType;
     use crate::codec::Registered;
     use crate::error::AuthErrorKind::{
@@ -143,6 +145,7 @@ mod tests {
             issuers: ["me".into()].into(),
             audiences: ["api".into(), "admin".into()].into(),
             token_type: TokenType::Access,
+            profile: TokenProfile::Own,
             leeway: Duration::from_secs(30),
             max_lifetime: None,
             required: Box::default(),

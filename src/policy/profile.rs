@@ -1,0 +1,92 @@
+//! [`TokenProfile`]: by which marks an access token is told from every other kind of token.
+
+use super::invalid;
+use crate::claims::TokenType;
+use crate::codec::{Field, Marks, Registered};
+use crate::error::{AuthError, AuthErrorKind};
+
+/// By which marks an access token is told from every other kind of token that its issuer signs.
+///
+/// An issuer signs ID tokens, refresh tokens and logout tokens with the same key. Which of them
+/// is an access token, providers say in different ways; what is said is never guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TokenProfile {
+    /// Tokens of this crate: the claim `type` must name the type that is due; the header's `typ`
+    /// may be missing, and must fit if it is there. The default of
+    /// [`TokenVerifier::builder`](crate::TokenVerifier::builder).
+    #[default]
+    Own,
+    /// The profile of RFC 9068: `typ` must be `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
+    /// `client_id`, `iat` and `jti` must be there (section 2.2).
+    ///
+    /// # Security
+    ///
+    /// The safest choice for a provider that follows it: no other kind of token has this `typ`.
+    Rfc9068,
+    /// For providers that issue access tokens with `typ: JWT`, or with none.
+    ///
+    /// # Security
+    ///
+    /// Nothing in such a token proves what it is. What can be told is refused: a `typ` of another
+    /// kind; `token_use` (Cognito) other than `access`; a claim `typ` (Keycloak) that
+    /// is no access token's, as `ID` or `Refresh`; `type: refresh`; the marks of ID tokens
+    /// (`at_hash`, `c_hash`) and of logout and event tokens (`events`). What remains is told by
+    /// the audience alone: give the API an audience of its own, one that is no client's id.
+    Compatible,
+}
+
+/// The claims of RFC 9068 section 2.2 that this crate's policy does not ask for anyway.
+pub(crate) const RFC_9068_CLAIMS: [&str; 6] = ["iss", "aud", "sub", "client_id", "iat", "jti"];
+
+// === impl TokenProfile ===
+
+impl TokenProfile {
+    /// The header's `typ` (J30, J31).
+    pub(super) fn check_typ(self, due: TokenType, typ: Option<&str>) -> Result<(), AuthError> {
+        let fits = match (self, typ) {
+            (Self::Own | Self::Compatible, None) => true,
+            (Self::Own | Self::Compatible, Some(typ)) => due.accepts_typ(typ),
+            (Self::Rfc9068, None) => false,
+            (Self::Rfc9068, Some(typ)) => due.accepts_typ(typ) && !TokenType::is_plain_typ(typ),
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(AuthErrorKind::WrongType.into())
+        }
+    }
+
+    /// The claims that say what kind of token it is (J32, V9.2.2).
+    pub(super) fn check_type(
+        self,
+        due: TokenType,
+        claims: &Registered<'_>,
+    ) -> Result<(), AuthError> {
+        let fits = match self {
+            Self::Own => {
+                matches!(&claims.token_type, Field::Is(found) if found == due.as_str())
+            }
+            Self::Rfc9068 | Self::Compatible => {
+                !claims.marks.has(Marks::OTHER_KIND) && !says_another_type(due, claims)
+            }
+        };
+        if !fits {
+            return Err(AuthErrorKind::WrongType.into());
+        }
+        if self == Self::Rfc9068 && claims.marks.has(Marks::BAD_CLIENT_ID) {
+            return Err(invalid("a registered claim has the wrong type"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `type` is one of this crate's, and not the one that is due. Other providers may
+/// mean anything else by it.
+fn says_another_type(due: TokenType, claims: &Registered<'_>) -> bool {
+    let other = match due {
+        TokenType::Access => TokenType::Refresh,
+        TokenType::Refresh => TokenType::Access,
+    };
+    matches!(&claims.token_type, Field::Is(found) if found == other.as_str())
+}

@@ -1,0 +1,230 @@
+//! Tokens of other providers: by which marks an access token is told from their other tokens, and
+//! where they write scopes and roles.
+
+use serde_json::{Value, json};
+use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::error::AuthErrorKind::{self, InvalidClaim, WrongType};
+use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
+use tower_jwt_auth::{ConfigError, TokenVerifier, VerifiedToken};
+
+use crate::support::{NOW, key, signed};
+
+fn builder(profile: TokenProfile) -> TokenVerifierBuilder {
+    TokenVerifier::builder(key().verifying_key())
+        .issuer("https://idp.example")
+        .audience("api")
+        .profile(profile)
+        .clock(ManualClock::at_unix_seconds(NOW))
+}
+
+/// A token with the claims of RFC 9068 section 2.2 and these instead, `null` for none.
+fn token(typ: Option<&str>, claims: Value) -> String {
+    let mut all = json!({
+        "iss": "https://idp.example", "aud": "api", "sub": "u1", "client_id": "c1",
+        "iat": NOW, "exp": NOW + 300, "jti": "j1",
+    });
+    let members = all.as_object_mut().unwrap();
+    for (name, value) in claims.as_object().unwrap() {
+        members.insert(name.clone(), value.clone());
+    }
+    members.retain(|_, value| !value.is_null());
+    let header = match typ {
+        Some(typ) => json!({"alg": "HS256", "typ": typ}),
+        None => json!({"alg": "HS256"}),
+    };
+    signed(header.to_string(), all.to_string())
+}
+
+fn verdict(profile: TokenProfile, token: &str) -> Result<(), AuthErrorKind> {
+    let verifier = builder(profile).build().unwrap();
+    verifier
+        .verify_local(token)
+        .map(drop)
+        .map_err(|error| error.kind())
+}
+
+#[test]
+fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
+    let strict = |typ, claims| verdict(TokenProfile::Rfc9068, &token(typ, claims));
+    for typ in [
+        "at+jwt",
+        "application/at+jwt",
+        "AT+JWT",
+        "Application/At+Jwt",
+    ] {
+        assert_eq!(strict(Some(typ), json!({})), Ok(()), "{typ}"); // J30
+    }
+    for typ in [
+        "JWT",
+        "jwt",
+        "application/jwt",
+        "rt+jwt",
+        "id+jwt",
+        "at+jwt2",
+        "",
+    ] {
+        assert_eq!(strict(Some(typ), json!({})), Err(WrongType), "{typ}");
+    }
+    assert_eq!(strict(None, json!({})), Err(WrongType));
+
+    for claim in ["exp", "sub", "client_id", "iat", "jti"] {
+        let missing = strict(Some("at+jwt"), json!({ claim: null }));
+        assert_eq!(missing, Err(InvalidClaim), "{claim}"); // RFC 9068 section 2.2
+    }
+    let missing = strict(Some("at+jwt"), json!({"iss": null}));
+    assert_eq!(missing, Err(AuthErrorKind::InvalidIssuer));
+    let missing = strict(Some("at+jwt"), json!({"aud": null}));
+    assert_eq!(missing, Err(AuthErrorKind::InvalidAudience));
+    for claim in ["sub", "client_id", "jti"] {
+        let wrong = strict(Some("at+jwt"), json!({ claim: 5 }));
+        assert_eq!(wrong, Err(InvalidClaim), "{claim}"); // J23
+    }
+}
+
+#[test]
+fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind() {
+    let lenient = |typ, claims| verdict(TokenProfile::Compatible, &token(typ, claims));
+    for typ in [
+        Some("JWT"),
+        Some("at+jwt"),
+        Some("application/at+jwt"),
+        None,
+    ] {
+        assert_eq!(lenient(typ, json!({})), Ok(()), "{typ:?}");
+        assert_eq!(
+            lenient(typ, json!({"jti": null, "client_id": null})),
+            Ok(())
+        );
+    }
+    // J31, J32: each of the marks by which providers tell their tokens apart.
+    for typ in [
+        "rt+jwt",
+        "logout+jwt",
+        "dpop+jwt",
+        "id_token+jwt",
+        "secevent+jwt",
+        "refresh",
+    ] {
+        assert_eq!(lenient(Some(typ), json!({})), Err(WrongType), "{typ}");
+    }
+    for claims in [
+        json!({"type": "refresh"}),
+        json!({"token_use": "id"}),
+        json!({"token_use": "refresh"}),
+        json!({"token_use": 5}),
+        json!({"typ": "ID"}),
+        json!({"typ": "Refresh"}),
+        json!({"typ": "Offline"}),
+        json!({"typ": "Logout"}),
+        json!({"typ": ["Bearer"]}),
+        json!({"at_hash": "x"}),
+        json!({"c_hash": "x"}),
+        json!({"s_hash": "x"}),
+        json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+    ] {
+        assert_eq!(
+            lenient(Some("JWT"), claims.clone()),
+            Err(WrongType),
+            "{claims}"
+        );
+        assert_eq!(
+            verdict(
+                TokenProfile::Rfc9068,
+                &token(Some("at+jwt"), claims.clone())
+            ),
+            Err(WrongType),
+            "{claims}"
+        );
+    }
+    for claims in [
+        json!({"token_use": "access"}),
+        json!({"typ": "Bearer"}),
+        json!({"typ": "DPoP"}),
+        json!({"type": "access"}),
+        json!({"type": "user"}),
+        json!({"type": 5}),
+        json!({"gen": "x"}),
+    ] {
+        assert_eq!(lenient(Some("JWT"), claims.clone()), Ok(()), "{claims}");
+    }
+    // What is always asked for is asked for here too.
+    assert_eq!(
+        lenient(Some("JWT"), json!({"exp": null})),
+        Err(InvalidClaim)
+    );
+    assert_eq!(lenient(Some("JWT"), json!({"sub": 5})), Err(InvalidClaim));
+}
+
+#[test]
+fn own_tokens_still_need_the_type_claim() {
+    let own = |claims| verdict(TokenProfile::Own, &token(Some("JWT"), claims));
+    assert_eq!(own(json!({})), Err(WrongType));
+    assert_eq!(own(json!({"type": "access"})), Ok(()));
+    assert_eq!(own(json!({"type": "refresh"})), Err(WrongType));
+}
+
+fn scopes(builder: TokenVerifierBuilder, claims: Value) -> Vec<String> {
+    let verified = read(builder, claims);
+    verified.scopes().map(str::to_owned).collect()
+}
+
+fn read(builder: TokenVerifierBuilder, claims: Value) -> VerifiedToken {
+    let verifier = builder.build().unwrap();
+    verifier.verify_local(&token(Some("JWT"), claims)).unwrap()
+}
+
+#[test]
+fn scopes_are_read_where_the_provider_writes_them() {
+    let plain = || builder(TokenProfile::Compatible);
+    assert_eq!(
+        scopes(plain(), json!({"scope": "read write"})),
+        ["read", "write"]
+    );
+    assert_eq!(
+        scopes(plain(), json!({"scope": ["read", "write"]})),
+        ["read", "write"]
+    );
+    assert_eq!(
+        scopes(plain(), json!({"scp": "read write"})),
+        ["read", "write"]
+    ); // Entra ID
+    assert_eq!(
+        scopes(plain(), json!({"scp": ["read", "write"]})),
+        ["read", "write"]
+    ); // Okta
+    let auth0 = plain().scope_claim("scope").scope_claim("permissions");
+    let claims = json!({"scope": "openid", "permissions": ["read:all", "write:all"]});
+    assert_eq!(scopes(auth0, claims), ["openid", "read:all", "write:all"]);
+    // No scope holds a space: an entry that does must not turn into two.
+    let sly = json!({"scope": ["read admin", "read", 5, null, "a\"b"]});
+    assert_eq!(scopes(plain(), sly), ["read"]);
+    for nothing in [
+        json!({}),
+        json!({"scope": 5}),
+        json!({"scope": ""}),
+        json!({"scp": true}),
+    ] {
+        assert!(scopes(plain(), nothing).is_empty());
+    }
+    let only = plain().scope_claim("permissions");
+    assert!(scopes(only, json!({"scope": "admin"})).is_empty());
+}
+
+#[test]
+fn roles_are_read_from_the_claims_that_are_named() {
+    let claims = json!({"realm_access": {"roles": ["admin", "domain user"]}, "groups": ["staff"]});
+    let none = read(builder(TokenProfile::Compatible), claims.clone());
+    assert_eq!(none.roles().count(), 0);
+    let keycloak = builder(TokenProfile::Compatible).role_claim("realm_access.roles");
+    let verified = read(keycloak.role_claim("groups"), claims);
+    assert!(verified.has_role("admin") && verified.has_role("domain user"));
+    assert!(verified.has_role("staff") && !verified.has_role("domain"));
+}
+
+#[test]
+fn a_claim_path_with_an_empty_name_does_not_build() {
+    for path in ["", "a..b", ".a", "a."] {
+        let built = builder(TokenProfile::Compatible).role_claim(path).build();
+        assert!(matches!(built, Err(ConfigError::Invalid(_))), "{path}");
+    }
+}
