@@ -107,16 +107,17 @@ impl<'de> Members<'de> for Registered<'de> {
             "iat" => self.iat = date(map)?,
             "aud" => self.aud = audience(map)?,
             "gen" => self.generation = date(map)?.value().map(|number| number.as_secs()),
-            // OpenID Connect Core section 3.1.3.6; RFC 8417 section 2.2
-            "at_hash" | "c_hash" | "s_hash" | "events" => {
+            // OpenID Connect Core section 3.1.3.6
+            "at_hash" | "c_hash" | "s_hash" => {
+                self.marks.set(Marks::ID_TOKEN);
+                return Ok(false);
+            }
+            // RFC 8417 section 2.2
+            "events" => {
                 self.marks.set(Marks::OTHER_KIND);
                 return Ok(false);
             }
-            "token_use" => self.mark_unless(map, &["access"], Marks::OTHER_KIND)?,
-            "typ" => {
-                let access = ["bearer", "dpop", "access", "at+jwt", "jwt"];
-                self.mark_unless(map, &access, Marks::OTHER_KIND)?;
-            }
+            "token_use" | "typ" => self.marks.set(kind_of(&string(map)?)),
             "client_id" => {
                 if string(map)?.is_wrong() {
                     self.marks.set(Marks::BAD_CLIENT_ID);
@@ -128,30 +129,17 @@ impl<'de> Members<'de> for Registered<'de> {
     }
 }
 
-impl Registered<'_> {
-    /// Reads a text, and marks the token where it is none of these, in any case.
-    fn mark_unless<'de, A: MapAccess<'de>>(
-        &mut self,
-        map: &mut A,
-        good: &[&str],
-        mark: u8,
-    ) -> Result<(), A::Error> {
-        let value = string(map)?;
-        let fits = |text: &str| good.iter().any(|one| text.eq_ignore_ascii_case(one));
-        if !value.value().is_some_and(|text| fits(text)) {
-            self.marks.set(mark);
-        }
-        Ok(())
-    }
-}
-
 // === impl Marks ===
 
 impl Marks {
-    /// The claims are those of an ID token, a refresh token, a logout token or the like.
-    pub(crate) const OTHER_KIND: u8 = 1;
+    /// It says that it is an access token.
+    pub(crate) const ACCESS_TOKEN: u8 = 1;
+    /// It says that it is an ID token, or has claims that only those have.
+    pub(crate) const ID_TOKEN: u8 = 2;
+    /// It is something else: a refresh token, a logout token, a security event.
+    pub(crate) const OTHER_KIND: u8 = 4;
     /// `client_id` is no text.
-    pub(crate) const BAD_CLIENT_ID: u8 = 2;
+    pub(crate) const BAD_CLIENT_ID: u8 = 8;
 
     pub(crate) fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -182,6 +170,17 @@ impl Text {
             Self::In(range) => payload.get(range.clone()).unwrap_or_default(),
             Self::Own(text) => text,
         }
+    }
+}
+
+/// What `token_use` (Cognito) and `typ` (Keycloak) say of a token's kind.
+fn kind_of(said: &Field<Cow<'_, str>>) -> u8 {
+    const ACCESS: [&str; 5] = ["access", "bearer", "dpop", "at+jwt", "jwt"];
+    let is = |names: &[&str], text: &str| names.iter().any(|one| text.eq_ignore_ascii_case(one));
+    match said.value() {
+        Some(text) if is(&ACCESS, text) => Marks::ACCESS_TOKEN,
+        Some(text) if is(&["id"], text) => Marks::ID_TOKEN,
+        _ => Marks::OTHER_KIND,
     }
 }
 

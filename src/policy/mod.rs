@@ -4,7 +4,6 @@ mod claim_path;
 mod profile;
 
 pub(crate) use claim_path::{ClaimPath, texts_at};
-pub(crate) use profile::RFC_9068_CLAIMS;
 pub use profile::TokenProfile;
 
 use std::time::Duration;

@@ -34,20 +34,35 @@ pub enum TokenProfile {
     /// (`at_hash`, `c_hash`) and of logout and event tokens (`events`). What remains is told by
     /// the audience alone: give the API an audience of its own, one that is no client's id.
     Compatible,
+    /// OpenID Connect ID tokens, for a service that takes the proof of a login at another
+    /// provider: it registers or logs in the user, and issues tokens of its own. `iat` and `sub` must be there.
+    ///
+    /// # Security
+    ///
+    /// An ID token is no access token: never take it for API calls. The audience is your client
+    /// id. Comparing the `nonce` is up to whoever started the login.
+    IdToken,
 }
-
-/// The claims of RFC 9068 section 2.2 that this crate's policy does not ask for anyway.
-pub(crate) const RFC_9068_CLAIMS: [&str; 6] = ["iss", "aud", "sub", "client_id", "iat", "jti"];
 
 // === impl TokenProfile ===
 
 impl TokenProfile {
+    /// The claims that must be there, besides `exp` (RFC 9068 section 2.2; OpenID Connect Core section 2).
+    pub(crate) const fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Own | Self::Compatible => &[],
+            Self::Rfc9068 => &["iss", "aud", "sub", "client_id", "iat", "jti"],
+            Self::IdToken => &["iss", "aud", "sub", "iat"],
+        }
+    }
+
     /// The header's `typ` (J30, J31).
     pub(super) fn check_typ(self, due: TokenType, typ: Option<&str>) -> Result<(), AuthError> {
         let fits = match (self, typ) {
-            (Self::Own | Self::Compatible, None) => true,
+            (Self::Own | Self::Compatible | Self::IdToken, None) => true,
             (Self::Own | Self::Compatible, Some(typ)) => due.accepts_typ(typ),
             (Self::Rfc9068, None) => false,
+            (Self::IdToken, Some(typ)) => typ.eq_ignore_ascii_case("JWT"),
             (Self::Rfc9068, Some(typ)) => due.accepts_typ(typ) && !TokenType::is_plain_typ(typ),
         };
         if fits {
@@ -68,7 +83,13 @@ impl TokenProfile {
                 matches!(&claims.token_type, Field::Is(found) if found == due.as_str())
             }
             Self::Rfc9068 | Self::Compatible => {
-                !claims.marks.has(Marks::OTHER_KIND) && !says_another_type(due, claims)
+                !claims.marks.has(Marks::ID_TOKEN | Marks::OTHER_KIND)
+                    && !says_another_type(due, claims)
+            }
+            Self::IdToken => {
+                !claims.marks.has(Marks::ACCESS_TOKEN | Marks::OTHER_KIND)
+                    && !matches!(&claims.token_type, Field::Is(found)
+                        if found == TokenType::Access.as_str() || found == TokenType::Refresh.as_str())
             }
         };
         if !fits {

@@ -10,7 +10,7 @@ use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
-use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, RFC_9068_CLAIMS, TokenProfile};
+use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::Acknowledger;
 
@@ -205,9 +205,8 @@ impl TokenVerifierBuilder {
                     .into(),
             ));
         }
-        if self.profile == TokenProfile::Rfc9068 {
-            self.required.extend(RFC_9068_CLAIMS.map(Into::into));
-        }
+        let required = self.profile.required().iter();
+        self.required.extend(required.map(|&claim| claim.into()));
         if self.profile != TokenProfile::Own && self.scope_claims.is_empty() {
             self.scope_claims = ["scope", "scp"].map(ClaimPath::new).into();
         }

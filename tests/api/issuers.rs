@@ -2,8 +2,7 @@
 
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::error::AuthErrorKind::{
-    self, InvalidAudience, InvalidIssuer, InvalidSignature, MalformedToken,
-    UnsupportedAlgorithm,
+    self, InvalidAudience, InvalidIssuer, InvalidSignature, MalformedToken, UnsupportedAlgorithm,
 };
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::{ConfigError, JwtAuthLayer, SigningKey, TokenIssuer, TokenVerifier};

@@ -23,10 +23,10 @@ fn token(typ: Option<&str>, claims: Value) -> String {
         "iss": "https://idp.example", "aud": "api", "sub": "u1", "client_id": "c1",
         "iat": NOW, "exp": NOW + 300, "jti": "j1",
     });
-    let members = all.as_object_mut().unwrap();
-    for (name, value) in claims.as_object().unwrap() {
-        members.insert(name.clone(), value.clone());
-    }
+    let (members, Value::Object(claims)) = (all.as_object_mut().unwrap(), claims) else {
+        panic!("an object")
+    };
+    members.extend(claims);
     members.retain(|_, value| !value.is_null());
     let header = match typ {
         Some(typ) => json!({"alg": "HS256", "typ": typ}),
@@ -153,6 +153,39 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
         Err(InvalidClaim)
     );
     assert_eq!(lenient(Some("JWT"), json!({"sub": 5})), Err(InvalidClaim));
+}
+
+#[test]
+fn an_id_token_is_taken_only_where_one_is_asked_for() {
+    let id = |typ, claims| verdict(TokenProfile::IdToken, &token(typ, claims));
+    for claims in [
+        json!({"client_id": null, "jti": null, "at_hash": "x", "nonce": "n"}),
+        json!({"token_use": "id"}),
+        json!({"typ": "ID"}),
+    ] {
+        assert_eq!(id(Some("JWT"), claims.clone()), Ok(()), "{claims}");
+        assert_eq!(id(None, claims), Ok(()));
+    }
+    for claims in [
+        json!({"token_use": "access"}),
+        json!({"typ": "Bearer"}),
+        json!({"typ": "Refresh"}),
+        json!({"type": "access"}),
+        json!({"type": "refresh"}),
+        json!({"events": {}}),
+    ] {
+        assert_eq!(id(Some("JWT"), claims.clone()), Err(WrongType), "{claims}"); // J32
+    }
+    for typ in ["at+jwt", "rt+jwt", "logout+jwt", "application/at+jwt"] {
+        assert_eq!(id(Some(typ), json!({})), Err(WrongType), "{typ}");
+    }
+    for claim in ["sub", "iat"] {
+        assert_eq!(
+            id(None, json!({ claim: null })),
+            Err(InvalidClaim),
+            "{claim}"
+        );
+    }
 }
 
 #[test]
