@@ -130,6 +130,8 @@ mod event;
 pub mod config;
 pub mod dangerous;
 pub mod issuer;
+#[cfg(feature = "jwks")]
+pub mod jwks;
 pub mod verifier;
 
 // floor 4

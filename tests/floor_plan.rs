@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 6] = [
         "event",
     ],
     // services
-    &["verifier", "issuer", "jwks", "dangerous", "config"],
+    &["jwks", "verifier", "issuer", "dangerous", "config"],
     // http
     &["bearer", "layer", "scope"],
     // frameworks

@@ -19,6 +19,8 @@ use crate::session::Acknowledger;
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenVerifierBuilder {
     keys: Keys,
+    /// What was wrong with the keys, told by `build`.
+    problem: Option<ConfigError>,
     issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
     any_issuer: bool,
@@ -42,6 +44,7 @@ impl TokenVerifierBuilder {
     pub(super) fn new(keys: Keys) -> Self {
         Self {
             keys,
+            problem: None,
             issuers: Vec::new(),
             audiences: Vec::new(),
             any_issuer: false,
@@ -57,6 +60,17 @@ impl TokenVerifierBuilder {
             clock: Arc::new(SystemClock),
             revocation: None,
             acknowledger: None,
+        }
+    }
+
+    /// Of tokens of another provider, with what was wrong with its keys, if anything.
+    #[cfg(feature = "jwks")]
+    pub(super) fn remote(keys: Keys, issuer: Option<String>, problem: Option<ConfigError>) -> Self {
+        let mut builder = Self::new(keys).profile(TokenProfile::Compatible);
+        builder.problem = problem;
+        match issuer {
+            Some(issuer) => builder.issuer(issuer),
+            None => builder,
         }
     }
 
@@ -182,6 +196,9 @@ impl TokenVerifierBuilder {
     /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
     /// a path to a claim with an empty name in it.
     pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
         if matches!(&self.keys, Keys::Fixed(set) if set.is_empty()) {
             return Err(ConfigError::NoKeys);
         }

@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{AuthError, ConfigError};
+#[cfg(feature = "jwks")]
+use crate::jwks::RemoteJwks;
 use crate::keys::{KeySet, KeySource, KeySourceHealth};
 use directory::Directory;
 use single::{Keys, Single};
@@ -61,6 +63,54 @@ impl TokenVerifier {
     /// Starts a verifier that asks a source of your own for its keys.
     pub fn builder_with_source(source: impl KeySource) -> TokenVerifierBuilder {
         TokenVerifierBuilder::new(Keys::Source(Arc::new(source)))
+    }
+
+    /// Starts a verifier for the tokens of an identity provider, whose keys are found by its
+    /// metadata, fetched, and kept up to date: see [`jwks`](crate::jwks).
+    ///
+    /// `issuer` is what its tokens have as `iss`, byte for byte. The [profile](TokenVerifierBuilder::profile) is
+    /// [`Compatible`](TokenProfile::Compatible), unless said otherwise.
+    ///
+    /// ```no_run
+    /// use tower_jwt_auth::TokenVerifier;
+    ///
+    /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let verifier = TokenVerifier::from_issuer("https://idp.example/").audience("api").build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
+    #[cfg(feature = "jwks")]
+    pub fn from_issuer(issuer: impl Into<String>) -> TokenVerifierBuilder {
+        match RemoteJwks::discover(issuer).build() {
+            Ok(keys) => Self::from_remote(&keys),
+            Err(problem) => {
+                let none = Keys::Fixed(KeySet::default());
+                TokenVerifierBuilder::remote(none, None, Some(problem))
+            }
+        }
+    }
+
+    /// The same, with keys that were set up in other ways: another address, another client,
+    /// fewer algorithms.
+    ///
+    /// ```no_run
+    /// use tower_jwt_auth::TokenVerifier;
+    /// use tower_jwt_auth::jwks::RemoteJwks;
+    /// use tower_jwt_auth::verifier::TokenProfile;
+    ///
+    /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let google = RemoteJwks::discover("https://accounts.google.com")
+    ///     .allow_keys_from("https://www.googleapis.com")
+    ///     .build()?;
+    /// let verifier = TokenVerifier::from_remote(&google)
+    ///     .audience("123.apps.googleusercontent.com")
+    ///     .profile(TokenProfile::IdToken)
+    ///     .build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
+    #[cfg(feature = "jwks")]
+    pub fn from_remote(keys: &RemoteJwks) -> TokenVerifierBuilder {
+        let issuer = keys.issuer().map(str::to_owned);
+        TokenVerifierBuilder::remote(Keys::Source(Arc::new(keys.clone())), issuer, None)
     }
 
     /// One verifier for the tokens of several issuers, each judged by its own verifier alone: its

@@ -1,0 +1,237 @@
+//! [`Address`]: which addresses keys may be fetched from.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::Uri;
+
+/// What is allowed beyond https to public hosts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AddressRules {
+    /// Plain http to this machine.
+    pub(super) loopback: bool,
+    /// Hosts in private networks, and this machine.
+    pub(super) private: bool,
+}
+
+/// An address that keys may be fetched from, as far as its text can tell.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    uri: Uri,
+}
+
+// === impl AddressRules ===
+
+impl AddressRules {
+    /// Whether a connection may go to this host.
+    pub(super) fn allow(self, host: IpAddr) -> bool {
+        self.private || is_public(host) || (self.loopback && host.to_canonical().is_loopback())
+    }
+}
+
+// === impl Address ===
+
+impl Address {
+    /// Reads an absolute URL.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and the cure.
+    pub(super) fn parse(text: &str, rules: AddressRules) -> Result<Self, &'static str> {
+        if text.contains('#') {
+            return Err("must have no fragment");
+        }
+        let uri: Uri = text.parse().map_err(|_| "is no URL")?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err("must be an absolute https URL");
+        };
+        if authority.as_str().contains('@') {
+            return Err("must hold no user name and no password");
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err("names no host");
+        }
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        // RFC 6761 section 6.3: the name is this machine's, and no other's.
+        let loopback = host.eq_ignore_ascii_case("localhost")
+            || ip.is_some_and(|ip| ip.to_canonical().is_loopback());
+        match scheme {
+            "https" => {}
+            "http" if loopback && rules.loopback => {}
+            "http" if loopback => {
+                return Err("is plain http: call `allow_loopback()` where it is for development");
+            }
+            _ => return Err("must be https: keys fetched in the clear can be anybody's"),
+        }
+        if ip.is_some_and(|ip| !rules.allow(ip)) {
+            return Err(PRIVATE);
+        }
+        Ok(Self { uri })
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Whether both have the same scheme, host and port (RFC 6454 section 4).
+    pub(super) fn has_origin_of(&self, other: &Self) -> bool {
+        self.origin() == other.origin()
+    }
+
+    fn origin(&self) -> (Option<&str>, String, Option<u16>) {
+        let scheme = self.uri.scheme_str();
+        let default = if scheme == Some("http") { 80 } else { 443 };
+        let host = self.uri.host().unwrap_or_default().to_ascii_lowercase();
+        (scheme, host, self.uri.port_u16().or(Some(default)))
+    }
+}
+
+pub(super) const PRIVATE: &str =
+    "leads to a private address: call `allow_private_network()` where that is meant";
+
+/// Whether an address belongs to a host on the Internet (the special ones of RFC 6890 do not).
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && b & 0xc0 == 64) // shared by a carrier's customers
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && b & 0xfe == 18); // benchmarks
+    !special
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [a, b, .., g, h] = ip.segments();
+    // The IPv4 address that a translated one (RFC 6052) or 6to4 (RFC 3056) leads to.
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match (a, b) {
+        (0x64, 0xff9b) => is_public_v4(v4(g, h)),
+        (0x2002, high) => is_public_v4(v4(high, ip.segments()[2])),
+        (0x2001, 0xdb8) | (0x2001, 0) => false,
+        // Global unicast is 2000::/3, and nothing else is given out.
+        _ => a & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING_MORE: AddressRules = AddressRules {
+        loopback: false,
+        private: false,
+    };
+    const LOOPBACK: AddressRules = AddressRules {
+        loopback: true,
+        private: false,
+    };
+    const PRIVATE_TOO: AddressRules = AddressRules {
+        loopback: false,
+        private: true,
+    };
+
+    fn good(text: &str, rules: AddressRules) -> bool {
+        Address::parse(text, rules).is_ok()
+    }
+
+    #[test]
+    fn only_https_is_fetched_unless_it_is_this_machine_by_choice() {
+        for text in [
+            "https://idp.example",
+            "https://idp.example:8443/x?y=z",
+            "HTTPS://IDP.example/",
+        ] {
+            assert!(good(text, NOTHING_MORE), "{text}");
+        }
+        for text in [
+            "http://idp.example",
+            "ftp://idp.example",
+            "file:///etc/passwd",
+            "idp.example",
+            "/x",
+            "",
+            "https://",
+            "https://user:pass@idp.example",
+            "https://idp.example#x",
+            "https://idp example",
+        ] {
+            assert!(!good(text, NOTHING_MORE) && !good(text, LOOPBACK), "{text}");
+        }
+        for text in [
+            "http://localhost:3000",
+            "http://127.0.0.1/x",
+            "http://[::1]:9",
+            "http://LOCALHOST",
+        ] {
+            assert!(!good(text, NOTHING_MORE), "{text}");
+            assert!(good(text, LOOPBACK), "{text}");
+        }
+        assert!(!good("http://localhost.evil.example", LOOPBACK));
+    }
+
+    #[test]
+    fn private_hosts_are_fetched_only_by_choice() {
+        // J29
+        for host in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "255.255.255.255",
+            "224.0.0.1",
+            "[::1]",
+            "[fd00::1]",
+            "[fe80::1]",
+            "[::]",
+            "[::ffff:10.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "[2002:a00:1::]",
+        ] {
+            let text = format!("https://{host}/jwks");
+            assert!(!good(&text, NOTHING_MORE), "{host}");
+            assert!(good(&text, PRIVATE_TOO), "{host}");
+        }
+        for host in [
+            "8.8.8.8",
+            "[2606:4700::1111]",
+            "[::ffff:8.8.8.8]",
+            "[64:ff9b::808:808]",
+        ] {
+            assert!(
+                good(&format!("https://{host}/jwks"), NOTHING_MORE),
+                "{host}"
+            );
+        }
+        // To this machine is one thing, to its neighbours another.
+        assert!(good("http://127.0.0.1/", LOOPBACK));
+        assert!(!good("https://10.0.0.1/", LOOPBACK));
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let same = |a: &str, b: &str| {
+            let read = |text| Address::parse(text, LOOPBACK).unwrap();
+            read(a).has_origin_of(&read(b))
+        };
+        assert!(same("https://idp.example/a", "https://IDP.example:443/b?c"));
+        assert!(!same("https://idp.example", "https://idp.example:444"));
+        assert!(!same("https://idp.example", "https://keys.idp.example"));
+        assert!(!same("http://localhost", "https://localhost"));
+    }
+}

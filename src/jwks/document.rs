@@ -1,0 +1,146 @@
+//! [`RemoteKeys`]: the keys of a document that a provider served, odd ones left out.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::keys::{Algorithm, KeyLookup, VerifyingKey};
+
+/// More than any provider has; each costs memory, and a comparison per look-up.
+pub(super) const MAX_KEYS: usize = 100;
+
+/// The usable keys of one document.
+#[derive(Debug, Default)]
+pub(super) struct RemoteKeys {
+    keys: Vec<RemoteKey>,
+    /// How many keys of the document were of no use.
+    pub(super) skipped: usize,
+}
+
+#[derive(Debug, Clone)]
+struct RemoteKey {
+    key: VerifyingKey,
+    /// As it was served: what is served again unchanged stays the same key.
+    text: Box<str>,
+}
+
+/// Which keys of a document are taken.
+#[derive(Debug, Clone)]
+pub(super) struct KeyRules {
+    pub(super) algorithms: Box<[Algorithm]>,
+}
+
+// === impl KeyRules ===
+
+impl KeyRules {
+    /// What an RSA key verifies that does not say it: the one RSA algorithm that is allowed,
+    /// or RS256 where there are several.
+    fn rsa_algorithm(&self) -> Option<Algorithm> {
+        let mut rsa = self.algorithms.iter().filter(|one| one.is_rsa());
+        match (rsa.next(), rsa.next()) {
+            (Some(only), None) => Some(*only),
+            _ => None,
+        }
+    }
+
+    fn read(&self, text: &str) -> Option<VerifyingKey> {
+        let key = match (VerifyingKey::from_jwk(text), self.rsa_algorithm()) {
+            // Only a key that does not name its algorithm becomes another by being told one.
+            (Ok(key), Some(rsa)) if key.algorithm().is_rsa() => {
+                VerifyingKey::from_jwk_or(Some(rsa), text).ok()?
+            }
+            (key, _) => key.ok()?,
+        };
+        self.algorithms.contains(&key.algorithm()).then_some(key)
+    }
+}
+
+// === impl RemoteKeys ===
+
+impl RemoteKeys {
+    /// Reads a JWK set (RFC 7517 section 5).
+    ///
+    /// # Errors
+    ///
+    /// Why the document as a whole is of no use.
+    pub(super) fn read(body: &[u8], rules: &KeyRules, known: &Self) -> Result<Self, &'static str> {
+        #[derive(Deserialize)]
+        struct JwkSet<'a> {
+            #[serde(borrow)]
+            keys: Vec<&'a RawValue>,
+        }
+        let set: JwkSet<'_> =
+            serde_json::from_slice(body).map_err(|_| "the answer is no JWK set")?;
+        if set.keys.len() > MAX_KEYS {
+            return Err("the JWK set has more than 100 keys");
+        }
+        let mut keys: Vec<RemoteKey> = Vec::new();
+        for text in set.keys.iter().map(|raw| raw.get()) {
+            let unchanged = known.keys.iter().find(|key| *key.text == *text);
+            let read = || {
+                let (key, text) = (rules.read(text)?, text.into());
+                Some(RemoteKey { key, text })
+            };
+            let Some(key) = unchanged.cloned().or_else(read) else {
+                continue;
+            };
+            // The same key twice is one.
+            if !keys.iter().any(|other| other.is_same_key(&key)) {
+                keys.push(key);
+            }
+        }
+        // Two keys with one name: a token cannot say which it means, so neither is used.
+        let names: Vec<_> = keys.iter().map(RemoteKey::name).collect();
+        let is_alone = |key: &&RemoteKey| {
+            let name = key.name();
+            names.iter().filter(|&&other| other == name).count() == 1
+        };
+        let keys: Vec<_> = keys.iter().filter(is_alone).cloned().collect();
+        if keys.is_empty() {
+            return Err("the JWK set holds no key that can verify a token here");
+        }
+        Ok(Self {
+            skipped: set.keys.len() - keys.len(),
+            keys,
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn has_key_id(&self, key_id: Option<&str>) -> bool {
+        self.keys.iter().any(|key| Some(key.key.key_id()) == key_id)
+    }
+
+    /// The key for a token. A key id that is unknown may be that of a new key, whatever the
+    /// algorithms of those that are known.
+    pub(super) fn find(&self, key_id: Option<&str>, alg: &str) -> KeyLookup {
+        let named = |key: &&RemoteKey| key_id.is_none_or(|key_id| key.key.key_id() == key_id);
+        let mut fitting = self
+            .keys
+            .iter()
+            .filter(named)
+            .filter(|key| key.key.algorithm().accepts(alg));
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => KeyLookup::Found(only.key.clone()),
+            (Some(_), Some(_)) => KeyLookup::Ambiguous,
+            (None, _) if self.has_key_id(key_id) => KeyLookup::UnsupportedAlgorithm, // J06
+            (None, _) => KeyLookup::UnknownKey,
+        }
+    }
+}
+
+impl RemoteKey {
+    /// What tells keys apart; `EdDSA` and `Ed25519` are two names of one algorithm (RFC 9864).
+    fn name(&self) -> (&str, Algorithm) {
+        let algorithm = match self.key.algorithm() {
+            Algorithm::Ed25519 => Algorithm::EdDSA,
+            other => other,
+        };
+        (self.key.key_id(), algorithm)
+    }
+
+    fn is_same_key(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.key.to_jwk() == other.key.to_jwk()
+    }
+}

@@ -1,0 +1,200 @@
+//! [`HttpsClient`]: the ready client, by hyper and rustls.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, vec};
+
+use http::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+use super::address::{AddressRules, PRIVATE};
+use super::client::{BoxError, HttpClient, ServiceClient};
+use crate::error::ConfigError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The client that [`RemoteJwks`](super::RemoteJwks) fetches with: TLS 1.2 and 1.3 by rustls,
+/// HTTP/1.1, two seconds to connect, no redirects, no cookies, no proxy.
+///
+/// It trusts the certificates of the operating system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
+/// others), and those of [`root_certificates`](Self::root_certificates).
+#[derive(Clone)]
+pub struct HttpsClient {
+    inner: ServiceClient<Client<HttpsConnector<HttpConnector<Guarded>>, String>>,
+}
+
+/// Builds an [`HttpsClient`].
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct HttpsClientBuilder {
+    pem: Vec<u8>,
+    only: bool,
+    rules: AddressRules,
+}
+
+// === impl HttpsClient ===
+
+impl HttpsClient {
+    /// Starts a client.
+    pub fn builder() -> HttpsClientBuilder {
+        HttpsClientBuilder::default()
+    }
+}
+
+impl HttpClient for HttpsClient {
+    fn get(
+        &self,
+        request: Request<()>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send {
+        self.inner.get(request, limit)
+    }
+}
+
+impl fmt::Debug for HttpsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpsClient").finish_non_exhaustive()
+    }
+}
+
+// === impl HttpsClientBuilder ===
+
+impl HttpsClientBuilder {
+    /// Also trusts these certificates (PEM, one or several): of a private authority.
+    pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.pem.extend_from_slice(pem.as_ref());
+        self.pem.push(b'\n');
+        self
+    }
+
+    /// Trusts no certificates of the operating system.
+    pub fn no_system_certificates(mut self) -> Self {
+        self.only = true;
+        self
+    }
+
+    /// Connects to hosts in private networks too, and to this machine.
+    ///
+    /// # Security
+    ///
+    /// Whoever can change the provider's metadata, or its name's address, can then make this
+    /// service send GET requests into its own network.
+    pub fn allow_private_network(mut self) -> Self {
+        self.rules.private = true;
+        self
+    }
+
+    pub(super) fn rules(mut self, rules: AddressRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// A certificate that cannot be read, or none at all to trust.
+    pub fn build(self) -> Result<HttpsClient, ConfigError> {
+        let mut roots = RootCertStore::empty();
+        if !self.only {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+        }
+        for certificate in CertificateDer::pem_slice_iter(&self.pem) {
+            let added = certificate.ok().map(|certificate| roots.add(certificate));
+            if !matches!(added, Some(Ok(()))) {
+                return Err(invalid("a root certificate cannot be read: it must be PEM"));
+            }
+        }
+        if roots.is_empty() {
+            return Err(invalid(
+                "there is no certificate to trust: install your system's (on Debian the package \
+                 ca-certificates), or give some to `HttpsClientBuilder::root_certificates`",
+            ));
+        }
+        let tls = ClientConfig::builder_with_provider(provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(|_| invalid("rustls offers no version of TLS"))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut http = HttpConnector::new_with_resolver(Guarded {
+            rules: self.rules,
+            system: GaiResolver::new(),
+        });
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http() // the scheme was checked with the address
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .build(https);
+        Ok(HttpsClient {
+            inner: ServiceClient::new(client),
+        })
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn provider() -> rustls::crypto::CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+fn provider() -> rustls::crypto::CryptoProvider {
+    rustls::crypto::ring::default_provider()
+}
+
+fn invalid(text: &str) -> ConfigError {
+    ConfigError::Invalid(text.to_owned())
+}
+
+/// Resolves names, and gives away only addresses that connections may go to (J29). A name
+/// that leads elsewhere after it was checked is checked again with each connection.
+#[derive(Clone)]
+struct Guarded {
+    rules: AddressRules,
+    system: GaiResolver,
+}
+
+type Resolved = Pin<Box<dyn Future<Output = io::Result<vec::IntoIter<SocketAddr>>> + Send>>;
+
+impl Service<Name> for Guarded {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Resolved;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.system.poll_ready(cx)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (rules, found) = (self.rules, self.system.call(name));
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = found.await?.collect();
+            let is_allowed = |address: &SocketAddr| rules.allow(address.ip());
+            let allowed: Vec<_> = found.iter().copied().filter(is_allowed).collect();
+            if allowed.is_empty() && !found.is_empty() {
+                let problem = format!("the host {PRIVATE}");
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+            }
+            Ok(allowed.into_iter())
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Keys that an identity provider serves: fetched, kept up to date, and never waited for if known.
+//!
+//! ```no_run
+//! use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+//!
+//! # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+//! let verifier = TokenVerifier::from_issuer("https://idp.example/").audience("api").build()?;
+//! let layer = JwtAuthLayer::new(verifier);
+//! # let _ = layer; Ok(()) }
+//! ```
+//!
+//! What happens when:
+//!
+//! - **A token whose key is known** is verified at once, whatever else goes on. Reading the keys takes no lock.
+//! - **Keys are fetched again** when 80 % of the answer's `max-age` (60 s to 24 h; 10 minutes where
+//!   it says nothing) is over, in the background. Only a good answer replaces them: it is 200, and
+//!   holds at least one key that can be used. A key that it lacks ends with it.
+//! - **A key id is unknown**: one fetch, at most one in 30 seconds for each issuer, counted from the last
+//!   attempt. Whoever comes meanwhile waits for the same one, at most 5 seconds, at most 1,024
+//!   requests. Then the token is refused with 401; with 503 if the fetch failed, because the
+//!   provider might know the key.
+//! - **The provider is down**: the known keys count on, for [an hour](RemoteJwksBuilder::stale_for) after their time; then,
+//!   or if there never were any, 503 with `Retry-After`. Attempts follow each other after 1 second,
+//!   doubling up to 5 minutes, each at a random moment of that time.
+//! - **Odd keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with
+//!   one name) are left out, and counted in [`KeySourceHealth`](crate::keys::KeySourceHealth); the others stay good.
+//!
+//! # Security
+//!
+//! Only https, no redirects, no private addresses, 5 seconds, 512 KiB, 100 keys. The metadata must name
+//! the configured issuer byte for byte, and keys at its own origin. A token never names an
+//! address: `jku` and `x5u` are not read.
+
+mod absent;
+mod address;
+mod builder;
+mod client;
+mod discovery;
+mod document;
+mod fetch;
+mod https;
+mod schedule;
+mod source;
+mod worker;
+
+pub use builder::RemoteJwksBuilder;
+pub use client::{BoxError, HttpClient, ServiceClient};
+pub use https::{HttpsClient, HttpsClientBuilder};
+pub use source::RemoteJwks;

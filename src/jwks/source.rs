@@ -1,0 +1,376 @@
+//! [`RemoteJwks`]: a source of keys that somebody else serves.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use super::absent::Absent;
+use super::builder::RemoteJwksBuilder;
+use super::document::RemoteKeys;
+use super::fetch::{Fetcher, Memory};
+use super::schedule::Schedule;
+use super::worker;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::keys::{KeyLookup, KeySource, KeySourceHealth, KeySourceState};
+
+/// How long a request waits for a fetch that it, or another one, has caused.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How many requests wait at once; more are answered with 503.
+const MAX_WAITING: usize = 1024;
+
+/// The public keys of an identity provider, fetched and kept up to date: a [`KeySource`].
+///
+/// Cheap to clone; clones share the keys. See the [module](super) for what it does when.
+#[derive(Clone)]
+pub struct RemoteJwks {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    /// The issuer, or the address of the keys.
+    name: String,
+    issuer: Option<String>,
+    pub(super) fetcher: Fetcher,
+    /// What requests read: no lock.
+    snapshot: ArcSwap<Snapshot>,
+    control: Mutex<Control>,
+    /// Wakes the worker.
+    pub(super) wake: Arc<Notify>,
+    /// Counts the attempts that are over.
+    attempts: watch::Sender<u64>,
+    places: Semaphore,
+    /// Whether a worker runs; it does not outlive the runtime in which it was started.
+    pub(super) has_worker: Arc<AtomicBool>,
+}
+
+/// The keys, and until when they count.
+#[derive(Debug, Default)]
+struct Snapshot {
+    keys: Arc<RemoteKeys>,
+    usable_until: Option<Instant>,
+}
+
+/// What only fetches, and requests that may cause one, look at.
+struct Control {
+    schedule: Schedule,
+    in_flight: bool,
+    wanted: bool,
+    absent: Absent,
+    memory: Memory,
+    last_error: Option<String>,
+}
+
+/// What is to be done for a key id that is unknown, or while there are no keys.
+enum Demand {
+    /// A fetch is under way, or about to be.
+    Wait(watch::Receiver<u64>),
+    /// The keys are new: there is no such key.
+    Refuse,
+    /// The key might exist.
+    Unavailable(AuthError),
+}
+
+// === impl RemoteJwks ===
+
+impl RemoteJwks {
+    /// The keys of an issuer, found by its metadata: OpenID Connect Discovery 1.0 or RFC 8414.
+    ///
+    /// `issuer` is what its tokens have as `iss`, byte for byte, such as `https://idp.example/`.
+    pub fn discover(issuer: impl Into<String>) -> RemoteJwksBuilder {
+        RemoteJwksBuilder::discover(issuer.into())
+    }
+
+    /// The keys at this address, such as `https://idp.example/.well-known/jwks.json`.
+    pub fn at(url: impl Into<String>) -> RemoteJwksBuilder {
+        RemoteJwksBuilder::at(url.into())
+    }
+
+    pub(super) fn new(
+        name: String,
+        issuer: Option<String>,
+        fetcher: Fetcher,
+        stale_for: Duration,
+    ) -> Self {
+        let control = Control {
+            schedule: Schedule::new(Instant::now(), stale_for),
+            in_flight: false,
+            wanted: false,
+            absent: Absent::default(),
+            memory: Memory::default(),
+            last_error: None,
+        };
+        let this = Self {
+            shared: Arc::new(Shared {
+                name,
+                issuer,
+                fetcher,
+                snapshot: ArcSwap::default(),
+                control: Mutex::new(control),
+                wake: Arc::new(Notify::new()),
+                attempts: watch::Sender::new(0),
+                places: Semaphore::new(MAX_WAITING),
+                has_worker: Arc::default(),
+            }),
+        };
+        this.ensure_worker();
+        this
+    }
+
+    /// Waits until there are keys to verify with; for ever, if they cannot be fetched: put a timeout
+    /// around it. A service need not wait: until then it answers with 503.
+    pub async fn ready(&self) {
+        self.ensure_worker();
+        let mut attempts = self.shared.attempts.subscribe();
+        while !self.shared.state(Instant::now()).is_ready() {
+            if attempts.changed().await.is_err() {
+                return; // not while `self` is there
+            }
+        }
+    }
+
+    /// The issuer that was given to [`discover`](Self::discover).
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.shared.issuer.as_deref()
+    }
+
+    /// Starts a worker where there is none and there is a runtime to start it in.
+    fn ensure_worker(&self) {
+        let has_worker = &self.shared.has_worker;
+        if !has_worker.load(Ordering::Acquire)
+            && let Ok(runtime) = Handle::try_current()
+            && !has_worker.swap(true, Ordering::AcqRel)
+        {
+            runtime.spawn(worker::run(Arc::downgrade(&self.shared)));
+        }
+    }
+}
+
+impl KeySource for RemoteJwks {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        self.ensure_worker();
+        let allowed = &self.shared.fetcher.keys.algorithms;
+        if !allowed.iter().any(|one| one.accepts(algorithm)) {
+            return KeyLookup::UnsupportedAlgorithm; // J02, J07
+        }
+        let snapshot = self.shared.snapshot.load();
+        match snapshot.usable_until {
+            Some(until) if Instant::now() < until => snapshot.keys.find(key_id, algorithm),
+            _ => KeyLookup::UnknownKey,
+        }
+    }
+
+    async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
+        if Handle::try_current().is_err() {
+            return Err(unavailable(
+                Duration::from_secs(1),
+                "no tokio runtime runs here",
+            ));
+        }
+        self.ensure_worker();
+        let mut attempts = match self.shared.demand(key_id, Instant::now()) {
+            Demand::Wait(attempts) => attempts,
+            Demand::Refuse => return Ok(()),
+            Demand::Unavailable(error) => return Err(error),
+        };
+        let Ok(_place) = self.shared.places.try_acquire() else {
+            let why = "too many requests wait for the keys";
+            return Err(unavailable(Duration::from_secs(1), why));
+        };
+        let waited = timeout(MAX_WAIT, attempts.changed()).await;
+        let is_over = matches!(waited, Ok(Ok(())));
+        self.shared.after_wait(key_id, is_over, Instant::now())
+    }
+
+    fn health(&self) -> Option<KeySourceHealth> {
+        Some(self.shared.health(Instant::now()))
+    }
+}
+
+impl fmt::Debug for RemoteJwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteJwks")
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self, now: Instant) -> KeySourceState {
+        self.control().schedule.state(now)
+    }
+
+    fn demand(&self, key_id: Option<&str>, now: Instant) -> Demand {
+        let mut control = self.control();
+        let control = &mut *control;
+        // Subscribed under the lock: an attempt that ends from now on is seen.
+        if control.in_flight || control.wanted {
+            return Demand::Wait(self.attempts.subscribe());
+        }
+        let judged = control.can_judge(now);
+        if judged && control.absent.contains(key_id, now) {
+            return Demand::Refuse;
+        }
+        if control.schedule.may_force(now) {
+            control.wanted = true;
+            self.wake.notify_one();
+            return Demand::Wait(self.attempts.subscribe());
+        }
+        if judged {
+            Demand::Refuse
+        } else {
+            Demand::Unavailable(control.unavailable(now))
+        }
+    }
+
+    /// The fetch that a request waited for is over, or takes too long.
+    fn after_wait(
+        &self,
+        key_id: Option<&str>,
+        is_over: bool,
+        now: Instant,
+    ) -> Result<(), AuthError> {
+        let mut control = self.control();
+        let snapshot = self.snapshot.load();
+        if snapshot.usable_until.is_some_and(|until| now < until)
+            && snapshot.keys.has_key_id(key_id)
+        {
+            return Ok(());
+        }
+        if is_over && control.can_judge(now) {
+            control.absent.add(key_id, now);
+            return Ok(());
+        }
+        Err(control.unavailable(now))
+    }
+
+    fn health(&self, now: Instant) -> KeySourceHealth {
+        let control = self.control();
+        let snapshot = self.snapshot.load();
+        let mut health = KeySourceHealth::new(&*self.name, control.schedule.state(now));
+        health.keys = snapshot.keys.len();
+        health.skipped = snapshot.keys.skipped;
+        health.age = control.schedule.age(now);
+        health.failures = control.schedule.failures();
+        health.last_error.clone_from(&control.last_error);
+        health
+    }
+
+    /// When the worker has something to do of itself.
+    pub(super) fn next(&self) -> Instant {
+        self.control().schedule.next()
+    }
+
+    /// Fetches if it is time to, or somebody asked for it.
+    pub(super) async fn fetch_if_due(self: &Arc<Self>) {
+        let memory = {
+            let mut control = self.control();
+            let now = Instant::now();
+            if !control.wanted && now < control.schedule.next() {
+                return;
+            }
+            control.wanted = false;
+            control.in_flight = true;
+            control.schedule.began(now);
+            control.memory.clone()
+        };
+        let attempt = Attempt(self);
+        let known = Arc::clone(&self.snapshot.load().keys);
+        let fetched = self.fetcher.fetch(&known, memory, Instant::now()).await;
+        let (now, chance) = (Instant::now(), chance());
+        let mut control = self.control();
+        match fetched {
+            Ok(fetched) => {
+                control.schedule.succeeded(now, fetched.max_age, chance);
+                control.memory = fetched.memory;
+                control.last_error = None;
+                let keys = fetched.keys.map_or(known, Arc::new);
+                #[cfg(feature = "tracing")]
+                tracing::debug!(
+                    source = self.name,
+                    keys = keys.len(),
+                    skipped = keys.skipped,
+                    "keys fetched"
+                );
+                self.snapshot.store(Arc::new(Snapshot {
+                    keys,
+                    usable_until: control.schedule.usable_until(),
+                }));
+            }
+            Err(error) => {
+                control.schedule.failed(now, chance);
+                // What was remembered may be why it failed.
+                control.memory = Memory::default();
+                let error = error.chain();
+                #[cfg(feature = "tracing")]
+                tracing::warn!(
+                    source = self.name,
+                    failures = control.schedule.failures(),
+                    error,
+                    "keys not fetched"
+                );
+                control.last_error = Some(error);
+            }
+        }
+        drop(control);
+        drop(attempt);
+    }
+}
+
+/// An attempt under way. However it ends, also with the runtime, whoever waits is told.
+struct Attempt<'a>(&'a Arc<Shared>);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.control().in_flight = false;
+        self.0
+            .attempts
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.wake.notify_one(); // the worker finds nobody left, and ends
+    }
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Whether an unknown key id can be said to be nobody's.
+    fn can_judge(&self, now: Instant) -> bool {
+        self.schedule.state(now).is_ready() && self.schedule.failures() == 0
+    }
+
+    fn unavailable(&self, now: Instant) -> AuthError {
+        let why = self.last_error.as_deref();
+        unavailable(
+            self.schedule.retry_after(now),
+            why.unwrap_or("the keys are not fetched yet"),
+        )
+    }
+}
+
+fn unavailable(retry_after: Duration, why: &str) -> AuthError {
+    AuthError::new(AuthErrorKind::Unavailable)
+        .with_retry_after(retry_after)
+        .with_source(why.to_owned())
+}
+
+/// From 0 to 1. Without any randomness, the middle.
+fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
