@@ -1,0 +1,13 @@
+//! Keys that somebody else serves: a scripted provider on a virtual clock, and real ones on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod https;
+mod odd_keys;
+mod provider;
+mod rules;
+mod simulation;

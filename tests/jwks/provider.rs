@@ -1,0 +1,282 @@
+//! A provider that does what it is told, without a network.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use http::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tower_jwt_auth::jwks::{BoxError, HttpClient, RemoteJwks};
+use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+
+pub const ISSUER: &str = "https://idp.example";
+pub const KEYS: &str = "https://idp.example/jwks";
+
+/// The keys that the provider may publish, and a token of each.
+pub static KEYRING: LazyLock<Vec<Key>> = LazyLock::new(|| (0..6).map(Key::new).collect());
+
+pub struct Key {
+    pub signing: SigningKey,
+    pub token: String,
+}
+
+impl Key {
+    fn new(number: usize) -> Self {
+        let signing = SigningKey::generate(Algorithm::EdDSA)
+            .unwrap()
+            .with_key_id(format!("key-{number}"))
+            .unwrap();
+        let token = token_of(signing.clone());
+        Self { signing, token }
+    }
+
+    pub fn jwk(&self) -> Value {
+        self.signing.verifying_key().to_jwk().unwrap()
+    }
+}
+
+pub fn token_of(key: SigningKey) -> String {
+    let tokens = TokenIssuer::builder(key)
+        .issuer(ISSUER)
+        .audience("api")
+        .build()
+        .unwrap();
+    tokens.access("alice").issue().unwrap()
+}
+
+/// A token that names a key which nobody has.
+pub fn bogus(kid: &str) -> String {
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    token_of(key.with_key_id(kid).unwrap())
+}
+
+/// How the provider answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Good,
+    Refuse,
+    Hang,
+    Status(u16),
+    Redirect,
+    Garbage,
+    Huge,
+    NoKeys,
+    TooManyKeys,
+    OtherIssuer,
+    KeysElsewhere,
+}
+
+#[derive(Debug, Clone)]
+pub struct Provider {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub published: Vec<Value>,
+    pub mode: Mode,
+    pub cache_control: Option<String>,
+    pub delay: Duration,
+    pub tagged: bool,
+    /// Each fetch of the keys.
+    pub fetches: Vec<Fetch>,
+    pub metadata_fetches: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    pub began: Instant,
+    pub ended: Option<Instant>,
+    /// The key ids that were served, if it was a good answer.
+    pub served: Option<Vec<String>>,
+    pub not_modified: bool,
+    /// What the answer said of caching.
+    pub cache_control: Option<String>,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// Publishes these keys of the ring.
+    pub fn new(published: &[usize]) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                published: published
+                    .iter()
+                    .map(|&number| KEYRING[number].jwk())
+                    .collect(),
+                mode: Mode::Good,
+                cache_control: None,
+                delay: Duration::ZERO,
+                tagged: false,
+                fetches: Vec::new(),
+                metadata_fetches: 0,
+            })),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn publish(&self, numbers: &[usize]) {
+        self.state().published = numbers
+            .iter()
+            .map(|&number| KEYRING[number].jwk())
+            .collect();
+    }
+
+    pub fn fetches(&self) -> usize {
+        self.state().fetches.len()
+    }
+
+    /// Its keys, from their address.
+    pub fn keys(&self) -> RemoteJwks {
+        RemoteJwks::at(KEYS).client(self.clone()).build().unwrap()
+    }
+
+    pub fn discovered(&self) -> RemoteJwks {
+        RemoteJwks::discover(ISSUER)
+            .client(self.clone())
+            .build()
+            .unwrap()
+    }
+
+    fn answer_keys(&self, request: &Request<()>) -> Result<Response<Vec<u8>>, BoxError> {
+        let state = self.state();
+        let text = json!({ "keys": state.published }).to_string();
+        let tag =
+            HeaderValue::from_str(&format!("\"{}\"", text.len() + state.published.len())).unwrap();
+        let mut response = Response::new(match state.mode {
+            Mode::Garbage => b"<html>we are upgrading</html>".to_vec(),
+            Mode::Huge => vec![b' '; 512 * 1024 + 1],
+            Mode::NoKeys => br#"{"keys":[]}"#.to_vec(),
+            Mode::TooManyKeys => {
+                let keys: Vec<&Value> = state.published.iter().cycle().take(101).collect();
+                json!({ "keys": keys }).to_string().into_bytes()
+            }
+            _ => text.into_bytes(),
+        });
+        match state.mode {
+            Mode::Status(status) => *response.status_mut() = StatusCode::from_u16(status).unwrap(),
+            Mode::Redirect => {
+                *response.status_mut() = StatusCode::FOUND;
+                let location = HeaderValue::from_static("https://evil.example/jwks");
+                response.headers_mut().insert(LOCATION, location);
+            }
+            _ => {}
+        }
+        if let Some(value) = &state.cache_control {
+            let value = HeaderValue::from_str(value).unwrap();
+            response.headers_mut().insert(CACHE_CONTROL, value);
+        }
+        if state.tagged && state.mode == Mode::Good {
+            if request.headers().get(IF_NONE_MATCH) == Some(&tag) {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                response.body_mut().clear();
+            }
+            response.headers_mut().insert(ETAG, tag);
+        }
+        Ok(response)
+    }
+
+    fn answer_metadata(&self) -> Response<Vec<u8>> {
+        let state = self.state();
+        let (issuer, keys) = match state.mode {
+            Mode::OtherIssuer => ("https://evil.example", KEYS),
+            Mode::KeysElsewhere => (ISSUER, "https://evil.example/jwks"),
+            _ => (ISSUER, KEYS),
+        };
+        Response::new(
+            json!({ "issuer": issuer, "jwks_uri": keys })
+                .to_string()
+                .into_bytes(),
+        )
+    }
+}
+
+impl HttpClient for Provider {
+    async fn get(&self, request: Request<()>, limit: usize) -> Result<Response<Vec<u8>>, BoxError> {
+        assert_eq!(
+            request.uri().host(),
+            Some("idp.example"),
+            "no other host is asked"
+        );
+        let is_keys = request.uri().path() == "/jwks";
+        let delay = {
+            let mut state = self.state();
+            if !is_keys {
+                state.metadata_fetches += 1;
+            } else {
+                state.fetches.push(Fetch {
+                    began: Instant::now(),
+                    ended: None,
+                    served: None,
+                    not_modified: false,
+                    cache_control: None,
+                });
+            }
+            state.delay
+        };
+        sleep(delay).await;
+        let mode = self.state().mode;
+        match mode {
+            Mode::Refuse => return Err("connection refused".into()),
+            Mode::Hang => std::future::pending().await,
+            _ => {}
+        }
+        if !is_keys {
+            return match request.uri().path() {
+                "/.well-known/openid-configuration" => Ok(self.answer_metadata()),
+                _ => {
+                    let mut response = Response::new(Vec::new());
+                    *response.status_mut() = StatusCode::NOT_FOUND;
+                    Ok(response)
+                }
+            };
+        }
+        let response = self.answer_keys(&request)?;
+        let mut state = self.state();
+        let good = mode == Mode::Good || matches!(mode, Mode::OtherIssuer | Mode::KeysElsewhere);
+        let kids = state
+            .published
+            .iter()
+            .filter_map(|jwk| jwk["kid"].as_str().map(str::to_owned))
+            .collect();
+        let cache_control = state.cache_control.clone();
+        let fetch = state.fetches.last_mut().unwrap();
+        fetch.ended = Some(Instant::now());
+        fetch.served = good.then_some(kids);
+        fetch.cache_control = cache_control;
+        fetch.not_modified = response.status() == StatusCode::NOT_MODIFIED;
+        if response.body().len() > limit {
+            return Err("the answer is too long".into());
+        }
+        Ok(response)
+    }
+}
+
+/// A verifier of its tokens.
+pub fn verifier(keys: &RemoteJwks) -> TokenVerifier {
+    TokenVerifier::from_remote(keys)
+        .issuer(ISSUER)
+        .audience("api")
+        .build()
+        .unwrap()
+}
+
+/// What a client would see: `ok`, `401`, or `503`.
+pub async fn verdict(verifier: &TokenVerifier, token: &str) -> String {
+    match verifier.verify(token).await {
+        Ok(verified) => {
+            assert_eq!(verified.subject(), Some("alice"));
+            "ok".into()
+        }
+        Err(error) => {
+            assert_eq!(error.status() == 503, error.retry_after().is_some());
+            error.status().as_u16().to_string()
+        }
+    }
+}

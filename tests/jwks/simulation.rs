@@ -1,0 +1,236 @@
+//! Random schedules of rotations, withdrawals, outages, slow answers, poisoned documents and floods, on
+//! a virtual clock; after each request the rules are checked against what the provider has served.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep};
+use tower_jwt_auth::TokenVerifier;
+
+use crate::provider::{Fetch, KEYRING, Mode, Provider, bogus, verdict, verifier};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(u64),
+    /// A token of this key.
+    Ask(usize),
+    /// Several at once.
+    AskMany(usize, usize),
+    /// A token that names a key which nobody has.
+    AskBogus(u8),
+    /// These keys are published from now on.
+    Publish(Vec<usize>),
+    Answer(Mode),
+    Caching(Option<&'static str>),
+    Slow(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let mode = prop_oneof![
+        6 => Just(Mode::Good),
+        1 => Just(Mode::Refuse),
+        1 => Just(Mode::Hang),
+        1 => Just(Mode::Status(500)),
+        1 => Just(Mode::Redirect),
+        1 => Just(Mode::Garbage),
+        1 => Just(Mode::Huge),
+        1 => Just(Mode::NoKeys),
+        1 => Just(Mode::TooManyKeys),
+        1 => Just(Mode::OtherIssuer),
+        1 => Just(Mode::KeysElsewhere),
+    ];
+    let caching = prop_oneof![
+        Just(None),
+        Just(Some("max-age=0")),
+        Just(Some("no-store")),
+        Just(Some("max-age=60")),
+        Just(Some("max-age=3600")),
+        Just(Some("max-age=999999999999999999999")),
+        Just(Some("max-age=x")),
+    ];
+    let wait = prop_oneof![4 => 0..40_u64, 2 => 40..700_u64, 1 => 700..9000_u64];
+    let step = prop_oneof![
+        5 => wait.prop_map(Step::Wait),
+        6 => (0..6_usize).prop_map(Step::Ask),
+        2 => (0..6_usize, 2..30_usize).prop_map(|(key, count)| Step::AskMany(key, count)),
+        2 => (0..3_u8).prop_map(Step::AskBogus),
+        2 => prop::collection::vec(0..6_usize, 1..4).prop_map(Step::Publish),
+        2 => mode.prop_map(Step::Answer),
+        1 => caching.prop_map(Step::Caching),
+        1 => (0..2000_u64).prop_map(Step::Slow),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// What the provider does, and since when.
+struct World {
+    provider: Provider,
+    verifier: TokenVerifier,
+    /// With metadata to read first.
+    discovers: bool,
+    /// Since when it answers well.
+    healthy_since: Option<Instant>,
+    /// Since when each key is published.
+    published_since: [Option<Instant>; 6],
+}
+
+impl World {
+    fn new(discovers: bool) -> Self {
+        let provider = Provider::new(&[0]);
+        let keys = if discovers {
+            provider.discovered()
+        } else {
+            provider.keys()
+        };
+        let now = Instant::now();
+        Self {
+            verifier: verifier(&keys),
+            provider,
+            discovers,
+            healthy_since: Some(now),
+            published_since: [Some(now), None, None, None, None, None],
+        }
+    }
+
+    async fn step(&mut self, step: Step) {
+        let now = Instant::now();
+        match step {
+            Step::Wait(seconds) => sleep(Duration::from_secs(seconds)).await,
+            Step::Ask(key) => self.ask(key).await,
+            Step::AskMany(key, count) => {
+                let before = self.provider.fetches();
+                join_all((0..count).map(|_| self.ask(key))).await;
+                assert!(self.provider.fetches() <= before + 1, "one fetch for all");
+            }
+            Step::AskBogus(number) => {
+                let token = bogus(&format!("nobody-{number}"));
+                let verdict = verdict(&self.verifier, &token).await;
+                assert!(verdict == "401" || verdict == "503", "{verdict}");
+                assert!(now.elapsed() <= Duration::from_secs(5));
+                self.check_refusal(&verdict);
+            }
+            Step::Publish(keys) => {
+                self.provider.publish(&keys);
+                for (key, since) in self.published_since.iter_mut().enumerate() {
+                    *since = keys.contains(&key).then(|| since.unwrap_or(now));
+                }
+            }
+            Step::Answer(mode) => {
+                self.provider.state().mode = mode;
+                let metadata = matches!(mode, Mode::OtherIssuer | Mode::KeysElsewhere);
+                let good = mode == Mode::Good || (metadata && !self.discovers);
+                self.healthy_since = good.then(|| self.healthy_since.unwrap_or(now));
+            }
+            Step::Caching(value) => {
+                self.provider.state().cache_control = value.map(str::to_owned);
+            }
+            Step::Slow(millis) => self.provider.state().delay = Duration::from_millis(millis),
+        }
+    }
+
+    async fn ask(&self, key: usize) {
+        let start = Instant::now();
+        let known_before = self.is_known(key, start);
+        let verdict = verdict(&self.verifier, &KEYRING[key].token).await;
+        let now = Instant::now();
+        if known_before {
+            assert_eq!(verdict, "ok", "key {key} is known");
+            assert_eq!(now, start, "a known key waits for nothing");
+        }
+        assert!(
+            now - start <= Duration::from_secs(5),
+            "no request waits for longer"
+        );
+        if verdict == "ok" {
+            assert!(
+                self.is_known(key, now),
+                "key {key} is in no set that counts"
+            );
+            return;
+        }
+        self.check_refusal(&verdict);
+        let since =
+            |since: Option<Instant>| since.is_some_and(|at| start - at >= Duration::from_secs(95));
+        assert!(
+            !(since(self.published_since[key]) && since(self.healthy_since)),
+            "key {key} is published and the provider well, for long enough: {verdict}"
+        );
+    }
+
+    /// A token is refused for its key only if the provider was just asked, and answered.
+    fn check_refusal(&self, verdict: &str) {
+        let state = self.provider.state();
+        let last = state.fetches.last();
+        let failing = last.is_some_and(|fetch| fetch.served.is_none());
+        assert!(verdict != "401" || !failing, "an outage is never a 401");
+    }
+
+    /// The last good answer; the key ids of none after it count.
+    fn last_good(&self) -> Option<Fetch> {
+        let state = self.provider.state();
+        let good = |fetch: &&Fetch| fetch.served.is_some();
+        state.fetches.iter().rev().find(good).cloned()
+    }
+
+    fn is_known(&self, key: usize, now: Instant) -> bool {
+        let Some(good) = self.last_good() else {
+            return false;
+        };
+        let ttl = Duration::from_secs(match good.cache_control.as_deref() {
+            None | Some("max-age=x") => 600,
+            Some("max-age=0" | "no-store" | "max-age=60") => 60,
+            Some("max-age=3600") => 3600,
+            Some("max-age=999999999999999999999") => 86_400,
+            Some(other) => unreachable!("{other}"),
+        });
+        let until = good.ended.unwrap() + ttl + Duration::from_secs(3600);
+        let kid = format!("key-{key}");
+        now < until && good.served.unwrap().contains(&kid)
+    }
+
+    /// Fetches follow each other by the rules, whatever was asked.
+    fn check_fetches(&self) {
+        let state = self.provider.state();
+        // The metadata comes before, in the same attempt.
+        let slack = if self.discovers {
+            Duration::from_secs(2)
+        } else {
+            Duration::ZERO
+        };
+        for pair in state.fetches.windows(2) {
+            let gap = pair[1].began - pair[0].began;
+            if pair[0].served.is_some() {
+                assert!(
+                    gap + slack >= Duration::from_secs(30),
+                    "{gap:?} after a good answer"
+                );
+            } else {
+                assert!(gap >= Duration::from_millis(100), "{gap:?} after a failure");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_rules_hold_whatever_the_provider_and_the_clients_do(
+        discovers in any::<bool>(),
+        steps in steps(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut world = World::new(discovers);
+            for step in steps {
+                world.step(step).await;
+            }
+            world.check_fetches();
+        });
+    }
+}
