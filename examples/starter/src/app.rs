@@ -1,15 +1,11 @@
 //! [`App`]: what all handlers share, put together once.
 
-use std::time::Duration;
-
-use tower_jwt_auth::revocation::{CachedRevocations, SqliteRevocations};
-use tower_jwt_auth::session::{SqliteSessions, WhenFull};
+use tower_jwt_auth::session::WhenFull;
 use tower_jwt_auth::{PasswordService, TokenIssuer};
 
+use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
-/// How long SQLite may take to say whether a token is revoked; more than its busy timeout.
-const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
 const MAX_SESSIONS: u32 = 100;
 
@@ -19,31 +15,29 @@ pub struct App {
     pub(crate) tokens: TokenIssuer,
     pub(crate) passwords: PasswordService,
     pub(crate) users: Users,
-    pub(crate) revocations: SqliteRevocations,
+    pub(crate) revocations: Revocations,
     database: Database,
 }
 
 // === impl App ===
 
 impl App {
-    /// Opens the database and reads the keys.
+    /// Opens the database and the stores, and reads the keys.
     ///
     /// # Errors
     ///
-    /// A configuration that cannot be meant, or a database that cannot be opened.
+    /// A configuration that cannot be meant, or a database or Redis that cannot be reached.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let passwords = settings.auth.password_service()?;
         let tokens = settings.auth.issuer()?;
         let database = Database::open(&settings.database_url).await?;
-        let revocations = SqliteRevocations::new(database.pool().clone());
-        let cached = CachedRevocations::new(revocations.clone()).timeout(REVOCATION_TIMEOUT);
+        let redis_url = settings.redis_url.as_deref();
+        let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
         Ok(Self {
             tokens: tokens
-                .sessions(SqliteSessions::new(database.pool().clone()))
                 .session_idle_ttl(settings.sessions.idle_ttl)
                 .rotation_grace(settings.sessions.rotation_grace)
                 .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
-                .revocation(cached)
                 .on_event(events::log)
                 .build()?,
             passwords,

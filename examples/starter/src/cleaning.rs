@@ -7,7 +7,7 @@ use crate::{App, Error};
 
 /// How often it looks. Rows that are over harm nobody: they only take up room.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How many rows go at once: SQLite has one writer, and requests wait for it.
+/// How many rows go at once: requests wait for locks, and SQLite has one for all writers.
 const BATCH: u32 = 500;
 /// After a full batch, requests come first for this long.
 const PAUSE: Duration = Duration::from_millis(50);

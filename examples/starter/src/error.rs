@@ -9,6 +9,31 @@ pub type Error = Box<dyn StdError + Send + Sync>;
 /// An error and its causes, for the log or the operator.
 pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
     let chain = iter::successors(Some(error), |&error| error.source());
-    let texts: Vec<_> = chain.map(ToString::to_string).collect();
-    texts.join(": ")
+    chain
+        .map(ToString::to_string)
+        .fold(String::new(), |told, text| match told.as_str() {
+            "" => text,
+            // Some errors tell their cause themselves.
+            told if told.contains(&text) => told.to_owned(),
+            told => format!("{told}: {text}"),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
+        assert_eq!(with_causes(&refused()), "refused");
+        let error = tower_jwt_auth::StoreError::new(refused());
+        assert_eq!(with_causes(&error), "the store does not answer: refused");
+        let error = sqlx::Error::Io(refused());
+        assert!(
+            error.to_string().ends_with(": refused"),
+            "the driver tells it"
+        );
+        assert_eq!(with_causes(&error), error.to_string());
+    }
 }

@@ -13,6 +13,7 @@ mod problem;
 mod routes;
 mod server;
 mod settings;
+mod stores;
 mod users;
 
 pub use app::App;

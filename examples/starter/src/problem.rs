@@ -76,7 +76,7 @@ impl Problem {
         let (code, detail) = match status {
             StatusCode::BAD_REQUEST => (
                 "invalid_request",
-                "The path or the body cannot be read; a body must be valid JSON.",
+                "The path or the body cannot be read; a body must be valid JSON, and come in time.",
             ),
             StatusCode::UNAUTHORIZED => ("unauthorized", "The request needs a bearer token."),
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
@@ -84,7 +84,9 @@ impl Problem {
                 "method_not_allowed",
                 "This path does not take that method; `Allow` names those it takes.",
             ),
-            StatusCode::REQUEST_TIMEOUT => ("timeout", "The request took too long."),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                return Self::unavailable(UNAVAILABLE, RETRY_DATABASE);
+            }
             StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "The request body is too large."),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => (
                 "unsupported_media_type",
@@ -133,6 +135,8 @@ impl From<sqlx::Error> for Problem {
         match error {
             sqlx::Error::Database(_)
             | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => {

@@ -15,13 +15,16 @@ const DEFAULT_DATABASE_URL: &str = "sqlite:starter-data/starter.sqlite";
 /// This machine only: whoever wants to serve others says so.
 const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
 
-/// The configuration of the service.
-#[derive(Debug, Clone)]
+/// The configuration of the service. It has no `Debug`: the URLs may hold passwords.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)]
 pub struct Settings {
     /// Where to listen; with port 0 the system chooses one.
     pub bind_address: String,
-    /// The SQLite file.
+    /// The database of the users: a file of SQLite, or a server of PostgreSQL.
     pub database_url: String,
+    /// The Redis for sessions and revocations, if they are not to be in the database.
+    pub redis_url: Option<String>,
     /// Keys, lifetimes and costs.
     pub auth: AuthConfig,
     /// How long a session lasts unused, and an old refresh token.
@@ -79,6 +82,7 @@ impl Settings {
         Ok(Self {
             bind_address: variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned()),
             database_url: Self::database_url_from_env()?,
+            redis_url: variable("REDIS_URL")?,
             auth,
             sessions: SessionSettings::from_env()?,
             development,

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
+use crate::database::on_pool;
 use crate::{Database, Email};
 
 /// The scope that opens `/admin`. Nobody has it until it is granted.
@@ -58,16 +59,13 @@ impl Users {
     /// The database does not answer.
     pub async fn insert(&self, email: &Email, hash: &PasswordHash) -> Result<Option<String>> {
         let id = new_id()?;
-        let added = sqlx::query(
-            "INSERT INTO users (id, email, password_hash) VALUES (?, ?, ?) \
-             ON CONFLICT (email) DO NOTHING",
-        )
-        .bind(&id)
-        .bind(email.as_str())
-        .bind(hash.as_str())
-        .execute(self.database.pool())
-        .await?;
-        Ok((added.rows_affected() == 1).then_some(id))
+        let query = "INSERT INTO users (id, email, password_hash) VALUES ($1, $2, $3) \
+                     ON CONFLICT (email) DO NOTHING";
+        let added = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(&id).bind(email.as_str());
+            query.bind(hash.as_str()).execute(pool).await?.rows_affected()
+        });
+        Ok((added == 1).then_some(id))
     }
 
     /// The user with this address.
@@ -76,11 +74,10 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn by_email(&self, email: &Email) -> Result<Option<User>> {
-        let query = "SELECT id, email, password_hash, scopes, disabled FROM users WHERE email = ?";
-        sqlx::query_as(query)
-            .bind(email.as_str())
-            .fetch_optional(self.database.pool())
-            .await
+        let query = "SELECT id, email, password_hash, scopes, disabled FROM users WHERE email = $1";
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(email.as_str()).fetch_optional(pool).await
+        })
     }
 
     /// The user with this id, unless disabled.
@@ -90,11 +87,10 @@ impl Users {
     /// The database does not answer.
     pub async fn active(&self, id: &str) -> Result<Option<User>> {
         let query = "SELECT id, email, password_hash, scopes, disabled FROM users \
-                     WHERE id = ? AND disabled = 0";
-        sqlx::query_as(query)
-            .bind(id)
-            .fetch_optional(self.database.pool())
-            .await
+                     WHERE id = $1 AND NOT disabled";
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(id).fetch_optional(pool).await
+        })
     }
 
     /// Replaces the hash that was read with `user`. Nothing happens if it is another one by now:
@@ -104,14 +100,12 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn replace_hash(&self, user: &User, new: &PasswordHash) -> Result<bool> {
-        let query = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?";
-        let replaced = sqlx::query(query)
-            .bind(new.as_str())
-            .bind(&user.id)
-            .bind(&user.password_hash)
-            .execute(self.database.pool())
-            .await?;
-        Ok(replaced.rows_affected() == 1)
+        let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        let replaced = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(new.as_str()).bind(&user.id);
+            query.bind(&user.password_hash).execute(pool).await?.rows_affected()
+        });
+        Ok(replaced == 1)
     }
 
     /// Gives the user with this address a scope; false if there is no such user.
@@ -120,16 +114,17 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn grant(&self, email: &Email, scope: &str) -> Result<bool> {
+        // `replace` finds a word in both databases alike; `instr` and `LIKE` do not.
         let query = "UPDATE users SET scopes = CASE \
-                         WHEN instr(' ' || scopes || ' ', ' ' || ?1 || ' ') THEN scopes \
-                         ELSE trim(scopes || ' ' || ?1) END \
-                     WHERE email = ?2";
-        let granted = sqlx::query(query)
-            .bind(scope)
-            .bind(email.as_str())
-            .execute(self.database.pool())
-            .await?;
-        Ok(granted.rows_affected() == 1)
+                         WHEN replace(' ' || scopes || ' ', ' ' || $1 || ' ', '') \
+                             = ' ' || scopes || ' ' THEN trim(scopes || ' ' || $1) \
+                         ELSE scopes END \
+                     WHERE email = $2";
+        let granted = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(scope).bind(email.as_str());
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(granted == 1)
     }
 
     /// How many there are.
@@ -138,9 +133,8 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn count(&self) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM users")
-            .fetch_one(self.database.pool())
-            .await
+        let query = "SELECT count(*) FROM users";
+        on_pool!(&self.database, pool => sqlx::query_scalar(query).fetch_one(pool).await)
     }
 }
 

@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_jwt_auth::layer::ProblemJson;
 use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
@@ -31,6 +31,9 @@ use crate::{App, problem};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a client may pause while it sends a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A database that has fallen silent is an outage too: the answer is 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 // === impl App ===
@@ -58,8 +61,9 @@ impl App {
             .route("/healthz", get(healthz))
             .with_state(self.clone())
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
             .layer(TimeoutLayer::with_status_code(
-                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::SERVICE_UNAVAILABLE,
                 REQUEST_TIMEOUT,
             ))
             .layer(CatchPanicLayer::new())

@@ -3,14 +3,14 @@
 use axum::http::StatusCode;
 use axum::http::header::WWW_AUTHENTICATE;
 
-use crate::support::{PASSWORD, Service};
+use crate::support::{PASSWORD, started};
 
 /// [`PASSWORD`] as another program has hashed it: crypt(3) of libxcrypt.
 const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 
 #[tokio::test]
 async fn a_login_answers_with_a_pair_of_tokens() {
-    let service = Service::start().await;
+    let service = started!();
     service.register("ada@example.com").await;
     let answer = service.login(" ADA@example.com", PASSWORD).await;
     let json = answer.json();
@@ -29,11 +29,11 @@ async fn a_login_answers_with_a_pair_of_tokens() {
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_one_answer() {
-    let service = Service::start().await;
+    let service = started!();
     for email in ["ada@example.com", "eve@example.com"] {
         service.register(email).await;
     }
-    sqlx::query("UPDATE users SET disabled = 1 WHERE email = 'eve@example.com'")
+    sqlx::query("UPDATE users SET disabled = TRUE WHERE email = 'eve@example.com'")
         .execute(&mut service.database().await)
         .await
         .unwrap();
@@ -59,9 +59,9 @@ async fn everything_that_is_wrong_is_one_answer() {
 
 #[tokio::test]
 async fn a_bcrypt_hash_is_replaced_at_the_first_login() {
-    let service = Service::start().await;
+    let service = started!();
     let mut database = service.database().await;
-    sqlx::query("INSERT INTO users (id, email, password_hash) VALUES ('7', 'old@example.com', ?)")
+    sqlx::query("INSERT INTO users (id, email, password_hash) VALUES ('7', 'old@example.com', $1)")
         .bind(BCRYPT)
         .execute(&mut database)
         .await
@@ -96,7 +96,7 @@ async fn a_bcrypt_hash_is_replaced_at_the_first_login() {
 
 #[tokio::test]
 async fn a_damaged_hash_is_our_fault_and_not_a_wrong_password() {
-    let service = Service::start().await;
+    let service = started!();
     service.register("ada@example.com").await;
     sqlx::query("UPDATE users SET password_hash = '$argon2id$damaged'")
         .execute(&mut service.database().await)
@@ -109,7 +109,7 @@ async fn a_damaged_hash_is_our_fault_and_not_a_wrong_password() {
 
 #[tokio::test]
 async fn a_new_hash_does_not_undo_a_change_of_the_password() {
-    let service = Service::start().await;
+    let service = started!();
     service.register("ada@example.com").await;
     let email = starter::Email::parse("ada@example.com").unwrap();
     let users = service.app.users();

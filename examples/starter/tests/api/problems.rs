@@ -3,14 +3,16 @@
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::support::Service;
+use crate::support::started;
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[tokio::test]
 async fn the_process_is_alive() {
-    let service = Service::start().await;
+    let service = started!();
     let answer = service.request(Method::GET, "/healthz", &[], "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), json!({ "status": "ok" }));
@@ -18,7 +20,7 @@ async fn the_process_is_alive() {
 
 #[tokio::test]
 async fn a_path_or_a_method_that_is_not_served() {
-    let service = Service::start().await;
+    let service = started!();
     for path in ["/", "/nowhere", "/auth", "/me/"] {
         let answer = service.request(Method::GET, path, &[], "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -32,7 +34,7 @@ async fn a_path_or_a_method_that_is_not_served() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read() {
-    let service = Service::start().await;
+    let service = started!();
     for path in ["/auth/register", "/auth/login", "/auth/refresh"] {
         for body in ["", "{", "nonsense", "\u{0}"] {
             let answer = service.request(Method::POST, path, &JSON, body).await;
@@ -61,8 +63,20 @@ async fn a_body_that_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_the_fault_of_the_client() {
+    let service = started!();
+    let mut connection = TcpStream::connect(service.address()).await.unwrap();
+    let head = "POST /auth/login HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
 async fn no_answer_repeats_what_was_sent() {
-    let service = Service::start().await;
+    let service = started!();
     let body = r#"{"email":"ada@example.com","password":["hunter2-hunter2"]}"#;
     let answer = service
         .request(Method::POST, "/auth/login", &JSON, body)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::support::{PASSWORD, Service};
+use crate::support::{PASSWORD, started};
 
 #[tokio::test]
 async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
-    let service = Service::start().await;
+    let service = started!();
     let answer = service.register("  Ada@Example.COM ").await;
     assert_eq!(answer.status, StatusCode::CREATED);
     let account = answer.json();
@@ -29,7 +29,7 @@ async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
 
 #[tokio::test]
 async fn an_address_is_taken_in_any_spelling() {
-    let service = Service::start().await;
+    let service = started!();
     service.register("ada@example.com").await;
     let answer = service.register("ADA@example.com").await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
@@ -38,7 +38,7 @@ async fn an_address_is_taken_in_any_spelling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_registrations_at_once_one_succeeds() {
-    let service = Arc::new(Service::start().await);
+    let service = Arc::new(started!());
     let racers: Vec<_> = (0..64)
         .map(|_| {
             let service = Arc::clone(&service);
@@ -60,7 +60,7 @@ async fn of_64_registrations_at_once_one_succeeds() {
 
 #[tokio::test]
 async fn a_password_that_is_too_short_or_too_long_is_refused() {
-    let service = Service::start().await;
+    let service = started!();
     let (short, long) = ("é".repeat(14), "x".repeat(1025));
     for password in ["", &short, &long] {
         let account = json!({ "email": "ada@example.com", "password": password });
@@ -78,7 +78,7 @@ async fn a_password_that_is_too_short_or_too_long_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_address_is_refused() {
-    let service = Service::start().await;
+    let service = started!();
     let long = format!("{}@example.com", "a".repeat(254));
     for email in ["", "ada", "ada@", "@example.com", "a b@example.com", &long] {
         let answer = service.register(email).await;
@@ -89,7 +89,7 @@ async fn what_is_no_address_is_refused() {
 
 #[tokio::test]
 async fn nobody_becomes_admin_by_registering() {
-    let service = Service::start().await;
+    let service = started!();
     let account = json!({
         "email": "ada@example.com", "password": PASSWORD,
         "scopes": "admin", "scope": "admin", "id": "chosen", "disabled": false,
@@ -104,7 +104,7 @@ async fn nobody_becomes_admin_by_registering() {
 
 #[tokio::test]
 async fn text_that_looks_like_sql_is_only_text() {
-    let service = Service::start().await;
+    let service = started!();
     let email = "x'),('1','b','','admin',0,0)--@example.com";
     assert_eq!(service.register(email).await.status, StatusCode::CREATED);
     assert_eq!(service.app.users().count().await.unwrap(), 1);

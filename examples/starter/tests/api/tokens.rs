@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{Method, StatusCode};
 
-use crate::support::{Service, issuer_in_the_past};
+use crate::support::{issuer_in_the_past, started};
 
 #[tokio::test]
 async fn a_route_needs_a_good_access_token() {
-    let service = Service::start().await;
+    let service = started!();
     let tokens = service.user("ada@example.com").await;
     let expired = issuer_in_the_past(Duration::from_secs(3600));
     let expired = expired.access("ada").issue().unwrap();
@@ -44,7 +44,7 @@ async fn a_route_needs_a_good_access_token() {
 
 #[tokio::test]
 async fn the_admin_route_names_the_scope_it_needs() {
-    let service = Service::start().await;
+    let service = started!();
     let tokens = service.user("ada@example.com").await;
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
@@ -59,7 +59,7 @@ async fn the_admin_route_names_the_scope_it_needs() {
 
 #[tokio::test]
 async fn a_user_who_is_gone_is_nobody() {
-    let service = Service::start().await;
+    let service = started!();
     let tokens = service.user("ada@example.com").await;
     sqlx::query("DELETE FROM users")
         .execute(&mut service.database().await)

@@ -1,16 +1,12 @@
-//! What many revocations and many sessions cost in memory, and what a look-up then takes. Prints a
-//! table; `cargo bench --bench storm`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+//! In the memory of this process.
 
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::session::{EndReason, MemorySessions, SessionStore, SessionTarget};
-use tower_jwt_auth::{SigningKey, TokenIssuer};
 
-const REVOCATIONS: usize = 100_000;
-const SESSIONS: usize = 1_000_000;
+use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
+
 const LOOK_UPS: usize = 200_000;
 
 /// The memory that the process holds, in bytes; zero where the system does not tell it.
@@ -27,11 +23,9 @@ fn resident() -> usize {
     kib.unwrap_or_default() * 1024
 }
 
-fn row(what: &str, each: Duration, bytes: Option<usize>) {
-    let bytes = bytes
-        .map(|bytes| format!("{bytes} bytes each"))
-        .unwrap_or_default();
-    println!("{what:<44} {each:>12.0?}  {bytes}");
+/// When what is measured ends: not soon.
+pub(crate) fn far() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1 << 36)
 }
 
 /// The time that one of `count` takes.
@@ -41,57 +35,47 @@ fn timed(count: usize, mut one: impl FnMut(usize)) -> Duration {
     start.elapsed() / u32::try_from(count).unwrap()
 }
 
-fn main() {
+pub(crate) fn run() {
+    println!("\nmemory of one process");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let until = UNIX_EPOCH + Duration::from_secs(1 << 36);
+    let until = far();
 
-    // The ids are as long as those of real tokens.
-    let ids: Vec<String> = (0..REVOCATIONS)
-        .map(|number| format!("{number:032}"))
-        .collect();
+    let ids: Vec<String> = (0..REVOCATIONS).map(token_id).collect();
     let record = MemoryRevocations::new();
     let before = resident();
     let each = timed(REVOCATIONS, |number| {
-        let revocation = Revocation::token(Some("https://me.example"), ids[number].as_str(), until);
+        let revocation = Revocation::token(Some(ISSUER), ids[number].as_str(), until);
         runtime.block_on(record.revoke(&revocation)).unwrap();
     });
     let bytes = (resident() - before) / REVOCATIONS;
-    row("revoke a token, up to 100,000", each, Some(bytes));
+    row("revoke a token, up to 100,000", each, Some(bytes as u64));
     let each = timed(LOOK_UPS, |number| {
         let query = RevocationQuery::new("alice", &ids[number % REVOCATIONS], 1);
-        let revoked = record.peek(&query.with_issuer("https://me.example"));
+        let revoked = record.peek(&query.with_issuer(ISSUER));
         assert_eq!(revoked, Some(true));
     });
     row("find a token among 100,000 revoked", each, None);
     let each = timed(LOOK_UPS, |_| {
         let query = RevocationQuery::new("alice", "none of them", 1);
-        assert_eq!(
-            record.peek(&query.with_issuer("https://me.example")),
-            Some(false)
-        );
+        assert_eq!(record.peek(&query.with_issuer(ISSUER)), Some(false));
     });
     row("find that a token is not among them", each, None);
 
-    let key = SigningKey::generate(Algorithm::HS256).unwrap();
     let sessions = MemorySessions::new();
-    let tokens = TokenIssuer::builder(key)
-        .issuer("https://me.example")
-        .audience("api");
-    let tokens = tokens.sessions(sessions.clone()).build().unwrap();
+    let tokens = crate::tokens().sessions(sessions.clone()).build().unwrap();
     let before = resident();
     let each = timed(SESSIONS, |number| {
-        let subject = format!("user{:06}", number / 4);
         let opened = tokens
-            .open_session(subject)
+            .open_session(subject(number))
             .scope("read")
             .label("laptop")
             .issue();
         runtime.block_on(opened).unwrap();
     });
     let bytes = (resident() - before) / SESSIONS;
-    row("open a session, up to 1,000,000", each, Some(bytes));
+    row("open a session, up to 1,000,000", each, Some(bytes as u64));
     let login = runtime
         .block_on(tokens.open_session("alice").issue())
         .unwrap();
@@ -102,7 +86,7 @@ fn main() {
     });
     row("refresh among 1,000,000 sessions", each, None);
     let each = timed(LOOK_UPS, |number| {
-        let subject = format!("user{:06}", number % (SESSIONS / 4));
+        let subject = subject(4 * number % SESSIONS);
         assert_eq!(
             runtime.block_on(tokens.sessions(&subject)).unwrap().len(),
             4
@@ -111,7 +95,7 @@ fn main() {
     row("list the 4 sessions of one subject", each, None);
     let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
     let each = timed(1000, |number| {
-        let subject = format!("user{number:06}");
+        let subject = subject(4 * number);
         let target = SessionTarget::Subject(&subject);
         let reason = EndReason::Revoked;
         assert_eq!(

@@ -1,39 +1,25 @@
-//! A service under test, and a client that holds every answer against what all answers promise.
+//! A client that holds every answer against what all answers promise.
 
-use std::fs;
+use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use sqlx::{Connection, SqliteConnection};
-use starter::{App, SessionSettings, Settings, serve};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tower_jwt_auth::TokenIssuer;
-use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::config::AuthConfig;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// A folder that is gone when the test is over.
-pub(crate) struct Folder(PathBuf);
-
-pub(crate) struct Service {
-    pub(crate) app: App,
-    pub(crate) folder: Folder,
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
     address: SocketAddr,
-    client: Client<HttpConnector, Full<Bytes>>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
 }
 
 #[derive(Debug)]
@@ -48,113 +34,16 @@ pub(crate) struct Tokens {
     pub(crate) refresh: String,
 }
 
-pub(crate) fn config() -> AuthConfig {
-    AuthConfig::from_vars([
-        ("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M"),
-        ("JWT_ISSUER", "https://starter.test"),
-        ("JWT_AUDIENCE", "starter-test"),
-    ])
-    .unwrap()
-}
+// === impl Client ===
 
-/// Makes tokens as the service did some time ago.
-pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
-    let clock = ManualClock::at_now();
-    clock.set(std::time::SystemTime::now() - ago);
-    config().issuer().unwrap().clock(clock).build().unwrap()
-}
-
-/// Waits for what happens beside the requests: the query's number comes to be this one.
-pub(crate) async fn becomes(query: &'static str, number: i64, database: &mut SqliteConnection) {
-    for _ in 0..1000 {
-        let query = sqlx::query_scalar::<_, i64>(query);
-        if query.fetch_one(&mut *database).await.unwrap() == number {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never {number}: {query}");
-}
-
-// === impl Folder ===
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("starter-test-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let http = legacy::Client::builder(TokioExecutor::new()).build_http();
+        Self { address, http }
     }
 
-    fn database_url(&self) -> String {
-        format!("sqlite:{}", self.0.join("starter.sqlite").display())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-// === impl Service ===
-
-impl Service {
-    pub(crate) async fn start() -> Self {
-        Self::start_in(Folder::new()).await
-    }
-
-    pub(crate) async fn start_in(folder: Folder) -> Self {
-        Self::start_with(folder, SessionSettings::default()).await
-    }
-
-    pub(crate) async fn start_with(folder: Folder, sessions: SessionSettings) -> Self {
-        let settings = Settings {
-            bind_address: "127.0.0.1:0".to_owned(),
-            database_url: folder.database_url(),
-            auth: config(),
-            sessions,
-            development: false,
-        };
-        let app = App::open(&settings).await.unwrap();
-        let listener = tokio::net::TcpListener::bind(&settings.bind_address)
-            .await
-            .unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        let served = tokio::spawn({
-            let app = app.clone();
-            async move { serve(listener, app, stopped).await.unwrap() }
-        });
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            app,
-            folder,
-            address,
-            client,
-            stop,
-            served,
-        }
-    }
-
-    /// Stops the service as a signal would, and leaves what it has kept.
-    pub(crate) async fn stop(self) -> Folder {
-        self.stop.send(()).unwrap();
-        drop(self.client);
-        self.served.await.unwrap();
-        self.folder
-    }
-
-    /// A connection of its own to the same file, as another program would have.
-    pub(crate) async fn database(&self) -> SqliteConnection {
-        SqliteConnection::connect(&self.folder.database_url())
-            .await
-            .unwrap()
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) async fn request(
@@ -171,14 +60,26 @@ impl Service {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+        self.sent(request).await.unwrap()
+    }
+
+    /// None if the answer does not arrive, as when the service is killed.
+    pub(crate) async fn try_refresh(&self, token: &str) -> Option<Answer> {
+        let request = Request::post(format!("http://{}/auth/refresh", self.address))
+            .header(CONTENT_TYPE, "application/json")
+            .body(json!({ "refresh_token": token }).to_string().into());
+        self.sent(request.unwrap()).await.ok()
+    }
+
+    async fn sent(&self, request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn Error>> {
+        let (parts, body) = self.http.request(request).await?.into_parts();
         let answer = Answer {
             status: parts.status,
             headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes(),
+            body: body.collect().await?.to_bytes(),
         };
         answer.check();
-        answer
+        Ok(answer)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -229,6 +130,17 @@ impl Service {
         assert_eq!(self.register(email).await.status, StatusCode::CREATED);
         self.login(email, PASSWORD).await.tokens()
     }
+
+    pub(crate) async fn assert_over(&self, tokens: &Tokens) {
+        self.get("/me", &tokens.access).await.assert_invalid_token();
+        self.refresh(&tokens.refresh).await.assert_invalid_grant();
+    }
+
+    pub(crate) async fn assert_good(&self, tokens: &Tokens) {
+        let answer = self.get("/me", &tokens.access).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        self.refresh(&tokens.refresh).await.tokens();
+    }
 }
 
 // === impl Answer ===
@@ -247,6 +159,23 @@ impl Answer {
         assert_eq!(problem["type"], "about:blank");
         assert_eq!(problem["title"], self.status.canonical_reason().unwrap());
         assert!(problem["detail"].is_string(), "{problem}");
+    }
+
+    pub(crate) fn assert_unavailable(&self) {
+        assert_eq!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{:?}",
+            self.body
+        );
+        let seconds = self.headers[RETRY_AFTER].to_str().unwrap();
+        assert!(seconds.parse::<u32>().unwrap() >= 1);
+        assert_eq!(self.headers.get(WWW_AUTHENTICATE), None);
+    }
+
+    pub(crate) fn assert_invalid_grant(&self) {
+        assert_eq!(self.status, StatusCode::BAD_REQUEST, "{:?}", self.body);
+        assert_eq!(self.code(), "invalid_grant");
     }
 
     pub(crate) fn assert_invalid_token(&self) {

@@ -1,0 +1,59 @@
+//! [`Database`]: SQLite or PostgreSQL, as the URL says.
+
+mod postgres;
+mod sqlite;
+
+use sqlx::{PgPool, SqlitePool};
+
+use crate::Error;
+
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// The connections to the database; clones share them.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file on this machine.
+    Sqlite(SqlitePool),
+    /// A server that other machines may share.
+    Postgres(PgPool),
+}
+
+// === impl Database ===
+
+impl Database {
+    /// Connects, and brings the tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// A URL of neither database, one that does not answer, a migration that fails.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) => sqlite::open(url).await.map(Self::Sqlite),
+            Some(("postgres" | "postgresql", _)) => postgres::open(url).await.map(Self::Postgres),
+            _ => Err("DATABASE_URL must begin with sqlite: or postgres://".into()),
+        }
+    }
+
+    /// Waits for what is running, and closes the connections.
+    pub async fn close(&self) {
+        on_pool!(self, pool => pool.close().await);
+    }
+}
+
+/// Runs the same code on the pool of either database:
+/// `on_pool!(&database, pool => sqlx::query(STATEMENT).execute(pool).await?)`.
+///
+/// So its SQL has to be good for both: `$1` for a value, `TRUE` and `NOT`, and no function that
+/// only one of them has. Do not hold a transaction over it in a request: a request can be dropped
+/// at any `await`, and sqlx 0.9 may leave the transaction open on PostgreSQL then. One statement
+/// is enough for most things; spawn a task for what is not.
+macro_rules! on_pool {
+    ($database:expr, $pool:ident => $run:expr) => {
+        match $database {
+            $crate::Database::Sqlite($pool) => $run,
+            $crate::Database::Postgres($pool) => $run,
+        }
+    };
+}
+pub(crate) use on_pool;

@@ -1,0 +1,67 @@
+//! The SQLite file: how it is opened, and brought up to date.
+
+use std::fs::File;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use tower_jwt_auth::revocation::SqliteRevocations;
+use tower_jwt_auth::session::SqliteSessions;
+
+use super::ACQUIRE_TIMEOUT;
+use crate::Error;
+use crate::error::with_causes;
+
+/// How long a statement waits for another writer before the request is answered with 503.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// SQLite has one writer at a time; more connections only help readers.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// Opens the file, makes it if there is none, and brings its tables up to date.
+pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
+    if url.contains(":memory:") {
+        return Err("DATABASE_URL must name a file, such as sqlite:starter.sqlite".into());
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|error| format!("DATABASE_URL: {error}"))?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true);
+    let lock = lock(&options)
+        .await
+        .map_err(|error| format!("DATABASE_URL: cannot open the database: {error}"))?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .map_err(|error| format!("DATABASE_URL: cannot open the database: {error}"))?;
+    migrate(&pool).await.map_err(|error| {
+        let error = with_causes(&*error);
+        format!("DATABASE_URL: cannot bring the database up to date: {error}")
+    })?;
+    drop(lock);
+    Ok(pool)
+}
+
+/// Of processes that start at once on a new file, one prepares it, and the others wait. (SQLite
+/// alone does not see to that: sqlx reads what is to be done before it takes the lock for it.)
+async fn lock(options: &SqliteConnectOptions) -> io::Result<File> {
+    let mut path = options.get_filename().as_os_str().to_owned();
+    path.push(".lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.await?
+}
+
+/// The crate's tables first: a migration of ours moves rows into them.
+async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
+    SqliteSessions::new(pool.clone()).migrate().await?;
+    SqliteRevocations::new(pool.clone()).migrate().await?;
+    Ok(sqlx::migrate!("migrations/sqlite").run(pool).await?)
+}

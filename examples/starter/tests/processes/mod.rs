@@ -1,0 +1,163 @@
+//! Several processes of the program at one place.
+
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use tower_jwt_auth::revocation::DEFAULT_LAG;
+
+use crate::new_place;
+use crate::support::program::{self, Running};
+use crate::support::{Client, PASSWORD, Place, Tokens};
+
+/// The program at this place. It finds the key for development there too.
+fn start(place: &Place) -> (Running, Client) {
+    let mut starter = program::starter(place.folder.path());
+    starter.env("DATABASE_URL", &place.database_url);
+    if let Some(url) = &place.redis_url {
+        starter.env("REDIS_URL", url);
+    }
+    let running = Running::start(starter);
+    let client = Client::new(running.socket());
+    (running, client)
+}
+
+/// How long it takes until the access token is refused.
+async fn refused_after(client: &Client, tokens: &Tokens) -> Duration {
+    let start = Instant::now();
+    loop {
+        let answer = client.get("/me", &tokens.access).await;
+        if answer.status != StatusCode::OK {
+            answer.assert_invalid_token();
+            return start.elapsed();
+        }
+        let late = DEFAULT_LAG + Duration::from_secs(2);
+        assert!(start.elapsed() < late, "a revoked token still passes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let processes = [start(&place), start(&place), start(&place)];
+    let [a, b, c] = processes.each_ref().map(|(_, client)| client);
+    let out = a.user("ada@example.com").await;
+    let first = b.login("ada@example.com", PASSWORD).await.tokens();
+    let other = c.login("ada@example.com", PASSWORD).await.tokens();
+    for client in [a, b, c] {
+        for tokens in [&out, &first, &other] {
+            let me = client.get("/me", &tokens.access).await;
+            assert_eq!(me.status, StatusCode::OK);
+        }
+        assert_eq!(client.sessions(&out.access).await.len(), 3);
+    }
+
+    let answer = a.logout(&out.access).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    a.assert_over(&out).await;
+    let waits = [refused_after(b, &out).await, refused_after(c, &out).await];
+    if place.redis_url.is_some() {
+        // It is told, and not waited for.
+        assert!(
+            waits.iter().sum::<Duration>() < DEFAULT_LAG / 2,
+            "{waits:?}"
+        );
+    }
+    for client in [a, b, c] {
+        client.assert_over(&out).await;
+        let me = client.get("/me", &first.access).await;
+        assert_eq!(me.status, StatusCode::OK);
+    }
+
+    // A session goes on at whichever process is asked, and a stolen token is found there.
+    let second = c.refresh(&first.refresh).await.tokens();
+    let third = a.refresh(&second.refresh).await.tokens();
+    b.refresh(&first.refresh).await.assert_invalid_grant();
+    c.refresh(&third.refresh).await.assert_invalid_grant();
+    refused_after(a, &third).await;
+    refused_after(c, &first).await;
+
+    let all = b.send(Method::POST, "/auth/logout-all", &other.access);
+    assert_eq!(all.await.status, StatusCode::NO_CONTENT);
+    refused_after(a, &other).await;
+    refused_after(c, &other).await;
+    let again = c.login("ada@example.com", PASSWORD).await.tokens();
+    a.assert_good(&again).await;
+}
+
+#[tokio::test]
+async fn of_registrations_at_several_processes_one_succeeds() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let processes = [start(&place), start(&place)];
+    let racers: Vec<_> = (0..8)
+        .map(|number| {
+            let client = processes[number % 2].1.clone();
+            tokio::spawn(async move { client.register("ada@example.com").await.status })
+        })
+        .collect();
+    let mut created = 0;
+    for racer in racers {
+        match racer.await.unwrap() {
+            StatusCode::CREATED => created += 1,
+            // A slow machine may turn some passwords away.
+            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(created, 1);
+}
+
+#[tokio::test]
+async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let (running, client) = start(&place);
+    let mut token = client.user("ada@example.com").await.refresh;
+    drop(running); // SIGKILL
+
+    let mut lost = 0;
+    for delay in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 30] {
+        let (running, client) = start(&place);
+        // Whatever became of the last answer, the client goes on with the token that it has.
+        token = client.refresh(&token).await.tokens().refresh;
+
+        let answer = tokio::spawn({
+            let (client, token) = (client.clone(), token.clone());
+            async move { client.try_refresh(&token).await }
+        });
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        drop(running); // SIGKILL, before, in, or after the answer
+        match answer.await.unwrap() {
+            Some(answer) => token = answer.tokens().refresh,
+            None => lost += 1,
+        }
+    }
+    assert!(
+        lost > 0,
+        "no answer was lost: the delays prove nothing here"
+    );
+}
+
+#[tokio::test]
+async fn programs_that_start_at_once_bring_the_database_up_to_date_together() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let started: Vec<_> = std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..3).map(|_| scope.spawn(|| start(&place))).collect();
+        starting
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .collect()
+    });
+    let tokens = started[0].1.user("ada@example.com").await;
+    for (_, client) in &started {
+        let me = client.get("/me", &tokens.access).await;
+        assert_eq!(me.status, StatusCode::OK);
+    }
+}

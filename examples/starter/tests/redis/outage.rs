@@ -1,0 +1,107 @@
+//! A Redis that is killed, or falls silent, and comes back.
+
+use axum::http::{Method, StatusCode};
+
+use crate::support::redis::Redis;
+use crate::support::{PASSWORD, Place, Service, Tokens};
+
+/// Nothing that needs a session is denied, and nothing passes.
+async fn assert_outage(service: &Service, tokens: &Tokens) {
+    for path in ["/me", "/admin", "/auth/sessions"] {
+        service.get(path, &tokens.access).await.assert_unavailable();
+    }
+    service
+        .login("ada@example.com", PASSWORD)
+        .await
+        .assert_unavailable();
+    service.refresh(&tokens.refresh).await.assert_unavailable();
+    service.logout(&tokens.access).await.assert_unavailable();
+    let all = service.send(Method::POST, "/auth/logout-all", &tokens.access);
+    all.await.assert_unavailable();
+    // What needs no session is judged as ever.
+    let wrong = service.login("ada@example.com", "wrong").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    service.get("/me", "garbage").await.assert_invalid_token();
+    service.refresh("garbage").await.assert_invalid_grant();
+}
+
+/// Each connection is made anew by the first request that needs it: until then it is an outage.
+async fn assert_recovered(service: &Service, tokens: &Tokens) {
+    for _ in 0..100 {
+        let me = service.get("/me", &tokens.access).await;
+        let list = service.get("/auth/sessions", &tokens.access).await;
+        if me.status == StatusCode::OK && list.status == StatusCode::OK {
+            return service.assert_good(tokens).await;
+        }
+        for answer in [me, list] {
+            if answer.status != StatusCode::OK {
+                answer.assert_unavailable();
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it does not recover");
+}
+
+/// Two services, so that one of them has not seen what the other revoked.
+async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
+    let Some(mut redis) = Redis::start() else {
+        return;
+    };
+    let place = Place::sqlite().with_redis(redis.url());
+    let beside = Place::at(place.database_url.clone()).with_redis(redis.url());
+    let service = Service::start_in(place).await;
+    let other = Service::start_in(beside).await;
+    let tokens = service.user("ada@example.com").await;
+    let revoked = service.login("ada@example.com", PASSWORD).await.tokens();
+    service.logout(&revoked.access).await;
+
+    begin(&mut redis);
+    // This one has just learnt, or asks in vain: it never passes.
+    let answer = other.get("/me", &revoked.access).await;
+    assert_ne!(answer.status, StatusCode::OK);
+    service
+        .get("/me", &revoked.access)
+        .await
+        .assert_invalid_token();
+    assert_outage(&service, &tokens).await;
+    assert_outage(&other, &tokens).await;
+    let registered = service.register("eve@example.com").await;
+    assert_eq!(registered.status, StatusCode::CREATED);
+
+    end(&mut redis);
+    assert_recovered(&service, &tokens).await;
+    let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_recovered(&other, &tokens).await;
+    service.assert_over(&revoked).await;
+    other.assert_over(&revoked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_is_an_outage_that_passes() {
+    outage(Redis::kill, Redis::launch).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_an_outage_that_passes() {
+    outage(|redis| redis.signal("STOP"), |redis| redis.signal("CONT")).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_an_outage_and_a_logout_still_works() {
+    let service = crate::support::started!();
+    let tokens = service.user("ada@example.com").await;
+    service.app.close().await;
+    service
+        .get("/me", &tokens.access)
+        .await
+        .assert_unavailable();
+    service
+        .login("ada@example.com", PASSWORD)
+        .await
+        .assert_unavailable();
+    service.refresh(&tokens.refresh).await.assert_unavailable();
+    let answer = service.logout(&tokens.access).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    service.assert_over(&tokens).await;
+}

@@ -1,0 +1,122 @@
+//! What is the same in SQLite and PostgreSQL where sessions and revocations are in it.
+
+use axum::http::{Method, StatusCode};
+use sqlx::AnyConnection;
+
+use crate::support::{PASSWORD, Service, started};
+
+/// Waits for what happens beside the requests: the query's number comes to be this one.
+async fn becomes(query: &'static str, number: i64, database: &mut AnyConnection) {
+    for _ in 0..1000 {
+        let query = sqlx::query_scalar::<_, i64>(query);
+        if query.fetch_one(&mut *database).await.unwrap() == number {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("never {number}: {query}");
+}
+
+#[tokio::test]
+async fn at_one_session_too_many_the_oldest_ends() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let mut newest = service.login("ada@example.com", PASSWORD).await.tokens();
+    // Copies stand for the logins in between, each of which would cost a password.
+    let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 98) \
+         INSERT INTO jwt_sessions (id, subject, generation, previous_generation, token_id, \
+             acknowledged, created_at, rotated_at, last_used_at, idle_ttl, expires_at, payload) \
+         SELECT 'copy ' || i, subject, generation, previous_generation, token_id, acknowledged, \
+             created_at, rotated_at, last_used_at + i, idle_ttl, expires_at, payload \
+         FROM n, (SELECT * FROM jwt_sessions ORDER BY created_at DESC LIMIT 1) AS newest";
+    let copied = sqlx::query(copies)
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(copied.rows_affected(), 98);
+    assert_eq!(service.sessions(&newest.access).await.len(), 100);
+
+    newest = service.login("ada@example.com", PASSWORD).await.tokens();
+    assert_eq!(service.sessions(&newest.access).await.len(), 100);
+    service.assert_over(&first).await;
+    service.assert_good(&newest).await;
+}
+
+#[tokio::test]
+async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    let out = service.login("ada@example.com", PASSWORD).await.tokens();
+    service.logout(&out.access).await;
+    let mut database = service.database().await;
+    for statement in [
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+         INSERT INTO jwt_sessions SELECT 'old ' || i, 'gone', 0, 0, 't', FALSE, 1, 1, 1, 9, 9, \
+             NULL, NULL, NULL, '{}' FROM n",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+         INSERT INTO jwt_revocations SELECT 'old ' || i, 'token', 'i', 9, 9 FROM n",
+    ] {
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    }
+    drop(database);
+
+    // It begins at the start, and does not stop before all is done.
+    let service = Service::start_in(service.stop().await).await;
+    let mut database = service.database().await;
+    let left = "SELECT (SELECT count(*) FROM jwt_sessions WHERE id LIKE 'old %') + \
+         (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %')";
+    becomes(left, 0, &mut database).await;
+    // The session that was just ended stays for as long as its access tokens.
+    let kept = "SELECT (SELECT count(*) FROM jwt_sessions), (SELECT count(*) FROM jwt_revocations)";
+    let kept: (i64, i64) = sqlx::query_as(kept).fetch_one(&mut database).await.unwrap();
+    assert_eq!(kept, (2, 1));
+    service.assert_good(&tokens).await;
+    service.assert_over(&out).await;
+}
+
+#[tokio::test]
+async fn without_a_database_nothing_is_denied_and_nothing_passes() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    service.app.close().await;
+
+    service
+        .register("eve@example.com")
+        .await
+        .assert_unavailable();
+    service
+        .login("ada@example.com", PASSWORD)
+        .await
+        .assert_unavailable();
+    service
+        .login("ada@example.com", "wrong")
+        .await
+        .assert_unavailable();
+    service.refresh(&tokens.refresh).await.assert_unavailable();
+    service
+        .get("/me", &tokens.access)
+        .await
+        .assert_unavailable();
+    service
+        .get("/admin", &tokens.access)
+        .await
+        .assert_unavailable();
+    service.logout(&tokens.access).await.assert_unavailable();
+
+    let method = Method::POST;
+    let all = service.send(method, "/auth/logout-all", &tokens.access);
+    all.await.assert_unavailable();
+    service
+        .get("/auth/sessions", &tokens.access)
+        .await
+        .assert_unavailable();
+    let method = Method::DELETE;
+    let one = service.send(method, "/auth/sessions/x", &tokens.access);
+    one.await.assert_unavailable();
+
+    // What needs no database is judged as ever.
+    let forged = service.get("/me", "garbage").await;
+    assert_eq!(forged.status, StatusCode::UNAUTHORIZED);
+    let answer = service.refresh("garbage").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}

@@ -1,0 +1,116 @@
+//! A private PostgreSQL.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+use tokio::sync::OnceCell;
+
+use super::server::{Server, find, missing};
+use super::{Folder, Place};
+
+pub(crate) struct Postgres(Server);
+
+/// The one that all tests of this binary share; none, loudly, where there is no PostgreSQL.
+pub(crate) async fn shared() -> Option<&'static Postgres> {
+    static SHARED: OnceCell<Option<Postgres>> = OnceCell::const_new();
+    SHARED.get_or_init(Postgres::start).await.as_ref()
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    pub(crate) async fn start() -> Option<Self> {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+        let versions = versions.flatten().map(|version| version.path().join("bin"));
+        let Some(programs) = find(&["initdb", "postgres"], versions.collect()) else {
+            missing("PostgreSQL (initdb, postgres)");
+            return None;
+        };
+        let folder = Folder::new("postgres");
+        let user = somebody_else(&folder);
+        let mut server = Server::new(folder, "QUIT", user);
+        let data = server.folder().join("data");
+        let mut initdb = server.program(&programs.join("initdb"));
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
+        initdb.args(["--no-locale", "--no-sync", "--pgdata"]);
+        let done = initdb.arg(&data).output().unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "initdb: {errors}");
+
+        let port = server.port.to_string();
+        let address = ["-h", "127.0.0.1", "-k", "", "-p", &port];
+        // What is committed survives the death of the server; not that of the machine.
+        let settings = ["-c", "fsync=off", "-c", "max_connections=300"];
+        let arguments = [&["-D", data.to_str().unwrap()], &address[..], &settings].concat();
+        server.runs(programs.join("postgres"), &arguments);
+        let mut postgres = Self(server);
+        postgres.launch().await;
+        Some(postgres)
+    }
+
+    /// Starts it (again), and waits until it answers.
+    pub(crate) async fn launch(&mut self) {
+        self.0.launch();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.connect().await.is_err() {
+            assert!(Instant::now() < deadline, "no PostgreSQL: {}", self.0.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A new database in it.
+    pub(crate) async fn new_place(&self) -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let mut connection = self.connect().await.unwrap();
+        sqlx::query(create).execute(&mut connection).await.unwrap();
+        Place::at(self.url(&name))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        self.0.signal(signal);
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.url("postgres")).await
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.0.port)
+    }
+}
+
+/// Another user to run as, where we are root: PostgreSQL refuses to.
+#[cfg(unix)]
+fn somebody_else(folder: &Folder) -> Option<(u32, u32)> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if fs::metadata(folder.path()).unwrap().uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let ids = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    let (uid, gid) = ids("postgres")
+        .or_else(|| ids("nobody"))
+        .expect("a user for PostgreSQL");
+    chown(folder.path(), Some(uid), Some(gid)).unwrap();
+    Some((uid, gid))
+}
+
+#[cfg(not(unix))]
+fn somebody_else(_: &Folder) -> Option<(u32, u32)> {
+    None
+}

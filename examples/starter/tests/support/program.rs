@@ -1,0 +1,87 @@
+//! The program itself, in a process of its own.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) steps: Vec<String>,
+    pub(crate) address: String,
+}
+
+/// A program in this folder, with an environment that holds nothing but the way to a shell.
+pub(crate) fn clean(program: impl AsRef<OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().current_dir(folder);
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+/// The service in this folder, not yet started.
+pub(crate) fn starter(folder: &Path) -> Command {
+    clean(env!("CARGO_BIN_EXE_starter"), folder)
+}
+
+/// What it says when it does not start.
+pub(crate) fn failure(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Starts it on a port of its own, and waits until it listens.
+    pub(crate) fn start(mut starter: Command) -> Self {
+        let mut child = starter
+            .env("BIND_ADDR", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("the program starts").unwrap();
+        let address = first.strip_prefix("listening on ").unwrap().to_owned();
+        let steps = lines
+            .map(Result::unwrap)
+            .filter(|line| line.contains("curl "))
+            .take(3)
+            .collect();
+        Self {
+            child,
+            steps,
+            address,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> SocketAddr {
+        self.address
+            .strip_prefix("http://")
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// Ends the program as an operator would, and returns what it has logged.
+    pub(crate) fn stop(mut self) -> String {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(killed.success());
+        assert!(self.child.wait().unwrap().success());
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    }
+}
+
+impl Drop for Running {
+    /// SIGKILL.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

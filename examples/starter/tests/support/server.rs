@@ -1,0 +1,140 @@
+//! [`Server`]: a private server of another program, for as long as the tests run.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use super::Folder;
+
+/// A shell over the server. It ends the server, and removes its folder, when its input ends: with
+/// the test binary at the latest, however that ends. A word on it means that the folder is kept.
+const SHELL: &str = r#"
+    folder=$1 signal=$2
+    shift 2
+    "$@" >>"$folder/log" 2>&1 &
+    echo $!
+    read -r word
+    kill -CONT $! # it may have been stopped
+    kill -"$signal" $!
+    wait $!
+    [ -n "$word" ] || rm -rf "$folder"
+"#;
+
+/// Dropped, it is ended, and its folder removed.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    folder: Folder,
+    command: Vec<String>,
+    /// The signal that ends it without ado.
+    signal: &'static str,
+    user: Option<(u32, u32)>,
+    running: Option<(Child, ChildStdin, String)>,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// A server that is not running yet. `user` is whom it runs as, if somebody else.
+    pub(crate) fn new(folder: Folder, signal: &'static str, user: Option<(u32, u32)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            port: listener.local_addr().unwrap().port(),
+            folder,
+            command: Vec::new(),
+            signal,
+            user,
+            running: None,
+        }
+    }
+
+    /// What to run.
+    pub(crate) fn runs(&mut self, program: PathBuf, arguments: &[&str]) {
+        let program = program.into_os_string().into_string().unwrap();
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        self.command = std::iter::once(program).chain(arguments).collect();
+    }
+
+    /// A program in the folder, as the user.
+    pub(crate) fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path());
+        #[cfg(unix)]
+        if let Some((uid, gid)) = self.user {
+            use std::os::unix::process::CommandExt;
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// Starts it (again); it may take a while until it answers.
+    pub(crate) fn launch(&mut self) {
+        let mut shell = self.program(Path::new("/bin/sh"));
+        shell.args(["-c", SHELL, "sh"]).arg(self.folder.path());
+        shell.arg(self.signal).args(&self.command);
+        let shell = shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut shell = shell.unwrap();
+        let mut pid = String::new();
+        let mut output = BufReader::new(shell.stdout.take().unwrap());
+        output.read_line(&mut pid).unwrap();
+        let input = shell.stdin.take().unwrap();
+        self.running = Some((shell, input, pid.trim().to_owned()));
+    }
+
+    /// Ends it as a crash does, and keeps what it has written.
+    pub(crate) fn kill(&mut self) {
+        if let Some((mut shell, mut input, _)) = self.running.take() {
+            input.write_all(b"keep\n").unwrap();
+            shell.wait().unwrap();
+        }
+    }
+
+    /// Sends a signal to the server and the processes that it has started: `STOP` makes it silent
+    /// without closing a connection, `CONT` lets it go on.
+    pub(crate) fn signal(&self, signal: &str) {
+        let (_, _, pid) = self.running.as_ref().unwrap();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(pid);
+        kill.args(children.split_whitespace());
+        assert!(kill.status().unwrap().success());
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((mut shell, input, _)) = self.running.take() {
+            drop(input);
+            let _ = shell.wait();
+        }
+    }
+}
+
+/// Says that something was not tested, or fails where it must be.
+pub(crate) fn missing(what: &str) {
+    let required = std::env::var_os("REQUIRE_SERVICES").is_some_and(|value| value == "1");
+    assert!(!required, "{what} is not on this machine");
+    // Not by `eprintln!`, which is shown for tests that fail.
+    let said = format!("\n*** NOT TESTED: {what} is not on this machine ***\n\n");
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
+}
+
+/// The directory in the `PATH`, or of those others, that has all these programs.
+pub(crate) fn find(programs: &[&str], others: Vec<PathBuf>) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).chain(others);
+    places.find(|place| programs.iter().all(|name| place.join(name).is_file()))
+}
