@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 6] = [
     // services
     &["verifier", "issuer", "jwks", "dangerous", "config"],
     // http
-    &["bearer", "layer", "scope"],
+    &["bearer", "layer", "scope", "jwks_route"],
     // frameworks
     &["extract", "testing"],
 ];

@@ -12,6 +12,9 @@ mod errors;
 #[cfg(feature = "axum")]
 mod extract;
 mod issue_verify;
+mod jwks_route;
+mod key_ring;
+mod key_ring_file;
 mod keys;
 mod layer;
 #[cfg(feature = "password")]
