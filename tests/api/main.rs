@@ -15,6 +15,7 @@ mod issue_verify;
 mod jwks_route;
 mod key_ring;
 mod key_ring_file;
+mod key_ring_load;
 mod keys;
 mod layer;
 #[cfg(feature = "password")]

@@ -344,6 +344,10 @@ impl KeySource for KeyRing {
         let accepted = keys
             .filter(|(index, _)| timeline.state(*index, now) != KeyState::Removed)
             .map(|(_, key)| key.verifying());
+        if key_id.is_some_and(|key_id| accepted.clone().all(|key| key.key_id() != key_id)) {
+            // Whatever its algorithm: the next key of a ring may have another one.
+            return KeyLookup::UnknownKey;
+        }
         find_among(accepted, key_id, algorithm)
     }
 
