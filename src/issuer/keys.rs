@@ -35,7 +35,7 @@ impl IssuerKeys {
     }
 
     /// Every key that is accepted now.
-    pub(super) fn key_set(&self, previous: &[VerifyingKey]) -> Result<KeySet, ConfigError> {
+    pub(crate) fn key_set(&self, previous: &[VerifyingKey]) -> Result<KeySet, ConfigError> {
         let own = match self {
             Self::Key(key) => KeySet::from(key.verifying_key()),
             Self::Ring(ring) => ring.key_set(),
@@ -44,7 +44,7 @@ impl IssuerKeys {
     }
 
     /// A verifier that accepts these keys; that of a ring follows it.
-    pub(super) fn verifier(
+    pub(crate) fn verifier(
         &self,
         previous: &[VerifyingKey],
     ) -> Result<TokenVerifierBuilder, ConfigError> {

@@ -202,6 +202,29 @@ fn a_key_is_added_a_lead_before_it_is_due_and_dropped_a_day_after_it_is_removed(
 }
 
 #[test]
+fn a_restart_drops_no_key_that_the_issuer_will_need() {
+    let folder = Folder::new();
+    let (builder, clock) = rotating(&folder.file());
+    let tokens = |ring: &KeyRing| {
+        let tokens = TokenIssuer::builder(ring.clone())
+            .issuer("me")
+            .audience("api");
+        let tokens = tokens.refresh_ttl(DAY * 80).clock(clock.clone());
+        tokens.build().unwrap()
+    };
+    let ring = builder.clone().build().unwrap();
+    clock.advance(DAY * 89);
+    ring.maintain().unwrap();
+    let token = tokens(&ring).refresh("alice").issue().unwrap();
+    drop(ring);
+    clock.advance(DAY * 60); // 59 after the next key took over
+    let ring = builder.build().unwrap();
+    let again = tokens(&ring);
+    ring.maintain().unwrap();
+    assert!(again.refresh_verifier().verify_local(&token).is_ok());
+}
+
+#[test]
 fn changes_by_hand_are_written_and_other_processes_read_them() {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
@@ -450,7 +473,7 @@ fn of_many_that_share_a_file_one_adds_the_key() {
             for _ in 0..8 {
                 scope.spawn(|| {
                     start.wait();
-                    builder.clone().build().unwrap();
+                    builder.clone().build().unwrap().maintain().unwrap();
                 });
             }
         });

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::file::KeyFile;
 use super::schedule::Life;
 use super::watch::Watcher;
-use super::{Inner, KeyRing, Schedule, Snapshot, check, whole_seconds};
+use super::{Forget, Inner, KeyRing, Schedule, Snapshot, check, whole_seconds};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::error::ConfigError;
 use crate::keys::{Algorithm, SigningKey};
@@ -169,7 +169,7 @@ impl KeyRingBuilder {
             return Ok(self.build_with(snapshot));
         }
         let ring = self.build_with(Snapshot::default());
-        ring.maintain()?;
+        ring.inner.maintain(Forget::NotYet)?;
         Ok(ring)
     }
 

@@ -115,6 +115,14 @@ struct Schedule {
     lead: u64,
 }
 
+/// Whether keys that were removed long ago are dropped from the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forget {
+    Yes,
+    /// Not yet: an issuer that is about to be built may raise how long keys retire.
+    NotYet,
+}
+
 /// The keys in the order of their activation.
 #[derive(Default)]
 struct Snapshot {
@@ -284,7 +292,7 @@ impl KeyRing {
     /// As [`reload`](Self::reload), or the file cannot be written.
     pub fn maintain(&self) -> Result<(), ConfigError> {
         let _changing = self.inner.changing();
-        self.inner.told(self.inner.maintain())
+        self.inner.told(self.inner.maintain(Forget::Yes))
     }
 
     /// Follows the file in the background, on the tokio runtime that this is called in, until the last
@@ -321,7 +329,7 @@ impl KeyRing {
     ) -> Result<(), ConfigError> {
         let _changing = self.inner.changing();
         if let Some(file) = &self.inner.file {
-            return self.inner.change_file(file, in_file);
+            return self.inner.change_file(file, Forget::Yes, in_file);
         }
         let snapshot = self.inner.keys.load();
         let (timeline, now) = (self.inner.timeline(&snapshot), self.inner.now());
@@ -398,18 +406,18 @@ impl Inner {
         Ok(true)
     }
 
-    fn maintain(&self) -> Result<(), ConfigError> {
+    fn maintain(&self, forget: Forget) -> Result<(), ConfigError> {
         let (Some(file), Some(schedule)) = (&self.file, self.schedule) else {
             return self.reload().map(drop);
         };
         if file.exists() {
             self.reload()?;
-            if !self.is_due(schedule) {
+            if !self.is_due(schedule, forget) {
                 return Ok(());
             }
         }
         // Another process may have done it by the time that the file is ours.
-        self.change_file(file, |document| {
+        self.change_file(file, forget, |document| {
             let now = self.now();
             match next_key(&document.lives(), now, schedule.period, schedule.lead) {
                 Some(from) => document.generate(schedule.algorithm, from, now),
@@ -418,17 +426,19 @@ impl Inner {
         })
     }
 
-    fn is_due(&self, schedule: Schedule) -> bool {
+    fn is_due(&self, schedule: Schedule, forget: Forget) -> bool {
         let (snapshot, now) = (self.keys.load(), self.now());
         let timeline = self.timeline(&snapshot);
         next_key(&snapshot.lives, now, schedule.period, schedule.lead).is_some()
-            || (0..snapshot.lives.len()).any(|index| timeline.is_forgotten(index, now))
+            || forget == Forget::Yes
+                && (0..snapshot.lives.len()).any(|index| timeline.is_forgotten(index, now))
     }
 
     /// Changes the file as it is now, whoever wrote it last.
     fn change_file(
         &self,
         file: &KeyFile,
+        forget: Forget,
         change: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
         let _lock = file.lock()?;
@@ -437,10 +447,12 @@ impl Inner {
         } else {
             Document::default()
         };
-        document.forget(|lives, index| {
-            let retire_for = self.retire_for.load(Ordering::Relaxed);
-            Timeline::new(lives, retire_for).is_forgotten(index, self.now())
-        });
+        if forget == Forget::Yes {
+            document.forget(|lives, index| {
+                let retire_for = self.retire_for.load(Ordering::Relaxed);
+                Timeline::new(lives, retire_for).is_forgotten(index, self.now())
+            });
+        }
         change(&mut document)?;
         check(document.key_ids())?;
         let text = document.text();

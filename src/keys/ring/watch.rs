@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::Inner;
+use super::{Forget, Inner};
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 
 /// What runs for a ring; it ends with the value.
@@ -37,7 +37,7 @@ async fn follow(ring: Weak<Inner>, every: Duration) {
         // The file may be on a slow disk, and a new RSA key takes a while.
         let work = tokio::task::spawn_blocking(move || {
             let _changing = inner.changing();
-            let _ = inner.told(inner.maintain());
+            let _ = inner.told(inner.maintain(Forget::Yes));
         });
         let _ = work.await;
     }
