@@ -165,3 +165,18 @@ async fn axum_takes_the_service_as_a_route() {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(key_ids(std::str::from_utf8(&body).unwrap()).len(), 1);
 }
+
+/// What hyper asks of a service and of its body.
+#[test]
+fn hyper_takes_the_service_as_it_is() {
+    type AnyError = Box<dyn std::error::Error + Send + Sync>;
+    fn taken<S, B>(_: S)
+    where
+        S: tower::Service<Request<String>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<AnyError>,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data: Send, Error: Into<AnyError>> + Send + 'static,
+    {
+    }
+    taken(JwksService::new(KeyRing::new(key())));
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tower_jwt_auth::clock::{Clock as _, ManualClock};
+use tower_jwt_auth::clock::{Clock as _, ManualClock, SystemClock};
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyRingBuilder, KeyState};
 use tower_jwt_auth::session::MemorySessions;
@@ -499,7 +499,7 @@ fn no_change_is_lost_where_many_change_one_file() {
                 let ring = KeyRing::from_file(folder.file()).unwrap();
                 for _ in 0..10 {
                     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
-                    ring.add(&key, std::time::SystemTime::now() + DAY).unwrap();
+                    ring.add(&key, SystemClock.now() + DAY).unwrap();
                     // And whoever reads meanwhile sees a whole file.
                     KeyRing::from_file(folder.file()).unwrap();
                 }
