@@ -188,7 +188,7 @@ fn a_public_key_alone_verifies_and_cannot_issue() {
         let error = config.issuer().unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no key to sign with: set JWT_SECRET or JWT_PRIVATE_KEY"
+            "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE"
         );
     }
 }

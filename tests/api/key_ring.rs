@@ -113,14 +113,23 @@ fn the_last_token_of_a_key_is_good_to_its_last_moment() {
 }
 
 #[test]
-fn a_key_with_a_time_between_two_seconds_begins_at_the_later() {
+fn a_key_that_is_added_to_sign_from_now_on_does() {
+    let new = key();
+    let (ring, clock) = ring(&key());
+    clock.advance(Duration::from_millis(999));
+    ring.add(&new, clock.now()).unwrap();
+    assert_eq!(state(&ring, &new), Some(KeyState::Active));
+}
+
+#[test]
+fn a_key_with_a_time_between_two_seconds_begins_at_the_earlier() {
     let new = key();
     let (ring, clock) = ring(&key());
     ring.add(&new, clock.now() + Duration::from_millis(10_001))
         .unwrap();
-    clock.advance(Duration::from_millis(10_999));
+    clock.advance(Duration::from_micros(9_999_999));
     assert_eq!(state(&ring, &new), Some(KeyState::Standby));
-    clock.advance(Duration::from_millis(1));
+    clock.advance(Duration::from_micros(1));
     assert_eq!(state(&ring, &new), Some(KeyState::Active));
 }
 

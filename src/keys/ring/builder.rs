@@ -63,9 +63,9 @@ impl KeyRingBuilder {
         self
     }
 
-    /// A key that signs from `activates_at` on, rounded up to whole seconds.
+    /// A key that signs from `activates_at` on, rounded down to whole seconds.
     pub fn key_from(mut self, key: SigningKey, activates_at: SystemTime) -> Self {
-        let from = unix_micros(activates_at).div_ceil(1_000_000);
+        let from = unix_micros(activates_at) / 1_000_000;
         self.keys.push((key, Life { from, ends: None }));
         self
     }

@@ -217,8 +217,8 @@ impl KeyRing {
         self.inner.problem.load().as_deref().cloned()
     }
 
-    /// Adds a key that is accepted from now on and signs from `activates_at` on (rounded up to whole
-    /// seconds). Give those who hold your JWK set the time to fetch it again.
+    /// Adds a key that is accepted from now on and signs from `activates_at` on, rounded down to whole
+    /// seconds so that now is now. Give those who hold your JWK set the time to fetch it again.
     ///
     /// Where the ring is in a file, this and the other changes are written to it, which waits for the disk.
     ///
@@ -227,7 +227,7 @@ impl KeyRing {
     /// A key of this id is there already, or the file cannot be written; the secret of an HMAC key
     /// cannot be taken out of it: write that into the file yourself.
     pub fn add(&self, key: &SigningKey, activates_at: SystemTime) -> Result<(), ConfigError> {
-        let from = unix_micros(activates_at).div_ceil(1_000_000);
+        let from = unix_micros(activates_at) / 1_000_000;
         self.change(
             |keys| {
                 keys.push((key.clone(), Life { from, ends: None }));
