@@ -92,7 +92,7 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `testing` |
-//! | 4 http | `bearer`, `layer`, `scope` |
+//! | 4 http | `bearer`, `layer`, `scope`, `jwks_route` |
 //! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
@@ -136,6 +136,7 @@ pub mod verifier;
 
 // floor 4
 mod bearer;
+mod jwks_route;
 pub mod layer;
 mod scope;
 
@@ -152,7 +153,8 @@ pub use event::AuthEvent;
 #[cfg(feature = "axum")]
 pub use extract::JwtClaims;
 pub use issuer::{TokenIssuer, TokenPair};
-pub use keys::{SigningKey, VerifyingKey};
+pub use jwks_route::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
+pub use keys::{KeyRing, SigningKey, VerifyingKey};
 pub use layer::JwtAuthLayer;
 #[cfg(feature = "password")]
 pub use password::PasswordService;

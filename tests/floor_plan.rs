@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 6] = [
     // services
     &["jwks", "verifier", "issuer", "dangerous", "config"],
     // http
-    &["bearer", "layer", "scope"],
+    &["bearer", "layer", "scope", "jwks_route"],
     // frameworks
     &["extract", "testing"],
 ];

@@ -1,30 +1,42 @@
 //! The keys of a configuration, out of secrets, PEM, JWKs and JWK sets.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::AuthConfig;
 use super::problem::{invalid, named};
 use super::secret::Secret;
 use crate::error::ConfigError;
-use crate::keys::{Algorithm, KeySet, SigningKey, VerifyingKey};
+use crate::issuer::IssuerKeys;
+use crate::keys::{Algorithm, DEFAULT_RETIRE_FOR, KeyRing, KeySet, SigningKey, VerifyingKey};
+use crate::policy::MAX_LEEWAY;
 
 /// What signs and what verifies.
 pub(super) struct KeyMaterial {
-    pub(super) signing: Option<SigningKey>,
+    pub(super) main: MainKeys,
+    pub(super) previous: Vec<VerifyingKey>,
+    /// All of it, as it is now.
     pub(super) verifying: KeySet,
 }
 
-/// The key to sign with, and the keys that only verify.
-type MainKeys = (Option<SigningKey>, Vec<VerifyingKey>);
+/// What signs, or what verifies where nothing does.
+pub(super) enum MainKeys {
+    Signing(IssuerKeys),
+    Verifying(Vec<VerifyingKey>),
+}
 
 impl KeyMaterial {
     pub(super) fn new(main: MainKeys, previous: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
-        let (signing, mut verifying) = main;
-        verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
-        verifying.extend(previous);
-        let verifying =
-            KeySet::new(verifying).map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
-        Ok(Self { signing, verifying })
+        let verifying = match &main {
+            MainKeys::Signing(keys) => keys.key_set(&previous),
+            MainKeys::Verifying(keys) => KeySet::new(keys.iter().chain(&previous).cloned()),
+        };
+        let verifying = verifying.map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
+        Ok(Self {
+            main,
+            previous,
+            verifying,
+        })
     }
 }
 
@@ -41,6 +53,16 @@ impl AuthConfig {
     /// The key to sign with, or the keys that only verify.
     pub(super) fn main_keys(&self) -> Result<MainKeys, ConfigError> {
         let key_id = self.key_id.as_deref();
+        let one_key = [&self.secret, &self.private_key, &self.public_key];
+        if let Some(path) = &self.key_ring_file {
+            if one_key.into_iter().any(Option::is_some) || key_id.is_some() {
+                return Err(invalid(
+                    "JWT_KEY_RING_FILE excludes JWT_SECRET, JWT_PRIVATE_KEY, JWT_PUBLIC_KEY and \
+                     JWT_KEY_ID: set the file alone (older keys go into JWT_PREVIOUS_KEYS)",
+                ));
+            }
+            return Ok(MainKeys::Signing(self.key_ring(path)?.into()));
+        }
         match (&self.secret, &self.private_key, &self.public_key) {
             (Some(secret), None, None) => {
                 let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
@@ -50,28 +72,43 @@ impl AuthConfig {
                     // It could not be told apart among previous secrets later.
                     return Err(invalid("JWT_SECRET must not hold white space"));
                 }
-                Ok((Some(key), vec![]))
+                Ok(MainKeys::Signing(key.into()))
             }
             (None, Some(private), None) => {
                 let key = with_id(self.private_key(private), key_id);
-                Ok((
-                    Some(key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?),
-                    vec![],
-                ))
+                let key = key.map_err(|error| named("JWT_PRIVATE_KEY", &error))?;
+                Ok(MainKeys::Signing(key.into()))
             }
             (None, None, Some(public)) => {
                 let keys = self.public_keys(public);
-                Ok((None, keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?))
+                let keys = keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?;
+                Ok(MainKeys::Verifying(keys))
             }
             (None, None, None) => Err(invalid(
                 "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
-                 JWT_PRIVATE_KEY, or JWT_PUBLIC_KEY to verify only",
+                 JWT_PRIVATE_KEY or JWT_KEY_RING_FILE, or JWT_PUBLIC_KEY to verify only",
             )),
             _ => Err(invalid(
                 "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
                  (older keys go into JWT_PREVIOUS_KEYS)",
             )),
         }
+    }
+
+    /// The ring in the file, which is made where a rotation is asked for.
+    fn key_ring(&self, path: &str) -> Result<KeyRing, ConfigError> {
+        let mut ring = KeyRing::builder().file(path);
+        let lifetimes = [self.access_ttl, self.refresh_ttl];
+        if let Some(longest) = lifetimes.into_iter().flatten().max() {
+            let needed = Duration::from_secs(longest).saturating_add(MAX_LEEWAY);
+            ring = ring.retire_for(DEFAULT_RETIRE_FOR.max(needed));
+        }
+        if let Some(name) = &self.rotate_keys {
+            let algorithm = Algorithm::from_str(name);
+            ring = ring.rotate(algorithm.map_err(|error| named("JWT_ROTATE_KEYS", &error))?);
+        }
+        ring.build()
+            .map_err(|error| named("JWT_KEY_RING_FILE", &error))
     }
 
     pub(super) fn algorithm(&self) -> Result<Option<Algorithm>, ConfigError> {

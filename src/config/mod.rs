@@ -17,12 +17,12 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
-use crate::issuer::{TokenIssuer, TokenIssuerBuilder};
-use crate::keys::{VerifyingKey, check_key_id};
+use crate::issuer::{IssuerKeys, TokenIssuer, TokenIssuerBuilder};
+use crate::keys::check_key_id;
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
-use keys::KeyMaterial;
+use keys::{KeyMaterial, MainKeys};
 use problem::{invalid, named};
 use vars::{Vars, environment};
 
@@ -38,6 +38,8 @@ use vars::{Vars, environment};
 /// | `JWT_SECRET` \[secret\] | the HMAC secret, taken as it is: at least 32, 48 or 64 bytes |
 /// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
 /// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set |
+/// | `JWT_KEY_RING_FILE` \[key_ring_file\] | or the path of a file of [keys that rotate](crate::KeyRing), which is followed while it changes |
+/// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one every 90 days. Not set: others write it |
 /// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself |
 /// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as they were, or as `kid=ID:secret` if they had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
 /// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
@@ -75,6 +77,10 @@ pub struct AuthConfig {
     pub public_key: Option<Secret>,
     /// The `kid` of the key.
     pub key_id: Option<String>,
+    /// The file of a ring of keys to sign with.
+    pub key_ring_file: Option<String>,
+    /// The algorithm of the keys that are added to that file.
+    pub rotate_keys: Option<String>,
     /// Keys that still verify.
     pub previous_keys: Option<Secret>,
     /// The `iss` of the tokens.
@@ -163,6 +169,8 @@ impl AuthConfig {
             private_key: vars.secret("JWT_PRIVATE_KEY"),
             public_key: vars.secret("JWT_PUBLIC_KEY"),
             key_id: vars.text("JWT_KEY_ID"),
+            key_ring_file: vars.text("JWT_KEY_RING_FILE"),
+            rotate_keys: vars.text("JWT_ROTATE_KEYS"),
             previous_keys: vars.secret("JWT_PREVIOUS_KEYS"),
             issuer: vars.text("JWT_ISSUER"),
             audience: vars.text("JWT_AUDIENCE"),
@@ -238,6 +246,11 @@ impl AuthConfig {
                 }
             }
         }
+        if self.rotate_keys.is_some() && self.key_ring_file.is_none() {
+            problems.push(invalid(
+                "JWT_ROTATE_KEYS needs JWT_KEY_RING_FILE: set it as well",
+            ));
+        }
         if self.issuer.as_deref().is_none_or(str::is_empty) {
             problems.push(invalid(
                 "JWT_ISSUER is not set: set it to the URL of the token issuer",
@@ -267,23 +280,22 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// What [`validate`](Self::validate) reports, or a configuration that only verifies.
+    /// What [`validate`](Self::validate) reports, or a configuration that only verifies; with
+    /// `JWT_KEY_RING_FILE`, a call outside a tokio runtime, which is needed to follow the file.
     pub fn issuer(&self) -> Result<TokenIssuerBuilder, ConfigError> {
         self.validate()?;
         let keys = self.key_material()?;
-        let Some(key) = keys.signing else {
+        let MainKeys::Signing(key) = keys.main else {
             return Err(invalid(
-                "there is no key to sign with: set JWT_SECRET or JWT_PRIVATE_KEY",
+                "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE",
             ));
         };
-        let own = key.verifying_key();
-        let is_own = |key: &&VerifyingKey| {
-            key.key_id() == own.key_id() && key.algorithm() == own.algorithm()
-        };
-        let mut builder = TokenIssuer::builder(key);
-        for key in keys.verifying.iter().filter(|key| !is_own(key)) {
-            builder = builder.previous_key(key.clone());
+        if let IssuerKeys::Ring(ring) = &key {
+            ring.watch()?;
         }
+        let builder = TokenIssuer::builder(key);
+        let previous = keys.previous.into_iter();
+        let mut builder = previous.fold(builder, TokenIssuerBuilder::previous_key);
         if let Some(seconds) = self.access_ttl {
             builder = builder.access_ttl(Duration::from_secs(seconds));
         }
@@ -301,10 +313,17 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// What [`validate`](Self::validate) reports.
+    /// As [`issuer`](Self::issuer), for which a configuration that only verifies is enough.
     pub fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         self.validate()?;
-        let mut builder = TokenVerifier::builder(self.key_material()?.verifying);
+        let keys = self.key_material()?;
+        let mut builder = match &keys.main {
+            MainKeys::Signing(ring @ IssuerKeys::Ring(inner)) => {
+                inner.watch()?;
+                ring.verifier(&keys.previous)?
+            }
+            _ => TokenVerifier::builder(keys.verifying),
+        };
         if let Some(seconds) = self.leeway {
             builder = builder.leeway(Duration::from_secs(seconds));
         }
@@ -340,7 +359,7 @@ impl AuthConfig {
     /// Whether there is a key to sign with.
     #[must_use]
     pub fn can_issue(&self) -> bool {
-        self.secret.is_some() || self.private_key.is_some()
+        self.secret.is_some() || self.private_key.is_some() || self.key_ring_file.is_some()
     }
 
     fn audiences(&self) -> impl Iterator<Item = String> {
@@ -360,6 +379,8 @@ impl fmt::Debug for AuthConfig {
             .field("private_key", &self.private_key)
             .field("public_key", &self.public_key)
             .field("key_id", &self.key_id)
+            .field("key_ring_file", &self.key_ring_file)
+            .field("rotate_keys", &self.rotate_keys)
             .field("previous_keys", &self.previous_keys)
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)

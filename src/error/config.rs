@@ -5,9 +5,9 @@ use std::fmt;
 
 /// What is wrong with a key, a builder or the configuration.
 ///
-/// It can only come from key constructors, `build()` and
-/// [`AuthConfig`](crate::config::AuthConfig): after start-up nothing in this crate
-/// fails for a reason that was knowable before. Every message names the cure, and
+/// It can only come from key constructors, `build()`,
+/// [`AuthConfig`](crate::config::AuthConfig) and changes to a [`KeyRing`](crate::KeyRing):
+/// after start-up nothing in this crate fails for a reason that was knowable before. Every message names the cure, and
 /// none repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

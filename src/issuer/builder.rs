@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keys::IssuerKeys;
 use super::request::check_ttl;
 use super::sessions::Sessions;
 use super::{
@@ -15,17 +16,16 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::event::{AuthEvent, EventHook};
 use crate::jti::Stamps;
-use crate::keys::{KeySet, SigningKey, VerifyingKey};
+use crate::keys::VerifyingKey;
 use crate::policy::DEFAULT_LEEWAY;
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, DynSessionStore, SessionLimit, SessionStore, WhenFull};
-use crate::verifier::TokenVerifier;
 
 /// Builds a [`TokenIssuer`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenIssuerBuilder {
-    key: SigningKey,
+    keys: IssuerKeys,
     previous: Vec<VerifyingKey>,
     issuer: Option<String>,
     audiences: Vec<String>,
@@ -46,9 +46,9 @@ pub struct TokenIssuerBuilder {
 // === impl TokenIssuerBuilder ===
 
 impl TokenIssuerBuilder {
-    pub(super) fn new(key: SigningKey) -> Self {
+    pub(super) fn new(keys: IssuerKeys) -> Self {
         Self {
-            key,
+            keys,
             previous: Vec::new(),
             issuer: None,
             audiences: Vec::new(),
@@ -99,7 +99,8 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Still accepts tokens that were signed with this key. Again for another one.
+    /// Still accepts tokens that were signed with this key, which is not in the ring if there is one.
+    /// Again for another one.
     pub fn previous_key(mut self, key: VerifyingKey) -> Self {
         self.previous.push(key);
         self
@@ -189,10 +190,12 @@ impl TokenIssuerBuilder {
         for ttl in [self.access_ttl, self.refresh_ttl, self.session_idle_ttl] {
             check_ttl(ttl).map_err(|_| ConfigError::InvalidLifetime)?;
         }
-        let keys = KeySet::new(std::iter::once(self.key.verifying_key()).chain(self.previous))?;
-        let mut verifier = TokenVerifier::builder(keys)
+        let longest_ttl = self.access_ttl.max(self.refresh_ttl);
+        let mut verifier = self
+            .keys
+            .verifier(&self.previous)?
             .leeway(self.leeway)
-            .max_lifetime(self.access_ttl.max(self.refresh_ttl))
+            .max_lifetime(longest_ttl)
             .shared_clock(Arc::clone(&self.clock))
             .shared_revocation(self.revocation.clone());
         if let Some(issuer) = &self.issuer {
@@ -214,12 +217,19 @@ impl TokenIssuerBuilder {
             limit: self.session_limit,
             events: self.events,
         });
+        let access_verifier = verifier.clone().acknowledger(acknowledger).build()?;
+        let refresh_verifier = verifier.token_type(TokenType::Refresh).build()?;
+        if let IssuerKeys::Ring(ring) = &self.keys {
+            // A key is not removed before the last token that it signed is over.
+            ring.retire_for_at_least(longest_ttl + self.leeway);
+        }
         Ok(TokenIssuer {
             inner: Arc::new(Inner {
                 sessions,
-                access_verifier: verifier.clone().acknowledger(acknowledger).build()?,
-                refresh_verifier: verifier.token_type(TokenType::Refresh).build()?,
-                key: self.key,
+                access_verifier,
+                refresh_verifier,
+                keys: self.keys,
+                previous: self.previous,
                 issuer: self.issuer,
                 audience: self.audiences.into_iter().collect(),
                 access_ttl: self.access_ttl,
@@ -235,7 +245,7 @@ impl TokenIssuerBuilder {
 impl fmt::Debug for TokenIssuerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenIssuerBuilder")
-            .field("key", &self.key)
+            .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

@@ -22,7 +22,8 @@ pub enum IssueError {
     TooLong,
     /// The issuer has no session store: call `.sessions(store)` on its builder.
     NoSessionStore,
-    /// The system has no randomness to give, or the back end could not sign.
+    /// The system has no randomness to give, the back end could not sign, or every key of the ring
+    /// has expired.
     Internal,
 }
 

@@ -2,12 +2,14 @@
 
 mod builder;
 mod error;
+mod keys;
 mod pair;
 mod request;
 mod sessions;
 
 pub use builder::TokenIssuerBuilder;
 pub use error::IssueError;
+pub use keys::IssuerKeys;
 pub use pair::{PairRequest, TokenPair};
 pub use request::TokenRequest;
 use sessions::Sessions;
@@ -21,7 +23,7 @@ use crate::claims::{Audience, TokenType};
 use crate::clock::Clock;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti::Stamps;
-use crate::keys::SigningKey;
+use crate::keys::{KeyRing, KeySet, VerifyingKey};
 use crate::policy::MAX_LEEWAY;
 use crate::revocation::{DynRevocationStore, Revocation};
 use crate::session::SessionTarget;
@@ -69,7 +71,8 @@ pub struct TokenIssuer {
 }
 
 struct Inner {
-    key: SigningKey,
+    keys: IssuerKeys,
+    previous: Vec<VerifyingKey>,
     issuer: Option<String>,
     audience: Audience,
     access_ttl: Duration,
@@ -85,9 +88,10 @@ struct Inner {
 // === impl TokenIssuer ===
 
 impl TokenIssuer {
-    /// Starts an issuer that signs with `key`.
-    pub fn builder(key: SigningKey) -> TokenIssuerBuilder {
-        TokenIssuerBuilder::new(key)
+    /// Starts an issuer that signs with a [`SigningKey`](crate::SigningKey), or with the active key
+    /// of a [`KeyRing`].
+    pub fn builder(keys: impl Into<IssuerKeys>) -> TokenIssuerBuilder {
+        TokenIssuerBuilder::new(keys.into())
     }
 
     /// An access token for this subject.
@@ -133,6 +137,25 @@ impl TokenIssuer {
     #[must_use]
     pub fn refresh_verifier(&self) -> TokenVerifier {
         self.inner.refresh_verifier.clone()
+    }
+
+    /// Every key that its verifiers accept now: what its JWK set shows, if none is a secret.
+    #[must_use]
+    pub fn key_set(&self) -> KeySet {
+        // Keys with one id were found at the start; of those that a ring has got since, the ring's counts.
+        let Inner { keys, previous, .. } = &*self.inner;
+        keys.key_set(previous)
+            .or_else(|_| keys.key_set(&[]))
+            .unwrap_or_default()
+    }
+
+    /// The ring that it signs with, if there is one.
+    #[must_use]
+    pub fn key_ring(&self) -> Option<&KeyRing> {
+        match &self.inner.keys {
+            IssuerKeys::Ring(ring) => Some(ring),
+            IssuerKeys::Key(_) => None,
+        }
     }
 
     /// How long access tokens live.
@@ -231,7 +254,7 @@ impl TokenIssuer {
 impl fmt::Debug for TokenIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenIssuer")
-            .field("key", &self.inner.key)
+            .field("keys", &self.inner.keys)
             .field("issuer", &self.inner.issuer)
             .field("audience", &self.inner.audience)
             .finish_non_exhaustive()

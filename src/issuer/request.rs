@@ -128,7 +128,7 @@ impl TokenRequest<'_> {
     ) -> Result<String, IssueError> {
         self.check()?;
         let Inner {
-            key,
+            keys,
             issuer,
             audience,
             ..
@@ -167,7 +167,8 @@ impl TokenRequest<'_> {
         if Registered::parse(&payload, &[]).is_err() {
             return Err(IssueError::InvalidClaim("nested too deep".to_owned()));
         }
-        let token = codec::sign(key, self.token_type.header_typ(), payload.as_bytes())
+        let key = keys.current().map_err(|_| IssueError::Internal)?;
+        let token = codec::sign(&key, self.token_type.header_typ(), payload.as_bytes())
             .map_err(|_| IssueError::Internal)?;
         if token.len() > codec::MAX_TOKEN_BYTES {
             return Err(IssueError::TooLong);

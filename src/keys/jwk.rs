@@ -218,9 +218,73 @@ pub(super) fn required_members(key: &PublicNumbers) -> Value {
 /// The SHA-256 thumbprint of RFC 7638: members in lexicographic order, which is how a JSON map is kept.
 pub(super) fn thumbprint(key: &PublicNumbers) -> Result<String, ConfigError> {
     let text = required_members(key).to_string();
-    let digest = (PROVIDER.key_utils.compute_digest)(text.as_bytes(), ThumbprintHash::SHA256)
-        .map_err(|_| invalid("could not be hashed"))?;
-    Ok(URL_SAFE_NO_PAD.encode(digest))
+    digest(text.as_bytes()).ok_or_else(|| invalid("could not be hashed"))
+}
+
+/// SHA-256, as base64url.
+pub(crate) fn digest(bytes: &[u8]) -> Option<String> {
+    let digest = (PROVIDER.key_utils.compute_digest)(bytes, ThumbprintHash::SHA256);
+    Some(URL_SAFE_NO_PAD.encode(digest.ok()?))
+}
+
+/// A private key as a JWK. Every secret member is written in one place, which is wiped.
+pub(super) fn private_jwk(
+    key: &PrivateNumbers,
+    public: &PublicNumbers,
+    algorithm: Algorithm,
+    key_id: &str,
+) -> Result<Secret, ConfigError> {
+    let secrets: Vec<(&str, &[u8])> = match key {
+        PrivateNumbers::Der(_) => return Err(invalid("could not be taken apart")),
+        PrivateNumbers::Ec { d, .. } | PrivateNumbers::Ed { d, .. } => vec![("d", d)],
+        PrivateNumbers::Rsa {
+            d,
+            p,
+            q,
+            dp,
+            dq,
+            qi,
+            ..
+        } => vec![
+            ("d", d),
+            ("p", p),
+            ("q", q),
+            ("dp", dp),
+            ("dq", dq),
+            ("qi", qi),
+        ],
+    };
+    let mut members = required_members(public);
+    members["alg"] = algorithm.as_str().into();
+    members["kid"] = key_id.into();
+    members["use"] = "sig".into();
+    Ok(with_secrets(&members, &secrets))
+}
+
+/// An HMAC secret as a JWK.
+pub(super) fn secret_jwk(secret: &[u8], algorithm: Algorithm, key_id: &str) -> Secret {
+    let members = json!({
+        "kty": "oct", "alg": algorithm.as_str(), "kid": key_id, "use": "sig",
+    });
+    with_secrets(&members, &[("k", secret)])
+}
+
+/// The JSON of `members`, and of these in base64url.
+fn with_secrets(members: &Value, secrets: &[(&str, &[u8])]) -> Secret {
+    let public = members.to_string();
+    // Room for all of it: to grow would leave copies of it behind.
+    let room: usize = secrets.iter().map(|(_, bytes)| bytes.len() * 2 + 16).sum();
+    let mut text = Secret::new(String::with_capacity(public.len() + room));
+    text.push_str(public.trim_end_matches('}'));
+    for (name, bytes) in secrets {
+        text.push_str(",\"");
+        text.push_str(name);
+        text.push_str("\":\"");
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        text.push('"');
+    }
+    text.push('}');
+    text
 }
 
 fn bytes(value: Option<&String>, reason: &'static str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {

@@ -83,6 +83,57 @@ pub(super) fn private_from_pem(
     Ok(PrivateNumbers::Der(Zeroizing::new(key.as_bytes().to_vec())))
 }
 
+/// The numbers of an RSA key in PKCS #8: those of the PKCS #1 document inside (RFC 8017 appendix A.1.2).
+pub(super) fn rsa_numbers(pkcs8: &[u8]) -> Option<PrivateNumbers> {
+    let pem = pem_of("PRIVATE KEY", pkcs8);
+    let Ok(PrivateNumbers::Der(pkcs1)) = private_from_pem(Algorithm::RS256, pem.as_bytes()) else {
+        return None;
+    };
+    let (0x30, mut rest, []) = der_element(&pkcs1)? else {
+        return None;
+    };
+    let mut next = || {
+        let (0x02, number, after) = der_element(rest)? else {
+            return None;
+        };
+        rest = after;
+        // A leading zero is there for the sign alone.
+        Some(number.strip_prefix(&[0]).unwrap_or(number).to_vec())
+    };
+    if !next()?.is_empty() {
+        return None; // version 0: two primes
+    }
+    let (n, e) = (next()?, next()?);
+    let mut secret = || next().map(Zeroizing::new);
+    Some(PrivateNumbers::Rsa {
+        n,
+        e,
+        d: secret()?,
+        p: secret()?,
+        q: secret()?,
+        dp: secret()?,
+        dq: secret()?,
+        qi: secret()?,
+    })
+}
+
+/// The tag and the content of the DER element that `bytes` begins with, and what follows it.
+fn der_element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        let length = digits.iter().try_fold(0_usize, |length, digit| {
+            length.checked_mul(256)?.checked_add(usize::from(*digit))
+        })?;
+        (length, rest)
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
 /// Writes a DER document as PEM, so that both formats are read by one path.
 pub(super) fn pem_of(label: &str, der: &[u8]) -> Zeroizing<String> {
     let base64 = Zeroizing::new(STANDARD.encode(der));

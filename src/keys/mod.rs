@@ -5,6 +5,7 @@ mod backend;
 mod health;
 mod jwk;
 mod material;
+mod ring;
 mod set;
 mod signing;
 mod strength;
@@ -14,10 +15,15 @@ mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub use health::{KeySourceHealth, KeySourceState};
+pub use ring::{
+    DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY, KeyRing,
+    KeyRingBuilder, KeyState, KeyStatus,
+};
 pub use set::{KeyLookup, KeySet, KeySource};
 pub use signing::SigningKey;
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 pub use verifying::VerifyingKey;
 
+pub(crate) use jwk::digest;
 pub(crate) use set::{DynKeySource, KeyMiss};
 pub(crate) use strength::check_key_id;

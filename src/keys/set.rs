@@ -201,27 +201,13 @@ impl KeySet {
         json!({ "keys": self.keys.iter().filter_map(VerifyingKey::to_jwk).collect::<Vec<_>>() })
     }
 
+    /// These keys, which are known to differ in their ids.
+    pub(super) fn of(keys: Vec<VerifyingKey>) -> Self {
+        Self { keys, skipped: 0 }
+    }
+
     pub(crate) fn lookup(&self, key_id: Option<&str>, alg: &str) -> Result<&VerifyingKey, KeyMiss> {
-        if let Some(key_id) = key_id {
-            let mut named = self
-                .keys
-                .iter()
-                .filter(|key| key.key_id() == key_id)
-                .peekable();
-            if named.peek().is_some() {
-                return match only(named.filter(|key| key.algorithm().accepts(alg))) {
-                    Only::One(key) => Ok(key),
-                    Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J06
-                    Only::Many => Err(KeyMiss::Ambiguous),
-                };
-            }
-        }
-        match only(self.keys.iter().filter(|key| key.algorithm().accepts(alg))) {
-            Only::One(key) if key_id.is_none() || !key.has_declared_id() => Ok(key),
-            Only::Many if key_id.is_none() => Err(KeyMiss::Ambiguous),
-            Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
-            Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
-        }
+        choose(self.keys.iter(), key_id, alg)
     }
 }
 
@@ -236,14 +222,54 @@ impl From<VerifyingKey> for KeySet {
 
 impl KeySource for KeySet {
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
-        match self.lookup(key_id, algorithm) {
-            Ok(key) if key_id.is_none_or(|key_id| key_id == key.key_id()) => {
-                KeyLookup::Found(key.clone())
-            }
-            Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
-            Err(KeyMiss::Ambiguous) => KeyLookup::Ambiguous,
-            Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
+        find_among(self.keys.iter(), key_id, algorithm)
+    }
+}
+
+/// What a source of these keys answers.
+pub(super) fn find_among<'k>(
+    mut keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
+    key_id: Option<&str>,
+    alg: &str,
+) -> KeyLookup {
+    match choose(keys.clone(), key_id, alg) {
+        Ok(key) if key_id.is_none_or(|key_id| key_id == key.key_id()) => {
+            KeyLookup::Found(key.clone())
         }
+        Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
+        Err(KeyMiss::Ambiguous) => KeyLookup::Ambiguous,
+        // A key that is not here yet may be of another algorithm than those that are.
+        Err(KeyMiss::UnsupportedAlgorithm)
+            if key_id.is_some_and(|key_id| !keys.any(|key| key.key_id() == key_id)) =>
+        {
+            KeyLookup::UnknownKey
+        }
+        Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
+    }
+}
+
+/// The one key that a token can mean.
+fn choose<'k>(
+    keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
+    key_id: Option<&str>,
+    alg: &str,
+) -> Result<&'k VerifyingKey, KeyMiss> {
+    if let Some(key_id) = key_id {
+        let named = keys.clone().filter(|key| key.key_id() == key_id);
+        let mut named = named.peekable();
+        if named.peek().is_some() {
+            return match only(named.filter(|key| key.algorithm().accepts(alg))) {
+                Only::One(key) => Ok(key),
+                Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J06
+                Only::Many => Err(KeyMiss::Ambiguous),
+            };
+        }
+    }
+    match only(keys.filter(|key| key.algorithm().accepts(alg))) {
+        Only::One(key) if key_id.is_none() || !key.has_declared_id() => Ok(key),
+        Only::Many if key_id.is_none() => Err(KeyMiss::Ambiguous),
+        Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
+        Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::backend::{PrivateNumbers, Signer};
-use super::jwk::{Jwk, JwkMaterial};
-use super::material::{pem_of, private_from_pem, wrong_kind};
+use super::jwk::{Jwk, JwkMaterial, private_jwk, secret_jwk};
+use super::material::{pem_of, private_from_pem, rsa_numbers, wrong_kind};
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::keys::Algorithm;
@@ -159,6 +159,32 @@ impl SigningKey {
         Self::assemble(algorithm, signer)
     }
 
+    /// A new random key as a private JWK, for a file of keys.
+    pub(super) fn generate_jwk(algorithm: Algorithm) -> Result<Zeroizing<String>, ConfigError> {
+        if algorithm.is_symmetric() {
+            let mut secret = Zeroizing::new([0_u8; 64]);
+            getrandom::fill(&mut *secret).map_err(|_| no_randomness(algorithm))?;
+            let key = Self::hmac(algorithm, &*secret)?;
+            return Ok(secret_jwk(&*secret, algorithm, key.key_id()));
+        }
+        Self::generate(algorithm)?.to_private_jwk()
+    }
+
+    /// The key as a private JWK; an error for HMAC, whose secret does not come out again.
+    pub(super) fn to_private_jwk(&self) -> Result<Zeroizing<String>, ConfigError> {
+        let algorithm = self.algorithm();
+        let closed = || ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "does not give its secret away again: write it into the file as a JWK",
+        };
+        let numbers = match self.signer.private_numbers().ok_or_else(closed)? {
+            PrivateNumbers::Der(pkcs8) => rsa_numbers(&pkcs8).ok_or_else(closed)?,
+            numbers => numbers,
+        };
+        let public = self.signer.public_numbers().ok_or_else(closed)?;
+        private_jwk(&numbers, &public, algorithm, self.key_id())
+    }
+
     fn private(algorithm: Algorithm, key: &PrivateNumbers) -> Result<Self, ConfigError> {
         let signer = Signer::private(algorithm, key).map_err(|_| ConfigError::InvalidKey {
             algorithm: algorithm.as_str(),
@@ -196,6 +222,10 @@ impl SigningKey {
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
+    }
+
+    pub(super) fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
     }
 
     /// The only algorithm that this key signs with.

@@ -1,5 +1,6 @@
-use tower_jwt_auth::ConfigError;
 use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{ConfigError, SigningKey};
 
 const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
 const BASE: [(&str, &str); 2] = [("JWT_ISSUER", "me"), ("JWT_AUDIENCE", "api")];
@@ -165,9 +166,7 @@ fn a_public_key_alone_verifies_and_cannot_issue() {
     let issuing = config(&[("JWT_PRIVATE_KEY", private), ("JWT_ALGORITHM", "ES256")]).unwrap();
     let tokens = issuing.issuer().unwrap().build().unwrap();
     let token = tokens.access("alice").issue().unwrap();
-    let key =
-        tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::ES256, public)
-            .unwrap();
+    let key = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::ES256, public).unwrap();
     let jwk = key.to_jwk().unwrap().to_string();
     let jwks = format!(r#"{{"keys":[{jwk}]}}"#);
     for vars in [
@@ -189,7 +188,7 @@ fn a_public_key_alone_verifies_and_cannot_issue() {
         let error = config.issuer().unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no key to sign with: set JWT_SECRET or JWT_PRIVATE_KEY"
+            "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE"
         );
     }
 }
@@ -274,13 +273,10 @@ fn previous_keys_still_verify() {
             "JWT_PREVIOUS_KEYS",
             &format!(
                 r#"{{"keys":[{}]}}"#,
-                tower_jwt_auth::VerifyingKey::from_pem(
-                    tower_jwt_auth::keys::Algorithm::ES256,
-                    previous
-                )
-                .unwrap()
-                .to_jwk()
-                .unwrap()
+                tower_jwt_auth::VerifyingKey::from_pem(Algorithm::ES256, previous)
+                    .unwrap()
+                    .to_jwk()
+                    .unwrap()
             ),
         ),
     ])
@@ -462,7 +458,7 @@ fn one_bad_key_variable_hides_none_of_the_others() {
 #[test]
 fn the_algorithm_of_a_jwk_is_completed_and_not_contradicted() {
     let key = include_str!("../keys/rsa2048.spki.pem");
-    let key = tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::RS256, key);
+    let key = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::RS256, key);
     let mut jwk = key.unwrap().to_jwk().unwrap();
     let contradiction = [
         ("JWT_ALGORITHM", "PS256"),
@@ -490,7 +486,7 @@ fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
     let before = config(&es).unwrap().issuer().unwrap().build().unwrap();
     let token = before.access("alice").issue().unwrap();
     let key = include_str!("../keys/p256.spki.pem");
-    let key = tower_jwt_auth::VerifyingKey::from_pem(tower_jwt_auth::keys::Algorithm::ES256, key);
+    let key = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::ES256, key);
     let jwk = key
         .unwrap()
         .with_key_id("main")
@@ -520,5 +516,73 @@ fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
             .verifier()
             .verify_local(&issuer.access("alice").issue().unwrap())
             .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_key_ring_file_is_made_shared_and_followed() {
+    let folder = crate::key_ring_file::Folder::new();
+    let path = folder.file();
+    let vars = |more: &[(&'static str, &'static str)]| {
+        let mut vars = vec![
+            ("JWT_KEY_RING_FILE", path.to_str().unwrap().to_owned()),
+            ("JWT_ISSUER", "me".to_owned()),
+            ("JWT_AUDIENCE", "api".to_owned()),
+        ];
+        vars.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        AuthConfig::from_vars(vars)
+    };
+    let missing = vars(&[]).unwrap_err().to_string();
+    assert!(
+        missing.starts_with("JWT_KEY_RING_FILE: the key file "),
+        "{missing}"
+    );
+
+    let issuing = vars(&[("JWT_ROTATE_KEYS", "ES256")]).unwrap();
+    assert!(issuing.can_issue());
+    let tokens = issuing.issuer().unwrap().build().unwrap();
+    let token = tokens.access("alice").issue().unwrap();
+    let verifier = vars(&[]).unwrap().verifier().unwrap().build().unwrap();
+    assert!(verifier.verify(&token).await.is_ok());
+
+    let ring = tokens.key_ring().unwrap();
+    let new = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    ring.add(&new, std::time::UNIX_EPOCH).unwrap();
+    ring.activate(new.key_id()).unwrap();
+    let token = tokens.access("alice").issue().unwrap();
+    assert!(verifier.verify(&token).await.is_ok());
+
+    for (wrong, told) in [
+        (
+            ("JWT_ROTATE_KEYS", "none"),
+            "JWT_ROTATE_KEYS: `none` is no signature algorithm",
+        ),
+        (("JWT_KEY_ID", "k"), "JWT_KEY_RING_FILE excludes"),
+        (("JWT_PUBLIC_KEY", "{}"), "JWT_KEY_RING_FILE excludes"),
+    ] {
+        let error = vars(&[wrong]).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn a_key_ring_file_needs_a_runtime_and_a_rotation_needs_the_file() {
+    let folder = crate::key_ring_file::Folder::new();
+    let config = AuthConfig::from_vars([
+        ("JWT_KEY_RING_FILE", folder.file().to_str().unwrap()),
+        ("JWT_ROTATE_KEYS", "EdDSA"),
+        ("JWT_ISSUER", "me"),
+        ("JWT_AUDIENCE", "api"),
+    ])
+    .unwrap();
+    assert!(config.issuer().unwrap_err().to_string().contains("tokio"));
+    let alone = AuthConfig::from_vars([("JWT_ROTATE_KEYS", "EdDSA")]);
+    let told = alone.unwrap_err().to_string();
+    assert!(
+        told.contains("JWT_ROTATE_KEYS needs JWT_KEY_RING_FILE"),
+        "{told}"
     );
 }

@@ -13,6 +13,10 @@ mod errors;
 mod extract;
 mod issue_verify;
 mod issuers;
+mod jwks_route;
+mod key_ring;
+mod key_ring_file;
+mod key_ring_load;
 mod keys;
 mod layer;
 #[cfg(feature = "password")]

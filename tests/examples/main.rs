@@ -4,6 +4,7 @@
 
 mod client;
 mod copied;
+mod key_rotation;
 mod server;
 
 use base64::Engine as _;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod peer;
+mod served;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -65,8 +66,12 @@ fn check_peer(peer: &mut Peer, lacks: &[Algorithm]) {
             if !algorithm.is_symmetric() && !is_rsa(algorithm) {
                 our_own_keys_load_there(peer, algorithm);
             }
+            if algorithm == Algorithm::RS256 || !is_rsa(algorithm) {
+                served::key_files_are_shared(peer, algorithm);
+            }
         }
     }
+    served::served_keys_verify_there(peer);
 }
 
 /// A key pair (or a secret) that the peer made, in every form that it can write.

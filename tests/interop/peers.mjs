@@ -52,9 +52,10 @@ async function sign({ alg, jwk, header, claims }) {
   return new jose.SignJWT(claims).setProtectedHeader({ alg, ...header }).sign(key);
 }
 
-async function verify({ alg, token, iss, aud, jwk, pem, jwks }) {
+async function verify({ alg, token, iss, aud, jwk, pem, jwks, jwks_url }) {
   let key;
-  if (jwks) key = jose.createLocalJWKSet(jwks);
+  if (jwks_url) key = jose.createRemoteJWKSet(new URL(jwks_url));
+  else if (jwks) key = jose.createLocalJWKSet(jwks);
   else if (pem) key = pem.includes("RSA PUBLIC") ? createPublicKey(pem) : await jose.importSPKI(pem, alg);
   else key = await jose.importJWK(jwk, alg);
   const { payload, protectedHeader } = await jose.jwtVerify(token, key, {

@@ -6,6 +6,7 @@ import hmac
 import json
 import secrets
 import sys
+import urllib.request
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -72,8 +73,10 @@ class PyJwt:
         key = self.jwt.PyJWK.from_dict(jwk, algorithm=alg)
         return self.jwt.encode(claims, key, algorithm=alg, headers=header)
 
-    def verify(self, alg, token, iss, aud, jwk=None, pem=None, jwks=None):
-        if jwks is not None:
+    def verify(self, alg, token, iss, aud, jwk=None, pem=None, jwks=None, jwks_url=None):
+        if jwks_url is not None:
+            key = self.jwt.PyJWKClient(jwks_url).get_signing_key_from_jwt(token)
+        elif jwks is not None:
             key = self.jwt.PyJWKSet.from_dict(jwks)[self.jwt.get_unverified_header(token)["kid"]]
         else:
             key = pem or self.jwt.PyJWK.from_dict(jwk, algorithm=alg)
@@ -123,8 +126,12 @@ class JwCrypto:
         token.make_signed_token(self.jwk.JWK(**jwk))
         return token.serialize()
 
-    def verify(self, alg, token, iss, aud, jwk=None, pem=None, jwks=None):
-        if jwks is not None:
+    def verify(self, alg, token, iss, aud, jwk=None, pem=None, jwks=None, jwks_url=None):
+        if jwks_url is not None:
+            # jwcrypto has no client of its own.
+            with urllib.request.urlopen(jwks_url) as answer:
+                key = self.jwk.JWKSet.from_json(answer.read())
+        elif jwks is not None:
             key = self.jwk.JWKSet.from_json(json.dumps(jwks))
         else:
             key = self.jwk.JWK.from_pem(pem.encode()) if pem else self.jwk.JWK(**jwk)

@@ -24,6 +24,7 @@ use crate::clock::{as_micros, unix_micros};
 use crate::error::AuthErrorKind;
 use crate::event::{AuthEvent, EventHook};
 use crate::jti;
+use crate::keys::KeySource as _;
 use crate::policy::MAX_LEEWAY;
 use crate::revocation::Revocation;
 use crate::session::{
@@ -31,6 +32,7 @@ use crate::session::{
     SessionTarget,
 };
 use crate::store::StoreError;
+use crate::verifier::VerifiedToken;
 
 /// How an issuer keeps sessions.
 #[derive(Debug)]
@@ -94,11 +96,7 @@ impl TokenIssuer {
     /// final: the user has to log in again.
     pub async fn rotate(&self, refresh_token: &str) -> Result<RotatedSession<'_>, SessionError> {
         let sessions = self.require_sessions()?;
-        let verified = self
-            .inner
-            .refresh_verifier
-            .verify_local(refresh_token)
-            .map_err(|error| SessionErrorKind::InvalidToken(error.kind()))?;
+        let verified = self.verify_refresh(refresh_token).await?;
         let (Some(session), Some(generation), Some(subject)) = (
             verified.session_id(),
             verified.generation(),
@@ -157,6 +155,21 @@ impl TokenIssuer {
         let sessions = self.require_sessions()?;
         let records = sessions.store.list(sub, self.now()).await?;
         Ok(records.iter().map(Session::from).collect())
+    }
+
+    /// Verifies without the stores; a key that another node has just added to the ring is looked for.
+    async fn verify_refresh(&self, refresh_token: &str) -> Result<VerifiedToken, SessionError> {
+        let verify = || self.inner.refresh_verifier.verify_local(refresh_token);
+        let verified = match (verify(), self.key_ring()) {
+            (Err(error), Some(ring)) if error.kind() == AuthErrorKind::UnknownKey => {
+                if ring.refresh(None).await.is_err() {
+                    return Err(SessionErrorKind::Unavailable.into());
+                }
+                verify()
+            }
+            (verified, _) => verified,
+        };
+        Ok(verified.map_err(|error| SessionErrorKind::InvalidToken(error.kind()))?)
     }
 
     /// Ends a session if it is this subject's, with its access tokens; tells whether it was.

@@ -1,5 +1,6 @@
 //! Signing and verifying by aws-lc-rs, with keys that were parsed once.
 
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -12,6 +13,7 @@ use aws_lc_rs::signature::{
     RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaParameters, RsaPublicKeyComponents,
     VerificationAlgorithm,
 };
+use zeroize::Zeroizing;
 
 use super::{PrivateNumbers, PublicNumbers, Rejected};
 use crate::keys::Algorithm;
@@ -163,6 +165,26 @@ impl Signer {
                 x: pair.public_key().as_ref().to_vec(),
             }),
         }
+    }
+
+    /// The private half, of RSA in PKCS #8; none for HMAC.
+    pub(in crate::keys) fn private_numbers(&self) -> Option<PrivateNumbers> {
+        let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        Some(match self {
+            Self::Hmac(_) => return None,
+            Self::Rsa(pair, _) => {
+                let der = AsDer::<Pkcs8V1Der<'_>>::as_der(pair).ok()?;
+                PrivateNumbers::Der(secret(der.as_ref()))
+            }
+            Self::Ec(pair) => PrivateNumbers::Ec {
+                d: secret(pair.private_key().as_be_bytes().ok()?.as_ref()),
+                point: pair.public_key().as_ref().to_vec(),
+            },
+            Self::Ed(pair) => PrivateNumbers::Ed {
+                d: secret(pair.seed().ok()?.as_be_bytes().ok()?.as_ref()),
+                x: pair.public_key().as_ref().to_vec(),
+            },
+        })
     }
 
     pub(in crate::keys) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Rejected> {

@@ -4,10 +4,12 @@ use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use hmac::{Hmac, Mac as _};
 use rand_core::OsRng;
 use rsa::pkcs1::DecodeRsaPrivateKey as _;
+use rsa::pkcs8::EncodePrivateKey as _;
 use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _, Verifier as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, RsaPrivateKey, RsaPublicKey, pkcs1v15, pss};
 use sha2::{Sha256, Sha384, Sha512};
+use zeroize::Zeroizing;
 
 use super::{PrivateNumbers, PublicNumbers, Rejected};
 use crate::keys::Algorithm;
@@ -244,6 +246,40 @@ impl Signer {
                 x: key.verifying_key().to_bytes().to_vec(),
             },
         })
+    }
+
+    /// The private half, of RSA in PKCS #8; none for HMAC.
+    pub(in crate::keys) fn private_numbers(&self) -> Option<PrivateNumbers> {
+        let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        let rsa = |key: &RsaPrivateKey| {
+            let der = key.to_pkcs8_der().ok()?;
+            Some(PrivateNumbers::Der(secret(der.as_bytes())))
+        };
+        let point = |public| match public {
+            Some(PublicNumbers::Ec { point }) => Some(point),
+            _ => None,
+        };
+        match self {
+            Self::Hmac(_) => None,
+            Self::Rs256(key) => rsa(key.as_ref()),
+            Self::Rs384(key) => rsa(key.as_ref()),
+            Self::Rs512(key) => rsa(key.as_ref()),
+            Self::Ps256(key) => rsa(key.as_ref()),
+            Self::Ps384(key) => rsa(key.as_ref()),
+            Self::Ps512(key) => rsa(key.as_ref()),
+            Self::Es256(key) => Some(PrivateNumbers::Ec {
+                d: secret(&key.to_bytes()),
+                point: point(self.public_numbers())?,
+            }),
+            Self::Es384(key) => Some(PrivateNumbers::Ec {
+                d: secret(&key.to_bytes()),
+                point: point(self.public_numbers())?,
+            }),
+            Self::Ed(key) => Some(PrivateNumbers::Ed {
+                d: secret(key.as_bytes()),
+                x: key.verifying_key().to_bytes().to_vec(),
+            }),
+        }
     }
 
     pub(in crate::keys) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Rejected> {

@@ -1,0 +1,146 @@
+//! Keys that rotate while the service runs: made, published, used, retired and removed in a minute.
+
+use std::time::{Duration, SystemTime};
+use std::{env, error::Error, process::ExitCode};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tower_jwt_auth::keys::{Algorithm, KeyState};
+use tower_jwt_auth::{JWKS_PATH, JwksService, JwtAuthLayer, KeyRing, TokenIssuer, VerifiedToken};
+
+/// How long tokens live: short, so that keys go soon.
+const ACCESS_TTL: Duration = Duration::from_secs(10);
+const REFRESH_TTL: Duration = Duration::from_secs(20);
+const LEEWAY: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("key-rotation: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let address = env::var("BIND_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let ring = KeyRing::builder()
+        .file(env::var("KEY_FILE").unwrap_or_else(|_| "signing-keys.json".into()))
+        .rotate(Algorithm::EdDSA)
+        .rotate_every(seconds("ROTATE_EVERY", 30)?)
+        .publish_for(seconds("PUBLISH_FOR", 10)?)
+        .check_every(Duration::from_secs(1))
+        .retire_for(REFRESH_TTL + LEEWAY)
+        .build()?;
+    ring.watch()?;
+    let tokens = TokenIssuer::builder(ring.clone())
+        .issuer("http://localhost")
+        .audience("development")
+        .access_ttl(ACCESS_TTL)
+        .refresh_ttl(REFRESH_TTL)
+        .leeway(LEEWAY)
+        .build()?;
+
+    let listener = tokio::net::TcpListener::bind(&address).await?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    println!("curl http://{address}{JWKS_PATH}");
+    println!("curl http://{address}/token");
+    println!("curl http://{address}/me -H \"Authorization: Bearer $TOKEN\"");
+    println!("curl http://{address}/keys\n");
+    tokio::spawn(tell(ring));
+    axum::serve(listener, app(tokens))
+        .with_graceful_shutdown(stopped())
+        .await?;
+    Ok(())
+}
+
+fn app(tokens: TokenIssuer) -> Router {
+    Router::new()
+        .route("/me", get(me))
+        .layer(JwtAuthLayer::new(tokens.verifier()))
+        .route_service(JWKS_PATH, JwksService::new(&tokens))
+        .route("/token", get(token))
+        .route("/keys", get(keys))
+        .route("/healthz", get(async || "ok"))
+        .with_state(tokens)
+}
+
+/// A pair of tokens for whoever asks: your service asks for a password first.
+async fn token(State(tokens): State<TokenIssuer>) -> Result<impl IntoResponse, StatusCode> {
+    let pair = tokens.pair("alice").issue();
+    let pair = pair.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(pair)))
+}
+
+/// The verified claims, as the issuer wrote them.
+async fn me(token: VerifiedToken) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "application/json")],
+        token.payload().to_owned(),
+    )
+}
+
+/// What a health page shows: each key and its state, and whether the file is in order.
+async fn keys(State(tokens): State<TokenIssuer>) -> Json<Value> {
+    let ring = tokens.key_ring();
+    let keys = ring.map(KeyRing::keys).unwrap_or_default();
+    let keys = keys.iter().map(|key| {
+        let left = key
+            .until
+            .and_then(|until| until.duration_since(SystemTime::now()).ok());
+        json!({
+            "kid": key.key_id,
+            "alg": key.algorithm,
+            "state": key.state.as_str(),
+            "seconds_left": left.map(|left| left.as_secs()),
+        })
+    });
+    let problem = ring.and_then(KeyRing::problem);
+    Json(json!({
+        "keys": keys.collect::<Vec<_>>(),
+        "problem": problem.map(|problem| problem.to_string()),
+    }))
+}
+
+/// Prints each change of a key's state, and what is wrong with the file.
+async fn tell(ring: KeyRing) {
+    let (mut known, mut problem) = (Vec::<(String, KeyState)>::new(), None);
+    loop {
+        let keys = ring.keys().into_iter();
+        let now: Vec<_> = keys.map(|key| (key.key_id, key.state)).collect();
+        for (key_id, state) in now.iter().filter(|one| !known.contains(one)) {
+            println!("{key_id} is {state}");
+        }
+        known = now;
+        let found = ring.problem();
+        if found != problem {
+            match &found {
+                Some(problem) => println!("{problem}; the known keys stay"),
+                None => println!("the key file is in order again"),
+            }
+        }
+        problem = found;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn seconds(name: &str, default: u64) -> Result<Duration, String> {
+    let text = env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return Ok(Duration::from_secs(default));
+    }
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds.map_err(|_| format!("{name} must be a whole number of seconds"))
+}
+
+async fn stopped() {
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,94 @@
+//! [`IssuerKeys`]: what an issuer signs with, and what its verifiers accept for it.
+
+use std::borrow::Cow;
+
+use crate::error::{AuthError, ConfigError};
+use crate::keys::{KeyLookup, KeyRing, KeySet, KeySource, SigningKey, VerifyingKey};
+use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
+
+/// What an issuer signs with: one key, or a ring of keys that take turns.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum IssuerKeys {
+    /// One key, as long as the issuer lives.
+    Key(SigningKey),
+    /// The active key of a ring.
+    Ring(KeyRing),
+}
+
+/// The keys of a ring, and others that only verify.
+#[derive(Debug)]
+struct RingAndPrevious {
+    ring: KeyRing,
+    previous: KeySet,
+}
+
+// === impl IssuerKeys ===
+
+impl IssuerKeys {
+    /// The key that signs now.
+    pub(super) fn current(&self) -> Result<Cow<'_, SigningKey>, AuthError> {
+        match self {
+            Self::Key(key) => Ok(Cow::Borrowed(key)),
+            Self::Ring(ring) => ring.signing_key().map(Cow::Owned),
+        }
+    }
+
+    /// Every key that is accepted now.
+    pub(crate) fn key_set(&self, previous: &[VerifyingKey]) -> Result<KeySet, ConfigError> {
+        let own = match self {
+            Self::Key(key) => KeySet::from(key.verifying_key()),
+            Self::Ring(ring) => ring.key_set(),
+        };
+        KeySet::new(own.iter().chain(previous).cloned())
+    }
+
+    /// A verifier that accepts these keys; that of a ring follows it.
+    pub(crate) fn verifier(
+        &self,
+        previous: &[VerifyingKey],
+    ) -> Result<TokenVerifierBuilder, ConfigError> {
+        let all = self.key_set(previous)?;
+        Ok(match self {
+            Self::Key(_) => TokenVerifier::builder(all),
+            Self::Ring(ring) if previous.is_empty() => {
+                TokenVerifier::builder_with_source(ring.clone())
+            }
+            Self::Ring(ring) => TokenVerifier::builder_with_source(RingAndPrevious {
+                ring: ring.clone(),
+                previous: KeySet::new(previous.iter().cloned())?,
+            }),
+        })
+    }
+}
+
+impl From<SigningKey> for IssuerKeys {
+    fn from(key: SigningKey) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<KeyRing> for IssuerKeys {
+    fn from(ring: KeyRing) -> Self {
+        Self::Ring(ring)
+    }
+}
+
+impl KeySource for RingAndPrevious {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        let previous = KeySource::find(&self.previous, key_id, algorithm);
+        match (self.ring.find(key_id, algorithm), previous) {
+            // Without a key id, a key that is not the only one is none.
+            (KeyLookup::Found(_), KeyLookup::Found(_)) if key_id.is_none() => KeyLookup::UnknownKey,
+            (KeyLookup::Found(key), _) | (_, KeyLookup::Found(key)) => KeyLookup::Found(key),
+            (KeyLookup::UnsupportedAlgorithm, KeyLookup::UnsupportedAlgorithm) => {
+                KeyLookup::UnsupportedAlgorithm
+            }
+            _ => KeyLookup::UnknownKey,
+        }
+    }
+
+    async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
+        self.ring.refresh(key_id).await
+    }
+}

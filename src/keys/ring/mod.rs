@@ -1,0 +1,534 @@
+//! [`KeyRing`]: the keys of an issuer over time, each in the state that the clock says.
+
+mod builder;
+mod file;
+mod schedule;
+mod watch;
+
+pub use builder::{
+    DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY,
+    KeyRingBuilder,
+};
+pub use schedule::KeyState;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::health::{KeySourceHealth, KeySourceState};
+use super::set::{KeyLookup, KeySet, KeySource, find_among};
+use super::signing::SigningKey;
+use crate::clock::{Clock, unix_micros};
+use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::keys::Algorithm;
+use file::{Document, KeyFile};
+use schedule::{Life, Timeline, next_key};
+use watch::Watcher;
+
+/// Keys that take turns: the active one signs, the others are accepted as long as they are needed.
+///
+/// Each key has a time from which on it signs. What state it is in follows from these times and
+/// the clock alone, so that several nodes with the same keys agree without a word:
+///
+/// - [`Standby`](KeyState::Standby) before its time: published and accepted already.
+/// - [`Active`](KeyState::Active) from its time on, until the next key's time: it signs.
+/// - [`Retiring`](KeyState::Retiring) then: accepted until the last token that it signed is over,
+///   for [30 days and 300 seconds](DEFAULT_RETIRE_FOR) unless [said otherwise](KeyRingBuilder::retire_for).
+/// - [`Removed`](KeyState::Removed) after that, or at once by [`remove`](Self::remove).
+///
+/// Give it to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
+/// [`TokenVerifier::builder_with_source`](crate::TokenVerifier::builder_with_source). Cheap to clone:
+/// clones are one ring. Readers take no lock.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_auth::clock::{Clock, ManualClock};
+/// use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
+/// use tower_jwt_auth::{SigningKey, TokenIssuer};
+///
+/// let clock = ManualClock::at_now();
+/// let old = SigningKey::generate(Algorithm::EdDSA)?;
+/// let ring = KeyRing::builder().key(old.clone()).clock(clock.clone()).build()?;
+/// let tokens = TokenIssuer::builder(ring.clone())
+///     .issuer("me").audience("api").clock(clock.clone()).build()?;
+/// let by_old = tokens.access("alice").issue()?;
+///
+/// let hour = Duration::from_secs(3600);
+/// let new = SigningKey::generate(Algorithm::EdDSA)?;
+/// ring.add(&new, clock.now() + hour)?; // published now, signs in an hour
+/// assert_eq!(ring.signing_key()?.key_id(), old.key_id());
+///
+/// clock.advance(hour);
+/// assert_eq!(ring.signing_key()?.key_id(), new.key_id());
+/// let states: Vec<_> = ring.keys().iter().map(|key| key.state).collect();
+/// assert_eq!(states, [KeyState::Active, KeyState::Retiring]);
+///
+/// ring.remove(old.key_id())?; // it was stolen: whatever it signed is refused from now on
+/// assert!(tokens.verifier().verify_local(&by_old).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct KeyRing {
+    inner: Arc<Inner>,
+}
+
+/// One key of a [`KeyRing`] and where it stands, for health pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// The `kid`.
+    pub key_id: String,
+    /// The algorithm that it signs with.
+    pub algorithm: Algorithm,
+    /// Its state now.
+    pub state: KeyState,
+    /// Since when it is in this state; none for a key that waits, or that was always active.
+    pub since: Option<SystemTime>,
+    /// When the state ends, if that is known.
+    pub until: Option<SystemTime>,
+}
+
+struct Inner {
+    keys: ArcSwap<Snapshot>,
+    clock: Arc<dyn Clock>,
+    /// In seconds; issuers raise it.
+    retire_for: AtomicU64,
+    file: Option<KeyFile>,
+    schedule: Option<Schedule>,
+    /// How often the file is looked at.
+    check_every: Duration,
+    /// Why the file could last not be read or written.
+    problem: ArcSwapOption<ConfigError>,
+    /// Held by whoever changes the keys, and never by whoever reads them.
+    changing: Mutex<()>,
+    watcher: Watcher,
+}
+
+/// Which keys follow, and when. Durations are seconds.
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    algorithm: Algorithm,
+    period: u64,
+    lead: u64,
+}
+
+/// Whether keys that were removed long ago are dropped from the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forget {
+    Yes,
+    /// Not yet: an issuer that is about to be built may raise how long keys retire.
+    NotYet,
+}
+
+/// The keys in the order of their activation.
+#[derive(Default)]
+struct Snapshot {
+    keys: Vec<SigningKey>,
+    lives: Vec<Life>,
+    /// Tells whether the file has changed.
+    digest: Option<String>,
+}
+
+// === impl KeyRing ===
+
+impl KeyRing {
+    /// A ring of one key that is active from the start, kept in memory.
+    #[must_use]
+    pub fn new(key: SigningKey) -> Self {
+        Self::builder().build_with(Snapshot::new(vec![(key, Life::ALWAYS)]))
+    }
+
+    /// The ring that is kept in a file, with the defaults of [`builder`](Self::builder); see
+    /// [`KeyRingBuilder::file`] for what the file holds. Call [`watch`](Self::watch) to follow it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, others may read it, or it is no set of private keys.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        Self::builder().file(path).build()
+    }
+
+    /// Starts a ring.
+    pub fn builder() -> KeyRingBuilder {
+        KeyRingBuilder::new()
+    }
+
+    /// The key that signs now.
+    ///
+    /// # Errors
+    ///
+    /// [`Internal`](AuthErrorKind::Internal): every key has reached the `exp` that its file gives it.
+    pub fn signing_key(&self) -> Result<SigningKey, AuthError> {
+        let snapshot = self.inner.keys.load();
+        let active = self.inner.timeline(&snapshot).active(self.inner.now());
+        active
+            .map(|index| snapshot.keys[index].clone())
+            .ok_or_else(|| {
+                AuthError::new(AuthErrorKind::Internal)
+                    .because("every key of the ring has expired: add one")
+            })
+    }
+
+    /// The keys that are accepted now, the active one first, then those that wait: what a JWK set
+    /// shows of the ring.
+    #[must_use]
+    pub fn key_set(&self) -> KeySet {
+        let (snapshot, now) = (self.inner.keys.load(), self.inner.now());
+        let timeline = self.inner.timeline(&snapshot);
+        let keys = snapshot.keys.iter().enumerate();
+        let mut keys: Vec<_> = keys
+            .map(|(index, key)| (timeline.state(index, now), key))
+            .filter(|(state, _)| *state != KeyState::Removed)
+            .collect();
+        keys.sort_by_key(|(state, _)| *state);
+        KeySet::of(keys.iter().map(|(_, key)| key.verifying_key()).collect())
+    }
+
+    /// Every key and its state, the active one first; removed ones as long as they are kept.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyStatus> {
+        let (snapshot, now) = (self.inner.keys.load(), self.inner.now());
+        let timeline = self.inner.timeline(&snapshot);
+        let told = |seconds: Option<u64>| {
+            let seconds = seconds.filter(|seconds| *seconds > 0)?;
+            UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        };
+        let keys = snapshot.keys.iter().enumerate();
+        let mut keys: Vec<_> = keys
+            .map(|(index, key)| KeyStatus {
+                key_id: key.key_id().to_owned(),
+                algorithm: key.algorithm(),
+                state: timeline.state(index, now),
+                since: told(timeline.since(index, now)),
+                until: told(timeline.until(index, now)),
+            })
+            .collect();
+        keys.sort_by_key(|key| key.state);
+        keys
+    }
+
+    /// Why the file could last not be read or written; none where all is well. The keys that were
+    /// read before stay in use.
+    #[must_use]
+    pub fn problem(&self) -> Option<ConfigError> {
+        self.inner.problem.load().as_deref().cloned()
+    }
+
+    /// Adds a key that is accepted from now on and signs from `activates_at` on, rounded down to whole
+    /// seconds so that now is now. Give those who hold your JWK set the time to fetch it again.
+    ///
+    /// Where the ring is in a file, this and the other changes are written to it, which waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// A key of this id is there already, or the file cannot be written; the secret of an HMAC key
+    /// cannot be taken out of it: write that into the file yourself.
+    pub fn add(&self, key: &SigningKey, activates_at: SystemTime) -> Result<(), ConfigError> {
+        let from = unix_micros(activates_at) / 1_000_000;
+        self.change(
+            |keys| {
+                keys.push((key.clone(), Life { from, ends: None }));
+                Ok(())
+            },
+            |document| document.add(key, from, self.inner.now()),
+        )
+    }
+
+    /// Lets a key sign from now on, one that waits or one that retires.
+    ///
+    /// # Errors
+    ///
+    /// There is no such key, or the file cannot be written.
+    pub fn activate(&self, key_id: &str) -> Result<(), ConfigError> {
+        let from = self.inner.now();
+        self.change(
+            |keys| {
+                // The last of those with one time is the one that signs.
+                let (key, life) = keys.remove(place(keys, key_id)?);
+                keys.push((key, Life { from, ..life }));
+                Ok(())
+            },
+            |document| document.activate(key_id, from),
+        )
+    }
+
+    /// Takes a key out at once: for one that others may have. Every token that it signed is refused
+    /// from then on. If it was the active one, the one before signs again, or else the next.
+    ///
+    /// Other nodes that share the file learn of it within [`check_every`](KeyRingBuilder::check_every);
+    /// those who hold your JWK set, when they fetch it again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such key, it is the only one (add another first), or the file cannot be written.
+    pub fn remove(&self, key_id: &str) -> Result<(), ConfigError> {
+        self.change(
+            |keys| {
+                keys.remove(place(keys, key_id)?);
+                Ok(())
+            },
+            |document| document.remove(key_id),
+        )
+    }
+
+    /// Reads the file now, if there is one; tells whether it has changed.
+    ///
+    /// # Errors
+    ///
+    /// What [`from_file`](Self::from_file) reports. The keys that were read before stay in use.
+    pub fn reload(&self) -> Result<bool, ConfigError> {
+        let _changing = self.inner.changing();
+        self.inner.told(self.inner.reload())
+    }
+
+    /// Reads the file and, with a [schedule](KeyRingBuilder::rotate_every), adds the key that is due
+    /// and drops those that were removed a day ago. [`watch`](Self::watch) does this.
+    ///
+    /// # Errors
+    ///
+    /// As [`reload`](Self::reload), or the file cannot be written.
+    pub fn maintain(&self) -> Result<(), ConfigError> {
+        let _changing = self.inner.changing();
+        self.inner.told(self.inner.maintain(Forget::Yes))
+    }
+
+    /// Follows the file in the background, on the tokio runtime that this is called in, until the last
+    /// clone of the ring is dropped. Does nothing for a ring in memory, or where it is watched already.
+    ///
+    /// What goes wrong shows in [`problem`](Self::problem), and as a warning with the feature `tracing`.
+    ///
+    /// # Errors
+    ///
+    /// It is not called inside a tokio runtime.
+    pub fn watch(&self) -> Result<(), ConfigError> {
+        match &self.inner.file {
+            Some(_) => watch::start(&self.inner),
+            None => Ok(()),
+        }
+    }
+
+    /// For how long a new key is published before it signs, where a schedule says so.
+    pub(crate) fn publish_for(&self) -> Option<Duration> {
+        let schedule = self.inner.schedule.as_ref()?;
+        Some(Duration::from_secs(schedule.lead))
+    }
+
+    /// Lets keys retire for at least this long.
+    pub(crate) fn retire_for_at_least(&self, duration: Duration) {
+        let seconds = whole_seconds(duration);
+        self.inner.retire_for.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    fn change(
+        &self,
+        in_memory: impl FnOnce(&mut Vec<(SigningKey, Life)>) -> Result<(), ConfigError>,
+        in_file: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let _changing = self.inner.changing();
+        if let Some(file) = &self.inner.file {
+            return self.inner.change_file(file, Forget::Yes, in_file);
+        }
+        let snapshot = self.inner.keys.load();
+        let (timeline, now) = (self.inner.timeline(&snapshot), self.inner.now());
+        let mut keys: Vec<_> = (0..snapshot.keys.len())
+            .filter(|index| !timeline.is_forgotten(*index, now))
+            .map(|index| (snapshot.keys[index].clone(), snapshot.lives[index]))
+            .collect();
+        in_memory(&mut keys)?;
+        check(keys.iter().map(|(key, _)| key.key_id()))?;
+        self.inner.keys.store(Arc::new(Snapshot::new(keys)));
+        Ok(())
+    }
+}
+
+impl KeySource for KeyRing {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        let (snapshot, now) = (self.inner.keys.load(), self.inner.now());
+        let timeline = self.inner.timeline(&snapshot);
+        let keys = snapshot.keys.iter().enumerate();
+        let accepted = keys
+            .filter(|(index, _)| timeline.state(*index, now) != KeyState::Removed)
+            .map(|(_, key)| key.verifying());
+        find_among(accepted, key_id, algorithm)
+    }
+
+    /// A node that shares the file may have added the key a moment ago: looks.
+    async fn refresh(&self, _: Option<&str>) -> Result<(), AuthError> {
+        match &self.inner.file {
+            Some(_) => watch::look_now(&self.inner).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A ring in memory has nothing to tell.
+    fn health(&self) -> Option<KeySourceHealth> {
+        self.inner.file.as_ref()?;
+        let mut health = KeySourceHealth::new("key ring", KeySourceState::Fresh);
+        health.keys = self.key_set().len();
+        health.last_error = self.problem().map(|problem| problem.to_string());
+        Some(health)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("keys", &self.inner.keys.load().keys)
+            .field("file", &self.inner.file)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn now(&self) -> u64 {
+        unix_micros(self.clock.now()) / 1_000_000
+    }
+
+    fn timeline<'s>(&self, snapshot: &'s Snapshot) -> Timeline<'s> {
+        Timeline::new(&snapshot.lives, self.retire_for.load(Ordering::Relaxed))
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reload(&self) -> Result<bool, ConfigError> {
+        let Some(file) = &self.file else {
+            return Ok(false);
+        };
+        let text = file.read()?;
+        let digest = super::digest(text.as_bytes());
+        if digest.is_some() && digest == self.keys.load().digest {
+            return Ok(false);
+        }
+        let document = file.parse(&text)?;
+        self.keys.store(Arc::new(document.snapshot(digest)));
+        Ok(true)
+    }
+
+    fn maintain(&self, forget: Forget) -> Result<(), ConfigError> {
+        let (Some(file), Some(schedule)) = (&self.file, self.schedule) else {
+            return self.reload().map(drop);
+        };
+        if file.exists() {
+            self.reload()?;
+            if !self.is_due(schedule, forget) {
+                return Ok(());
+            }
+        }
+        // Another process may have done it by the time that the file is ours.
+        self.change_file(file, forget, |document| {
+            let now = self.now();
+            match next_key(&document.lives(), now, schedule.period, schedule.lead) {
+                Some(from) => document.generate(schedule.algorithm, from, now),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn is_due(&self, schedule: Schedule, forget: Forget) -> bool {
+        let (snapshot, now) = (self.keys.load(), self.now());
+        let timeline = self.timeline(&snapshot);
+        next_key(&snapshot.lives, now, schedule.period, schedule.lead).is_some()
+            || forget == Forget::Yes
+                && (0..snapshot.lives.len()).any(|index| timeline.is_forgotten(index, now))
+    }
+
+    /// Changes the file as it is now, whoever wrote it last.
+    fn change_file(
+        &self,
+        file: &KeyFile,
+        forget: Forget,
+        change: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let _lock = file.lock()?;
+        let mut document = if self.schedule.is_none() || file.exists() {
+            file.parse(&file.read()?)?
+        } else {
+            Document::default()
+        };
+        if forget == Forget::Yes {
+            document.forget(|lives, index| {
+                let retire_for = self.retire_for.load(Ordering::Relaxed);
+                Timeline::new(lives, retire_for).is_forgotten(index, self.now())
+            });
+        }
+        change(&mut document)?;
+        check(document.key_ids())?;
+        let text = document.text();
+        file.write(&text)?;
+        let digest = super::digest(text.as_bytes());
+        self.keys.store(Arc::new(document.snapshot(digest)));
+        Ok(())
+    }
+
+    /// Keeps what went wrong for [`KeyRing::problem`].
+    fn told<T>(&self, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
+        let problem = result.as_ref().err();
+        let known = self.problem.load();
+        if known.as_deref() != problem {
+            #[cfg(feature = "tracing")]
+            match problem {
+                Some(problem) => {
+                    tracing::warn!(event = "key_ring_problem", "{problem}; the known keys stay");
+                }
+                None => tracing::info!(event = "key_ring_recovered"),
+            }
+            self.problem.store(problem.cloned().map(Arc::new));
+        }
+        result
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    fn new(mut keys: Vec<(SigningKey, Life)>) -> Self {
+        keys.sort_by_key(|(_, life)| life.from); // stable: of two with one time the later signs
+        let (keys, lives) = keys.into_iter().unzip();
+        Self {
+            keys,
+            lives,
+            digest: None,
+        }
+    }
+}
+
+/// Where a key stands in a list.
+fn place(keys: &[(SigningKey, Life)], key_id: &str) -> Result<usize, ConfigError> {
+    let mut keys = keys.iter().map(|(key, _)| key);
+    keys.position(|key| key.key_id() == key_id)
+        .ok_or_else(|| no_such_key(key_id))
+}
+
+fn no_such_key(key_id: &str) -> ConfigError {
+    let shown: String = key_id.escape_default().take(64).collect();
+    ConfigError::Invalid(format!("there is no key `{shown}` in the ring"))
+}
+
+/// A ring has a key, and each key an id of its own.
+fn check<'k>(key_ids: impl Iterator<Item = &'k str>) -> Result<(), ConfigError> {
+    let mut seen = Vec::new();
+    for key_id in key_ids {
+        if seen.contains(&key_id) {
+            return Err(ConfigError::DuplicateKeyId(key_id.to_owned()));
+        }
+        seen.push(key_id);
+    }
+    match seen.is_empty() {
+        true => Err(ConfigError::NoKeys),
+        false => Ok(()),
+    }
+}
+
+/// Rounded up.
+fn whole_seconds(duration: Duration) -> u64 {
+    let more = u64::from(duration.subsec_nanos() > 0);
+    duration.as_secs().saturating_add(more)
+}

@@ -1,0 +1,118 @@
+//! Rotation under load: keys come, sign, retire and go, and not one honest token is refused.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Barrier;
+use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::issuer::SessionErrorKind;
+use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
+use tower_jwt_auth::session::MemorySessions;
+use tower_jwt_auth::{TokenIssuer, TokenVerifier};
+
+use crate::key_ring_file::Folder;
+use crate::support::NOW;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STEPS: usize = 200;
+
+/// Three nodes with rings of their own on one file: two issue and rotate, one only verifies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
+    let folder = Folder::new();
+    let clock = ManualClock::at_unix_seconds(NOW);
+    let open = || {
+        let ring = KeyRing::builder()
+            .file(folder.file())
+            .rotate(Algorithm::HS256) // the fastest: it is the keys that are tested
+            .rotate_every(SECOND * 60)
+            .publish_for(SECOND * 20)
+            .check_every(SECOND * 10)
+            .retire_for(SECOND * 130)
+            .clock(clock.clone());
+        ring.build().unwrap()
+    };
+    let rings = [open(), open(), open()];
+    let sessions = MemorySessions::new();
+    let issuers: Vec<_> = rings[..2]
+        .iter()
+        .map(|ring| {
+            let tokens = TokenIssuer::builder(ring.clone())
+                .issuer("me")
+                .audience("api")
+                .access_ttl(SECOND * 60)
+                .refresh_ttl(SECOND * 100)
+                .leeway(SECOND * 30)
+                .sessions(sessions.clone())
+                .clock(clock.clone());
+            tokens.build().unwrap()
+        })
+        .collect();
+    let third = TokenVerifier::builder_with_source(rings[2].clone())
+        .issuer("me")
+        .audience("api")
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+
+    let rounds = Arc::new(Barrier::new(5));
+    let mut workers = Vec::new();
+    for number in 0..4 {
+        let (rounds, third) = (Arc::clone(&rounds), third.clone());
+        let (own, other) = (
+            issuers[number % 2].clone(),
+            issuers[(number + 1) % 2].clone(),
+        );
+        workers.push(tokio::spawn(async move {
+            let subject = format!("user-{number}");
+            let mut pair = own.open_session(&subject).issue().await.unwrap();
+            for _ in 0..STEPS {
+                for verifier in [&own.verifier(), &other.verifier(), &third] {
+                    // From memory: every node must know the key already.
+                    verifier.verify_local(&pair.access_token).unwrap();
+                }
+                other
+                    .refresh_verifier()
+                    .verify_local(&pair.refresh_token)
+                    .unwrap();
+                let rotated = if number % 3 == 0 { &own } else { &other };
+                pair = match rotated.rotate(&pair.refresh_token).await {
+                    Ok(rotated) => rotated.issue().unwrap(),
+                    Err(error) => {
+                        // Not for its key: a session ends after the lifetime of a refresh token.
+                        assert_eq!(*error.kind(), SessionErrorKind::Expired);
+                        own.open_session(&subject).issue().await.unwrap()
+                    }
+                };
+                rounds.wait().await;
+            }
+        }));
+    }
+    let mut signed = HashSet::new();
+    for step in 0..STEPS {
+        // Each node looks every 18 seconds, within the 20 that a key is published for.
+        if step % 2 == 0 {
+            let ring = rings[step / 2 % 3].clone();
+            tokio::task::spawn_blocking(move || ring.maintain().unwrap())
+                .await
+                .unwrap();
+        }
+        signed.insert(rings[0].signing_key().unwrap().key_id().to_owned());
+        // Each worker takes part in each step: none falls behind for longer than a token lives.
+        let all = tokio::time::timeout(SECOND * 60, rounds.wait()).await;
+        assert!(all.is_ok(), "a worker has ended: see its panic");
+        clock.advance(SECOND * 3);
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    // Ten keys in ten minutes, of which the early ones are gone again.
+    assert_eq!(signed.len(), 10);
+    for ring in &rings {
+        let keys = ring.keys().into_iter();
+        let removed = keys.filter(|key| key.state == KeyState::Removed).count();
+        assert!(removed >= 6, "{removed}");
+        assert!(ring.key_set().len() <= 4);
+    }
+}
