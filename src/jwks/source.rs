@@ -68,8 +68,10 @@ struct Control {
 
 /// What is to be done for a key id that is unknown, or while there are no keys.
 enum Demand {
-    /// A fetch is under way, or about to be.
+    /// A fetch is about to begin.
     Wait(watch::Receiver<u64>),
+    /// A fetch is under way, which began before the key was asked for.
+    Join(watch::Receiver<u64>),
     /// The keys are new: there is no such key.
     Refuse,
     /// The key might exist.
@@ -174,8 +176,9 @@ impl KeySource for RemoteJwks {
             ));
         }
         self.ensure_worker();
-        let mut attempts = match self.shared.demand(key_id, Instant::now()) {
-            Demand::Wait(attempts) => attempts,
+        let (mut attempts, joined) = match self.shared.demand(key_id, Instant::now()) {
+            Demand::Wait(attempts) => (attempts, false),
+            Demand::Join(attempts) => (attempts, true),
             Demand::Refuse => return Ok(()),
             Demand::Unavailable(error) => return Err(error),
         };
@@ -185,7 +188,8 @@ impl KeySource for RemoteJwks {
         };
         let waited = timeout(MAX_WAIT, attempts.changed()).await;
         let is_over = matches!(waited, Ok(Ok(())));
-        self.shared.after_wait(key_id, is_over, Instant::now())
+        self.shared
+            .after_wait(key_id, is_over, joined, Instant::now())
     }
 
     fn health(&self) -> Option<KeySourceHealth> {
@@ -216,7 +220,10 @@ impl Shared {
         let mut control = self.control();
         let control = &mut *control;
         // Subscribed under the lock: an attempt that ends from now on is seen.
-        if control.in_flight || control.wanted {
+        if control.in_flight {
+            return Demand::Join(self.attempts.subscribe());
+        }
+        if control.wanted {
             return Demand::Wait(self.attempts.subscribe());
         }
         let judged = control.can_judge(now);
@@ -240,6 +247,7 @@ impl Shared {
         &self,
         key_id: Option<&str>,
         is_over: bool,
+        joined: bool,
         now: Instant,
     ) -> Result<(), AuthError> {
         let mut control = self.control();
@@ -250,7 +258,10 @@ impl Shared {
             return Ok(());
         }
         if is_over && control.can_judge(now) {
-            control.absent.add(key_id, now);
+            if !joined {
+                // A fetch that began before may have missed the key.
+                control.absent.add(key_id, now);
+            }
             return Ok(());
         }
         Err(control.unavailable(now))

@@ -668,6 +668,11 @@ async fn ending_a_session_can_be_asked_for_again_after_an_outage() {
         async |pair: &TokenPair| tokens.verifier().verify(&pair.access_token).await.is_err();
 
     *down.lock().unwrap() = true;
+    // What cannot be a session id is nobody's, and no store is asked.
+    let padded = format!("{}=", &sid(&one)[..21]);
+    for odd in ["", "\0", "' OR 1=1 --", &"x".repeat(10_000), &padded] {
+        assert!(!tokens.end_session_of("alice", odd).await.unwrap(), "{odd}");
+    }
     assert!(tokens.end_session_of("alice", &sid(&one)).await.is_err());
     assert!(
         tokens

@@ -136,6 +136,14 @@ impl fmt::Debug for SessionRequest<'_> {
     }
 }
 
+/// Whether a text has the form of a session id; clients send others.
+pub(super) fn is_session_id(text: &str) -> bool {
+    text.len() == 22
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 /// A session id: 128 random bits (O13, V7.2.3).
 fn new_id() -> Result<String, IssueError> {
     let mut bytes = [0_u8; 16];
