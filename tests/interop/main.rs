@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod peer;
+#[cfg(feature = "jwks")]
+mod provider;
+#[cfg(feature = "jwks")]
+mod rotation;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
