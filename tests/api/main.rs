@@ -18,6 +18,7 @@ mod layer;
 #[cfg(feature = "password")]
 mod password;
 mod profiles;
+mod providers;
 mod revocation;
 mod scope;
 #[cfg(feature = "testing")]

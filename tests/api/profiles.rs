@@ -74,7 +74,7 @@ fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
     let missing = strict(Some("at+jwt"), json!({"iss": null}));
     assert_eq!(missing, Err(AuthErrorKind::InvalidIssuer));
     let missing = strict(Some("at+jwt"), json!({"aud": null}));
-    assert_eq!(missing, Err(AuthErrorKind::InvalidAudience));
+    assert_eq!(missing, Err(InvalidAudience));
     for claim in ["sub", "client_id", "jti"] {
         let wrong = strict(Some("at+jwt"), json!({ claim: 5 }));
         assert_eq!(wrong, Err(InvalidClaim), "{claim}"); // J23

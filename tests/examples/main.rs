@@ -4,6 +4,8 @@
 
 mod client;
 mod copied;
+mod provider;
+mod resource_server;
 mod server;
 
 use base64::Engine as _;
