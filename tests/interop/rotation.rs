@@ -223,7 +223,7 @@ impl Load {
     /// Until each client has used the newest token.
     async fn goes_round(&self) {
         let rounds = || self.shared.rounds.load(Ordering::Relaxed);
-        let enough = rounds() + 3 * CLIENTS;
+        let enough = rounds() + 20 * CLIENTS;
         until("all clients are answered", || {
             rounds() >= enough || self.clients.iter().any(JoinHandle::is_finished)
         })
