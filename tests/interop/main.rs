@@ -1,4 +1,5 @@
-//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round.
+//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
+//! npm `oidc-provider` rotates its keys, dies and comes back.
 //!
 //! See README.md beside this file.
 

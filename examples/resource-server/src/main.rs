@@ -57,9 +57,9 @@ fn first_steps(address: SocketAddr) -> String {
     format!(
         "no ISSUER_* variable is set, so it takes the tokens of the provider in `provider/`:
 
-(cd provider && npm ci && node provider.mjs)    # in a second shell; it stays there
+(cd provider && npm ci && node provider.mjs)
 
-Then paste these into a third:
+Start it in a second shell, in the folder of this example. Then paste these into a third:
 
 TOKEN=$(curl -sS {DEVELOPMENT}/token -u demo:demo-secret \
   -d grant_type=client_credentials -d scope=reports:read | {token})
