@@ -57,8 +57,8 @@
 //!
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies of its
 //! own making, no users and no database: the starter example shows how to build those around it.
-//! It does not fetch keys from other providers yet; their public keys can be loaded as PEM or
-//! as a JWK set, and their tokens must carry `type: access`, which many do not.
+//! It verifies the tokens of identity providers ([how](_guide::providers)), but logs nobody in there,
+//! and asks nobody about opaque tokens (introspection, RFC 7662).
 //!
 //! # Features
 //!
@@ -69,6 +69,7 @@
 //! | `cache` | yes | `CachedRevocations`: a moka cache in front of a revocation store |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
+//! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date |
 //! | `sqlite` | no | `SqliteSessions` and `SqliteRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `postgres` | no | `PostgresSessions` and `PostgresRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
@@ -82,8 +83,8 @@
 //! # Guide
 //!
 //! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [sessions](_guide::sessions) ·
-//! [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
+//! [sessions](_guide::sessions) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -93,7 +94,7 @@
 //! |---|---|
 //! | 5 frameworks | `extract`, `testing` |
 //! | 4 http | `bearer`, `layer`, `scope`, `jwks_route` |
-//! | 3 services | `verifier`, `issuer`, `dangerous`, `config` |
+//! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `error` |
@@ -127,11 +128,12 @@ pub mod session;
 mod event;
 
 // floor 3
+#[cfg(feature = "jwks")]
+pub mod jwks;
+
 pub mod config;
 pub mod dangerous;
 pub mod issuer;
-#[cfg(feature = "jwks")]
-pub mod jwks;
 pub mod verifier;
 
 // floor 4
@@ -171,6 +173,12 @@ pub mod _guide {
     pub mod defaults {}
     #[doc = include_str!("guide/keys.md")]
     pub mod keys {}
+    #[cfg(feature = "jwks")]
+    #[doc = include_str!("guide/providers.md")]
+    pub mod providers {}
+    #[cfg(not(feature = "jwks"))]
+    /// Tokens of other providers: turn the feature `jwks` on.
+    pub mod providers {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]

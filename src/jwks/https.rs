@@ -30,7 +30,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/1.1, two seconds to connect, no redirects, no cookies, no proxy.
 ///
 /// It trusts the certificates of the operating system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-/// others), and those of [`root_certificates`](Self::root_certificates).
+/// others), and those of [`root_certificates`](HttpsClientBuilder::root_certificates).
 #[derive(Clone)]
 pub struct HttpsClient {
     inner: ServiceClient<Client<HttpsConnector<HttpConnector<Guarded>>, String>>,

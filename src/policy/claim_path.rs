@@ -21,7 +21,7 @@ impl ClaimPath {
         !self.0.is_empty() && (self.0.contains("//") || !self.0.split('.').any(str::is_empty))
     }
 
-    fn find<'v>(&self, claims: &'v Value) -> Option<&'v Value> {
+    pub(super) fn find<'v>(&self, claims: &'v Value) -> Option<&'v Value> {
         let whole = claims.get(&*self.0);
         whole.or_else(|| self.0.split('.').try_fold(claims, Value::get))
     }

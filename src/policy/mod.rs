@@ -8,6 +8,8 @@ pub use profile::TokenProfile;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::claims::{NumericDate, TokenType};
 use crate::codec::{Field, Registered};
 use crate::error::{AuthError, AuthErrorKind};
@@ -24,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) issuers: Box<[Box<str>]>,
     /// Whom a token may be for; empty means anyone, which only `dangerous_no_audience` can ask for.
     pub(crate) audiences: Box<[Box<str>]>,
+    /// The claim that says whom a token is for, where it is not `aud`.
+    pub(crate) audience_claim: Option<ClaimPath>,
     pub(crate) token_type: TokenType,
     pub(crate) profile: TokenProfile,
     pub(crate) leeway: Duration,
@@ -83,13 +87,36 @@ impl Policy {
                         .any(|one| self.audiences.iter().any(|ours| **ours == **one))
             }
             Field::WrongType => false,
-            Field::Absent => self.audiences.is_empty(),
+            // What says it instead is looked at by `check_audience_claim`.
+            Field::Absent => self.audiences.is_empty() || self.audience_claim.is_some(),
         };
         if meant {
             Ok(())
         } else {
             Err(AuthErrorKind::InvalidAudience.into())
         } // J25, V9.2.3
+    }
+
+    /// The claim that says whom the token is for instead of `aud`, if one was named.
+    pub(crate) fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
+        let Some(path) = &self.audience_claim else {
+            return Ok(());
+        };
+        let is_ours = |text: &str| self.audiences.iter().any(|ours| **ours == *text);
+        let meant = self.audiences.is_empty()
+            || match path.find(claims) {
+                Some(Value::String(text)) => is_ours(text),
+                Some(Value::Array(items)) => {
+                    items.iter().all(Value::is_string)
+                        && items.iter().filter_map(Value::as_str).any(is_ours)
+                }
+                _ => false,
+            };
+        if meant {
+            Ok(())
+        } else {
+            Err(AuthErrorKind::InvalidAudience.into())
+        }
     }
 
     fn check_times(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
@@ -143,6 +170,7 @@ mod tests {
         Policy {
             issuers: ["me".into()].into(),
             audiences: ["api".into(), "admin".into()].into(),
+            audience_claim: None,
             token_type: TokenType::Access,
             profile: TokenProfile::Own,
             leeway: Duration::from_secs(30),

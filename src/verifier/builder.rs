@@ -25,6 +25,7 @@ pub struct TokenVerifierBuilder {
     audiences: Vec<Box<str>>,
     any_issuer: bool,
     any_audience: bool,
+    audience_claim: Option<ClaimPath>,
     token_type: TokenType,
     profile: TokenProfile,
     scope_claims: Vec<ClaimPath>,
@@ -49,6 +50,7 @@ impl TokenVerifierBuilder {
             audiences: Vec::new(),
             any_issuer: false,
             any_audience: false,
+            audience_claim: None,
             token_type: TokenType::Access,
             profile: TokenProfile::Own,
             scope_claims: Vec::new(),
@@ -83,6 +85,21 @@ impl TokenVerifierBuilder {
     /// Accepts tokens whose `aud` is or contains this. Again for another one.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into().into());
+        self
+    }
+
+    /// Compares the [audiences](Self::audience) with this claim instead of `aud`: for a provider
+    /// whose access tokens have no `aud`, such as Cognito with `client_id`. The claim must be there, a
+    /// text or an array of texts; a path with dots leads into objects.
+    ///
+    /// A token that has `aud` all the same must be meant by that too (RFC 7519 section 4.1.3).
+    ///
+    /// # Security
+    ///
+    /// Name a claim that says for whom the provider made the token, and that no user can choose. A
+    /// client id says who asked for it: each API that takes tokens of this client takes the same ones.
+    pub fn audience_claim(mut self, path: impl AsRef<str>) -> Self {
+        self.audience_claim = Some(ClaimPath::new(path.as_ref()));
         self
     }
 
@@ -215,7 +232,8 @@ impl TokenVerifierBuilder {
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::LeewayTooLong);
         }
-        let mut paths = self.scope_claims.iter().chain(&self.role_claims);
+        let paths = self.scope_claims.iter().chain(&self.role_claims);
+        let mut paths = paths.chain(&self.audience_claim);
         if paths.any(|path| !path.is_valid()) {
             return Err(ConfigError::Invalid(
                 "the path to a claim has an empty name in it: write `scp` or `realm_access.roles`"
@@ -242,6 +260,7 @@ impl TokenVerifierBuilder {
                 } else {
                     self.audiences.into()
                 },
+                audience_claim: self.audience_claim,
                 token_type: self.token_type,
                 profile: self.profile,
                 leeway: self.leeway,

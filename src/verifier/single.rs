@@ -180,8 +180,11 @@ impl Single {
         let now = unix_seconds(&**clock);
         policy.check(&claims, now)?;
         let mut kept = Kept::of(&claims, &payload)?;
-        if !scope_claims.is_empty() || !role_claims.is_empty() {
-            kept.read_elsewhere(&payload, scope_claims, role_claims)?;
+        if policy.audience_claim.is_some() || !scope_claims.is_empty() || !role_claims.is_empty() {
+            let claims =
+                serde_json::from_str(&payload).map_err(|_| AuthErrorKind::MalformedToken)?;
+            policy.check_audience_claim(&claims)?;
+            kept.read_elsewhere(&claims, scope_claims, role_claims);
         }
         drop(claims);
         Ok(Checked::Good(VerifiedToken::new(payload, kept)))

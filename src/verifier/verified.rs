@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::claims::{NumericDate, is_scope_token, join_scopes};
 use crate::codec::{Field, Registered, Text};
@@ -66,19 +67,17 @@ impl Kept {
     /// Takes scopes and roles from where this issuer writes them.
     pub(super) fn read_elsewhere(
         &mut self,
-        payload: &str,
+        claims: &Value,
         scope_claims: &[ClaimPath],
         role_claims: &[ClaimPath],
-    ) -> Result<(), AuthError> {
-        let claims = serde_json::from_str(payload).map_err(|_| AuthErrorKind::MalformedToken)?;
+    ) {
         if !scope_claims.is_empty() {
-            let scopes = texts_at(scope_claims, &claims, true);
+            let scopes = texts_at(scope_claims, claims, true);
             // No scope holds a space (RFC 6749 section 3.3): what does would turn into several.
             let scopes = scopes.iter().filter(|scope| is_scope_token(scope));
             self.scope = Some(Text::Own(join_scopes(scopes).into()));
         }
-        self.roles = texts_at(role_claims, &claims, false);
-        Ok(())
+        self.roles = texts_at(role_claims, claims, false);
     }
 }
 

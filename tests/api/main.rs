@@ -22,6 +22,7 @@ mod layer;
 #[cfg(feature = "password")]
 mod password;
 mod profiles;
+mod providers;
 mod revocation;
 mod scope;
 #[cfg(feature = "testing")]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{self, InvalidClaim, WrongType};
+use tower_jwt_auth::error::AuthErrorKind::{self, InvalidAudience, InvalidClaim, WrongType};
 use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
 use tower_jwt_auth::{ConfigError, TokenVerifier, VerifiedToken};
 
@@ -74,7 +74,7 @@ fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
     let missing = strict(Some("at+jwt"), json!({"iss": null}));
     assert_eq!(missing, Err(AuthErrorKind::InvalidIssuer));
     let missing = strict(Some("at+jwt"), json!({"aud": null}));
-    assert_eq!(missing, Err(AuthErrorKind::InvalidAudience));
+    assert_eq!(missing, Err(InvalidAudience));
     for claim in ["sub", "client_id", "jti"] {
         let wrong = strict(Some("at+jwt"), json!({ claim: 5 }));
         assert_eq!(wrong, Err(InvalidClaim), "{claim}"); // J23
@@ -260,4 +260,54 @@ fn a_claim_path_with_an_empty_name_does_not_build() {
         let built = builder(TokenProfile::Compatible).role_claim(path).build();
         assert!(matches!(built, Err(ConfigError::Invalid(_))), "{path}");
     }
+}
+
+#[test]
+fn the_audience_may_be_in_another_claim_and_is_never_less_than_required() {
+    // V9.2.3, J25: as strict as `aud` is.
+    let verifier = |claim: &str| {
+        let builder = builder(TokenProfile::Compatible).audience("mobile");
+        builder.audience_claim(claim).build().unwrap()
+    };
+    let verdict = |claim: &str, claims: Value| {
+        let verified = verifier(claim).verify_local(&token(None, claims));
+        verified.map(drop).map_err(|error| error.kind())
+    };
+    let none = Value::Null;
+    for good in [json!("api"), json!("mobile"), json!(["x", "mobile"])] {
+        let claims = json!({"aud": none, "azp": good});
+        assert_eq!(verdict("azp", claims), Ok(()), "{good}");
+        let claims = json!({"aud": none, "meant": {"for": good}});
+        assert_eq!(verdict("meant.for", claims), Ok(()), "{good}");
+    }
+    for bad in [
+        none.clone(),
+        json!("API"),
+        json!("web"),
+        json!(""),
+        json!([]),
+        json!(["api", 5]),
+        json!({"api": 1}),
+        json!(5),
+        json!([["api"]]),
+    ] {
+        let claims = json!({"aud": none, "azp": bad});
+        assert_eq!(verdict("azp", claims), Err(InvalidAudience), "{bad}");
+    }
+    // `aud` counts where it is there, and alone it is not enough.
+    let both = |aud: Value, azp: Value| verdict("azp", json!({"aud": aud, "azp": azp}));
+    assert_eq!(both(json!("api"), json!("mobile")), Ok(()));
+    assert_eq!(both(json!("web"), json!("mobile")), Err(InvalidAudience));
+    assert_eq!(both(json!(5), json!("mobile")), Err(InvalidAudience));
+    assert_eq!(both(json!("api"), json!("web")), Err(InvalidAudience));
+    assert_eq!(both(json!("api"), none), Err(InvalidAudience));
+}
+
+#[test]
+fn an_audience_claim_needs_an_audience_and_a_name() {
+    let without = TokenVerifier::builder(key().verifying_key()).issuer("i");
+    let built = without.audience_claim("client_id").build();
+    assert_eq!(built.unwrap_err(), ConfigError::MissingAudience); // J26
+    let unnamed = builder(TokenProfile::Compatible).audience_claim("");
+    assert!(matches!(unnamed.build(), Err(ConfigError::Invalid(_))));
 }

@@ -85,7 +85,7 @@ fn copy_folder(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let (name, path) = (entry.file_name(), entry.path());
         if entry.file_type().unwrap().is_dir() {
-            if name != "target" {
+            if name != "target" && name != "node_modules" {
                 copy_folder(&path, &to.join(name));
             }
         } else {

@@ -5,6 +5,8 @@
 mod client;
 mod copied;
 mod key_rotation;
+mod provider;
+mod resource_server;
 mod server;
 
 use base64::Engine as _;

@@ -1,10 +1,15 @@
-//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round.
+//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
+//! npm `oidc-provider` rotates its keys, dies and comes back.
 //!
 //! See README.md beside this file.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod peer;
+#[cfg(feature = "jwks")]
+mod provider;
+#[cfg(feature = "jwks")]
+mod rotation;
 mod served;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -10,6 +10,13 @@ use serde_json::Value;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
 
+/// The provider of the example, and what it needs.
+#[cfg(feature = "jwks")]
+const PROVIDER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/examples/resource-server/provider"
+);
+
 /// Answers one JSON line with one JSON line; ends when it is dropped.
 pub(crate) struct Peer {
     child: Child,
@@ -129,6 +136,36 @@ fn node_environment() -> &'static Result<PathBuf, String> {
             ]))
         })
     })
+}
+
+/// A folder with `provider.mjs` and the npm `oidc-provider` that it needs.
+#[cfg(feature = "jwks")]
+pub(crate) fn provider_environment() -> Option<&'static Path> {
+    static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        run(Command::new("node").arg("--version"))?;
+        let lock = format!("{PROVIDER}/package-lock.json");
+        let copy = |name: &str, folder: &Path| {
+            // Moved into place whole: another run may be reading it.
+            let fresh = folder.join(format!("{name}.{}", std::process::id()));
+            fs::copy(format!("{PROVIDER}/{name}"), &fresh)
+                .and_then(|_| fs::rename(&fresh, folder.join(name)))
+                .map_err(|error| format!("{name}: {error}"))
+        };
+        let folder = environment("provider", &lock, |folder, _| {
+            copy("package.json", folder)?;
+            copy("package-lock.json", folder)?;
+            run(Command::new("npm").current_dir(folder).args([
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+            ]))
+        })?;
+        copy("provider.mjs", &folder)?;
+        Ok(folder)
+    });
+    found("oidc-provider", made)
 }
 
 /// The folder `name` of this repository's target folder, made if it is not there yet or is out of date.

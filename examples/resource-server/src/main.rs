@@ -1,0 +1,77 @@
+//! An API that accepts the tokens of identity providers, and issues none.
+
+mod routes;
+mod settings;
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::{env, error::Error, process::ExitCode};
+
+use settings::{DEVELOPMENT, Settings};
+use tokio::net::TcpListener;
+use tower_jwt_auth::TokenVerifier;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("resource-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    // Refused tokens are in the log at `debug`, a provider that does not answer at `warn`.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+
+    let settings = Settings::from_env()?;
+    // One verifier for all of them: a token's `iss` says which one judges it.
+    let verifier = TokenVerifier::for_issuers(settings.verifiers)?;
+
+    let address = env::var("BIND_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| format!("BIND_ADDR: cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    if settings.development {
+        print!("{}", first_steps(address));
+    }
+    axum::serve(listener, routes::router(verifier))
+        .with_graceful_shutdown(stopped())
+        .await?;
+    Ok(())
+}
+
+/// What to paste into another shell.
+fn first_steps(address: SocketAddr) -> String {
+    let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
+    format!(
+        "no ISSUER_* variable is set, so it takes the tokens of the provider in `provider/`:
+
+(cd provider && npm ci && node provider.mjs)
+
+Start it in a second shell, in the folder of this example. Then paste these into a third:
+
+TOKEN=$(curl -sS {DEVELOPMENT}/token -u demo:demo-secret \
+  -d grant_type=client_credentials -d scope=reports:read | {token})
+curl http://{address}/me -H \"Authorization: Bearer $TOKEN\"
+curl http://{address}/reports -H \"Authorization: Bearer $TOKEN\"
+curl http://{address}/readyz
+
+README.md says how to see its keys rotate.
+"
+    )
+}
+
+async fn stopped() {
+    let _ = tokio::signal::ctrl_c().await;
+}

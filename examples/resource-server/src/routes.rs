@@ -1,0 +1,68 @@
+//! The routes: for anyone, for a valid token, for a scope, for a role, and two for whoever runs it.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, TokenVerifier, VerifiedToken};
+
+pub(crate) fn router(verifier: TokenVerifier) -> Router {
+    let with_scope = Router::new()
+        .route("/reports", get(reports))
+        .layer(RequireScopeLayer::all_of(["reports:read"]));
+    Router::new()
+        .route("/me", get(me))
+        .route("/audit", get(audit))
+        .merge(with_scope)
+        .layer(JwtAuthLayer::new(verifier.clone()))
+        // From here on no token is asked for.
+        .route(
+            "/",
+            get(async || "an API for tokens of other providers: try /me\n"),
+        )
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(readyz).with_state(verifier))
+}
+
+/// The verified claims, as the provider wrote them.
+async fn me(token: VerifiedToken) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "application/json")],
+        token.payload().to_owned(),
+    )
+}
+
+/// An identity is issuer and subject together: a subject alone is unique at its provider only.
+async fn reports(token: VerifiedToken) -> impl IntoResponse {
+    Json(json!({"reports": [], "for": {"issuer": token.issuer(), "subject": token.subject()}}))
+}
+
+/// What a scope is for a client, a role is for a user; RFC 6750 has no challenge for it.
+async fn audit(token: VerifiedToken) -> Response {
+    if !token.has_role("auditor") {
+        return (StatusCode::FORBIDDEN, "this needs the role `auditor`\n").into_response();
+    }
+    Json(json!({"roles": token.roles().collect::<Vec<_>>()})).into_response()
+}
+
+/// Ready while the tokens of at least one provider can be judged: those of the others get 503.
+/// Why a provider does not answer is in the log, not on a page that anyone can read.
+async fn readyz(State(verifier): State<TokenVerifier>) -> impl IntoResponse {
+    let health = verifier.health();
+    let ready = health.iter().any(|issuer| issuer.state.is_ready());
+    let issuers = health.iter().map(|issuer| {
+        json!({
+            "issuer": issuer.name, "state": issuer.state.as_str(), "keys": issuer.keys,
+            "age_seconds": issuer.age.map(|age| age.as_secs()), "failures": issuer.failures,
+        })
+    });
+    let body = json!({"ready": ready, "issuers": issuers.collect::<Vec<_>>()});
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body))
+}

@@ -1,0 +1,93 @@
+//! As much of an OpenID provider as an API sees of it: its metadata and its keys, on loopback.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::json;
+use tower_jwt_auth::issuer::TokenRequest;
+use tower_jwt_auth::keys::{Algorithm, KeySet};
+use tower_jwt_auth::{SigningKey, TokenIssuer};
+
+pub(crate) struct Provider {
+    address: SocketAddr,
+    /// Until it begins to answer, connections are refused.
+    listener: Option<TcpListener>,
+    key: SigningKey,
+    tokens: TokenIssuer,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// One that answers.
+    pub(crate) fn start(audience: &str) -> Self {
+        let mut provider = Self::bound(audience);
+        provider.listen();
+        provider
+    }
+
+    /// One that has an address, and nobody answers there.
+    pub(crate) fn down(audience: &str) -> Self {
+        let mut provider = Self::bound(audience);
+        provider.listener = None;
+        provider
+    }
+
+    fn bound(audience: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let tokens = TokenIssuer::builder(key.clone()).issuer(format!("http://{address}"));
+        Self {
+            address,
+            listener: Some(listener),
+            key,
+            tokens: tokens.audience(audience).build().unwrap(),
+        }
+    }
+
+    /// Answers from now on, until the process ends.
+    pub(crate) fn listen(&mut self) {
+        let listener = self.listener.take();
+        let listener = listener.unwrap_or_else(|| TcpListener::bind(self.address).unwrap());
+        let issuer = self.issuer();
+        let metadata = json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}).to_string();
+        let keys = KeySet::from(self.key.verifying_key()).to_jwks().to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                answer(stream, &metadata, &keys);
+            }
+        });
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An access token as RFC 9068 has it, to be given scopes and roles.
+    pub(crate) fn token(&self) -> TokenRequest<'_> {
+        self.tokens.access("alice").claim("client_id", "demo")
+    }
+}
+
+/// One answer a connection.
+fn answer(mut stream: TcpStream, metadata: &str, keys: &str) {
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut buffer) {
+            Ok(read @ 1..) => head.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    let (status, body) = match head.split(|byte| *byte == b' ').nth(1) {
+        Some(b"/.well-known/openid-configuration") => ("200 OK", metadata),
+        Some(b"/jwks") => ("200 OK", keys),
+        _ => ("404 Not Found", ""),
+    };
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let _ = stream.write_all(answer.as_bytes());
+}
