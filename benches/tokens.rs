@@ -1,15 +1,18 @@
-//! What a request costs: verification per algorithm, the layer over a bare service, refusals, rotation.
+//! What a request costs: verification per algorithm, refusals, the layer over a bare service, the
+//! revocation check, rotation.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::time::{Duration, SystemTime};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationStore};
+use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{JwtAuthLayer, SigningKey, TokenIssuer};
 
@@ -20,8 +23,14 @@ const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::EdDSA,
 ];
 
+/// Enough not to stay in the caches of the processor.
+const DISTINCT: usize = 2_000;
+
 fn issuer(algorithm: Algorithm) -> TokenIssuer {
-    let key = SigningKey::generate(algorithm).unwrap();
+    issuer_with(SigningKey::generate(algorithm).unwrap())
+}
+
+fn issuer_with(key: SigningKey) -> TokenIssuer {
     TokenIssuer::builder(key)
         .issuer("https://me.example")
         .audience("api")
@@ -30,37 +39,101 @@ fn issuer(algorithm: Algorithm) -> TokenIssuer {
 }
 
 /// About 400 bytes of claims.
-fn token(tokens: &TokenIssuer) -> String {
+fn token_of(tokens: &TokenIssuer, subject: &str) -> String {
     let claims = serde_json::json!({
         "email": "alice@example.com", "name": "Alice Example", "tenant": 42,
         "roles": ["reader", "writer"], "note": "x".repeat(80),
     });
     tokens
-        .access("alice")
+        .access(subject)
         .scopes(["read", "write"])
         .claims(claims)
         .issue()
         .unwrap()
 }
 
+fn token(tokens: &TokenIssuer) -> String {
+    token_of(tokens, "alice")
+}
+
 fn verify(c: &mut Criterion) {
-    let mut group = c.benchmark_group("verify");
     for algorithm in ALGORITHMS {
-        let tokens = issuer(algorithm);
-        let (verifier, token) = (tokens.verifier(), token(&tokens));
-        group.bench_function(algorithm.as_str(), |b| {
-            b.iter(|| verifier.verify_local(black_box(&token)).unwrap());
+        let mut group = c.benchmark_group(format!("verify {algorithm}"));
+        let key = SigningKey::generate(algorithm).unwrap();
+        let tokens = issuer_with(key.clone());
+        let (verifier, good) = (tokens.verifier(), token(&tokens));
+        group.bench_function("cold: by a verifier that was just built", |b| {
+            let build = || issuer_with(key.clone()).verifier();
+            b.iter_batched(
+                build,
+                |verifier| verifier.verify_local(black_box(&good)).unwrap(),
+                BatchSize::SmallInput,
+            );
         });
+        group.bench_function("repeat", |b| {
+            b.iter(|| verifier.verify_local(black_box(&good)).unwrap());
+        });
+        let distinct: Vec<String> = (0..DISTINCT)
+            .map(|user| token_of(&tokens, &format!("user-{user}")))
+            .collect();
+        let mut next = distinct.iter().cycle();
+        group.bench_function("distinct", |b| {
+            b.iter(|| verifier.verify_local(next.next().unwrap()).unwrap());
+        });
+        let other = SigningKey::generate(algorithm).unwrap();
+        let other = issuer_with(other.with_key_id(key.key_id()).unwrap());
+        let clock = ManualClock::at_now();
+        clock.set(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+        let past = TokenIssuer::builder(key)
+            .issuer("https://me.example")
+            .audience("api")
+            .clock(clock)
+            .build()
+            .unwrap();
+        for (name, bad) in [
+            ("garbage", "not.a.token".to_owned()),
+            ("bad signature", token(&other)),
+            ("expired", token(&past)),
+        ] {
+            group.bench_function(name, |b| {
+                b.iter(|| verifier.verify_local(black_box(&bad)).unwrap_err());
+            });
+        }
+        group.finish();
     }
-    let tokens = issuer(Algorithm::HS256);
-    let (verifier, good) = (tokens.verifier(), token(&tokens));
-    let forged = format!("{}A", &good[..good.len() - 1]);
-    for (name, bad) in [
-        ("garbage", "not.a.token"),
-        ("bad signature", forged.as_str()),
-    ] {
-        group.bench_function(name, |b| {
-            b.iter(|| verifier.verify_local(black_box(bad)).unwrap_err());
+}
+
+/// What the check costs that a request waits for, where the answer is in memory.
+fn revocation(c: &mut Criterion) {
+    let mut group = c.benchmark_group("revocation check");
+    let runtime = Runtime::new().unwrap();
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 36);
+    let record = MemoryRevocations::new();
+    for id in 0..100_000 {
+        for revocation in [
+            Revocation::token(Some("https://me.example"), format!("t{id}"), until),
+            Revocation::session(Some("https://me.example"), format!("s{id}"), until),
+        ] {
+            runtime.block_on(record.revoke(&revocation)).unwrap();
+        }
+    }
+    let query = RevocationQuery::new("alice", "3q2-7wABAgMEBQYH", 1_700_000_000_000_000)
+        .with_issuer("https://me.example")
+        .with_session("0f8fad5b-d9cb-469f-a165-70867728950e");
+    group.bench_function("nothing revoked", |b| {
+        let empty = MemoryRevocations::new();
+        b.iter(|| empty.peek(black_box(&query)).unwrap());
+    });
+    group.bench_function("200,000 revoked", |b| {
+        b.iter(|| record.peek(black_box(&query)).unwrap());
+    });
+    #[cfg(feature = "cache")]
+    {
+        let lag = Duration::from_secs(3600);
+        let cached = tower_jwt_auth::revocation::CachedRevocations::new(record).lag(lag);
+        runtime.block_on(cached.is_revoked(&query)).unwrap();
+        group.bench_function("cached", |b| {
+            b.iter(|| cached.peek(black_box(&query)).unwrap());
         });
     }
     group.finish();
@@ -103,10 +176,12 @@ fn layer(c: &mut Criterion) {
         let layer = JwtAuthLayer::new(tokens.verifier());
         bench(algorithm.as_str(), Some(&good), Some(layer));
     }
-    bench("no token", None, Some(JwtAuthLayer::new(tokens.verifier())));
+    let layer = JwtAuthLayer::new(tokens.verifier());
+    bench("garbage", Some("not.a.token"), Some(layer.clone()));
+    bench("no token", None, Some(layer));
 
     let record = MemoryRevocations::new();
-    let until = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1 << 36);
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 36);
     for id in 0..100_000 {
         let revocation = Revocation::token(Some("https://me.example"), id.to_string(), until);
         runtime.block_on(record.revoke(&revocation)).unwrap();
@@ -143,5 +218,5 @@ fn rotate(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, verify, layer, rotate);
+criterion_group!(benches, verify, layer, revocation, rotate);
 criterion_main!(benches);

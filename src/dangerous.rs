@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::NumericDate;
 use crate::clock::{Clock, unix_seconds};
-use crate::codec::{Compact, Header, MAX_TOKEN_BYTES, Registered};
+use crate::codec::{Compact, HEADER_ROOM, Header, MAX_TOKEN_BYTES, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 
 /// What a token says, whoever wrote it.
@@ -33,8 +33,9 @@ pub struct Unverified<C> {
 /// [`UnsupportedAlgorithm`](AuthErrorKind::UnsupportedAlgorithm) for a header that demands an extension, and
 /// [`InvalidClaim`](AuthErrorKind::InvalidClaim) for claims that do not fit `C`.
 pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<C>, AuthError> {
-    let parts = Compact::parse(token, MAX_TOKEN_BYTES)?;
-    let header_json = parts.header_json()?;
+    let parts = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?;
+    let mut room = [0; HEADER_ROOM];
+    let header_json = parts.header_json(&mut room)?;
     let header = Header::parse(&header_json)?;
     let payload = parts.open_unverified()?;
     Registered::parse(&payload, &[])?;
@@ -75,7 +76,7 @@ pub fn is_expired(token: &str, clock: &dyn Clock) -> Result<bool, AuthError> {
 }
 
 fn expiry(token: &str) -> Result<Option<NumericDate>, AuthError> {
-    let payload = Compact::parse(token, MAX_TOKEN_BYTES)?.open_unverified()?;
+    let payload = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?.open_unverified()?;
     let claims = Registered::parse(&payload, &[])?;
     if claims.exp.is_wrong() {
         return Err(not_a_date());

@@ -13,8 +13,9 @@ use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
 ///
-/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The claims are
-/// parsed once per request, however many extractors ask for the same type.
+/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The first extractor
+/// of a request parses the claims and takes them away; where there are more, the second parses
+/// them once again for all that follow and ask for the same type.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -58,7 +59,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
         match verified(parts)? {
-            Some(token) => claims_of(&token, parts),
+            Some(token) => claims_of(token, parts),
             None => Err(missing(parts)),
         }
     }
@@ -73,7 +74,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
         verified(parts)?
-            .map(|token| claims_of(&token, parts))
+            .map(|token| claims_of(token, parts))
             .transpose()
     }
 }
@@ -82,7 +83,10 @@ impl<S: Send + Sync> FromRequestParts<S> for VerifiedToken {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
-        verified(parts)?.ok_or_else(|| missing(parts))
+        match verified(parts)? {
+            Some(token) => Ok(token.clone()),
+            None => Err(missing(parts)),
+        }
     }
 }
 
@@ -90,7 +94,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for VerifiedToken {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
-        verified(parts)
+        verified(parts).map(Option::<&Self>::cloned)
     }
 }
 
@@ -102,9 +106,9 @@ impl IntoResponse for AuthError {
 }
 
 /// The token that a layer has left; none if there was a layer and no token.
-fn verified(parts: &Parts) -> Result<Option<VerifiedToken>, AuthError> {
-    match parts.extensions.get::<VerifiedToken>() {
-        Some(token) => Ok(Some(token.clone())),
+fn verified(parts: &Parts) -> Result<Option<&VerifiedToken>, AuthError> {
+    match parts.extensions.get() {
+        Some(token) => Ok(Some(token)),
         None if parts.extensions.get::<Seen>().is_some() => Ok(None),
         None => Err(AuthErrorKind::LayerMissing.into()),
     }
@@ -114,10 +118,10 @@ fn claims_of<C>(token: &VerifiedToken, parts: &Parts) -> Result<JwtClaims<C>, Au
 where
     C: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    match token.claims::<C>() {
-        Ok(claims) => Ok(JwtClaims((*claims).clone())),
-        Err(error) => Err(told(error, parts)),
-    }
+    token
+        .own_claims()
+        .map(JwtClaims)
+        .map_err(|error| told(error, parts))
 }
 
 fn missing(parts: &Parts) -> AuthError {

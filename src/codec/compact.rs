@@ -1,8 +1,8 @@
 //! Takes a token apart: size, alphabet, three parts, canonical base64url; no JSON yet.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::borrow::Cow;
 
+use super::base64url;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::VerifyingKey;
 
@@ -13,69 +13,76 @@ const MAX_HEADER_BYTES: usize = 4 * 1024 * 4 / 3;
 /// The longest signature: RSA with 8192 bits.
 const MAX_SIGNATURE_BYTES: usize = 1024;
 
+/// Room for the header as nearly every issuer writes it; a longer one goes to the heap.
+pub(crate) const HEADER_ROOM: usize = 256;
+
 /// A token in compact form, its parts still encoded.
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'a> {
     /// What is signed: `header.payload`.
-    message: &'a str,
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    message: &'a [u8],
+    header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
 }
 
 // === impl Compact ===
 
 impl<'a> Compact<'a> {
     /// Splits a token of at most `max_bytes`.
-    pub(crate) fn parse(token: &'a str, max_bytes: usize) -> Result<Self, AuthError> {
+    pub(crate) fn parse(token: &'a [u8], max_bytes: usize) -> Result<Self, AuthError> {
         if token.len() > max_bytes {
             return Err(malformed("the token is too long"));
         }
-        // Without a way out in the middle, this is done for many bytes at once.
-        let known = token.bytes().fold(true, |known, byte| {
-            known & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.'))
-        });
-        if !known {
-            return Err(malformed("the token holds a character that none can")); // J34
-        }
-        let mut found = token.split('.');
-        let (Some(header), Some(payload), Some(signature)) =
-            (found.next(), found.next(), found.next())
-        else {
-            return Err(malformed("the token has not three parts"));
+        // The header and the signature are short: the dots are near the ends.
+        let is_dot = |byte: &u8| *byte == b'.';
+        let (Some(first), Some(last)) = (
+            token.iter().position(is_dot),
+            token.iter().rposition(is_dot),
+        ) else {
+            return Err(why_not_compact(token));
         };
-        match found.count() {
-            0 => {}
-            2 => return Err(malformed("the token is encrypted, which is not supported")), // J11
-            _ => return Err(malformed("the token has not three parts")),
+        let parts = (
+            token.get(..first),
+            token.get(first + 1..last),
+            token.get(last + 1..),
+        );
+        let (Some(header), Some(payload), Some(signature)) = parts else {
+            return Err(why_not_compact(token));
+        };
+        if ![header, payload, signature].into_iter().all(is_base64url) {
+            return Err(why_not_compact(token)); // J34
         }
-        let message = &token[..header.len() + 1 + payload.len()];
-        let parts = Self {
-            message,
+        if first > MAX_HEADER_BYTES {
+            return Err(malformed("the token's header is too long"));
+        }
+        Ok(Self {
+            message: &token[..last],
             header,
             payload,
             signature,
-        };
-        if parts.header.len() > MAX_HEADER_BYTES {
-            return Err(malformed("the token's header is too long"));
-        }
-        Ok(parts)
+        })
     }
 
     /// The JSON text of the header.
-    pub(crate) fn header_json(&self) -> Result<String, AuthError> {
-        decode_text(self.header)
+    pub(crate) fn header_json<'r>(
+        &self,
+        room: &'r mut [u8; HEADER_ROOM],
+    ) -> Result<Cow<'r, str>, AuthError> {
+        if self.header.len() > room.len() {
+            return decode_text(self.header).map(Cow::Owned);
+        }
+        let bytes = base64url::decode_into(self.header, room).ok_or_else(not_base64url)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
+        Ok(Cow::Borrowed(text))
     }
 
     /// Checks the signature, and only then gives the payload's JSON text away (V9.1.1).
     pub(crate) fn open(&self, key: &VerifyingKey) -> Result<String, AuthError> {
         let mut signature = [0_u8; MAX_SIGNATURE_BYTES];
-        // Padding bits that are not zero are refused (J35).
-        let length = URL_SAFE_NO_PAD
-            .decode_slice(self.signature, &mut signature)
-            .map_err(|_| malformed("the token's signature is not base64url"))?;
-        let signature = signature.get(..length).unwrap_or_default();
-        if !key.verify(self.message.as_bytes(), signature) {
+        let signature = base64url::decode_into(self.signature, &mut signature)
+            .ok_or_else(|| malformed("the token's signature is not base64url"))?;
+        if !key.verify(self.message, signature) {
             return Err(AuthErrorKind::InvalidSignature.into());
         }
         self.open_unverified()
@@ -87,11 +94,37 @@ impl<'a> Compact<'a> {
     }
 }
 
-fn decode_text(part: &str) -> Result<String, AuthError> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| malformed("a part of the token is not base64url"))?;
-    String::from_utf8(bytes).map_err(|_| malformed("a part of the token is not UTF-8")) // J19
+fn decode_text(part: &[u8]) -> Result<String, AuthError> {
+    let bytes = base64url::decode(part).ok_or_else(not_base64url)?;
+    String::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+/// Without a way out in the middle, this is done for many bytes at once.
+fn is_base64url(part: &[u8]) -> bool {
+    part.iter().fold(true, |known, byte| {
+        known & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_'))
+    })
+}
+
+#[cold]
+fn why_not_compact(token: &[u8]) -> AuthError {
+    let parts = token.split(|byte| *byte == b'.');
+    malformed(if !parts.clone().all(is_base64url) {
+        "the token holds a character that none can"
+    } else if parts.count() == 5 {
+        "the token is encrypted, which is not supported" // J11
+    } else {
+        "the token has not three parts"
+    })
+}
+
+fn not_base64url() -> AuthError {
+    malformed("a part of the token is not base64url")
+}
+
+/// J19
+fn not_utf8() -> AuthError {
+    malformed("a part of the token is not UTF-8")
 }
 
 fn malformed(message: &'static str) -> AuthError {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 /// How deep a value may nest, the object itself included (J37).
 const MAX_DEPTH: u8 = 32;
@@ -35,19 +36,32 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(16);
+        let mut names: SmallVec<[Cow<'de, str>; FEW]> = SmallVec::new();
         while let Some(CowStr(name)) = map.next_key()? {
             if !self.0.member(&name, &mut map)? {
                 map.next_value_seed(Skip(MAX_DEPTH - 1))?;
             }
             names.push(name);
         }
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        if has_twice(&mut names) {
             return Err(A::Error::custom("a member occurs twice")); // J20, RFC 7519 section 4
         }
         Ok(())
     }
+}
+
+/// As many names are compared each with each, quicker than they are sorted. No token of an honest
+/// issuer has many more.
+const FEW: usize = 16;
+
+fn has_twice(names: &mut [Cow<'_, str>]) -> bool {
+    if names.len() <= FEW {
+        let before = |index: usize| names.iter().take(index);
+        let mut all = names.iter().enumerate();
+        return all.any(|(index, name)| before(index).any(|other| other == name));
+    }
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// A string, borrowed where it holds no escapes.

@@ -5,6 +5,7 @@ mod config;
 
 pub use config::ConfigError;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::challenge::Challenge;
 #[derive(Clone)]
 pub struct AuthError {
     kind: AuthErrorKind,
+    message: Option<&'static str>,
     detail: Option<Arc<Detail>>,
 }
 
@@ -81,7 +83,6 @@ pub enum AuthErrorKind {
 #[derive(Default, Clone)]
 struct Detail {
     source: Option<Arc<dyn StdError + Send + Sync>>,
-    message: Option<&'static str>,
     scope: Option<Box<str>>,
     retry_after: Option<Duration>,
     challenge: Option<Arc<Challenge>>,
@@ -173,7 +174,11 @@ impl AuthError {
     /// An error of this kind, for stores, key sources and handlers of your own.
     #[must_use]
     pub const fn new(kind: AuthErrorKind) -> Self {
-        Self { kind, detail: None }
+        Self {
+            kind,
+            message: None,
+            detail: None,
+        }
     }
 
     /// Adds what caused it; it shows in [`source`](StdError::source), never to a client.
@@ -192,7 +197,7 @@ impl AuthError {
 
     /// Says more precisely, for the log, what is wrong. Never holds what a client sent.
     pub(crate) fn because(mut self, message: &'static str) -> Self {
-        self.detail_mut().message = Some(message);
+        self.message = Some(message);
         self
     }
 
@@ -245,6 +250,11 @@ impl AuthError {
     /// that refused the request; none where the answer is no challenge (500, 503).
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
+        self.challenge().map(Cow::into_owned)
+    }
+
+    /// The same, with nothing to allocate where only the code is to be told.
+    pub(crate) fn challenge(&self) -> Option<Cow<'static, str>> {
         let status = self.status();
         let told = matches!(
             status,
@@ -254,9 +264,11 @@ impl AuthError {
             .detail
             .as_ref()
             .and_then(|detail| detail.challenge.as_deref());
-        told.then(|| match known {
-            Some(challenge) => challenge.text(self.code(), self.scope()),
-            None => Challenge::default().text(self.code(), self.scope()),
+        told.then(|| match (known, self.code(), self.scope()) {
+            (None, None, None) => "Bearer".into(),
+            (None, Some("invalid_token"), None) => r#"Bearer error="invalid_token""#.into(),
+            (None, code, scope) => Challenge::default().text(code, scope).into(),
+            (Some(challenge), code, scope) => challenge.text(code, scope).into(),
         })
     }
 
@@ -292,13 +304,15 @@ impl fmt::Debug for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("AuthError");
         out.field("kind", &self.kind);
-        if let Some(detail) = &self.detail {
-            if let Some(message) = detail.message {
-                out.field("message", &message);
-            }
-            if let Some(source) = &detail.source {
-                out.field("source", source);
-            }
+        if let Some(message) = self.message {
+            out.field("message", &message);
+        }
+        if let Some(source) = self
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.source.as_ref())
+        {
+            out.field("source", source);
         }
         out.finish_non_exhaustive()
     }
@@ -306,8 +320,7 @@ impl fmt::Debug for AuthError {
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let precise = self.detail.as_ref().and_then(|detail| detail.message);
-        f.write_str(precise.unwrap_or(self.kind.message()))
+        f.write_str(self.message.unwrap_or(self.kind.message()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The answers to refused requests.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 use serde_json::json;
@@ -89,9 +91,10 @@ fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
         .iter()
         .any(is_bearer_challenge);
     if !challenged {
-        let challenge = error
-            .www_authenticate()
-            .and_then(|text| HeaderValue::try_from(text).ok());
+        let challenge = error.challenge().and_then(|text| match text {
+            Cow::Borrowed(text) => Some(HeaderValue::from_static(text)),
+            Cow::Owned(text) => HeaderValue::try_from(text).ok(),
+        });
         if let Some(challenge) = challenge {
             headers.append(WWW_AUTHENTICATE, challenge); // B17: beside those of other schemes
         }

@@ -70,7 +70,7 @@ pub struct CachedRevocations<S> {
     timeout: Duration,
     policy: OutagePolicy,
     clock: Arc<dyn Clock>,
-    answers: Cache<String, Arc<Slot>>,
+    answers: Cache<Vec<u8>, Arc<Slot>>,
     /// What was revoked through this object, for as long as an older answer may be believed.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
@@ -204,7 +204,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
     }
 
     /// The slot to take the answer from: the one there is, unless its answer holds no more.
-    fn slot(&self, key: &str) -> Arc<Slot> {
+    fn slot(&self, key: &[u8]) -> Arc<Slot> {
         if let Some(slot) = self.answers.get(key) {
             let now = self.now();
             let spent = |slot: &Slot| match slot.answer.get() {
@@ -306,7 +306,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         if self.fresh.hits(query) {
             return Some(true);
         }
-        let slot = self.answers.get(key(query).as_str())?;
+        let slot = self.answers.get(key(query).as_slice())?;
         let answer = slot.answer.get()?;
         if !self.holds(answer, slot.epoch, self.now()) {
             return None;
@@ -316,7 +316,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
 }
 
 /// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.
-fn cache(capacity: u64) -> Cache<String, Arc<Slot>> {
+fn cache(capacity: u64) -> Cache<Vec<u8>, Arc<Slot>> {
     Cache::builder()
         .max_capacity(capacity)
         .eviction_policy(EvictionPolicy::lru())

@@ -1,6 +1,5 @@
 //! [`Slot`]: the place of one token's answer in a cache.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,18 +41,22 @@ impl Slot {
 }
 
 /// Everything that the answer depends on, unambiguously: an issuer may use an id twice.
-pub(super) fn key(query: &RevocationQuery<'_>) -> String {
-    let (issuer, session) = (
-        query.issuer().unwrap_or("\n"),
-        query.session().unwrap_or("\n"),
-    );
-    let mut key = String::with_capacity(
-        64 + issuer.len() + query.subject().len() + session.len() + query.token().len(),
-    );
-    for part in [issuer, query.subject(), session, query.token()] {
-        let _ = write!(key, "{}:{part}", part.len());
+pub(super) fn key(query: &RevocationQuery<'_>) -> Vec<u8> {
+    let parts = [
+        query.issuer(),
+        Some(query.subject()),
+        query.session(),
+        Some(query.token()),
+    ];
+    let texts: usize = parts.iter().flatten().map(|part| part.len()).sum();
+    let mut key = Vec::with_capacity(parts.len() * 8 + texts + 8);
+    for part in parts {
+        // A length that no text has stands for none.
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        key.extend_from_slice(&length.to_le_bytes());
+        key.extend_from_slice(part.unwrap_or_default().as_bytes());
     }
-    let _ = write!(key, "{}", query.issued_at());
+    key.extend_from_slice(&query.issued_at().to_le_bytes());
     key
 }
 

@@ -51,7 +51,7 @@ impl Directory {
     }
 
     /// Who judges this token, by what it says of itself: whoever that is verifies it (J21, J22).
-    pub(super) fn of(&self, token: &str) -> Result<&Single, AuthError> {
+    pub(super) fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
         let payload = Compact::parse(token, self.max_token_bytes)?.open_unverified()?;
         let issuer = issuer_of(&payload)?.ok_or(AuthErrorKind::InvalidIssuer)?;
         self.by_issuer

@@ -165,7 +165,7 @@ impl TokenVerifier {
     ///
     /// The [reason](crate::error::AuthErrorKind) why the token is refused, or cannot be judged now.
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthError> {
-        match self.start(token) {
+        match self.start(token.as_bytes()) {
             Progress::Done(result) => result,
             Progress::Wait(future) => future.await,
         }
@@ -178,6 +178,7 @@ impl TokenVerifier {
     ///
     /// The [reason](crate::error::AuthErrorKind) why the token is refused.
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
+        let token = token.as_bytes();
         self.of(token)?.verify_local(token)
     }
 
@@ -199,7 +200,7 @@ impl TokenVerifier {
     }
 
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
-    pub(crate) fn start(&self, token: &str) -> Progress {
+    pub(crate) fn start(&self, token: &[u8]) -> Progress {
         match self.of(token) {
             Ok(single) => single.start(token),
             Err(error) => Progress::Done(Err(error)),
@@ -207,7 +208,7 @@ impl TokenVerifier {
     }
 
     /// Who judges this token.
-    fn of(&self, token: &str) -> Result<&Single, AuthError> {
+    fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
         match &self.issuers {
             Issuers::One(single) => Ok(single),
             Issuers::Many(directory) => directory.of(token),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::verified::{Kept, VerifiedToken};
 use crate::clock::{Clock, unix_seconds};
-use crate::codec::{Compact, Header, Registered};
+use crate::codec::{Compact, HEADER_ROOM, Header, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::{
     Algorithm, DynKeySource, KeyLookup, KeyMiss, KeySet, KeySourceHealth, VerifyingKey,
@@ -80,7 +80,7 @@ impl Single {
     }
 
     /// Signature and claims alone.
-    pub(super) fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
+    pub(super) fn verify_local(&self, token: &[u8]) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
             Checked::Good(verified) => Ok(verified),
             Checked::KeyNotFound { .. } => Err(AuthErrorKind::UnknownKey.into()),
@@ -88,7 +88,7 @@ impl Single {
     }
 
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
-    pub(super) fn start(&self, token: &str) -> Progress {
+    pub(super) fn start(&self, token: &[u8]) -> Progress {
         let verified = match self.check(token) {
             Ok(Checked::Good(verified)) => verified,
             Ok(Checked::KeyNotFound { key_id }) => return self.wait_for_key(token, key_id),
@@ -110,7 +110,7 @@ impl Single {
         }
     }
 
-    fn wait_for_key(&self, token: &str, key_id: Option<String>) -> Progress {
+    fn wait_for_key(&self, token: &[u8], key_id: Option<String>) -> Progress {
         let Keys::Source(source) = &self.inner.keys else {
             return Progress::Done(Err(AuthErrorKind::UnknownKey.into()));
         };
@@ -142,7 +142,7 @@ impl Single {
     }
 
     /// Everything that needs no I/O.
-    fn check(&self, token: &str) -> Result<Checked, AuthError> {
+    fn check(&self, token: &[u8]) -> Result<Checked, AuthError> {
         let Inner {
             keys,
             policy,
@@ -153,7 +153,8 @@ impl Single {
             ..
         } = &*self.inner;
         let parts = Compact::parse(token, *max_token_bytes)?;
-        let header_json = parts.header_json()?;
+        let mut room = [0; HEADER_ROOM];
+        let header_json = parts.header_json(&mut room)?;
         let header = Header::parse(&header_json)?;
         if Algorithm::from_str(&header.alg).is_err() {
             return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys

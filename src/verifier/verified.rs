@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "axum")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -28,7 +30,10 @@ pub struct VerifiedToken {
 struct Verified {
     payload: String,
     kept: Kept,
-    /// The claims as the types that were asked for so far; rarely more than one.
+    /// Whether an extractor has asked for the claims as a type of the application's.
+    #[cfg(feature = "axum")]
+    asked: AtomicBool,
+    /// The claims as the types that they are shared as so far; rarely more than one.
     typed: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -89,6 +94,8 @@ impl VerifiedToken {
             inner: Arc::new(Verified {
                 payload,
                 kept,
+                #[cfg(feature = "axum")]
+                asked: AtomicBool::new(false),
                 typed: Mutex::default(),
             }),
         }
@@ -195,14 +202,30 @@ impl VerifiedToken {
         if let Some(claims) = known {
             return Ok(claims);
         }
-        let claims: C = serde_json::from_str(&self.inner.payload).map_err(|error| {
+        let claims = Arc::new(self.read::<C>()?);
+        typed.push(Arc::clone(&claims) as Arc<dyn Any + Send + Sync>);
+        Ok(claims)
+    }
+
+    /// The same by value, for an extractor. Nearly always there is one, so the first that asks
+    /// takes what it parses away; from the second on there is something to share.
+    #[cfg(feature = "axum")]
+    pub(crate) fn own_claims<C>(&self) -> Result<C, AuthError>
+    where
+        C: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        if self.inner.asked.swap(true, Ordering::Relaxed) {
+            return self.claims::<C>().map(|claims| C::clone(&claims));
+        }
+        self.read()
+    }
+
+    fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
+        serde_json::from_str(&self.inner.payload).map_err(|error| {
             AuthError::new(AuthErrorKind::InvalidClaim)
                 .because("the token's claims do not fit the type that the application reads")
                 .with_source(ClaimsMismatch::new::<C>(&error))
-        })?;
-        let claims = Arc::new(claims);
-        typed.push(Arc::clone(&claims) as Arc<dyn Any + Send + Sync>);
-        Ok(claims)
+        })
     }
 
     /// The entry that revokes this one token; none if it has no `jti`.

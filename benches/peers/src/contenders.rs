@@ -1,0 +1,345 @@
+//! The contenders: each a router with one route that answers 200 to whoever has a good token.
+//!
+//! Everything that a contender can build once is built once, also where its own example builds it
+//! anew for each request; all of them run on aws-lc-rs.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents,
+};
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::get;
+use axum::{Extension, RequestPartsExt, Router};
+use axum_extra::TypedHeader;
+use axum_extra::headers::Authorization;
+use axum_extra::headers::authorization::Bearer;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{DecodingKey, Validation, decode};
+use serde_json::Value;
+use tower::Service as _;
+use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorizationLayer};
+use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{JwtAuthLayer, JwtClaims, TokenVerifier};
+use tower_oauth2_resource_server::server::OAuth2ResourceServer;
+use tower_oauth2_resource_server::tenant::TenantConfiguration;
+use tower_oauth2_resource_server::validation::ClaimsValidationSpec;
+
+use crate::tokens::{Credentials, SECRET};
+use crate::{AUDIENCE, ISSUER, Tokens, User};
+
+pub const ROUTER: &str = "router alone";
+pub const SIGNATURE: &str = "signature alone, aws-lc-rs";
+pub const OURS: &str = "tower-jwt-auth";
+
+/// Something that judges requests.
+pub struct Contender {
+    pub name: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Router(Box<Router>),
+    Function(Judge),
+}
+
+/// Says whether a token is good.
+type Judge = Box<dyn Fn(&Credentials) -> bool>;
+
+// === impl Contender ===
+
+impl Contender {
+    fn router(name: &'static str, router: Router) -> Self {
+        // As serving it does: otherwise axum puts each route together anew for every request.
+        let kind = Kind::Router(Box::new(router.with_state(())));
+        Self { name, kind }
+    }
+
+    fn function(name: &'static str, judge: impl Fn(&Credentials) -> bool + 'static) -> Self {
+        let kind = Kind::Function(Box::new(judge));
+        Self { name, kind }
+    }
+
+    /// Whether there is a router around it.
+    pub fn is_routed(&self) -> bool {
+        matches!(self.kind, Kind::Router(_))
+    }
+
+    /// Whether it looks at tokens at all.
+    pub fn verifies(&self) -> bool {
+        self.name != ROUTER
+    }
+
+    /// Whether it looks at signatures alone.
+    pub fn ignores_claims(&self) -> bool {
+        self.name == SIGNATURE
+    }
+
+    /// The router, to be served.
+    pub fn into_router(self) -> Option<Router> {
+        match self.kind {
+            Kind::Router(router) => Some(*router),
+            Kind::Function(_) => None,
+        }
+    }
+
+    /// Whether a request with these credentials is let through.
+    pub async fn lets_through(&mut self, credentials: Option<&Credentials>) -> bool {
+        match &mut self.kind {
+            Kind::Router(router) => {
+                let mut request = Request::new(Body::empty());
+                if let Some(credentials) = credentials {
+                    let value = credentials.header.clone();
+                    request.headers_mut().insert(AUTHORIZATION, value);
+                }
+                let Ok(response) = router.call(request).await;
+                response.status() == StatusCode::OK
+            }
+            Kind::Function(judge) => credentials.is_some_and(judge),
+        }
+    }
+}
+
+/// A router of another kind, to be measured like the others.
+pub fn routed(name: &'static str, router: Router) -> Contender {
+    Contender::router(name, router)
+}
+
+/// Everybody, the limits first.
+pub async fn all(tokens: &Tokens) -> Vec<Contender> {
+    vec![
+        bare_router(),
+        limit(tokens),
+        ours(tokens),
+        raw_jsonwebtoken(tokens),
+        axum_pattern(tokens),
+        tower_http_pattern(tokens),
+        axum_jwt_auth(tokens),
+        tower_oauth2(tokens).await,
+    ]
+}
+
+/// The cost of the router and of the request: what everybody else pays too.
+pub fn bare_router() -> Contender {
+    let router = Router::new().route("/", get(async || StatusCode::OK));
+    Contender::router(ROUTER, router)
+}
+
+/// What no verifier can do without: the signature, by a key that was parsed once.
+pub fn limit(tokens: &Tokens) -> Contender {
+    let name = SIGNATURE;
+    if tokens.algorithm == Algorithm::HS256 {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+        return Contender::function(name, move |shown| {
+            hmac::verify(&key, shown.message(), &shown.signature).is_ok()
+        });
+    }
+    let jwk = tokens.key.verifying_key().to_jwk().unwrap();
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let key = match tokens.algorithm {
+        Algorithm::RS256 => RsaPublicKeyComponents {
+            n: number("n"),
+            e: number("e"),
+        }
+        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+        .unwrap(),
+        Algorithm::ES256 => {
+            let point = [vec![4], number("x"), number("y")].concat();
+            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).unwrap()
+        }
+        _ => ParsedPublicKey::new(&ED25519, number("x")).unwrap(),
+    };
+    Contender::function(name, move |shown| {
+        key.verify_sig(shown.message(), &shown.signature).is_ok()
+    })
+}
+
+/// This crate, as its documentation says.
+pub fn ours(tokens: &Tokens) -> Contender {
+    let verifier = TokenVerifier::builder(tokens.key.verifying_key())
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .build()
+        .unwrap();
+    let handler = async |JwtClaims(user): JwtClaims<User>| answer(&user);
+    let router = Router::new()
+        .route("/", get(handler))
+        .layer(JwtAuthLayer::new(verifier));
+    Contender::router(OURS, router)
+}
+
+/// `jsonwebtoken::decode`, without a router.
+fn raw_jsonwebtoken(tokens: &Tokens) -> Contender {
+    let (key, validation) = (decoding_key(tokens), validation(tokens));
+    Contender::function("jsonwebtoken 11, no router", move |shown| {
+        decode::<User>(&shown.token, &key, &validation).is_ok()
+    })
+}
+
+/// The pattern of axum's `examples/jwt`: jsonwebtoken in an extractor.
+fn axum_pattern(tokens: &Tokens) -> Contender {
+    struct Keys(DecodingKey, Validation);
+    struct Extracted(User);
+
+    impl FromRequestParts<Arc<Keys>> for Extracted {
+        type Rejection = StatusCode;
+
+        async fn from_request_parts(
+            parts: &mut Parts,
+            keys: &Arc<Keys>,
+        ) -> Result<Self, StatusCode> {
+            let TypedHeader(Authorization(bearer)) = parts
+                .extract::<TypedHeader<Authorization<Bearer>>>()
+                .await
+                .map_err(|_| StatusCode::UNAUTHORIZED)?;
+            decode::<User>(bearer.token(), &keys.0, &keys.1)
+                .map(|data| Self(data.claims))
+                .map_err(|_| StatusCode::UNAUTHORIZED)
+        }
+    }
+
+    let keys = Arc::new(Keys(decoding_key(tokens), validation(tokens)));
+    let handler = async |Extracted(user): Extracted| answer(&user);
+    let router = Router::new().route("/", get(handler)).with_state(keys);
+    Contender::router("axum's example (jsonwebtoken 11)", router)
+}
+
+/// tower-http's `AsyncRequireAuthorization` around jsonwebtoken.
+fn tower_http_pattern(tokens: &Tokens) -> Contender {
+    #[derive(Clone)]
+    struct Authorize(Arc<(DecodingKey, Validation)>);
+
+    impl<B> AsyncAuthorizeRequest<B> for Authorize {
+        type RequestBody = B;
+        type ResponseBody = Body;
+        type Future = Ready<Result<Request<B>, Response<Body>>>;
+
+        fn authorize(&mut self, mut request: Request<B>) -> Self::Future {
+            let token = request
+                .headers()
+                .get(AUTHORIZATION)
+                .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+            let (key, validation) = &*self.0;
+            let user = token.and_then(|token| decode::<User>(token, key, validation).ok());
+            ready(match user {
+                Some(data) => {
+                    request.extensions_mut().insert(data.claims);
+                    Ok(request)
+                }
+                None => {
+                    let mut refused = Response::new(Body::empty());
+                    *refused.status_mut() = StatusCode::UNAUTHORIZED;
+                    Err(refused)
+                }
+            })
+        }
+    }
+
+    let authorize = Authorize(Arc::new((decoding_key(tokens), validation(tokens))));
+    let router = Router::new()
+        .route(
+            "/",
+            get(async |Extension(user): Extension<User>| answer(&user)),
+        )
+        .layer(AsyncRequireAuthorizationLayer::new(authorize));
+    Contender::router("tower-http + jsonwebtoken 11", router)
+}
+
+fn axum_jwt_auth(tokens: &Tokens) -> Contender {
+    use axum_jwt_auth::{Claims, Decoder, LocalDecoder};
+    use jsonwebtoken_10 as jsonwebtoken;
+
+    #[derive(Clone, FromRef)]
+    struct State {
+        decoder: Decoder<User>,
+    }
+
+    // Built with both back ends, it wants to be told which one.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    let algorithm = tokens.algorithm.as_str().parse().unwrap();
+    let mut validation = jsonwebtoken::Validation::new(algorithm);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    let key = match public_jwk(tokens) {
+        None => jsonwebtoken::DecodingKey::from_secret(SECRET),
+        Some(jwk) => {
+            let jwk = serde_json::from_value(jwk).unwrap();
+            jsonwebtoken::DecodingKey::from_jwk(&jwk).unwrap()
+        }
+    };
+    let decoder = LocalDecoder::builder()
+        .keys(vec![key])
+        .validation(validation)
+        .build()
+        .unwrap();
+    let state = State {
+        decoder: Arc::new(decoder),
+    };
+    let handler = async |user: Claims<User>| answer(&user.claims);
+    let router = Router::new().route("/", get(handler)).with_state(state);
+    Contender::router("axum-jwt-auth", router)
+}
+
+/// With a fixed key set, which needs no network.
+async fn tower_oauth2(tokens: &Tokens) -> Contender {
+    let jwk = public_jwk(tokens).unwrap_or_else(|| {
+        let secret = URL_SAFE_NO_PAD.encode(SECRET);
+        serde_json::json!({ "kty": "oct", "k": secret, "alg": "HS256", "kid": tokens.key.key_id() })
+    });
+    let claims = ClaimsValidationSpec::new()
+        .iss(ISSUER)
+        .aud(&vec![AUDIENCE.to_owned()])
+        .exp(true);
+    let tenant =
+        TenantConfiguration::static_builder(serde_json::json!({ "keys": [jwk] }).to_string())
+            .claims_validation(claims)
+            .allowed_algorithms(&[tokens.algorithm.as_str().parse().unwrap()])
+            .build()
+            .unwrap();
+    let server = <OAuth2ResourceServer<User>>::builder()
+        .add_tenant(tenant)
+        .build()
+        .await
+        .unwrap();
+    let router = Router::new()
+        .route(
+            "/",
+            get(async |Extension(user): Extension<User>| answer(&user)),
+        )
+        .layer(server.into_layer());
+    Contender::router("tower-oauth2-resource-server", router)
+}
+
+fn public_jwk(tokens: &Tokens) -> Option<Value> {
+    tokens.key.verifying_key().to_jwk()
+}
+
+fn decoding_key(tokens: &Tokens) -> DecodingKey {
+    match public_jwk(tokens) {
+        None => DecodingKey::from_secret(SECRET),
+        Some(jwk) => DecodingKey::from_jwk(&serde_json::from_value(jwk).unwrap()).unwrap(),
+    }
+}
+
+fn validation(tokens: &Tokens) -> Validation {
+    let mut validation = Validation::new(tokens.algorithm.as_str().parse().unwrap());
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation
+}
+
+/// What every handler does with the claims.
+fn answer(user: &User) -> StatusCode {
+    if user.sub.is_empty() || user.email.is_empty() || user.scope.is_empty() {
+        return StatusCode::BAD_REQUEST;
+    }
+    StatusCode::OK
+}

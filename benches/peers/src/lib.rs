@@ -1,0 +1,22 @@
+//! The contenders of the comparison, and the tokens that all of them are shown.
+
+mod contenders;
+mod tokens;
+
+pub use contenders::{Contender, OURS, ROUTER, SIGNATURE, all, bare_router, ours, routed};
+pub use tokens::{AUDIENCE, Case, ISSUER, Tokens};
+
+/// The algorithms that are compared.
+pub const ALGORITHMS: [tower_jwt_auth::keys::Algorithm; 4] = {
+    use tower_jwt_auth::keys::Algorithm::{ES256, EdDSA, HS256, RS256};
+    [HS256, RS256, ES256, EdDSA]
+};
+
+/// What every contender hands to its handler.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct User {
+    pub sub: String,
+    pub email: String,
+    pub tenant: u32,
+    pub scope: String,
+}

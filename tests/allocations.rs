@@ -1,0 +1,110 @@
+//! How often a request allocates: a budget, so that what was saved stays saved.
+//!
+//! A program of its own, because the counting allocator is that of a whole program.
+#![cfg(all(feature = "axum", feature = "aws-lc-rs"))]
+#![allow(clippy::unwrap_used)]
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::{Request, StatusCode};
+use serde::Deserialize;
+use tower::Service as _;
+use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
+
+/// Over those of the bare router, by a token that was not seen before, typed claims included.
+const FIRST_SIGHT: u64 = 10;
+/// Over those of the bare router, which goes on to its handler where a refusal ends.
+const REFUSED: u64 = 6;
+
+#[derive(Clone, Deserialize)]
+struct User {
+    sub: String,
+    email: String,
+    scope: String,
+    tenant: u32,
+}
+
+fn tokens(algorithm: Algorithm) -> TokenIssuer {
+    let key = SigningKey::generate(algorithm).unwrap();
+    TokenIssuer::builder(key)
+        .issuer("https://me.example")
+        .audience("api")
+        .build()
+        .unwrap()
+}
+
+fn token(tokens: &TokenIssuer) -> String {
+    let claims = serde_json::json!({
+        "email": "alice@example.com", "name": "Alice Example", "tenant": 42,
+        "roles": ["reader", "writer"], "note": "x".repeat(80),
+    });
+    let token = tokens
+        .access("alice")
+        .scopes(["read", "write"])
+        .claims(claims);
+    token.issue().unwrap()
+}
+
+fn layered(tokens: &TokenIssuer) -> Router {
+    let handler = async |JwtClaims(user): JwtClaims<User>| {
+        assert!(user.sub == "alice" && user.tenant == 42);
+        assert!(user.scope == "read write" && user.email == "alice@example.com");
+    };
+    Router::new()
+        .route("/", get(handler))
+        .layer(JwtAuthLayer::new(tokens.verifier()))
+        .with_state(())
+}
+
+/// The allocations of one request that is answered with `expected`, the warm-up before it not counted.
+fn count(mut router: Router, token: &str, expected: StatusCode) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut send = || {
+        let mut request = Request::new(Body::empty());
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        let counted = allocation_counter::measure(|| {
+            let response = runtime.block_on(router.call(request)).unwrap();
+            assert_eq!(response.status(), expected);
+        });
+        counted.count_total
+    };
+    send();
+    send()
+}
+
+fn count_bare(token: &str) -> u64 {
+    let bare = Router::new().route("/", get(async || ())).with_state(());
+    count(bare, token, StatusCode::OK)
+}
+
+#[test]
+fn a_good_token_with_typed_claims_keeps_to_the_budget() {
+    for algorithm in [
+        Algorithm::HS256,
+        Algorithm::RS256,
+        Algorithm::ES256,
+        Algorithm::EdDSA,
+    ] {
+        let tokens = tokens(algorithm);
+        let token = token(&tokens);
+        let over = count(layered(&tokens), &token, StatusCode::OK) - count_bare(&token);
+        assert!(over <= FIRST_SIGHT, "{algorithm}: {over} allocations");
+    }
+}
+
+#[test]
+fn a_refusal_keeps_to_the_budget() {
+    let tokens = tokens(Algorithm::ES256);
+    let good = token(&tokens);
+    let forged = token(&self::tokens(Algorithm::ES256));
+    for bad in ["not.a.token", &forged, &good[1..]] {
+        let over =
+            count(layered(&tokens), bad, StatusCode::UNAUTHORIZED).saturating_sub(count_bare(bad));
+        assert!(over <= REFUSED, "{over} allocations");
+    }
+}
