@@ -84,6 +84,34 @@ impl<'a> Registered<'a> {
         Ok(claims)
     }
 
+    /// The same, with texts of their own.
+    #[cfg(feature = "cache")]
+    pub(crate) fn to_owned(&self) -> Registered<'static> {
+        Registered {
+            iss: own(&self.iss),
+            sub: own(&self.sub),
+            aud: match &self.aud {
+                Field::Absent => Field::Absent,
+                Field::WrongType => Field::WrongType,
+                Field::Is(audiences) => {
+                    let owned = audiences.iter().map(|one| Cow::Owned(one.to_string()));
+                    Field::Is(owned.collect())
+                }
+            },
+            exp: self.exp.clone(),
+            nbf: self.nbf.clone(),
+            iat: self.iat.clone(),
+            jti: own(&self.jti),
+            token_type: own(&self.token_type),
+            scope: own(&self.scope),
+            sid: own(&self.sid),
+            generation: self.generation,
+            marks: self.marks,
+            seen: self.seen.clone(),
+            required: &[],
+        }
+    }
+
     /// Whether all of the `required` names are there.
     pub(crate) fn has_required(&self) -> bool {
         self.seen.iter().all(|&seen| seen)
@@ -170,6 +198,15 @@ impl Text {
             Self::In(range) => payload.get(range.clone()).unwrap_or_default(),
             Self::Own(text) => text,
         }
+    }
+}
+
+#[cfg(feature = "cache")]
+fn own(field: &Field<Cow<'_, str>>) -> Field<Cow<'static, str>> {
+    match field {
+        Field::Absent => Field::Absent,
+        Field::WrongType => Field::WrongType,
+        Field::Is(text) => Field::Is(Cow::Owned(text.to_string())),
     }
 }
 

@@ -248,6 +248,12 @@ impl VerifyingKey {
         self.inner.declared
     }
 
+    /// Whether both are the same key object: a key that was loaded anew is another one.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.inner.verifier.verify(message, signature)
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenVerifier;
+#[cfg(feature = "cache")]
+use super::seen::SeenTokens;
 use super::single::{Inner, Keys, Single};
 use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
@@ -37,6 +39,8 @@ pub struct TokenVerifierBuilder {
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
     acknowledger: Option<Arc<Acknowledger>>,
+    #[cfg(feature = "cache")]
+    cached_tokens: usize,
 }
 
 // === impl TokenVerifierBuilder ===
@@ -62,6 +66,8 @@ impl TokenVerifierBuilder {
             clock: Arc::new(SystemClock),
             revocation: None,
             acknowledger: None,
+            #[cfg(feature = "cache")]
+            cached_tokens: super::DEFAULT_CACHED_TOKENS,
         }
     }
 
@@ -180,6 +186,17 @@ impl TokenVerifierBuilder {
         self
     }
 
+    /// For how many tokens to remember that their signature was good, so that showing one again
+    /// costs no signature: [16,384](super::DEFAULT_CACHED_TOKENS) by default, in about 2 KiB each. Zero turns it off.
+    ///
+    /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
+    /// with the key that signed it. HMAC tokens are never remembered: verifying one costs less.
+    #[cfg(feature = "cache")]
+    pub fn cached_tokens(mut self, count: usize) -> Self {
+        self.cached_tokens = count;
+        self
+    }
+
     /// Asks this store whether a token was revoked. Tokens must then have `sub` and `jti`.
     pub fn revocation(self, store: impl RevocationStore) -> Self {
         self.shared_revocation(Some(Arc::new(store)))
@@ -245,6 +262,15 @@ impl TokenVerifierBuilder {
         if self.profile != TokenProfile::Own && self.scope_claims.is_empty() {
             self.scope_claims = ["scope", "scp"].map(ClaimPath::new).into();
         }
+        #[cfg(feature = "cache")]
+        let seen = {
+            let is_symmetric = matches!(&self.keys, Keys::Fixed(set)
+                if set.iter().all(|key| key.algorithm().is_symmetric()));
+            let is_wanted = self.cached_tokens > 0 && !is_symmetric;
+            is_wanted.then(|| SeenTokens::new(self.cached_tokens))
+        };
+        #[cfg(not(feature = "cache"))]
+        let seen = None;
         Ok(Single::new(Inner {
             keys: self.keys,
             scope_claims: self.scope_claims.into(),
@@ -271,6 +297,7 @@ impl TokenVerifierBuilder {
             clock: self.clock,
             revocation: self.revocation,
             acknowledger: self.acknowledger,
+            seen,
         })
         .into())
     }

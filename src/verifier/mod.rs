@@ -2,11 +2,18 @@
 
 mod builder;
 mod directory;
+#[cfg(feature = "cache")]
+mod seen;
+#[cfg(not(feature = "cache"))]
+#[path = "unseen.rs"]
+mod seen;
 mod single;
 mod verified;
 
 pub use crate::policy::TokenProfile;
 pub use builder::TokenVerifierBuilder;
+#[cfg(feature = "cache")]
+pub use seen::DEFAULT_CACHED_TOKENS;
 pub(crate) use single::Progress;
 pub use verified::VerifiedToken;
 

@@ -7,6 +7,9 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::seen::SeenTokens;
 use super::verified::{Kept, VerifiedToken};
 use crate::clock::{Clock, unix_seconds};
 use crate::codec::{Compact, HEADER_ROOM, Header, Registered};
@@ -34,6 +37,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) revocation: Option<Arc<dyn DynRevocationStore>>,
     pub(super) acknowledger: Option<Arc<Acknowledger>>,
+    /// Tokens whose signature need not be checked again.
+    pub(super) seen: Option<SeenTokens>,
 }
 
 /// Fixed keys are borrowed for a verification; a source hands out shared ones.
@@ -150,8 +155,16 @@ impl Single {
             role_claims,
             max_token_bytes,
             clock,
+            seen,
             ..
         } = &*self.inner;
+        if let Some(seen) = seen
+            && let Some(verdict) = seen.judge(token, keys, |typ, claims, payload| {
+                self.judge(typ, claims, payload)
+            })
+        {
+            return verdict.map(Checked::Good);
+        }
         let parts = Compact::parse(token, *max_token_bytes)?;
         let mut room = [0; HEADER_ROOM];
         let header_json = parts.header_json(&mut room)?;
@@ -161,8 +174,12 @@ impl Single {
         }
         policy.check_typ(header.typ.as_deref())?;
 
-        let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| parts.open(key));
-        let payload: String = match found {
+        let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| {
+            let payload = parts.open(key)?;
+            let kept = seen.as_ref().and_then(|seen| seen.wants(token, key));
+            Ok::<_, AuthError>((payload, kept))
+        });
+        let (payload, key_to_keep): (String, _) = match found {
             Ok(opened) => opened?,
             Err(miss) => {
                 return match miss {
@@ -182,14 +199,39 @@ impl Single {
         policy.check(&claims, now)?;
         let mut kept = Kept::of(&claims, &payload)?;
         if policy.audience_claim.is_some() || !scope_claims.is_empty() || !role_claims.is_empty() {
-            let claims =
-                serde_json::from_str(&payload).map_err(|_| AuthErrorKind::MalformedToken)?;
+            let claims = parsed(&payload)?;
             policy.check_audience_claim(&claims)?;
             kept.read_elsewhere(&claims, scope_claims, role_claims);
         }
+        let keep = seen.as_ref().zip(key_to_keep);
+        let keep = keep.map(|(seen, key)| (seen, seen.note(key, &header, &claims, now)));
         drop(claims);
-        Ok(Checked::Good(VerifiedToken::new(payload, kept)))
+        let verified = VerifiedToken::new(payload, kept);
+        if let Some((seen, note)) = keep {
+            seen.keep(token, note, &verified);
+        }
+        Ok(Checked::Good(verified))
     }
+
+    /// Everything about a token that may change while its signature stays what it is.
+    fn judge(
+        &self,
+        typ: Option<&str>,
+        claims: &Registered<'_>,
+        payload: &str,
+    ) -> Result<(), AuthError> {
+        let Inner { policy, clock, .. } = &*self.inner;
+        policy.check_typ(typ)?;
+        policy.check(claims, unix_seconds(&**clock))?;
+        if policy.audience_claim.is_some() {
+            policy.check_audience_claim(&parsed(payload)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn parsed(payload: &str) -> Result<Value, AuthError> {
+    serde_json::from_str(payload).map_err(|_| AuthErrorKind::MalformedToken.into())
 }
 
 enum Checked {
@@ -214,7 +256,7 @@ impl fmt::Debug for Single {
 
 impl Keys {
     /// Runs `open` with the key that the header names.
-    fn with_key<T>(
+    pub(super) fn with_key<T>(
         &self,
         key_id: Option<&str>,
         alg: &str,

@@ -6,6 +6,8 @@
     unreachable_pub
 )]
 
+#[cfg(feature = "cache")]
+mod cached_tokens;
 mod config;
 mod dangerous;
 mod errors;
