@@ -64,6 +64,11 @@ impl<'a> Compact<'a> {
         })
     }
 
+    /// The header as it stands in the token.
+    pub(crate) fn encoded_header(&self) -> &'a [u8] {
+        self.header
+    }
+
     /// The JSON text of the header.
     pub(crate) fn header_json<'r>(
         &self,

@@ -73,6 +73,17 @@ impl Header<'_> {
         }
     }
 
+    /// The same, with texts of its own.
+    pub(crate) fn to_owned(&self) -> Header<'static> {
+        let own = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| text.to_owned().into());
+        Header {
+            alg: self.alg.to_string().into(),
+            kid: own(&self.kid),
+            typ: own(&self.typ),
+            unsupported: self.unsupported,
+        }
+    }
+
     fn refuse(&mut self, reason: &'static str) {
         self.unsupported = Some(reason);
     }

@@ -209,6 +209,11 @@ impl TokenIssuerBuilder {
         if self.audiences.is_empty() && self.no_audience {
             verifier = verifier.dangerous_no_audience();
         }
+        // A refresh token comes once.
+        #[cfg(feature = "cache")]
+        let once = verifier.clone().cached_tokens(0);
+        #[cfg(not(feature = "cache"))]
+        let once = verifier.clone();
         let acknowledger = self.sessions.clone().map(Acknowledger::new);
         let sessions = self.sessions.map(|store| Sessions {
             store,
@@ -218,7 +223,7 @@ impl TokenIssuerBuilder {
             events: self.events,
         });
         let access_verifier = verifier.clone().acknowledger(acknowledger).build()?;
-        let refresh_verifier = verifier.token_type(TokenType::Refresh).build()?;
+        let refresh_verifier = once.token_type(TokenType::Refresh).build()?;
         if let IssuerKeys::Ring(ring) = &self.keys {
             // A key is not removed before the last token that it signed is over.
             ring.retire_for_at_least(longest_ttl + self.leeway);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenVerifier;
+use super::headers::KnownHeaders;
 #[cfg(feature = "cache")]
 use super::seen::SeenTokens;
 use super::single::{Inner, Keys, Single};
@@ -298,6 +299,7 @@ impl TokenVerifierBuilder {
             revocation: self.revocation,
             acknowledger: self.acknowledger,
             seen,
+            headers: KnownHeaders::default(),
         })
         .into())
     }

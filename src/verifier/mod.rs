@@ -2,6 +2,7 @@
 
 mod builder;
 mod directory;
+mod headers;
 #[cfg(feature = "cache")]
 mod seen;
 #[cfg(not(feature = "cache"))]

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -25,13 +25,16 @@ const BYTES_EACH: usize = 2048;
 /// What an entry weighs besides the texts of token and claims.
 const OVERHEAD: usize = 768;
 
+/// No token with an asymmetric signature is shorter; much of what strangers send is.
+const SHORTEST: usize = 100;
+
 /// The tokens that a verifier has seen twice or more; its own, shared with no other.
 pub(super) struct SeenTokens {
     tokens: Cache<Box<[u8]>, Arc<SeenToken>, EndOfToken>,
     hasher: EndOfToken,
     /// A mark for each token that was seen once: most are not seen again, and keeping one costs
     /// more than a mark. A mark decides on nothing but that.
-    marks: Box<[AtomicU32]>,
+    marks: Box<[AtomicU16]>,
 }
 
 /// A token whose signature was found good.
@@ -57,7 +60,8 @@ impl SeenTokens {
     /// Room for so many tokens.
     pub(super) fn new(count: usize) -> Self {
         let hasher = EndOfToken(RandomState::new());
-        let marks = count.next_power_of_two().max(64);
+        // So many that those of tokens which take turns seldom meet.
+        let marks = count.saturating_mul(8).next_power_of_two();
         Self {
             tokens: Cache::<Box<[u8]>, Arc<SeenToken>>::builder()
                 .max_capacity((count as u64).saturating_mul(BYTES_EACH as u64))
@@ -65,7 +69,7 @@ impl SeenTokens {
                 .expire_after(UntilExpired)
                 .build_with_hasher(hasher.clone()),
             hasher,
-            marks: (0..marks).map(|_| AtomicU32::new(0)).collect(),
+            marks: (0..marks).map(|_| AtomicU16::new(0)).collect(),
         }
     }
 
@@ -77,6 +81,9 @@ impl SeenTokens {
         keys: &Keys,
         judge: impl FnOnce(Option<&str>, &Registered<'_>, &str) -> Result<(), AuthError>,
     ) -> Option<Result<VerifiedToken, AuthError>> {
+        if token.len() < SHORTEST {
+            return None;
+        }
         let seen = self.tokens.get(token)?;
         let note = &seen.note;
         let is_trusted = keys.with_key(note.key_id.as_deref(), &note.alg, |key| key.is(&note.key));
@@ -95,7 +102,7 @@ impl SeenTokens {
             return None;
         }
         let hash = self.hasher.hash_one(token);
-        let mark = (hash >> 32) as u32 | 1;
+        let mark = (hash >> 48) as u16 | 1;
         let place = self.marks.get(hash as usize & (self.marks.len() - 1))?;
         (place.swap(mark, Ordering::Relaxed) == mark).then(|| key.clone())
     }

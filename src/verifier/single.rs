@@ -1,6 +1,5 @@
 //! [`Single`]: the verification of one issuer's tokens, step by step.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::headers::{self, KnownHeaders};
 use super::seen::SeenTokens;
 use super::verified::{Kept, VerifiedToken};
 use crate::clock::{Clock, unix_seconds};
@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub(super) acknowledger: Option<Arc<Acknowledger>>,
     /// Tokens whose signature need not be checked again.
     pub(super) seen: Option<SeenTokens>,
+    /// Headers that need not be read again.
+    pub(super) headers: KnownHeaders,
 }
 
 /// Fixed keys are borrowed for a verification; a source hands out shared ones.
@@ -156,6 +158,7 @@ impl Single {
             max_token_bytes,
             clock,
             seen,
+            headers,
             ..
         } = &*self.inner;
         if let Some(seen) = seen
@@ -166,13 +169,18 @@ impl Single {
             return verdict.map(Checked::Good);
         }
         let parts = Compact::parse(token, *max_token_bytes)?;
-        let mut room = [0; HEADER_ROOM];
-        let header_json = parts.header_json(&mut room)?;
-        let header = Header::parse(&header_json)?;
-        if Algorithm::from_str(&header.alg).is_err() {
-            return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys
-        }
-        policy.check_typ(header.typ.as_deref())?;
+        let known = headers.load();
+        let known = headers::find(&known, parts.encoded_header());
+        let (mut room, text, read);
+        let header: &Header<'_> = match known {
+            Some(header) => header,
+            None => {
+                room = [0; HEADER_ROOM];
+                text = parts.header_json(&mut room)?;
+                read = read_header(&text, policy)?;
+                &read
+            }
+        };
 
         let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| {
             let payload = parts.open(key)?;
@@ -188,7 +196,7 @@ impl Single {
                     }
                     KeyMiss::Ambiguous => Err(AuthErrorKind::UnknownKey.into()),
                     KeyMiss::UnknownKey => Ok(Checked::KeyNotFound {
-                        key_id: header.kid.map(Cow::into_owned),
+                        key_id: header.kid.as_deref().map(str::to_owned),
                     }),
                 };
             }
@@ -203,8 +211,11 @@ impl Single {
             policy.check_audience_claim(&claims)?;
             kept.read_elsewhere(&claims, scope_claims, role_claims);
         }
+        if known.is_none() {
+            headers.add(parts.encoded_header(), header);
+        }
         let keep = seen.as_ref().zip(key_to_keep);
-        let keep = keep.map(|(seen, key)| (seen, seen.note(key, &header, &claims, now)));
+        let keep = keep.map(|(seen, key)| (seen, seen.note(key, header, &claims, now)));
         drop(claims);
         let verified = VerifiedToken::new(payload, kept);
         if let Some((seen, note)) = keep {
@@ -228,6 +239,16 @@ impl Single {
         }
         Ok(())
     }
+}
+
+/// Reads a header, and refuses one that no token can have here.
+fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthError> {
+    let header = Header::parse(text)?;
+    if Algorithm::from_str(&header.alg).is_err() {
+        return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys
+    }
+    policy.check_typ(header.typ.as_deref())?;
+    Ok(header)
 }
 
 fn parsed(payload: &str) -> Result<Value, AuthError> {
