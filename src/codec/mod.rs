@@ -9,6 +9,8 @@ mod registered;
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 pub(crate) use header::Header;
 use header::header_json;
+#[cfg(feature = "cache")]
+pub(crate) use registered::RegisteredPlaces;
 pub(crate) use registered::{Field, Marks, Registered, Text, issuer_of};
 
 use crate::error::AuthError;

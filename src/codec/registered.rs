@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::de::MapAccess;
+use smallvec::{SmallVec, smallvec};
 
 use super::json::{Loose, Members, Value, read_object};
 use crate::claims::NumericDate;
@@ -19,12 +20,15 @@ pub(crate) enum Field<T> {
     Is(T),
 }
 
+/// Nearly always one.
+type Audiences<'a> = SmallVec<[Cow<'a, str>; 1]>;
+
 /// The registered claims, borrowed from the payload.
 #[derive(Debug, Default)]
 pub(crate) struct Registered<'a> {
     pub(crate) iss: Field<Cow<'a, str>>,
     pub(crate) sub: Field<Cow<'a, str>>,
-    pub(crate) aud: Field<Vec<Cow<'a, str>>>,
+    pub(crate) aud: Field<Audiences<'a>>,
     pub(crate) exp: Field<NumericDate>,
     pub(crate) nbf: Field<NumericDate>,
     pub(crate) iat: Field<NumericDate>,
@@ -37,8 +41,26 @@ pub(crate) struct Registered<'a> {
     /// What other claims say of the kind of the token.
     pub(crate) marks: Marks,
     /// The names in `required` that were seen, by index.
-    seen: Vec<bool>,
+    seen: SmallVec<[bool; 8]>,
     required: &'a [Box<str>],
+}
+
+/// Where the registered claims of a payload are, so that they need not be sought again.
+#[cfg(feature = "cache")]
+pub(crate) struct RegisteredPlaces {
+    iss: Field<Text>,
+    sub: Field<Text>,
+    aud: Field<SmallVec<[Text; 1]>>,
+    exp: Field<NumericDate>,
+    nbf: Field<NumericDate>,
+    iat: Field<NumericDate>,
+    jti: Field<Text>,
+    token_type: Field<Text>,
+    scope: Field<Text>,
+    sid: Field<Text>,
+    generation: Option<u64>,
+    marks: Marks,
+    seen: SmallVec<[bool; 8]>,
 }
 
 /// What claims outside RFC 7519 say of a token, each a bit.
@@ -62,6 +84,15 @@ impl<T> Field<T> {
         }
     }
 
+    #[cfg(feature = "cache")]
+    fn map<'f, U>(&'f self, map: impl FnOnce(&'f T) -> U) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::WrongType => Field::WrongType,
+            Self::Is(value) => Field::Is(map(value)),
+        }
+    }
+
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, Self::WrongType)
     }
@@ -74,7 +105,7 @@ impl<'a> Registered<'a> {
     pub(crate) fn parse(payload: &'a str, required: &'a [Box<str>]) -> Result<Self, AuthError> {
         let mut claims = Self {
             required,
-            seen: vec![false; required.len()],
+            seen: SmallVec::from_elem(false, required.len()),
             ..Self::default()
         };
         read_object(payload, &mut claims).map_err(|_| {
@@ -84,37 +115,60 @@ impl<'a> Registered<'a> {
         Ok(claims)
     }
 
-    /// The same, with texts of their own.
+    /// Where in `payload`, from which they were read, the claims are.
     #[cfg(feature = "cache")]
-    pub(crate) fn to_owned(&self) -> Registered<'static> {
-        Registered {
-            iss: own(&self.iss),
-            sub: own(&self.sub),
-            aud: match &self.aud {
-                Field::Absent => Field::Absent,
-                Field::WrongType => Field::WrongType,
-                Field::Is(audiences) => {
-                    let owned = audiences.iter().map(|one| Cow::Owned(one.to_string()));
-                    Field::Is(owned.collect())
-                }
-            },
+    pub(crate) fn places(&self, payload: &str) -> RegisteredPlaces {
+        let place = |field: &Field<Cow<'_, str>>| field.map(|text| Text::keep(text, payload));
+        RegisteredPlaces {
+            iss: place(&self.iss),
+            sub: place(&self.sub),
+            aud: self
+                .aud
+                .map(|all| all.iter().map(|one| Text::keep(one, payload)).collect()),
             exp: self.exp.clone(),
             nbf: self.nbf.clone(),
             iat: self.iat.clone(),
-            jti: own(&self.jti),
-            token_type: own(&self.token_type),
-            scope: own(&self.scope),
-            sid: own(&self.sid),
+            jti: place(&self.jti),
+            token_type: place(&self.token_type),
+            scope: place(&self.scope),
+            sid: place(&self.sid),
             generation: self.generation,
             marks: self.marks,
             seen: self.seen.clone(),
-            required: &[],
         }
     }
 
     /// Whether all of the `required` names are there.
     pub(crate) fn has_required(&self) -> bool {
         self.seen.iter().all(|&seen| seen)
+    }
+}
+
+// === impl RegisteredPlaces ===
+
+#[cfg(feature = "cache")]
+impl RegisteredPlaces {
+    /// The claims, as they were read from this payload.
+    pub(crate) fn read<'p>(&'p self, payload: &'p str) -> Registered<'p> {
+        let text = |field: &'p Field<Text>| field.map(|text| Cow::Borrowed(text.read(payload)));
+        Registered {
+            iss: text(&self.iss),
+            sub: text(&self.sub),
+            aud: self
+                .aud
+                .map(|all| all.iter().map(|one| one.read(payload).into()).collect()),
+            exp: self.exp.clone(),
+            nbf: self.nbf.clone(),
+            iat: self.iat.clone(),
+            jti: text(&self.jti),
+            token_type: text(&self.token_type),
+            scope: text(&self.scope),
+            sid: text(&self.sid),
+            generation: self.generation,
+            marks: self.marks,
+            seen: self.seen.clone(),
+            required: &[],
+        }
     }
 }
 
@@ -201,15 +255,6 @@ impl Text {
     }
 }
 
-#[cfg(feature = "cache")]
-fn own(field: &Field<Cow<'_, str>>) -> Field<Cow<'static, str>> {
-    match field {
-        Field::Absent => Field::Absent,
-        Field::WrongType => Field::WrongType,
-        Field::Is(text) => Field::Is(Cow::Owned(text.to_string())),
-    }
-}
-
 /// What `token_use` (Cognito) and `typ` (Keycloak) say of a token's kind.
 fn kind_of(said: &Field<Cow<'_, str>>) -> u8 {
     const ACCESS: [&str; 5] = ["access", "bearer", "dpop", "at+jwt", "jwt"];
@@ -247,10 +292,10 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
 }
 
 /// A string or an array of strings, and nothing else.
-fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Vec<Cow<'de, str>>>, A::Error> {
+fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Audiences<'de>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
-        Value::Text(text) => Field::Is(vec![text]),
-        Value::Texts(texts) => Field::Is(texts),
+        Value::Text(text) => Field::Is(smallvec![text]),
+        Value::Texts(texts) => Field::Is(texts.into()),
         Value::Number(_) | Value::Other => Field::WrongType,
     })
 }

@@ -50,7 +50,10 @@ impl KnownHeaders {
 }
 
 /// What this header says, if it is known.
-pub(super) fn find<'h>(known: &'h [KnownHeader], encoded: &[u8]) -> Option<&'h Header<'static>> {
+pub(super) fn find<'h>(
+    known: &'h [KnownHeader],
+    encoded: &[u8],
+) -> Option<&'h Arc<Header<'static>>> {
     let found = known.iter().find(|header| *header.encoded == *encoded)?;
     Some(&found.header)
 }

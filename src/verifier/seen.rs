@@ -14,7 +14,7 @@ use moka::sync::Cache;
 
 use super::single::Keys;
 use super::verified::VerifiedToken;
-use crate::codec::{Header, Registered};
+use crate::codec::{Header, Registered, RegisteredPlaces};
 use crate::error::AuthError;
 use crate::keys::VerifyingKey;
 
@@ -49,11 +49,9 @@ struct SeenToken {
 /// What is judged anew when a token comes again.
 pub(super) struct Note {
     key: VerifyingKey,
-    key_id: Option<Box<str>>,
-    /// As the header names it; the key may know it by another name (RFC 9864).
-    alg: Box<str>,
-    typ: Option<Box<str>>,
-    claims: Registered<'static>,
+    /// The same object for all tokens of a key.
+    header: Arc<Header<'static>>,
+    claims: RegisteredPlaces,
     lives_for: Duration,
 }
 
@@ -90,12 +88,15 @@ impl SeenTokens {
         }
         let seen = self.tokens.get(token)?;
         let note = &seen.note;
-        let is_trusted = keys.with_key(note.key_id.as_deref(), &note.alg, |key| key.is(&note.key));
+        let (key_id, alg) = (note.header.kid.as_deref(), &note.header.alg);
+        let is_trusted = keys.with_key(key_id, alg, |key| key.is(&note.key));
         if is_trusted != Ok(true) {
             self.tokens.invalidate(token);
             return None;
         }
-        let verdict = judge(note.typ.as_deref(), &note.claims, seen.verified.payload());
+        let payload = seen.verified.payload();
+        let claims = note.claims.read(payload);
+        let verdict = judge(note.header.typ.as_deref(), &claims, payload);
         Some(verdict.map(|()| seen.verified.clone()))
     }
 
@@ -121,8 +122,9 @@ impl SeenTokens {
     pub(super) fn note(
         &self,
         key: VerifyingKey,
-        header: &Header<'_>,
+        header: &Arc<Header<'static>>,
         claims: &Registered<'_>,
+        payload: &str,
         now: f64,
     ) -> Note {
         let left = claims
@@ -131,10 +133,8 @@ impl SeenTokens {
             .map_or(0.0, |exp| exp.as_secs_f64() - now);
         Note {
             key,
-            key_id: header.kid.as_deref().map(Into::into),
-            alg: (*header.alg).into(),
-            typ: header.typ.as_deref().map(Into::into),
-            claims: claims.to_owned(),
+            header: Arc::clone(header),
+            claims: claims.places(payload),
             lives_for: Duration::try_from_secs_f64(left).unwrap_or_default(),
         }
     }
@@ -228,7 +228,8 @@ mod tests {
         if let Ok(Some((payload, Some(key)))) = opened {
             let claims = Registered::parse(&payload, &[]).unwrap();
             let kept = Kept::of(&claims, &payload).unwrap();
-            let note = seen.note(key, &header, &claims, 0.0);
+            let header = Arc::new(header.to_owned());
+            let note = seen.note(key, &header, &claims, &payload, 0.0);
             drop(claims);
             seen.keep(token, note, &VerifiedToken::new(payload, kept));
             seen.tokens.run_pending_tasks();

@@ -214,8 +214,10 @@ impl Single {
         if known.is_none() {
             headers.add(parts.encoded_header(), header);
         }
-        let keep = seen.as_ref().zip(key_to_keep);
-        let keep = keep.map(|(seen, key)| (seen, seen.note(key, header, &claims, now)));
+        // Kept is a token of a header that is known, and so the same object for all of them.
+        let keep = seen.as_ref().zip(key_to_keep).zip(known);
+        let keep = keep
+            .map(|((seen, key), header)| (seen, seen.note(key, header, &claims, &payload, now)));
         drop(claims);
         let verified = VerifiedToken::new(payload, kept);
         if let Some((seen, note)) = keep {

@@ -1,5 +1,7 @@
 //! Without the feature `cache` no token is remembered: nothing here can be made.
 
+use std::sync::Arc;
+
 use super::single::Keys;
 use super::verified::VerifiedToken;
 use crate::codec::{Header, Registered};
@@ -26,7 +28,14 @@ impl SeenTokens {
         match *self {}
     }
 
-    pub(super) fn note(&self, _: VerifyingKey, _: &Header<'_>, _: &Registered<'_>, _: f64) -> Note {
+    pub(super) fn note(
+        &self,
+        _: VerifyingKey,
+        _: &Arc<Header<'static>>,
+        _: &Registered<'_>,
+        _: &str,
+        _: f64,
+    ) -> Note {
         match *self {}
     }
 
