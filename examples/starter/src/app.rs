@@ -3,6 +3,9 @@
 use tower_jwt_auth::session::WhenFull;
 use tower_jwt_auth::{PasswordService, TokenIssuer};
 
+use crate::letters::Writer;
+use crate::one_time_tokens::OneTimeTokens;
+use crate::outbox::Outbox;
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
@@ -16,6 +19,9 @@ pub struct App {
     pub(crate) passwords: PasswordService,
     pub(crate) users: Users,
     pub(crate) revocations: Revocations,
+    pub(crate) one_time: OneTimeTokens,
+    pub(crate) outbox: Outbox,
+    pub(crate) require_verified_email: bool,
     database: Database,
 }
 
@@ -30,9 +36,17 @@ impl App {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let passwords = settings.auth.password_service()?;
         let tokens = settings.auth.issuer()?;
+        let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
+        let users = Users::new(database.clone());
+        let one_time = OneTimeTokens::new(database.clone());
         let redis_url = settings.redis_url.as_deref();
         let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
+        let writer = Writer {
+            users: users.clone(),
+            tokens: one_time.clone(),
+            public_url: settings.mail.public_url.clone(),
+        };
         Ok(Self {
             tokens: tokens
                 .session_idle_ttl(settings.sessions.idle_ttl)
@@ -41,8 +55,11 @@ impl App {
                 .on_event(events::log)
                 .build()?,
             passwords,
-            users: Users::new(database.clone()),
+            users,
             revocations,
+            one_time,
+            outbox: Outbox::start(writer, mailer, settings.mail.from.clone()),
+            require_verified_email: settings.require_verified_email,
             database,
         })
     }
@@ -53,8 +70,10 @@ impl App {
         &self.users
     }
 
-    /// Closes the database. Requests that still come are answered with 503.
+    /// Sends the letters that wait, and closes the database. Requests that still come are
+    /// answered with 503.
     pub async fn close(&self) {
+        self.outbox.drain().await;
         self.database.close().await;
     }
 }

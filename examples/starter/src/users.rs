@@ -29,8 +29,20 @@ pub struct User {
     pub password_hash: String,
     /// What the user may do, separated by spaces.
     pub scopes: String,
+    /// Whether a message to the address has been answered.
+    pub email_verified: bool,
     /// A disabled user cannot log in, and gets no further tokens.
     pub disabled: bool,
+}
+
+/// The statement for whole rows.
+macro_rules! select_user {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, email, password_hash, scopes, email_verified, disabled FROM users WHERE ",
+            $condition
+        )
+    };
 }
 
 // === impl User ===
@@ -40,6 +52,11 @@ impl User {
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.split_whitespace().any(|own| own == scope)
+    }
+
+    /// Where the user reads messages.
+    pub(crate) fn address(&self) -> Email {
+        Email::stored(&self.email)
     }
 }
 
@@ -74,7 +91,7 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn by_email(&self, email: &Email) -> Result<Option<User>> {
-        let query = "SELECT id, email, password_hash, scopes, disabled FROM users WHERE email = $1";
+        let query = select_user!("email = $1");
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(email.as_str()).fetch_optional(pool).await
         })
@@ -86,8 +103,7 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn active(&self, id: &str) -> Result<Option<User>> {
-        let query = "SELECT id, email, password_hash, scopes, disabled FROM users \
-                     WHERE id = $1 AND NOT disabled";
+        let query = select_user!("id = $1 AND NOT disabled");
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(id).fetch_optional(pool).await
         })
@@ -106,6 +122,28 @@ impl Users {
             query.bind(&user.password_hash).execute(pool).await?.rows_affected()
         });
         Ok(replaced == 1)
+    }
+
+    /// Sets a new password for whoever has read a message to the address, which is thereby
+    /// confirmed. Nothing happens if the user has another password or address by now.
+    pub(crate) async fn reset_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
+        let query = "UPDATE users SET password_hash = $1, email_verified = TRUE \
+                     WHERE id = $2 AND password_hash = $3 AND email = $4 AND NOT disabled";
+        let reset = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(new.as_str()).bind(&user.id);
+            let query = query.bind(&user.password_hash).bind(&user.email);
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(reset == 1)
+    }
+
+    /// The address is the user's, unless it is another one by now.
+    pub(crate) async fn confirm_email(&self, user: &User) -> Result<()> {
+        let query = "UPDATE users SET email_verified = TRUE WHERE id = $1 AND email = $2";
+        on_pool!(&self.database, pool => {
+            sqlx::query(query).bind(&user.id).bind(&user.email).execute(pool).await?;
+        });
+        Ok(())
     }
 
     /// Gives the user with this address a scope; false if there is no such user.

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 
@@ -29,38 +30,49 @@ pub(super) async fn login(
         Some(email) => app.users.by_email(&email).await?,
         None => None,
     };
-    let stored = user
-        .as_ref()
-        .map(|user| PasswordHash::parse(&user.password_hash))
-        .transpose()?;
-
-    // An unknown user costs the same work, so that time does not tell who has an account.
-    let verified = match app
-        .passwords
-        .verify(&request.password, stored.as_ref())
-        .await
-    {
-        Err(PasswordError::TooLong { .. }) => Verification::Mismatch,
-        verified => verified?,
+    let verified = app.verify_password(&request.password, user.as_ref());
+    let (Verification::Match { rehash }, Some(mut user)) = (verified.await?, user) else {
+        return Err(refused(&app));
     };
-    let (Verification::Match { rehash }, Some(user)) = (verified, user) else {
-        return Err(refused());
-    };
-    if user.disabled {
-        return Err(refused());
+    if user.disabled || (app.require_verified_email && !user.email_verified) {
+        return Err(refused(&app));
     }
     if let Some(new) = rehash {
-        replace_hash(&app, &user, &new).await;
+        replace_hash(&app, &mut user, &new).await;
     }
+    open_session(&app, &user, &headers).await
+}
+
+/// Opens the session of a user who has proved everything that is asked for.
+async fn open_session(
+    app: &App,
+    user: &User,
+    headers: &HeaderMap,
+) -> Result<Json<TokenPair>, Problem> {
     let mut session = app
         .tokens
         .open_session(&user.id)
         .scopes(user.scopes.split_whitespace())
-        .claim("email", &user.email);
-    if let Some(label) = label(&headers) {
+        .claims(json!({ "email": user.email, "email_verified": user.email_verified }));
+    if let Some(label) = label(headers) {
         session = session.label(label);
     }
-    Ok(Json(session.issue().await?))
+    let pair = session.issue().await?;
+
+    // Whoever was disabled, or got another password or fewer scopes, while this was going on was
+    // logged out everywhere then: this session was not there yet.
+    let now = app.users.active(&user.id).await?;
+    let same = now.is_some_and(|now| {
+        now.password_hash == user.password_hash && now.scopes == user.scopes
+    });
+    if !same {
+        let token = app.tokens.verifier().verify_local(&pair.access_token)?;
+        app.tokens
+            .revoke_session(token.session_id().unwrap_or_default())
+            .await?;
+        return Err(refused(app));
+    }
+    Ok(Json(pair))
 }
 
 /// What the user will know the session by.
@@ -71,9 +83,12 @@ fn label(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
-async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
+async fn replace_hash(app: &App, user: &mut User, new: &PasswordHash) {
     match app.users.replace_hash(user, new).await {
-        Ok(true) => tracing::info!(user = user.id, "password hash replaced"),
+        Ok(true) => {
+            tracing::info!(user = user.id, "password hash replaced");
+            user.password_hash = new.as_str().to_owned();
+        }
         Ok(false) => {} // somebody else was faster
         Err(error) => tracing::warn!(%error, "password hash not replaced"),
     }
@@ -81,7 +96,31 @@ async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
 
 /// One answer to all that is wrong. No `WWW-Authenticate`: the password is no bearer token, and a
 /// JSON body is no scheme that a header could name.
-fn refused() -> Problem {
-    let detail = "The e-mail address or the password is wrong.";
+fn refused(app: &App) -> Problem {
+    let detail = if app.require_verified_email {
+        "The e-mail address or the password is wrong, or the address is not confirmed yet."
+    } else {
+        "The e-mail address or the password is wrong."
+    };
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+}
+
+// === impl App ===
+
+impl App {
+    /// Holds a password against that of the user. No user costs the same work, so that time does
+    /// not tell who has an account.
+    pub(crate) async fn verify_password(
+        &self,
+        password: &str,
+        user: Option<&User>,
+    ) -> Result<Verification, Problem> {
+        let stored = user
+            .map(|user| PasswordHash::parse(&user.password_hash))
+            .transpose()?;
+        match self.passwords.verify(password, stored.as_ref()).await {
+            Err(PasswordError::TooLong { .. }) => Ok(Verification::Mismatch),
+            verified => Ok(verified?),
+        }
+    }
 }

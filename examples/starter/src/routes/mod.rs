@@ -1,13 +1,14 @@
 //! The routes, and what stands in front of them.
 
 mod account;
+mod change_password;
+mod confirm_email;
 mod login;
 mod logout;
 mod refresh;
 mod register;
+mod reset_password;
 mod sessions;
-
-pub use register::MIN_PASSWORD_CHARS;
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ impl App {
             .route("/me", get(account::me))
             .route("/auth/logout", post(logout::logout))
             .route("/auth/logout-all", post(logout::logout_all))
+            .route("/auth/password/change", post(change_password::change))
             .route("/auth/sessions", get(sessions::list))
             .route("/auth/sessions/{id}", delete(sessions::end))
             .route_layer(token);
@@ -58,6 +60,10 @@ impl App {
             .route("/auth/register", post(register::register))
             .route("/auth/login", post(login::login))
             .route("/auth/refresh", post(refresh::refresh))
+            .route("/auth/password/forgot", post(reset_password::forgot))
+            .route("/auth/password/reset", post(reset_password::reset))
+            .route("/auth/email/verify", post(confirm_email::verify))
+            .route("/auth/email/resend", post(confirm_email::resend))
             .route("/healthz", get(healthz))
             .with_state(self.clone())
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
