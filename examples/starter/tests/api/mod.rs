@@ -1,9 +1,12 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
+mod email;
 mod login;
+mod password;
 mod problems;
 mod refresh;
 mod register;
 mod sessions;
+mod smtp;
 mod tokens;
 mod users;

@@ -127,7 +127,7 @@ impl Client {
 
     /// A new user who has logged in.
     pub(crate) async fn user(&self, email: &str) -> Tokens {
-        assert_eq!(self.register(email).await.status, StatusCode::CREATED);
+        assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
         self.login(email, PASSWORD).await.tokens()
     }
 

@@ -2,10 +2,12 @@
 
 mod client;
 pub(crate) mod folder;
+pub(crate) mod mail;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod server;
+pub(crate) mod smtp;
 
 pub(crate) use client::{Answer, Client, PASSWORD, Tokens};
 pub(crate) use folder::Folder;
@@ -14,7 +16,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection};
-use starter::{App, SessionSettings, Settings, serve};
+use starter::{App, MailSettings, SessionSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -43,11 +45,17 @@ macro_rules! started {
     () => {
         $crate::support::started!(starter::SessionSettings::default())
     };
-    ($sessions:expr) => {
+    (with |$settings:ident| $change:expr) => {
         match $crate::new_place().await {
-            Some(place) => $crate::support::Service::start_with(place, $sessions).await,
+            Some(place) => {
+                let change = |$settings: &mut starter::Settings| $change;
+                $crate::support::Service::start_with(place, change).await
+            }
             None => return,
         }
+    };
+    ($sessions:expr) => {
+        $crate::support::started!(with |settings| settings.sessions = $sessions)
     };
 }
 pub(crate) use started;
@@ -103,18 +111,26 @@ impl Place {
 
 impl Service {
     pub(crate) async fn start_in(place: Place) -> Self {
-        Self::start_with(place, SessionSettings::default()).await
+        Self::start_with(place, |_| {}).await
     }
 
-    pub(crate) async fn start_with(place: Place, sessions: SessionSettings) -> Self {
-        let settings = Settings {
+    pub(crate) async fn start_with(place: Place, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             bind_address: "127.0.0.1:0".to_owned(),
             database_url: place.database_url.clone(),
             redis_url: place.redis_url.clone(),
             auth: config(),
-            sessions,
+            sessions: SessionSettings::default(),
+            mail: MailSettings {
+                smtp_url: None,
+                folder: place.folder.path().join("mail"),
+                from: "no-reply@starter.test".parse().unwrap(),
+                public_url: "https://app.test".to_owned(),
+            },
+            require_verified_email: false,
             development: false,
         };
+        change(&mut settings);
         let app = App::open(&settings).await.unwrap();
         let listener = tokio::net::TcpListener::bind(&settings.bind_address)
             .await
@@ -143,6 +159,11 @@ impl Service {
         drop(self.client);
         self.served.await.unwrap();
         self.place
+    }
+
+    /// The last of so many letters to this address.
+    pub(crate) async fn letter(&self, to: &str, count: usize) -> mail::Letter {
+        mail::Letter::wait(&self.place.folder.path().join("mail"), to, count).await
     }
 
     /// A connection of its own to the same database, as another program would have.
