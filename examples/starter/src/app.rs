@@ -6,6 +6,7 @@ use tower_jwt_auth::{PasswordService, TokenIssuer};
 use crate::letters::Writer;
 use crate::one_time_tokens::OneTimeTokens;
 use crate::outbox::Outbox;
+use crate::password_policy::PasswordPolicy;
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
@@ -21,6 +22,7 @@ pub struct App {
     pub(crate) revocations: Revocations,
     pub(crate) one_time: OneTimeTokens,
     pub(crate) outbox: Outbox,
+    pub(crate) password_policy: PasswordPolicy,
     pub(crate) require_verified_email: bool,
     database: Database,
 }
@@ -36,6 +38,7 @@ impl App {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let passwords = settings.auth.password_service()?;
         let tokens = settings.auth.issuer()?;
+        let password_policy = PasswordPolicy::new(&settings.new_passwords)?;
         let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
         let users = Users::new(database.clone());
@@ -58,6 +61,7 @@ impl App {
             users,
             revocations,
             one_time,
+            password_policy,
             outbox: Outbox::start(writer, mailer, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,

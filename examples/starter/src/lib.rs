@@ -3,6 +3,7 @@
 //! `main.rs` is the command line; [`App`] is everything behind it, and can be started in a test.
 
 mod app;
+mod breached;
 mod cleaning;
 mod database;
 mod development;
@@ -10,6 +11,7 @@ mod email;
 mod error;
 mod events;
 mod finish;
+mod http;
 mod letters;
 mod mail;
 mod one_time_tokens;
@@ -28,7 +30,9 @@ pub use database::Database;
 pub use email::Email;
 pub use error::Error;
 pub use mail::MailSettings;
-pub use password_policy::MIN_PASSWORD_CHARS;
+pub use password_policy::{
+    MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings,
+};
 pub use server::{asked_to_stop, serve};
 pub use settings::{SessionSettings, Settings};
 pub use users::{ADMIN_SCOPE, User, Users};

@@ -31,6 +31,8 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
+    /// Which of several reasons for the same code.
+    reason: Option<&'static str>,
 }
 
 // === impl Problem ===
@@ -47,6 +49,15 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             challenge: None,
+            reason: None,
+        }
+    }
+
+    /// Says which of several reasons it is, in a word for programs.
+    pub(crate) fn reason(self, reason: &'static str) -> Self {
+        Self {
+            reason: Some(reason),
+            ..self
         }
     }
 
@@ -105,13 +116,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let problem = json!({
+        let mut problem = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "error": self.code,
         });
+        if let Some(reason) = self.reason {
+            problem["reason"] = reason.into();
+        }
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);

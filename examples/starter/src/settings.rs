@@ -7,7 +7,7 @@ use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
 use crate::variables::{flag, seconds, variable};
-use crate::{Error, MailSettings, development};
+use crate::{Error, MailSettings, PasswordSettings, development};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
@@ -29,6 +29,8 @@ pub struct Settings {
     pub auth: AuthConfig,
     /// How long a session lasts unused, and an old refresh token.
     pub sessions: SessionSettings,
+    /// Which passwords are good enough.
+    pub new_passwords: PasswordSettings,
     /// How messages leave the service.
     pub mail: MailSettings,
     /// Whether only who has confirmed the e-mail address may log in.
@@ -90,6 +92,7 @@ impl Settings {
             redis_url: variable("REDIS_URL")?,
             auth,
             sessions: SessionSettings::from_env()?,
+            new_passwords: PasswordSettings::from_env()?,
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), own_url)?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,

@@ -33,7 +33,7 @@ pub(super) async fn change(
         let detail = "The current password is wrong.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail));
     }
-    app.check_new_password(&request.new_password, &user.email)
+    app.check_new_password(&request.new_password, user.owner())
         .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {

@@ -1,6 +1,7 @@
 //! The routes, and what stands in front of them.
 
 mod account;
+mod admin_users;
 mod change_password;
 mod confirm_email;
 mod login;
@@ -16,7 +17,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -44,8 +45,17 @@ impl App {
     pub fn router(&self) -> Router {
         let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
         let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
+        let for_admins = Router::new()
+            .route("/admin", get(account::admin))
+            .route("/admin/users", get(admin_users::list))
+            .route("/admin/users/{id}/disable", post(admin_users::disable))
+            .route("/admin/users/{id}/enable", post(admin_users::enable))
+            .route("/admin/users/{id}/scopes", put(admin_users::set_scopes))
+            .route("/admin/users/{id}/logout", post(admin_users::logout))
+            .route("/admin/users/{id}/password-reset", post(admin_users::reset_password))
+            .route_layer(admin);
         let with_token = Router::new()
-            .route("/admin", get(account::admin).layer(admin))
+            .merge(for_admins)
             .route("/me", get(account::me))
             .route("/auth/logout", post(logout::logout))
             .route("/auth/logout-all", post(logout::logout_all))

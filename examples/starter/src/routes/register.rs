@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::letters::Letter;
+use crate::password_policy::Owner;
 use crate::problem::Problem;
 use crate::{App, Email};
 
@@ -30,8 +31,11 @@ pub(super) async fn register(
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Problem::new(status, "invalid_email", "This is not an e-mail address.")
     })?;
-    app.check_new_password(&request.password, email.as_str())
-        .await?;
+    let owner = Owner {
+        email: email.as_str(),
+        second_factor: false,
+    };
+    app.check_new_password(&request.password, owner).await?;
     let hash = app.passwords.hash(&request.password).await?;
     let added = app.users.insert(&email, &hash).await?;
     let answer = email.as_str().to_owned();

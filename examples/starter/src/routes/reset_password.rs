@@ -41,7 +41,7 @@ pub(super) async fn reset(
     let purpose = Purpose::ResetPassword;
     let user = app.one_time.holder(purpose, &request.token).await?;
     let user = user.ok_or_else(invalid_link)?;
-    app.check_new_password(&request.new_password, &user.email)
+    app.check_new_password(&request.new_password, user.owner())
         .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {

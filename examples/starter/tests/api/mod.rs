@@ -1,8 +1,10 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
+mod admin;
 mod email;
 mod login;
 mod password;
+mod policy;
 mod problems;
 mod refresh;
 mod register;

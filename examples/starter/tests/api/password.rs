@@ -36,14 +36,9 @@ fn invalid_link() -> (StatusCode, String) {
 }
 
 async fn change(service: &Service, access: &str, current: &str, new: &str) -> StatusCode {
-    let body = json!({ "current_password": current, "new_password": new }).to_string();
-    let bearer = format!("Bearer {access}");
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("content-type", "application/json"),
-    ];
+    let body = json!({ "current_password": current, "new_password": new });
     let path = "/auth/password/change";
-    let answer = service.request(Method::POST, path, &headers, body).await;
+    let answer = service.send_json(Method::POST, path, access, &body).await;
     answer.status
 }
 

@@ -88,6 +88,26 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn post_as(&self, tokens: &Tokens, path: &str, body: &Value) -> Answer {
+        self.send_json(Method::POST, path, &tokens.access, body).await
+    }
+
+    /// A request with a token and a body.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            (AUTHORIZATION.as_str(), bearer.as_str()),
+            (CONTENT_TYPE.as_str(), "application/json"),
+        ];
+        self.request(method, path, &headers, body.to_string()).await
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.send(Method::GET, path, token).await
     }

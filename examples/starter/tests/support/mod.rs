@@ -8,6 +8,7 @@ pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod smtp;
+pub(crate) mod web;
 
 pub(crate) use client::{Answer, Client, PASSWORD, Tokens};
 pub(crate) use folder::Folder;
@@ -121,6 +122,7 @@ impl Service {
             redis_url: place.redis_url.clone(),
             auth: config(),
             sessions: SessionSettings::default(),
+            new_passwords: starter::PasswordSettings::default(),
             mail: MailSettings {
                 smtp_url: None,
                 folder: place.folder.path().join("mail"),
