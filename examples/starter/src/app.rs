@@ -1,12 +1,17 @@
 //! [`App`]: what all handlers share, put together once.
 
+use std::sync::Arc;
+
 use tower_jwt_auth::session::WhenFull;
 use tower_jwt_auth::{PasswordService, TokenIssuer};
 
+use crate::attempts::Attempts;
+use crate::client_ip::TrustedProxies;
 use crate::letters::Writer;
 use crate::one_time_tokens::OneTimeTokens;
 use crate::outbox::Outbox;
 use crate::password_policy::PasswordPolicy;
+use crate::rate_limit::RateLimit;
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
@@ -23,6 +28,9 @@ pub struct App {
     pub(crate) one_time: OneTimeTokens,
     pub(crate) outbox: Outbox,
     pub(crate) password_policy: PasswordPolicy,
+    pub(crate) attempts: Attempts,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) require_verified_email: bool,
     database: Database,
 }
@@ -45,6 +53,14 @@ impl App {
         let one_time = OneTimeTokens::new(database.clone());
         let redis_url = settings.redis_url.as_deref();
         let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
+        let rate_limit = match settings.rate_limit {
+            Some(per_minute) => {
+                let limit = RateLimit::new(per_minute, redis_url).await;
+                let limit = limit.map_err(|error| format!("REDIS_URL: {error}"))?;
+                Some(Arc::new(limit))
+            }
+            None => None,
+        };
         let writer = Writer {
             users: users.clone(),
             tokens: one_time.clone(),
@@ -62,6 +78,9 @@ impl App {
             revocations,
             one_time,
             password_policy,
+            attempts: Attempts::new(database.clone()),
+            proxies: settings.trusted_proxies.clone(),
+            rate_limit,
             outbox: Outbox::start(writer, mailer, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,

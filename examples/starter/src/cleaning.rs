@@ -37,14 +37,18 @@ impl App {
 
     /// Removes sessions, revocations and links that are over, batch by batch, and tells how many.
     async fn clean_up(&self) -> Result<u64, Error> {
+        if let Some(limit) = &self.rate_limit {
+            limit.clean_up();
+        }
         let mut removed = 0;
         for _ in 0..MAX_BATCHES {
             let sessions = self.tokens.clean_up_sessions(BATCH).await?;
             let now = SystemTime::now();
             let revocations = self.revocations.clean_up(now, BATCH).await?;
             let links = self.one_time.clean_up(BATCH).await?;
-            removed += sessions + revocations + links;
-            if sessions.max(revocations).max(links) < u64::from(BATCH) {
+            let failures = self.attempts.clean_up(BATCH).await?;
+            removed += sessions + revocations + links + failures;
+            if sessions.max(revocations).max(links).max(failures) < u64::from(BATCH) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;

@@ -3,8 +3,10 @@
 //! `main.rs` is the command line; [`App`] is everything behind it, and can be started in a test.
 
 mod app;
+mod attempts;
 mod breached;
 mod cleaning;
+mod client_ip;
 mod database;
 mod development;
 mod email;
@@ -18,6 +20,7 @@ mod one_time_tokens;
 mod outbox;
 mod password_policy;
 mod problem;
+mod rate_limit;
 mod routes;
 mod server;
 mod settings;
@@ -26,6 +29,7 @@ mod users;
 mod variables;
 
 pub use app::App;
+pub use client_ip::TrustedProxies;
 pub use database::Database;
 pub use email::Email;
 pub use error::Error;

@@ -76,6 +76,15 @@ impl Problem {
         }
     }
 
+    /// The client asks too often (RFC 6585 section 4).
+    pub(crate) fn too_many(detail: &'static str, retry_after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(status, "too_many_requests", detail)
+        }
+    }
+
     /// RFC 6749 section 5.2.
     pub(crate) fn invalid_grant() -> Self {
         let detail = "The refresh token is not valid, or its session is over.";

@@ -1,19 +1,23 @@
 //! What is set from outside, and what holds where nothing is set.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
-use crate::variables::{flag, seconds, variable};
-use crate::{Error, MailSettings, PasswordSettings, development};
+use crate::variables::{flag, parsed, seconds, variable};
+use crate::{Error, MailSettings, PasswordSettings, TrustedProxies, development};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
 const DEFAULT_DATABASE_URL: &str = "sqlite:starter-data/starter.sqlite";
 /// This machine only: whoever wants to serve others says so.
 const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
+
+/// Far more than a person needs, and far less than a guesser.
+const DEFAULT_RATE_LIMIT: u32 = 60;
 
 /// The configuration of the service. It has no `Debug`: the URLs may hold passwords.
 #[derive(Clone)]
@@ -31,6 +35,10 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// Which passwords are good enough.
     pub new_passwords: PasswordSettings,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How often an address may ask each route under `/auth/` in a minute; none: as often as it likes.
+    pub rate_limit: Option<NonZeroU32>,
     /// How messages leave the service.
     pub mail: MailSettings,
     /// Whether only who has confirmed the e-mail address may log in.
@@ -86,6 +94,7 @@ impl Settings {
             AuthConfig::from_env()?
         };
         let bind_address = variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
+        let per_minute = parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
         let own_url = development.then(|| format!("http://{bind_address}"));
         Ok(Self {
             database_url: Self::database_url_from_env()?,
@@ -93,6 +102,8 @@ impl Settings {
             auth,
             sessions: SessionSettings::from_env()?,
             new_passwords: PasswordSettings::from_env()?,
+            trusted_proxies: TrustedProxies::from_env()?,
+            rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), own_url)?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,

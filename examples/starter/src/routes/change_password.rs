@@ -9,6 +9,7 @@ use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::AuthError;
 
 use crate::App;
+use crate::attempts::Source;
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::problem::Problem;
@@ -28,11 +29,15 @@ pub(super) async fn change(
     let subject = token.subject().unwrap_or_default();
     let user = app.users.active(subject).await?;
     let user = user.ok_or(AuthError::new(AuthErrorKind::Revoked))?;
+    // Who is logged in is judged by what happens in this session alone.
+    let session = Source::Session(token.session_id().unwrap_or_default());
+    let attempt = app.attempts.begin(&user.email, session).await?;
     let right = app.verify_password(&request.current_password, Some(&user));
     if !right.await?.is_match() {
         let detail = "The current password is wrong.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail));
     }
+    attempt.succeeded().await?;
     app.check_new_password(&request.new_password, user.owner())
         .await?;
     let hash = app.passwords.hash(&request.new_password).await?;

@@ -1,6 +1,6 @@
 //! `POST /auth/login`: from an e-mail address and a password to a pair of tokens.
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
@@ -9,6 +9,8 @@ use serde_json::json;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 
+use crate::attempts::Source;
+use crate::client_ip::ClientIp;
 use crate::problem::Problem;
 use crate::{App, Email, User};
 
@@ -23,11 +25,15 @@ pub(super) struct Request {
 
 pub(super) async fn login(
     State(app): State<App>,
+    Extension(client): Extension<ClientIp>,
     headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {
-    let user = match Email::parse(&request.email) {
-        Some(email) => app.users.by_email(&email).await?,
+    let email = Email::parse(&request.email);
+    let account = email.as_ref().map_or(&*request.email, Email::as_str);
+    let attempt = app.attempts.begin(account, Source::Address(client)).await?;
+    let user = match &email {
+        Some(email) => app.users.by_email(email).await?,
         None => None,
     };
     let verified = app.verify_password(&request.password, user.as_ref());
@@ -37,6 +43,7 @@ pub(super) async fn login(
     if user.disabled || (app.require_verified_email && !user.email_verified) {
         return Err(refused(&app));
     }
+    attempt.succeeded().await?;
     if let Some(new) = rehash {
         replace_hash(&app, &mut user, &new).await;
     }

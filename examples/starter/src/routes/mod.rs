@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
 use tracing::{Level, Span};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, problem};
+use crate::{App, problem, rate_limit};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -41,7 +41,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 // === impl App ===
 
 impl App {
-    /// The service, ready to be served.
+    /// The service, ready to be served with `into_make_service_with_connect_info`: without the
+    /// address of the client, all clients are limited as one.
     pub fn router(&self) -> Router {
         let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
         let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
@@ -76,6 +77,7 @@ impl App {
             .route("/auth/email/resend", post(confirm_email::resend))
             .route("/healthz", get(healthz))
             .with_state(self.clone())
+            .layer(from_fn_with_state(self.clone(), rate_limit::limit))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
             .layer(TimeoutLayer::with_status_code(

@@ -53,6 +53,7 @@ pub(super) async fn reset(
         }
         // What was opened in between, with the old password.
         app.tokens.revoke_subject(&user.id).await?;
+        app.attempts.forget(&user.email).await?;
         tracing::info!(event = "password_reset", user = user.id);
         app.outbox.post(Letter::PasswordChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)

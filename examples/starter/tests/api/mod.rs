@@ -1,11 +1,13 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
 mod admin;
+mod attempts;
 mod email;
 mod login;
 mod password;
 mod policy;
 mod problems;
+mod rate_limit;
 mod refresh;
 mod register;
 mod sessions;

@@ -70,6 +70,14 @@ pub(crate) fn config() -> AuthConfig {
     .unwrap()
 }
 
+/// An address that no other test has: they may share a Redis.
+pub(crate) fn random_ip() -> String {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).unwrap();
+    let [a, b, c, d] = bytes;
+    format!("2001:db8:{a:x}{b:02x}:{c:x}{d:02x}::1")
+}
+
 /// Makes tokens as the service did some time ago.
 pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
     let clock = ManualClock::at_now();
@@ -123,6 +131,8 @@ impl Service {
             auth: config(),
             sessions: SessionSettings::default(),
             new_passwords: starter::PasswordSettings::default(),
+            trusted_proxies: starter::TrustedProxies::default(),
+            rate_limit: None,
             mail: MailSettings {
                 smtp_url: None,
                 folder: place.folder.path().join("mail"),
