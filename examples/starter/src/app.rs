@@ -12,9 +12,12 @@ use crate::one_time_tokens::OneTimeTokens;
 use crate::outbox::Outbox;
 use crate::password_policy::PasswordPolicy;
 use crate::rate_limit::RateLimit;
+use crate::second_factor::Factors;
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
+/// What an app for codes shows beside the address.
+const SERVICE: &str = env!("CARGO_PKG_NAME");
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
 const MAX_SESSIONS: u32 = 100;
 
@@ -28,6 +31,7 @@ pub struct App {
     pub(crate) one_time: OneTimeTokens,
     pub(crate) outbox: Outbox,
     pub(crate) password_policy: PasswordPolicy,
+    pub(crate) factors: Factors,
     pub(crate) attempts: Attempts,
     pub(crate) proxies: TrustedProxies,
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
@@ -47,6 +51,7 @@ impl App {
         let passwords = settings.auth.password_service()?;
         let tokens = settings.auth.issuer()?;
         let password_policy = PasswordPolicy::new(&settings.new_passwords)?;
+        let sms = settings.sms.sms()?;
         let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
         let users = Users::new(database.clone());
@@ -61,6 +66,7 @@ impl App {
             }
             None => None,
         };
+        let factors = Factors::new(&database, &passwords, SERVICE);
         let writer = Writer {
             users: users.clone(),
             tokens: one_time.clone(),
@@ -78,10 +84,11 @@ impl App {
             revocations,
             one_time,
             password_policy,
+            factors,
             attempts: Attempts::new(database.clone()),
             proxies: settings.trusted_proxies.clone(),
             rate_limit,
-            outbox: Outbox::start(writer, mailer, settings.mail.from.clone()),
+            outbox: Outbox::start(writer, mailer, sms, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,
         })

@@ -46,9 +46,10 @@ impl App {
             let now = SystemTime::now();
             let revocations = self.revocations.clean_up(now, BATCH).await?;
             let links = self.one_time.clean_up(BATCH).await?;
+            let logins = self.factors.challenges.clean_up(BATCH).await?;
             let failures = self.attempts.clean_up(BATCH).await?;
-            removed += sessions + revocations + links + failures;
-            if sessions.max(revocations).max(links).max(failures) < u64::from(BATCH) {
+            removed += sessions + revocations + links + logins + failures;
+            if sessions.max(revocations).max(links).max(logins).max(failures) < u64::from(BATCH) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;

@@ -8,7 +8,7 @@ use crate::{Email, User, Users};
 
 /// What is to be written. Who gets it, and whether anybody does, is found out beside the request:
 /// so its answer and its time tell nothing about the account.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Letter {
     /// The link that confirms the address, unless it is confirmed.
     ConfirmEmail(Email),
@@ -18,6 +18,10 @@ pub(crate) enum Letter {
     ResetPassword(Email),
     /// So that the owner knows if it was somebody else (V6.3.7).
     PasswordChanged(Email),
+    /// The same, for what is asked for beside it.
+    SecondFactorChanged(Email),
+    /// A code, in a short message.
+    Code { phone: String, code: String },
 }
 
 /// What writing takes.
@@ -38,8 +42,21 @@ impl Letter {
             Self::AlreadyRegistered(_) => "already_registered",
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
+            Self::SecondFactorChanged(_) => "second_factor_changed",
+            Self::Code { .. } => "code",
         }
     }
+}
+
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// What a short message says.
+pub(crate) fn text_of(code: &str) -> String {
+    format!("{code} is your code. It is good for 5 minutes. Tell it to nobody.")
 }
 
 // === impl Writer ===
@@ -50,7 +67,11 @@ impl Writer {
         let (Letter::ConfirmEmail(email)
         | Letter::AlreadyRegistered(email)
         | Letter::ResetPassword(email)
-        | Letter::PasswordChanged(email)) = letter;
+        | Letter::PasswordChanged(email)
+        | Letter::SecondFactorChanged(email)) = letter
+        else {
+            return Ok(None);
+        };
         let Some(user) = self.users.by_email(email).await? else {
             return Ok(None);
         };
@@ -72,6 +93,16 @@ impl Writer {
                             Choose it within 15 minutes:";
                 self.reset(user, "Choose a new password", text).await
             }
+            Letter::Code { .. } => Ok(None),
+            Letter::SecondFactorChanged(_) => Ok(Some(Message {
+                to: user.email,
+                subject: "Your second factor was changed",
+                text: format!(
+                    "What your account asks for beside the password was changed just now.\n\n\
+                     If this was not you, choose a new password at once:\n{}/\n",
+                    self.public_url
+                ),
+            })),
             Letter::PasswordChanged(_) => Ok(Some(Message {
                 to: user.email,
                 subject: "Your password was changed",

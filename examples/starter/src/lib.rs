@@ -22,8 +22,10 @@ mod password_policy;
 mod problem;
 mod rate_limit;
 mod routes;
+mod second_factor;
 mod server;
 mod settings;
+mod sms;
 mod stores;
 mod users;
 mod variables;
@@ -39,4 +41,5 @@ pub use password_policy::{
 };
 pub use server::{asked_to_stop, serve};
 pub use settings::{SessionSettings, Settings};
+pub use sms::SmsSettings;
 pub use users::{ADMIN_SCOPE, User, Users};

@@ -8,8 +8,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::with_causes;
-use crate::letters::{Letter, Writer};
+use crate::letters::{Letter, Writer, text_of};
 use crate::mail::{Mailer, NotSent};
+use crate::sms::Sms;
 
 /// How many letters may wait. With more, the mail server has been away for long.
 const QUEUE: usize = 1000;
@@ -32,6 +33,7 @@ pub(crate) struct Outbox {
 struct Postman {
     writer: Writer,
     mailer: Arc<dyn Mailer>,
+    sms: Arc<dyn Sms>,
     from: Mailbox,
     stop: watch::Receiver<bool>,
 }
@@ -40,12 +42,18 @@ struct Postman {
 
 impl Outbox {
     /// Starts the worker.
-    pub(crate) fn start(writer: Writer, mailer: Arc<dyn Mailer>, from: Mailbox) -> Self {
+    pub(crate) fn start(
+        writer: Writer,
+        mailer: Arc<dyn Mailer>,
+        sms: Arc<dyn Sms>,
+        from: Mailbox,
+    ) -> Self {
         let (letters, queue) = mpsc::channel(QUEUE);
         let (stop, stopped) = watch::channel(false);
         let postman = Arc::new(Postman {
             writer,
             mailer,
+            sms,
             from,
             stop: stopped,
         });
@@ -132,6 +140,9 @@ impl Postman {
 
     /// Written anew for each try: a token is as fresh as its letter.
     async fn send(&self, letter: &Letter) -> Result<(), NotSent> {
+        if let Letter::Code { phone, code } = letter {
+            return self.sms.send(phone, &text_of(code)).await;
+        }
         let written = self.writer.write(letter).await;
         let written = written.map_err(|error| NotSent {
             again: true,

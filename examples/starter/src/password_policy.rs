@@ -13,14 +13,16 @@ use crate::breached::{self, Breached};
 use crate::error::with_causes;
 use crate::problem::Problem;
 use crate::variables::variable;
-use crate::{App, Error};
+use crate::{App, Error, User};
 
 /// The fewest characters of a password that is the only factor.
 pub const MIN_PASSWORD_CHARS: usize = 15;
 /// The fewest where a second factor is asked for as well.
 pub const MIN_PASSWORD_CHARS_WITH_FACTOR: usize = 8;
-/// What a guesser would need at least: 10^8 tries.
+/// What a guesser needs at least: 10^8 tries.
 const MIN_SCORE: Score = Score::Three;
+/// The same beside a second factor, 10^6: eight characters are never worth more than 10^8.
+const MIN_SCORE_WITH_FACTOR: Score = Score::Two;
 
 /// The fewest characters that are to be left without the words that belong to the context.
 const MIN_CHARS_LEFT: usize = 8;
@@ -88,7 +90,7 @@ impl PasswordPolicy {
             let detail = format!("A password has at most {MAX_PASSWORD_BYTES} bytes.");
             return Err(refused("too_long", detail));
         }
-        if self.is_guessable(password, owner.email).await {
+        if self.is_guessable(password, owner).await {
             let detail = "This password is among the first that somebody would try: it is common, \
                           repeats itself, or is made of your address or the name of the service. \
                           Choose some words that have nothing to do with each other.";
@@ -103,19 +105,23 @@ impl PasswordPolicy {
     }
 
     /// Beside the other requests: a long password takes some milliseconds.
-    async fn is_guessable(&self, password: &str, email: &str) -> bool {
+    async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> bool {
         let mut words = self.context_words.clone();
-        let parts = email.split(|c: char| !c.is_alphanumeric());
+        let parts = owner.email.split(|c: char| !c.is_alphanumeric());
         words.extend(parts.filter(|part| part.len() > 2).map(str::to_owned));
         if left_without(&words, password) < MIN_CHARS_LEFT {
             return true;
         }
         let password = password.to_owned();
+        let enough = match owner.second_factor {
+            true => MIN_SCORE_WITH_FACTOR,
+            false => MIN_SCORE,
+        };
         let score = tokio::task::spawn_blocking(move || {
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             zxcvbn(&password, &words).score()
         });
-        score.await.is_ok_and(|score| score < MIN_SCORE)
+        score.await.is_ok_and(|score| score < enough)
     }
 
     /// An outage over there is no reason to turn anybody away here.
@@ -147,6 +153,19 @@ impl App {
         owner: Owner<'_>,
     ) -> Result<(), Problem> {
         self.password_policy.check(password, owner).await
+    }
+
+    /// The same, for a user who is there already.
+    pub(crate) async fn check_new_password_of(
+        &self,
+        user: &User,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let owner = Owner {
+            email: &user.email,
+            second_factor: !self.factors.methods(&user.id).await?.is_empty(),
+        };
+        self.check_new_password(password, owner).await
     }
 }
 

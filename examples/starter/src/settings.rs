@@ -8,7 +8,7 @@ use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
 use crate::variables::{flag, parsed, seconds, variable};
-use crate::{Error, MailSettings, PasswordSettings, TrustedProxies, development};
+use crate::{Error, MailSettings, PasswordSettings, SmsSettings, TrustedProxies, development};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
@@ -41,6 +41,8 @@ pub struct Settings {
     pub rate_limit: Option<NonZeroU32>,
     /// How messages leave the service.
     pub mail: MailSettings,
+    /// How codes reach telephones.
+    pub sms: SmsSettings,
     /// Whether only who has confirmed the e-mail address may log in.
     pub require_verified_email: bool,
     /// Whether the key is the one for development.
@@ -105,6 +107,7 @@ impl Settings {
             trusted_proxies: TrustedProxies::from_env()?,
             rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), own_url)?,
+            sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
             development,

@@ -7,7 +7,6 @@ use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
 use crate::database::on_pool;
-use crate::password_policy::Owner;
 use crate::{Database, Email};
 
 /// The scope that opens `/admin`. Nobody has it until it is granted.
@@ -100,11 +99,9 @@ impl User {
         self.scopes.split_whitespace().any(|own| own == scope)
     }
 
-    pub(crate) fn owner(&self) -> Owner<'_> {
-        Owner {
-            email: &self.email,
-            second_factor: false,
-        }
+    /// What tries of the second factor are counted under.
+    pub(crate) fn second_factor(&self) -> String {
+        format!("second factor of {}", self.id)
     }
 
     /// Where the user reads messages.

@@ -20,29 +20,13 @@ impl MailFolder {
         data_folder(folder)?;
         Ok(Self(folder.to_owned()))
     }
-
-    /// Under another name first, so that nobody reads half a message; for its owner only.
-    fn write(&self, message: &[u8]) -> io::Result<PathBuf> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let time = UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-        let file = format!("{time}-{}-{count:05}.eml", process::id());
-        let (draft, path) = (self.0.join(format!(".{file}")), self.0.join(file));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&draft)?.write_all(message)?;
-        fs::rename(draft, &path)?;
-        Ok(path)
-    }
 }
 
 impl Mailer for MailFolder {
     fn send(&self, message: lettre::Message) -> Sending<'_> {
-        let (message, folder) = (message.formatted(), Self(self.0.clone()));
+        let (message, folder) = (message.formatted(), self.0.clone());
         Box::pin(async move {
-            let written = tokio::task::spawn_blocking(move || folder.write(&message)).await;
+            let written = tokio::task::spawn_blocking(move || write_file(&folder, "eml", &message)).await;
             match written.map_err(io::Error::other).flatten() {
                 Ok(path) => {
                     // Where it is, and not what it says: it may hold a token.
@@ -56,4 +40,20 @@ impl Mailer for MailFolder {
             }
         })
     }
+}
+
+/// Under another name first, so that nobody reads half a message; for its owner only.
+pub(crate) fn write_file(folder: &Path, ending: &str, message: &[u8]) -> io::Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let time = UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+    let file = format!("{time}-{}-{count:05}.{ending}", process::id());
+    let (draft, path) = (folder.join(format!(".{file}")), folder.join(file));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&draft)?.write_all(message)?;
+    fs::rename(draft, &path)?;
+    Ok(path)
 }

@@ -3,6 +3,8 @@
 mod folder;
 mod smtp;
 
+pub(crate) use folder::write_file;
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;

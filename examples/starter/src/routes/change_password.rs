@@ -4,15 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tower_jwt_auth::VerifiedToken;
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::AuthError;
+use tower_jwt_auth::{AuthError, VerifiedToken};
 
-use crate::App;
 use crate::attempts::Source;
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::problem::Problem;
+use crate::{App, User};
 
 #[derive(Deserialize)]
 pub(super) struct Request {
@@ -26,20 +25,9 @@ pub(super) async fn change(
     token: VerifiedToken,
     Json(request): Json<Request>,
 ) -> Result<StatusCode, Problem> {
-    let subject = token.subject().unwrap_or_default();
-    let user = app.users.active(subject).await?;
-    let user = user.ok_or(AuthError::new(AuthErrorKind::Revoked))?;
-    // Who is logged in is judged by what happens in this session alone.
-    let session = Source::Session(token.session_id().unwrap_or_default());
-    let attempt = app.attempts.begin(&user.email, session).await?;
-    let right = app.verify_password(&request.current_password, Some(&user));
-    if !right.await?.is_match() {
-        let detail = "The current password is wrong.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail));
-    }
-    attempt.succeeded().await?;
-    app.check_new_password(&request.new_password, user.owner())
-        .await?;
+    let user = app.user_of(&token).await?;
+    app.prove(&user, &token, &request.current_password).await?;
+    app.check_new_password_of(&user, &request.new_password).await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {
         if !app.users.replace_hash(&user, &hash).await? {
@@ -48,13 +36,41 @@ pub(super) async fn change(
         }
         tracing::info!(event = "password_changed", user = user.id);
         app.outbox.post(Letter::PasswordChanged(user.address()));
-        match token.session_id() {
-            Some(session) => {
-                app.tokens.end_other_sessions(&user.id, session).await?;
-            }
-            None => app.tokens.revoke_subject(&user.id).await?,
-        }
+        let session = token.session_id().unwrap_or_default();
+        app.tokens.end_other_sessions(&user.id, session).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
+}
+
+// === impl App ===
+
+impl App {
+    /// Whose token it is; nobody's, if the user is gone or disabled.
+    pub(super) async fn user_of(&self, token: &VerifiedToken) -> Result<User, Problem> {
+        let subject = token.subject().unwrap_or_default();
+        let user = self.users.active(subject).await?;
+        Ok(user.ok_or(AuthError::new(AuthErrorKind::Revoked))?)
+    }
+
+    /// Who is logged in is judged by what happens in this session alone.
+    pub(super) fn session_of<'a>(&self, token: &'a VerifiedToken) -> Source<'a> {
+        Source::Session(token.session_id().unwrap_or_default())
+    }
+
+    /// Asks for the password once more, before something that a stolen token must not do.
+    pub(super) async fn prove(
+        &self,
+        user: &User,
+        token: &VerifiedToken,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let attempt = self.attempts.begin(&user.email, self.session_of(token));
+        let attempt = attempt.await?;
+        if !self.verify_password(password, Some(user)).await?.is_match() {
+            let detail = "The current password is wrong.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail));
+        }
+        Ok(attempt.succeeded().await?)
+    }
 }

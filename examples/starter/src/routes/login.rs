@@ -4,7 +4,7 @@ use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
@@ -12,6 +12,7 @@ use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
 use crate::problem::Problem;
+use crate::second_factor::{LIFETIME, Method};
 use crate::{App, Email, User};
 
 /// How much of the `User-Agent` a session is labelled with.
@@ -23,12 +24,25 @@ pub(super) struct Request {
     password: String,
 }
 
+/// What a right password is worth.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Tokens(TokenPair),
+    /// A code is asked for as well, by one of these methods.
+    Challenge {
+        challenge: String,
+        methods: Vec<Method>,
+        expires_in: i64,
+    },
+}
+
 pub(super) async fn login(
     State(app): State<App>,
     Extension(client): Extension<ClientIp>,
     headers: HeaderMap,
     Json(request): Json<Request>,
-) -> Result<Json<TokenPair>, Problem> {
+) -> Result<Json<Answer>, Problem> {
     let email = Email::parse(&request.email);
     let account = email.as_ref().map_or(&*request.email, Email::as_str);
     let attempt = app.attempts.begin(account, Source::Address(client)).await?;
@@ -47,20 +61,34 @@ pub(super) async fn login(
     if let Some(new) = rehash {
         replace_hash(&app, &mut user, &new).await;
     }
-    open_session(&app, &user, &headers).await
+    let methods = app.factors.methods(&user.id).await?;
+    if methods.is_empty() {
+        let Json(pair) = open_session(&app, &user, &headers, &["pwd"]).await?;
+        return Ok(Json(Answer::Tokens(pair)));
+    }
+    Ok(Json(Answer::Challenge {
+        challenge: app.factors.challenges.make(&user).await?,
+        methods,
+        expires_in: LIFETIME,
+    }))
 }
 
 /// Opens the session of a user who has proved everything that is asked for.
-async fn open_session(
+pub(super) async fn open_session(
     app: &App,
     user: &User,
     headers: &HeaderMap,
+    amr: &[&str],
 ) -> Result<Json<TokenPair>, Problem> {
     let mut session = app
         .tokens
         .open_session(&user.id)
         .scopes(user.scopes.split_whitespace())
-        .claims(json!({ "email": user.email, "email_verified": user.email_verified }));
+        .claims(json!({
+            "email": user.email,
+            "email_verified": user.email_verified,
+            "amr": amr,
+        }));
     if let Some(label) = label(headers) {
         session = session.label(label);
     }

@@ -5,10 +5,12 @@ mod admin_users;
 mod change_password;
 mod confirm_email;
 mod login;
+mod login_code;
 mod logout;
 mod refresh;
 mod register;
 mod reset_password;
+mod second_factor;
 mod sessions;
 
 use std::time::Duration;
@@ -61,6 +63,12 @@ impl App {
             .route("/auth/logout", post(logout::logout))
             .route("/auth/logout-all", post(logout::logout_all))
             .route("/auth/password/change", post(change_password::change))
+            .route("/auth/second-factor", get(second_factor::status))
+            .route("/auth/second-factor/totp", post(second_factor::add_totp))
+            .route("/auth/second-factor/totp/confirm", post(second_factor::confirm_totp))
+            .route("/auth/second-factor/sms", post(second_factor::add_sms))
+            .route("/auth/second-factor/sms/confirm", post(second_factor::confirm_sms))
+            .route("/auth/second-factor/remove", post(second_factor::remove))
             .route("/auth/sessions", get(sessions::list))
             .route("/auth/sessions/{id}", delete(sessions::end))
             .route_layer(token);
@@ -70,6 +78,8 @@ impl App {
             .merge(with_token)
             .route("/auth/register", post(register::register))
             .route("/auth/login", post(login::login))
+            .route("/auth/login/second-factor", post(login_code::answer))
+            .route("/auth/login/sms", post(login_code::send))
             .route("/auth/refresh", post(refresh::refresh))
             .route("/auth/password/forgot", post(reset_password::forgot))
             .route("/auth/password/reset", post(reset_password::reset))

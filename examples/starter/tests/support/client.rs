@@ -8,6 +8,8 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -163,6 +165,17 @@ impl Client {
     }
 }
 
+// === impl Tokens ===
+
+impl Tokens {
+    /// What the access token says.
+    pub(crate) fn claims(&self) -> Value {
+        let payload = self.access.split('.').nth(1).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        serde_json::from_slice(&payload).unwrap()
+    }
+}
+
 // === impl Answer ===
 
 impl Answer {
@@ -209,6 +222,15 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The challenge in the place of tokens.
+    pub(crate) fn challenge(&self) -> String {
+        assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
+        let json = self.json();
+        assert_eq!(json.get("access_token"), None);
+        assert_eq!(json.get("refresh_token"), None);
+        json["challenge"].as_str().expect("a challenge").to_owned()
+    }
+
     /// The word that tells a program what is wrong.
     pub(crate) fn code(&self) -> String {
         self.json()["error"].as_str().unwrap_or("none").to_owned()
@@ -217,6 +239,7 @@ impl Answer {
     pub(crate) fn tokens(&self) -> Tokens {
         assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
         let json = self.json();
+        assert_eq!(json.get("challenge"), None);
         let text = |name: &str| json[name].as_str().unwrap().to_owned();
         Tokens {
             access: text("access_token"),

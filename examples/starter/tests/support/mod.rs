@@ -1,6 +1,7 @@
 //! A service under test, in this process: the test binary says where it keeps what it has.
 
 mod client;
+pub(crate) mod factor;
 pub(crate) mod folder;
 pub(crate) mod mail;
 pub(crate) mod postgres;
@@ -138,6 +139,11 @@ impl Service {
                 folder: place.folder.path().join("mail"),
                 from: "no-reply@starter.test".parse().unwrap(),
                 public_url: "https://app.test".to_owned(),
+            },
+            sms: starter::SmsSettings {
+                url: None,
+                from: String::new(),
+                folder: place.folder.path().join("sms"),
             },
             require_verified_email: false,
             development: false,
