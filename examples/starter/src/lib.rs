@@ -27,6 +27,7 @@ mod server;
 mod settings;
 mod sms;
 mod stores;
+mod uniform;
 mod users;
 mod variables;
 

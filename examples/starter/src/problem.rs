@@ -53,6 +53,10 @@ impl Problem {
         }
     }
 
+    pub(crate) fn is(&self, status: StatusCode) -> bool {
+        self.status == status
+    }
+
     /// Says which of several reasons it is, in a word for programs.
     pub(crate) fn reason(self, reason: &'static str) -> Self {
         Self {

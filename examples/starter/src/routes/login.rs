@@ -6,6 +6,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 
@@ -13,6 +14,7 @@ use crate::attempts::Source;
 use crate::client_ip::ClientIp;
 use crate::problem::Problem;
 use crate::second_factor::{LIFETIME, Method};
+use crate::uniform::end_of_step;
 use crate::{App, Email, User};
 
 /// How much of the `User-Agent` a session is labelled with.
@@ -43,6 +45,21 @@ pub(super) async fn login(
     headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Json<Answer>, Problem> {
+    let start = Instant::now();
+    let answer = try_login(&app, client, &headers, &request).await;
+    // Who is refused waits, so that time does not tell why (V6.3.8).
+    if matches!(&answer, Err(problem) if problem.is(StatusCode::UNAUTHORIZED)) {
+        end_of_step(start).await;
+    }
+    answer
+}
+
+async fn try_login(
+    app: &App,
+    client: ClientIp,
+    headers: &HeaderMap,
+    request: &Request,
+) -> Result<Json<Answer>, Problem> {
     let email = Email::parse(&request.email);
     let account = email.as_ref().map_or(&*request.email, Email::as_str);
     let attempt = app.attempts.begin(account, Source::Address(client)).await?;
@@ -52,18 +69,18 @@ pub(super) async fn login(
     };
     let verified = app.verify_password(&request.password, user.as_ref());
     let (Verification::Match { rehash }, Some(mut user)) = (verified.await?, user) else {
-        return Err(refused(&app));
+        return Err(refused(app));
     };
     if user.disabled || (app.require_verified_email && !user.email_verified) {
-        return Err(refused(&app));
+        return Err(refused(app));
     }
     attempt.succeeded().await?;
     if let Some(new) = rehash {
-        replace_hash(&app, &mut user, &new).await;
+        replace_hash(app, &mut user, &new).await;
     }
     let methods = app.factors.methods(&user.id).await?;
     if methods.is_empty() {
-        let Json(pair) = open_session(&app, &user, &headers, &["pwd"]).await?;
+        let Json(pair) = open_session(app, &user, headers, &["pwd"]).await?;
         return Ok(Json(Answer::Tokens(pair)));
     }
     Ok(Json(Answer::Challenge {

@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::letters::Letter;
 use crate::password_policy::Owner;
 use crate::problem::Problem;
+use crate::uniform::end_of_step;
 use crate::{App, Email};
 
 #[derive(Deserialize)]
@@ -36,6 +38,7 @@ pub(super) async fn register(
         second_factor: false,
     };
     app.check_new_password(&request.password, owner).await?;
+    let start = Instant::now();
     let hash = app.passwords.hash(&request.password).await?;
     let added = app.users.insert(&email, &hash).await?;
     let answer = email.as_str().to_owned();
@@ -46,5 +49,6 @@ pub(super) async fn register(
         }
         None => Letter::AlreadyRegistered(email),
     });
+    end_of_step(start).await;
     Ok((StatusCode::ACCEPTED, Json(Registered { email: answer })))
 }

@@ -14,5 +14,6 @@ mod second_factor;
 mod sessions;
 mod sms;
 mod smtp;
+mod timing;
 mod tokens;
 mod users;
