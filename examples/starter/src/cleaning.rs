@@ -49,7 +49,13 @@ impl App {
             let logins = self.factors.challenges.clean_up(BATCH).await?;
             let failures = self.attempts.clean_up(BATCH).await?;
             removed += sessions + revocations + links + logins + failures;
-            if sessions.max(revocations).max(links).max(logins).max(failures) < u64::from(BATCH) {
+            if sessions
+                .max(revocations)
+                .max(links)
+                .max(logins)
+                .max(failures)
+                < u64::from(BATCH)
+            {
                 break;
             }
             tokio::time::sleep(PAUSE).await;

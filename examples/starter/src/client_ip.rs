@@ -116,13 +116,19 @@ mod tests {
     #[test]
     fn behind_proxies_it_is_the_rightmost_that_is_none() {
         let proxies = "10.0.0.0/8, fd00::/8 192.0.2.7";
-        assert_eq!(client(proxies, "10.0.0.1", &["9.9.9.9, 1.2.3.4"]), "1.2.3.4");
+        assert_eq!(
+            client(proxies, "10.0.0.1", &["9.9.9.9, 1.2.3.4"]),
+            "1.2.3.4"
+        );
         let chain = ["9.9.9.9, 1.2.3.4, 10.2.2.2", "fd00::1, 192.0.2.7"];
         assert_eq!(client(proxies, "::ffff:10.0.0.1", &chain), "1.2.3.4");
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4:567"]), "1.2.3.4");
         // What cannot be read ends the chain: what is left of it is anybody's.
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4, x"]), "10.0.0.1");
-        assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4, x, 10.0.0.9"]), "10.0.0.9");
+        assert_eq!(
+            client(proxies, "10.0.0.1", &["1.2.3.4, x, 10.0.0.9"]),
+            "10.0.0.9"
+        );
         assert_eq!(client(proxies, "10.0.0.1", &[]), "10.0.0.1");
     }
 

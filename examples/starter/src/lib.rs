@@ -37,9 +37,7 @@ pub use database::Database;
 pub use email::Email;
 pub use error::Error;
 pub use mail::MailSettings;
-pub use password_policy::{
-    MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings,
-};
+pub use password_policy::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings};
 pub use server::{asked_to_stop, serve};
 pub use settings::{SessionSettings, Settings};
 pub use sms::SmsSettings;

@@ -78,7 +78,11 @@ impl Outbox {
     /// Takes no more letters, and gives those that wait one try, for a few seconds.
     pub(crate) async fn drain(&self) {
         self.stop.send_replace(true);
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = self
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(mut worker) = worker else {
             return;
         };

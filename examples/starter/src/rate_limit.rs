@@ -113,7 +113,8 @@ pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Ne
         let key = format!("{route} {ip}");
         if let Some(wait) = limit.check(&key).await {
             tracing::warn!(event = "rate_limited", route, %ip);
-            let detail = "Too many requests from this address. `Retry-After` says when to come back.";
+            let detail =
+                "Too many requests from this address. `Retry-After` says when to come back.";
             return Problem::too_many(detail, wait).into_response();
         }
     }

@@ -95,7 +95,8 @@ impl Settings {
         } else {
             AuthConfig::from_env()?
         };
-        let bind_address = variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
+        let bind_address =
+            variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
         let per_minute = parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
         let own_url = development.then(|| format!("http://{bind_address}"));
         Ok(Self {

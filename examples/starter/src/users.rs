@@ -229,7 +229,11 @@ impl Users {
                 query.execute(pool).await?.rows_affected()
             }
         };
-        Ok(if changed == 1 { Changed::Yes } else { Changed::LastAdmin })
+        Ok(if changed == 1 {
+            Changed::Yes
+        } else {
+            Changed::LastAdmin
+        })
     }
 
     /// Lets a user log in again.
@@ -265,7 +269,11 @@ impl Users {
         }
         let now = self.by_id(&user.id).await?;
         let same = now.is_some_and(|now| now.scopes == user.scopes);
-        Ok(if same { Changed::LastAdmin } else { Changed::SomebodyElse })
+        Ok(if same {
+            Changed::LastAdmin
+        } else {
+            Changed::SomebodyElse
+        })
     }
 
     /// Gives the user with this address a scope; false if there is no such user.

@@ -26,7 +26,8 @@ impl Mailer for MailFolder {
     fn send(&self, message: lettre::Message) -> Sending<'_> {
         let (message, folder) = (message.formatted(), self.0.clone());
         Box::pin(async move {
-            let written = tokio::task::spawn_blocking(move || write_file(&folder, "eml", &message)).await;
+            let written =
+                tokio::task::spawn_blocking(move || write_file(&folder, "eml", &message)).await;
             match written.map_err(io::Error::other).flatten() {
                 Ok(path) => {
                     // Where it is, and not what it says: it may hold a token.

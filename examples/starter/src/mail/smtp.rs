@@ -19,8 +19,9 @@ impl Smtp {
     /// goes without. No connection is made yet: the service starts while the server is away.
     pub(super) fn new(url: &str) -> Result<Self, Error> {
         // What cannot be read is not repeated: it may hold the password.
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|_| "SMTP_URL cannot be read: smtps://user:password@host, or smtp://host:25")?;
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(
+            |_| "SMTP_URL cannot be read: smtps://user:password@host, or smtp://host:25",
+        )?;
         Ok(Self(transport.timeout(Some(TIMEOUT)).build()))
     }
 }

@@ -63,7 +63,11 @@ pub(super) async fn disable(
         changed(app.users.disable(&user.id).await?)?;
         // After the change: nothing can be opened any more. If this fails, asking again is safe.
         app.tokens.revoke_subject(&user.id).await?;
-        tracing::info!(event = "user_disabled", user = user.id, by = admin.subject());
+        tracing::info!(
+            event = "user_disabled",
+            user = user.id,
+            by = admin.subject()
+        );
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -97,7 +101,12 @@ pub(super) async fn set_scopes(
         if !user.scopes.split_whitespace().all(kept) {
             app.tokens.revoke_subject(&user.id).await?;
         }
-        tracing::info!(event = "scopes_set", user = user.id, scopes, by = admin.subject());
+        tracing::info!(
+            event = "scopes_set",
+            user = user.id,
+            scopes,
+            by = admin.subject()
+        );
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -111,7 +120,11 @@ pub(super) async fn logout(
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
     app.tokens.revoke_subject(&user.id).await?;
-    tracing::info!(event = "user_logged_out", user = user.id, by = admin.subject());
+    tracing::info!(
+        event = "user_logged_out",
+        user = user.id,
+        by = admin.subject()
+    );
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,7 +136,11 @@ pub(super) async fn reset_password(
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
     app.outbox.post(Letter::ResetPassword(user.address()));
-    tracing::info!(event = "reset_started", user = user.id, by = admin.subject());
+    tracing::info!(
+        event = "reset_started",
+        user = user.id,
+        by = admin.subject()
+    );
     Ok(StatusCode::ACCEPTED)
 }
 

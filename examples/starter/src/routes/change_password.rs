@@ -27,7 +27,8 @@ pub(super) async fn change(
 ) -> Result<StatusCode, Problem> {
     let user = app.user_of(&token).await?;
     app.prove(&user, &token, &request.current_password).await?;
-    app.check_new_password_of(&user, &request.new_password).await?;
+    app.check_new_password_of(&user, &request.new_password)
+        .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {
         if !app.users.replace_hash(&user, &hash).await? {
@@ -69,7 +70,11 @@ impl App {
         let attempt = attempt.await?;
         if !self.verify_password(password, Some(user)).await?.is_match() {
             let detail = "The current password is wrong.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_password", detail));
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "wrong_password",
+                detail,
+            ));
         }
         Ok(attempt.succeeded().await?)
     }

@@ -1,9 +1,9 @@
 //! `POST /auth/login`: from an e-mail address and a password to a pair of tokens.
 
-use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
@@ -114,9 +114,8 @@ pub(super) async fn open_session(
     // Whoever was disabled, or got another password or fewer scopes, while this was going on was
     // logged out everywhere then: this session was not there yet.
     let now = app.users.active(&user.id).await?;
-    let same = now.is_some_and(|now| {
-        now.password_hash == user.password_hash && now.scopes == user.scopes
-    });
+    let same =
+        now.is_some_and(|now| now.password_hash == user.password_hash && now.scopes == user.scopes);
     if !same {
         let token = app.tokens.verifier().verify_local(&pair.access_token)?;
         app.tokens

@@ -38,7 +38,10 @@ pub(super) async fn answer(
     let user = challenges.holder(&request.challenge).await?;
     let user = user.ok_or_else(over)?;
     let account = user.second_factor();
-    let attempt = app.attempts.begin(&account, Source::Address(client)).await?;
+    let attempt = app
+        .attempts
+        .begin(&account, Source::Address(client))
+        .await?;
     if !challenges.count_try(&request.challenge).await? {
         return Err(over());
     }

@@ -55,7 +55,10 @@ impl App {
             .route("/admin/users/{id}/enable", post(admin_users::enable))
             .route("/admin/users/{id}/scopes", put(admin_users::set_scopes))
             .route("/admin/users/{id}/logout", post(admin_users::logout))
-            .route("/admin/users/{id}/password-reset", post(admin_users::reset_password))
+            .route(
+                "/admin/users/{id}/password-reset",
+                post(admin_users::reset_password),
+            )
             .route_layer(admin);
         let with_token = Router::new()
             .merge(for_admins)
@@ -65,9 +68,15 @@ impl App {
             .route("/auth/password/change", post(change_password::change))
             .route("/auth/second-factor", get(second_factor::status))
             .route("/auth/second-factor/totp", post(second_factor::add_totp))
-            .route("/auth/second-factor/totp/confirm", post(second_factor::confirm_totp))
+            .route(
+                "/auth/second-factor/totp/confirm",
+                post(second_factor::confirm_totp),
+            )
             .route("/auth/second-factor/sms", post(second_factor::add_sms))
-            .route("/auth/second-factor/sms/confirm", post(second_factor::confirm_sms))
+            .route(
+                "/auth/second-factor/sms/confirm",
+                post(second_factor::confirm_sms),
+            )
             .route("/auth/second-factor/remove", post(second_factor::remove))
             .route("/auth/sessions", get(sessions::list))
             .route("/auth/sessions/{id}", delete(sessions::end))

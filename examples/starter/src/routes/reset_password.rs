@@ -41,7 +41,8 @@ pub(super) async fn reset(
     let purpose = Purpose::ResetPassword;
     let user = app.one_time.holder(purpose, &request.token).await?;
     let user = user.ok_or_else(invalid_link)?;
-    app.check_new_password_of(&user, &request.new_password).await?;
+    app.check_new_password_of(&user, &request.new_password)
+        .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {
         // Before anything changes: if the sessions cannot be ended, the link is still good.

@@ -102,7 +102,8 @@ pub(super) async fn add_sms(
     if !proposed.await? {
         return Err(exists());
     }
-    app.send_code(&user.id, request.phone, SmsPurpose::Enrol).await?;
+    app.send_code(&user.id, request.phone, SmsPurpose::Enrol)
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -116,7 +117,9 @@ pub(super) async fn confirm_sms(
     let phone = app.factors.proposed(&user.id, Method::Sms).await?;
     let phone = phone.ok_or_else(invalid_code)?;
     let codes = &app.factors.sms_codes;
-    if !codes.take(&user.id, SmsPurpose::Enrol, &request.code).await?
+    if !codes
+        .take(&user.id, SmsPurpose::Enrol, &request.code)
+        .await?
         || !app.factors.confirm(&user.id, Method::Sms, &phone).await?
     {
         return Err(invalid_code());
@@ -133,7 +136,8 @@ pub(super) async fn remove(
     let user = app.user_of(&token).await?;
     app.prove(&user, &token, &request.current_password).await?;
     if request.current_password.chars().count() < MIN_PASSWORD_CHARS {
-        let detail = "Without a second factor the password is too short: choose a longer one first.";
+        let detail =
+            "Without a second factor the password is too short: choose a longer one first.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_password", detail).reason("too_short"));
     }
@@ -162,7 +166,11 @@ async fn added(
 ) -> Result<Json<Added>, Problem> {
     finish(async move {
         let recovery_codes = app.factors.recovery_codes.renew(&user.id).await?;
-        tracing::info!(event = "second_factor_added", user = user.id, method = method.name());
+        tracing::info!(
+            event = "second_factor_added",
+            user = user.id,
+            method = method.name()
+        );
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
         let session = token.session_id().unwrap_or_default();
         app.tokens.end_other_sessions(&user.id, session).await?;

@@ -77,13 +77,18 @@ impl Factors {
 
     /// What the user may log in with; nothing if the password is enough.
     pub(crate) async fn methods(&self, user: &str) -> Result<Vec<Method>> {
-        let query = "SELECT kind FROM second_factors WHERE user_id = $1 AND confirmed ORDER BY kind";
+        let query =
+            "SELECT kind FROM second_factors WHERE user_id = $1 AND confirmed ORDER BY kind";
         let kinds: Vec<String> = on_pool!(&self.database, pool => {
             sqlx::query_scalar(query).bind(user).fetch_all(pool).await?
         });
         let mut methods = Vec::new();
         for kind in kinds {
-            methods.push(if kind == "sms" { Method::Sms } else { Method::Totp });
+            methods.push(if kind == "sms" {
+                Method::Sms
+            } else {
+                Method::Totp
+            });
         }
         if !methods.is_empty() && self.recovery_codes.count(user).await? > 0 {
             methods.push(Method::RecoveryCode);

@@ -45,10 +45,8 @@ impl Factors {
             return Ok(false);
         };
         match self.step(&secret, code) {
-            Some(step) => {
-                Ok(self.use_step(user, step).await?
-                    && self.confirm(user, Method::Totp, &secret).await?)
-            }
+            Some(step) => Ok(self.use_step(user, step).await?
+                && self.confirm(user, Method::Totp, &secret).await?),
             None => Ok(false),
         }
     }

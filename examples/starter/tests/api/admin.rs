@@ -27,7 +27,9 @@ async fn act(service: &Service, admin: &Tokens, id: &str, what: &str) -> Answer 
 async fn set_scopes(service: &Service, admin: &Tokens, id: &str, scopes: &[&str]) -> Answer {
     let path = format!("/admin/users/{id}/scopes");
     let body = json!({ "scopes": scopes });
-    service.send_json(Method::PUT, &path, &admin.access, &body).await
+    service
+        .send_json(Method::PUT, &path, &admin.access, &body)
+        .await
 }
 
 /// V7.4.2.
@@ -133,7 +135,10 @@ async fn the_last_admin_stays_one() {
 async fn two_admins_that_disable_each_other_at_once_leave_one() {
     let service = std::sync::Arc::new(started!());
     for round in 0..5 {
-        let [a, b] = [format!("a{round}@example.com"), format!("b{round}@example.com")];
+        let [a, b] = [
+            format!("a{round}@example.com"),
+            format!("b{round}@example.com"),
+        ];
         sqlx::query("UPDATE users SET disabled = TRUE")
             .execute(&mut service.database().await)
             .await

@@ -11,16 +11,23 @@ const HOME: &str = "192.0.2.1";
 /// A service that believes what is said of the address of the client.
 macro_rules! proxied {
     () => {
-        started!(with |settings| {
-            settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
-        })
+        started!(
+            with | settings | {
+                settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
+            }
+        )
     };
 }
 
 async fn login(service: &Service, ip: &str, email: &str, password: &str) -> Answer {
-    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", ip),
+    ];
     let body = json!({ "email": email, "password": password }).to_string();
-    service.request(Method::POST, "/auth/login", &headers, body).await
+    service
+        .request(Method::POST, "/auth/login", &headers, body)
+        .await
 }
 
 async fn set(service: &Service, change: &'static str) {
@@ -59,8 +66,14 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
     let elsewhere = login(&service, "192.0.2.2", "ada@example.com", "wrong").await;
     assert_eq!(elsewhere.status, StatusCode::UNAUTHORIZED);
 
-    set(&service, "UPDATE login_failures SET failed_at = failed_at - 6").await;
-    login(&service, HOME, "ada@example.com", PASSWORD).await.tokens();
+    set(
+        &service,
+        "UPDATE login_failures SET failed_at = failed_at - 6",
+    )
+    .await;
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
     // In a row: a success begins anew (N12).
     for _ in 0..10 {
         let answer = login(&service, HOME, "ada@example.com", "wrong").await;
@@ -73,7 +86,9 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
 async fn failures_from_everywhere_do_not_keep_the_owner_out() {
     let service = proxied!();
     service.register("ada@example.com").await;
-    login(&service, HOME, "ada@example.com", PASSWORD).await.tokens();
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
     for number in 0..20 {
         let ip = format!("198.51.100.{number}");
         let answer = login(&service, &ip, "ada@example.com", "wrong").await;
@@ -83,13 +98,23 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
     assert_throttled(&answer, 2);
 
     // The owner, at home, does not even notice; and begins the count anew.
-    login(&service, HOME, "ada@example.com", PASSWORD).await.tokens();
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
     let answer = login(&service, "198.51.100.99", "ada@example.com", "wrong").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 
     // A month later the address is not known any more.
-    set(&service, "UPDATE login_failures SET known_at = known_at - 2600000").await;
-    set(&service, "UPDATE login_failures SET failures = 30 WHERE place = ''").await;
+    set(
+        &service,
+        "UPDATE login_failures SET known_at = known_at - 2600000",
+    )
+    .await;
+    set(
+        &service,
+        "UPDATE login_failures SET failures = 30 WHERE place = ''",
+    )
+    .await;
     let answer = login(&service, HOME, "ada@example.com", PASSWORD).await;
     assert_throttled(&answer, 2);
 }
@@ -99,8 +124,14 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
 async fn after_100_failures_in_a_row_there_is_only_the_reset() {
     let service = proxied!();
     service.register("ada@example.com").await;
-    let tokens = login(&service, HOME, "ada@example.com", PASSWORD).await.tokens();
-    set(&service, "UPDATE login_failures SET failures = 99, failed_at = 7").await;
+    let tokens = login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
+    set(
+        &service,
+        "UPDATE login_failures SET failures = 99, failed_at = 7",
+    )
+    .await;
     for ip in [HOME, "192.0.2.2"] {
         let last = login(&service, ip, "ada@example.com", "wrong").await;
         assert_eq!(last.status, StatusCode::UNAUTHORIZED);
@@ -123,7 +154,9 @@ async fn after_100_failures_in_a_row_there_is_only_the_reset() {
     let answer = service.post("/auth/password/reset", &body).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     for ip in [HOME, "192.0.2.3"] {
-        login(&service, ip, "ada@example.com", PASSWORD).await.tokens();
+        login(&service, ip, "ada@example.com", PASSWORD)
+            .await
+            .tokens();
     }
 }
 
@@ -161,7 +194,9 @@ async fn a_session_may_try_the_current_password_ten_times() {
     let own = service.login("ada@example.com", PASSWORD).await.tokens();
     async fn change(service: &Service, tokens: &Tokens, current: &str) -> Answer {
         let body = json!({ "current_password": current, "new_password": PASSWORD });
-        service.post_as(tokens, "/auth/password/change", &body).await
+        service
+            .post_as(tokens, "/auth/password/change", &body)
+            .await
     }
     for _ in 0..10 {
         let answer = change(&service, &stolen, "wrong").await;

@@ -55,7 +55,7 @@ async fn a_link_is_dead_when_the_address_has_changed() {
 
 #[tokio::test]
 async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_can_tell() {
-    let service = started!(with |settings| settings.require_verified_email = true);
+    let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     let letter = service.letter("ada@example.com", 1).await;
     let early = service.login("ada@example.com", PASSWORD).await;
@@ -77,7 +77,7 @@ async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_c
 /// A reset proves the same: the letter was read.
 #[tokio::test]
 async fn a_reset_confirms_the_address() {
-    let service = started!(with |settings| settings.require_verified_email = true);
+    let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     service.letter("ada@example.com", 1).await;
     let body = json!({ "email": "ada@example.com" });

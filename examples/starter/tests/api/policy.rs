@@ -30,7 +30,10 @@ async fn length_counts_in_code_points_and_nothing_is_cut_off() {
     let (short, just) = (mixed('à', 17, 14), mixed('à', 17, 15));
     assert_refused(&register(&service, "a@b.c", &short).await, "too_short");
     assert_refused(&register(&service, "a@b.c", "").await, "too_short");
-    let longest: String = (0..).map(|n: u32| mixed('!', 17 + n, 16)).take(64).collect();
+    let longest: String = (0..)
+        .map(|n: u32| mixed('!', 17 + n, 16))
+        .take(64)
+        .collect();
     assert_eq!(longest.len(), 1024);
     let long = format!("{longest}x");
     assert_refused(&register(&service, "a@b.c", &long).await, "too_long");
@@ -41,7 +44,12 @@ async fn length_counts_in_code_points_and_nothing_is_cut_off() {
     for (number, good) in [just.as_str(), &longest, &emoji, spaces].iter().enumerate() {
         let email = format!("user{number}@example.com");
         let answer = register(&service, &email, good).await;
-        assert_eq!(answer.status, StatusCode::ACCEPTED, "{good} {:?}", answer.body);
+        assert_eq!(
+            answer.status,
+            StatusCode::ACCEPTED,
+            "{good} {:?}",
+            answer.body
+        );
         service.login(&email, good).await.tokens();
         let mut cut = (*good).to_owned();
         cut.pop();
@@ -68,7 +76,12 @@ async fn there_are_no_rules_of_composition() {
     .enumerate()
     {
         let answer = register(&service, &format!("user{number}@b.c"), good).await;
-        assert_eq!(answer.status, StatusCode::ACCEPTED, "{good} {:?}", answer.body);
+        assert_eq!(
+            answer.status,
+            StatusCode::ACCEPTED,
+            "{good} {:?}",
+            answer.body
+        );
     }
 }
 
@@ -96,10 +109,16 @@ async fn what_is_tried_first_is_refused_with_a_reason() {
 #[tokio::test]
 async fn the_address_and_the_names_of_the_service_are_no_password() {
     let words = ["umbrellacorp".to_owned(), "zyzzyva".to_owned()];
-    let service = started!(with |settings| settings.new_passwords.context_words = words.to_vec());
+    let service = started!(with | settings | settings.new_passwords.context_words = words.to_vec());
     for (email, password) in [
-        ("wilhelmina.oxenstierna@example.com", "wilhelmina.oxenstierna"),
-        ("wilhelmina.oxenstierna@example.com", "wilhelmina.oxenstierna@example.com"),
+        (
+            "wilhelmina.oxenstierna@example.com",
+            "wilhelmina.oxenstierna",
+        ),
+        (
+            "wilhelmina.oxenstierna@example.com",
+            "wilhelmina.oxenstierna@example.com",
+        ),
         ("wilhelmina.oxenstierna@example.com", "Oxenstierna2026!"),
         ("a@b.c", "umbrellacorp2026"),
         ("a@b.c", "ZyzzyvaUmbrellacorp"),
@@ -120,12 +139,17 @@ async fn a_reset_and_a_change_have_the_same_rules() {
         "token": letter.token("reset-password"),
         "new_password": "Password12345678",
     });
-    assert_refused(&service.post("/auth/password/reset", &body).await, "too_common");
+    assert_refused(
+        &service.post("/auth/password/reset", &body).await,
+        "too_common",
+    );
     let body = json!({
         "current_password": crate::support::PASSWORD,
         "new_password": "Password12345678",
     });
-    let change = service.post_as(&tokens, "/auth/password/change", &body).await;
+    let change = service
+        .post_as(&tokens, "/auth/password/change", &body)
+        .await;
     assert_refused(&change, "too_common");
 }
 
@@ -134,7 +158,7 @@ async fn a_reset_and_a_change_have_the_same_rules() {
 async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service() {
     let web = Web::start().await;
     let url = web.url();
-    let service = started!(with |settings| settings.new_passwords.breached_url = Some(url));
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
     let known = "0018A45C4D1DEF81644B54AB7F969B88D65:1\r\n\
                  AD6438836DBE526AA231ABDE2D0EEF74D42:217\r\n";
     web.answers(StatusCode::OK, known);
@@ -155,11 +179,14 @@ async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service()
 async fn an_outage_of_the_list_turns_nobody_away() {
     let web = Web::start().await;
     let url = web.url();
-    let service = started!(with |settings| settings.new_passwords.breached_url = Some(url));
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
     let large = "x".repeat(2 * 1024 * 1024);
     for (number, (status, body)) in [
         (StatusCode::SERVICE_UNAVAILABLE, ""),
-        (StatusCode::TOO_MANY_REQUESTS, "AD6438836DBE526AA231ABDE2D0EEF74D42:217"),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            "AD6438836DBE526AA231ABDE2D0EEF74D42:217",
+        ),
         (StatusCode::OK, "nonsense"),
         (StatusCode::OK, large.as_str()),
         (StatusCode::FOUND, ""),
@@ -175,7 +202,7 @@ async fn an_outage_of_the_list_turns_nobody_away() {
     // It takes the connection, and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let service = started!(with |settings| settings.new_passwords.breached_url = Some(url));
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
     let answer = service.register("ada@example.com").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
 }

@@ -10,15 +10,20 @@ use crate::support::{Answer, Service, random_ip, started};
 /// A service that allows so many requests a minute.
 macro_rules! limited {
     ($per_minute:literal) => {
-        started!(with |settings| {
-            settings.rate_limit = NonZeroU32::new($per_minute);
-            settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
-        })
+        started!(
+            with | settings | {
+                settings.rate_limit = NonZeroU32::new($per_minute);
+                settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
+            }
+        )
     };
 }
 
 async fn ask(service: &Service, ip: &str, method: Method, path: &str) -> Answer {
-    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", ip),
+    ];
     let body = r#"{"email":"","password":"","token":"","refresh_token":"","new_password":""}"#;
     service.request(method, path, &headers, body).await
 }
@@ -49,7 +54,10 @@ async fn each_auth_route_is_limited_by_itself_and_for_each_address() {
         assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
         assert_eq!(answer.code(), "too_many_requests");
         let seconds = answer.headers[RETRY_AFTER].to_str().unwrap();
-        assert!((1..=20).contains(&seconds.parse::<u32>().unwrap()), "{seconds}");
+        assert!(
+            (1..=20).contains(&seconds.parse::<u32>().unwrap()),
+            "{seconds}"
+        );
         let answer = ask(&service, &other, method, path).await;
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
     }
@@ -87,7 +95,7 @@ async fn requests_are_earned_back() {
 
 #[tokio::test]
 async fn without_a_known_proxy_nobody_escapes_by_another_name() {
-    let service = started!(with |settings| settings.rate_limit = NonZeroU32::new(3));
+    let service = started!(with | settings | settings.rate_limit = NonZeroU32::new(3));
     let mut refused = 0;
     for _ in 0..6 {
         let answer = ask(&service, &random_ip(), Method::POST, "/auth/login").await;

@@ -51,11 +51,21 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
     // Nothing is asked for yet.
     service.login(EMAIL, PASSWORD).await.tokens();
     let status = service.get("/auth/second-factor", &tokens.access).await;
-    assert_eq!(status.json(), json!({ "methods": [], "recovery_codes_left": 0 }));
+    assert_eq!(
+        status.json(),
+        json!({ "methods": [], "recovery_codes_left": 0 })
+    );
 
     let confirm = "/auth/second-factor/totp/confirm";
-    for wrong in ["", "000", "abcdef", &code(first["secret"].as_str().unwrap())] {
-        let answer = service.post_as(&tokens, confirm, &json!({ "code": wrong })).await;
+    for wrong in [
+        "",
+        "000",
+        "abcdef",
+        &code(first["secret"].as_str().unwrap()),
+    ] {
+        let answer = service
+            .post_as(&tokens, confirm, &json!({ "code": wrong }))
+            .await;
         assert_invalid_code(&answer);
     }
     let body = json!({ "code": code(secret) });
@@ -73,7 +83,10 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
     let again = service.post_as(&tokens, add, &again).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert_eq!(again.code(), "second_factor_exists");
-    let status = service.get("/auth/second-factor", &tokens.access).await.json();
+    let status = service
+        .get("/auth/second-factor", &tokens.access)
+        .await
+        .json();
     assert_eq!(status["methods"], json!(["totp", "recovery_code"]));
     assert_eq!(status["recovery_codes_left"], 10);
 }
@@ -97,7 +110,9 @@ async fn a_login_takes_two_steps_and_the_token_tells_how() {
 
     let wrong = answer(&service, &challenge, "totp", &app.wrong_code()).await;
     assert_invalid_code(&wrong);
-    let tokens = answer(&service, &challenge, "totp", &app.code()).await.tokens();
+    let tokens = answer(&service, &challenge, "totp", &app.code())
+        .await
+        .tokens();
     service.get("/me", &tokens.access).await.json();
     let claims = tokens.claims();
     assert_eq!(claims["amr"], json!(["pwd", "otp", "mfa"]));
@@ -124,7 +139,10 @@ async fn a_code_and_a_challenge_are_good_once() {
     assert_invalid_code(&answer(&service, &second, "totp", &code).await);
 
     // Of eight at once with one code, each with its own challenge, one gets in.
-    for (method, code) in [("totp", None), ("recovery_code", Some(&app.recovery_codes[3]))] {
+    for (method, code) in [
+        ("totp", None),
+        ("recovery_code", Some(&app.recovery_codes[3])),
+    ] {
         forget_step(&service).await;
         change(&service, "DELETE FROM login_failures").await;
         let code = code.cloned().unwrap_or_else(|| app.code());
@@ -152,7 +170,9 @@ async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
     let first = challenge(&service).await;
     // As somebody types it.
     let typed = format!(" {} ", one.to_uppercase());
-    let tokens = answer(&service, &first, "recovery_code", &typed).await.tokens();
+    let tokens = answer(&service, &first, "recovery_code", &typed)
+        .await
+        .tokens();
     let second = challenge(&service).await;
     assert_invalid_code(&answer(&service, &second, "recovery_code", one).await);
     let status = service.get("/auth/second-factor", &tokens.access).await;
@@ -209,7 +229,9 @@ async fn a_challenge_dies_with_time_the_password_and_the_account() {
 
 async fn reset(service: &Service, letters: usize, password: &str) -> Answer {
     service.letter(EMAIL, letters).await;
-    service.post("/auth/password/forgot", &json!({ "email": EMAIL })).await;
+    service
+        .post("/auth/password/forgot", &json!({ "email": EMAIL }))
+        .await;
     let letter = service.letter(EMAIL, letters + 1).await;
     let token = letter.token("reset-password");
     let body = json!({ "token": token, "new_password": password });
@@ -228,7 +250,9 @@ async fn a_reset_goes_past_no_second_factor() {
     assert_eq!(done.status, StatusCode::NO_CONTENT, "{:?}", done.body);
     service.assert_over(&app.tokens).await;
     let challenge = service.login(EMAIL, eight).await.challenge();
-    let tokens = answer(&service, &challenge, "totp", &app.code()).await.tokens();
+    let tokens = answer(&service, &challenge, "totp", &app.code())
+        .await
+        .tokens();
 
     // Without the factor it would not be enough.
     forget_step(&service).await;
@@ -238,7 +262,9 @@ async fn a_reset_goes_past_no_second_factor() {
 
 async fn remove(service: &Service, tokens: &Tokens, password: &str, code: &str) -> Answer {
     let body = json!({ "current_password": password, "method": "totp", "code": code });
-    service.post_as(tokens, "/auth/second-factor/remove", &body).await
+    service
+        .post_as(tokens, "/auth/second-factor/remove", &body)
+        .await
 }
 
 #[tokio::test]

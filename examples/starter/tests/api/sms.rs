@@ -37,12 +37,16 @@ fn code_in(text: &str) -> String {
 
 async fn add(service: &Service, tokens: &Tokens, phone: &str) -> Answer {
     let body = json!({ "current_password": PASSWORD, "phone": phone });
-    service.post_as(tokens, "/auth/second-factor/sms", &body).await
+    service
+        .post_as(tokens, "/auth/second-factor/sms", &body)
+        .await
 }
 
 async fn confirm(service: &Service, tokens: &Tokens, code: &str) -> Answer {
     let path = "/auth/second-factor/sms/confirm";
-    service.post_as(tokens, path, &json!({ "code": code })).await
+    service
+        .post_as(tokens, path, &json!({ "code": code }))
+        .await
 }
 
 fn other_than(code: &str) -> String {
@@ -53,7 +57,14 @@ fn other_than(code: &str) -> String {
 async fn a_code_by_sms_is_the_second_step() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
-    for phone in ["", "+", "015112345678", "+0151", "+49 151 1234567", "+491511234567890123"] {
+    for phone in [
+        "",
+        "+",
+        "015112345678",
+        "+0151",
+        "+49 151 1234567",
+        "+491511234567890123",
+    ] {
         let answer = add(&service, &tokens, phone).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(answer.code(), "invalid_phone");
@@ -65,7 +76,10 @@ async fn a_code_by_sms_is_the_second_step() {
     assert_eq!(wrong.code(), "invalid_code");
     let added = confirm(&service, &tokens, &code).await;
     assert_eq!(added.status, StatusCode::OK, "{:?}", added.body);
-    assert_eq!(confirm(&service, &tokens, &code).await.code(), "invalid_code");
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
 
     let login = service.login(EMAIL, PASSWORD).await;
     assert_eq!(login.json()["methods"], json!(["sms", "recovery_code"]));
@@ -73,7 +87,9 @@ async fn a_code_by_sms_is_the_second_step() {
     // That code was for the other purpose.
     let wrong = answer(&service, &challenge, "sms", &code).await;
     assert_eq!(wrong.code(), "invalid_code");
-    let sent = service.post("/auth/login/sms", &json!({ "challenge": challenge })).await;
+    let sent = service
+        .post("/auth/login/sms", &json!({ "challenge": challenge }))
+        .await;
     assert_eq!(sent.status, StatusCode::ACCEPTED);
     let code = received(&service, 2).await;
     let tokens = answer(&service, &challenge, "sms", &code).await.tokens();
@@ -82,7 +98,9 @@ async fn a_code_by_sms_is_the_second_step() {
     let again = answer(&service, &challenge, "sms", &code).await;
     assert_eq!(again.code(), "invalid_code");
 
-    let over = service.post("/auth/login/sms", &json!({ "challenge": "x" })).await;
+    let over = service
+        .post("/auth/login/sms", &json!({ "challenge": "x" }))
+        .await;
     assert_eq!(over.code(), "invalid_challenge");
     let kept: String = sqlx::query_scalar("SELECT hash FROM sms_codes WHERE purpose = 'login'")
         .fetch_one(&mut service.database().await)
@@ -102,7 +120,10 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
         let wrong = confirm(&service, &tokens, &other_than(&code)).await;
         assert_eq!(wrong.code(), "invalid_code");
     }
-    assert_eq!(confirm(&service, &tokens, &code).await.code(), "invalid_code");
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
 
     add(&service, &tokens, PHONE).await;
     let code = received(&service, 2).await;
@@ -110,7 +131,10 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
         .execute(&mut service.database().await)
         .await
         .unwrap();
-    assert_eq!(confirm(&service, &tokens, &code).await.code(), "invalid_code");
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
     // Each costs money.
     for number in 3..=6 {
         let answer = add(&service, &tokens, PHONE).await;
@@ -126,10 +150,12 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
 async fn the_gateway_gets_the_form_of_twilio() {
     let web = Web::start().await;
     let url = web.url().replace("http://", "http://AC7:secret@");
-    let service = started!(with |settings| {
-        settings.sms.url = Some(url);
-        settings.sms.from = "+15550006789".to_owned();
-    });
+    let service = started!(
+        with | settings | {
+            settings.sms.url = Some(url);
+            settings.sms.from = "+15550006789".to_owned();
+        }
+    );
     let tokens = service.user(EMAIL).await;
     // Away for a moment.
     web.answers(StatusCode::SERVICE_UNAVAILABLE, "");
@@ -145,16 +171,24 @@ async fn the_gateway_gets_the_form_of_twilio() {
     let asked = web.asked().pop().unwrap();
     assert_eq!(asked.path, "/2010-04-01/Accounts/AC7/Messages.json");
     assert_eq!(asked.headers["authorization"], "Basic QUM3OnNlY3JldA==");
-    assert_eq!(asked.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(
+        asked.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
     let form = "To=%2B4915112345678&From=%2B15550006789&Body=";
     assert!(asked.body.starts_with(form), "{}", asked.body);
     let code = code_in(&asked.body.replace('+', " "));
-    assert_eq!(confirm(&service, &tokens, &code).await.status, StatusCode::OK);
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.status,
+        StatusCode::OK
+    );
 
     // What the gateway refuses for good is not asked again.
     web.answers(StatusCode::BAD_REQUEST, "");
     let challenge = service.login(EMAIL, PASSWORD).await.challenge();
-    service.post("/auth/login/sms", &json!({ "challenge": challenge })).await;
+    service
+        .post("/auth/login/sms", &json!({ "challenge": challenge }))
+        .await;
     service.stop().await;
     assert_eq!(web.asked().len(), 3);
 }

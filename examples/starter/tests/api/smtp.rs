@@ -12,7 +12,7 @@ use crate::support::started;
 #[tokio::test]
 async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
     let sink = Sink::start().await;
-    let service = started!(with |settings| settings.mail.smtp_url = Some(sink.url()));
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     service.register("ada@example.com").await;
     let letter = sink.wait(1).await;
     for line in [
@@ -33,7 +33,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
 #[tokio::test]
 async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says_never() {
     let sink = Sink::start().await;
-    let service = started!(with |settings| settings.mail.smtp_url = Some(sink.url()));
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     sink.never.store(1, Ordering::SeqCst);
     service.register("nobody@example.com").await;
     while sink.never.load(Ordering::SeqCst) > 0 {
@@ -52,7 +52,7 @@ async fn no_answer_waits_for_the_mail_server() {
     // It takes connections, and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", silent.local_addr().unwrap());
-    let service = started!(with |settings| settings.mail.smtp_url = Some(url));
+    let service = started!(with | settings | settings.mail.smtp_url = Some(url));
     let start = Instant::now();
     for _ in 0..20 {
         let body = json!({ "email": "ada@example.com" });
@@ -71,7 +71,7 @@ async fn no_answer_waits_for_the_mail_server() {
 #[tokio::test]
 async fn letters_that_wait_are_sent_before_the_service_stops() {
     let sink = Sink::start().await;
-    let service = started!(with |settings| settings.mail.smtp_url = Some(sink.url()));
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     // The first try fails, and the second would be a second later.
     sink.later.store(1, Ordering::SeqCst);
     for number in 0..10 {

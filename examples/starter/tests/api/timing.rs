@@ -90,7 +90,9 @@ async fn who_is_refused_cannot_tell_why() {
         ("legacy", "wrong"),
     ];
     assert_alike(&kinds, async |(name, password), _| {
-        let answer = service.login(&format!("{name}@example.com"), password).await;
+        let answer = service
+            .login(&format!("{name}@example.com"), password)
+            .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         // Who has to wait is told so at once, and not looked at here.
         forget_failures(&service).await;

@@ -95,10 +95,16 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
 
 /// An attempt from this address; there is no such account.
 async fn attempt(client: &Client, ip: &str) -> StatusCode {
-    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", ip),
+    ];
     let body = json!({ "email": "nobody@example.com", "password": PASSWORD }).to_string();
     let path = "/auth/login";
-    client.request(Method::POST, path, &headers, body).await.status
+    client
+        .request(Method::POST, path, &headers, body)
+        .await
+        .status
 }
 
 #[tokio::test]
@@ -121,7 +127,10 @@ async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
     let Some(place) = new_place().await else {
         return;
     };
-    let variables = [("RATE_LIMIT_PER_MINUTE", "2"), ("TRUSTED_PROXIES", "127.0.0.0/8")];
+    let variables = [
+        ("RATE_LIMIT_PER_MINUTE", "2"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+    ];
     let processes = [(); 3].map(|()| start_with(&place, &variables));
     let ip = random_ip();
     let mut passed = 0;
@@ -147,7 +156,10 @@ async fn of_registrations_at_several_processes_one_makes_the_account() {
             let password = format!("{PASSWORD} {number}");
             tokio::spawn(async move {
                 let account = json!({ "email": "ada@example.com", "password": password });
-                (client.post("/auth/register", &account).await.status, password)
+                (
+                    client.post("/auth/register", &account).await.status,
+                    password,
+                )
             })
         })
         .collect();

@@ -91,7 +91,8 @@ impl Client {
     }
 
     pub(crate) async fn post_as(&self, tokens: &Tokens, path: &str, body: &Value) -> Answer {
-        self.send_json(Method::POST, path, &tokens.access, body).await
+        self.send_json(Method::POST, path, &tokens.access, body)
+            .await
     }
 
     /// A request with a token and a body.

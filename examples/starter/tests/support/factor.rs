@@ -67,16 +67,13 @@ pub(crate) async fn forget_step(service: &Service) {
 
 pub(crate) fn codes(added: &Value) -> Vec<String> {
     let codes = added["recovery_codes"].as_array().unwrap().iter();
-    codes.map(|code| code.as_str().unwrap().to_owned()).collect()
+    codes
+        .map(|code| code.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The second step of a login.
-pub(crate) async fn answer(
-    service: &Service,
-    challenge: &str,
-    method: &str,
-    code: &str,
-) -> Answer {
+pub(crate) async fn answer(service: &Service, challenge: &str, method: &str, code: &str) -> Answer {
     let body = json!({ "challenge": challenge, "method": method, "code": code }).to_string();
     let headers = [("content-type", "application/json")];
     let path = "/auth/login/second-factor";

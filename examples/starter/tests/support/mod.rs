@@ -57,7 +57,7 @@ macro_rules! started {
         }
     };
     ($sessions:expr) => {
-        $crate::support::started!(with |settings| settings.sessions = $sessions)
+        $crate::support::started!(with | settings | settings.sessions = $sessions)
     };
 }
 pub(crate) use started;
