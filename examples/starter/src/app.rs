@@ -1,11 +1,23 @@
 //! [`App`]: what all handlers share, put together once.
 
+use std::sync::Arc;
+
 use tower_jwt_auth::session::WhenFull;
 use tower_jwt_auth::{PasswordService, TokenIssuer};
 
+use crate::attempts::Attempts;
+use crate::client_ip::TrustedProxies;
+use crate::letters::Writer;
+use crate::one_time_tokens::OneTimeTokens;
+use crate::outbox::Outbox;
+use crate::password_policy::PasswordPolicy;
+use crate::rate_limit::RateLimit;
+use crate::second_factor::Factors;
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Settings, Users, events};
 
+/// What an app for codes shows beside the address.
+const SERVICE: &str = env!("CARGO_PKG_NAME");
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
 const MAX_SESSIONS: u32 = 100;
 
@@ -16,6 +28,14 @@ pub struct App {
     pub(crate) passwords: PasswordService,
     pub(crate) users: Users,
     pub(crate) revocations: Revocations,
+    pub(crate) one_time: OneTimeTokens,
+    pub(crate) outbox: Outbox,
+    pub(crate) password_policy: PasswordPolicy,
+    pub(crate) factors: Factors,
+    pub(crate) attempts: Attempts,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
+    pub(crate) require_verified_email: bool,
     database: Database,
 }
 
@@ -30,9 +50,28 @@ impl App {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         let passwords = settings.auth.password_service()?;
         let tokens = settings.auth.issuer()?;
+        let password_policy = PasswordPolicy::new(&settings.new_passwords)?;
+        let sms = settings.sms.sms()?;
+        let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
+        let users = Users::new(database.clone());
+        let one_time = OneTimeTokens::new(database.clone());
         let redis_url = settings.redis_url.as_deref();
         let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
+        let rate_limit = match settings.rate_limit {
+            Some(per_minute) => {
+                let limit = RateLimit::new(per_minute, redis_url).await;
+                let limit = limit.map_err(|error| format!("REDIS_URL: {error}"))?;
+                Some(Arc::new(limit))
+            }
+            None => None,
+        };
+        let factors = Factors::new(&database, &passwords, SERVICE);
+        let writer = Writer {
+            users: users.clone(),
+            tokens: one_time.clone(),
+            public_url: settings.mail.public_url.clone(),
+        };
         Ok(Self {
             tokens: tokens
                 .session_idle_ttl(settings.sessions.idle_ttl)
@@ -41,8 +80,16 @@ impl App {
                 .on_event(events::log)
                 .build()?,
             passwords,
-            users: Users::new(database.clone()),
+            users,
             revocations,
+            one_time,
+            password_policy,
+            factors,
+            attempts: Attempts::new(database.clone()),
+            proxies: settings.trusted_proxies.clone(),
+            rate_limit,
+            outbox: Outbox::start(writer, mailer, sms, settings.mail.from.clone()),
+            require_verified_email: settings.require_verified_email,
             database,
         })
     }
@@ -53,8 +100,10 @@ impl App {
         &self.users
     }
 
-    /// Closes the database. Requests that still come are answered with 503.
+    /// Sends the letters that wait, and closes the database. Requests that still come are
+    /// answered with 503.
     pub async fn close(&self) {
+        self.outbox.drain().await;
         self.database.close().await;
     }
 }

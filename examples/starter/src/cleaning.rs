@@ -1,4 +1,4 @@
-//! The task that removes what is over: sessions and revocations, a batch at a time.
+//! The task that removes what is over: sessions, revocations and links, a batch at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,15 +35,27 @@ impl App {
         }
     }
 
-    /// Removes sessions and revocations that are over, batch by batch, and tells how many.
+    /// Removes sessions, revocations and links that are over, batch by batch, and tells how many.
     async fn clean_up(&self) -> Result<u64, Error> {
+        if let Some(limit) = &self.rate_limit {
+            limit.clean_up();
+        }
         let mut removed = 0;
         for _ in 0..MAX_BATCHES {
             let sessions = self.tokens.clean_up_sessions(BATCH).await?;
             let now = SystemTime::now();
             let revocations = self.revocations.clean_up(now, BATCH).await?;
-            removed += sessions + revocations;
-            if sessions.max(revocations) < u64::from(BATCH) {
+            let links = self.one_time.clean_up(BATCH).await?;
+            let logins = self.factors.challenges.clean_up(BATCH).await?;
+            let failures = self.attempts.clean_up(BATCH).await?;
+            removed += sessions + revocations + links + logins + failures;
+            if sessions
+                .max(revocations)
+                .max(links)
+                .max(logins)
+                .max(failures)
+                < u64::from(BATCH)
+            {
                 break;
             }
             tokio::time::sleep(PAUSE).await;

@@ -32,6 +32,11 @@ impl Email {
         good.then_some(Self(address))
     }
 
+    /// An address as it stands in the table of users.
+    pub(crate) fn stored(address: &str) -> Self {
+        Self(address.to_owned())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -31,6 +31,8 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
+    /// Which of several reasons for the same code.
+    reason: Option<&'static str>,
 }
 
 // === impl Problem ===
@@ -47,6 +49,19 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             challenge: None,
+            reason: None,
+        }
+    }
+
+    pub(crate) fn is(&self, status: StatusCode) -> bool {
+        self.status == status
+    }
+
+    /// Says which of several reasons it is, in a word for programs.
+    pub(crate) fn reason(self, reason: &'static str) -> Self {
+        Self {
+            reason: Some(reason),
+            ..self
         }
     }
 
@@ -62,6 +77,15 @@ impl Problem {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(status, "unavailable", detail)
+        }
+    }
+
+    /// The client asks too often (RFC 6585 section 4).
+    pub(crate) fn too_many(detail: &'static str, retry_after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(status, "too_many_requests", detail)
         }
     }
 
@@ -105,13 +129,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let problem = json!({
+        let mut problem = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "error": self.code,
         });
+        if let Some(reason) = self.reason {
+            problem["reason"] = reason.into();
+        }
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);

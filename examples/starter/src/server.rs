@@ -1,6 +1,7 @@
 //! Serving: until asked to stop, then until the open requests are answered.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -23,7 +24,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let (stopping, stopped) = oneshot::channel();
-    let server = axum::serve(listener, app.router()).with_graceful_shutdown(async move {
+    let service = app
+        .router()
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
         tracing::info!("stopping");
         let _ = stopping.send(());

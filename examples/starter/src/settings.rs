@@ -1,19 +1,23 @@
 //! What is set from outside, and what holds where nothing is set.
 
-use std::env;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
-use crate::{Error, development};
+use crate::variables::{flag, parsed, seconds, variable};
+use crate::{Error, MailSettings, PasswordSettings, SmsSettings, TrustedProxies, development};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
 const DEFAULT_DATABASE_URL: &str = "sqlite:starter-data/starter.sqlite";
 /// This machine only: whoever wants to serve others says so.
 const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
+
+/// Far more than a person needs, and far less than a guesser.
+const DEFAULT_RATE_LIMIT: u32 = 60;
 
 /// The configuration of the service. It has no `Debug`: the URLs may hold passwords.
 #[derive(Clone)]
@@ -29,6 +33,18 @@ pub struct Settings {
     pub auth: AuthConfig,
     /// How long a session lasts unused, and an old refresh token.
     pub sessions: SessionSettings,
+    /// Which passwords are good enough.
+    pub new_passwords: PasswordSettings,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How often an address may ask each route under `/auth/` in a minute; none: as often as it likes.
+    pub rate_limit: Option<NonZeroU32>,
+    /// How messages leave the service.
+    pub mail: MailSettings,
+    /// How codes reach telephones.
+    pub sms: SmsSettings,
+    /// Whether only who has confirmed the e-mail address may log in.
+    pub require_verified_email: bool,
     /// Whether the key is the one for development.
     pub development: bool,
 }
@@ -79,12 +95,22 @@ impl Settings {
         } else {
             AuthConfig::from_env()?
         };
+        let bind_address =
+            variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
+        let per_minute = parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
+        let own_url = development.then(|| format!("http://{bind_address}"));
         Ok(Self {
-            bind_address: variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned()),
             database_url: Self::database_url_from_env()?,
             redis_url: variable("REDIS_URL")?,
             auth,
             sessions: SessionSettings::from_env()?,
+            new_passwords: PasswordSettings::from_env()?,
+            trusted_proxies: TrustedProxies::from_env()?,
+            rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
+            mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), own_url)?,
+            sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?,
+            require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
+            bind_address,
             development,
         })
     }
@@ -100,24 +126,5 @@ impl Settings {
         }
         development::data_folder(Path::new(DATA_FOLDER))?;
         Ok(DEFAULT_DATABASE_URL.to_owned())
-    }
-}
-
-fn seconds(name: &str) -> Result<Option<Duration>, Error> {
-    let number = |text: String| {
-        text.parse()
-            .map(Duration::from_secs)
-            .map_err(|_| format!("{name} must be a whole number of seconds").into())
-    };
-    variable(name)?.map(number).transpose()
-}
-
-/// A variable that is empty counts as one that is not set.
-fn variable(name: &str) -> Result<Option<String>, Error> {
-    match env::var(name) {
-        Ok(value) if value.trim().is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value.trim().to_owned())),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
     }
 }

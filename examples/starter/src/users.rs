@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
@@ -29,8 +30,64 @@ pub struct User {
     pub password_hash: String,
     /// What the user may do, separated by spaces.
     pub scopes: String,
+    /// Whether a message to the address has been answered.
+    pub email_verified: bool,
     /// A disabled user cannot log in, and gets no further tokens.
     pub disabled: bool,
+}
+
+/// A user as an admin sees it.
+#[derive(Debug, Serialize, FromRow)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    email_verified: bool,
+    /// Separated by spaces.
+    scopes: String,
+    disabled: bool,
+    /// Seconds since 1970.
+    created_at: i64,
+}
+
+/// What became of a change that takes something away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Yes,
+    /// No, because nobody would be left who could undo it.
+    LastAdmin,
+    /// No, because the user is not as it was read any more.
+    SomebodyElse,
+}
+
+/// The statement for whole rows.
+macro_rules! select_user {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, email, password_hash, scopes, email_verified, disabled FROM users WHERE ",
+            $condition
+        )
+    };
+}
+
+/// A statement that knows who is an admin and not disabled: for SQLite, which has one writer at a
+/// time, and for PostgreSQL, where two admins that disable each other would each see the other still
+/// there. So it locks them, always in the same order.
+macro_rules! with_admins {
+    ($statement:literal) => {
+        (
+            with_admins!("", $statement),
+            with_admins!(" ORDER BY id FOR UPDATE", $statement),
+        )
+    };
+    ($lock:literal, $statement:literal) => {
+        concat!(
+            "WITH admins AS (SELECT id FROM users WHERE NOT disabled AND \
+             replace(' ' || scopes || ' ', ' admin ', '') <> ' ' || scopes || ' '",
+            $lock,
+            ") ",
+            $statement
+        )
+    };
 }
 
 // === impl User ===
@@ -40,6 +97,16 @@ impl User {
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.split_whitespace().any(|own| own == scope)
+    }
+
+    /// What tries of the second factor are counted under.
+    pub(crate) fn second_factor(&self) -> String {
+        format!("second factor of {}", self.id)
+    }
+
+    /// Where the user reads messages.
+    pub(crate) fn address(&self) -> Email {
+        Email::stored(&self.email)
     }
 }
 
@@ -74,7 +141,7 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn by_email(&self, email: &Email) -> Result<Option<User>> {
-        let query = "SELECT id, email, password_hash, scopes, disabled FROM users WHERE email = $1";
+        let query = select_user!("email = $1");
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(email.as_str()).fetch_optional(pool).await
         })
@@ -86,8 +153,7 @@ impl Users {
     ///
     /// The database does not answer.
     pub async fn active(&self, id: &str) -> Result<Option<User>> {
-        let query = "SELECT id, email, password_hash, scopes, disabled FROM users \
-                     WHERE id = $1 AND NOT disabled";
+        let query = select_user!("id = $1 AND NOT disabled");
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(id).fetch_optional(pool).await
         })
@@ -106,6 +172,108 @@ impl Users {
             query.bind(&user.password_hash).execute(pool).await?.rows_affected()
         });
         Ok(replaced == 1)
+    }
+
+    /// Sets a new password for whoever has read a message to the address, which is thereby
+    /// confirmed. Nothing happens if the user has another password or address by now.
+    pub(crate) async fn reset_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
+        let query = "UPDATE users SET password_hash = $1, email_verified = TRUE \
+                     WHERE id = $2 AND password_hash = $3 AND email = $4 AND NOT disabled";
+        let reset = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(new.as_str()).bind(&user.id);
+            let query = query.bind(&user.password_hash).bind(&user.email);
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(reset == 1)
+    }
+
+    /// The address is the user's, unless it is another one by now.
+    pub(crate) async fn confirm_email(&self, user: &User) -> Result<()> {
+        let query = "UPDATE users SET email_verified = TRUE WHERE id = $1 AND email = $2";
+        on_pool!(&self.database, pool => {
+            sqlx::query(query).bind(&user.id).bind(&user.email).execute(pool).await?;
+        });
+        Ok(())
+    }
+
+    /// The user with this id, also if disabled.
+    pub(crate) async fn by_id(&self, id: &str) -> Result<Option<User>> {
+        let query = select_user!("id = $1");
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(id).fetch_optional(pool).await
+        })
+    }
+
+    /// At most `limit` users whose address comes after this one.
+    pub(crate) async fn page(&self, after: &str, limit: u32) -> Result<Vec<Listed>> {
+        let query = "SELECT id, email, email_verified, scopes, disabled, created_at FROM users \
+                     WHERE email > $1 ORDER BY email LIMIT $2";
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(after).bind(i64::from(limit)).fetch_all(pool).await
+        })
+    }
+
+    /// Disables a user, but not the last admin.
+    pub(crate) async fn disable(&self, id: &str) -> Result<Changed> {
+        let query = with_admins!(
+            "UPDATE users SET disabled = TRUE WHERE id = $1 AND \
+             (disabled OR id NOT IN (SELECT id FROM admins) OR (SELECT count(*) FROM admins) > 1)"
+        );
+        let changed = match &self.database {
+            Database::Sqlite(pool) => {
+                let query = sqlx::query(query.0).bind(id);
+                query.execute(pool).await?.rows_affected()
+            }
+            Database::Postgres(pool) => {
+                let query = sqlx::query(query.1).bind(id);
+                query.execute(pool).await?.rows_affected()
+            }
+        };
+        Ok(if changed == 1 {
+            Changed::Yes
+        } else {
+            Changed::LastAdmin
+        })
+    }
+
+    /// Lets a user log in again.
+    pub(crate) async fn enable(&self, id: &str) -> Result<()> {
+        let query = "UPDATE users SET disabled = FALSE WHERE id = $1";
+        on_pool!(&self.database, pool => {
+            sqlx::query(query).bind(id).execute(pool).await?;
+        });
+        Ok(())
+    }
+
+    /// Replaces the scopes that were read with `user`, but takes `admin` from no last admin.
+    pub(crate) async fn set_scopes(&self, user: &User, scopes: &str) -> Result<Changed> {
+        let query = with_admins!(
+            "UPDATE users SET scopes = $2 WHERE id = $1 AND scopes = $3 AND \
+             ($4 OR id NOT IN (SELECT id FROM admins) OR (SELECT count(*) FROM admins) > 1)"
+        );
+        let stays_admin = scopes.split(' ').any(|scope| scope == ADMIN_SCOPE);
+        let changed = match &self.database {
+            Database::Sqlite(pool) => {
+                let query = sqlx::query(query.0).bind(&user.id).bind(scopes);
+                let query = query.bind(&user.scopes).bind(stays_admin);
+                query.execute(pool).await?.rows_affected()
+            }
+            Database::Postgres(pool) => {
+                let query = sqlx::query(query.1).bind(&user.id).bind(scopes);
+                let query = query.bind(&user.scopes).bind(stays_admin);
+                query.execute(pool).await?.rows_affected()
+            }
+        };
+        if changed == 1 {
+            return Ok(Changed::Yes);
+        }
+        let now = self.by_id(&user.id).await?;
+        let same = now.is_some_and(|now| now.scopes == user.scopes);
+        Ok(if same {
+            Changed::LastAdmin
+        } else {
+            Changed::SomebodyElse
+        })
     }
 
     /// Gives the user with this address a scope; false if there is no such user.

@@ -13,6 +13,7 @@ use crate::problem::Problem;
 pub(super) struct Me {
     sub: String,
     email: String,
+    email_verified: bool,
     /// Those of the token: what this request may do.
     scopes: Vec<String>,
 }
@@ -33,6 +34,7 @@ pub(super) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<J
     Ok(Json(Me {
         sub: user.id,
         email: user.email,
+        email_verified: user.email_verified,
         scopes: token.scopes().map(str::to_owned).collect(),
     }))
 }

@@ -1,14 +1,20 @@
 //! `POST /auth/login`: from an e-mail address and a password to a pair of tokens.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::Instant;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 
+use crate::attempts::Source;
+use crate::client_ip::ClientIp;
 use crate::problem::Problem;
+use crate::second_factor::{LIFETIME, Method};
+use crate::uniform::end_of_step;
 use crate::{App, Email, User};
 
 /// How much of the `User-Agent` a session is labelled with.
@@ -20,47 +26,104 @@ pub(super) struct Request {
     password: String,
 }
 
+/// What a right password is worth.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Tokens(TokenPair),
+    /// A code is asked for as well, by one of these methods.
+    Challenge {
+        challenge: String,
+        methods: Vec<Method>,
+        expires_in: i64,
+    },
+}
+
 pub(super) async fn login(
     State(app): State<App>,
+    Extension(client): Extension<ClientIp>,
     headers: HeaderMap,
     Json(request): Json<Request>,
-) -> Result<Json<TokenPair>, Problem> {
-    let user = match Email::parse(&request.email) {
-        Some(email) => app.users.by_email(&email).await?,
+) -> Result<Json<Answer>, Problem> {
+    let start = Instant::now();
+    let answer = try_login(&app, client, &headers, &request).await;
+    // Who is refused waits, so that time does not tell why (V6.3.8).
+    if matches!(&answer, Err(problem) if problem.is(StatusCode::UNAUTHORIZED)) {
+        end_of_step(start).await;
+    }
+    answer
+}
+
+async fn try_login(
+    app: &App,
+    client: ClientIp,
+    headers: &HeaderMap,
+    request: &Request,
+) -> Result<Json<Answer>, Problem> {
+    let email = Email::parse(&request.email);
+    let account = email.as_ref().map_or(&*request.email, Email::as_str);
+    let attempt = app.attempts.begin(account, Source::Address(client)).await?;
+    let user = match &email {
+        Some(email) => app.users.by_email(email).await?,
         None => None,
     };
-    let stored = user
-        .as_ref()
-        .map(|user| PasswordHash::parse(&user.password_hash))
-        .transpose()?;
-
-    // An unknown user costs the same work, so that time does not tell who has an account.
-    let verified = match app
-        .passwords
-        .verify(&request.password, stored.as_ref())
-        .await
-    {
-        Err(PasswordError::TooLong { .. }) => Verification::Mismatch,
-        verified => verified?,
+    let verified = app.verify_password(&request.password, user.as_ref());
+    let (Verification::Match { rehash }, Some(mut user)) = (verified.await?, user) else {
+        return Err(refused(app));
     };
-    let (Verification::Match { rehash }, Some(user)) = (verified, user) else {
-        return Err(refused());
-    };
-    if user.disabled {
-        return Err(refused());
+    if user.disabled || (app.require_verified_email && !user.email_verified) {
+        return Err(refused(app));
     }
+    attempt.succeeded().await?;
     if let Some(new) = rehash {
-        replace_hash(&app, &user, &new).await;
+        replace_hash(app, &mut user, &new).await;
     }
+    let methods = app.factors.methods(&user.id).await?;
+    if methods.is_empty() {
+        let Json(pair) = open_session(app, &user, headers, &["pwd"]).await?;
+        return Ok(Json(Answer::Tokens(pair)));
+    }
+    Ok(Json(Answer::Challenge {
+        challenge: app.factors.challenges.make(&user).await?,
+        methods,
+        expires_in: LIFETIME,
+    }))
+}
+
+/// Opens the session of a user who has proved everything that is asked for.
+pub(super) async fn open_session(
+    app: &App,
+    user: &User,
+    headers: &HeaderMap,
+    amr: &[&str],
+) -> Result<Json<TokenPair>, Problem> {
     let mut session = app
         .tokens
         .open_session(&user.id)
         .scopes(user.scopes.split_whitespace())
-        .claim("email", &user.email);
-    if let Some(label) = label(&headers) {
+        .claims(json!({
+            "email": user.email,
+            "email_verified": user.email_verified,
+            "amr": amr,
+        }));
+    if let Some(label) = label(headers) {
         session = session.label(label);
     }
-    Ok(Json(session.issue().await?))
+    let pair = session.issue().await?;
+
+    // Whoever was disabled, or got another password or fewer scopes, while this was going on was
+    // logged out everywhere then: this session was not there yet.
+    let now = app.users.active(&user.id).await?;
+    let same =
+        now.is_some_and(|now| now.password_hash == user.password_hash && now.scopes == user.scopes);
+    if !same {
+        let token = app.tokens.verifier().verify_local(&pair.access_token)?;
+        app.tokens
+            .revoke_session(token.session_id().unwrap_or_default())
+            .await?;
+        return Err(refused(app));
+    }
+    Ok(Json(pair))
 }
 
 /// What the user will know the session by.
@@ -71,9 +134,12 @@ fn label(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
-async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
+async fn replace_hash(app: &App, user: &mut User, new: &PasswordHash) {
     match app.users.replace_hash(user, new).await {
-        Ok(true) => tracing::info!(user = user.id, "password hash replaced"),
+        Ok(true) => {
+            tracing::info!(user = user.id, "password hash replaced");
+            user.password_hash = new.as_str().to_owned();
+        }
         Ok(false) => {} // somebody else was faster
         Err(error) => tracing::warn!(%error, "password hash not replaced"),
     }
@@ -81,7 +147,31 @@ async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
 
 /// One answer to all that is wrong. No `WWW-Authenticate`: the password is no bearer token, and a
 /// JSON body is no scheme that a header could name.
-fn refused() -> Problem {
-    let detail = "The e-mail address or the password is wrong.";
+fn refused(app: &App) -> Problem {
+    let detail = if app.require_verified_email {
+        "The e-mail address or the password is wrong, or the address is not confirmed yet."
+    } else {
+        "The e-mail address or the password is wrong."
+    };
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+}
+
+// === impl App ===
+
+impl App {
+    /// Holds a password against that of the user. No user costs the same work, so that time does
+    /// not tell who has an account.
+    pub(crate) async fn verify_password(
+        &self,
+        password: &str,
+        user: Option<&User>,
+    ) -> Result<Verification, Problem> {
+        let stored = user
+            .map(|user| PasswordHash::parse(&user.password_hash))
+            .transpose()?;
+        match self.passwords.verify(password, stored.as_ref()).await {
+            Err(PasswordError::TooLong { .. }) => Ok(Verification::Mismatch),
+            verified => Ok(verified?),
+        }
+    }
 }

@@ -1,21 +1,25 @@
 //! The routes, and what stands in front of them.
 
 mod account;
+mod admin_users;
+mod change_password;
+mod confirm_email;
 mod login;
+mod login_code;
 mod logout;
 mod refresh;
 mod register;
+mod reset_password;
+mod second_factor;
 mod sessions;
-
-pub use register::MIN_PASSWORD_CHARS;
 
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
-use axum::routing::{delete, get, post};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,7 +31,7 @@ use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
 use tracing::{Level, Span};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, problem};
+use crate::{App, problem, rate_limit};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -39,15 +43,41 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 // === impl App ===
 
 impl App {
-    /// The service, ready to be served.
+    /// The service, ready to be served with `into_make_service_with_connect_info`: without the
+    /// address of the client, all clients are limited as one.
     pub fn router(&self) -> Router {
         let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
         let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
+        let for_admins = Router::new()
+            .route("/admin", get(account::admin))
+            .route("/admin/users", get(admin_users::list))
+            .route("/admin/users/{id}/disable", post(admin_users::disable))
+            .route("/admin/users/{id}/enable", post(admin_users::enable))
+            .route("/admin/users/{id}/scopes", put(admin_users::set_scopes))
+            .route("/admin/users/{id}/logout", post(admin_users::logout))
+            .route(
+                "/admin/users/{id}/password-reset",
+                post(admin_users::reset_password),
+            )
+            .route_layer(admin);
         let with_token = Router::new()
-            .route("/admin", get(account::admin).layer(admin))
+            .merge(for_admins)
             .route("/me", get(account::me))
             .route("/auth/logout", post(logout::logout))
             .route("/auth/logout-all", post(logout::logout_all))
+            .route("/auth/password/change", post(change_password::change))
+            .route("/auth/second-factor", get(second_factor::status))
+            .route("/auth/second-factor/totp", post(second_factor::add_totp))
+            .route(
+                "/auth/second-factor/totp/confirm",
+                post(second_factor::confirm_totp),
+            )
+            .route("/auth/second-factor/sms", post(second_factor::add_sms))
+            .route(
+                "/auth/second-factor/sms/confirm",
+                post(second_factor::confirm_sms),
+            )
+            .route("/auth/second-factor/remove", post(second_factor::remove))
             .route("/auth/sessions", get(sessions::list))
             .route("/auth/sessions/{id}", delete(sessions::end))
             .route_layer(token);
@@ -57,9 +87,16 @@ impl App {
             .merge(with_token)
             .route("/auth/register", post(register::register))
             .route("/auth/login", post(login::login))
+            .route("/auth/login/second-factor", post(login_code::answer))
+            .route("/auth/login/sms", post(login_code::send))
             .route("/auth/refresh", post(refresh::refresh))
+            .route("/auth/password/forgot", post(reset_password::forgot))
+            .route("/auth/password/reset", post(reset_password::reset))
+            .route("/auth/email/verify", post(confirm_email::verify))
+            .route("/auth/email/resend", post(confirm_email::resend))
             .route("/healthz", get(healthz))
             .with_state(self.clone())
+            .layer(from_fn_with_state(self.clone(), rate_limit::limit))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
             .layer(TimeoutLayer::with_status_code(

@@ -29,6 +29,10 @@ pub(super) async fn refresh(
     // What the user may still do of what the login allowed. More takes a new login.
     let mut scopes = rotated.scopes().to_vec();
     scopes.retain(|scope| user.has_scope(scope));
-    let claims = json!({ "email": user.email });
+    let claims = json!({
+        "email": user.email,
+        "email_verified": user.email_verified,
+        "amr": rotated.custom_claims().get("amr"),
+    });
     Ok(Json(rotated.claims(claims).narrow(scopes).issue()?))
 }

@@ -4,14 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tower_jwt_auth::password::MAX_PASSWORD_BYTES;
+use tokio::time::Instant;
 
+use crate::letters::Letter;
+use crate::password_policy::Owner;
 use crate::problem::Problem;
+use crate::uniform::end_of_step;
 use crate::{App, Email};
-
-/// The fewest characters of a password that is the only factor (NIST SP 800-63B-4 section
-/// 3.1.1.2). There are no rules of composition, as the same section demands.
-pub const MIN_PASSWORD_CHARS: usize = 15;
 
 #[derive(Deserialize)]
 pub(super) struct Request {
@@ -21,10 +20,11 @@ pub(super) struct Request {
 
 #[derive(Serialize)]
 pub(super) struct Registered {
-    id: String,
     email: String,
 }
 
+/// One answer, after the same work, whether or not the address has an account already (V6.3.8):
+/// only its owner learns that, by e-mail.
 pub(super) async fn register(
     State(app): State<App>,
     Json(request): Json<Request>,
@@ -33,26 +33,22 @@ pub(super) async fn register(
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Problem::new(status, "invalid_email", "This is not an e-mail address.")
     })?;
-    check_password(&request.password)?;
+    let owner = Owner {
+        email: email.as_str(),
+        second_factor: false,
+    };
+    app.check_new_password(&request.password, owner).await?;
+    let start = Instant::now();
     let hash = app.passwords.hash(&request.password).await?;
-    let id = app.users.insert(&email, &hash).await?.ok_or_else(|| {
-        let detail = "An account with this e-mail address exists.";
-        Problem::new(StatusCode::CONFLICT, "email_taken", detail)
-    })?;
-    tracing::info!(user = id, "registered");
-    let email = email.as_str().to_owned();
-    Ok((StatusCode::CREATED, Json(Registered { id, email })))
-}
-
-fn check_password(password: &str) -> Result<(), Problem> {
-    let long_enough = password.chars().count() >= MIN_PASSWORD_CHARS;
-    if long_enough && password.len() <= MAX_PASSWORD_BYTES {
-        return Ok(());
-    }
-    let detail = format!(
-        "A password has at least {MIN_PASSWORD_CHARS} characters and at most \
-         {MAX_PASSWORD_BYTES} bytes; any characters will do."
-    );
-    let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Err(Problem::new(status, "invalid_password", detail))
+    let added = app.users.insert(&email, &hash).await?;
+    let answer = email.as_str().to_owned();
+    app.outbox.post(match added {
+        Some(id) => {
+            tracing::info!(user = id, "registered");
+            Letter::ConfirmEmail(email)
+        }
+        None => Letter::AlreadyRegistered(email),
+    });
+    end_of_step(start).await;
+    Ok((StatusCode::ACCEPTED, Json(Registered { email: answer })))
 }

@@ -6,7 +6,7 @@ use axum::http::header::WWW_AUTHENTICATE;
 use crate::support::{PASSWORD, started};
 
 /// [`PASSWORD`] as another program has hashed it: crypt(3) of libxcrypt.
-const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
+pub(super) const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 
 #[tokio::test]
 async fn a_login_answers_with_a_pair_of_tokens() {

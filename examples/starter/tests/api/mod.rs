@@ -1,9 +1,19 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
+mod admin;
+mod attempts;
+mod email;
 mod login;
+mod password;
+mod policy;
 mod problems;
+mod rate_limit;
 mod refresh;
 mod register;
+mod second_factor;
 mod sessions;
+mod sms;
+mod smtp;
+mod timing;
 mod tokens;
 mod users;

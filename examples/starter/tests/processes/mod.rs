@@ -3,15 +3,21 @@
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
+use serde_json::json;
 use tower_jwt_auth::revocation::DEFAULT_LAG;
 
 use crate::new_place;
 use crate::support::program::{self, Running};
-use crate::support::{Client, PASSWORD, Place, Tokens};
+use crate::support::{Client, PASSWORD, Place, Tokens, random_ip};
 
 /// The program at this place. It finds the key for development there too.
 fn start(place: &Place) -> (Running, Client) {
+    start_with(place, &[("RATE_LIMIT_PER_MINUTE", "0")])
+}
+
+fn start_with(place: &Place, variables: &[(&str, &str)]) -> (Running, Client) {
     let mut starter = program::starter(place.folder.path());
+    starter.envs(variables.iter().copied());
     starter.env("DATABASE_URL", &place.database_url);
     if let Some(url) = &place.redis_url {
         starter.env("REDIS_URL", url);
@@ -87,8 +93,59 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
     a.assert_good(&again).await;
 }
 
+/// An attempt from this address; there is no such account.
+async fn attempt(client: &Client, ip: &str) -> StatusCode {
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", ip),
+    ];
+    let body = json!({ "email": "nobody@example.com", "password": PASSWORD }).to_string();
+    let path = "/auth/login";
+    client
+        .request(Method::POST, path, &headers, body)
+        .await
+        .status
+}
+
 #[tokio::test]
-async fn of_registrations_at_several_processes_one_succeeds() {
+async fn failures_are_counted_by_all_processes_together() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let processes = [start(&place), start(&place), start(&place)];
+    for number in 0..10 {
+        let status = attempt(&processes[number % 3].1, "").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    for (_, client) in &processes {
+        assert_eq!(attempt(client, "").await, StatusCode::TOO_MANY_REQUESTS);
+    }
+}
+
+#[tokio::test]
+async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let variables = [
+        ("RATE_LIMIT_PER_MINUTE", "2"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+    ];
+    let processes = [(); 3].map(|()| start_with(&place, &variables));
+    let ip = random_ip();
+    let mut passed = 0;
+    for _ in 0..3 {
+        for (_, client) in &processes {
+            let status = attempt(client, &ip).await;
+            passed += u32::from(status != StatusCode::TOO_MANY_REQUESTS);
+        }
+    }
+    let expected = if place.redis_url.is_some() { 2 } else { 6 };
+    assert_eq!(passed, expected);
+}
+
+#[tokio::test]
+async fn of_registrations_at_several_processes_one_makes_the_account() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -96,19 +153,25 @@ async fn of_registrations_at_several_processes_one_succeeds() {
     let racers: Vec<_> = (0..8)
         .map(|number| {
             let client = processes[number % 2].1.clone();
-            tokio::spawn(async move { client.register("ada@example.com").await.status })
+            let password = format!("{PASSWORD} {number}");
+            tokio::spawn(async move {
+                let account = json!({ "email": "ada@example.com", "password": password });
+                (
+                    client.post("/auth/register", &account).await.status,
+                    password,
+                )
+            })
         })
         .collect();
-    let mut created = 0;
+    let mut logins = 0;
     for racer in racers {
-        match racer.await.unwrap() {
-            StatusCode::CREATED => created += 1,
-            // A slow machine may turn some passwords away.
-            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => {}
-            other => panic!("{other}"),
-        }
+        let (status, password) = racer.await.unwrap();
+        // A slow machine may turn some passwords away.
+        assert!([StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE].contains(&status));
+        let login = processes[0].1.login("ada@example.com", &password).await;
+        logins += u32::from(login.status == StatusCode::OK);
     }
-    assert_eq!(created, 1);
+    assert_eq!(logins, 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -88,6 +90,27 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn post_as(&self, tokens: &Tokens, path: &str, body: &Value) -> Answer {
+        self.send_json(Method::POST, path, &tokens.access, body)
+            .await
+    }
+
+    /// A request with a token and a body.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            (AUTHORIZATION.as_str(), bearer.as_str()),
+            (CONTENT_TYPE.as_str(), "application/json"),
+        ];
+        self.request(method, path, &headers, body.to_string()).await
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.send(Method::GET, path, token).await
     }
@@ -127,7 +150,7 @@ impl Client {
 
     /// A new user who has logged in.
     pub(crate) async fn user(&self, email: &str) -> Tokens {
-        assert_eq!(self.register(email).await.status, StatusCode::CREATED);
+        assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
         self.login(email, PASSWORD).await.tokens()
     }
 
@@ -140,6 +163,17 @@ impl Client {
         let answer = self.get("/me", &tokens.access).await;
         assert_eq!(answer.status, StatusCode::OK);
         self.refresh(&tokens.refresh).await.tokens();
+    }
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// What the access token says.
+    pub(crate) fn claims(&self) -> Value {
+        let payload = self.access.split('.').nth(1).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        serde_json::from_slice(&payload).unwrap()
     }
 }
 
@@ -189,6 +223,15 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The challenge in the place of tokens.
+    pub(crate) fn challenge(&self) -> String {
+        assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
+        let json = self.json();
+        assert_eq!(json.get("access_token"), None);
+        assert_eq!(json.get("refresh_token"), None);
+        json["challenge"].as_str().expect("a challenge").to_owned()
+    }
+
     /// The word that tells a program what is wrong.
     pub(crate) fn code(&self) -> String {
         self.json()["error"].as_str().unwrap_or("none").to_owned()
@@ -197,6 +240,7 @@ impl Answer {
     pub(crate) fn tokens(&self) -> Tokens {
         assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
         let json = self.json();
+        assert_eq!(json.get("challenge"), None);
         let text = |name: &str| json[name].as_str().unwrap().to_owned();
         Tokens {
             access: text("access_token"),

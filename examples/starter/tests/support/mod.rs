@@ -1,11 +1,15 @@
 //! A service under test, in this process: the test binary says where it keeps what it has.
 
 mod client;
+pub(crate) mod factor;
 pub(crate) mod folder;
+pub(crate) mod mail;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod server;
+pub(crate) mod smtp;
+pub(crate) mod web;
 
 pub(crate) use client::{Answer, Client, PASSWORD, Tokens};
 pub(crate) use folder::Folder;
@@ -14,7 +18,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection};
-use starter::{App, SessionSettings, Settings, serve};
+use starter::{App, MailSettings, SessionSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -43,11 +47,17 @@ macro_rules! started {
     () => {
         $crate::support::started!(starter::SessionSettings::default())
     };
-    ($sessions:expr) => {
+    (with |$settings:ident| $change:expr) => {
         match $crate::new_place().await {
-            Some(place) => $crate::support::Service::start_with(place, $sessions).await,
+            Some(place) => {
+                let change = |$settings: &mut starter::Settings| $change;
+                $crate::support::Service::start_with(place, change).await
+            }
             None => return,
         }
+    };
+    ($sessions:expr) => {
+        $crate::support::started!(with | settings | settings.sessions = $sessions)
     };
 }
 pub(crate) use started;
@@ -59,6 +69,14 @@ pub(crate) fn config() -> AuthConfig {
         ("JWT_AUDIENCE", "starter-test"),
     ])
     .unwrap()
+}
+
+/// An address that no other test has: they may share a Redis.
+pub(crate) fn random_ip() -> String {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).unwrap();
+    let [a, b, c, d] = bytes;
+    format!("2001:db8:{a:x}{b:02x}:{c:x}{d:02x}::1")
 }
 
 /// Makes tokens as the service did some time ago.
@@ -103,18 +121,34 @@ impl Place {
 
 impl Service {
     pub(crate) async fn start_in(place: Place) -> Self {
-        Self::start_with(place, SessionSettings::default()).await
+        Self::start_with(place, |_| {}).await
     }
 
-    pub(crate) async fn start_with(place: Place, sessions: SessionSettings) -> Self {
-        let settings = Settings {
+    pub(crate) async fn start_with(place: Place, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             bind_address: "127.0.0.1:0".to_owned(),
             database_url: place.database_url.clone(),
             redis_url: place.redis_url.clone(),
             auth: config(),
-            sessions,
+            sessions: SessionSettings::default(),
+            new_passwords: starter::PasswordSettings::default(),
+            trusted_proxies: starter::TrustedProxies::default(),
+            rate_limit: None,
+            mail: MailSettings {
+                smtp_url: None,
+                folder: place.folder.path().join("mail"),
+                from: "no-reply@starter.test".parse().unwrap(),
+                public_url: "https://app.test".to_owned(),
+            },
+            sms: starter::SmsSettings {
+                url: None,
+                from: String::new(),
+                folder: place.folder.path().join("sms"),
+            },
+            require_verified_email: false,
             development: false,
         };
+        change(&mut settings);
         let app = App::open(&settings).await.unwrap();
         let listener = tokio::net::TcpListener::bind(&settings.bind_address)
             .await
@@ -143,6 +177,11 @@ impl Service {
         drop(self.client);
         self.served.await.unwrap();
         self.place
+    }
+
+    /// The last of so many letters to this address.
+    pub(crate) async fn letter(&self, to: &str, count: usize) -> mail::Letter {
+        mail::Letter::wait(&self.place.folder.path().join("mail"), to, count).await
     }
 
     /// A connection of its own to the same database, as another program would have.

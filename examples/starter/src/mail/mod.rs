@@ -1,0 +1,110 @@
+//! [`Mailer`]: how a message leaves the service. By default it is written to a folder.
+
+mod folder;
+mod smtp;
+
+pub(crate) use folder::write_file;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
+
+use crate::Error;
+use crate::variables::{parsed, variable};
+
+/// Where messages go, and what they say of the service.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)] // the URL may hold a password
+pub struct MailSettings {
+    /// The server that takes messages, `smtp://` or `smtps://`; if none, the folder is used.
+    pub smtp_url: Option<String>,
+    /// Where messages are written if there is no server: a file each.
+    pub folder: PathBuf,
+    /// Who the messages are from.
+    pub from: Mailbox,
+    /// Where users reach the service: links in messages begin with it. Never the `Host` of a
+    /// request, which is whatever the client says it is.
+    pub public_url: String,
+}
+
+/// A message to one person, in plain text.
+pub(crate) struct Message {
+    pub(crate) to: String,
+    pub(crate) subject: &'static str,
+    pub(crate) text: String,
+}
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub(crate) struct NotSent {
+    /// Whether another try may go better.
+    pub(crate) again: bool,
+    pub(crate) error: Error,
+}
+
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + 'a>>;
+
+/// Takes a message in the form of RFC 5322, and delivers it.
+pub(crate) trait Mailer: Send + Sync {
+    fn send(&self, message: lettre::Message) -> Sending<'_>;
+}
+
+// === impl MailSettings ===
+
+impl MailSettings {
+    /// `own_url` is the public URL if none is set; without it one has to be set.
+    pub(crate) fn from_env(folder: PathBuf, own_url: Option<String>) -> Result<Self, Error> {
+        let from = parsed(
+            "MAIL_FROM",
+            "an address, such as: Example <no-reply@example.com>",
+        )?;
+        let public_url = variable("PUBLIC_URL")?.or(own_url);
+        let public_url =
+            public_url.ok_or("PUBLIC_URL is not set: links in e-mails begin with it")?;
+        let web = public_url.starts_with("https://") || public_url.starts_with("http://");
+        if !web || public_url.contains(char::is_whitespace) || public_url.contains('#') {
+            return Err("PUBLIC_URL must begin with https:// or http://, and have no `#`".into());
+        }
+        Ok(Self {
+            smtp_url: variable("SMTP_URL")?,
+            folder: variable("MAIL_FOLDER")?.map_or(folder, PathBuf::from),
+            from: match from {
+                Some(from) => from,
+                None => "no-reply@localhost".parse()?,
+            },
+            public_url: public_url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The server if there is a URL, else the folder.
+    pub(crate) fn mailer(&self) -> Result<Arc<dyn Mailer>, Error> {
+        match &self.smtp_url {
+            Some(url) => Ok(Arc::new(smtp::Smtp::new(url)?)),
+            None => Ok(Arc::new(folder::MailFolder::new(&self.folder)?)),
+        }
+    }
+}
+
+// === impl Message ===
+
+impl Message {
+    /// As it goes over the wire. What is no address for the mail cannot become a header line.
+    pub(crate) fn written(self, from: &Mailbox) -> Result<lettre::Message, NotSent> {
+        let written = || -> Result<_, Error> {
+            let message = lettre::Message::builder()
+                .from(from.clone())
+                .to(Mailbox::new(None, self.to.parse()?))
+                .subject(self.subject)
+                .message_id(None)
+                .header(ContentType::TEXT_PLAIN);
+            Ok(message.body(self.text)?)
+        };
+        written().map_err(|error| NotSent {
+            again: false,
+            error,
+        })
+    }
+}

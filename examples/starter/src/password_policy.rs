@@ -1,0 +1,186 @@
+//! Which passwords are good enough (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2).
+//!
+//! There are no rules of composition: what counts is how many tries it would take to guess the
+//! password. Nothing is trimmed, folded or cut off.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tower_jwt_auth::password::MAX_PASSWORD_BYTES;
+use zxcvbn::{Score, zxcvbn};
+
+use crate::breached::{self, Breached};
+use crate::error::with_causes;
+use crate::problem::Problem;
+use crate::variables::variable;
+use crate::{App, Error, User};
+
+/// The fewest characters of a password that is the only factor.
+pub const MIN_PASSWORD_CHARS: usize = 15;
+/// The fewest where a second factor is asked for as well.
+pub const MIN_PASSWORD_CHARS_WITH_FACTOR: usize = 8;
+/// What a guesser needs at least: 10^8 tries.
+const MIN_SCORE: Score = Score::Three;
+/// The same beside a second factor, 10^6: eight characters are never worth more than 10^8.
+const MIN_SCORE_WITH_FACTOR: Score = Score::Two;
+
+/// The fewest characters that are to be left without the words that belong to the context.
+const MIN_CHARS_LEFT: usize = 8;
+
+/// What a team decides about passwords.
+#[derive(Debug, Clone, Default)]
+pub struct PasswordSettings {
+    /// Words that a guesser tries first here: the names of the service and of the company.
+    pub context_words: Vec<String>,
+    /// Where passwords from breaches are known, such as `https://api.pwnedpasswords.com`.
+    pub breached_url: Option<String>,
+}
+
+/// The rules, put together once.
+#[derive(Clone)]
+pub(crate) struct PasswordPolicy {
+    context_words: Vec<String>,
+    breached: Option<Arc<dyn Breached>>,
+}
+
+/// Whose password it is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) email: &'a str,
+    pub(crate) second_factor: bool,
+}
+
+// === impl PasswordSettings ===
+
+impl PasswordSettings {
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        let words = variable("CONTEXT_WORDS")?;
+        let words = words.as_deref().unwrap_or(env!("CARGO_PKG_NAME"));
+        Ok(Self {
+            context_words: words.split_whitespace().map(str::to_owned).collect(),
+            breached_url: variable("BREACHED_PASSWORDS_URL")?,
+        })
+    }
+}
+
+// === impl PasswordPolicy ===
+
+impl PasswordPolicy {
+    pub(crate) fn new(settings: &PasswordSettings) -> Result<Self, Error> {
+        Ok(Self {
+            context_words: settings.context_words.clone(),
+            breached: breached::choose(settings.breached_url.as_deref())?,
+        })
+    }
+
+    /// Refuses a password that can be guessed, and says why (N09, N10).
+    async fn check(&self, password: &str, owner: Owner<'_>) -> Result<(), Problem> {
+        let min = match owner.second_factor {
+            true => MIN_PASSWORD_CHARS_WITH_FACTOR,
+            false => MIN_PASSWORD_CHARS,
+        };
+        if password.chars().count() < min {
+            let detail = format!(
+                "Choose a password with at least {min} characters. Several words are good; any \
+                 characters will do, spaces too."
+            );
+            return Err(refused("too_short", detail));
+        }
+        if password.len() > MAX_PASSWORD_BYTES {
+            let detail = format!("A password has at most {MAX_PASSWORD_BYTES} bytes.");
+            return Err(refused("too_long", detail));
+        }
+        if self.is_guessable(password, owner).await {
+            let detail = "This password is among the first that somebody would try: it is common, \
+                          repeats itself, or is made of your address or the name of the service. \
+                          Choose some words that have nothing to do with each other.";
+            return Err(refused("too_common", detail.to_owned()));
+        }
+        if self.is_breached(password).await {
+            let detail = "This password is known from a breach of another service. Choose one that \
+                          you use nowhere else.";
+            return Err(refused("breached", detail.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Beside the other requests: a long password takes some milliseconds.
+    async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> bool {
+        let mut words = self.context_words.clone();
+        let parts = owner.email.split(|c: char| !c.is_alphanumeric());
+        words.extend(parts.filter(|part| part.len() > 2).map(str::to_owned));
+        if left_without(&words, password) < MIN_CHARS_LEFT {
+            return true;
+        }
+        let password = password.to_owned();
+        let enough = match owner.second_factor {
+            true => MIN_SCORE_WITH_FACTOR,
+            false => MIN_SCORE,
+        };
+        let score = tokio::task::spawn_blocking(move || {
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            zxcvbn(&password, &words).score()
+        });
+        score.await.is_ok_and(|score| score < enough)
+    }
+
+    /// An outage over there is no reason to turn anybody away here.
+    async fn is_breached(&self, password: &str) -> bool {
+        let Some(breached) = &self.breached else {
+            return false;
+        };
+        breached.contains(password).await.unwrap_or_else(|error| {
+            let error = with_causes(&*error);
+            tracing::warn!(error, "not known whether a password was breached");
+            false
+        })
+    }
+}
+
+impl std::fmt::Debug for PasswordPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordPolicy").finish_non_exhaustive()
+    }
+}
+
+// === impl App ===
+
+impl App {
+    /// Refuses a password that is not to be anybody's.
+    pub(crate) async fn check_new_password(
+        &self,
+        password: &str,
+        owner: Owner<'_>,
+    ) -> Result<(), Problem> {
+        self.password_policy.check(password, owner).await
+    }
+
+    /// The same, for a user who is there already.
+    pub(crate) async fn check_new_password_of(
+        &self,
+        user: &User,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let owner = Owner {
+            email: &user.email,
+            second_factor: !self.factors.methods(&user.id).await?.is_empty(),
+        };
+        self.check_new_password(password, owner).await
+    }
+}
+
+/// How many characters are left when these words are taken out.
+fn left_without(words: &[String], password: &str) -> usize {
+    let mut words: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    let mut left = password.to_lowercase();
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        left = left.replace(word, "");
+    }
+    left.chars().count()
+}
+
+fn refused(reason: &'static str, detail: String) -> Problem {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "invalid_password", detail).reason(reason)
+}

@@ -1,0 +1,14 @@
+-- One request of a client, by the generic cell rate algorithm: the key holds the time at which the
+-- client will have earned all requests it has made, in microseconds by the clock of Redis.
+-- Returns how long the client has to wait, 0 if the request may pass.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local earned = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + interval
+local wait = earned - now - interval * burst
+if wait > 0 then
+    return math.ceil(wait)
+end
+local keep = math.ceil((earned - now) / 1000)
+redis.call('SET', KEYS[1], string.format('%.0f', earned), 'PX', keep)
+return 0

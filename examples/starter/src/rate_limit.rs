@@ -1,0 +1,122 @@
+//! How often one address may ask: each route under `/auth/` by itself.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{RedisError, Script};
+
+use crate::App;
+use crate::client_ip::ClientIp;
+use crate::problem::Problem;
+
+/// What is limited.
+const LIMITED: &str = "/auth/";
+/// Redis answers in a moment, or counts as away.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The buckets: in this process, or in Redis for all processes.
+pub(crate) struct RateLimit {
+    own: DefaultKeyedRateLimiter<String>,
+    shared: Option<Shared>,
+}
+
+struct Shared {
+    redis: ConnectionManager,
+    script: Script,
+    per_minute: NonZeroU32,
+}
+
+// === impl RateLimit ===
+
+impl RateLimit {
+    /// So many requests in a minute, which may also come all at once.
+    pub(crate) async fn new(
+        per_minute: NonZeroU32,
+        redis_url: Option<&str>,
+    ) -> Result<Self, RedisError> {
+        let shared = match redis_url {
+            Some(url) => Some(Shared::connect(url, per_minute).await?),
+            None => None,
+        };
+        Ok(Self {
+            own: RateLimiter::keyed(Quota::per_minute(per_minute)),
+            shared,
+        })
+    }
+
+    /// How long the client has to wait; nothing if it need not.
+    async fn check(&self, key: &String) -> Option<Duration> {
+        if let Some(shared) = &self.shared {
+            match shared.check(key).await {
+                Ok(wait) => return wait,
+                // Neither open nor closed: each process limits by itself until Redis is back.
+                Err(error) => tracing::warn!(%error, "rate limits are not shared right now"),
+            }
+        }
+        let early = self.own.check_key(key).err()?;
+        Some(early.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Forgets clients that have earned all their requests back.
+    pub(crate) fn clean_up(&self) {
+        self.own.retain_recent();
+        self.own.shrink_to_fit();
+    }
+}
+
+impl std::fmt::Debug for RateLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateLimit").finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    async fn connect(url: &str, per_minute: NonZeroU32) -> Result<Self, RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT))
+            .set_number_of_retries(0);
+        let client = redis::Client::open(url)?;
+        Ok(Self {
+            redis: client.get_connection_manager_with_config(config).await?,
+            script: Script::new(include_str!("rate_limit.lua")),
+            per_minute,
+        })
+    }
+
+    async fn check(&self, key: &str) -> Result<Option<Duration>, RedisError> {
+        let burst = self.per_minute.get();
+        let mut call = self.script.key(format!("starter:rate:{key}"));
+        call.arg(60_000_000.0 / f64::from(burst)).arg(burst);
+        let wait: u64 = call.invoke_async(&mut self.redis.clone()).await?;
+        Ok((wait > 0).then(|| Duration::from_micros(wait)))
+    }
+}
+
+/// In front of all routes: finds out who it is, and turns away who asks too often.
+pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let client = app.proxies.client(&request);
+    request.extensions_mut().insert(client);
+    if let (Some(limit), true) = (&app.rate_limit, request.uri().path().starts_with(LIMITED)) {
+        // The route, not the path: whoever makes paths up makes no new buckets.
+        let route = request.extensions().get::<MatchedPath>();
+        let route = route.map_or("none", MatchedPath::as_str);
+        let ClientIp(ip) = client;
+        let key = format!("{route} {ip}");
+        if let Some(wait) = limit.check(&key).await {
+            tracing::warn!(event = "rate_limited", route, %ip);
+            let detail =
+                "Too many requests from this address. `Retry-After` says when to come back.";
+            return Problem::too_many(detail, wait).into_response();
+        }
+    }
+    next.run(request).await
+}

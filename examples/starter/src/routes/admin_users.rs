@@ -1,0 +1,186 @@
+//! `/admin/users`: what an admin can do about accounts. A password is not an admin's to choose: the
+//! owner is sent a link (V6.4.6).
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tower_jwt_auth::VerifiedToken;
+
+use crate::finish::finish;
+use crate::letters::Letter;
+use crate::problem::Problem;
+use crate::users::{Changed, Listed};
+use crate::{App, User};
+
+const MAX_PAGE: u32 = 200;
+const MAX_SCOPES_BYTES: usize = 1000;
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    /// The address of the last user of the page before.
+    #[serde(default)]
+    after: String,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Users {
+    users: Vec<Listed>,
+    /// What to ask for as `after` next; nothing on the last page.
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Scopes {
+    scopes: Vec<String>,
+}
+
+/// By address.
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(page): Query<Page>,
+) -> Result<Json<Users>, Problem> {
+    let limit = page.limit.unwrap_or(50).clamp(1, MAX_PAGE);
+    if page.after.contains('\0') {
+        return Err(unknown());
+    }
+    let mut users = app.users.page(&page.after, limit + 1).await?;
+    let more = users.len() > limit as usize;
+    users.truncate(limit as usize);
+    let next = users.last().filter(|_| more).map(|user| user.email.clone());
+    Ok(Json(Users { users, next }))
+}
+
+/// No token of the user is good from now on.
+pub(super) async fn disable(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = find(&app, &id).await?;
+    finish(async move {
+        changed(app.users.disable(&user.id).await?)?;
+        // After the change: nothing can be opened any more. If this fails, asking again is safe.
+        app.tokens.revoke_subject(&user.id).await?;
+        tracing::info!(
+            event = "user_disabled",
+            user = user.id,
+            by = admin.subject()
+        );
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// What was revoked stays so: the user logs in anew.
+pub(super) async fn enable(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = find(&app, &id).await?;
+    app.users.enable(&user.id).await?;
+    tracing::info!(event = "user_enabled", user = user.id, by = admin.subject());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A scope that is taken away is gone from live tokens at once: the user is logged out. One that is
+/// given holds from the next login.
+pub(super) async fn set_scopes(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+    Json(request): Json<Scopes>,
+) -> Result<StatusCode, Problem> {
+    let scopes = checked(request.scopes)?;
+    let user = find(&app, &id).await?;
+    finish(async move {
+        changed(app.users.set_scopes(&user, &scopes).await?)?;
+        let kept = |own: &str| scopes.split(' ').any(|scope| scope == own);
+        if !user.scopes.split_whitespace().all(kept) {
+            app.tokens.revoke_subject(&user.id).await?;
+        }
+        tracing::info!(
+            event = "scopes_set",
+            user = user.id,
+            scopes,
+            by = admin.subject()
+        );
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Ends all sessions of the user (V7.4.5).
+pub(super) async fn logout(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = find(&app, &id).await?;
+    app.tokens.revoke_subject(&user.id).await?;
+    tracing::info!(
+        event = "user_logged_out",
+        user = user.id,
+        by = admin.subject()
+    );
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends the owner the link for a new password.
+pub(super) async fn reset_password(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = find(&app, &id).await?;
+    app.outbox.post(Letter::ResetPassword(user.address()));
+    tracing::info!(
+        event = "reset_started",
+        user = user.id,
+        by = admin.subject()
+    );
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn find(app: &App, id: &str) -> Result<User, Problem> {
+    // PostgreSQL does not even take the question with NUL in it.
+    if id.contains('\0') {
+        return Err(unknown());
+    }
+    app.users.by_id(id).await?.ok_or_else(unknown)
+}
+
+/// Each once, in the form that tokens have them in (RFC 6749 section 3.3).
+fn checked(mut scopes: Vec<String>) -> Result<String, Problem> {
+    let printable = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    let good = |scope: &String| !scope.is_empty() && scope.chars().all(printable);
+    scopes.sort();
+    scopes.dedup();
+    let joined = scopes.join(" ");
+    if !scopes.iter().all(good) || joined.len() > MAX_SCOPES_BYTES {
+        let detail = "A scope is a word of printable ASCII, without quotes and backslashes.";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Problem::new(status, "invalid_scope", detail));
+    }
+    Ok(joined)
+}
+
+fn changed(changed: Changed) -> Result<(), Problem> {
+    let detail = match changed {
+        Changed::Yes => return Ok(()),
+        Changed::LastAdmin => "Nobody would be left who can undo this: it is the last admin.",
+        Changed::SomebodyElse => "Somebody else has changed this user just now: look again.",
+    };
+    let code = match changed {
+        Changed::LastAdmin => "last_admin",
+        _ => "conflict",
+    };
+    Err(Problem::new(StatusCode::CONFLICT, code, detail))
+}
+
+fn unknown() -> Problem {
+    let detail = "There is no user with this id.";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+}

@@ -1,0 +1,46 @@
+//! `POST /auth/email/verify` and `POST /auth/email/resend`: that an address is the user's.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::reset_password::invalid_link;
+use crate::letters::Letter;
+use crate::one_time_tokens::Purpose;
+use crate::problem::Problem;
+use crate::{App, Email};
+
+#[derive(Deserialize)]
+pub(super) struct Verify {
+    token: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Resend {
+    email: String,
+}
+
+/// The claim `email_verified` follows at the next login or refresh.
+pub(super) async fn verify(
+    State(app): State<App>,
+    Json(request): Json<Verify>,
+) -> Result<StatusCode, Problem> {
+    let purpose = Purpose::ConfirmEmail;
+    let user = app.one_time.holder(purpose, &request.token).await?;
+    let user = user.ok_or_else(invalid_link)?;
+    if !app.one_time.take(purpose, &request.token, &user).await? {
+        return Err(invalid_link());
+    }
+    app.users.confirm_email(&user).await?;
+    tracing::info!(event = "email_confirmed", user = user.id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// As for a forgotten password, nothing is looked up here.
+pub(super) async fn resend(State(app): State<App>, Json(request): Json<Resend>) -> StatusCode {
+    if let Some(email) = Email::parse(&request.email) {
+        app.outbox.post(Letter::ConfirmEmail(email));
+    }
+    StatusCode::ACCEPTED
+}

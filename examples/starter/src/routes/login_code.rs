@@ -1,0 +1,74 @@
+//! `POST /auth/login/second-factor` and `POST /auth/login/sms`: the second step of a login.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use tower_jwt_auth::TokenPair;
+
+use super::login::open_session;
+use super::second_factor::invalid_code;
+use crate::App;
+use crate::attempts::Source;
+use crate::client_ip::ClientIp;
+use crate::problem::Problem;
+use crate::second_factor::{Method, SmsPurpose};
+
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    challenge: String,
+    method: Method,
+    code: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Send {
+    challenge: String,
+}
+
+/// Tries are counted three times before the code is looked at: for the challenge, for the account
+/// and the address, and for the account.
+pub(super) async fn answer(
+    State(app): State<App>,
+    Extension(client): Extension<ClientIp>,
+    headers: HeaderMap,
+    Json(request): Json<Answer>,
+) -> Result<Json<TokenPair>, Problem> {
+    let challenges = &app.factors.challenges;
+    let user = challenges.holder(&request.challenge).await?;
+    let user = user.ok_or_else(over)?;
+    let account = user.second_factor();
+    let attempt = app
+        .attempts
+        .begin(&account, Source::Address(client))
+        .await?;
+    if !challenges.count_try(&request.challenge).await? {
+        return Err(over());
+    }
+    let right = app.factors.take(&user.id, request.method, &request.code);
+    if !right.await? {
+        return Err(invalid_code());
+    }
+    if !challenges.take(&request.challenge).await? {
+        return Err(over());
+    }
+    attempt.succeeded().await?;
+    open_session(&app, &user, &headers, &["pwd", request.method.amr(), "mfa"]).await
+}
+
+/// Sends a code to the telephone of whoever has shown the password.
+pub(super) async fn send(
+    State(app): State<App>,
+    Json(request): Json<Send>,
+) -> Result<StatusCode, Problem> {
+    let user = app.factors.challenges.holder(&request.challenge).await?;
+    let user = user.ok_or_else(over)?;
+    let phone = app.factors.phone(&user.id).await?.ok_or_else(over)?;
+    app.send_code(&user.id, phone, SmsPurpose::Login).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn over() -> Problem {
+    let detail = "This login is over: begin with the password again.";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_challenge", detail)
+}

@@ -1,0 +1,68 @@
+//! `POST /auth/password/forgot` and `POST /auth/password/reset`: a new password for who reads the
+//! mail of the account.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use crate::finish::finish;
+use crate::letters::Letter;
+use crate::one_time_tokens::Purpose;
+use crate::problem::Problem;
+use crate::{App, Email};
+
+#[derive(Deserialize)]
+pub(super) struct Forgot {
+    email: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Reset {
+    token: String,
+    new_password: String,
+}
+
+/// Whether there is such an account is not even looked up here: so neither the answer nor its
+/// time can tell (O19, V6.3.8).
+pub(super) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) -> StatusCode {
+    if let Some(email) = Email::parse(&request.email) {
+        app.outbox.post(Letter::ResetPassword(email));
+    }
+    StatusCode::ACCEPTED
+}
+
+/// Ends all sessions, and opens none: the new password is to be used, and a second factor with it
+/// where there is one.
+pub(super) async fn reset(
+    State(app): State<App>,
+    Json(request): Json<Reset>,
+) -> Result<StatusCode, Problem> {
+    let purpose = Purpose::ResetPassword;
+    let user = app.one_time.holder(purpose, &request.token).await?;
+    let user = user.ok_or_else(invalid_link)?;
+    app.check_new_password_of(&user, &request.new_password)
+        .await?;
+    let hash = app.passwords.hash(&request.new_password).await?;
+    finish(async move {
+        // Before anything changes: if the sessions cannot be ended, the link is still good.
+        app.tokens.revoke_subject(&user.id).await?;
+        let taken = app.one_time.take(purpose, &request.token, &user).await?;
+        if !taken || !app.users.reset_password(&user, &hash).await? {
+            return Err(invalid_link());
+        }
+        // What was opened in between, with the old password.
+        app.tokens.revoke_subject(&user.id).await?;
+        app.attempts.forget(&user.email).await?;
+        tracing::info!(event = "password_reset", user = user.id);
+        app.outbox.post(Letter::PasswordChanged(user.address()));
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// One answer to all that is wrong with a link.
+pub(super) fn invalid_link() -> Problem {
+    let detail = "The link is not valid: it was used, is too old, or is not the newest.";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_link", detail)
+}

@@ -1,0 +1,210 @@
+//! `/auth/second-factor`: a user adds codes of an app or by SMS, and removes them.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tower_jwt_auth::VerifiedToken;
+
+use crate::finish::finish;
+use crate::letters::Letter;
+use crate::password_policy::MIN_PASSWORD_CHARS;
+use crate::problem::Problem;
+use crate::second_factor::{Enrolment, Method, SmsPurpose, is_phone};
+use crate::{App, User};
+
+#[derive(Serialize)]
+pub(super) struct Status {
+    /// What a login asks for one of; nothing if the password is enough.
+    methods: Vec<Method>,
+    recovery_codes_left: i64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AddTotp {
+    current_password: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AddSms {
+    current_password: String,
+    phone: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Confirm {
+    code: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Remove {
+    current_password: String,
+    method: Method,
+    code: String,
+}
+
+/// They are shown once.
+#[derive(Serialize)]
+pub(super) struct Added {
+    recovery_codes: BTreeSet<String>,
+}
+
+pub(super) async fn status(
+    State(app): State<App>,
+    token: VerifiedToken,
+) -> Result<Json<Status>, Problem> {
+    let user = app.user_of(&token).await?;
+    Ok(Json(Status {
+        methods: app.factors.methods(&user.id).await?,
+        recovery_codes_left: app.factors.recovery_codes.count(&user.id).await?,
+    }))
+}
+
+/// The password is asked for again: a stolen token adds nothing (V7.5.1).
+pub(super) async fn add_totp(
+    State(app): State<App>,
+    token: VerifiedToken,
+    Json(request): Json<AddTotp>,
+) -> Result<Json<Enrolment>, Problem> {
+    let user = app.user_of(&token).await?;
+    app.prove(&user, &token, &request.current_password).await?;
+    let enrolment = app.factors.enrol_totp(&user).await?;
+    Ok(Json(enrolment.ok_or_else(exists)?))
+}
+
+pub(super) async fn confirm_totp(
+    State(app): State<App>,
+    token: VerifiedToken,
+    Json(request): Json<Confirm>,
+) -> Result<Json<Added>, Problem> {
+    let user = app.user_of(&token).await?;
+    if !app.factors.confirm_totp(&user.id, &request.code).await? {
+        return Err(invalid_code());
+    }
+    added(app, user, token, Method::Totp).await
+}
+
+pub(super) async fn add_sms(
+    State(app): State<App>,
+    token: VerifiedToken,
+    Json(request): Json<AddSms>,
+) -> Result<StatusCode, Problem> {
+    let user = app.user_of(&token).await?;
+    if !is_phone(&request.phone) {
+        let detail = "A telephone has a number such as +4915112345678.";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Problem::new(status, "invalid_phone", detail));
+    }
+    app.prove(&user, &token, &request.current_password).await?;
+    let proposed = app.factors.propose(&user.id, Method::Sms, &request.phone);
+    if !proposed.await? {
+        return Err(exists());
+    }
+    app.send_code(&user.id, request.phone, SmsPurpose::Enrol)
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn confirm_sms(
+    State(app): State<App>,
+    token: VerifiedToken,
+    Json(request): Json<Confirm>,
+) -> Result<Json<Added>, Problem> {
+    let user = app.user_of(&token).await?;
+    // First the number: it is the one that the code went to, or there is a newer code.
+    let phone = app.factors.proposed(&user.id, Method::Sms).await?;
+    let phone = phone.ok_or_else(invalid_code)?;
+    let codes = &app.factors.sms_codes;
+    if !codes
+        .take(&user.id, SmsPurpose::Enrol, &request.code)
+        .await?
+        || !app.factors.confirm(&user.id, Method::Sms, &phone).await?
+    {
+        return Err(invalid_code());
+    }
+    added(app, user, token, Method::Sms).await
+}
+
+/// All factors, after the password and a code: neither alone is enough to get rid of the other.
+pub(super) async fn remove(
+    State(app): State<App>,
+    token: VerifiedToken,
+    Json(request): Json<Remove>,
+) -> Result<StatusCode, Problem> {
+    let user = app.user_of(&token).await?;
+    app.prove(&user, &token, &request.current_password).await?;
+    if request.current_password.chars().count() < MIN_PASSWORD_CHARS {
+        let detail =
+            "Without a second factor the password is too short: choose a longer one first.";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Problem::new(status, "invalid_password", detail).reason("too_short"));
+    }
+    let account = user.second_factor();
+    let attempt = app.attempts.begin(&account, app.session_of(&token)).await?;
+    let right = app.factors.take(&user.id, request.method, &request.code);
+    if !right.await? {
+        return Err(invalid_code());
+    }
+    attempt.succeeded().await?;
+    finish(async move {
+        app.factors.remove_all(&user.id).await?;
+        tracing::info!(event = "second_factor_removed", user = user.id);
+        app.outbox.post(Letter::SecondFactorChanged(user.address()));
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// The sessions elsewhere were opened without it, and end.
+async fn added(
+    app: App,
+    user: User,
+    token: VerifiedToken,
+    method: Method,
+) -> Result<Json<Added>, Problem> {
+    finish(async move {
+        let recovery_codes = app.factors.recovery_codes.renew(&user.id).await?;
+        tracing::info!(
+            event = "second_factor_added",
+            user = user.id,
+            method = method.name()
+        );
+        app.outbox.post(Letter::SecondFactorChanged(user.address()));
+        let session = token.session_id().unwrap_or_default();
+        app.tokens.end_other_sessions(&user.id, session).await?;
+        Ok(Json(Added { recovery_codes }))
+    })
+    .await
+}
+
+// === impl App ===
+
+impl App {
+    /// Sends a code in a short message, unless there were too many of late.
+    pub(super) async fn send_code(
+        &self,
+        user: &str,
+        phone: String,
+        purpose: SmsPurpose,
+    ) -> Result<(), Problem> {
+        let Some(code) = self.factors.sms_codes.make(user, purpose).await? else {
+            let detail = "Too many codes were sent. `Retry-After` says when to ask for another.";
+            let wait = std::time::Duration::from_secs(900);
+            return Err(Problem::too_many(detail, wait));
+        };
+        self.outbox.post(Letter::Code { phone, code });
+        Ok(())
+    }
+}
+
+pub(super) fn invalid_code() -> Problem {
+    let detail = "The code is wrong, was used, or is too old.";
+    Problem::new(StatusCode::FORBIDDEN, "invalid_code", detail)
+}
+
+fn exists() -> Problem {
+    let detail = "There is such a second factor already: remove it first.";
+    Problem::new(StatusCode::CONFLICT, "second_factor_exists", detail)
+}

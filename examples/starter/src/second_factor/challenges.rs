@@ -1,0 +1,100 @@
+//! [`Challenges`]: who has shown the password, and still has to show a code.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::Result;
+
+use crate::database::on_pool;
+use crate::one_time_tokens::{digest, now};
+use crate::{Database, User, Users};
+
+/// For how long a challenge is good, in seconds.
+pub(crate) const LIFETIME: i64 = 300;
+/// How many codes may be tried with one (V6.6.3).
+const MAX_TRIES: i64 = 5;
+
+/// The table of challenges: their SHA-256, for 256 random bits.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenges {
+    database: Database,
+    users: Users,
+}
+
+// === impl Challenges ===
+
+impl Challenges {
+    pub(crate) fn new(database: Database) -> Self {
+        let users = Users::new(database.clone());
+        Self { database, users }
+    }
+
+    /// For a user whose password was right.
+    pub(crate) async fn make(&self, user: &User) -> Result<String> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+        let challenge = URL_SAFE_NO_PAD.encode(bytes);
+        let query = "INSERT INTO login_challenges (digest, user_id, state, expires_at) \
+                     VALUES ($1, $2, $3, $4)";
+        on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(digest(&challenge)).bind(&user.id);
+            let query = query.bind(state(user)).bind(now() + LIFETIME);
+            query.execute(pool).await?;
+        });
+        Ok(challenge)
+    }
+
+    /// Who has to answer it; none if it is over.
+    pub(crate) async fn holder(&self, challenge: &str) -> Result<Option<User>> {
+        let query = "SELECT user_id, state FROM login_challenges \
+                     WHERE digest = $1 AND expires_at > $2 AND tries < $3";
+        let row: Option<(String, String)> = on_pool!(&self.database, pool => {
+            let query = sqlx::query_as(query).bind(digest(challenge)).bind(now());
+            query.bind(MAX_TRIES).fetch_optional(pool).await?
+        });
+        let Some((id, state)) = row else {
+            return Ok(None);
+        };
+        let user = self.users.active(&id).await?;
+        Ok(user.filter(|user| is_for(user, &state)))
+    }
+
+    /// Counts a try before the code is looked at; false if there were too many.
+    pub(crate) async fn count_try(&self, challenge: &str) -> Result<bool> {
+        let query = "UPDATE login_challenges SET tries = tries + 1 \
+                     WHERE digest = $1 AND expires_at > $2 AND tries < $3";
+        let counted = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(digest(challenge)).bind(now());
+            query.bind(MAX_TRIES).execute(pool).await?.rows_affected()
+        });
+        Ok(counted == 1)
+    }
+
+    /// Uses it up, for one caller.
+    pub(crate) async fn take(&self, challenge: &str) -> Result<bool> {
+        let query = "DELETE FROM login_challenges WHERE digest = $1 AND expires_at > $2";
+        let taken = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(digest(challenge)).bind(now());
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(taken == 1)
+    }
+
+    /// Removes at most `limit` that are over, and tells how many.
+    pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
+        let query = "DELETE FROM login_challenges WHERE digest IN \
+                         (SELECT digest FROM login_challenges WHERE expires_at <= $1 LIMIT $2)";
+        Ok(on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(now()).bind(i64::from(limit));
+            query.execute(pool).await?.rows_affected()
+        }))
+    }
+}
+
+/// Whether the user is as when the challenge was made: with the same password, and not disabled.
+fn is_for(user: &User, read: &str) -> bool {
+    !user.disabled && state(user) == read
+}
+
+fn state(user: &User) -> String {
+    digest(&format!("challenge\0{}", user.password_hash))
+}

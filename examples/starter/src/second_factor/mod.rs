@@ -1,0 +1,168 @@
+//! What proves, beside the password, that it is the user: codes of an app, by SMS, or on paper.
+
+mod challenges;
+mod recovery_codes;
+mod sms_codes;
+mod totp;
+
+pub(crate) use challenges::{Challenges, LIFETIME};
+pub(crate) use recovery_codes::RecoveryCodes;
+pub(crate) use sms_codes::{SmsCodes, SmsPurpose, is_phone};
+pub(crate) use totp::Enrolment;
+
+use serde::{Deserialize, Serialize};
+use sqlx::Result;
+use tower_jwt_auth::PasswordService;
+
+use crate::Database;
+use crate::database::on_pool;
+use crate::one_time_tokens::now;
+use crate::problem::Problem;
+
+/// How a code is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// By an app on the user's phone (RFC 6238).
+    Totp,
+    /// Sent to the user's phone.
+    Sms,
+    /// Written down when the first factor was added.
+    RecoveryCode,
+}
+
+/// The factors of all users.
+#[derive(Debug, Clone)]
+pub(crate) struct Factors {
+    database: Database,
+    issuer: String,
+    pub(crate) challenges: Challenges,
+    pub(crate) recovery_codes: RecoveryCodes,
+    pub(crate) sms_codes: SmsCodes,
+}
+
+// === impl Method ===
+
+impl Method {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Sms => "sms",
+            Self::RecoveryCode => "recovery_code",
+        }
+    }
+
+    /// As tokens tell it (RFC 8176).
+    pub(crate) fn amr(self) -> &'static str {
+        match self {
+            Self::Totp | Self::RecoveryCode => "otp",
+            Self::Sms => "sms",
+        }
+    }
+}
+
+// === impl Factors ===
+
+impl Factors {
+    /// `issuer` is the name of the service that an app shows.
+    pub(crate) fn new(database: &Database, passwords: &PasswordService, issuer: &str) -> Self {
+        Self {
+            database: database.clone(),
+            issuer: issuer.to_owned(),
+            challenges: Challenges::new(database.clone()),
+            recovery_codes: RecoveryCodes::new(database.clone()),
+            sms_codes: SmsCodes::new(database.clone(), passwords.clone()),
+        }
+    }
+
+    /// What the user may log in with; nothing if the password is enough.
+    pub(crate) async fn methods(&self, user: &str) -> Result<Vec<Method>> {
+        let query =
+            "SELECT kind FROM second_factors WHERE user_id = $1 AND confirmed ORDER BY kind";
+        let kinds: Vec<String> = on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(user).fetch_all(pool).await?
+        });
+        let mut methods = Vec::new();
+        for kind in kinds {
+            methods.push(if kind == "sms" {
+                Method::Sms
+            } else {
+                Method::Totp
+            });
+        }
+        if !methods.is_empty() && self.recovery_codes.count(user).await? > 0 {
+            methods.push(Method::RecoveryCode);
+        }
+        Ok(methods)
+    }
+
+    /// Whether the code is right. It is used up by that: for one caller (V6.5.1).
+    pub(crate) async fn take(
+        &self,
+        user: &str,
+        method: Method,
+        code: &str,
+    ) -> std::result::Result<bool, Problem> {
+        match method {
+            Method::Totp => Ok(self.take_totp(user, code).await?),
+            Method::RecoveryCode => Ok(self.recovery_codes.take(user, code).await?),
+            Method::Sms => self.sms_codes.take(user, SmsPurpose::Login, code).await,
+        }
+    }
+
+    /// The number of a telephone that is confirmed.
+    pub(crate) async fn phone(&self, user: &str) -> Result<Option<String>> {
+        let query = "SELECT secret FROM second_factors \
+                     WHERE user_id = $1 AND kind = 'sms' AND confirmed";
+        on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(user).fetch_optional(pool).await
+        })
+    }
+
+    /// Keeps a factor that is not confirmed yet; false if there is one that is.
+    pub(crate) async fn propose(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
+        let query = "INSERT INTO second_factors AS f (user_id, kind, secret, created_at) \
+                     VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, kind) \
+                     DO UPDATE SET secret = $3, last_step = 0, created_at = $4 \
+                     WHERE NOT f.confirmed";
+        let kept = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(user).bind(method.name()).bind(secret);
+            query.bind(now()).execute(pool).await?.rows_affected()
+        });
+        Ok(kept == 1)
+    }
+
+    /// The factor works: from now on it is asked for.
+    pub(crate) async fn confirm(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
+        let query = "UPDATE second_factors SET confirmed = TRUE \
+                     WHERE user_id = $1 AND kind = $2 AND secret = $3 AND NOT confirmed";
+        let confirmed = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(user).bind(method.name()).bind(secret);
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(confirmed == 1)
+    }
+
+    /// What was proposed and is not confirmed yet.
+    pub(crate) async fn proposed(&self, user: &str, method: Method) -> Result<Option<String>> {
+        let query = "SELECT secret FROM second_factors \
+                     WHERE user_id = $1 AND kind = $2 AND NOT confirmed";
+        on_pool!(&self.database, pool => {
+            let query = sqlx::query_scalar(query).bind(user).bind(method.name());
+            query.fetch_optional(pool).await
+        })
+    }
+
+    /// From now on the password is enough.
+    pub(crate) async fn remove_all(&self, user: &str) -> Result<()> {
+        for query in [
+            "DELETE FROM second_factors WHERE user_id = $1",
+            "DELETE FROM recovery_codes WHERE user_id = $1",
+        ] {
+            on_pool!(&self.database, pool => {
+                sqlx::query(query).bind(user).execute(pool).await?;
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! [`RecoveryCodes`]: for who has lost the phone. Each is good once.
+
+use std::collections::BTreeSet;
+
+use sqlx::Result;
+
+use crate::Database;
+use crate::database::on_pool;
+use crate::one_time_tokens::digest;
+
+const CODES: usize = 10;
+
+/// The table of codes. They have 128 random bits, so their SHA-256 is enough (V6.5.2).
+#[derive(Debug, Clone)]
+pub(crate) struct RecoveryCodes {
+    database: Database,
+}
+
+// === impl RecoveryCodes ===
+
+impl RecoveryCodes {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// New ones in the place of all that there were.
+    pub(crate) async fn renew(&self, user: &str) -> Result<BTreeSet<String>> {
+        let mut codes = BTreeSet::new();
+        while codes.len() < CODES {
+            codes.insert(new_code()?);
+        }
+        let clear = "DELETE FROM recovery_codes WHERE user_id = $1";
+        let insert = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
+        on_pool!(&self.database, pool => {
+            sqlx::query(clear).bind(user).execute(pool).await?;
+            for code in &codes {
+                let insert = sqlx::query(insert).bind(user).bind(digest(code));
+                insert.execute(pool).await?;
+            }
+        });
+        Ok(codes)
+    }
+
+    pub(crate) async fn count(&self, user: &str) -> Result<i64> {
+        let query = "SELECT count(*) FROM recovery_codes WHERE user_id = $1";
+        on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(user).fetch_one(pool).await
+        })
+    }
+
+    /// Uses a code up.
+    pub(crate) async fn take(&self, user: &str, code: &str) -> Result<bool> {
+        let query = "DELETE FROM recovery_codes WHERE user_id = $1 AND digest = $2";
+        let code = code.trim().to_ascii_lowercase();
+        let taken = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(user).bind(digest(&code));
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(taken == 1)
+    }
+}
+
+/// 128 random bits, in four groups that can be copied by hand.
+fn new_code() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    let groups: Vec<String> = bytes
+        .chunks(4)
+        .map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect())
+        .collect();
+    Ok(groups.join("-"))
+}

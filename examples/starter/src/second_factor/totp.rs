@@ -1,0 +1,94 @@
+//! Codes of an app: RFC 6238, with 30 seconds, six digits and SHA-1, which all apps know.
+
+use serde::Serialize;
+use sqlx::Result;
+use totp_rs::{Builder, Secret, Totp};
+
+use super::{Factors, Method};
+use crate::User;
+use crate::database::on_pool;
+use crate::one_time_tokens::now;
+use crate::problem::Problem;
+
+/// What an app needs. It is shown once.
+#[derive(Serialize)]
+pub(crate) struct Enrolment {
+    /// For typing: 160 random bits in base 32.
+    secret: String,
+    /// For a QR code.
+    otpauth_uri: String,
+}
+
+// === impl Factors ===
+
+impl Factors {
+    /// A new secret, which counts once a code has confirmed it; none if there is one that counts.
+    pub(crate) async fn enrol_totp(
+        &self,
+        user: &User,
+    ) -> std::result::Result<Option<Enrolment>, Problem> {
+        let secret = Secret::generate();
+        let enrolment = Enrolment {
+            secret: secret.to_base32(),
+            otpauth_uri: self
+                .totp(secret, &user.email)
+                .and_then(|totp| totp.to_url().ok())
+                .ok_or_else(|| Problem::internal(&std::io::Error::other("no TOTP")))?,
+        };
+        let kept = self.propose(&user.id, Method::Totp, &enrolment.secret);
+        Ok(kept.await?.then_some(enrolment))
+    }
+
+    /// Whether this is a code of the proposed secret, which counts from now on.
+    pub(crate) async fn confirm_totp(&self, user: &str, code: &str) -> Result<bool> {
+        let Some(secret) = self.proposed(user, Method::Totp).await? else {
+            return Ok(false);
+        };
+        match self.step(&secret, code) {
+            Some(step) => Ok(self.use_step(user, step).await?
+                && self.confirm(user, Method::Totp, &secret).await?),
+            None => Ok(false),
+        }
+    }
+
+    /// A code is good for its 30 seconds and those before and after, and once: a step that was used,
+    /// or one before it, does not come again (RFC 6238 section 5.2).
+    pub(super) async fn take_totp(&self, user: &str, code: &str) -> Result<bool> {
+        let query = "SELECT secret FROM second_factors \
+                     WHERE user_id = $1 AND kind = 'totp' AND confirmed";
+        let secret: Option<String> = on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(user).fetch_optional(pool).await?
+        });
+        match secret.and_then(|secret| self.step(&secret, code)) {
+            Some(step) => self.use_step(user, step).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn use_step(&self, user: &str, step: i64) -> Result<bool> {
+        let query = "UPDATE second_factors SET last_step = $2 \
+                     WHERE user_id = $1 AND kind = 'totp' AND last_step < $2";
+        let used = on_pool!(&self.database, pool => {
+            sqlx::query(query).bind(user).bind(step).execute(pool).await?.rows_affected()
+        });
+        Ok(used == 1)
+    }
+
+    /// The step that the code belongs to.
+    fn step(&self, secret: &str, code: &str) -> Option<i64> {
+        let secret = Secret::try_from_base32(secret).ok()?;
+        let time = u64::try_from(now()).ok()?;
+        let step = self.totp(secret, "user")?.check(code, time)?;
+        i64::try_from(step).ok()
+    }
+
+    /// A colon would end the name.
+    fn totp(&self, secret: Secret, account: &str) -> Option<Totp> {
+        Builder::new()
+            .with_secret(secret)
+            .with_account_name(account.replace(':', "_"))
+            .with_issuer(Some(self.issuer.replace(':', "_")))
+            .build()
+            .ok()
+    }
+}

@@ -1,0 +1,142 @@
+//! [`Sms`]: how a code reaches a telephone. By default it is written to a folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::development::data_folder;
+use crate::mail::{NotSent, Sending};
+use crate::variables::variable;
+use crate::{Error, http};
+
+/// How long the gateway may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where short messages go.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)] // the URL holds a password
+pub struct SmsSettings {
+    /// The gateway, with the account and its password: `https://ACCOUNT:TOKEN@api.twilio.com`.
+    pub url: Option<String>,
+    /// The number or name that messages come from.
+    pub from: String,
+    /// Where messages are written if there is no gateway: a file each.
+    pub folder: PathBuf,
+}
+
+/// Takes a text for a telephone, and delivers it.
+pub(crate) trait Sms: Send + Sync {
+    fn send<'a>(&'a self, to: &'a str, text: &'a str) -> Sending<'a>;
+}
+
+/// A message is a file.
+struct SmsFolder(PathBuf);
+
+/// A gateway with the form of Twilio, which others have too.
+struct Gateway {
+    client: reqwest::Client,
+    url: String,
+    account: String,
+    token: String,
+    from: String,
+}
+
+// === impl SmsSettings ===
+
+impl SmsSettings {
+    pub(crate) fn from_env(folder: PathBuf) -> Result<Self, Error> {
+        let (url, from) = (variable("SMS_URL")?, variable("SMS_FROM")?);
+        if url.is_some() && from.is_none() {
+            return Err("SMS_FROM is not set: the number that short messages come from".into());
+        }
+        Ok(Self {
+            url,
+            from: from.unwrap_or_default(),
+            folder: variable("SMS_FOLDER")?.map_or(folder, PathBuf::from),
+        })
+    }
+
+    /// The gateway if there is a URL, else the folder.
+    pub(crate) fn sms(&self) -> Result<Arc<dyn Sms>, Error> {
+        match &self.url {
+            Some(url) => Ok(Arc::new(Gateway::new(url, &self.from)?)),
+            None => Ok(Arc::new(SmsFolder::new(&self.folder)?)),
+        }
+    }
+}
+
+// === impl SmsFolder ===
+
+impl SmsFolder {
+    fn new(folder: &Path) -> Result<Self, Error> {
+        data_folder(folder)?;
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Sms for SmsFolder {
+    fn send<'a>(&'a self, to: &'a str, text: &'a str) -> Sending<'a> {
+        let (folder, text) = (self.0.clone(), format!("To: {to}\n\n{text}\n"));
+        Box::pin(async move {
+            let write = move || crate::mail::write_file(&folder, "txt", text.as_bytes());
+            let written = tokio::task::spawn_blocking(write).await;
+            match written.map_err(std::io::Error::other).flatten() {
+                Ok(path) => {
+                    tracing::info!(file = %path.display(), "short message written");
+                    Ok(())
+                }
+                Err(error) => Err(NotSent {
+                    again: true,
+                    error: error.into(),
+                }),
+            }
+        })
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    fn new(url: &str, from: &str) -> Result<Self, Error> {
+        let wanted = "SMS_URL must have the form https://ACCOUNT:TOKEN@host";
+        let mut parsed = reqwest::Url::parse(url).map_err(|_| wanted)?;
+        let account = parsed.username().to_owned();
+        let token = parsed.password().unwrap_or_default().to_owned();
+        let cleared = parsed.set_username("").and(parsed.set_password(None));
+        if account.is_empty() || token.is_empty() || cleared.is_err() {
+            return Err(wanted.into());
+        }
+        let base = http::base_url("SMS_URL", parsed.as_str())?;
+        Ok(Self {
+            client: http::client(TIMEOUT)?,
+            url: format!("{base}/2010-04-01/Accounts/{account}/Messages.json"),
+            account,
+            token,
+            from: from.to_owned(),
+        })
+    }
+}
+
+impl Sms for Gateway {
+    fn send<'a>(&'a self, to: &'a str, text: &'a str) -> Sending<'a> {
+        Box::pin(async move {
+            let form = [("To", to), ("From", &*self.from), ("Body", text)];
+            let request = self.client.post(&self.url).form(&form);
+            let request = request.basic_auth(&self.account, Some(&self.token));
+            let again = |error: reqwest::Error| NotSent {
+                again: true,
+                error: error.without_url().into(),
+            };
+            let status = request.send().await.map_err(again)?.status();
+            if status.is_success() {
+                tracing::info!("short message sent");
+                return Ok(());
+            }
+            // A number that is none, or an account that may not: the same the next time.
+            Err(NotSent {
+                again: status.is_server_error() || status.as_u16() == 429,
+                error: format!("the gateway answers {status}").into(),
+            })
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Answers that take the same time whatever is behind them.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// More than the work for any of the answers takes: a bcrypt hash that was brought along is slower
+/// than one of ours, and a row that is written slower than one that is not.
+const STEP: Duration = Duration::from_millis(250);
+
+/// Waits for the end of the step: 250 ms after the start, or 500 if the work took longer.
+pub(crate) async fn end_of_step(start: Instant) {
+    let steps = start.elapsed().as_nanos() / STEP.as_nanos() + 1;
+    sleep_until(start + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_of_any_length_ends_with_a_step() {
+        for (work, end) in [(0, 250), (120, 250), (260, 500)] {
+            let start = Instant::now() - Duration::from_millis(work);
+            end_of_step(start).await;
+            let took = start.elapsed();
+            let end = Duration::from_millis(end);
+            assert!((end..end + STEP).contains(&took), "{took:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Passwords that are guessed: it takes for ever, and keeps no owner out.
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::{Answer, PASSWORD, Service, Tokens, started};
+
+const HOME: &str = "192.0.2.1";
+
+/// A service that believes what is said of the address of the client.
+macro_rules! proxied {
+    () => {
+        started!(
+            with | settings | {
+                settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
+            }
+        )
+    };
+}
+
+async fn login(service: &Service, ip: &str, email: &str, password: &str) -> Answer {
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", ip),
+    ];
+    let body = json!({ "email": email, "password": password }).to_string();
+    service
+        .request(Method::POST, "/auth/login", &headers, body)
+        .await
+}
+
+async fn set(service: &Service, change: &'static str) {
+    sqlx::query(change)
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+}
+
+fn assert_throttled(answer: &Answer, longest: u64) {
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.code(), "too_many_requests");
+    let seconds = answer.headers[RETRY_AFTER].to_str().unwrap();
+    let seconds: u64 = seconds.parse().unwrap();
+    assert!((1..=longest).contains(&seconds), "{seconds}");
+}
+
+/// V6.3.1, V6.3.8.
+#[tokio::test]
+async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
+    let service = proxied!();
+    service.register("ada@example.com").await;
+    let mut answers = Vec::new();
+    for email in ["ada@example.com", "nobody@example.com", "no address"] {
+        for _ in 0..10 {
+            let answer = login(&service, HOME, email, "wrong").await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        }
+        // Not even the right one is looked at.
+        let answer = login(&service, HOME, email, PASSWORD).await;
+        assert_throttled(&answer, 5);
+        answers.push(answer);
+    }
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    // Another address, or another account, has nothing to do with it.
+    let elsewhere = login(&service, "192.0.2.2", "ada@example.com", "wrong").await;
+    assert_eq!(elsewhere.status, StatusCode::UNAUTHORIZED);
+
+    set(
+        &service,
+        "UPDATE login_failures SET failed_at = failed_at - 6",
+    )
+    .await;
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
+    // In a row: a success begins anew (N12).
+    for _ in 0..10 {
+        let answer = login(&service, HOME, "ada@example.com", "wrong").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+/// V6.1.1: not with a thousand addresses.
+#[tokio::test]
+async fn failures_from_everywhere_do_not_keep_the_owner_out() {
+    let service = proxied!();
+    service.register("ada@example.com").await;
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
+    for number in 0..20 {
+        let ip = format!("198.51.100.{number}");
+        let answer = login(&service, &ip, "ada@example.com", "wrong").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    let answer = login(&service, "198.51.100.99", "ada@example.com", "wrong").await;
+    assert_throttled(&answer, 2);
+
+    // The owner, at home, does not even notice; and begins the count anew.
+    login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
+    let answer = login(&service, "198.51.100.99", "ada@example.com", "wrong").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+
+    // A month later the address is not known any more.
+    set(
+        &service,
+        "UPDATE login_failures SET known_at = known_at - 2600000",
+    )
+    .await;
+    set(
+        &service,
+        "UPDATE login_failures SET failures = 30 WHERE place = ''",
+    )
+    .await;
+    let answer = login(&service, HOME, "ada@example.com", PASSWORD).await;
+    assert_throttled(&answer, 2);
+}
+
+/// N12.
+#[tokio::test]
+async fn after_100_failures_in_a_row_there_is_only_the_reset() {
+    let service = proxied!();
+    service.register("ada@example.com").await;
+    let tokens = login(&service, HOME, "ada@example.com", PASSWORD)
+        .await
+        .tokens();
+    set(
+        &service,
+        "UPDATE login_failures SET failures = 99, failed_at = 7",
+    )
+    .await;
+    for ip in [HOME, "192.0.2.2"] {
+        let last = login(&service, ip, "ada@example.com", "wrong").await;
+        assert_eq!(last.status, StatusCode::UNAUTHORIZED);
+        set(&service, "UPDATE login_failures SET failed_at = 7").await;
+        let answer = login(&service, ip, "ada@example.com", PASSWORD).await;
+        if ip == HOME {
+            assert_throttled(&answer, 900);
+        }
+    }
+    let answer = login(&service, "192.0.2.3", "ada@example.com", PASSWORD).await;
+    assert_throttled(&answer, 900);
+    // Who is logged in stays so.
+    service.assert_good(&tokens).await;
+
+    service.letter("ada@example.com", 1).await;
+    let body = json!({ "email": "ada@example.com" });
+    service.post("/auth/password/forgot", &body).await;
+    let letter = service.letter("ada@example.com", 2).await;
+    let body = json!({ "token": letter.token("reset-password"), "new_password": PASSWORD });
+    let answer = service.post("/auth/password/reset", &body).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    for ip in [HOME, "192.0.2.3"] {
+        login(&service, ip, "ada@example.com", PASSWORD)
+            .await
+            .tokens();
+    }
+}
+
+/// Counted before the password is looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_that_come_at_once_all_count() {
+    let service = std::sync::Arc::new(proxied!());
+    service.register("ada@example.com").await;
+    let guesses: Vec<_> = (0..40)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let answer = login(&service, HOME, "ada@example.com", "wrong").await;
+                answer.status
+            })
+        })
+        .collect();
+    let mut looked_at = 0;
+    for guess in guesses {
+        match guess.await.unwrap() {
+            StatusCode::UNAUTHORIZED => looked_at += 1,
+            StatusCode::TOO_MANY_REQUESTS => {}
+            other => panic!("{other}"),
+        }
+    }
+    // Two, if it took more than five seconds.
+    assert!((10..=12).contains(&looked_at), "{looked_at}");
+}
+
+/// V6.3.4: a stolen access token is no way around it, and no way to lock the owner out.
+#[tokio::test]
+async fn a_session_may_try_the_current_password_ten_times() {
+    let service = started!();
+    let stolen = service.user("ada@example.com").await;
+    let own = service.login("ada@example.com", PASSWORD).await.tokens();
+    async fn change(service: &Service, tokens: &Tokens, current: &str) -> Answer {
+        let body = json!({ "current_password": current, "new_password": PASSWORD });
+        service
+            .post_as(tokens, "/auth/password/change", &body)
+            .await
+    }
+    for _ in 0..10 {
+        let answer = change(&service, &stolen, "wrong").await;
+        assert_eq!(answer.code(), "wrong_password");
+    }
+    assert_throttled(&change(&service, &stolen, PASSWORD).await, 5);
+    service.login("ada@example.com", PASSWORD).await.tokens();
+    let answer = change(&service, &own, PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+}

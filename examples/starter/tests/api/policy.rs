@@ -1,0 +1,208 @@
+//! Which passwords are good enough.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::support::web::Web;
+use crate::support::{Answer, Service, started};
+
+async fn register(service: &Service, email: &str, password: &str) -> Answer {
+    let account = json!({ "email": email, "password": password });
+    service.post("/auth/register", &account).await
+}
+
+fn assert_refused(answer: &Answer, reason: &str) {
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{reason}");
+    assert_eq!(answer.code(), "invalid_password");
+    assert_eq!(answer.json()["reason"], reason, "{:?}", answer.body);
+}
+
+/// Characters that have nothing to do with each other.
+fn mixed(first: char, step: u32, count: u32) -> String {
+    let code = |n: u32| u32::from(first) + n * step % 61;
+    (0..count).filter_map(|n| char::from_u32(code(n))).collect()
+}
+
+/// N01, N02, N03, N07, V6.2.1, V6.2.8, V6.2.9.
+#[tokio::test]
+async fn length_counts_in_code_points_and_nothing_is_cut_off() {
+    let service = started!();
+    let (short, just) = (mixed('à', 17, 14), mixed('à', 17, 15));
+    assert_refused(&register(&service, "a@b.c", &short).await, "too_short");
+    assert_refused(&register(&service, "a@b.c", "").await, "too_short");
+    let longest: String = (0..)
+        .map(|n: u32| mixed('!', 17 + n, 16))
+        .take(64)
+        .collect();
+    assert_eq!(longest.len(), 1024);
+    let long = format!("{longest}x");
+    assert_refused(&register(&service, "a@b.c", &long).await, "too_long");
+
+    let emoji = mixed('😀', 17, 64);
+    assert_eq!(emoji.chars().count(), 64);
+    let spaces = "  white space counts, and is kept  ";
+    for (number, good) in [just.as_str(), &longest, &emoji, spaces].iter().enumerate() {
+        let email = format!("user{number}@example.com");
+        let answer = register(&service, &email, good).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::ACCEPTED,
+            "{good} {:?}",
+            answer.body
+        );
+        service.login(&email, good).await.tokens();
+        let mut cut = (*good).to_owned();
+        cut.pop();
+        for wrong in [cut.as_str(), good.trim(), &good.to_uppercase()] {
+            if wrong != *good {
+                let answer = service.login(&email, wrong).await;
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{wrong}");
+            }
+        }
+    }
+}
+
+/// N04, V6.2.5.
+#[tokio::test]
+async fn there_are_no_rules_of_composition() {
+    let service = started!();
+    for (number, good) in [
+        "nothing but small letters",
+        "NOTHING BUT LARGE LETTERS",
+        "928347561029384",
+        "quixotic?zebra!fjord",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = register(&service, &format!("user{number}@b.c"), good).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::ACCEPTED,
+            "{good} {:?}",
+            answer.body
+        );
+    }
+}
+
+/// N09, N10, V6.2.4.
+#[tokio::test]
+async fn what_is_tried_first_is_refused_with_a_reason() {
+    let service = started!();
+    for common in [
+        "passwordpassword",
+        "Password12345678",
+        "123456789012345",
+        "qwertyuiopasdfgh",
+        "aaaaaaaaaaaaaaaaaaaa",
+        "abcabcabcabcabcabc",
+    ] {
+        let answer = register(&service, "a@b.c", common).await;
+        assert_refused(&answer, "too_common");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("Choose some words"), "{detail}");
+        assert!(!detail.contains(common));
+    }
+}
+
+/// V6.1.2, V6.2.11.
+#[tokio::test]
+async fn the_address_and_the_names_of_the_service_are_no_password() {
+    let words = ["umbrellacorp".to_owned(), "zyzzyva".to_owned()];
+    let service = started!(with | settings | settings.new_passwords.context_words = words.to_vec());
+    for (email, password) in [
+        (
+            "wilhelmina.oxenstierna@example.com",
+            "wilhelmina.oxenstierna",
+        ),
+        (
+            "wilhelmina.oxenstierna@example.com",
+            "wilhelmina.oxenstierna@example.com",
+        ),
+        ("wilhelmina.oxenstierna@example.com", "Oxenstierna2026!"),
+        ("a@b.c", "umbrellacorp2026"),
+        ("a@b.c", "ZyzzyvaUmbrellacorp"),
+    ] {
+        assert_refused(&register(&service, email, password).await, "too_common");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_and_a_change_have_the_same_rules() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    service.letter("ada@example.com", 1).await;
+    let body = json!({ "email": "ada@example.com" });
+    service.post("/auth/password/forgot", &body).await;
+    let letter = service.letter("ada@example.com", 2).await;
+    let body = json!({
+        "token": letter.token("reset-password"),
+        "new_password": "Password12345678",
+    });
+    assert_refused(
+        &service.post("/auth/password/reset", &body).await,
+        "too_common",
+    );
+    let body = json!({
+        "current_password": crate::support::PASSWORD,
+        "new_password": "Password12345678",
+    });
+    let change = service
+        .post_as(&tokens, "/auth/password/change", &body)
+        .await;
+    assert_refused(&change, "too_common");
+}
+
+/// V6.2.12: of SHA-1("correct horse battery staple") = ABF7A AD6438836DBE526AA231ABDE2D0EEF74D42.
+#[tokio::test]
+async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service() {
+    let web = Web::start().await;
+    let url = web.url();
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
+    let known = "0018A45C4D1DEF81644B54AB7F969B88D65:1\r\n\
+                 AD6438836DBE526AA231ABDE2D0EEF74D42:217\r\n";
+    web.answers(StatusCode::OK, known);
+    let answer = service.register("ada@example.com").await;
+    assert_refused(&answer, "breached");
+    let asked = web.asked().pop().unwrap();
+    assert_eq!(asked.path, "/range/ABF7A");
+    assert_eq!(asked.headers["add-padding"], "true");
+    assert_eq!(asked.body, "");
+
+    // Padding is no password.
+    web.answers(StatusCode::OK, &known.replace(":217", ":0"));
+    let answer = service.register("ada@example.com").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_list_turns_nobody_away() {
+    let web = Web::start().await;
+    let url = web.url();
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
+    let large = "x".repeat(2 * 1024 * 1024);
+    for (number, (status, body)) in [
+        (StatusCode::SERVICE_UNAVAILABLE, ""),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            "AD6438836DBE526AA231ABDE2D0EEF74D42:217",
+        ),
+        (StatusCode::OK, "nonsense"),
+        (StatusCode::OK, large.as_str()),
+        (StatusCode::FOUND, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        web.answers(status, body);
+        let answer = service.register(&format!("user{number}@example.com")).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{status}");
+    }
+
+    // It takes the connection, and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
+    let answer = service.register("ada@example.com").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+}

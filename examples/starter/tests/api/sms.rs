@@ -1,0 +1,194 @@
+//! Codes by SMS: to the folder, and to a gateway.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::support::factor::answer;
+use crate::support::web::Web;
+use crate::support::{Answer, PASSWORD, Service, Tokens, started};
+
+const EMAIL: &str = "ada@example.com";
+const PHONE: &str = "+4915112345678";
+
+/// The code in the message with this number, once it is there.
+async fn received(service: &Service, count: usize) -> String {
+    let folder = service.place.folder.path().join("sms");
+    for _ in 0..2000 {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let mut files: Vec<_> = files.map(|file| file.path()).collect();
+        files.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'));
+        files.sort();
+        if files.len() >= count {
+            let text = std::fs::read_to_string(&files[count - 1]).unwrap();
+            assert!(text.starts_with(&format!("To: {PHONE}\n")), "{text}");
+            return code_in(&text);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no message {count}");
+}
+
+fn code_in(text: &str) -> String {
+    let (before, _) = text.split_once(" is your code").expect(text);
+    before[before.len() - 6..].to_owned()
+}
+
+async fn add(service: &Service, tokens: &Tokens, phone: &str) -> Answer {
+    let body = json!({ "current_password": PASSWORD, "phone": phone });
+    service
+        .post_as(tokens, "/auth/second-factor/sms", &body)
+        .await
+}
+
+async fn confirm(service: &Service, tokens: &Tokens, code: &str) -> Answer {
+    let path = "/auth/second-factor/sms/confirm";
+    service
+        .post_as(tokens, path, &json!({ "code": code }))
+        .await
+}
+
+fn other_than(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+#[tokio::test]
+async fn a_code_by_sms_is_the_second_step() {
+    let service = started!();
+    let tokens = service.user(EMAIL).await;
+    for phone in [
+        "",
+        "+",
+        "015112345678",
+        "+0151",
+        "+49 151 1234567",
+        "+491511234567890123",
+    ] {
+        let answer = add(&service, &tokens, phone).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(answer.code(), "invalid_phone");
+    }
+    let answer_ = add(&service, &tokens, PHONE).await;
+    assert_eq!(answer_.status, StatusCode::ACCEPTED);
+    let code = received(&service, 1).await;
+    let wrong = confirm(&service, &tokens, &other_than(&code)).await;
+    assert_eq!(wrong.code(), "invalid_code");
+    let added = confirm(&service, &tokens, &code).await;
+    assert_eq!(added.status, StatusCode::OK, "{:?}", added.body);
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
+
+    let login = service.login(EMAIL, PASSWORD).await;
+    assert_eq!(login.json()["methods"], json!(["sms", "recovery_code"]));
+    let challenge = login.challenge();
+    // That code was for the other purpose.
+    let wrong = answer(&service, &challenge, "sms", &code).await;
+    assert_eq!(wrong.code(), "invalid_code");
+    let sent = service
+        .post("/auth/login/sms", &json!({ "challenge": challenge }))
+        .await;
+    assert_eq!(sent.status, StatusCode::ACCEPTED);
+    let code = received(&service, 2).await;
+    let tokens = answer(&service, &challenge, "sms", &code).await.tokens();
+    assert_eq!(tokens.claims()["amr"], json!(["pwd", "sms", "mfa"]));
+    let challenge = service.login(EMAIL, PASSWORD).await.challenge();
+    let again = answer(&service, &challenge, "sms", &code).await;
+    assert_eq!(again.code(), "invalid_code");
+
+    let over = service
+        .post("/auth/login/sms", &json!({ "challenge": "x" }))
+        .await;
+    assert_eq!(over.code(), "invalid_challenge");
+    let kept: String = sqlx::query_scalar("SELECT hash FROM sms_codes WHERE purpose = 'login'")
+        .fetch_one(&mut service.database().await)
+        .await
+        .unwrap();
+    assert!(kept.starts_with("$argon2id$"), "{kept}"); // V6.5.2
+}
+
+/// V6.6.3, V6.5.5.
+#[tokio::test]
+async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
+    let service = started!();
+    let tokens = service.user(EMAIL).await;
+    add(&service, &tokens, PHONE).await;
+    let code = received(&service, 1).await;
+    for _ in 0..5 {
+        let wrong = confirm(&service, &tokens, &other_than(&code)).await;
+        assert_eq!(wrong.code(), "invalid_code");
+    }
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
+
+    add(&service, &tokens, PHONE).await;
+    let code = received(&service, 2).await;
+    sqlx::query("UPDATE sms_codes SET expires_at = expires_at - 301")
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.code(),
+        "invalid_code"
+    );
+    // Each costs money.
+    for number in 3..=6 {
+        let answer = add(&service, &tokens, PHONE).await;
+        let expected = match number {
+            6 => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::ACCEPTED,
+        };
+        assert_eq!(answer.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_gets_the_form_of_twilio() {
+    let web = Web::start().await;
+    let url = web.url().replace("http://", "http://AC7:secret@");
+    let service = started!(
+        with | settings | {
+            settings.sms.url = Some(url);
+            settings.sms.from = "+15550006789".to_owned();
+        }
+    );
+    let tokens = service.user(EMAIL).await;
+    // Away for a moment.
+    web.answers(StatusCode::SERVICE_UNAVAILABLE, "");
+    let answer = add(&service, &tokens, PHONE).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    while web.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    web.answers(StatusCode::CREATED, "{}");
+    while web.asked().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let asked = web.asked().pop().unwrap();
+    assert_eq!(asked.path, "/2010-04-01/Accounts/AC7/Messages.json");
+    assert_eq!(asked.headers["authorization"], "Basic QUM3OnNlY3JldA==");
+    assert_eq!(
+        asked.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+    let form = "To=%2B4915112345678&From=%2B15550006789&Body=";
+    assert!(asked.body.starts_with(form), "{}", asked.body);
+    let code = code_in(&asked.body.replace('+', " "));
+    assert_eq!(
+        confirm(&service, &tokens, &code).await.status,
+        StatusCode::OK
+    );
+
+    // What the gateway refuses for good is not asked again.
+    web.answers(StatusCode::BAD_REQUEST, "");
+    let challenge = service.login(EMAIL, PASSWORD).await.challenge();
+    service
+        .post("/auth/login/sms", &json!({ "challenge": challenge }))
+        .await;
+    service.stop().await;
+    assert_eq!(web.asked().len(), 3);
+}

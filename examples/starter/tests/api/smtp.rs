@@ -1,0 +1,84 @@
+//! Letters to a mail server, and what becomes of them when it is away.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::support::smtp::Sink;
+use crate::support::started;
+
+#[tokio::test]
+async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
+    let sink = Sink::start().await;
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
+    service.register("ada@example.com").await;
+    let letter = sink.wait(1).await;
+    for line in [
+        "From: no-reply@starter.test",
+        "To: ada@example.com",
+        "Subject: Please confirm your address",
+        "Date: ",
+        "Message-ID: ",
+        "Content-Type: text/plain; charset=utf-8",
+    ] {
+        assert!(letter.head.contains(line), "{line}: {}", letter.head);
+    }
+    let body = json!({ "token": letter.token("confirm-email") });
+    let answer = service.post("/auth/email/verify", &body).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says_never() {
+    let sink = Sink::start().await;
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
+    sink.never.store(1, Ordering::SeqCst);
+    service.register("nobody@example.com").await;
+    while sink.never.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    sink.later.store(1, Ordering::SeqCst);
+    service.register("ada@example.com").await;
+    let letter = sink.wait(1).await;
+    assert!(letter.head.contains("To: ada@example.com"));
+    service.stop().await;
+    assert_eq!(sink.letters().len(), 1);
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_the_mail_server() {
+    // It takes connections, and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", silent.local_addr().unwrap());
+    let service = started!(with | settings | settings.mail.smtp_url = Some(url));
+    let start = Instant::now();
+    for _ in 0..20 {
+        let body = json!({ "email": "ada@example.com" });
+        let answer = service.post("/auth/password/forgot", &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    }
+    let answer = service.register("ada@example.com").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert!(start.elapsed() < Duration::from_secs(8));
+    // The service stops all the same.
+    let start = Instant::now();
+    service.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(9));
+}
+
+#[tokio::test]
+async fn letters_that_wait_are_sent_before_the_service_stops() {
+    let sink = Sink::start().await;
+    let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
+    // The first try fails, and the second would be a second later.
+    sink.later.store(1, Ordering::SeqCst);
+    for number in 0..10 {
+        let email = format!("user{number}@example.com");
+        let answer = service.register(&email).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    }
+    service.stop().await;
+    assert_eq!(sink.letters().len(), 10);
+}

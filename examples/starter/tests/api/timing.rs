@@ -1,0 +1,142 @@
+//! That time does not tell who has an account (V6.3.8), by statistics.
+
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::login::BCRYPT;
+use crate::support::{PASSWORD, Service, started};
+
+const ROUNDS: usize = 12;
+/// How often it is measured anew: other programs may disturb once, a leak is there always.
+const MEASUREMENTS: usize = 3;
+/// What an attacker could see: a shift of the median by this many milliseconds...
+const SHIFT: f64 = 5.0;
+/// ...of times of which one kind is longer in so many of all pairs. By chance alone, with as many
+/// rounds, that happens less than once in a thousand times.
+const LONGER: f64 = 0.88;
+
+/// The milliseconds of one request of each kind, round by round, begun each time with another kind.
+async fn times<K: Copy>(kinds: &[K], ask: impl AsyncFn(K, usize)) -> Vec<Vec<f64>> {
+    let mut times = vec![Vec::new(); kinds.len()];
+    for round in 0..ROUNDS {
+        for place in 0..kinds.len() {
+            let kind = (round + place) % kinds.len();
+            let start = Instant::now();
+            ask(kinds[kind], round).await;
+            times[kind].push(start.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    times
+}
+
+/// Whether somebody who sees the times can tell the two kinds apart.
+fn differ(a: &[f64], b: &[f64]) -> bool {
+    let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    let longer = pairs.filter(|(a, b)| a > b).count() as f64 / (a.len() * b.len()) as f64;
+    (median(a) - median(b)).abs() > SHIFT && !(1.0 - LONGER..=LONGER).contains(&longer)
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+async fn assert_alike<K: Copy + std::fmt::Debug>(kinds: &[K], ask: impl AsyncFn(K, usize)) {
+    let mut seen = Vec::new();
+    for _ in 0..MEASUREMENTS {
+        let times = times(kinds, &ask).await;
+        let told = (0..kinds.len()).find_map(|a| {
+            let b = (0..a).find(|&b| differ(&times[a], &times[b]))?;
+            Some((kinds[a], kinds[b], median(&times[a]), median(&times[b])))
+        });
+        match told {
+            Some(told) => seen.push(told),
+            None => return,
+        }
+    }
+    panic!("they can be told apart: {seen:?}");
+}
+
+async fn forget_failures(service: &Service) {
+    sqlx::query("DELETE FROM login_failures")
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_cannot_tell_why() {
+    let service = started!();
+    for name in ["known", "disabled", "legacy"] {
+        service.register(&format!("{name}@example.com")).await;
+    }
+    let mut database = service.database().await;
+    sqlx::query("UPDATE users SET disabled = TRUE WHERE email = 'disabled@example.com'")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE users SET password_hash = $1 WHERE email = 'legacy@example.com'")
+        .bind(BCRYPT)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let kinds = [
+        ("known", "wrong"),
+        ("unknown", "wrong"),
+        ("disabled", PASSWORD),
+        ("legacy", "wrong"),
+    ];
+    assert_alike(&kinds, async |(name, password), _| {
+        let answer = service
+            .login(&format!("{name}@example.com"), password)
+            .await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        // Who has to wait is told so at once, and not looked at here.
+        forget_failures(&service).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_registers_cannot_tell_whether_somebody_has_before() {
+    let service = started!();
+    service.register("known@example.com").await;
+    let count = std::sync::atomic::AtomicU32::new(0);
+    assert_alike(&[true, false], async |known, _| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let email = match known {
+            true => "known@example.com".to_owned(),
+            false => format!("unknown{number}@example.com"),
+        };
+        let answer = service.register(&email).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_forgot_a_password_cannot_tell_whether_there_is_one() {
+    let service = started!();
+    service.register("known@example.com").await;
+    assert_alike(&["known", "unknown"], async |name, _| {
+        let body = json!({ "email": format!("{name}@example.com") });
+        let answer = service.post("/auth/password/forgot", &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    })
+    .await;
+}
+
+/// The statistics do see what they are to see.
+#[test]
+fn a_difference_is_found_and_noise_is_not() {
+    let noise = |n: usize| (n * 7 % 11) as f64;
+    let plain: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n)).collect();
+    let same: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n + 3)).collect();
+    let slower: Vec<_> = (0..ROUNDS).map(|n| 265.0 + noise(n)).collect();
+    assert!(!differ(&plain, &same));
+    assert!(differ(&plain, &slower));
+    assert!(differ(&slower, &plain));
+}

@@ -1,0 +1,64 @@
+//! What users find in their mailbox.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) head: String,
+    pub(crate) text: String,
+}
+
+// === impl Letter ===
+
+impl Letter {
+    /// From the form in which it goes over the wire.
+    pub(crate) fn read(message: &str) -> Self {
+        let (head, text) = message.split_once("\r\n\r\n").unwrap();
+        let mut text = text.to_owned();
+        if head.contains("quoted-printable") {
+            text = text.replace("=\r\n", "").replace("=3D", "=");
+        }
+        Self {
+            head: head.to_owned(),
+            text,
+        }
+    }
+
+    /// All that were written to this address, in the order of their writing.
+    pub(crate) fn all(folder: &Path, to: &str) -> Vec<Self> {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<_> = files.map(|file| file.path()).collect();
+        files.retain(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.ends_with(".eml") && !name.starts_with('.')
+        });
+        files.sort();
+        let letters = files
+            .iter()
+            .map(|path| Self::read(&fs::read_to_string(path).unwrap()));
+        let to = format!("To: {to}\r\n");
+        letters.filter(|letter| letter.head.contains(&to)).collect()
+    }
+
+    /// The last of so many to this address; waits until they are there, as a user would.
+    pub(crate) async fn wait(folder: &Path, to: &str, count: usize) -> Self {
+        for _ in 0..2000 {
+            let mut all = Self::all(folder, to);
+            if all.len() >= count {
+                assert_eq!(all.len(), count, "{all:?}");
+                return all.pop().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no letter {count} to {to}: {:?}", Self::all(folder, to));
+    }
+
+    /// The secret in the link.
+    pub(crate) fn token(&self, purpose: &str) -> String {
+        let link = format!("https://app.test/#{purpose}=");
+        let (_, rest) = self.text.split_once(&link).expect(&self.text);
+        rest.split_whitespace().next().unwrap().to_owned()
+    }
+}
