@@ -35,7 +35,16 @@ pub(crate) fn failure(output: &Output) -> String {
 
 impl Running {
     /// Starts it on a port of its own, and waits until it listens.
-    pub(crate) fn start(mut starter: Command) -> Self {
+    pub(crate) fn start(starter: Command) -> Self {
+        Self::started(starter, 3)
+    }
+
+    /// The same for one that prints no lines to paste.
+    pub(crate) fn start_in_production(starter: Command) -> Self {
+        Self::started(starter, 0)
+    }
+
+    fn started(mut starter: Command, steps: usize) -> Self {
         let mut child = starter
             .env("BIND_ADDR", "127.0.0.1:0")
             .stdout(Stdio::piped())
@@ -48,7 +57,7 @@ impl Running {
         let steps = lines
             .map(Result::unwrap)
             .filter(|line| line.contains("curl "))
-            .take(3)
+            .take(steps)
             .collect();
         Self {
             child,
