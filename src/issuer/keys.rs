@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::error::{AuthError, ConfigError};
-use crate::keys::{KeyLookup, KeyRing, KeySet, KeySource, SigningKey, VerifyingKey};
+use crate::keys::{
+    KeyLookup, KeyRing, KeySet, KeySource, KeySourceHealth, SigningKey, VerifyingKey,
+};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 
 /// What an issuer signs with: one key, or a ring of keys that take turns.
@@ -79,7 +81,8 @@ impl KeySource for RingAndPrevious {
         let previous = KeySource::find(&self.previous, key_id, algorithm);
         match (self.ring.find(key_id, algorithm), previous) {
             // Without a key id, a key that is not the only one is none.
-            (KeyLookup::Found(_), KeyLookup::Found(_)) if key_id.is_none() => KeyLookup::UnknownKey,
+            (KeyLookup::Ambiguous, _) | (_, KeyLookup::Ambiguous) => KeyLookup::Ambiguous,
+            (KeyLookup::Found(_), KeyLookup::Found(_)) if key_id.is_none() => KeyLookup::Ambiguous,
             (KeyLookup::Found(key), _) | (_, KeyLookup::Found(key)) => KeyLookup::Found(key),
             (KeyLookup::UnsupportedAlgorithm, KeyLookup::UnsupportedAlgorithm) => {
                 KeyLookup::UnsupportedAlgorithm
@@ -90,5 +93,9 @@ impl KeySource for RingAndPrevious {
 
     async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
         self.ring.refresh(key_id).await
+    }
+
+    fn health(&self) -> Option<KeySourceHealth> {
+        self.ring.health()
     }
 }

@@ -32,6 +32,15 @@ pub(super) fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
         .collect()
 }
 
+/// Why an answer tells no address.
+#[derive(Debug)]
+pub(super) enum NotMetadata {
+    /// It is something else; the next place may have it.
+    Unreadable(&'static str),
+    /// It is what was sought, and not to be believed.
+    Refused(&'static str),
+}
+
 /// Reads a metadata document, and gives the address of the keys.
 ///
 /// # Errors
@@ -43,25 +52,30 @@ pub(super) fn keys_address(
     home: &Address,
     elsewhere: &[Address],
     rules: AddressRules,
-) -> Result<Address, &'static str> {
+) -> Result<Address, NotMetadata> {
     #[derive(Deserialize)]
     struct Metadata {
         issuer: String,
         jwks_uri: String,
     }
-    let metadata: Metadata = serde_json::from_slice(body)
-        .map_err(|_| "the metadata is no document with `issuer` and `jwks_uri`")?;
+    let metadata: Metadata = serde_json::from_slice(body).map_err(|_| {
+        NotMetadata::Unreadable("there is no document with `issuer` and `jwks_uri`")
+    })?;
     if metadata.issuer != issuer {
-        return Err("the metadata is of another issuer: the two must be equal, byte for byte");
+        return Err(NotMetadata::Refused(
+            "the metadata is of another issuer: the two must be equal, byte for byte",
+        ));
     }
-    let keys = Address::parse(&metadata.jwks_uri, rules)
-        .map_err(|_| "the metadata's `jwks_uri` is not an https URL of a host that is allowed")?;
+    let keys = Address::parse(&metadata.jwks_uri, rules).map_err(|_| {
+        let what = "the metadata's `jwks_uri` is not an https URL of a host that is allowed";
+        NotMetadata::Refused(what)
+    })?;
     let allowed = keys.has_origin_of(home) || elsewhere.iter().any(|one| keys.has_origin_of(one));
     if !allowed {
-        return Err(
+        return Err(NotMetadata::Refused(
             "the metadata's `jwks_uri` has another origin than the issuer: call \
              `allow_keys_from(origin)` if that is where its keys are",
-        );
+        ));
     }
     Ok(keys)
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::address::{Address, AddressRules};
 use super::client::{BoxError, DynHttpClient};
-use super::discovery::{keys_address, metadata_addresses};
+use super::discovery::{NotMetadata, keys_address, metadata_addresses};
 use super::document::{KeyRules, RemoteKeys};
 
 /// The longest document that is read. The largest that providers serve have some 20 KiB.
@@ -135,8 +135,16 @@ impl Fetcher {
                 failed.get_or_insert(FetchError::status(response.status(), &uri));
                 continue;
             }
-            let address = keys_address(response.body(), issuer, home, elsewhere, self.addresses)
-                .map_err(|what| FetchError::new(what, &uri))?;
+            let found = keys_address(response.body(), issuer, home, elsewhere, self.addresses);
+            let address = match found {
+                Ok(address) => address,
+                // Some servers answer every path with a page.
+                Err(NotMetadata::Unreadable(what)) => {
+                    failed.get_or_insert(FetchError::new(what, &uri));
+                    continue;
+                }
+                Err(NotMetadata::Refused(what)) => return Err(FetchError::new(what, &uri)),
+            };
             memory.found = Some((address.clone(), now));
             return Ok(address);
         }

@@ -149,7 +149,7 @@ impl RemoteJwks {
             && let Ok(runtime) = Handle::try_current()
             && !has_worker.swap(true, Ordering::AcqRel)
         {
-            runtime.spawn(worker::run(Arc::downgrade(&self.shared)));
+            worker::start(&runtime, &self.shared);
         }
     }
 }
@@ -220,15 +220,15 @@ impl Shared {
         let mut control = self.control();
         let control = &mut *control;
         // Subscribed under the lock: an attempt that ends from now on is seen.
+        let judged = control.can_judge(now);
+        if judged && control.absent.contains(key_id, now) {
+            return Demand::Refuse;
+        }
         if control.in_flight {
             return Demand::Join(self.attempts.subscribe());
         }
         if control.wanted {
             return Demand::Wait(self.attempts.subscribe());
-        }
-        let judged = control.can_judge(now);
-        if judged && control.absent.contains(key_id, now) {
-            return Demand::Refuse;
         }
         if control.schedule.may_force(now) {
             control.wanted = true;
@@ -297,7 +297,10 @@ impl Shared {
             control.schedule.began(now);
             control.memory.clone()
         };
-        let attempt = Attempt(self);
+        let mut attempt = Attempt {
+            source: self,
+            is_over: false,
+        };
         let known = Arc::clone(&self.snapshot.load().keys);
         let fetched = self.fetcher.fetch(&known, memory, Instant::now()).await;
         let (now, chance) = (Instant::now(), chance());
@@ -335,18 +338,29 @@ impl Shared {
                 control.last_error = Some(error);
             }
         }
+        attempt.is_over = true;
         drop(control);
         drop(attempt);
     }
 }
 
-/// An attempt under way. However it ends, also with the runtime, whoever waits is told.
-struct Attempt<'a>(&'a Arc<Shared>);
+/// An attempt under way. However it ends, with the runtime or by a panic of the client too, whoever
+/// waits is told, and the next one waits its time.
+struct Attempt<'a> {
+    source: &'a Arc<Shared>,
+    is_over: bool,
+}
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.0.control().in_flight = false;
-        self.0
+        let mut control = self.source.control();
+        control.in_flight = false;
+        if !self.is_over {
+            control.schedule.failed(Instant::now(), chance());
+            control.last_error = Some("the last attempt was broken off".to_owned());
+        }
+        drop(control);
+        self.source
             .attempts
             .send_modify(|count| *count = count.wrapping_add(1));
     }

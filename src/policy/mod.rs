@@ -6,6 +6,7 @@ mod profile;
 pub(crate) use claim_path::{ClaimPath, texts_at};
 pub use profile::TokenProfile;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -81,10 +82,14 @@ impl Policy {
     fn check_audience(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
         let meant = match &claims.aud {
             Field::Is(aud) => {
+                let is_ours =
+                    |one: &Cow<'_, str>| self.audiences.iter().any(|ours| **ours == **one);
                 self.audiences.is_empty()
-                    || aud
-                        .iter()
-                        .any(|one| self.audiences.iter().any(|ours| **ours == **one))
+                    || match self.profile {
+                        // OpenID Connect Core section 3.1.3.7: nobody else whom we do not trust.
+                        TokenProfile::IdToken => !aud.is_empty() && aud.iter().all(is_ours),
+                        _ => aud.iter().any(is_ours),
+                    }
             }
             Field::WrongType => false,
             // What says it instead is looked at by `check_audience_claim`.

@@ -40,7 +40,8 @@ pub enum TokenProfile {
     /// # Security
     ///
     /// An ID token is no access token: never take it for API calls. The audience is your client
-    /// id. Comparing the `nonce` is up to whoever started the login.
+    /// id; where there are several, each must be one of yours (OpenID Connect Core section 3.1.3.7).
+    /// Comparing the `nonce` is up to whoever started the login.
     IdToken,
 }
 

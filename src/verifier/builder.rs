@@ -188,7 +188,8 @@ impl TokenVerifierBuilder {
     }
 
     /// For how many tokens to remember that their signature was good, so that showing one again
-    /// costs no signature: [16,384](super::DEFAULT_CACHED_TOKENS) by default, in about 2 KiB each. Zero turns it off.
+    /// costs no signature: [16,384](super::DEFAULT_CACHED_TOKENS) by default, in about 2 KiB each,
+    /// and the types that extractors have read from them. Zero turns it off.
     ///
     /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
     /// with the key that signed it. HMAC tokens are never remembered: verifying one costs less.

@@ -7,8 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::codec::Header;
 
-/// An honest issuer has one header for each key. Where they differ from token to token, there is
-/// nothing to gain, and no more are taken.
+/// An honest issuer has one header for each key. Of more, the oldest goes.
 const MOST: usize = 8;
 
 #[derive(Default)]
@@ -32,16 +31,14 @@ impl KnownHeaders {
 
     /// Takes the header of a token that was verified: nobody else can add one.
     pub(super) fn add(&self, encoded: &[u8], header: &Header<'_>) {
-        if self.headers.load().len() >= MOST {
-            return;
-        }
         let known = KnownHeader {
             encoded: encoded.into(),
             header: Arc::new(header.to_owned()),
         };
         self.headers.rcu(|headers| {
             let mut headers = Vec::clone(headers);
-            if headers.len() < MOST && !headers.iter().any(|other| other.encoded == known.encoded) {
+            if !headers.iter().any(|other| other.encoded == known.encoded) {
+                headers.drain(..(headers.len() + 1).saturating_sub(MOST));
                 headers.push(known.clone());
             }
             headers
@@ -56,4 +53,23 @@ pub(super) fn find<'h>(
 ) -> Option<&'h Arc<Header<'static>>> {
     let found = known.iter().find(|header| *header.encoded == *encoded)?;
     Some(&found.header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_header_gives_way_to_that_of_a_new_key() {
+        let known = KnownHeaders::default();
+        for number in 0..20_u8 {
+            for _ in 0..3 {
+                known.add(&[number], &Header::default());
+                let known = known.load();
+                assert!(find(&known, &[number]).is_some());
+                assert!(known.len() <= MOST);
+            }
+        }
+        assert!(find(&known.load(), &[0]).is_none());
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -25,6 +25,9 @@ const BYTES_EACH: usize = 2048;
 /// What an entry weighs besides the texts of token and claims.
 const OVERHEAD: usize = 768;
 
+/// Sixteen million are 32 GiB: nobody means more.
+const MOST: usize = 1 << 24;
+
 /// No token with an asymmetric signature is shorter; much of what strangers send is.
 const SHORTEST: usize = 100;
 
@@ -35,9 +38,8 @@ pub(super) struct SeenTokens {
     /// A mark for each token that was seen once: most are not seen again, and keeping one costs
     /// more than a mark. A mark decides on nothing but that.
     marks: Box<[AtomicU16]>,
-    /// Whether the next mark takes the place of another token's: each time would let two that
-    /// take turns push each other out for ever.
-    gives_way: AtomicBool,
+    /// Counts the marks that met that of another token.
+    met: AtomicU32,
 }
 
 /// A token whose signature was found good.
@@ -60,6 +62,7 @@ pub(super) struct Note {
 impl SeenTokens {
     /// Room for so many tokens.
     pub(super) fn new(count: usize) -> Self {
+        let count = count.min(MOST);
         let hasher = EndOfToken(RandomState::new());
         // So many that those of tokens which take turns seldom meet.
         let marks = count.saturating_mul(8).next_power_of_two();
@@ -70,7 +73,7 @@ impl SeenTokens {
                 .expire_after(UntilExpired)
                 .build_with_hasher(hasher.clone()),
             hasher,
-            gives_way: AtomicBool::new(false),
+            met: AtomicU32::new(0),
             marks: (0..marks).map(|_| AtomicU16::new(0)).collect(),
         }
     }
@@ -113,10 +116,18 @@ impl SeenTokens {
         if found == mark {
             return Some(key.clone());
         }
-        if found == 0 || self.gives_way.fetch_not(Ordering::Relaxed) {
+        if found == 0 || self.gives_way() {
             place.store(mark, Ordering::Relaxed);
         }
         None
+    }
+
+    /// Whether a mark takes the place of another token's: half of the times, in no order that
+    /// repeats. If each did, tokens that take turns would push each other out for ever.
+    fn gives_way(&self) -> bool {
+        const GOLDEN: u32 = 0x9e37_79b9; // 2^32 divided by the golden ratio
+        let met = self.met.fetch_add(1, Ordering::Relaxed);
+        met.wrapping_mul(GOLDEN) >> 31 == 1
     }
 
     pub(super) fn note(

@@ -143,6 +143,30 @@ fn a_known_token_whose_audience_is_in_another_claim_is_judged_by_it_each_time() 
 }
 
 #[test]
+fn tokens_of_the_ninth_key_and_later_are_good_as_well() {
+    let clock = ManualClock::at_unix_seconds(NOW);
+    let ring = KeyRing::builder()
+        .key(key())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let verifier = TokenVerifier::builder_with_source(ring.clone())
+        .issuer("me")
+        .audience("api")
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    for _ in 0..20 {
+        let next = key();
+        ring.add(&next, clock.now()).unwrap();
+        known(
+            &verifier,
+            &issuer(next, &clock).access("alice").issue().unwrap(),
+        );
+    }
+}
+
+#[test]
 fn remembering_tokens_can_be_turned_off() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let key = key();

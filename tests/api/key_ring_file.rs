@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tower_jwt_auth::clock::{Clock as _, ManualClock, SystemClock};
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyRingBuilder, KeyState};
+use tower_jwt_auth::keys::{
+    Algorithm, KeyRing, KeyRingBuilder, KeySource, KeySourceState, KeyState,
+};
 use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
 
@@ -384,6 +386,48 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
     write(&folder.file(), &good);
     assert!(!ring.reload().unwrap()); // what is loaded already
     assert_eq!(ring.problem(), None);
+}
+
+#[test]
+fn a_file_that_is_gone_for_a_moment_takes_no_key_with_it() {
+    let folder = Folder::new();
+    let (ring, clock) = rotating(&folder.file());
+    let ring = ring.build().unwrap();
+    let (before, good) = (ring.keys(), fs::read_to_string(folder.file()).unwrap());
+    let token = issuer(&ring, &clock).access("alice").issue().unwrap();
+    fs::remove_file(folder.file()).unwrap();
+    clock.advance(100 * DAY); // long after the next key was due
+    let error = ring.maintain().unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
+    assert!(
+        ring.add(
+            &SigningKey::generate(Algorithm::EdDSA).unwrap(),
+            clock.now()
+        )
+        .is_err()
+    );
+    assert!(!folder.file().exists());
+    assert_eq!(ring.keys()[0].key_id, before[0].key_id);
+    assert!(KeySource::health(&ring).unwrap().last_error.is_some());
+    assert_eq!(
+        KeySource::health(&ring).unwrap().state,
+        KeySourceState::Stale
+    );
+
+    write(&folder.file(), &good);
+    ring.maintain().unwrap();
+    assert_eq!(
+        KeySource::health(&ring).unwrap().state,
+        KeySourceState::Fresh
+    );
+    assert_eq!(ring.keys().len(), 2, "the key that was due");
+    let verifier = issuer(&ring, &clock).verifier();
+    let refused = verifier.verify_local(&token).unwrap_err();
+    assert_eq!(
+        refused.kind(),
+        AuthErrorKind::Expired,
+        "its key is still known"
+    );
 }
 
 #[test]

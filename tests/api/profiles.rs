@@ -179,6 +179,13 @@ fn an_id_token_is_taken_only_where_one_is_asked_for() {
     for typ in ["at+jwt", "rt+jwt", "logout+jwt", "application/at+jwt"] {
         assert_eq!(id(Some(typ), json!({})), Err(WrongType), "{typ}");
     }
+    // Who else may hold it could replay the login (OpenID Connect Core section 3.1.3.7).
+    let others = json!({"aud": ["api", "another client"], "azp": "another client"});
+    let refused = Err(InvalidAudience);
+    assert_eq!(id(None, others.clone()), refused);
+    let both = builder(TokenProfile::IdToken).audience("another client");
+    let both = both.build().unwrap();
+    assert!(both.verify_local(&token(None, others)).is_ok());
     for claim in ["sub", "iat"] {
         assert_eq!(
             id(None, json!({ claim: null })),

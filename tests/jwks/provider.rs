@@ -66,6 +66,10 @@ pub enum Mode {
     TooManyKeys,
     OtherIssuer,
     KeysElsewhere,
+    /// The client itself panics.
+    Panic,
+    /// The address of OpenID Connect shows a page, that of RFC 8414 the metadata.
+    PageFirst,
 }
 
 #[derive(Debug, Clone)]
@@ -225,10 +229,17 @@ impl HttpClient for Provider {
         match mode {
             Mode::Refuse => return Err("connection refused".into()),
             Mode::Hang => std::future::pending().await,
+            Mode::Panic => panic!("as it was told to"),
             _ => {}
         }
         if !is_keys {
             return match request.uri().path() {
+                "/.well-known/openid-configuration" if mode == Mode::PageFirst => {
+                    Ok(Response::new(b"<html>an application</html>".to_vec()))
+                }
+                "/.well-known/oauth-authorization-server" if mode == Mode::PageFirst => {
+                    Ok(self.answer_metadata())
+                }
                 "/.well-known/openid-configuration" => Ok(self.answer_metadata()),
                 _ => {
                     let mut response = Response::new(Vec::new());

@@ -394,6 +394,49 @@ fn a_source_outlives_the_runtime_that_it_was_first_used_in() {
 }
 
 #[test]
+fn a_source_survives_a_runtime_that_ended_before_its_task_ran() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let provider = Provider::new(&[0]);
+    let verifier = runtime().block_on(async { verifier(&provider.keys()) });
+    runtime().block_on(async {
+        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_panics_is_a_failure_like_any_other() {
+    let provider = Provider::new(&[0]);
+    provider.state().mode = Mode::Panic;
+    let verifier = verifier(&provider.keys());
+    for _ in 0..100 {
+        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "503");
+        sleep(seconds(1)).await;
+    }
+    assert!(
+        provider.fetches() < 60,
+        "backed off: {}",
+        provider.fetches()
+    );
+    provider.state().mode = Mode::Good;
+    sleep(seconds(31)).await;
+    assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_at_the_first_metadata_address_does_not_hide_the_second() {
+    let provider = Provider::new(&[0]);
+    provider.state().mode = Mode::PageFirst;
+    let verifier = verifier(&provider.discovered());
+    assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");
+}
+
+#[test]
 fn what_cannot_be_meant_does_not_build() {
     let refused =
         |built: Result<RemoteJwks, tower_jwt_auth::ConfigError>| built.unwrap_err().to_string();

@@ -259,8 +259,8 @@ impl KeyRing {
     /// Takes a key out at once: for one that others may have. Every token that it signed is refused
     /// from then on. If it was the active one, the one before signs again, or else the next.
     ///
-    /// Other nodes that share the file learn of it within [`check_every`](KeyRingBuilder::check_every);
-    /// those who hold your JWK set, when they fetch it again.
+    /// Other nodes that share the file and [`watch`](Self::watch) it learn of it within
+    /// [`check_every`](KeyRingBuilder::check_every); those that do not, when they are restarted; those who hold your JWK set, when they fetch it again.
     ///
     /// # Errors
     ///
@@ -367,9 +367,15 @@ impl KeySource for KeyRing {
     /// A ring in memory has nothing to tell.
     fn health(&self) -> Option<KeySourceHealth> {
         self.inner.file.as_ref()?;
-        let mut health = KeySourceHealth::new("key ring", KeySourceState::Fresh);
+        let problem = self.problem();
+        let state = match (self.signing_key(), &problem) {
+            (Err(_), _) => KeySourceState::Expired,
+            (Ok(_), Some(_)) => KeySourceState::Stale,
+            (Ok(_), None) => KeySourceState::Fresh,
+        };
+        let mut health = KeySourceHealth::new("key ring", state);
         health.keys = self.key_set().len();
-        health.last_error = self.problem().map(|problem| problem.to_string());
+        health.last_error = problem.map(|problem| problem.to_string());
         Some(health)
     }
 }
@@ -416,7 +422,8 @@ impl Inner {
         let (Some(file), Some(schedule)) = (&self.file, self.schedule) else {
             return self.reload().map(drop);
         };
-        if file.exists() {
+        // A file that is not there any more is no new ring: reading it is the error that it is.
+        if file.exists() || self.has_keys() {
             self.reload()?;
             if !self.is_due(schedule, forget) {
                 return Ok(());
@@ -430,6 +437,10 @@ impl Inner {
                 None => Ok(()),
             }
         })
+    }
+
+    fn has_keys(&self) -> bool {
+        !self.keys.load().keys.is_empty()
     }
 
     fn is_due(&self, schedule: Schedule, forget: Forget) -> bool {
@@ -448,7 +459,8 @@ impl Inner {
         change: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
         let _lock = file.lock()?;
-        let mut document = if self.schedule.is_none() || file.exists() {
+        let is_new = self.schedule.is_some() && !self.has_keys() && !file.exists();
+        let mut document = if !is_new {
             file.parse(&file.read()?)?
         } else {
             Document::default()
@@ -470,7 +482,20 @@ impl Inner {
 
     /// Keeps what went wrong for [`KeyRing::problem`].
     fn told<T>(&self, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
-        let problem = result.as_ref().err();
+        self.tell(result.as_ref().err());
+        result
+    }
+
+    /// The same of a look that reads only: that the file can be read says nothing of whether the
+    /// next key could be written into it.
+    fn told_by_reading(&self, result: &Result<bool, ConfigError>) {
+        let clears = self.schedule.is_none() || matches!(result, Ok(true));
+        if result.is_err() || clears {
+            self.tell(result.as_ref().err());
+        }
+    }
+
+    fn tell(&self, problem: Option<&ConfigError>) {
         let known = self.problem.load();
         if known.as_deref() != problem {
             #[cfg(feature = "tracing")]
@@ -482,7 +507,6 @@ impl Inner {
             }
             self.problem.store(problem.cloned().map(Arc::new));
         }
-        result
     }
 }
 

@@ -152,13 +152,14 @@ impl<'l> Timeline<'l> {
 /// When the next key should begin to sign, if it is time to publish it.
 ///
 /// The period counts from the last activation; a key is never given less than `lead` to become
-/// known. A key that already waits is enough.
+/// known. A key that ends of itself is followed in time. A key that already waits is enough.
 pub(super) fn next_key(lives: &[Life], now: u64, period: u64, lead: u64) -> Option<u64> {
     let usable = lives.iter().filter(|life| !life.has_ended(now));
-    let Some(newest) = usable.map(|life| life.from).max() else {
+    let Some(newest) = usable.max_by_key(|life| life.from) else {
         return Some(now);
     };
-    let due = newest.saturating_add(period);
+    let (newest, ends) = (newest.from, newest.ends.unwrap_or(u64::MAX));
+    let due = newest.saturating_add(period).min(ends);
     (newest <= now && due.saturating_sub(lead) <= now).then(|| due.max(now.saturating_add(lead)))
 }
 
