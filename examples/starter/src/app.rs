@@ -1,10 +1,12 @@
 //! [`App`]: what all handlers share, put together once.
 
+use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::session::WhenFull;
-use tower_jwt_auth::{PasswordService, TokenIssuer};
 
+use crate::metrics::Metrics;
+use crate::passwords::Passwords;
 use crate::stores::{self, Revocations};
-use crate::{Database, Error, Settings, Users, events};
+use crate::{Database, Error, Operations, Settings, Users, events};
 
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
 const MAX_SESSIONS: u32 = 100;
@@ -13,10 +15,12 @@ const MAX_SESSIONS: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) tokens: TokenIssuer,
-    pub(crate) passwords: PasswordService,
+    pub(crate) passwords: Passwords,
     pub(crate) users: Users,
     pub(crate) revocations: Revocations,
-    database: Database,
+    pub(crate) metrics: Metrics,
+    pub(crate) operations: Operations,
+    pub(crate) database: Database,
 }
 
 // === impl App ===
@@ -28,19 +32,30 @@ impl App {
     ///
     /// A configuration that cannot be meant, or a database or Redis that cannot be reached.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
-        let passwords = settings.auth.password_service()?;
+        let metrics = Metrics::new();
+        let passwords = Passwords::new(settings.auth.password_service()?, metrics.clone());
         let tokens = settings.auth.issuer()?;
         let database = Database::open(&settings.database_url).await?;
         let redis_url = settings.redis_url.as_deref();
         let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
+        let counted = metrics.clone();
+        let tokens = tokens
+            .session_idle_ttl(settings.sessions.idle_ttl)
+            .rotation_grace(settings.sessions.rotation_grace)
+            .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
+            .on_event(move |event| {
+                events::log(event);
+                counted.event(event);
+            })
+            .build()?;
+        if let Some(ring) = tokens.key_ring() {
+            ring.watch()?;
+        }
         Ok(Self {
-            tokens: tokens
-                .session_idle_ttl(settings.sessions.idle_ttl)
-                .rotation_grace(settings.sessions.rotation_grace)
-                .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
-                .on_event(events::log)
-                .build()?,
+            tokens,
             passwords,
+            metrics,
+            operations: settings.operations.clone(),
             users: Users::new(database.clone()),
             revocations,
             database,

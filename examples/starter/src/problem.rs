@@ -31,6 +31,8 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
+    /// For whoever counts refusals.
+    auth: Option<AuthError>,
 }
 
 // === impl Problem ===
@@ -47,6 +49,7 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             challenge: None,
+            auth: None,
         }
     }
 
@@ -125,6 +128,9 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if let Some(error) = self.auth {
+            response.extensions_mut().insert(error);
+        }
         response
     }
 }
@@ -195,6 +201,7 @@ impl From<AuthError> for Problem {
         Self {
             retry_after: error.retry_after(),
             challenge: error.www_authenticate(),
+            auth: Some(error.clone()),
             ..Self::new(status, code, error.client_message())
         }
     }

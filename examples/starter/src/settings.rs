@@ -7,7 +7,7 @@ use std::time::Duration;
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
-use crate::{Error, development};
+use crate::{Error, Operations, development};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
@@ -29,6 +29,8 @@ pub struct Settings {
     pub auth: AuthConfig,
     /// How long a session lasts unused, and an old refresh token.
     pub sessions: SessionSettings,
+    /// How the service is reached and watched.
+    pub operations: Operations,
     /// Whether the key is the one for development.
     pub development: bool,
 }
@@ -73,20 +75,31 @@ impl Settings {
     ///
     /// A variable that cannot be meant, or a data folder that cannot be written.
     pub fn from_env() -> Result<Self, Error> {
+        let operations = Operations::from_env()?;
+        operations.check()?;
         let development = AuthConfig::env_is_empty();
-        let auth = if development {
-            development::config(Path::new(DATA_FOLDER))?
-        } else {
-            AuthConfig::from_env()?
-        };
+        let auth = Self::auth_from_env()?;
         Ok(Self {
             bind_address: variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned()),
             database_url: Self::database_url_from_env()?,
             redis_url: variable("REDIS_URL")?,
             auth,
             sessions: SessionSettings::from_env()?,
+            operations,
             development,
         })
+    }
+
+    /// The keys alone, for commands that need no database.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn auth_from_env() -> Result<AuthConfig, Error> {
+        if AuthConfig::env_is_empty() {
+            return development::config(Path::new(DATA_FOLDER));
+        }
+        Ok(AuthConfig::from_env()?)
     }
 
     /// The database alone, for commands that need no key.
@@ -113,7 +126,7 @@ fn seconds(name: &str) -> Result<Option<Duration>, Error> {
 }
 
 /// A variable that is empty counts as one that is not set.
-fn variable(name: &str) -> Result<Option<String>, Error> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(value.trim().to_owned())),

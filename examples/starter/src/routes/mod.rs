@@ -1,6 +1,7 @@
 //! The routes, and what stands in front of them.
 
 mod account;
+mod health;
 mod login;
 mod logout;
 mod refresh;
@@ -11,23 +12,20 @@ pub use register::MIN_PASSWORD_CHARS;
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_jwt_auth::layer::ProblemJson;
 use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
-use tracing::{Level, Span};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, problem};
+use crate::{App, edge, problem};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -53,12 +51,13 @@ impl App {
             .route_layer(token);
 
         // The layer that is added last is the outermost.
-        Router::new()
+        let api = Router::new()
             .merge(with_token)
             .route("/auth/register", post(register::register))
             .route("/auth/login", post(login::login))
             .route("/auth/refresh", post(refresh::refresh))
-            .route("/healthz", get(healthz))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
             .with_state(self.clone())
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
@@ -76,21 +75,7 @@ impl App {
             .layer(SetResponseHeaderLayer::overriding(
                 PRAGMA,
                 HeaderValue::from_static("no-cache"),
-            ))
-            .layer(
-                TraceLayer::new_for_http()
-                    .make_span_with(span)
-                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
-            )
+            ));
+        edge::around(self, api)
     }
-}
-
-/// The process is alive. It does not ask the database: restarting us would not mend that.
-async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
-}
-
-/// What the log says of a request. Headers, bodies and queries may hold secrets.
-fn span(request: &Request) -> Span {
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path())
 }

@@ -11,11 +11,13 @@ use crate::support::started;
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[tokio::test]
-async fn the_process_is_alive() {
+async fn the_process_is_alive_and_ready() {
     let service = started!();
     let answer = service.request(Method::GET, "/healthz", &[], "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), json!({ "status": "ok" }));
+    let answer = service.request(Method::GET, "/readyz", &[], "").await;
+    assert_eq!(answer.json(), json!({ "status": "ready" }));
 }
 
 #[tokio::test]

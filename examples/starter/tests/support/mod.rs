@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection};
-use starter::{App, SessionSettings, Settings, serve};
+use starter::{App, Operations, SessionSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -107,15 +107,38 @@ impl Service {
     }
 
     pub(crate) async fn start_with(place: Place, sessions: SessionSettings) -> Self {
+        Self::start_where(place, sessions, Operations::default()).await
+    }
+
+    pub(crate) async fn start_where(
+        place: Place,
+        sessions: SessionSettings,
+        operations: Operations,
+    ) -> Self {
         let settings = Settings {
             bind_address: "127.0.0.1:0".to_owned(),
             database_url: place.database_url.clone(),
             redis_url: place.redis_url.clone(),
             auth: config(),
             sessions,
+            operations,
             development: false,
         };
-        let app = App::open(&settings).await.unwrap();
+        Self::serve(&settings, place).await
+    }
+
+    /// A service that keeps what it has in the folder, and has settings of its own.
+    pub(crate) async fn start_settings(settings: Settings, folder: Folder) -> Self {
+        let place = Place {
+            folder,
+            database_url: settings.database_url.clone(),
+            redis_url: settings.redis_url.clone(),
+        };
+        Self::serve(&settings, place).await
+    }
+
+    async fn serve(settings: &Settings, place: Place) -> Self {
+        let app = App::open(settings).await.unwrap();
         let listener = tokio::net::TcpListener::bind(&settings.bind_address)
             .await
             .unwrap();
