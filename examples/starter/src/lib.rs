@@ -13,6 +13,7 @@ mod events;
 mod keys;
 mod logging;
 mod metrics;
+mod openapi;
 mod operations;
 mod origin;
 mod passwords;

@@ -16,12 +16,24 @@ use crate::problem::Problem;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The process is alive. It does not ask the database: restarting us would not mend that.
-pub(super) async fn healthz() -> Json<Value> {
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    responses((status = 200, description = "The process is alive"))
+)]
+pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
 /// The database and Redis answer. A 503 names those that do not; the log says why.
-pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses((status = 200, description = "The database and Redis answer"))
+)]
+pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let database = async {
         app.database
             .ping()

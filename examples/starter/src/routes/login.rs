@@ -7,20 +7,30 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
+use utoipa::ToSchema;
 
+use crate::openapi::Tokens;
 use crate::problem::Problem;
 use crate::{App, Email, User};
 
 /// How much of the `User-Agent` a session is labelled with.
 const MAX_LABEL_CHARS: usize = 100;
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Login)]
+pub(crate) struct Request {
     email: String,
     password: String,
 }
 
-pub(super) async fn login(
+#[utoipa::path(
+    post,
+    path = "/auth/login",
+    tag = "sessions",
+    request_body = Request,
+    responses((status = 200, description = "A new session", body = Tokens))
+)]
+pub(crate) async fn login(
     State(app): State<App>,
     headers: HeaderMap,
     Json(request): Json<Request>,

@@ -1,12 +1,12 @@
 //! The routes, and what stands in front of them.
 
-mod account;
-mod health;
-mod login;
-mod logout;
-mod refresh;
-mod register;
-mod sessions;
+pub(crate) mod account;
+pub(crate) mod health;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod sessions;
 
 pub use register::MIN_PASSWORD_CHARS;
 

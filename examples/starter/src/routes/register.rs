@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tower_jwt_auth::password::MAX_PASSWORD_BYTES;
+use utoipa::ToSchema;
 
 use crate::problem::Problem;
 use crate::{App, Email};
@@ -13,19 +14,27 @@ use crate::{App, Email};
 /// 3.1.1.2). There are no rules of composition, as the same section demands.
 pub const MIN_PASSWORD_CHARS: usize = 15;
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Registration)]
+pub(crate) struct Request {
     email: String,
     password: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct Registered {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Registered {
     id: String,
     email: String,
 }
 
-pub(super) async fn register(
+#[utoipa::path(
+    post,
+    path = "/auth/register",
+    tag = "accounts",
+    request_body = Request,
+    responses((status = 201, description = "A new account", body = Registered))
+)]
+pub(crate) async fn register(
     State(app): State<App>,
     Json(request): Json<Request>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {

@@ -4,8 +4,9 @@ mod cors;
 mod headers;
 mod keys;
 mod metrics;
+mod openapi;
 mod ready;
-#[allow(dead_code, unused_imports)] // the other tests use the rest of it
+#[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it
 #[path = "../support/mod.rs"]
 mod support;
 

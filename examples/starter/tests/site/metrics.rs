@@ -45,7 +45,7 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
         r#"auth_refusals_total{kind="malformed_token"} 1"#,
         r#"auth_refusals_total{kind="insufficient_scope"} 1"#,
         r#"session_events_total{event="session_opened",reason=""} 1"#,
-        r#"session_events_total{event="session_ended",reason="logout"} 1"#,
+        r#"session_events_total{event="session_ended",reason="revoked"} 1"#,
         r#"password_duration_seconds_count{outcome="done"} 3"#,
         r#"passwords_in_flight 0"#,
         "# EOF",
