@@ -23,6 +23,7 @@ mod server;
 mod settings;
 mod stores;
 mod users;
+mod web;
 
 pub use app::App;
 pub use database::Database;

@@ -14,7 +14,7 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_jwt_auth::{JWKS_PATH, JwksService};
 use tracing::{Level, Span};
 
-use crate::{App, MetricsPlace, metrics, openapi};
+use crate::{App, MetricsPlace, metrics, openapi, web};
 
 /// Puts around the routes what holds for all of them.
 pub(crate) fn around(app: &App, api: Router) -> Router {
@@ -38,7 +38,7 @@ pub(crate) fn around(app: &App, api: Router) -> Router {
 /// What is no part of the API, and may be kept in caches.
 fn beside(app: &App) -> Router {
     let mut routes = Router::new().route_service(JWKS_PATH, JwksService::new(&app.tokens));
-    routes = routes.merge(openapi::routes());
+    routes = routes.merge(openapi::routes()).merge(web::routes());
     if app.operations.metrics == MetricsPlace::Main {
         let show = get(metrics::show).with_state(app.metrics.clone());
         routes = routes.route("/metrics", show);

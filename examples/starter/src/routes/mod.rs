@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -25,7 +25,7 @@ use tower_jwt_auth::layer::ProblemJson;
 use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, edge, problem};
+use crate::{App, edge, problem, web};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -67,6 +67,7 @@ impl App {
             ))
             .layer(CatchPanicLayer::new())
             .layer(map_response(problem::for_every_error))
+            .layer(from_fn_with_state(self.clone(), web::in_cookie))
             // Tokens and accounts are nothing for a cache (RFC 6749 section 5.1).
             .layer(SetResponseHeaderLayer::overriding(
                 CACHE_CONTROL,

@@ -23,7 +23,7 @@ async fn the_process_is_alive_and_ready() {
 #[tokio::test]
 async fn a_path_or_a_method_that_is_not_served() {
     let service = started!();
-    for path in ["/", "/nowhere", "/auth", "/me/"] {
+    for path in ["/nowhere", "/auth", "/me/"] {
         let answer = service.request(Method::GET, path, &[], "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(answer.code(), "not_found");

@@ -1,5 +1,7 @@
 //! What surrounds the API: for operators, for browsers, and for those who verify our tokens.
 
+mod browser;
+mod cookies;
 mod cors;
 mod headers;
 mod keys;
