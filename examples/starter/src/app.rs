@@ -56,6 +56,11 @@ impl App {
         let passwords = Passwords::new(settings.auth.password_service()?, metrics.clone());
         let tokens = settings.auth.issuer()?;
         let password_policy = PasswordPolicy::new(&settings.new_passwords)?;
+        if settings.mail.smtp_url.is_none() && !settings.development {
+            tracing::warn!(
+                "SMTP_URL is not set: letters are written to a folder, and reach nobody"
+            );
+        }
         let sms = settings.sms.sms()?;
         let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;

@@ -53,6 +53,7 @@ const PROBLEM: &str = "Problem";
         admin_users::set_scopes,
         admin_users::logout,
         admin_users::reset_password,
+        admin_users::remove_second_factor,
         change_password::change,
         reset_password::forgot,
         reset_password::reset,

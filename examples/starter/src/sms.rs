@@ -47,7 +47,7 @@ impl SmsSettings {
     pub(crate) fn from_env(folder: PathBuf) -> Result<Self, Error> {
         let (url, from) = (variable("SMS_URL")?, variable("SMS_FROM")?);
         if url.is_some() && from.is_none() {
-            return Err("SMS_FROM is not set: the number that short messages come from".into());
+            return Err("SMS_URL needs SMS_FROM, the number that short messages come from".into());
         }
         Ok(Self {
             url,

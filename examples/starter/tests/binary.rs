@@ -142,6 +142,16 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
         ("SESSION_IDLE_TTL", "0"),
         ("SESSION_ROTATION_GRACE", "61"),
         ("SESSION_ROTATION_GRACE", "soon"),
+        ("PUBLIC_URL", "auth.example.com"),
+        ("PUBLIC_URL", "https://auth.example.com/#x"),
+        ("SMTP_URL", "mail:hunter2"),
+        ("SMTP_URL", "http://user:hunter2@mail.example.com"),
+        ("MAIL_FROM", "nobody"),
+        ("SMS_URL", "https://AC7:hunter2@gateway.example"), // no SMS_FROM
+        ("BREACHED_PASSWORDS_URL", "user:hunter2@list.example"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("RATE_LIMIT_PER_MINUTE", "-1"),
+        ("REQUIRE_VERIFIED_EMAIL", "maybe"),
     ] {
         let mut starter = folder.starter();
         starter.env("BIND_ADDR", "127.0.0.1:0").env(name, value);
@@ -153,6 +163,57 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
     }
     let text = failure(&folder.starter().arg("nonsense").output().unwrap());
     assert!(text.contains("usage: starter"), "{text}");
+}
+
+#[test]
+fn in_production_links_have_to_lead_somewhere() {
+    let folder = Folder::new("production");
+    let production = || {
+        let mut starter = folder.starter();
+        starter.env("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M");
+        starter.env("JWT_ISSUER", "https://auth.example.com");
+        starter.env("JWT_AUDIENCE", "api");
+        starter
+    };
+    let text = failure(&production().output().unwrap());
+    assert!(text.contains("PUBLIC_URL is not set"), "{text}");
+
+    let mut starter = production();
+    starter.env("PUBLIC_URL", "https://app.example.com/");
+    let running = Running::start_in_production(starter);
+    let post = "curl -sS -H 'Content-Type: application/json' -d";
+    let account = r#"{"email":"ada@example.com","password":"correct horse battery staple"}"#;
+    let host = &running.address;
+    folder.shell(&format!("{post} '{account}' {host}/auth/register"));
+    let login = folder.shell(&format!("{post} '{account}' {host}/auth/login"));
+    assert!(login.contains("not confirmed yet"), "{login}");
+    let log = running.stop();
+    // There is no mail server: somebody should see that.
+    assert!(log.contains("SMTP_URL is not set"), "{log}");
+
+    let mail = folder.path().join("starter-data/mail");
+    let mode = fs::metadata(&mail).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let letters = fs::read_dir(mail).unwrap().flatten();
+    let letters: Vec<_> = letters.map(|file| file.path()).collect();
+    let letter = letters
+        .iter()
+        .find(|path| path.extension().is_some_and(|end| end == "eml"));
+    let letter = letter.unwrap();
+    let mode = fs::metadata(letter).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = fs::read_to_string(letter)
+        .unwrap()
+        .replace("=\r\n", "")
+        .replace("=3D", "=");
+    let (_, token) = text
+        .split_once("https://app.example.com/#confirm-email=")
+        .unwrap();
+    let token = token.split_whitespace().next().unwrap();
+    assert_eq!(token.len(), 43);
+    for secret in [token, "correct horse", "$argon2id$", "ada@example.com"] {
+        assert!(!log.contains(secret), "{log}");
+    }
 }
 
 #[test]

@@ -200,6 +200,38 @@ pub(crate) async fn reset_password(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// For who has lost the phone and the recovery codes, and has shown by other means who they are.
+/// The sessions end, and the owner is told.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{id}/second-factor",
+    operation_id = "remove_second_factor_of_user",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "The password is enough; all sessions are over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn remove_second_factor(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    admin: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = find(&app, &id).await?;
+    finish(async move {
+        app.factors.remove_all(&user.id).await?;
+        app.attempts.forget(&user.second_factor()).await?;
+        app.tokens.revoke_subject(&user.id).await?;
+        tracing::info!(
+            event = "second_factor_removed",
+            user = user.id,
+            by = admin.subject()
+        );
+        app.outbox.post(Letter::SecondFactorChanged(user.address()));
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
 async fn find(app: &App, id: &str) -> Result<User, Problem> {
     // PostgreSQL does not even take the question with NUL in it.
     if id.contains('\0') {

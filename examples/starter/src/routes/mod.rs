@@ -57,6 +57,10 @@ impl App {
                 "/admin/users/{id}/password-reset",
                 post(admin_users::reset_password),
             )
+            .route(
+                "/admin/users/{id}/second-factor",
+                delete(admin_users::remove_second_factor),
+            )
             .route_layer(admin);
         let with_token = Router::new()
             .merge(for_admins)

@@ -286,6 +286,30 @@ async fn removing_it_takes_the_password_and_a_code() {
 }
 
 #[tokio::test]
+async fn an_admin_removes_it_for_who_has_lost_everything() {
+    let service = started!();
+    let app = App::of(&service, EMAIL).await;
+    service.register("root@example.com").await;
+    let root = starter::Email::parse("root@example.com").unwrap();
+    service.app.users().grant(&root, "admin").await.unwrap();
+    let root = service.login("root@example.com", PASSWORD).await.tokens();
+    let me = service.get("/me", &app.tokens.access).await.json();
+    let path = format!("/admin/users/{}/second-factor", me["sub"].as_str().unwrap());
+    let method = axum::http::Method::DELETE;
+    let own = service
+        .send(method.clone(), &path, &app.tokens.access)
+        .await;
+    assert_eq!(own.status, StatusCode::FORBIDDEN);
+
+    let removed = service.send(method, &path, &root.access).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    service.assert_over(&app.tokens).await;
+    service.login(EMAIL, PASSWORD).await.tokens();
+    let letter = service.letter(EMAIL, 3).await;
+    assert!(letter.head.contains("Your second factor was changed"));
+}
+
+#[tokio::test]
 async fn nobody_adds_or_removes_one_without_a_token() {
     let service = started!();
     let body = json!({

@@ -24,6 +24,15 @@ async fn a_route_needs_a_good_access_token() {
             (Method::POST, "/auth/logout-all"),
             (Method::GET, "/auth/sessions"),
             (Method::DELETE, "/auth/sessions/x"),
+            (Method::GET, "/auth/second-factor"),
+            (Method::GET, "/admin/users"),
+            (Method::POST, "/admin/users/x/disable"),
+            (Method::POST, "/admin/users/x/enable"),
+            (Method::POST, "/admin/users/x/logout"),
+            (Method::POST, "/admin/users/x/password-reset"),
+            (Method::PUT, "/admin/users/x/scopes"),
+            (Method::DELETE, "/admin/users/x/second-factor"),
+            (Method::POST, "/auth/password/change"),
         ] {
             service
                 .send(method, path, token)

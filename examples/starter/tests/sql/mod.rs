@@ -1,6 +1,7 @@
 //! What is the same in SQLite and PostgreSQL where sessions and revocations are in it.
 
 use axum::http::{Method, StatusCode};
+use serde_json::json;
 use sqlx::AnyConnection;
 
 use crate::support::{PASSWORD, Service, started};
@@ -113,6 +114,36 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
     let method = Method::DELETE;
     let one = service.send(method, "/auth/sessions/x", &tokens.access);
     one.await.assert_unavailable();
+
+    let body = json!({
+        "token": "x", "new_password": PASSWORD, "current_password": PASSWORD,
+        "challenge": "x", "method": "totp", "code": "123456", "phone": "+491511234567",
+    });
+    for path in [
+        "/auth/password/reset",
+        "/auth/email/verify",
+        "/auth/login/second-factor",
+        "/auth/login/sms",
+    ] {
+        service.post(path, &body).await.assert_unavailable();
+    }
+    for path in [
+        "/auth/password/change",
+        "/auth/second-factor/totp",
+        "/auth/second-factor/totp/confirm",
+        "/auth/second-factor/sms",
+        "/auth/second-factor/sms/confirm",
+        "/auth/second-factor/remove",
+    ] {
+        let answer = service.post_as(&tokens, path, &body).await;
+        answer.assert_unavailable();
+    }
+    // Whether there is an account is found out beside the request.
+    let body = json!({ "email": "ada@example.com" });
+    for path in ["/auth/password/forgot", "/auth/email/resend"] {
+        let answer = service.post(path, &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    }
 
     // What needs no database is judged as ever.
     let forged = service.get("/me", "garbage").await;
