@@ -1,5 +1,6 @@
-//! Builds the program anew when a migration is added: they are part of it.
+//! Builds the program anew when a migration or a file of the page changes: they are part of it.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rerun-if-changed=assets");
 }

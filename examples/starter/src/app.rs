@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::session::WhenFull;
-use tower_jwt_auth::{PasswordService, TokenIssuer};
 
 use crate::attempts::Attempts;
 use crate::client_ip::TrustedProxies;
 use crate::letters::Writer;
+use crate::metrics::Metrics;
 use crate::one_time_tokens::OneTimeTokens;
 use crate::outbox::Outbox;
 use crate::password_policy::PasswordPolicy;
+use crate::passwords::Passwords;
 use crate::rate_limit::RateLimit;
 use crate::second_factor::Factors;
 use crate::stores::{self, Revocations};
-use crate::{Database, Error, Settings, Users, events};
+use crate::{Database, Error, Operations, Settings, Users, events};
 
 /// What an app for codes shows beside the address.
 const SERVICE: &str = env!("CARGO_PKG_NAME");
@@ -25,7 +27,7 @@ const MAX_SESSIONS: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) tokens: TokenIssuer,
-    pub(crate) passwords: PasswordService,
+    pub(crate) passwords: Passwords,
     pub(crate) users: Users,
     pub(crate) revocations: Revocations,
     pub(crate) one_time: OneTimeTokens,
@@ -36,7 +38,9 @@ pub struct App {
     pub(crate) proxies: TrustedProxies,
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) require_verified_email: bool,
-    database: Database,
+    pub(crate) metrics: Metrics,
+    pub(crate) operations: Operations,
+    pub(crate) database: Database,
 }
 
 // === impl App ===
@@ -48,7 +52,8 @@ impl App {
     ///
     /// A configuration that cannot be meant, or a database or Redis that cannot be reached.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
-        let passwords = settings.auth.password_service()?;
+        let metrics = Metrics::new();
+        let passwords = Passwords::new(settings.auth.password_service()?, metrics.clone());
         let tokens = settings.auth.issuer()?;
         let password_policy = PasswordPolicy::new(&settings.new_passwords)?;
         if settings.mail.smtp_url.is_none() && !settings.development {
@@ -77,15 +82,25 @@ impl App {
             tokens: one_time.clone(),
             public_url: settings.mail.public_url.clone(),
         };
+        let counted = metrics.clone();
+        let tokens = tokens
+            .session_idle_ttl(settings.sessions.idle_ttl)
+            .rotation_grace(settings.sessions.rotation_grace)
+            .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
+            .on_event(move |event| {
+                events::log(event);
+                counted.event(event);
+            })
+            .build()?;
+        if let Some(ring) = tokens.key_ring() {
+            ring.watch()?;
+        }
         Ok(Self {
-            tokens: tokens
-                .session_idle_ttl(settings.sessions.idle_ttl)
-                .rotation_grace(settings.sessions.rotation_grace)
-                .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
-                .on_event(events::log)
-                .build()?,
+            tokens,
             passwords,
             users,
+            metrics,
+            operations: settings.operations.clone(),
             revocations,
             one_time,
             password_policy,

@@ -1,19 +1,20 @@
-//! The command line: serve, or give a user the scope `admin`.
+//! The command line: serve, give a user the scope `admin`, or rotate the keys.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use starter::{ADMIN_SCOPE, App, Database, Email, Error, Settings, Users, asked_to_stop, serve};
+use starter::{
+    ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, Settings, Users, asked_to_stop,
+    rotate_keys, serve, serve_metrics, start_log,
+};
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "usage: starter                     serve
-       starter grant-admin EMAIL   give a registered user the scope `admin`";
-
-/// The crate logs its events too; those of the service name the user as well.
-const LOGGED: &str = "info,tower_jwt_auth::event=off";
+       starter grant-admin EMAIL   give a registered user the scope `admin`
+       starter rotate-keys         add a key that signs from tomorrow on
+       starter rotate-keys --now   sign with a new key, and refuse what the old ones signed";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,18 +28,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
-
+    start_log()?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
     match arguments.as_slice() {
         [] => listen(&Settings::from_env()?).await,
         [Some("grant-admin"), Some(email)] => grant_admin(email).await,
+        [Some("rotate-keys")] => tell_keys(false),
+        [Some("rotate-keys"), Some("--now")] => tell_keys(true),
         _ => Err(USAGE.into()),
     }
 }
@@ -52,6 +49,9 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
             format!("BIND_ADDR: cannot listen on {address}: {error}")
         })?;
     let address = listener.local_addr()?;
+    if let MetricsPlace::At(address) = &settings.operations.metrics {
+        listen_for_metrics(address, app.clone()).await?;
+    }
     let stop = asked_to_stop()?;
     let mut told = format!("listening on http://{address}\n");
     if settings.development {
@@ -59,6 +59,27 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
     }
     io::stdout().write_all(told.as_bytes())?;
     serve(listener, app, stop).await
+}
+
+/// The metrics are served as long as the program runs, so that its end is seen too.
+async fn listen_for_metrics(address: &str, app: App) -> Result<(), Error> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("METRICS_ADDR: cannot listen on {address}: {error}"))?;
+    tracing::info!(address = %listener.local_addr()?, "metrics");
+    tokio::spawn(async move {
+        if let Err(error) = serve_metrics(listener, &app).await {
+            tracing::error!(%error, "no metrics any more");
+        }
+    });
+    Ok(())
+}
+
+fn tell_keys(now: bool) -> Result<(), Error> {
+    for line in rotate_keys(&Settings::auth_from_env()?, now)? {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 async fn grant_admin(email: &str) -> Result<(), Error> {

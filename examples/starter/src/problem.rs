@@ -33,6 +33,8 @@ pub(crate) struct Problem {
     challenge: Option<String>,
     /// Which of several reasons for the same code.
     reason: Option<&'static str>,
+    /// For whoever counts refusals.
+    auth: Option<Box<AuthError>>,
 }
 
 // === impl Problem ===
@@ -50,6 +52,7 @@ impl Problem {
             retry_after: None,
             challenge: None,
             reason: None,
+            auth: None,
         }
     }
 
@@ -152,6 +155,9 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if let Some(error) = self.auth {
+            response.extensions_mut().insert(*error);
+        }
         response
     }
 }
@@ -222,6 +228,7 @@ impl From<AuthError> for Problem {
         Self {
             retry_after: error.retry_after(),
             challenge: error.www_authenticate(),
+            auth: Some(Box::new(error.clone())),
             ..Self::new(status, code, error.client_message())
         }
     }

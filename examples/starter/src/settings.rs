@@ -8,7 +8,9 @@ use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
 use crate::variables::{flag, parsed, seconds, variable};
-use crate::{Error, MailSettings, PasswordSettings, SmsSettings, TrustedProxies, development};
+use crate::{
+    Error, MailSettings, Operations, PasswordSettings, SmsSettings, TrustedProxies, development,
+};
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "starter-data";
@@ -45,6 +47,8 @@ pub struct Settings {
     pub sms: SmsSettings,
     /// Whether only who has confirmed the e-mail address may log in.
     pub require_verified_email: bool,
+    /// How the service is reached and watched.
+    pub operations: Operations,
     /// Whether the key is the one for development.
     pub development: bool,
 }
@@ -89,16 +93,18 @@ impl Settings {
     ///
     /// A variable that cannot be meant, or a data folder that cannot be written.
     pub fn from_env() -> Result<Self, Error> {
+        let operations = Operations::from_env()?;
+        operations.check()?;
         let development = AuthConfig::env_is_empty();
-        let auth = if development {
-            development::config(Path::new(DATA_FOLDER))?
-        } else {
-            AuthConfig::from_env()?
-        };
+        let auth = Self::auth_from_env()?;
         let bind_address =
             variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
         let per_minute = parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
-        let own_url = development.then(|| format!("http://{bind_address}"));
+        let public_url = match &operations.public_url {
+            Some(url) => url.to_string(),
+            None if development => format!("http://{bind_address}"),
+            None => return Err("PUBLIC_URL is not set: links in e-mails begin with it".into()),
+        };
         Ok(Self {
             database_url: Self::database_url_from_env()?,
             redis_url: variable("REDIS_URL")?,
@@ -107,12 +113,25 @@ impl Settings {
             new_passwords: PasswordSettings::from_env()?,
             trusted_proxies: TrustedProxies::from_env()?,
             rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
-            mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), own_url)?,
+            mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
+            operations,
             development,
         })
+    }
+
+    /// The keys alone, for commands that need no database.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn auth_from_env() -> Result<AuthConfig, Error> {
+        if AuthConfig::env_is_empty() {
+            return development::config(Path::new(DATA_FOLDER));
+        }
+        Ok(AuthConfig::from_env()?)
     }
 
     /// The database alone, for commands that need no key.

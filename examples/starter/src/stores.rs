@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use tower_jwt_auth::StoreError;
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
 use tower_jwt_auth::revocation::{
-    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationStore,
-    SqliteRevocations,
+    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationQuery,
+    RevocationStore, SqliteRevocations,
 };
 use tower_jwt_auth::session::{PostgresSessions, RedisSessions, SqliteSessions};
 
@@ -26,7 +26,10 @@ pub(crate) enum Revocations {
     /// To be cleaned up.
     Postgres(PostgresRevocations),
     /// To be kept: dropping it ends the subscription. Redis cleans up by itself.
-    Redis { _pushes: Arc<RevocationPushes> },
+    Redis {
+        revocations: Arc<CachedRevocations<RedisRevocations>>,
+        _pushes: Arc<RevocationPushes>,
+    },
 }
 
 /// Gives the issuer its stores: those in Redis if there is a URL, else those in the database.
@@ -65,8 +68,14 @@ async fn in_redis(
     let sessions = RedisSessions::connect(url).await?;
     let revocations = Arc::new(cached(RedisRevocations::connect(url).await?));
     let pushes = Arc::new(revocations.store().subscribe(url, &revocations)?);
-    let tokens = tokens.sessions(sessions).revocation(revocations);
-    Ok((tokens, Revocations::Redis { _pushes: pushes }))
+    let tokens = tokens
+        .sessions(sessions)
+        .revocation(Arc::clone(&revocations));
+    let revocations = Revocations::Redis {
+        revocations,
+        _pushes: pushes,
+    };
+    Ok((tokens, revocations))
 }
 
 fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
@@ -76,6 +85,17 @@ fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
 // === impl Revocations ===
 
 impl Revocations {
+    /// Whether Redis answers. The database is asked by itself.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+            Self::Redis { revocations, .. } => {
+                let nobody = RevocationQuery::new("", "", 0);
+                revocations.store().is_revoked(&nobody).await.map(drop)
+            }
+        }
+    }
+
     /// Removes at most `limit` that are over, and tells how many.
     pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
         match self {

@@ -37,7 +37,8 @@ pub struct User {
 }
 
 /// A user as an admin sees it.
-#[derive(Debug, Serialize, FromRow)]
+#[derive(Debug, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = User)]
 pub(crate) struct Listed {
     pub(crate) id: String,
     pub(crate) email: String,

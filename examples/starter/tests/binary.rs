@@ -56,7 +56,7 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     assert!(me.contains(r#""email":"ada@example.com""#), "{me}");
     assert!(me.contains(r#""sub":""#), "{me}");
 
-    let key = folder.path().join("starter-data/development.key");
+    let key = folder.path().join("starter-data/keys.json");
     let key_text = fs::read_to_string(&key).unwrap();
     assert_eq!(
         fs::metadata(&key).unwrap().permissions().mode() & 0o777,
@@ -66,7 +66,9 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     assert!(log.contains("WARNING"), "{log}");
     // Once: the crate can tell it too.
     assert_eq!(log.matches("session_opened").count(), 1, "{log}");
-    for secret in [key_text.trim(), token, "correct horse", "$argon2id$"] {
+    let keys: serde_json::Value = serde_json::from_str(&key_text).unwrap();
+    let private = keys["keys"][0]["d"].as_str().unwrap();
+    for secret in [private, token, "correct horse", "$argon2id$"] {
         assert!(!log.contains(secret), "{log}");
     }
 
@@ -218,7 +220,7 @@ fn in_production_links_have_to_lead_somewhere() {
 fn a_key_that_others_can_read_is_refused() {
     let folder = Folder::new("mode");
     folder.start().stop();
-    let key = folder.path().join("starter-data/development.key");
+    let key = folder.path().join("starter-data/keys.json");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let text = failure(&folder.starter().output().unwrap());
     assert!(text.contains("chmod 600"), "{text}");

@@ -35,6 +35,15 @@ impl Database {
         }
     }
 
+    /// Whether it answers.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))
+    }
+
     /// Waits for what is running, and closes the connections.
     pub async fn close(&self) {
         on_pool!(self, pool => pool.close().await);

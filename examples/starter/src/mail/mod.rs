@@ -55,19 +55,11 @@ pub(crate) trait Mailer: Send + Sync {
 // === impl MailSettings ===
 
 impl MailSettings {
-    /// `own_url` is the public URL if none is set; without it one has to be set.
-    pub(crate) fn from_env(folder: PathBuf, own_url: Option<String>) -> Result<Self, Error> {
+    pub(crate) fn from_env(folder: PathBuf, public_url: String) -> Result<Self, Error> {
         let from = parsed(
             "MAIL_FROM",
             "an address, such as: Example <no-reply@example.com>",
         )?;
-        let public_url = variable("PUBLIC_URL")?.or(own_url);
-        let public_url =
-            public_url.ok_or("PUBLIC_URL is not set: links in e-mails begin with it")?;
-        let web = public_url.starts_with("https://") || public_url.starts_with("http://");
-        if !web || public_url.contains(char::is_whitespace) || public_url.contains('#') {
-            return Err("PUBLIC_URL must begin with https:// or http://, and have no `#`".into());
-        }
         Ok(Self {
             smtp_url: variable("SMTP_URL")?,
             folder: variable("MAIL_FOLDER")?.map_or(folder, PathBuf::from),
@@ -75,7 +67,7 @@ impl MailSettings {
                 Some(from) => from,
                 None => "no-reply@localhost".parse()?,
             },
-            public_url: public_url.trim_end_matches('/').to_owned(),
+            public_url,
         })
     }
 

@@ -5,12 +5,13 @@ use axum::extract::State;
 use serde::Serialize;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::{AuthError, VerifiedToken};
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::problem::Problem;
 
-#[derive(Serialize)]
-pub(super) struct Me {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
     sub: String,
     email: String,
     email_verified: bool,
@@ -18,13 +19,20 @@ pub(super) struct Me {
     scopes: Vec<String>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Overview {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Overview {
     users: i64,
 }
 
 /// The token says who; the database says that there still is such a user.
-pub(super) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<Json<Me>, Problem> {
+#[utoipa::path(
+    get,
+    path = "/me",
+    tag = "accounts",
+    responses((status = 200, description = "Who the token is for", body = Me)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<Json<Me>, Problem> {
     let subject = token.subject().unwrap_or_default();
     let user = app
         .users
@@ -40,7 +48,14 @@ pub(super) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<J
 }
 
 /// The scope layer in front has seen that the token allows this.
-pub(super) async fn admin(State(app): State<App>) -> Result<Json<Overview>, Problem> {
+#[utoipa::path(
+    get,
+    path = "/admin",
+    tag = "accounts",
+    responses((status = 200, description = "For the scope `admin`", body = Overview)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn admin(State(app): State<App>) -> Result<Json<Overview>, Problem> {
     let users = app.users.count().await?;
     Ok(Json(Overview { users }))
 }

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tower_jwt_auth::VerifiedToken;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::finish::finish;
 use crate::letters::Letter;
@@ -16,28 +17,38 @@ use crate::{App, User};
 const MAX_PAGE: u32 = 200;
 const MAX_SCOPES_BYTES: usize = 1000;
 
-#[derive(Deserialize)]
-pub(super) struct Page {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
     /// The address of the last user of the page before.
     #[serde(default)]
     after: String,
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Users {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Users {
     users: Vec<Listed>,
     /// What to ask for as `after` next; nothing on the last page.
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Scopes {
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Scopes {
     scopes: Vec<String>,
 }
 
 /// By address.
-pub(super) async fn list(
+#[utoipa::path(
+    get,
+    operation_id = "list_users",
+    path = "/admin/users",
+    tag = "admin",
+    params(Page),
+    responses((status = 200, description = "Users by address", body = Users)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn list(
     State(app): State<App>,
     Query(page): Query<Page>,
 ) -> Result<Json<Users>, Problem> {
@@ -53,7 +64,16 @@ pub(super) async fn list(
 }
 
 /// No token of the user is good from now on.
-pub(super) async fn disable(
+#[utoipa::path(
+    post,
+    operation_id = "disable_user",
+    path = "/admin/users/{id}/disable",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "No token of the user is good any more")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn disable(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,
@@ -74,7 +94,16 @@ pub(super) async fn disable(
 }
 
 /// What was revoked stays so: the user logs in anew.
-pub(super) async fn enable(
+#[utoipa::path(
+    post,
+    operation_id = "enable_user",
+    path = "/admin/users/{id}/enable",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "The user may log in again")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn enable(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,
@@ -87,7 +116,16 @@ pub(super) async fn enable(
 
 /// A scope that is taken away is gone from live tokens at once: the user is logged out. One that is
 /// given holds from the next login.
-pub(super) async fn set_scopes(
+#[utoipa::path(
+    put,
+    path = "/admin/users/{id}/scopes",
+    tag = "admin",
+    request_body = Scopes,
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "These scopes and no others")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn set_scopes(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,
@@ -113,7 +151,16 @@ pub(super) async fn set_scopes(
 }
 
 /// Ends all sessions of the user (V7.4.5).
-pub(super) async fn logout(
+#[utoipa::path(
+    post,
+    operation_id = "logout_user",
+    path = "/admin/users/{id}/logout",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "All sessions of the user are over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn logout(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,
@@ -129,7 +176,16 @@ pub(super) async fn logout(
 }
 
 /// Sends the owner the link for a new password.
-pub(super) async fn reset_password(
+#[utoipa::path(
+    post,
+    operation_id = "send_reset",
+    path = "/admin/users/{id}/password-reset",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 202, description = "The owner gets a link for a new password")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn reset_password(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,
@@ -146,7 +202,16 @@ pub(super) async fn reset_password(
 
 /// For who has lost the phone and the recovery codes, and has shown by other means who they are.
 /// The sessions end, and the owner is told.
-pub(super) async fn remove_second_factor(
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{id}/second-factor",
+    operation_id = "remove_second_factor_of_user",
+    tag = "admin",
+    params(("id" = String, Path, description = "Of the user")),
+    responses((status = 204, description = "The password is enough; all sessions are over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn remove_second_factor(
     State(app): State<App>,
     Path(id): Path<String>,
     admin: VerifiedToken,

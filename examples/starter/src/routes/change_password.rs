@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::{AuthError, VerifiedToken};
+use utoipa::ToSchema;
 
 use crate::attempts::Source;
 use crate::finish::finish;
@@ -13,14 +14,24 @@ use crate::letters::Letter;
 use crate::problem::Problem;
 use crate::{App, User};
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PasswordChange)]
+pub(crate) struct Request {
     current_password: String,
     new_password: String,
 }
 
 /// The other sessions end: whoever changes a password may do so because somebody else has it.
-pub(super) async fn change(
+#[utoipa::path(
+    post,
+    operation_id = "change_password",
+    path = "/auth/password/change",
+    tag = "passwords",
+    request_body = Request,
+    responses((status = 204, description = "Changed; the other sessions are over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn change(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<Request>,

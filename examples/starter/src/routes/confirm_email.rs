@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::reset_password::invalid_link;
 use crate::letters::Letter;
@@ -11,18 +12,28 @@ use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
 use crate::{App, Email};
 
-#[derive(Deserialize)]
-pub(super) struct Verify {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EmailConfirmation)]
+pub(crate) struct Verify {
     token: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Resend {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AnotherLetter)]
+pub(crate) struct Resend {
     email: String,
 }
 
 /// The claim `email_verified` follows at the next login or refresh.
-pub(super) async fn verify(
+#[utoipa::path(
+    post,
+    operation_id = "confirm_email",
+    path = "/auth/email/verify",
+    tag = "accounts",
+    request_body = Verify,
+    responses((status = 204, description = "The address is confirmed"))
+)]
+pub(crate) async fn verify(
     State(app): State<App>,
     Json(request): Json<Verify>,
 ) -> Result<StatusCode, Problem> {
@@ -38,7 +49,15 @@ pub(super) async fn verify(
 }
 
 /// As for a forgotten password, nothing is looked up here.
-pub(super) async fn resend(State(app): State<App>, Json(request): Json<Resend>) -> StatusCode {
+#[utoipa::path(
+    post,
+    operation_id = "resend_confirmation",
+    path = "/auth/email/resend",
+    tag = "accounts",
+    request_body = Resend,
+    responses((status = 202, description = "Another letter, if it is needed"))
+)]
+pub(crate) async fn resend(State(app): State<App>, Json(request): Json<Resend>) -> StatusCode {
     if let Some(email) = Email::parse(&request.email) {
         app.outbox.post(Letter::ConfirmEmail(email));
     }

@@ -9,9 +9,11 @@ use serde_json::json;
 use tokio::time::Instant;
 use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
+use utoipa::ToSchema;
 
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
+use crate::openapi::LoginAnswer;
 use crate::problem::Problem;
 use crate::second_factor::{LIFETIME, Method};
 use crate::uniform::end_of_step;
@@ -20,8 +22,9 @@ use crate::{App, Email, User};
 /// How much of the `User-Agent` a session is labelled with.
 const MAX_LABEL_CHARS: usize = 100;
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Login)]
+pub(crate) struct Request {
     email: String,
     password: String,
 }
@@ -29,7 +32,7 @@ pub(super) struct Request {
 /// What a right password is worth.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Tokens(TokenPair),
     /// A code is asked for as well, by one of these methods.
     Challenge {
@@ -39,7 +42,14 @@ pub(super) enum Answer {
     },
 }
 
-pub(super) async fn login(
+#[utoipa::path(
+    post,
+    path = "/auth/login",
+    tag = "sessions",
+    request_body = Request,
+    responses((status = 200, description = "A new session, or a challenge", body = LoginAnswer))
+)]
+pub(crate) async fn login(
     State(app): State<App>,
     Extension(client): Extension<ClientIp>,
     headers: HeaderMap,

@@ -5,30 +5,42 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use tower_jwt_auth::TokenPair;
+use utoipa::ToSchema;
 
 use super::login::open_session;
 use super::second_factor::invalid_code;
 use crate::App;
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
+use crate::openapi::Tokens;
 use crate::problem::Problem;
 use crate::second_factor::{Method, SmsPurpose};
 
-#[derive(Deserialize)]
-pub(super) struct Answer {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChallengeAnswer)]
+pub(crate) struct Answer {
     challenge: String,
     method: Method,
     code: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Send {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SmsRequest)]
+pub(crate) struct Send {
     challenge: String,
 }
 
 /// Tries are counted three times before the code is looked at: for the challenge, for the account
 /// and the address, and for the account.
-pub(super) async fn answer(
+#[utoipa::path(
+    post,
+    operation_id = "answer_challenge",
+    path = "/auth/login/second-factor",
+    tag = "sessions",
+    request_body = Answer,
+    responses((status = 200, description = "A new session", body = Tokens))
+)]
+pub(crate) async fn answer(
     State(app): State<App>,
     Extension(client): Extension<ClientIp>,
     headers: HeaderMap,
@@ -57,7 +69,15 @@ pub(super) async fn answer(
 }
 
 /// Sends a code to the telephone of whoever has shown the password.
-pub(super) async fn send(
+#[utoipa::path(
+    post,
+    operation_id = "send_sms_code",
+    path = "/auth/login/sms",
+    tag = "sessions",
+    request_body = Send,
+    responses((status = 202, description = "A code is on its way to the telephone"))
+)]
+pub(crate) async fn send(
     State(app): State<App>,
     Json(request): Json<Send>,
 ) -> Result<StatusCode, Problem> {

@@ -8,7 +8,14 @@ use crate::App;
 use crate::problem::Problem;
 
 /// Ends the session of the access token: this token, its refresh token, and what followed from it.
-pub(super) async fn logout(
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    tag = "sessions",
+    responses((status = 204, description = "The session is over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn logout(
     State(app): State<App>,
     token: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
@@ -20,7 +27,14 @@ pub(super) async fn logout(
 }
 
 /// Ends all sessions of the user. A login afterwards is good at once.
-pub(super) async fn logout_all(
+#[utoipa::path(
+    post,
+    path = "/auth/logout-all",
+    tag = "sessions",
+    responses((status = 204, description = "All sessions are over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn logout_all(
     State(app): State<App>,
     token: VerifiedToken,
 ) -> Result<StatusCode, Problem> {

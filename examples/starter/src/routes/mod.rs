@@ -1,37 +1,35 @@
 //! The routes, and what stands in front of them.
 
-mod account;
-mod admin_users;
-mod change_password;
-mod confirm_email;
-mod login;
-mod login_code;
-mod logout;
-mod refresh;
-mod register;
-mod reset_password;
-mod second_factor;
-mod sessions;
+pub(crate) mod account;
+pub(crate) mod admin_users;
+pub(crate) mod change_password;
+pub(crate) mod confirm_email;
+pub(crate) mod health;
+pub(crate) mod login;
+pub(crate) mod login_code;
+pub(crate) mod logout;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod reset_password;
+pub(crate) mod second_factor;
+pub(crate) mod sessions;
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_jwt_auth::layer::ProblemJson;
 use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
-use tracing::{Level, Span};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, problem, rate_limit};
+use crate::{App, edge, problem, rate_limit, web};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -87,7 +85,7 @@ impl App {
             .route_layer(token);
 
         // The layer that is added last is the outermost.
-        Router::new()
+        let api = Router::new()
             .merge(with_token)
             .route("/auth/register", post(register::register))
             .route("/auth/login", post(login::login))
@@ -98,7 +96,8 @@ impl App {
             .route("/auth/password/reset", post(reset_password::reset))
             .route("/auth/email/verify", post(confirm_email::verify))
             .route("/auth/email/resend", post(confirm_email::resend))
-            .route("/healthz", get(healthz))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
             .with_state(self.clone())
             .layer(from_fn_with_state(self.clone(), rate_limit::limit))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -109,6 +108,7 @@ impl App {
             ))
             .layer(CatchPanicLayer::new())
             .layer(map_response(problem::for_every_error))
+            .layer(from_fn_with_state(self.clone(), web::in_cookie))
             // Tokens and accounts are nothing for a cache (RFC 6749 section 5.1).
             .layer(SetResponseHeaderLayer::overriding(
                 CACHE_CONTROL,
@@ -117,21 +117,7 @@ impl App {
             .layer(SetResponseHeaderLayer::overriding(
                 PRAGMA,
                 HeaderValue::from_static("no-cache"),
-            ))
-            .layer(
-                TraceLayer::new_for_http()
-                    .make_span_with(span)
-                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
-            )
+            ));
+        edge::around(self, api)
     }
-}
-
-/// The process is alive. It does not ask the database: restarting us would not mend that.
-async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
-}
-
-/// What the log says of a request. Headers, bodies and queries may hold secrets.
-fn span(request: &Request) -> Span {
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path())
 }

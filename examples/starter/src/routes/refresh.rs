@@ -5,18 +5,28 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
 use tower_jwt_auth::TokenPair;
+use utoipa::ToSchema;
 
 use crate::App;
+use crate::openapi::Tokens;
 use crate::problem::Problem;
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Refresh)]
+pub(crate) struct Request {
     refresh_token: String,
 }
 
 /// A request that is cut off, or fails, after the rotation costs nothing: the client comes back
 /// with the token that it has, and gets what it would have got.
-pub(super) async fn refresh(
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    tag = "sessions",
+    request_body = Request,
+    responses((status = 200, description = "The next pair of tokens", body = Tokens))
+)]
+pub(crate) async fn refresh(
     State(app): State<App>,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {

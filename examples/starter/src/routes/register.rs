@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::letters::Letter;
 use crate::password_policy::Owner;
@@ -12,20 +13,28 @@ use crate::problem::Problem;
 use crate::uniform::end_of_step;
 use crate::{App, Email};
 
-#[derive(Deserialize)]
-pub(super) struct Request {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Registration)]
+pub(crate) struct Request {
     email: String,
     password: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct Registered {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Registered {
     email: String,
 }
 
 /// One answer, after the same work, whether or not the address has an account already (V6.3.8):
 /// only its owner learns that, by e-mail.
-pub(super) async fn register(
+#[utoipa::path(
+    post,
+    path = "/auth/register",
+    tag = "accounts",
+    request_body = Request,
+    responses((status = 202, description = "A letter is on its way", body = Registered))
+)]
+pub(crate) async fn register(
     State(app): State<App>,
     Json(request): Json<Request>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {

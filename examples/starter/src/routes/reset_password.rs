@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::finish::finish;
 use crate::letters::Letter;
@@ -12,20 +13,30 @@ use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
 use crate::{App, Email};
 
-#[derive(Deserialize)]
-pub(super) struct Forgot {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ForgottenPassword)]
+pub(crate) struct Forgot {
     email: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Reset {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PasswordReset)]
+pub(crate) struct Reset {
     token: String,
     new_password: String,
 }
 
 /// Whether there is such an account is not even looked up here: so neither the answer nor its
 /// time can tell (O19, V6.3.8).
-pub(super) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) -> StatusCode {
+#[utoipa::path(
+    post,
+    operation_id = "forgot_password",
+    path = "/auth/password/forgot",
+    tag = "passwords",
+    request_body = Forgot,
+    responses((status = 202, description = "A letter with a link, if there is such an account"))
+)]
+pub(crate) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) -> StatusCode {
     if let Some(email) = Email::parse(&request.email) {
         app.outbox.post(Letter::ResetPassword(email));
     }
@@ -34,7 +45,15 @@ pub(super) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) 
 
 /// Ends all sessions, and opens none: the new password is to be used, and a second factor with it
 /// where there is one.
-pub(super) async fn reset(
+#[utoipa::path(
+    post,
+    operation_id = "reset_password_by_link",
+    path = "/auth/password/reset",
+    tag = "passwords",
+    request_body = Reset,
+    responses((status = 204, description = "Changed; all sessions are over"))
+)]
+pub(crate) async fn reset(
     State(app): State<App>,
     Json(request): Json<Reset>,
 ) -> Result<StatusCode, Problem> {

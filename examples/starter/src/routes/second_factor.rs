@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tower_jwt_auth::VerifiedToken;
+use utoipa::ToSchema;
 
 use crate::finish::finish;
 use crate::letters::Letter;
@@ -15,43 +16,55 @@ use crate::problem::Problem;
 use crate::second_factor::{Enrolment, Method, SmsPurpose, is_phone};
 use crate::{App, User};
 
-#[derive(Serialize)]
-pub(super) struct Status {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecondFactor)]
+pub(crate) struct Status {
     /// What a login asks for one of; nothing if the password is enough.
     methods: Vec<Method>,
     recovery_codes_left: i64,
 }
 
-#[derive(Deserialize)]
-pub(super) struct AddTotp {
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct AddTotp {
     current_password: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct AddSms {
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct AddSms {
     current_password: String,
     phone: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Confirm {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CodeConfirmation)]
+pub(crate) struct Confirm {
     code: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Remove {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SecondFactorRemoval)]
+pub(crate) struct Remove {
     current_password: String,
     method: Method,
     code: String,
 }
 
 /// They are shown once.
-#[derive(Serialize)]
-pub(super) struct Added {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RecoveryCodes)]
+pub(crate) struct Added {
     recovery_codes: BTreeSet<String>,
 }
 
-pub(super) async fn status(
+#[utoipa::path(
+    get,
+    operation_id = "second_factor_status",
+    path = "/auth/second-factor",
+    tag = "second factor",
+    responses((status = 200, description = "What a login asks for", body = Status)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn status(
     State(app): State<App>,
     token: VerifiedToken,
 ) -> Result<Json<Status>, Problem> {
@@ -63,7 +76,15 @@ pub(super) async fn status(
 }
 
 /// The password is asked for again: a stolen token adds nothing (V7.5.1).
-pub(super) async fn add_totp(
+#[utoipa::path(
+    post,
+    path = "/auth/second-factor/totp",
+    tag = "second factor",
+    request_body = AddTotp,
+    responses((status = 200, description = "The secret for the app, to be confirmed", body = Enrolment)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn add_totp(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<AddTotp>,
@@ -74,7 +95,15 @@ pub(super) async fn add_totp(
     Ok(Json(enrolment.ok_or_else(exists)?))
 }
 
-pub(super) async fn confirm_totp(
+#[utoipa::path(
+    post,
+    path = "/auth/second-factor/totp/confirm",
+    tag = "second factor",
+    request_body = Confirm,
+    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn confirm_totp(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<Confirm>,
@@ -86,7 +115,15 @@ pub(super) async fn confirm_totp(
     added(app, user, token, Method::Totp).await
 }
 
-pub(super) async fn add_sms(
+#[utoipa::path(
+    post,
+    path = "/auth/second-factor/sms",
+    tag = "second factor",
+    request_body = AddSms,
+    responses((status = 202, description = "A code is on its way, to be confirmed")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn add_sms(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<AddSms>,
@@ -107,7 +144,15 @@ pub(super) async fn add_sms(
     Ok(StatusCode::ACCEPTED)
 }
 
-pub(super) async fn confirm_sms(
+#[utoipa::path(
+    post,
+    path = "/auth/second-factor/sms/confirm",
+    tag = "second factor",
+    request_body = Confirm,
+    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn confirm_sms(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<Confirm>,
@@ -128,7 +173,16 @@ pub(super) async fn confirm_sms(
 }
 
 /// All factors, after the password and a code: neither alone is enough to get rid of the other.
-pub(super) async fn remove(
+#[utoipa::path(
+    post,
+    operation_id = "remove_second_factor",
+    path = "/auth/second-factor/remove",
+    tag = "second factor",
+    request_body = Remove,
+    responses((status = 204, description = "The password is enough again")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn remove(
     State(app): State<App>,
     token: VerifiedToken,
     Json(request): Json<Remove>,

@@ -8,18 +8,20 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use tower_jwt_auth::VerifiedToken;
 use tower_jwt_auth::session::Session;
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::problem::Problem;
 
-#[derive(Serialize)]
-pub(super) struct Sessions {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Sessions {
     /// The one that was used last comes first.
     sessions: Vec<Row>,
 }
 
 /// A session as its owner sees it. Times are seconds since 1970, as in tokens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 struct Row {
     id: String,
     /// The `User-Agent` of the login.
@@ -45,7 +47,14 @@ impl Row {
     }
 }
 
-pub(super) async fn list(
+#[utoipa::path(
+    get,
+    path = "/auth/sessions",
+    tag = "sessions",
+    responses((status = 200, description = "The own sessions", body = Sessions)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn list(
     State(app): State<App>,
     token: VerifiedToken,
 ) -> Result<Json<Sessions>, Problem> {
@@ -61,7 +70,15 @@ pub(super) async fn list(
 }
 
 /// Nobody learns whether an id that is not theirs is somebody else's.
-pub(super) async fn end(
+#[utoipa::path(
+    delete,
+    path = "/auth/sessions/{id}",
+    tag = "sessions",
+    params(("id" = String, Path, description = "From the list")),
+    responses((status = 204, description = "The session is over")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn end(
     State(app): State<App>,
     Path(id): Path<String>,
     token: VerifiedToken,

@@ -12,15 +12,16 @@ pub(crate) use totp::Enrolment;
 
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
-use tower_jwt_auth::PasswordService;
+use utoipa::ToSchema;
 
 use crate::Database;
 use crate::database::on_pool;
 use crate::one_time_tokens::now;
+use crate::passwords::Passwords;
 use crate::problem::Problem;
 
 /// How a code is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
     /// By an app on the user's phone (RFC 6238).
@@ -65,7 +66,7 @@ impl Method {
 
 impl Factors {
     /// `issuer` is the name of the service that an app shows.
-    pub(crate) fn new(database: &Database, passwords: &PasswordService, issuer: &str) -> Self {
+    pub(crate) fn new(database: &Database, passwords: &Passwords, issuer: &str) -> Self {
         Self {
             database: database.clone(),
             issuer: issuer.to_owned(),

@@ -1,12 +1,12 @@
 //! [`SmsCodes`]: six digits on their way to a telephone.
 
 use sqlx::Result;
-use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::PasswordHash;
 
 use crate::Database;
 use crate::database::on_pool;
 use crate::one_time_tokens::now;
+use crate::passwords::Passwords;
 use crate::problem::Problem;
 
 /// For how long a code is good, in seconds (V6.5.5).
@@ -29,7 +29,7 @@ pub(crate) enum SmsPurpose {
 #[derive(Debug, Clone)]
 pub(crate) struct SmsCodes {
     database: Database,
-    passwords: PasswordService,
+    passwords: Passwords,
 }
 
 // === impl SmsPurpose ===
@@ -46,7 +46,7 @@ impl SmsPurpose {
 // === impl SmsCodes ===
 
 impl SmsCodes {
-    pub(crate) fn new(database: Database, passwords: PasswordService) -> Self {
+    pub(crate) fn new(database: Database, passwords: Passwords) -> Self {
         Self {
             database,
             passwords,

@@ -11,7 +11,7 @@ use crate::one_time_tokens::now;
 use crate::problem::Problem;
 
 /// What an app needs. It is shown once.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Enrolment {
     /// For typing: 160 random bits in base 32.
     secret: String,

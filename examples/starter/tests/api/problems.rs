@@ -11,17 +11,19 @@ use crate::support::started;
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[tokio::test]
-async fn the_process_is_alive() {
+async fn the_process_is_alive_and_ready() {
     let service = started!();
     let answer = service.request(Method::GET, "/healthz", &[], "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), json!({ "status": "ok" }));
+    let answer = service.request(Method::GET, "/readyz", &[], "").await;
+    assert_eq!(answer.json(), json!({ "status": "ready" }));
 }
 
 #[tokio::test]
 async fn a_path_or_a_method_that_is_not_served() {
     let service = started!();
-    for path in ["/", "/nowhere", "/auth", "/me/"] {
+    for path in ["/nowhere", "/auth", "/me/"] {
         let answer = service.request(Method::GET, path, &[], "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(answer.code(), "not_found");

@@ -64,6 +64,9 @@ async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
         .get("/me", &revoked.access)
         .await
         .assert_invalid_token();
+    let ready = service.request(Method::GET, "/readyz", &[], "").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.json()["detail"], "Not ready: redis.");
     assert_outage(&service, &tokens).await;
     assert_outage(&other, &tokens).await;
     let registered = service.register("eve@example.com").await;
@@ -101,6 +104,8 @@ async fn a_database_that_is_gone_is_an_outage_and_a_logout_still_works() {
         .await
         .assert_unavailable();
     service.refresh(&tokens.refresh).await.assert_unavailable();
+    let ready = service.request(Method::GET, "/readyz", &[], "").await;
+    assert_eq!(ready.json()["detail"], "Not ready: database.");
     let answer = service.logout(&tokens.access).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     service.assert_over(&tokens).await;

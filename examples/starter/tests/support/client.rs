@@ -65,6 +65,24 @@ impl Client {
         self.sent(request).await.unwrap()
     }
 
+    /// An answer that may be no JSON, and may be kept in caches.
+    pub(crate) async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.received(request.body(Full::default()).unwrap())
+            .await
+            .unwrap()
+    }
+
     /// None if the answer does not arrive, as when the service is killed.
     pub(crate) async fn try_refresh(&self, token: &str) -> Option<Answer> {
         let request = Request::post(format!("http://{}/auth/refresh", self.address))
@@ -74,14 +92,18 @@ impl Client {
     }
 
     async fn sent(&self, request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn Error>> {
+        let answer = self.received(request).await?;
+        answer.check();
+        Ok(answer)
+    }
+
+    async fn received(&self, request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn Error>> {
         let (parts, body) = self.http.request(request).await?.into_parts();
-        let answer = Answer {
+        Ok(Answer {
             status: parts.status,
             headers: parts.headers,
             body: body.collect().await?.to_bytes(),
-        };
-        answer.check();
-        Ok(answer)
+        })
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -217,6 +239,17 @@ impl Answer {
         assert_eq!(self.code(), "invalid_token");
         let challenge = &self.headers[WWW_AUTHENTICATE];
         assert_eq!(challenge, r#"Bearer error="invalid_token""#);
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -18,7 +18,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection};
-use starter::{App, MailSettings, SessionSettings, Settings, serve};
+use starter::{App, MailSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -115,6 +115,34 @@ impl Place {
             ..self
         }
     }
+
+    /// What a service here is told, if a test says nothing else.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            bind_address: "127.0.0.1:0".to_owned(),
+            database_url: self.database_url.clone(),
+            redis_url: self.redis_url.clone(),
+            auth: config(),
+            sessions: starter::SessionSettings::default(),
+            operations: starter::Operations::default(),
+            new_passwords: starter::PasswordSettings::default(),
+            trusted_proxies: starter::TrustedProxies::default(),
+            rate_limit: None,
+            mail: MailSettings {
+                smtp_url: None,
+                folder: self.folder.path().join("mail"),
+                from: "no-reply@starter.test".parse().unwrap(),
+                public_url: "https://app.test".to_owned(),
+            },
+            sms: starter::SmsSettings {
+                url: None,
+                from: String::new(),
+                folder: self.folder.path().join("sms"),
+            },
+            require_verified_email: false,
+            development: false,
+        }
+    }
 }
 
 // === impl Service ===
@@ -124,30 +152,9 @@ impl Service {
         Self::start_with(place, |_| {}).await
     }
 
+    /// A service with settings of its own.
     pub(crate) async fn start_with(place: Place, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings {
-            bind_address: "127.0.0.1:0".to_owned(),
-            database_url: place.database_url.clone(),
-            redis_url: place.redis_url.clone(),
-            auth: config(),
-            sessions: SessionSettings::default(),
-            new_passwords: starter::PasswordSettings::default(),
-            trusted_proxies: starter::TrustedProxies::default(),
-            rate_limit: None,
-            mail: MailSettings {
-                smtp_url: None,
-                folder: place.folder.path().join("mail"),
-                from: "no-reply@starter.test".parse().unwrap(),
-                public_url: "https://app.test".to_owned(),
-            },
-            sms: starter::SmsSettings {
-                url: None,
-                from: String::new(),
-                folder: place.folder.path().join("sms"),
-            },
-            require_verified_email: false,
-            development: false,
-        };
+        let mut settings = place.settings();
         change(&mut settings);
         let app = App::open(&settings).await.unwrap();
         let listener = tokio::net::TcpListener::bind(&settings.bind_address)

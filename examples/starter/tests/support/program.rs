@@ -5,9 +5,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
 
 pub(crate) struct Running {
     child: Child,
+    /// What it logs, read as it comes: a full pipe would stop it.
+    log: Option<JoinHandle<String>>,
     pub(crate) steps: Vec<String>,
     pub(crate) address: String,
 }
@@ -36,21 +39,27 @@ pub(crate) fn failure(output: &Output) -> String {
 impl Running {
     /// Starts it on a port of its own, and waits until it listens.
     pub(crate) fn start(starter: Command) -> Self {
-        Self::started(starter, 3)
+        Self::start_with_steps(starter, 3)
     }
 
-    /// The same for one that prints no lines to paste.
+    /// The same with keys of production, with which it prints no first steps.
     pub(crate) fn start_in_production(starter: Command) -> Self {
-        Self::started(starter, 0)
+        Self::start_with_steps(starter, 0)
     }
 
-    fn started(mut starter: Command, steps: usize) -> Self {
+    fn start_with_steps(mut starter: Command, steps: usize) -> Self {
         let mut child = starter
             .env("BIND_ADDR", "127.0.0.1:0")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().expect("the program starts").unwrap();
         let address = first.strip_prefix("listening on ").unwrap().to_owned();
@@ -61,6 +70,7 @@ impl Running {
             .collect();
         Self {
             child,
+            log: Some(log),
             steps,
             address,
         }
@@ -80,10 +90,7 @@ impl Running {
         let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(killed.success());
         assert!(self.child.wait().unwrap().success());
-        let mut log = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut log).unwrap();
-        log
+        self.log.take().unwrap().join().unwrap()
     }
 }
 

@@ -1,0 +1,425 @@
+// The page at `/`. The access token is in a variable of this file and nowhere else; the refresh token
+// is in a cookie that is not for scripts.
+
+const $ = (id) => document.getElementById(id);
+let token = null; // { text, claims, expires, lifetime }: times in milliseconds of this machine
+
+// === Talking to the service ===
+
+/** What went wrong, in words for a person. */
+class Trouble extends Error {
+  constructor(status, code, detail, retryAfter, reason) {
+    super(words(status, code, detail, retryAfter, reason));
+    this.status = status;
+    this.code = code;
+  }
+}
+
+function words(status, code, detail, retryAfter, reason) {
+  const known = {
+    invalid_credentials: "That e-mail address and password do not belong together, or the address is not confirmed yet: the link is in our letter.",
+    invalid_code: "That code is not right, was used, or is too old.",
+    invalid_challenge: "That took too long, or too many tries. Please begin again.",
+    invalid_link: "This link was used, is too old, or is not the newest. Please ask for another.",
+    invalid_email: "That does not look like an e-mail address.",
+    invalid_grant: "Your session is over. Please log in again.",
+    invalid_token: "Your login is no longer valid. Please log in again.",
+    insufficient_scope: "You are logged in, but this needs the scope “admin”, which you do not have.",
+    cross_origin: "The service did not recognise this page as its own. Does PUBLIC_URL match the address above?",
+  };
+  const passwords = {
+    too_short: "That password is too short. Take at least 15 characters.",
+    too_long: "That password is too long.",
+    too_common: "That password would be guessed soon. Take a few words that only you would put together.",
+    breached: "That password was stolen somewhere and is known to thieves. Take another.",
+  };
+  if (code === "invalid_password" && passwords[reason]) return passwords[reason];
+  if (known[code]) return known[code];
+  if (status === 429) return `Too many attempts. Please wait ${retryAfter || "a few"} seconds.`;
+  if (status === 503) return "The service is busy or being repaired. Please try again in a moment.";
+  return detail || "Something went wrong on our side. Please try again.";
+}
+
+/** A request; the answer as `{ status, body }`, or a `Trouble`. */
+async function send(method, path, { json, bearer = token?.text } = {}) {
+  const headers = { "Token-Transport": "cookie" };
+  if (json) headers["Content-Type"] = "application/json";
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  // Browsers send `Origin` by themselves with everything but GET; that needs no cookie.
+  if (method === "GET") delete headers["Token-Transport"];
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body: json && JSON.stringify(json), credentials: "same-origin" });
+  } catch {
+    throw new Trouble(0, "offline", "The service cannot be reached. Is it running, and are you online?");
+  }
+  const text = await response.text();
+  let body = null;
+  try { body = text ? JSON.parse(text) : null; } catch { /* words() has some for this */ }
+  if (!response.ok) {
+    throw new Trouble(response.status, body?.error, body?.detail, response.headers.get("Retry-After"), body?.reason);
+  }
+  return { status: response.status, body };
+}
+
+/** The same with a token that is good: an old one is refreshed first, once. */
+async function call(method, path) {
+  if (token && token.expires - Date.now() < 5000) await refresh();
+  try {
+    return await send(method, path);
+  } catch (trouble) {
+    if (trouble.status !== 401 || !token) throw trouble;
+    if (!(await refresh())) throw trouble;
+    return send(method, path);
+  }
+}
+
+function keep(pair) {
+  const part = pair.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  const bytes = Uint8Array.from(atob(part), (c) => c.charCodeAt(0));
+  const lifetime = pair.expires_in * 1000;
+  const claims = JSON.parse(new TextDecoder().decode(bytes));
+  token = { text: pair.access_token, claims, lifetime, expires: Date.now() + lifetime };
+}
+
+/** One refresh at a time. Whether there is a token afterwards. */
+let refreshing = null;
+function refresh() {
+  refreshing ??= (async () => {
+    try {
+      const { status, body } = await send("POST", "/auth/refresh", { bearer: null });
+      if (status === 204) token = null;
+      else keep(body);
+    } catch (trouble) {
+      if (trouble.status >= 400 && trouble.status < 500) token = null;
+      throw trouble;
+    } finally {
+      refreshing = null;
+    }
+    return token !== null;
+  })();
+  return refreshing;
+}
+
+// === Showing ===
+
+/** An element; text is text, and never markup. */
+function element(name, { text, kind, ...rest } = {}, ...children) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (kind) made.className = kind;
+  Object.assign(made, rest);
+  made.append(...children);
+  return made;
+}
+
+function tell(place, text, bad = false) {
+  place.hidden = !text;
+  place.textContent = text ?? "";
+  place.classList.toggle("bad", bad);
+}
+
+function show() {
+  const inside = token !== null;
+  $("welcome").hidden = inside;
+  card("entry");
+  $("account").hidden = !inside;
+  if (!inside) return;
+  $("who").textContent = token.claims.email ?? token.claims.sub;
+  const rows = Object.entries(token.claims).flatMap(([name, value]) => [
+    element("dt", { text: name }),
+    element("dd", { text: claim(name, value) }),
+  ]);
+  $("claims").replaceChildren(...rows);
+  tick();
+}
+
+/** Which of the forms is shown to somebody who is not logged in. */
+function card(id) {
+  for (const form of ["entry", "second", "reset"]) $(form).hidden = form !== id;
+}
+
+function claim(name, value) {
+  if (["exp", "iat", "nbf", "auth_time"].includes(name)) return new Date(value * 1000).toLocaleString();
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function tick() {
+  if (!token) return;
+  const left = Math.max(0, token.expires - Date.now());
+  const seconds = Math.ceil(left / 1000);
+  $("left").textContent = left ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Expired";
+  $("left-words").textContent = left ? "minutes left" : "– the next call refreshes it";
+  $("bar").value = left / token.lifetime;
+}
+
+function ago(seconds) {
+  const passed = Math.round(Date.now() / 1000 - seconds);
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  if (passed < 60) return "just now";
+  if (passed < 3600) return words.format(-Math.round(passed / 60), "minute");
+  if (passed < 86400) return words.format(-Math.round(passed / 3600), "hour");
+  return words.format(-Math.round(passed / 86400), "day");
+}
+
+/** A browser and a system, out of a `User-Agent`. */
+function device(label) {
+  if (!label) return "Unknown device";
+  const find = (names) => names.find(([pattern]) => pattern.test(label))?.[1];
+  const browser = find([[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\//, "Firefox"], [/Chrom(e|ium)\//, "Chrome"], [/Safari\//, "Safari"], [/^curl/, "curl"]]);
+  const system = find([[/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Windows/, "Windows"], [/Mac OS/, "macOS"], [/Linux|X11/, "Linux"]]);
+  if (!browser) return label;
+  return system ? `${browser} on ${system}` : browser;
+}
+
+async function showSessions() {
+  const { body } = await call("GET", "/auth/sessions");
+  const rows = body.sessions.map((session) => {
+    const name = element("strong", { text: device(session.label), title: session.label ?? "" });
+    const about = element("div", {}, name);
+    if (session.current) about.append(element("span", { text: "This one", kind: "here" }));
+    about.append(element("span", { text: `Logged in ${ago(session.created_at)}, last used ${ago(session.last_used_at)}`, kind: "hint" }));
+    const row = element("li", {}, about);
+    if (!session.current) {
+      const end = element("button", { text: "End", type: "button", ariaLabel: `End the session ${device(session.label)}` });
+      end.addEventListener("click", () => busy(end, $("notice"), async () => {
+        await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
+        await showSessions();
+        tell($("notice"), "That session is over.");
+        $("sessions-title").focus();
+      }));
+      row.append(end);
+    }
+    return row;
+  });
+  $("sessions").replaceChildren(...rows);
+}
+
+// === Doing ===
+
+/** Runs something for a button, which waits meanwhile; what goes wrong is told in `place`. */
+async function busy(button, place, work) {
+  button.disabled = true;
+  tell(place, null);
+  try {
+    await work();
+  } catch (trouble) {
+    if (!(trouble instanceof Trouble)) console.error(trouble);
+    const text = trouble instanceof Trouble ? trouble.message : words(500);
+    if (token === null && place === $("notice")) leave(text, true);
+    else tell(place, text, true);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function enter() {
+  show();
+  tell($("notice"), null);
+  await showSessions();
+}
+
+function leave(text, bad = false) {
+  token = null;
+  $("password").value = "";
+  $("code").value = "";
+  $("answer").replaceChildren();
+  show();
+  tell($("entry-notice"), text, bad);
+  $("email").focus();
+}
+
+const mode = () => new FormData($("entry")).get("mode");
+const submit = $("entry").querySelector("[type=submit]");
+for (const choice of $("entry").elements.mode) {
+  choice.addEventListener("change", () => {
+    const registers = mode() === "register";
+    submit.textContent = registers ? "Create account" : "Log in";
+    $("password").autocomplete = registers ? "new-password" : "current-password";
+    $("password-hint").hidden = !registers;
+    $("forgot").hidden = registers;
+    tell($("entry-notice"), null);
+  });
+}
+
+$("entry").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(submit, $("entry-notice"), async () => {
+    const json = { email: $("email").value, password: $("password").value };
+    const registers = mode() === "register";
+    if (registers) await send("POST", "/auth/register", { json, bearer: null });
+    try {
+      await logIn("/auth/login", json);
+    } catch (trouble) {
+      if (!registers || trouble.code !== "invalid_credentials") throw trouble;
+      choose("login");
+      tell($("entry-notice"), `We have sent you a letter. Open the link in it, and then log in.${folder}`);
+    }
+  });
+});
+
+// Only while trying things out: then letters are files.
+const folder = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)
+  ? " (Without a mail server, letters are files in starter-data/mail.)" : "";
+
+function choose(value) {
+  const choice = $("entry").querySelector(`[value=${value}]`);
+  choice.checked = true;
+  choice.dispatchEvent(new Event("change"));
+}
+
+/** Tokens, or the question for a code as well. */
+async function logIn(path, json) {
+  const { body } = await send("POST", path, { json, bearer: null });
+  $("password").value = "";
+  if (body.challenge) return ask(body);
+  keep(body);
+  $("code").value = "";
+  await enter();
+  $("who").focus();
+}
+
+// === The second step of a login ===
+
+let challenge = null;
+const names = { totp: "a code of my app", sms: "a code sent to my telephone", recovery_code: "a recovery code" };
+
+function ask(body) {
+  challenge = body.challenge;
+  $("method").replaceChildren(...body.methods.map((value) => element("option", { value, text: names[value] ?? value })));
+  $("method-field").hidden = body.methods.length < 2;
+  $("send-sms").hidden = $("method").value !== "sms";
+  tell($("second-notice"), null);
+  card("second");
+  $("code").focus();
+}
+
+$("method").addEventListener("change", () => { $("send-sms").hidden = $("method").value !== "sms"; });
+
+$("send-sms").addEventListener("click", (event) => busy(event.target, $("second-notice"), async () => {
+  await send("POST", "/auth/login/sms", { json: { challenge }, bearer: null });
+  tell($("second-notice"), "A code is on its way.");
+  $("code").focus();
+}));
+
+$("second").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(event.submitter ?? $("second").querySelector("[type=submit]"), $("second-notice"), async () => {
+    const json = { challenge, method: $("method").value, code: $("code").value.trim() };
+    try {
+      await logIn("/auth/login/second-factor", json);
+    } catch (trouble) {
+      if (trouble.code !== "invalid_challenge") throw trouble;
+      leave(trouble.message, true);
+    }
+  });
+});
+
+$("back").addEventListener("click", () => leave(null));
+
+// === Links in letters ===
+
+$("forgot").addEventListener("click", (event) => busy(event.target, $("entry-notice"), async () => {
+  const email = $("email").value.trim();
+  if (!email) {
+    $("email").focus();
+    return tell($("entry-notice"), "Write your e-mail address above first.", true);
+  }
+  await send("POST", "/auth/password/forgot", { json: { email }, bearer: null });
+  tell($("entry-notice"), `If there is such an account, a letter with a link is on its way.${folder}`);
+}));
+
+let link = null; // the token of a link that asks for a new password
+
+/** Does what the link says that the page was opened by; whether there was one. */
+async function followLink() {
+  const [, name, value] = location.hash.match(/^#(confirm-email|reset-password)=(.+)$/) ?? [];
+  if (!name) return false;
+  // So that it is not in the history, and a reload does not use it again.
+  history.replaceState(null, "", location.pathname);
+  token = null;
+  show();
+  if (name === "reset-password") {
+    link = value;
+    card("reset");
+    $("new-password").focus();
+    return true;
+  }
+  try {
+    await send("POST", "/auth/email/verify", { json: { token: value }, bearer: null });
+    if (await refresh()) {
+      await enter();
+      tell($("notice"), "Your address is confirmed.");
+    } else {
+      tell($("entry-notice"), "Your address is confirmed. Please log in.");
+    }
+  } catch (trouble) {
+    tell($("entry-notice"), trouble.message, true);
+  }
+  return true;
+}
+
+$("reset").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("reset").querySelector("[type=submit]"), $("reset-notice"), async () => {
+    const json = { token: link, new_password: $("new-password").value };
+    try {
+      await send("POST", "/auth/password/reset", { json, bearer: null });
+    } catch (trouble) {
+      if (trouble.code !== "invalid_link") throw trouble;
+      return leave(trouble.message, true);
+    }
+    link = null;
+    $("new-password").value = "";
+    leave("Your password is changed. Please log in with it.");
+  });
+});
+
+$("refresh").addEventListener("click", (event) => busy(event.target, $("notice"), async () => {
+  if (!(await refresh())) throw new Trouble(400, "invalid_grant");
+  show();
+  await showSessions();
+  tell($("notice"), "A fresh token, and the old refresh token is used up.");
+}));
+
+for (const [id, path, text] of [
+  ["logout", "/auth/logout", "You are logged out here."],
+  ["logout-all", "/auth/logout-all", "You are logged out everywhere."],
+]) {
+  $(id).addEventListener("click", (event) => busy(event.target, $("notice"), async () => {
+    await call("POST", path);
+    leave(text);
+  }));
+}
+
+for (const [id, path] of [["call-me", "/me"], ["call-admin", "/admin"]]) {
+  $(id).addEventListener("click", (event) => busy(event.currentTarget, $("notice"), async () => {
+    try {
+      const { status, body } = await call("GET", path);
+      answer(`${status} – it worked.`, JSON.stringify(body, null, 2));
+    } catch (trouble) {
+      if (!(trouble instanceof Trouble) || token === null) throw trouble;
+      answer(`${trouble.status || "No answer"} – ${trouble.message}`);
+    }
+    show();
+  }));
+}
+
+function answer(status, text) {
+  $("answer").replaceChildren(element("p", { text: status, kind: "status" }));
+  if (text) $("answer").append(element("pre", { text }));
+}
+
+setInterval(tick, 500);
+
+async function begin() {
+  if (await followLink()) return;
+  try {
+    if (await refresh()) await enter();
+    else show();
+  } catch (trouble) {
+    leave(trouble.code === "invalid_grant" ? null : trouble.message, true);
+  }
+}
+addEventListener("hashchange", followLink);
+begin().catch((trouble) => tell($("notice"), trouble.message, true));

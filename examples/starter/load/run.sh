@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# How much a running service bears. Start it without limits and with little log, and then this:
+#   RUST_LOG=warn RATE_LIMIT_PER_MINUTE=0 cargo run --release
+#   load/run.sh [http://127.0.0.1:3000]
+# Needs curl and wrk, which Debian and Homebrew have. It registers a user of its own.
+set -euo pipefail
+host=${1:-http://127.0.0.1:3000}
+seconds=${SECONDS_EACH:-10} clients=${CLIENTS:-50}
+json='Content-Type: application/json'
+account='{"email":"load-'$(date +%s)'@example.com","password":"correct horse battery staple"}'
+script=$(mktemp --suffix=.lua)
+trap 'rm -f "$script"' EXIT
+
+field() { sed -n 's/.*"'"$1"'":"\([^"]*\)".*/\1/p'; }
+curl -fsS -o /dev/null "$host/auth/register" -H "$json" -d "$account"
+access=$(curl -fsS "$host/auth/login" -H "$json" -d "$account" | field access_token)
+
+# measure NAME CLIENTS PATH [wrk's options]: answers a second, and how long they took.
+measure() {
+    local name=$1 clients=$2 path=$3
+    shift 3
+    printf '%-30s' "$name"
+    wrk -t1 -c "$clients" -d "${seconds}s" --latency "$@" "$host$path" | awk '
+        $1 == "50%" { half = $2 }
+        $1 == "99%" { most = $2 }
+        $1 == "Requests/sec:" { rate = $2 }
+        /Non-2xx/ { refused = "  (" $NF " refused)" }
+        END { printf "%9.0f/s   p50 %9s   p99 %9s%s\n", rate, half, most, refused }'
+}
+
+measure "GET /healthz" "$clients" /healthz
+measure "GET /me" "$clients" /me -H "Authorization: Bearer $access"
+measure "GET /me, refused" "$clients" /me -H "Authorization: Bearer x$access"
+cat >"$script" <<LUA
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [[$account]]
+LUA
+measure "POST /auth/login" 8 /auth/login -s "$script"

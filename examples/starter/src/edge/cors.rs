@@ -1,0 +1,40 @@
+//! Who else may call the API from a browser (`CORS_ORIGINS`).
+
+use std::time::Duration;
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, Method};
+use tower_http::cors::CorsLayer;
+
+use super::request_id::HEADER;
+use crate::Origin;
+
+/// How long a browser may keep the answer to a preflight.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Lets pages of exactly these origins call the API with a bearer token. Never with cookies:
+/// `Access-Control-Allow-Credentials` is not sent, and the cookie is for our own page alone.
+pub(super) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let origins: Vec<_> = origins.iter().filter_map(Origin::header).collect();
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods(methods)
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([
+            RETRY_AFTER,
+            WWW_AUTHENTICATE,
+            HeaderName::from_static(HEADER),
+        ])
+        .max_age(MAX_AGE);
+    Some(layer)
+}

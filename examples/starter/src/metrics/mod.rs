@@ -1,0 +1,165 @@
+//! [`Metrics`]: what the service counts, for Prometheus. No label holds anything that a user chose.
+
+mod labels;
+mod observe;
+mod serve;
+
+pub(crate) use observe::observe;
+pub use serve::serve_metrics;
+pub(crate) use serve::show;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tower_jwt_auth::AuthEvent;
+use tower_jwt_auth::error::AuthErrorKind;
+
+use labels::{Answer, Event, Outcome, Refusal, Route};
+
+/// In seconds: from what a token costs to what a request may take at most.
+const REQUEST_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
+/// In seconds, with the time in the queue.
+const PASSWORD_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
+
+/// The counters of one service; clones share them.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    registry: Arc<Registry>,
+    requests: Family<Answer, Counter>,
+    durations: Family<Route, Histogram>,
+    in_flight: Gauge,
+    refusals: Family<Refusal, Counter>,
+    events: Family<Event, Counter>,
+    passwords: Family<Outcome, Histogram>,
+    passwords_waiting: Gauge,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let durations =
+            Family::new_with_constructor((|| Histogram::new(REQUEST_BUCKETS)) as fn() -> Histogram);
+        let passwords = Family::new_with_constructor(
+            (|| Histogram::new(PASSWORD_BUCKETS)) as fn() -> Histogram,
+        );
+        let mut metrics = Self {
+            registry: Arc::default(),
+            requests: Family::default(),
+            durations,
+            in_flight: Gauge::default(),
+            refusals: Family::default(),
+            events: Family::default(),
+            passwords,
+            passwords_waiting: Gauge::default(),
+        };
+        metrics.registry = Arc::new(metrics.registered());
+        metrics
+    }
+
+    fn registered(&self) -> Registry {
+        let mut all = Registry::default();
+        let (requests, events) = (self.requests.clone(), self.events.clone());
+        all.register("http_requests", "Requests that were answered", requests);
+        all.register_with_unit(
+            "http_request_duration",
+            "Time from a request to the head of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        let in_flight = self.in_flight.clone();
+        all.register(
+            "http_requests_in_flight",
+            "Requests not yet answered",
+            in_flight,
+        );
+        let refusals = self.refusals.clone();
+        all.register(
+            "auth_refusals",
+            "Requests whose token did not do, by reason",
+            refusals,
+        );
+        all.register("session_events", "What happened to sessions", events);
+        all.register_with_unit(
+            "password_duration",
+            "Time to hash or verify a password, and to wait for it",
+            Unit::Seconds,
+            self.passwords.clone(),
+        );
+        let waiting = self.passwords_waiting.clone();
+        all.register(
+            "passwords_in_flight",
+            "Passwords that are hashed or wait for it",
+            waiting,
+        );
+        all
+    }
+
+    /// Counts what happened to a session.
+    pub(crate) fn event(&self, event: &AuthEvent<'_>) {
+        let reason = match event {
+            AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
+            _ => "",
+        };
+        let event = event.name();
+        self.events.get_or_create(&Event { event, reason }).inc();
+    }
+
+    /// Counts a password, and how long it took.
+    pub(crate) fn password(&self, outcome: &'static str, took: Duration) {
+        let labels = Outcome { outcome };
+        self.passwords
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A password is being hashed, or waits, until the guard is dropped.
+    pub(crate) fn password_waits(&self) -> Ongoing {
+        Ongoing::new(&self.passwords_waiting)
+    }
+
+    fn refused(&self, kind: AuthErrorKind) {
+        let kind = kind.as_str();
+        self.refusals.get_or_create(&Refusal { kind }).inc();
+    }
+
+    /// In the text format of OpenMetrics.
+    fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Something that goes on; it is over when this is dropped, also if nobody waits for it any more.
+pub(crate) struct Ongoing(Gauge);
+
+// === impl Ongoing ===
+
+impl Ongoing {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

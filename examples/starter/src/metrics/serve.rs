@@ -1,0 +1,34 @@
+//! `GET /metrics`.
+
+use std::io;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::Metrics;
+use crate::App;
+use crate::problem::Problem;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What was counted so far.
+pub(crate) async fn show(State(metrics): State<Metrics>) -> Result<impl IntoResponse, Problem> {
+    let text = metrics.text().map_err(|error| Problem::internal(&error))?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
+}
+
+/// Serves the metrics, and nothing else, at an address of their own; until it is dropped.
+///
+/// # Errors
+///
+/// The listener fails.
+pub async fn serve_metrics(listener: TcpListener, app: &App) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/metrics", get(show))
+        .with_state(app.metrics.clone());
+    axum::serve(listener, routes).await
+}

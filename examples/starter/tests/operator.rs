@@ -1,0 +1,230 @@
+//! The program in the hands of an operator: what it refuses, what it logs, what is documented.
+#![cfg(unix)]
+
+#[path = "support/folder.rs"]
+mod folder;
+#[allow(dead_code)] // the other tests use the rest of it
+#[path = "support/program.rs"]
+mod program;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use folder::Folder;
+use program::{Running, clean, failure};
+use serde_json::Value;
+use tower_jwt_auth::config::AuthConfig;
+
+/// What production needs, in a folder of its own.
+fn production(folder: &Folder) -> Command {
+    let mut starter = program::starter(folder.path());
+    starter.envs([
+        ("APP_ENV", "production"),
+        ("PUBLIC_URL", "https://auth.example.com"),
+        ("JWT_KEY_RING_FILE", "keys.json"),
+        ("JWT_ROTATE_KEYS", "EdDSA"),
+        ("JWT_ISSUER", "https://auth.example.com"),
+        ("JWT_AUDIENCE", "api"),
+        ("BIND_ADDR", "127.0.0.1:0"),
+        ("MAIL_FOLDER", "mail"),
+    ]);
+    starter
+}
+
+#[test]
+fn production_starts_with_what_it_needs() {
+    let folder = Folder::new("production");
+    let mut starter = production(&folder);
+    starter.env("METRICS_ADDR", "127.0.0.1:0");
+    let log = Running::start_in_production(starter).stop();
+    assert!(!log.contains("WARNING"), "{log}");
+    assert!(log.contains("metrics"), "{log}");
+}
+
+#[test]
+fn production_refuses_what_is_only_good_for_trying_things_out() {
+    let folder = Folder::new("refused");
+    for (name, value, said) in [
+        ("PUBLIC_URL", "", "PUBLIC_URL is not set"),
+        (
+            "PUBLIC_URL",
+            "http://auth.example.com",
+            "PUBLIC_URL must begin with https://",
+        ),
+        (
+            "PUBLIC_URL",
+            "https://a.example.com/path",
+            "PUBLIC_URL must hold",
+        ),
+        (
+            "JWT_ISSUER",
+            "http://localhost",
+            "JWT_ISSUER must begin with https://",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://a.example.com,http://b.example.com",
+            "CORS_ORIGINS must all",
+        ),
+        ("CORS_ORIGINS", "*", "CORS_ORIGINS must hold"),
+        ("MAIL_FOLDER", "", "SMTP_URL is not set"),
+        ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"),
+        ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"),
+        (
+            "APP_ENV",
+            "prod",
+            "APP_ENV must be development or production",
+        ),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT must be text or json"),
+        ("RUST_LOG", "a=b=c", "RUST_LOG cannot be understood"),
+    ] {
+        let text = failure(&production(&folder).env(name, value).output().unwrap());
+        assert!(
+            text.lines().last().unwrap().contains(said),
+            "{name}={value}: {text}"
+        );
+    }
+    // The development key, and whatever else is wrong, at once; and no key is made.
+    let mut starter = program::starter(folder.path());
+    let text = failure(&starter.env("APP_ENV", "production").output().unwrap());
+    for said in ["only the development key", "PUBLIC_URL is not set"] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!folder.path().join("starter-data/keys.json").exists());
+}
+
+/// A whole flow, with everything logged that can be, and what is secret in it.
+#[test]
+fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
+    let folder = Folder::new("log");
+    let mut starter = production(&folder);
+    starter.envs([
+        ("LOG_FORMAT", "json"),
+        ("RUST_LOG", "trace"),
+        ("REQUIRE_VERIFIED_EMAIL", "false"),
+    ]);
+    let running = Running::start_in_production(starter);
+    let script = r#"
+        set -e
+        json='Content-Type: application/json'
+        account='{"email":"ada@example.com","password":"correct horse battery staple"}'
+        field() { sed 's/.*"'$1'":"\([^"]*\)".*/\1/'; }
+        curl -sS $HOST/auth/register -H "$json" -d "$account" -H 'X-Request-Id: flow-1' >&2
+        first=$(curl -sS $HOST/auth/login -H "$json" -d "$account")
+        curl -sS $HOST/auth/login -H "$json" -d '{"email":"ada@example.com","password":"hunter2-hunter2"}' >&2
+        refresh=$(echo "$first" | field refresh_token)
+        second=$(curl -sS $HOST/auth/refresh -H "$json" -d '{"refresh_token":"'$refresh'"}')
+        access=$(echo "$second" | field access_token)
+        for path in /me /admin /auth/sessions "/me?access_token=$access" /nowhere; do
+            curl -sS $HOST$path -H "Authorization: Bearer $access" >&2
+        done
+        curl -sS $HOST/me -H "Authorization: Bearer x$access" >&2
+        curl -sS -X POST $HOST/auth/logout-all -H "Authorization: Bearer $access" >&2
+        echo $refresh $access
+        echo "$first" | field access_token
+        echo "$second" | field refresh_token
+    "#;
+    let output = clean("sh", folder.path())
+        .args(["-c", script])
+        .env("HOST", &running.address)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let log = running.stop();
+
+    let mut requests = 0;
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        requests += usize::from(line["span"]["id"] == "flow-1");
+    }
+    assert!(requests > 0, "{log}");
+    assert!(log.contains("session_opened"), "{log}");
+
+    let tokens = String::from_utf8(output.stdout).unwrap();
+    let tokens: Vec<_> = tokens.split_whitespace().collect();
+    assert_eq!(tokens.len(), 4, "{tokens:?}");
+    let file = fs::read_to_string(folder.path().join("keys.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let private = file["keys"][0]["d"].as_str().unwrap();
+    let letters = fs::read_dir(folder.path().join("mail")).unwrap();
+    let letter = letters.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let letter = letter.last().expect("a letter");
+    let link = letter.split("#confirm-email=").nth(1).unwrap();
+    let link = link.split_whitespace().next().unwrap();
+    let fixed = ["correct horse", "hunter2", "$argon2id$", private, link];
+    for secret in tokens.iter().chain(&fixed) {
+        // Of a token, the signature alone is secret.
+        let secret = secret.rsplit('.').next().unwrap();
+        let found = log.lines().find(|line| line.contains(secret));
+        assert!(secret.len() > 6 && found.is_none(), "{secret} in {found:?}");
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+/// Every name in quotes after one of the functions that read a variable.
+fn variables_read() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    let mut read = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let words = text.split('"').collect::<Vec<_>>();
+        for pair in words.windows(2) {
+            let name = pair[1];
+            let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            if pair[0].ends_with('(')
+                && name.contains('_')
+                && !name.ends_with('_')
+                && name.chars().all(is_name)
+            {
+                read.insert(name.to_owned());
+            }
+        }
+    }
+    read
+}
+
+#[test]
+fn every_variable_is_documented_and_every_documented_variable_is_read() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let (example, readme) = (
+        fs::read_to_string(example).unwrap(),
+        fs::read_to_string(readme).unwrap(),
+    );
+    let documented: BTreeSet<_> = example
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0.to_owned()))
+        .filter(|name| !name.contains(' '))
+        .collect();
+    let read = variables_read();
+    assert!(
+        read.contains("BIND_ADDR") && read.contains("APP_ENV"),
+        "{read:?}"
+    );
+    for name in &read {
+        assert!(documented.contains(name), "{name} is not in .env.example");
+    }
+    for name in &documented {
+        // The crate reads its own: it complains of each that is no text.
+        let odd = AuthConfig::from_vars([(name.as_str(), "\u{fffd}")]).unwrap_err();
+        let of_the_crate = odd.to_string().contains(name.as_str());
+        assert!(read.contains(name) || of_the_crate, "nothing reads {name}");
+        assert!(readme.contains(name.as_str()), "{name} is not in README.md");
+    }
+}

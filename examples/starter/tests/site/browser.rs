@@ -1,0 +1,438 @@
+//! The page, in a browser: Chromium without a window, driven through chromedriver.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::key::Key;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+
+use crate::start;
+use crate::support::factor::App;
+use crate::support::server::{find, missing};
+use crate::support::{Folder, PASSWORD, Place, Service};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A browser with a folder of its own; dropped, it is ended.
+struct Browser {
+    page: Client,
+    driver: Child,
+    _folder: Folder,
+}
+
+// === impl Browser ===
+
+impl Browser {
+    /// None, loudly, where there is none on this machine.
+    async fn open(address: &str, width: u32, dark: bool) -> Option<Self> {
+        let driver = find(&["chromedriver"], vec![PathBuf::from("/usr/lib/chromium")]);
+        let browser = find(&["chromium"], Vec::new());
+        let (Some(driver), Some(browser)) = (driver, browser) else {
+            missing("chromium with chromium-driver");
+            return None;
+        };
+        let folder = Folder::new("browser");
+        let mut driver = Command::new(driver.join("chromedriver"))
+            .arg("--port=0")
+            .env("HOME", folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| {
+            let line = line.unwrap();
+            let port = line.split_once("successfully on port ")?.1;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        let port = port.expect("chromedriver tells its port");
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+
+        let mut arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--lang=en",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        arguments.push(format!("--user-data-dir={}", folder.path().display()));
+        if dark {
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let options = json!({
+            "goog:chromeOptions": {
+                "binary": browser.join("chromium"),
+                "args": arguments,
+                "mobileEmulation": { "deviceMetrics": {
+                    "width": width, "height": 900, "pixelRatio": 1.0, "touch": false, "mobile": false,
+                } },
+            },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(options.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap();
+        page.goto(address).await.unwrap();
+        Some(Self {
+            page,
+            driver,
+            _folder: folder,
+        })
+    }
+
+    async fn seen(&self, selector: &str) -> fantoccini::elements::Element {
+        let wait = self.page.wait().at_most(WAIT);
+        let element = wait.for_element(Locator::Css(selector)).await;
+        element.unwrap_or_else(|error| panic!("{selector}: {error}"))
+    }
+
+    async fn click(&self, selector: &str) {
+        self.seen(selector).await.click().await.unwrap();
+    }
+
+    async fn text(&self, selector: &str) -> String {
+        self.seen(selector).await.text().await.unwrap()
+    }
+
+    /// Waits until the text of the element holds this.
+    async fn says(&self, selector: &str, words: &str) {
+        let script =
+            "return document.querySelector(arguments[0])?.innerText.includes(arguments[1])";
+        let deadline = tokio::time::Instant::now() + WAIT;
+        while self.script(script, &[json!(selector), json!(words)]).await != json!(true) {
+            let late = tokio::time::Instant::now() > deadline;
+            assert!(
+                !late,
+                "{selector} should say {words:?}, and says {:?}",
+                self.text(selector).await
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn script(&self, script: &str, arguments: &[serde_json::Value]) -> serde_json::Value {
+        self.page.execute(script, arguments.to_vec()).await.unwrap()
+    }
+
+    /// Types where the focus is.
+    async fn type_in(&self, text: &str) {
+        self.page
+            .active_element()
+            .await
+            .unwrap()
+            .send_keys(text)
+            .await
+            .unwrap();
+    }
+
+    /// For whoever wants to look: `SCREENSHOTS=folder`.
+    async fn picture(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+            let picture = self.page.screenshot().await.unwrap();
+            std::fs::write(PathBuf::from(folder).join(format!("{name}.png")), picture).unwrap();
+        }
+    }
+
+    /// Nothing is wider than the window, so that nobody scrolls sideways.
+    async fn assert_fits(&self) {
+        let script = "return document.documentElement.scrollWidth - window.innerWidth";
+        let over = self.script(script, &[]).await;
+        assert!(over.as_i64().unwrap() <= 0, "{over} pixels too wide");
+    }
+
+    async fn close(mut self) {
+        self.page.clone().close().await.unwrap();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn address(service: &Service) -> String {
+    format!("http://{}/", service.address())
+}
+
+async fn register(browser: &Browser, email: &str) {
+    fill_in(browser, email).await;
+    browser.says("#who", email).await;
+}
+
+/// The form for a new account, and sends it.
+async fn fill_in(browser: &Browser, email: &str) {
+    browser.says("#entry", "Log in").await;
+    // By keyboard alone: the arrow chooses, and Enter sends.
+    browser
+        .script("document.querySelector('[value=login]').focus()", &[])
+        .await;
+    browser.type_in(&String::from(char::from(Key::Right))).await;
+    browser.says("#entry", "Create account").await;
+    let tab = String::from(char::from(Key::Tab));
+    browser.type_in(&tab).await;
+    browser.type_in(email).await;
+    browser.type_in(&tab).await;
+    browser.type_in(PASSWORD).await;
+    browser.type_in(&String::from(char::from(Key::Enter))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_registers_uses_and_ends_a_session() {
+    let service = start(Default::default()).await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    browser.says("h1", "in safe hands").await;
+    browser.picture("welcome").await;
+    register(&browser, "ada@example.com").await;
+    browser.says("#claims", "ada@example.com").await;
+    browser.says("#left", ":").await;
+    browser.says("#sessions", "This one").await;
+    browser.picture("account").await;
+
+    // No script can read the cookie, and nothing is stored.
+    let stored = "return document.cookie + JSON.stringify([localStorage, sessionStorage])";
+    assert_eq!(browser.script(stored, &[]).await, json!("[{},{}]"));
+    let cookie = browser
+        .page
+        .get_named_cookie("__Host-refresh")
+        .await
+        .unwrap();
+    assert_eq!(
+        (cookie.http_only(), cookie.secure()),
+        (Some(true), Some(true))
+    );
+    assert_eq!(cookie.path(), Some("/"));
+
+    browser.click("#call-me").await;
+    browser.says("#answer", "200 – it worked").await;
+    browser.click("#call-admin").await;
+    browser.says("#answer", "needs the scope “admin”").await;
+    browser.picture("admin").await;
+    browser.click("#refresh").await;
+    browser.says("#notice", "A fresh token").await;
+    let after = browser
+        .page
+        .get_named_cookie("__Host-refresh")
+        .await
+        .unwrap();
+    assert_ne!(after.value(), cookie.value());
+
+    // Another device, whose session ends from here.
+    let other = service.login("ada@example.com", PASSWORD).await.tokens();
+    browser.page.refresh().await.unwrap();
+    browser.says("#sessions", "Unknown device").await;
+    browser.click("#sessions button").await;
+    browser.says("#notice", "That session is over").await;
+    service.assert_over(&other).await;
+
+    browser.click("#logout").await;
+    browser
+        .says("#entry-notice", "You are logged out here")
+        .await;
+    browser.page.refresh().await.unwrap();
+    browser.says("h1", "in safe hands").await;
+
+    // What goes wrong is told in words, and by hand everything works again.
+    browser
+        .seen("#email")
+        .await
+        .send_keys("ada@example.com")
+        .await
+        .unwrap();
+    browser
+        .seen("#password")
+        .await
+        .send_keys("wrong")
+        .await
+        .unwrap();
+    browser.click("[type=submit]").await;
+    browser
+        .says("#entry-notice", "do not belong together")
+        .await;
+    browser.picture("wrong").await;
+    browser.seen("#password").await.clear().await.unwrap();
+    browser
+        .seen("#password")
+        .await
+        .send_keys(PASSWORD)
+        .await
+        .unwrap();
+    browser.click("[type=submit]").await;
+    browser.says("#who", "ada@example.com").await;
+
+    // Ended from elsewhere while the page is open.
+    let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
+    service
+        .send(
+            axum::http::Method::POST,
+            "/auth/logout-all",
+            &elsewhere.access,
+        )
+        .await;
+    browser.click("#call-me").await;
+    browser.says("#entry-notice", "log in again").await;
+    browser.close().await;
+}
+
+/// Letters: the one that confirms the address, and the one for a new password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_confirms_the_address_and_chooses_a_new_password() {
+    let service = Service::start_with(Place::sqlite(), |settings| {
+        settings.require_verified_email = true;
+    })
+    .await;
+    let page = address(&service);
+    let Some(browser) = Browser::open(&page, 1200, false).await else {
+        return;
+    };
+    let link = |letter: crate::support::mail::Letter| {
+        let (_, link) = letter.text.split_once('#').unwrap();
+        format!("{page}#{}", link.split_whitespace().next().unwrap())
+    };
+    fill_in(&browser, "ada@example.com").await;
+    browser.says("#entry-notice", "sent you a letter").await;
+    browser.picture("letter").await;
+    // The link is good once, and then in words no more.
+    let confirm = link(service.letter("ada@example.com", 1).await);
+    browser.page.goto(&confirm).await.unwrap();
+    browser.says("#entry-notice", "is confirmed").await;
+    browser.page.goto(&confirm).await.unwrap();
+    browser.says("#entry-notice", "This link was used").await;
+
+    browser.click("#forgot").await;
+    browser.says("#entry-notice", "address above first").await;
+    browser.type_in("ada@example.com").await;
+    browser.click("#forgot").await;
+    browser.says("#entry-notice", "is on its way").await;
+    let reset = link(service.letter("ada@example.com", 2).await);
+    browser.page.goto(&reset).await.unwrap();
+    browser.says("#reset", "Choose a new password").await;
+    browser.type_in("password1").await;
+    let enter = String::from(char::from(Key::Enter));
+    browser.type_in(&enter).await;
+    browser.says("#reset-notice", "too short").await;
+    browser.picture("reset").await;
+    let field = browser.seen("#new-password").await;
+    field.clear().await.unwrap();
+    let new = "another stapled battery horse";
+    field.send_keys(&format!("{new}{enter}")).await.unwrap();
+    browser.says("#entry-notice", "password is changed").await;
+    let tokens = service.login("ada@example.com", new).await.tokens();
+    service.assert_good(&tokens).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_with_a_second_factor_is_asked_for_a_code() {
+    let service = start(Default::default()).await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    let app = App::of(&service, "ada@example.com").await;
+    let log_in = async || {
+        let fields = [("#email", "ada@example.com"), ("#password", PASSWORD)];
+        for (field, text) in fields {
+            let field = browser.seen(field).await;
+            field.clear().await.unwrap();
+            field.send_keys(text).await.unwrap();
+        }
+        browser.click("#entry [type=submit]").await;
+        browser.says("#second", "One more step").await;
+    };
+    browser.says("#entry", "Log in").await;
+    log_in().await;
+    browser.picture("second").await;
+    let enter = String::from(char::from(Key::Enter));
+    browser
+        .script(
+            "document.querySelector('#method').value = 'recovery_code'",
+            &[],
+        )
+        .await;
+    let code = browser.seen("#code").await;
+    code.send_keys(&format!("nonsense{enter}")).await.unwrap();
+    browser.says("#second-notice", "not right").await;
+    browser.click("#back").await;
+    log_in().await;
+    browser
+        .script(
+            "document.querySelector('#method').value = 'recovery_code'",
+            &[],
+        )
+        .await;
+    code.clear().await.unwrap();
+    code.send_keys(&format!("{}{enter}", app.recovery_codes[0]))
+        .await
+        .unwrap();
+    browser.says("#who", "ada@example.com").await;
+    // The refresh token of this login too is where no script finds it.
+    let cookie = browser.page.get_named_cookie("__Host-refresh").await;
+    assert_eq!(cookie.unwrap().http_only(), Some(true));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_fits_a_phone_and_the_dark() {
+    let service = start(Default::default()).await;
+    for (name, width, dark) in [
+        ("phone", 375, false),
+        ("narrow", 320, true),
+        ("dark", 1200, true),
+    ] {
+        let Some(browser) = Browser::open(&address(&service), width, dark).await else {
+            return;
+        };
+        browser.says("h1", "in safe hands").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-welcome")).await;
+        let ground = "return getComputedStyle(document.body).backgroundColor";
+        let expected = if dark {
+            "rgb(21, 24, 26)"
+        } else {
+            "rgb(246, 244, 239)"
+        };
+        assert_eq!(browser.script(ground, &[]).await, json!(expected));
+        register(
+            &browser,
+            &format!("grace.brewster.murray.hopper.{name}@navy.example.com"),
+        )
+        .await;
+        browser.says("#sessions", "This one").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-account")).await;
+        browser.close().await;
+    }
+}
+
+/// With the policy of each page: nothing is blocked that it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_the_api_is_shown_under_its_policy() {
+    let service = start(Default::default()).await;
+    let address = format!("{}docs/", address(&service));
+    let Some(browser) = Browser::open(&address, 1200, false).await else {
+        return;
+    };
+    browser.says("#swagger-ui", "/auth/login").await;
+    browser.picture("docs").await;
+    browser.close().await;
+}

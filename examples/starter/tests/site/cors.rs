@@ -1,0 +1,81 @@
+//! Other sites' pages: exactly those that are named, and never with cookies.
+
+use axum::http::{Method, StatusCode};
+
+use crate::{everything, start};
+
+const NAMED: &str = "https://app.example.com";
+
+#[tokio::test]
+async fn a_preflight_is_answered_before_a_token_is_asked_for() {
+    let service = start(everything()).await;
+    for path in ["/me", "/auth/login", "/auth/sessions/7"] {
+        let asked = [
+            ("origin", NAMED),
+            ("access-control-request-method", "GET"),
+            (
+                "access-control-request-headers",
+                "authorization,content-type",
+            ),
+        ];
+        let answer = service.fetch(Method::OPTIONS, path, &asked).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), NAMED);
+        let headers = answer.header("access-control-allow-headers");
+        assert_eq!(headers, "authorization,content-type");
+        assert!(
+            answer
+                .header("access-control-allow-methods")
+                .contains("DELETE")
+        );
+        assert_eq!(answer.header("access-control-allow-credentials"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_named_may_read_answers_and_refusals() {
+    let service = start(everything()).await;
+    for origin in [NAMED, "http://localhost:5173"] {
+        let answer = service
+            .fetch(Method::GET, "/me", &[("origin", origin)])
+            .await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert!(answer.header("vary").contains("origin"));
+        let exposed = answer.header("access-control-expose-headers");
+        assert!(exposed.contains("www-authenticate"), "{exposed}");
+    }
+}
+
+#[tokio::test]
+async fn any_other_page_may_not() {
+    let service = start(everything()).await;
+    for origin in [
+        "https://evil.example.com",
+        "https://app.example.com.evil.com",
+        "https://sub.app.example.com",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "http://localhost:5174",
+        "null",
+        "*",
+    ] {
+        let asked = [("origin", origin), ("access-control-request-method", "GET")];
+        for method in [Method::OPTIONS, Method::GET] {
+            let answer = service.fetch(method, "/healthz", &asked).await;
+            assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_named_unless_somebody_names_them() {
+    let service = start(Default::default()).await;
+    let answer = service
+        .fetch(Method::GET, "/me", &[("origin", NAMED)])
+        .await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+    let asked = [("origin", NAMED), ("access-control-request-method", "GET")];
+    let answer = service.fetch(Method::OPTIONS, "/healthz", &asked).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -1,0 +1,69 @@
+//! What every answer tells browsers, and the id that it carries.
+
+use axum::http::Method;
+
+use crate::{everything, start};
+
+#[tokio::test]
+async fn every_answer_of_the_api_is_closed_to_browsers() {
+    let service = start(everything()).await;
+    for path in ["/healthz", "/me", "/auth/login", "/nowhere"] {
+        let answer = service.fetch(Method::GET, path, &[]).await;
+        for (name, value) in [
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("strict-transport-security", "max-age=63072000"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_held_to_https_only_where_there_is_https() {
+    for operations in [
+        Default::default(),
+        starter::Operations {
+            public_url: Some(crate::origin("http://localhost:3000")),
+            ..Default::default()
+        },
+    ] {
+        let service = start(operations).await;
+        let answer = service.fetch(Method::GET, "/healthz", &[]).await;
+        assert_eq!(answer.header("strict-transport-security"), "");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_id_of_its_request() {
+    let service = start(Default::default()).await;
+    let id = |answer: &crate::support::Answer| answer.header("x-request-id").to_owned();
+    let given = [("x-request-id", "7e1f-AB_c.9")];
+    let answer = service.fetch(Method::GET, "/nowhere", &given).await;
+    assert_eq!(id(&answer), "7e1f-AB_c.9");
+
+    let mut made = vec![
+        id(&service.fetch(Method::GET, "/healthz", &[]).await),
+        id(&service.fetch(Method::GET, "/healthz", &[]).await),
+    ];
+    // None that could be meant to confuse the log.
+    let long = "a".repeat(65);
+    for odd in ["", "a b", "a\tb", "{\"a\":1}", "a;b", long.as_str()] {
+        let answer = service
+            .fetch(Method::GET, "/healthz", &[("x-request-id", odd)])
+            .await;
+        assert_ne!(id(&answer), odd);
+        made.push(id(&answer));
+    }
+    assert!(made.iter().all(|id| id.len() == 16), "{made:?}");
+    made.sort();
+    made.dedup();
+    assert_eq!(made.len(), 8);
+}

@@ -1,0 +1,37 @@
+//! What surrounds the API: for operators, for browsers, and for those who verify our tokens.
+
+mod browser;
+mod cookies;
+mod cors;
+mod headers;
+mod keys;
+mod metrics;
+mod openapi;
+mod ready;
+#[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it
+#[path = "../support/mod.rs"]
+mod support;
+
+use starter::{MetricsPlace, Operations, Origin};
+use support::{Place, Service};
+
+/// A service that is told where it runs.
+async fn start(operations: Operations) -> Service {
+    Service::start_with(Place::sqlite(), |settings| settings.operations = operations).await
+}
+
+fn origin(text: &str) -> Origin {
+    Origin::parse(text).unwrap()
+}
+
+/// As in production, and with all that can be turned on.
+fn everything() -> Operations {
+    Operations {
+        public_url: Some(origin("https://auth.example.com")),
+        cors_origins: vec![
+            origin("https://app.example.com"),
+            origin("http://localhost:5173"),
+        ],
+        metrics: MetricsPlace::Main,
+    }
+}

@@ -1,0 +1,87 @@
+//! What Prometheus reads.
+
+use axum::http::{Method, StatusCode};
+use starter::serve_metrics;
+use tokio::net::TcpListener;
+
+use crate::support::{Client, PASSWORD};
+use crate::{everything, start};
+
+#[tokio::test]
+async fn requests_refusals_sessions_and_passwords_are_counted() {
+    let service = start(everything()).await;
+    let tokens = service.user("ada@example.com").await;
+    service.login("ada@example.com", "wrong").await;
+    service.get("/me", &tokens.access).await;
+    service.get("/me", "garbage").await;
+    service.get("/admin", &tokens.access).await;
+    service.get("/nowhere/ada@example.com", "").await;
+    service
+        .request(Method::from_bytes(b"HUNTER2").unwrap(), "/me", &[], "")
+        .await;
+    service
+        .send(Method::DELETE, "/auth/sessions/no-such-id", &tokens.access)
+        .await;
+    service.logout(&tokens.access).await;
+
+    let answer = service.fetch(Method::GET, "/metrics", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    let text = answer.text();
+    for line in [
+        r#"http_requests_total{method="POST",route="/auth/register",status="202"} 1"#,
+        r#"http_requests_total{method="POST",route="/auth/login",status="401"} 1"#,
+        r#"http_requests_total{method="GET",route="/me",status="200"} 1"#,
+        r#"http_requests_total{method="GET",route="/me",status="401"} 1"#,
+        r#"http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        r#"http_requests_total{method="other",route="/me",status="401"} 1"#,
+        r#"http_requests_total{method="DELETE",route="/auth/sessions/{id}",status="404"} 1"#,
+        r#"http_request_duration_seconds_count{method="GET",route="/me"} 2"#,
+        r#"http_requests_in_flight 1"#,
+        r#"auth_refusals_total{kind="malformed_token"} 1"#,
+        r#"auth_refusals_total{kind="insufficient_scope"} 1"#,
+        r#"session_events_total{event="session_opened",reason=""} 1"#,
+        r#"session_events_total{event="session_ended",reason="revoked"} 1"#,
+        r#"password_duration_seconds_count{outcome="done"} 3"#,
+        r#"passwords_in_flight 0"#,
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+    }
+    // Nothing that a user chose or owns.
+    for private in [
+        "ada",
+        "HUNTER2",
+        "nowhere",
+        "no-such-id",
+        PASSWORD,
+        &tokens.access,
+    ] {
+        assert!(!text.contains(private), "{private}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_nowhere_unless_asked_for_and_at_an_address_of_their_own() {
+    let service = start(Default::default()).await;
+    let answer = service.request(Method::GET, "/metrics", &[], "").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = Client::new(listener.local_addr().unwrap());
+    let app = service.app.clone();
+    let served = tokio::spawn(async move { serve_metrics(listener, &app).await });
+    let answer = own.fetch(Method::GET, "/metrics", &[]).await;
+    assert!(
+        answer
+            .text()
+            .contains(r#"route="unmatched",status="404"} 1"#)
+    );
+    let answer = own.fetch(Method::GET, "/me", &[]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    served.abort();
+}

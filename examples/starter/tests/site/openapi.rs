@@ -1,0 +1,125 @@
+//! The description of the API: whole, sound, and true.
+
+use std::collections::BTreeSet;
+
+use axum::http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::start;
+use crate::support::Service;
+
+const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
+
+async fn document(service: &Service) -> Value {
+    let answer = service.fetch(Method::GET, "/openapi.json", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    answer.json()
+}
+
+/// The paths in `.route("...")` of the router, whatever is written about them.
+fn routed() -> BTreeSet<String> {
+    let source = include_str!("../../src/routes/mod.rs");
+    let routes = source.split(".route(").skip(1);
+    let paths = routes.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    paths.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_nothing_else() {
+    let api = document(&start(Default::default()).await).await;
+    let described: BTreeSet<_> = api["paths"].as_object().unwrap().keys().cloned().collect();
+    let routed = routed();
+    assert!(routed.contains("/auth/login"), "{routed:?}");
+    let missing: Vec<_> = routed.difference(&described).collect();
+    let hint = "give the handler #[utoipa::path], and list it in src/openapi.rs";
+    assert!(missing.is_empty(), "{missing:?} are not described: {hint}");
+    assert_eq!(described.difference(&routed).next(), None);
+}
+
+#[tokio::test]
+async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
+    let service = start(Default::default()).await;
+    let api = document(&service).await;
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let path = path.replace("{id}", "7");
+            let answer = service.request(method, &path, &[], "").await;
+            assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path}");
+            assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            let refused = answer.headers.contains_key("www-authenticate");
+            let secured = operation["security"][0]["bearer"].is_array();
+            assert_eq!(refused, secured, "{path}");
+        }
+    }
+}
+
+fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_sound() {
+    let api = document(&start(Default::default()).await).await;
+    let parsed = oas3::from_json(api.to_string()).unwrap();
+    parsed.validate_version().unwrap();
+    let mut found = Vec::new();
+    references(&api, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let at = reference.strip_prefix('#').unwrap();
+        assert!(api.pointer(at).is_some(), "{reference}");
+    }
+    let scheme = &api["components"]["securitySchemes"]["bearer"];
+    assert_eq!(
+        (&scheme["scheme"], &scheme["bearerFormat"]),
+        (&"bearer".into(), &"JWT".into())
+    );
+    let mut ids = BTreeSet::new();
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(METHODS.contains(&method.as_str()), "{path} {method}");
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "two operations are {id}");
+            let problem = &operation["responses"]["default"]["$ref"];
+            assert_eq!(problem, "#/components/responses/Problem");
+            let parameters = operation["parameters"].as_array();
+            let in_path = parameters.map_or(0, |all| {
+                all.iter().filter(|one| one["in"] == "path").count()
+            });
+            assert_eq!(in_path, path.matches('{').count(), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_bundled_and_needs_no_other_site() {
+    let service = start(Default::default()).await;
+    let page = service.fetch(Method::GET, "/docs/", &[]).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'self';")
+    );
+    assert!(!page.text().contains("http://") && !page.text().contains("https://"));
+    let files = page
+        .text()
+        .split(['"', '\''])
+        .filter(|word| [".js", ".css"].iter().any(|end| word.ends_with(end)));
+    let mut count = 0;
+    for file in files {
+        let path = format!("/docs/{}", file.trim_start_matches("./"));
+        let answer = service.fetch(Method::GET, &path, &[]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        count += 1;
+    }
+    assert!(count >= 4, "{}", page.text());
+}
