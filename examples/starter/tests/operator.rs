@@ -192,7 +192,7 @@ fn variables_read() -> BTreeSet<String> {
         for pair in words.windows(2) {
             let name = pair[1];
             let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            if pair[0].ends_with('(')
+            if pair[0].trim_end().ends_with('(')
                 && name.contains('_')
                 && !name.ends_with('_')
                 && !name.starts_with("CARGO_") // read while it is built
