@@ -1,5 +1,6 @@
 //! Keys that rotate while the service runs: made, published, used, retired and removed in a minute.
 
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 use std::{env, error::Error, process::ExitCode};
 
@@ -117,14 +118,14 @@ async fn tell(ring: KeyRing) {
         let keys = ring.keys().into_iter();
         let now: Vec<_> = keys.map(|key| (key.key_id, key.state)).collect();
         for (key_id, state) in now.iter().filter(|one| !known.contains(one)) {
-            println!("{key_id} is {state}");
+            say(&format!("{key_id} is {state}"));
         }
         known = now;
         let found = ring.problem();
         if found != problem {
             match &found {
-                Some(problem) => println!("{problem}; the known keys stay"),
-                None => println!("the key file is in order again"),
+                Some(problem) => say(&format!("{problem}; the known keys stay")),
+                None => say("the key file is in order again"),
             }
         }
         problem = found;
@@ -143,4 +144,9 @@ fn seconds(name: &str, default: u64) -> Result<Duration, String> {
 
 async fn stopped() {
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Prints a line, and goes on where nobody reads any more.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
