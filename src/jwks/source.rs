@@ -220,15 +220,16 @@ impl Shared {
         let mut control = self.control();
         let control = &mut *control;
         // Subscribed under the lock: an attempt that ends from now on is seen.
-        let judged = control.can_judge(now);
-        if judged && control.absent.contains(key_id, now) {
-            return Demand::Refuse;
-        }
+        // Whoever was not found before waits as well: this fetch may fail, and then nobody can tell.
         if control.in_flight {
             return Demand::Join(self.attempts.subscribe());
         }
         if control.wanted {
             return Demand::Wait(self.attempts.subscribe());
+        }
+        let judged = control.can_judge(now);
+        if judged && control.absent.contains(key_id, now) {
+            return Demand::Refuse;
         }
         if control.schedule.may_force(now) {
             control.wanted = true;
