@@ -66,7 +66,7 @@
 //! |---|---|---|
 //! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, for axum 0.8 |
 //! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt to migrate from |
-//! | `cache` | yes | moka caches: `CachedRevocations` in front of a revocation store, and for signatures that were found good |
+//! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, and a cache for signatures that were found good |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date |

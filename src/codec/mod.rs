@@ -9,9 +9,7 @@ mod registered;
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 pub(crate) use header::Header;
 use header::header_json;
-#[cfg(feature = "cache")]
-pub(crate) use registered::RegisteredPlaces;
-pub(crate) use registered::{Field, Marks, Registered, Text, issuer_of};
+pub(crate) use registered::{Field, Marks, Registered, RegisteredPlaces, Text, issuer_of};
 
 use crate::error::AuthError;
 use crate::keys::SigningKey;

@@ -40,27 +40,36 @@ pub(crate) struct Registered<'a> {
     pub(crate) generation: Option<u64>,
     /// What other claims say of the kind of the token.
     pub(crate) marks: Marks,
-    /// The names in `required` that were seen, by index.
-    seen: SmallVec<[bool; 8]>,
-    required: &'a [Box<str>],
+    /// Whether all claims are there that were said to be required.
+    pub(crate) complete: bool,
 }
 
 /// Where the registered claims of a payload are, so that they need not be sought again.
-#[cfg(feature = "cache")]
+#[cfg_attr(
+    not(feature = "cache"),
+    expect(dead_code, reason = "some are read only where tokens are judged again")
+)]
 pub(crate) struct RegisteredPlaces {
-    iss: Field<Text>,
-    sub: Field<Text>,
+    pub(crate) iss: Field<Text>,
+    pub(crate) sub: Field<Text>,
     aud: Field<SmallVec<[Text; 1]>>,
-    exp: Field<NumericDate>,
+    pub(crate) exp: Field<NumericDate>,
     nbf: Field<NumericDate>,
-    iat: Field<NumericDate>,
-    jti: Field<Text>,
+    pub(crate) iat: Field<NumericDate>,
+    pub(crate) jti: Field<Text>,
     token_type: Field<Text>,
-    scope: Field<Text>,
-    sid: Field<Text>,
-    generation: Option<u64>,
+    pub(crate) scope: Field<Text>,
+    pub(crate) sid: Field<Text>,
+    pub(crate) generation: Option<u64>,
     marks: Marks,
-    seen: SmallVec<[bool; 8]>,
+    complete: bool,
+}
+
+/// Takes the claims one by one, and notes which of the required names are there.
+struct Reader<'r, 'a> {
+    claims: &'r mut Registered<'a>,
+    required: &'r [Box<str>],
+    found: SmallVec<[bool; 8]>,
 }
 
 /// What claims outside RFC 7519 say of a token, each a bit.
@@ -84,7 +93,6 @@ impl<T> Field<T> {
         }
     }
 
-    #[cfg(feature = "cache")]
     fn map<'f, U>(&'f self, map: impl FnOnce(&'f T) -> U) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,
@@ -101,22 +109,23 @@ impl<T> Field<T> {
 // === impl Registered ===
 
 impl<'a> Registered<'a> {
-    /// Reads the claims in one pass, noting which of the `required` names are there.
-    pub(crate) fn parse(payload: &'a str, required: &'a [Box<str>]) -> Result<Self, AuthError> {
-        let mut claims = Self {
+    /// Reads the claims in one pass, and whether all of the `required` names are there.
+    pub(crate) fn parse(payload: &'a str, required: &[Box<str>]) -> Result<Self, AuthError> {
+        let mut claims = Self::default();
+        let mut reader = Reader {
+            claims: &mut claims,
             required,
-            seen: SmallVec::from_elem(false, required.len()),
-            ..Self::default()
+            found: SmallVec::from_elem(false, required.len()),
         };
-        read_object(payload, &mut claims).map_err(|_| {
+        read_object(payload, &mut reader).map_err(|_| {
             AuthError::new(AuthErrorKind::MalformedToken)
                 .because("the token's claims are not a valid JSON object")
         })?;
+        claims.complete = reader.found.iter().all(|&found| found);
         Ok(claims)
     }
 
     /// Where in `payload`, from which they were read, the claims are.
-    #[cfg(feature = "cache")]
     pub(crate) fn places(&self, payload: &str) -> RegisteredPlaces {
         let place = |field: &Field<Cow<'_, str>>| field.map(|text| Text::keep(text, payload));
         RegisteredPlaces {
@@ -134,18 +143,14 @@ impl<'a> Registered<'a> {
             sid: place(&self.sid),
             generation: self.generation,
             marks: self.marks,
-            seen: self.seen.clone(),
+            complete: self.complete,
         }
-    }
-
-    /// Whether all of the `required` names are there.
-    pub(crate) fn has_required(&self) -> bool {
-        self.seen.iter().all(|&seen| seen)
     }
 }
 
 // === impl RegisteredPlaces ===
 
+#[cfg(feature = "cache")]
 #[cfg(feature = "cache")]
 impl RegisteredPlaces {
     /// The claims, as they were read from this payload.
@@ -166,43 +171,45 @@ impl RegisteredPlaces {
             sid: text(&self.sid),
             generation: self.generation,
             marks: self.marks,
-            seen: self.seen.clone(),
-            required: &[],
+            complete: self.complete,
         }
     }
 }
 
-impl<'de> Members<'de> for Registered<'de> {
+// === impl Reader ===
+
+impl<'de> Members<'de> for Reader<'_, 'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
-        for (index, required) in self.required.iter().enumerate() {
-            self.seen[index] |= **required == *name;
+        for (found, required) in self.found.iter_mut().zip(self.required) {
+            *found |= **required == *name;
         }
+        let claims = &mut *self.claims;
         match name {
-            "iss" => self.iss = string(map)?,
-            "sub" => self.sub = string(map)?,
-            "jti" => self.jti = string(map)?,
-            "type" => self.token_type = string(map)?,
-            "scope" => self.scope = string(map)?,
-            "sid" => self.sid = string(map)?,
-            "exp" => self.exp = date(map)?,
-            "nbf" => self.nbf = date(map)?,
-            "iat" => self.iat = date(map)?,
-            "aud" => self.aud = audience(map)?,
-            "gen" => self.generation = date(map)?.value().map(|number| number.as_secs()),
+            "iss" => claims.iss = string(map)?,
+            "sub" => claims.sub = string(map)?,
+            "jti" => claims.jti = string(map)?,
+            "type" => claims.token_type = string(map)?,
+            "scope" => claims.scope = string(map)?,
+            "sid" => claims.sid = string(map)?,
+            "exp" => claims.exp = date(map)?,
+            "nbf" => claims.nbf = date(map)?,
+            "iat" => claims.iat = date(map)?,
+            "aud" => claims.aud = audience(map)?,
+            "gen" => claims.generation = date(map)?.value().map(|number| number.as_secs()),
             // OpenID Connect Core section 3.1.3.6
             "at_hash" | "c_hash" | "s_hash" => {
-                self.marks.set(Marks::ID_TOKEN);
+                claims.marks.set(Marks::ID_TOKEN);
                 return Ok(false);
             }
             // RFC 8417 section 2.2
             "events" => {
-                self.marks.set(Marks::OTHER_KIND);
+                claims.marks.set(Marks::OTHER_KIND);
                 return Ok(false);
             }
-            "token_use" | "typ" => self.marks.set(kind_of(&string(map)?)),
+            "token_use" | "typ" => claims.marks.set(kind_of(&string(map)?)),
             "client_id" => {
                 if string(map)?.is_wrong() {
-                    self.marks.set(Marks::BAD_CLIENT_ID);
+                    claims.marks.set(Marks::BAD_CLIENT_ID);
                 }
             }
             _ => return Ok(false),

@@ -58,7 +58,7 @@ impl Policy {
         if wrong {
             return Err(invalid("a registered claim has the wrong type")); // J23
         }
-        if !claims.has_required() {
+        if !claims.complete {
             return Err(invalid("a required claim is missing"));
         }
         Ok(())

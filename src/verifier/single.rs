@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::headers::{self, KnownHeaders};
 use super::seen::SeenTokens;
-use super::verified::{Kept, VerifiedToken};
+use super::verified::{Elsewhere, Proof, VerifiedToken};
 use crate::clock::{Clock, unix_seconds};
 use crate::codec::{Compact, HEADER_ROOM, Header, Registered};
 use crate::error::{AuthError, AuthErrorKind};
@@ -203,25 +203,27 @@ impl Single {
         };
 
         let claims = Registered::parse(&payload, &policy.required)?;
-        let now = unix_seconds(&**clock);
-        policy.check(&claims, now)?;
-        let mut kept = Kept::of(&claims, &payload)?;
+        policy.check(&claims, unix_seconds(&**clock))?;
+        let mut elsewhere = Elsewhere::default();
         if policy.audience_claim.is_some() || !scope_claims.is_empty() || !role_claims.is_empty() {
             let claims = parsed(&payload)?;
             policy.check_audience_claim(&claims)?;
-            kept.read_elsewhere(&claims, scope_claims, role_claims);
+            elsewhere = Elsewhere::read(&claims, scope_claims, role_claims);
         }
         if known.is_none() {
             headers.add(parts.encoded_header(), header);
         }
         // Kept is a token of a header that is known, and so the same object for all of them.
-        let keep = seen.as_ref().zip(key_to_keep).zip(known);
-        let keep = keep
-            .map(|((seen, key), header)| (seen, seen.note(key, header, &claims, &payload, now)));
+        let proof = key_to_keep.zip(known).map(|(key, header)| Proof {
+            key,
+            header: Arc::clone(header),
+        });
+        let seen = seen.as_ref().filter(|_| proof.is_some());
+        let places = claims.places(&payload);
         drop(claims);
-        let verified = VerifiedToken::new(payload, kept);
-        if let Some((seen, note)) = keep {
-            seen.keep(token, note, &verified);
+        let verified = VerifiedToken::new(payload, places, elsewhere, proof)?;
+        if let Some(seen) = seen {
+            seen.keep(token, &verified);
         }
         Ok(Checked::Good(verified))
     }

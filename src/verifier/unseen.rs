@@ -1,16 +1,12 @@
 //! Without the feature `cache` no token is remembered: nothing here can be made.
 
-use std::sync::Arc;
-
 use super::single::Keys;
 use super::verified::VerifiedToken;
-use crate::codec::{Header, Registered};
+use crate::codec::Registered;
 use crate::error::AuthError;
 use crate::keys::VerifyingKey;
 
 pub(super) enum SeenTokens {}
-
-pub(super) enum Note {}
 
 // === impl SeenTokens ===
 
@@ -28,18 +24,7 @@ impl SeenTokens {
         match *self {}
     }
 
-    pub(super) fn note(
-        &self,
-        _: VerifyingKey,
-        _: &Arc<Header<'static>>,
-        _: &Registered<'_>,
-        _: &str,
-        _: f64,
-    ) -> Note {
-        match *self {}
-    }
-
-    pub(super) fn keep(&self, _: &[u8], _: Note, _: &VerifiedToken) {
+    pub(super) fn keep(&self, _: &[u8], _: &VerifiedToken) {
         match *self {}
     }
 }

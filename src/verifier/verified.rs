@@ -1,20 +1,20 @@
 //! [`VerifiedToken`]: the proof that a token was verified, and what it says.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 #[cfg(feature = "axum")]
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::claims::{NumericDate, is_scope_token, join_scopes};
-use crate::codec::{Field, Registered, Text};
+use crate::codec::{Field, Header, RegisteredPlaces, Text};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
+use crate::keys::VerifyingKey;
 use crate::policy::{ClaimPath, MAX_LEEWAY, texts_at};
 use crate::revocation::{Revocation, RevocationQuery};
 
@@ -29,86 +29,101 @@ pub struct VerifiedToken {
 
 struct Verified {
     payload: String,
-    kept: Kept,
+    claims: RegisteredPlaces,
+    expires_at: NumericDate,
+    elsewhere: Elsewhere,
+    /// Where the token is to be known when it comes again.
+    #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "none is known"))]
+    proof: Option<Proof>,
     /// Whether an extractor has asked for the claims as a type of the application's.
     #[cfg(feature = "axum")]
     asked: AtomicBool,
-    /// The claims as the types that they are shared as so far; rarely more than one.
-    typed: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
+    /// The claims as the type that they were first shared as; rarely is there another.
+    typed: OnceLock<Typed>,
+    other_types: Mutex<Vec<Typed>>,
 }
 
-/// The registered claims, as places in the payload.
-pub(super) struct Kept {
-    issuer: Option<Text>,
-    subject: Option<Text>,
-    token_id: Option<Text>,
-    session_id: Option<Text>,
-    scope: Option<Text>,
+/// What a token's signature was found good by.
+#[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "none is known"))]
+pub(super) struct Proof {
+    pub(super) key: VerifyingKey,
+    /// The same object for all tokens of a key.
+    pub(super) header: Arc<Header<'static>>,
+}
+
+type Typed = Arc<dyn Any + Send + Sync>;
+
+/// Scopes and roles from where this issuer writes them, if not in `scope` as RFC 9068 has it.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    scope: Option<Box<str>>,
     roles: Box<[Box<str>]>,
-    generation: Option<u64>,
-    expires_at: NumericDate,
-    issued_at: Option<NumericDate>,
 }
 
-// === impl Kept ===
+// === impl Elsewhere ===
 
-impl Kept {
-    pub(super) fn of(claims: &Registered<'_>, payload: &str) -> Result<Self, AuthError> {
-        let keep =
-            |field: &Field<Cow<'_, str>>| field.value().map(|value| Text::keep(value, payload));
-        Ok(Self {
-            issuer: keep(&claims.iss),
-            subject: keep(&claims.sub),
-            token_id: keep(&claims.jti),
-            session_id: keep(&claims.sid),
-            scope: keep(&claims.scope),
-            roles: Box::default(),
-            generation: claims.generation,
-            expires_at: *claims.exp.value().ok_or(AuthErrorKind::InvalidClaim)?,
-            issued_at: claims.iat.value().copied(),
-        })
-    }
-
-    /// Takes scopes and roles from where this issuer writes them.
-    pub(super) fn read_elsewhere(
-        &mut self,
+impl Elsewhere {
+    pub(super) fn read(
         claims: &Value,
         scope_claims: &[ClaimPath],
         role_claims: &[ClaimPath],
-    ) {
-        if !scope_claims.is_empty() {
+    ) -> Self {
+        let scope = (!scope_claims.is_empty()).then(|| {
             let scopes = texts_at(scope_claims, claims, true);
             // No scope holds a space (RFC 6749 section 3.3): what does would turn into several.
             let scopes = scopes.iter().filter(|scope| is_scope_token(scope));
-            self.scope = Some(Text::Own(join_scopes(scopes).into()));
-        }
-        self.roles = texts_at(role_claims, claims, false);
+            join_scopes(scopes).into()
+        });
+        let roles = texts_at(role_claims, claims, false);
+        Self { scope, roles }
     }
 }
 
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
-    pub(super) fn new(payload: String, kept: Kept) -> Self {
-        Self {
-            inner: Arc::new(Verified {
-                payload,
-                kept,
-                #[cfg(feature = "axum")]
-                asked: AtomicBool::new(false),
-                typed: Mutex::default(),
-            }),
-        }
+    /// Takes claims that were checked, with their places in `payload`.
+    pub(super) fn new(
+        payload: String,
+        claims: RegisteredPlaces,
+        elsewhere: Elsewhere,
+        proof: Option<Proof>,
+    ) -> Result<Self, AuthError> {
+        let expires_at = *claims.exp.value().ok_or(AuthErrorKind::InvalidClaim)?;
+        let inner = Arc::new(Verified {
+            payload,
+            claims,
+            expires_at,
+            elsewhere,
+            proof,
+            #[cfg(feature = "axum")]
+            asked: AtomicBool::new(false),
+            typed: OnceLock::new(),
+            other_types: Mutex::default(),
+        });
+        Ok(Self { inner })
     }
 
-    fn text<'t>(&'t self, text: &'t Option<Text>) -> Option<&'t str> {
-        text.as_ref().map(|text| text.read(&self.inner.payload))
+    /// What has proved it, if it is known when it comes again.
+    #[cfg(feature = "cache")]
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.inner.proof.as_ref()
+    }
+
+    /// The registered claims, to be judged anew.
+    #[cfg(feature = "cache")]
+    pub(super) fn registered(&self) -> crate::codec::Registered<'_> {
+        self.inner.claims.read(&self.inner.payload)
+    }
+
+    fn text<'t>(&'t self, field: &'t Field<Text>) -> Option<&'t str> {
+        field.value().map(|text| text.read(&self.inner.payload))
     }
 
     /// `iss`: who issued the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.text(&self.inner.kept.issuer)
+        self.text(&self.inner.claims.iss)
     }
 
     /// `sub`: whom the token is about.
@@ -119,29 +134,31 @@ impl VerifiedToken {
     /// pair of [`issuer`](Self::issuer) and subject (RFC 9700 section 4.15, V6.8.1).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.text(&self.inner.kept.subject)
+        self.text(&self.inner.claims.sub)
     }
 
     /// `jti`: the token's own id.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.text(&self.inner.kept.token_id)
+        self.text(&self.inner.claims.jti)
     }
 
     /// `sid`: the session that the token belongs to.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.text(&self.inner.kept.session_id)
+        self.text(&self.inner.claims.sid)
     }
 
     /// `gen`: the generation of the session when the token was issued.
     pub(crate) fn generation(&self) -> Option<u64> {
-        self.inner.kept.generation
+        self.inner.claims.generation
     }
 
     /// The scopes, one by one.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.text(&self.inner.kept.scope)
+        let elsewhere = self.inner.elsewhere.scope.as_deref();
+        elsewhere
+            .or_else(|| self.text(&self.inner.claims.scope))
             .unwrap_or_default()
             .split(' ')
             .filter(|scope| !scope.is_empty())
@@ -155,7 +172,7 @@ impl VerifiedToken {
 
     /// The roles, from the claims that [`role_claim`](super::TokenVerifierBuilder::role_claim) names.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.inner.kept.roles.iter().map(|role| &**role)
+        self.inner.elsewhere.roles.iter().map(|role| &**role)
     }
 
     /// Whether the token has this role.
@@ -167,13 +184,13 @@ impl VerifiedToken {
     /// `exp`: when the token expires.
     #[must_use]
     pub fn expires_at(&self) -> NumericDate {
-        self.inner.kept.expires_at
+        self.inner.expires_at
     }
 
     /// `iat`: when the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<NumericDate> {
-        self.inner.kept.issued_at
+        self.inner.claims.iat.value().copied()
     }
 
     /// All claims, as the JSON text that was signed.
@@ -191,19 +208,23 @@ impl VerifiedToken {
     where
         C: DeserializeOwned + Send + Sync + 'static,
     {
-        let mut typed = self
-            .inner
-            .typed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = typed
-            .iter()
-            .find_map(|claims| Arc::clone(claims).downcast::<C>().ok());
+        let Verified {
+            typed, other_types, ..
+        } = &*self.inner;
+        let as_type = |claims: &Typed| Arc::clone(claims).downcast::<C>().ok();
+        if let Some(claims) = typed.get().and_then(as_type) {
+            return Ok(claims);
+        }
+        let mut others = other_types.lock().unwrap_or_else(PoisonError::into_inner);
+        // By now another thread may have put it here or there.
+        let known = typed.get().into_iter().chain(&*others).find_map(as_type);
         if let Some(claims) = known {
             return Ok(claims);
         }
         let claims = Arc::new(self.read::<C>()?);
-        typed.push(Arc::clone(&claims) as Arc<dyn Any + Send + Sync>);
+        if let Err(claims) = typed.set(Arc::clone(&claims) as Typed) {
+            others.push(claims);
+        }
         Ok(claims)
     }
 

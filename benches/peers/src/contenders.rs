@@ -93,6 +93,9 @@ impl Contender {
 
     /// Whether a request with these credentials is let through.
     pub async fn lets_through(&mut self, credentials: Option<&Credentials>) -> bool {
+        if let Some(credentials) = credentials {
+            credentials.arrive();
+        }
         match &mut self.kind {
             Kind::Router(router) => {
                 let mut request = Request::new(Body::empty());
