@@ -8,7 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
-use super::slot::{Answer, Slot, age, key, no_answer};
+use super::slot::{Answer, Key, Question, Slot, age, no_answer};
 use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
@@ -70,7 +70,7 @@ pub struct CachedRevocations<S> {
     timeout: Duration,
     policy: OutagePolicy,
     clock: Arc<dyn Clock>,
-    answers: Cache<Vec<u8>, Arc<Slot>>,
+    answers: Cache<Key, Arc<Slot>>,
     /// What was revoked through this object, for as long as an older answer may be believed.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
@@ -204,8 +204,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
     }
 
     /// The slot to take the answer from: the one there is, unless its answer holds no more.
-    fn slot(&self, key: &[u8]) -> Arc<Slot> {
-        if let Some(slot) = self.answers.get(key) {
+    fn slot(&self, query: &RevocationQuery<'_>) -> Arc<Slot> {
+        if let Some(slot) = self.answers.get(&Question(query)) {
             let now = self.now();
             let spent = |slot: &Slot| match slot.answer.get() {
                 Some(answer) => !self.holds(answer, slot.epoch, now),
@@ -216,11 +216,11 @@ impl<S: RevocationStore> CachedRevocations<S> {
             }
             let replaced = self
                 .answers
-                .entry_by_ref(key)
+                .entry(query.into())
                 .or_insert_with_if(|| self.new_slot(slot.last_good()), |current| spent(current));
             return replaced.into_value();
         }
-        self.answers.get_with_by_ref(key, || self.new_slot(None))
+        self.answers.get_with(query.into(), || self.new_slot(None))
     }
 
     fn new_slot(&self, last_good: Option<u64>) -> Arc<Slot> {
@@ -284,7 +284,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         if self.fresh.hits(query) {
             return Ok(true);
         }
-        let slot = self.slot(&key(query));
+        let slot = self.slot(query);
         // Whoever asks may have been put aside by its caller: nobody waits for it any longer than
         // for the store itself.
         let waiting = slot.answer.get_or_init(|| self.ask(query));
@@ -306,7 +306,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         if self.fresh.hits(query) {
             return Some(true);
         }
-        let slot = self.answers.get(key(query).as_slice())?;
+        let slot = self.answers.get(&Question(query))?;
         let answer = slot.answer.get()?;
         if !self.holds(answer, slot.epoch, self.now()) {
             return None;
@@ -316,7 +316,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
 }
 
 /// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.
-fn cache(capacity: u64) -> Cache<Vec<u8>, Arc<Slot>> {
+fn cache(capacity: u64) -> Cache<Key, Arc<Slot>> {
     Cache::builder()
         .max_capacity(capacity)
         .eviction_policy(EvictionPolicy::lru())

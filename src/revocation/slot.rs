@@ -1,8 +1,10 @@
-//! [`Slot`]: the place of one token's answer in a cache.
+//! [`Slot`]: the place of one token's answer in a cache, and its [`Key`].
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::Equivalent;
 use tokio::sync::OnceCell;
 
 use super::RevocationQuery;
@@ -40,24 +42,63 @@ impl Slot {
     }
 }
 
-/// Everything that the answer depends on, unambiguously: an issuer may use an id twice.
-pub(super) fn key(query: &RevocationQuery<'_>) -> Vec<u8> {
-    let parts = [
-        query.issuer(),
-        Some(query.subject()),
-        query.session(),
-        Some(query.token()),
-    ];
-    let texts: usize = parts.iter().flatten().map(|part| part.len()).sum();
-    let mut key = Vec::with_capacity(parts.len() * 8 + texts + 8);
-    for part in parts {
-        // A length that no text has stands for none.
-        let length = part.map_or(u64::MAX, |part| part.len() as u64);
-        key.extend_from_slice(&length.to_le_bytes());
-        key.extend_from_slice(part.unwrap_or_default().as_bytes());
+/// Everything that the answer depends on: an issuer may use an id twice.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    issuer: Option<Box<str>>,
+    subject: Box<str>,
+    session: Option<Box<str>>,
+    token: Box<str>,
+    issued_at: u64,
+}
+
+/// A token in question, to be found without making a [`Key`] of it.
+pub(super) struct Question<'q>(pub(super) &'q RevocationQuery<'q>);
+
+// === impl Key ===
+
+impl From<&RevocationQuery<'_>> for Key {
+    fn from(query: &RevocationQuery<'_>) -> Self {
+        Self {
+            issuer: query.issuer().map(Into::into),
+            subject: query.subject().into(),
+            session: query.session().map(Into::into),
+            token: query.token().into(),
+            issued_at: query.issued_at(),
+        }
     }
-    key.extend_from_slice(&query.issued_at().to_le_bytes());
-    key
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(&self.token, self.issued_at, state);
+    }
+}
+
+// === impl Question ===
+
+impl Hash for Question<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self(query) = self;
+        hash(query.token(), query.issued_at(), state);
+    }
+}
+
+impl Equivalent<Key> for Question<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        let Self(query) = self;
+        query.token() == &*key.token
+            && query.session() == key.session.as_deref()
+            && query.subject() == &*key.subject
+            && query.issuer() == key.issuer.as_deref()
+            && query.issued_at() == key.issued_at
+    }
+}
+
+/// What nearly always tells two tokens apart.
+fn hash(token: &str, issued_at: u64, state: &mut impl Hasher) {
+    state.write(token.as_bytes());
+    state.write_u64(issued_at);
 }
 
 pub(super) fn no_answer() -> StoreError {
@@ -67,4 +108,43 @@ pub(super) fn no_answer() -> StoreError {
 /// None where the clock was set back, so that nothing is believed for longer than meant.
 pub(super) fn age(since: u64, now: u64) -> Option<Duration> {
     now.checked_sub(since).map(Duration::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn a_question_finds_its_own_key_and_no_other() {
+        let base = RevocationQuery::new("alice", "t1", 5);
+        let all = [
+            base,
+            base.with_issuer("me"),
+            base.with_issuer(""),
+            base.with_session("s1"),
+            base.with_issuer("me").with_session("s1"),
+            base.with_issuer("s1"),
+            RevocationQuery::new("bob", "t1", 5),
+            RevocationQuery::new("alice", "t2", 5),
+            RevocationQuery::new("alice", "t1", 6),
+            RevocationQuery::new("alicet", "1", 5),
+        ];
+        let hasher = RandomState::new();
+        for (asked, question) in all.iter().enumerate() {
+            for (kept, other) in all.iter().enumerate() {
+                let key = Key::from(other);
+                let found = Question(question).equivalent(&key);
+                assert_eq!(found, asked == kept, "{question:?} {other:?}");
+                if found {
+                    assert_eq!(
+                        hasher.hash_one(Question(question)),
+                        hasher.hash_one(&key),
+                        "{other:?}"
+                    );
+                }
+            }
+        }
+    }
 }
