@@ -1,5 +1,5 @@
 //! What a request costs: verification per algorithm, refusals, the layer over a bare service, the
-//! revocation check, rotation.
+//! revocation check.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -13,7 +13,6 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{JwtAuthLayer, SigningKey, TokenIssuer};
 
 const ALGORITHMS: [Algorithm; 4] = [
@@ -197,26 +196,5 @@ fn layer(c: &mut Criterion) {
     group.finish();
 }
 
-fn rotate(c: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
-    let key = SigningKey::generate(Algorithm::HS256).unwrap();
-    let tokens = TokenIssuer::builder(key)
-        .issuer("https://me.example")
-        .audience("api")
-        .sessions(MemorySessions::new())
-        .build()
-        .unwrap();
-    let login = runtime
-        .block_on(tokens.open_session("alice").scope("read").issue())
-        .unwrap();
-    let mut current = login.refresh_token;
-    c.bench_function("rotate, in memory", |b| {
-        b.iter(|| {
-            let rotated = runtime.block_on(tokens.rotate(&current)).unwrap();
-            current = rotated.issue().unwrap().refresh_token;
-        });
-    });
-}
-
-criterion_group!(benches, verify, layer, revocation, rotate);
+criterion_group!(benches, verify, layer, revocation);
 criterion_main!(benches);
