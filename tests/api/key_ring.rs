@@ -9,7 +9,7 @@ use tower_jwt_auth::keys::{
 };
 use tower_jwt_auth::{ConfigError, SigningKey, TokenIssuer, TokenVerifier};
 
-use crate::support::NOW;
+use crate::support::{NOW, ring_issuer as issuer};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -26,15 +26,6 @@ fn ring(key: &SigningKey) -> (KeyRing, ManualClock) {
         .build()
         .unwrap();
     (ring, clock)
-}
-
-fn issuer(ring: &KeyRing, clock: &ManualClock) -> TokenIssuer {
-    TokenIssuer::builder(ring.clone())
-        .issuer("me")
-        .audience("api")
-        .clock(clock.clone())
-        .build()
-        .unwrap()
 }
 
 fn states(ring: &KeyRing) -> Vec<(String, KeyState)> {

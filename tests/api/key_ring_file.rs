@@ -14,7 +14,7 @@ use tower_jwt_auth::keys::{
 use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
 
-use crate::support::NOW;
+use crate::support::{NOW, ring_issuer as issuer};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -70,15 +70,6 @@ fn rotating(path: &Path) -> (KeyRingBuilder, ManualClock) {
         .rotate(Algorithm::EdDSA)
         .clock(clock.clone());
     (ring, clock)
-}
-
-fn issuer(ring: &KeyRing, clock: &ManualClock) -> TokenIssuer {
-    TokenIssuer::builder(ring.clone())
-        .issuer("me")
-        .audience("api")
-        .clock(clock.clone())
-        .build()
-        .unwrap()
 }
 
 fn states(ring: &KeyRing) -> Vec<KeyState> {

@@ -8,6 +8,7 @@ use sha2::Sha256;
 use tower::{ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
+use tower_jwt_auth::keys::KeyRing;
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier, VerifiedToken};
 
 /// 2026-01-01T00:00:00Z
@@ -30,6 +31,16 @@ pub fn builder() -> (TokenIssuerBuilder, ManualClock) {
             .clock(clock.clone()),
         clock,
     )
+}
+
+/// An issuer `me` for the audience `api` that signs with a ring.
+pub fn ring_issuer(ring: &KeyRing, clock: &ManualClock) -> TokenIssuer {
+    TokenIssuer::builder(ring.clone())
+        .issuer("me")
+        .audience("api")
+        .clock(clock.clone())
+        .build()
+        .unwrap()
 }
 
 pub fn tokens() -> TokenIssuer {

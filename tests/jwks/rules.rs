@@ -368,15 +368,17 @@ async fn the_task_ends_with_the_last_verifier() {
     assert_eq!(provider.fetches(), fetches);
 }
 
+/// A runtime of the test's own, its clock stopped.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_source_outlives_the_runtime_that_it_was_first_used_in() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
     let provider = Provider::new(&[0]);
     let verifier = verifier(&provider.keys()); // outside any runtime
     runtime().block_on(async {
@@ -395,13 +397,6 @@ fn a_source_outlives_the_runtime_that_it_was_first_used_in() {
 
 #[test]
 fn a_source_survives_a_runtime_that_ended_before_its_task_ran() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
     let provider = Provider::new(&[0]);
     let verifier = runtime().block_on(async { verifier(&provider.keys()) });
     runtime().block_on(async {
