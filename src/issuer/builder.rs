@@ -41,6 +41,8 @@ pub struct TokenIssuerBuilder {
     rotation_grace: Duration,
     session_limit: Option<SessionLimit>,
     events: EventHook,
+    #[cfg(feature = "cache")]
+    cached_tokens: Option<usize>,
 }
 
 // === impl TokenIssuerBuilder ===
@@ -64,6 +66,8 @@ impl TokenIssuerBuilder {
             rotation_grace: DEFAULT_ROTATION_GRACE,
             session_limit: None,
             events: EventHook::default(),
+            #[cfg(feature = "cache")]
+            cached_tokens: None,
         }
     }
 
@@ -167,6 +171,15 @@ impl TokenIssuerBuilder {
         self
     }
 
+    /// For how many access tokens its verifiers remember that their signature was good: see
+    /// [`TokenVerifierBuilder::cached_tokens`](crate::verifier::TokenVerifierBuilder::cached_tokens).
+    /// 16,384 by default, and none where the key is a secret.
+    #[cfg(feature = "cache")]
+    pub fn cached_tokens(mut self, count: usize) -> Self {
+        self.cached_tokens = Some(count);
+        self
+    }
+
     /// Reads the time from this clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -208,6 +221,10 @@ impl TokenIssuerBuilder {
         }
         if self.audiences.is_empty() && self.no_audience {
             verifier = verifier.dangerous_no_audience();
+        }
+        #[cfg(feature = "cache")]
+        if let Some(count) = self.cached_tokens {
+            verifier = verifier.cached_tokens(count);
         }
         // A refresh token comes once.
         #[cfg(feature = "cache")]

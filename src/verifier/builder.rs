@@ -41,7 +41,7 @@ pub struct TokenVerifierBuilder {
     revocation: Option<Arc<dyn DynRevocationStore>>,
     acknowledger: Option<Arc<Acknowledger>>,
     #[cfg(feature = "cache")]
-    cached_tokens: usize,
+    cached_tokens: Option<usize>,
 }
 
 // === impl TokenVerifierBuilder ===
@@ -68,7 +68,7 @@ impl TokenVerifierBuilder {
             revocation: None,
             acknowledger: None,
             #[cfg(feature = "cache")]
-            cached_tokens: super::DEFAULT_CACHED_TOKENS,
+            cached_tokens: None,
         }
     }
 
@@ -192,10 +192,11 @@ impl TokenVerifierBuilder {
     /// and the types that extractors have read from them. Zero turns it off.
     ///
     /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
-    /// with the key that signed it. HMAC tokens are never remembered: verifying one costs less.
+    /// with the key that signed it. Tokens of HMAC keys are remembered only where this was called:
+    /// verifying one costs a microsecond or two, which not everybody wants to buy with memory.
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
-        self.cached_tokens = count;
+        self.cached_tokens = Some(count);
         self
     }
 
@@ -268,8 +269,13 @@ impl TokenVerifierBuilder {
         let seen = {
             let is_symmetric = matches!(&self.keys, Keys::Fixed(set)
                 if set.iter().all(|key| key.algorithm().is_symmetric()));
-            let is_wanted = self.cached_tokens > 0 && !is_symmetric;
-            is_wanted.then(|| SeenTokens::new(self.cached_tokens))
+            let count = match self.cached_tokens {
+                Some(count) => count,
+                None if is_symmetric => 0,
+                None => super::DEFAULT_CACHED_TOKENS,
+            };
+            let with_hmac = self.cached_tokens.is_some();
+            (count > 0).then(|| SeenTokens::new(count, with_hmac))
         };
         #[cfg(not(feature = "cache"))]
         let seen = None;

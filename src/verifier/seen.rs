@@ -26,7 +26,8 @@ const OVERHEAD: usize = 768;
 /// Sixteen million are 32 GiB: nobody means more.
 const MOST: usize = 1 << 24;
 
-/// No token with an asymmetric signature is shorter; much of what strangers send is.
+/// No token with an asymmetric signature is shorter, and hardly one with an HMAC; much of what strangers
+/// send is.
 const SHORTEST: usize = 100;
 
 /// The tokens that a verifier has seen twice or more; its own, shared with no other.
@@ -36,6 +37,8 @@ const SHORTEST: usize = 100;
 pub(super) struct SeenTokens {
     tokens: Cache<Box<[u8]>, VerifiedToken, Weight, EndOfToken>,
     hasher: EndOfToken,
+    /// Whether tokens of HMAC keys are kept as well, which save little more than reading their claims.
+    with_hmac: bool,
     /// A mark for each token that was seen once: most are not seen again, and keeping one costs
     /// more than a mark. A mark decides on nothing but that.
     marks: Box<[AtomicU16]>,
@@ -47,7 +50,7 @@ pub(super) struct SeenTokens {
 
 impl SeenTokens {
     /// Room for so many tokens.
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize, with_hmac: bool) -> Self {
         let count = count.min(MOST);
         let hasher = EndOfToken(RandomState::new());
         // So many that those of tokens which take turns seldom meet.
@@ -61,6 +64,7 @@ impl SeenTokens {
                 DefaultLifecycle::default(),
             ),
             hasher,
+            with_hmac,
             met: AtomicU32::new(0),
             marks: (0..marks).map(|_| AtomicU16::new(0)).collect(),
         }
@@ -94,8 +98,7 @@ impl SeenTokens {
 
     /// The key, if a token that it has just verified is to be kept: from its second time on.
     pub(super) fn wants(&self, token: &[u8], key: &VerifyingKey) -> Option<VerifyingKey> {
-        // To verify an HMAC costs less than to remember it.
-        if key.algorithm().is_symmetric() {
+        if token.len() < SHORTEST || (key.algorithm().is_symmetric() && !self.with_hmac) {
             return None;
         }
         let hash = self.hasher.hash_one(token);
@@ -214,11 +217,11 @@ mod tests {
     fn setting(algorithm: Algorithm) -> (SigningKey, Keys, SeenTokens) {
         let key = SigningKey::generate(algorithm).unwrap();
         let keys = Keys::Fixed(KeySet::from(key.verifying_key()));
-        (key, keys, SeenTokens::new(100))
+        (key, keys, SeenTokens::new(100, false))
     }
 
     #[test]
-    fn a_token_is_kept_from_its_second_time_on_unless_it_is_an_hmac() {
+    fn a_token_is_kept_from_its_second_time_on_and_an_hmac_only_where_it_is_wanted() {
         let (key, keys, seen) = setting(Algorithm::EdDSA);
         let token = token(&key, 1);
         let checked: Vec<_> = (0..5).map(|_| show(&seen, &keys, &token)).collect();
@@ -227,13 +230,16 @@ mod tests {
         let token = self::token(&key, 1);
         assert!((0..5).all(|_| show(&seen, &keys, &token)));
         assert_eq!(seen.tokens.len(), 0);
+        let seen = SeenTokens::new(100, true);
+        let checked: Vec<_> = (0..5).map(|_| show(&seen, &keys, &token)).collect();
+        assert_eq!(checked, [true, true, false, false, false]);
     }
 
     #[test]
     fn tokens_that_take_turns_all_come_to_be_known() {
         let (key, keys, _) = setting(Algorithm::EdDSA);
         // So many that none of the cache's parts has more than its share.
-        let seen = SeenTokens::new(200);
+        let seen = SeenTokens::new(200, false);
         let tokens: Vec<_> = (0..100).map(|number| token(&key, number)).collect();
         let mut rounds = 0;
         while tokens

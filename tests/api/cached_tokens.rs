@@ -21,8 +21,14 @@ fn issuer(key: SigningKey, clock: &ManualClock) -> TokenIssuer {
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
+        .cached_tokens(1000)
         .build()
         .unwrap()
+}
+
+/// One whose tokens are remembered by default, and one whose are remembered by choice.
+fn both_kinds() -> [SigningKey; 2] {
+    [Algorithm::EdDSA, Algorithm::HS256].map(|algorithm| SigningKey::generate(algorithm).unwrap())
 }
 
 /// Shows it often enough to be known.
@@ -32,34 +38,41 @@ fn known(verifier: &TokenVerifier, token: &str) {
 
 #[test]
 fn a_known_token_still_expires_to_the_second() {
-    let clock = ManualClock::at_unix_seconds(NOW);
-    let tokens = issuer(key(), &clock);
-    let token = tokens.access("alice").issue().unwrap();
-    known(&tokens.verifier(), &token);
-    clock.advance(Duration::from_secs(900 + 29));
-    assert!(tokens.verifier().verify_local(&token).is_ok());
-    clock.advance(Duration::from_secs(1));
-    let refused = tokens.verifier().verify_local(&token).unwrap_err();
-    assert_eq!(refused.kind(), Expired); // B01
+    for key in both_kinds() {
+        let clock = ManualClock::at_unix_seconds(NOW);
+        let tokens = issuer(key, &clock);
+        let token = tokens.access("alice").issue().unwrap();
+        known(&tokens.verifier(), &token);
+        clock.advance(Duration::from_secs(900 + 29));
+        assert!(tokens.verifier().verify_local(&token).is_ok());
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..2 {
+            let refused = tokens.verifier().verify_local(&token).unwrap_err();
+            assert_eq!(refused.kind(), Expired); // B01
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_known_token_is_refused_once_it_is_revoked() {
-    let store = MemoryRevocations::new();
-    let tokens = TokenIssuer::builder(key())
-        .issuer("me")
-        .audience("api")
-        .revocation(store.clone())
-        .build()
-        .unwrap();
-    let token = tokens.access("alice").issue().unwrap();
-    for _ in 0..5 {
-        assert!(tokens.verifier().verify(&token).await.is_ok());
+    for key in both_kinds() {
+        let store = MemoryRevocations::new();
+        let tokens = TokenIssuer::builder(key)
+            .issuer("me")
+            .audience("api")
+            .revocation(store.clone())
+            .cached_tokens(1000)
+            .build()
+            .unwrap();
+        let token = tokens.access("alice").issue().unwrap();
+        for _ in 0..5 {
+            assert!(tokens.verifier().verify(&token).await.is_ok());
+        }
+        let verified = tokens.verifier().verify(&token).await.unwrap();
+        store.revoke(&verified.revocation().unwrap()).await.unwrap();
+        let refused = tokens.verifier().verify(&token).await.unwrap_err();
+        assert_eq!(refused.kind(), Revoked);
     }
-    let verified = tokens.verifier().verify(&token).await.unwrap();
-    store.revoke(&verified.revocation().unwrap()).await.unwrap();
-    let refused = tokens.verifier().verify(&token).await.unwrap_err();
-    assert_eq!(refused.kind(), Revoked);
 }
 
 #[test]

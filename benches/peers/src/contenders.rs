@@ -28,6 +28,7 @@ use serde_json::Value;
 use tower::Service as _;
 use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorizationLayer};
 use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::verifier::{DEFAULT_CACHED_TOKENS, TokenVerifierBuilder};
 use tower_jwt_auth::{JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_oauth2_resource_server::server::OAuth2ResourceServer;
 use tower_oauth2_resource_server::tenant::TenantConfiguration;
@@ -39,6 +40,7 @@ use crate::{AUDIENCE, ISSUER, Tokens, User};
 pub const ROUTER: &str = "router alone";
 pub const SIGNATURE: &str = "signature alone, aws-lc-rs";
 pub const OURS: &str = "tower-jwt-auth";
+pub const OURS_CACHED: &str = "tower-jwt-auth, cached_tokens()";
 
 /// Something that judges requests.
 pub struct Contender {
@@ -71,6 +73,11 @@ impl Contender {
     /// Whether there is a router around it.
     pub fn is_routed(&self) -> bool {
         matches!(self.kind, Kind::Router(_))
+    }
+
+    /// Whether it is this crate, in one way or another.
+    pub fn is_ours(&self) -> bool {
+        [OURS, OURS_CACHED].contains(&self.name)
     }
 
     /// Whether it looks at tokens at all.
@@ -118,16 +125,19 @@ pub fn routed(name: &'static str, router: Router) -> Contender {
 
 /// Everybody, the limits first.
 pub async fn all(tokens: &Tokens) -> Vec<Contender> {
-    vec![
-        bare_router(),
-        limit(tokens),
-        ours(tokens),
+    let mut all = vec![bare_router(), limit(tokens), ours(tokens)];
+    // Tokens of other keys are remembered without being told to.
+    if tokens.algorithm.is_symmetric() {
+        all.push(ours_cached(tokens));
+    }
+    all.extend([
         raw_jsonwebtoken(tokens),
         axum_pattern(tokens),
         tower_http_pattern(tokens),
         axum_jwt_auth(tokens),
         tower_oauth2(tokens).await,
-    ]
+    ]);
+    all
 }
 
 /// The cost of the router and of the request: what everybody else pays too.
@@ -167,16 +177,26 @@ pub fn limit(tokens: &Tokens) -> Contender {
 
 /// This crate, as its documentation says.
 pub fn ours(tokens: &Tokens) -> Contender {
-    let verifier = TokenVerifier::builder(tokens.key.verifying_key())
+    layered(OURS, verifier(tokens))
+}
+
+/// The same, where tokens of HMAC keys are remembered too.
+fn ours_cached(tokens: &Tokens) -> Contender {
+    let count = DEFAULT_CACHED_TOKENS;
+    layered(OURS_CACHED, verifier(tokens).cached_tokens(count))
+}
+
+fn verifier(tokens: &Tokens) -> TokenVerifierBuilder {
+    TokenVerifier::builder(tokens.key.verifying_key())
         .issuer(ISSUER)
         .audience(AUDIENCE)
-        .build()
-        .unwrap();
+}
+
+fn layered(name: &'static str, verifier: TokenVerifierBuilder) -> Contender {
+    let layer = JwtAuthLayer::new(verifier.build().unwrap());
     let handler = async |JwtClaims(user): JwtClaims<User>| answer(&user);
-    let router = Router::new()
-        .route("/", get(handler))
-        .layer(JwtAuthLayer::new(verifier));
-    Contender::router(OURS, router)
+    let router = Router::new().route("/", get(handler)).layer(layer);
+    Contender::router(name, router)
 }
 
 /// `jsonwebtoken::decode`, without a router.

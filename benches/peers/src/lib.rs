@@ -3,7 +3,9 @@
 mod contenders;
 mod tokens;
 
-pub use contenders::{Contender, OURS, ROUTER, SIGNATURE, all, bare_router, ours, routed};
+pub use contenders::{
+    Contender, OURS, OURS_CACHED, ROUTER, SIGNATURE, all, bare_router, ours, routed,
+};
 pub use tokens::{AUDIENCE, Case, ISSUER, Tokens};
 
 /// The algorithms that are compared.

@@ -60,7 +60,7 @@ async fn measure(contenders: &mut [Contender], tokens: &Tokens, case: Case) -> V
     let batch = tokens.distinct() / ROUNDS;
     if case == Case::Rotation {
         // The tokens were seen once; a cache may want them twice, and some once more.
-        for contender in contenders.iter_mut().filter(|one| one.name == OURS) {
+        for contender in contenders.iter_mut().filter(|one| one.is_ours()) {
             for request in (0..tokens.distinct()).cycle().take(10 * tokens.distinct()) {
                 contender
                     .lets_through(tokens.credentials(case, request))
@@ -102,7 +102,7 @@ fn summary(tokens: &Tokens, contenders: &[Contender], first: &[f64]) {
     let (name, fastest) = contenders
         .iter()
         .zip(first)
-        .filter(|(one, _)| one.is_routed() && one.verifies() && one.name != OURS)
+        .filter(|(one, _)| one.is_routed() && one.verifies() && !one.is_ours())
         .map(|(one, time)| (one.name, *time))
         .min_by(|(_, a), (_, b)| a.total_cmp(b))
         .expect("a peer");
