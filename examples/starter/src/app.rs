@@ -6,6 +6,7 @@ use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::session::WhenFull;
 
 use crate::attempts::Attempts;
+use crate::avatars::Avatars;
 use crate::client_ip::TrustedProxies;
 use crate::letters::Writer;
 use crate::metrics::Metrics;
@@ -15,6 +16,7 @@ use crate::password_policy::PasswordPolicy;
 use crate::passwords::Passwords;
 use crate::rate_limit::RateLimit;
 use crate::second_factor::Factors;
+use crate::storage::{Publisher, Storage};
 use crate::stores::{self, Revocations};
 use crate::{Database, Error, Operations, Settings, Users, events};
 
@@ -41,6 +43,8 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) operations: Operations,
     pub(crate) database: Database,
+    pub(crate) avatars: Avatars,
+    pub(crate) publisher: Option<Publisher>,
 }
 
 // === impl App ===
@@ -61,6 +65,12 @@ impl App {
                 "SMTP_URL is not set: letters are written to a folder, and reach nobody"
             );
         }
+        if settings.storage.url.is_none() && !settings.development {
+            tracing::warn!(
+                "STORAGE_URL is not set: pictures are in a folder of this machine alone"
+            );
+        }
+        let storage = Storage::open(&settings.storage)?;
         let sms = settings.sms.sms()?;
         let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
@@ -95,6 +105,7 @@ impl App {
         if let Some(ring) = tokens.key_ring() {
             ring.watch()?;
         }
+        let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?;
         Ok(Self {
             tokens,
             passwords,
@@ -111,6 +122,8 @@ impl App {
             outbox: Outbox::start(writer, mailer, sms, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,
+            avatars: Avatars::new(storage),
+            publisher,
         })
     }
 
@@ -118,6 +131,16 @@ impl App {
     #[must_use]
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// What is to be done besides answering requests; never ends: drop it to stop it.
+    pub(crate) async fn work(&self) {
+        let publish = async {
+            if let Some(publisher) = &self.publisher {
+                publisher.keep().await;
+            }
+        };
+        tokio::join!(self.keep_clean(), publish);
     }
 
     /// Sends the letters that wait, and closes the database. Requests that still come are

@@ -4,6 +4,7 @@
 
 mod app;
 mod attempts;
+mod avatars;
 mod breached;
 mod cleaning;
 mod client_ip;
@@ -34,6 +35,7 @@ mod second_factor;
 mod server;
 mod settings;
 mod sms;
+mod storage;
 mod stores;
 mod uniform;
 mod users;
@@ -55,4 +57,5 @@ pub use password_policy::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, Pa
 pub use server::{asked_to_stop, serve};
 pub use settings::{SessionSettings, Settings};
 pub use sms::SmsSettings;
+pub use storage::{StorageSettings, publish_keys};
 pub use users::{ADMIN_SCOPE, User, Users};

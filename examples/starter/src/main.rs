@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use starter::{
     ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, Settings, Users, asked_to_stop,
-    rotate_keys, serve, serve_metrics, start_log,
+    publish_keys, rotate_keys, serve, serve_metrics, start_log,
 };
 use tokio::net::TcpListener;
 
@@ -34,8 +34,8 @@ async fn run() -> Result<(), Error> {
     match arguments.as_slice() {
         [] => listen(&Settings::from_env()?).await,
         [Some("grant-admin"), Some(email)] => grant_admin(email).await,
-        [Some("rotate-keys")] => tell_keys(false),
-        [Some("rotate-keys"), Some("--now")] => tell_keys(true),
+        [Some("rotate-keys")] => tell_keys(false).await,
+        [Some("rotate-keys"), Some("--now")] => tell_keys(true).await,
         _ => Err(USAGE.into()),
     }
 }
@@ -75,11 +75,23 @@ async fn listen_for_metrics(address: &str, app: App) -> Result<(), Error> {
     Ok(())
 }
 
-fn tell_keys(now: bool) -> Result<(), Error> {
-    for line in rotate_keys(&Settings::auth_from_env()?, now)? {
+async fn tell_keys(now: bool) -> Result<(), Error> {
+    let (auth, storage) = (Settings::auth_from_env()?, Settings::storage_from_env()?);
+    for line in rotate_keys(&auth, now)? {
         println!("{line}");
     }
-    Ok(())
+    // Whoever verifies should know a key before it signs.
+    match publish_keys(&auth, &storage).await {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => {
+            println!("published at {path}");
+            Ok(())
+        }
+        Err(error) => {
+            let later = "the keys are rotated, but not published; a running service will do so";
+            Err(format!("{later}: {error}").into())
+        }
+    }
 }
 
 async fn grant_admin(email: &str) -> Result<(), Error> {

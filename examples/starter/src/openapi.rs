@@ -16,8 +16,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::routes::{
-    account, admin_users, change_password, confirm_email, health, login, login_code, logout,
-    refresh, register, reset_password, second_factor, sessions,
+    account, admin_users, avatar, change_password, confirm_email, health, login, login_code,
+    logout, refresh, register, reset_password, second_factor, sessions,
 };
 use crate::second_factor::Method;
 
@@ -47,6 +47,10 @@ const PROBLEM: &str = "Problem";
         sessions::end,
         account::me,
         account::admin,
+        avatar::put,
+        avatar::own,
+        avatar::of,
+        avatar::delete,
         admin_users::list,
         admin_users::disable,
         admin_users::enable,

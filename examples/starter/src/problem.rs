@@ -14,6 +14,7 @@ use tower_jwt_auth::issuer::SessionError;
 use tower_jwt_auth::password::PasswordError;
 
 use crate::error::with_causes;
+use crate::storage::StorageError;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// When to come back after an outage of the database.
@@ -81,6 +82,11 @@ impl Problem {
             retry_after: Some(retry_after),
             ..Self::new(status, "unavailable", detail)
         }
+    }
+
+    /// As much is done already as this machine bears.
+    pub(crate) fn busy() -> Self {
+        Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
     }
 
     /// The client asks too often (RFC 6585 section 4).
@@ -178,6 +184,13 @@ impl From<sqlx::Error> for Problem {
             }
             error => Self::internal(&error),
         }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        tracing::warn!(%error, "the storage does not answer");
+        Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
     }
 }
 

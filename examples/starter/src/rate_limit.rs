@@ -1,9 +1,10 @@
-//! How often one address may ask: each route under `/auth/` by itself.
+//! How often one address may ask: each route under `/auth/` by itself, and that for pictures.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
@@ -15,8 +16,12 @@ use crate::App;
 use crate::client_ip::ClientIp;
 use crate::problem::Problem;
 
-/// What is limited.
-const LIMITED: &str = "/auth/";
+/// What is limited: whatever costs more than a look-up.
+fn is_limited(request: &Request) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/auth/") || (path == "/me/avatar" && request.method() == Method::PUT)
+}
+
 /// Redis answers in a moment, or counts as away.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -105,7 +110,7 @@ impl Shared {
 pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let client = app.proxies.client(&request);
     request.extensions_mut().insert(client);
-    if let (Some(limit), true) = (&app.rate_limit, request.uri().path().starts_with(LIMITED)) {
+    if let (Some(limit), true) = (&app.rate_limit, is_limited(&request)) {
         // The route, not the path: whoever makes paths up makes no new buckets.
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or("none", MatchedPath::as_str);

@@ -13,7 +13,7 @@ use crate::{App, Error};
 const GRACE: Duration = Duration::from_secs(12);
 
 /// Serves the app until `stop`, answers what has been asked by then, and closes the database.
-/// What is over is removed meanwhile.
+/// What is over is removed meanwhile, and the keys are published.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub async fn serve(
     };
     tokio::select! {
         served = server => served?,
-        () = app.keep_clean() => {} // never ends
+        () = app.work() => {} // never ends
         () = too_late => tracing::warn!("some connections were still open"),
     }
     app.close().await;

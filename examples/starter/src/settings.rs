@@ -9,7 +9,8 @@ use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
 
 use crate::variables::{flag, parsed, seconds, variable};
 use crate::{
-    Error, MailSettings, Operations, PasswordSettings, SmsSettings, TrustedProxies, development,
+    Error, MailSettings, Operations, PasswordSettings, SmsSettings, StorageSettings,
+    TrustedProxies, development,
 };
 
 /// Where the database and the development key live if nothing else is said.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// How codes reach telephones.
     pub sms: SmsSettings,
+    /// Where pictures are, and the public keys for those who do not ask this service.
+    pub storage: StorageSettings,
     /// Whether only who has confirmed the e-mail address may log in.
     pub require_verified_email: bool,
     /// How the service is reached and watched.
@@ -115,6 +118,7 @@ impl Settings {
             rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?,
+            storage: Self::storage_from_env()?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
             operations,
@@ -132,6 +136,15 @@ impl Settings {
             return development::config(Path::new(DATA_FOLDER));
         }
         Ok(AuthConfig::from_env()?)
+    }
+
+    /// The storage alone, for commands.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn storage_from_env() -> Result<StorageSettings, Error> {
+        StorageSettings::from_env(Path::new(DATA_FOLDER).join("storage"))
     }
 
     /// The database alone, for commands that need no key.

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod admin_users;
+pub(crate) mod avatar;
 pub(crate) mod change_password;
 pub(crate) mod confirm_email;
 pub(crate) mod health;
@@ -29,7 +30,7 @@ use tower_jwt_auth::layer::ProblemJson;
 use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
 
 use crate::users::ADMIN_SCOPE;
-use crate::{App, edge, problem, rate_limit, web};
+use crate::{App, avatars, edge, problem, rate_limit, web};
 
 /// Far more than any request here needs.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -62,9 +63,17 @@ impl App {
                 delete(admin_users::remove_second_factor),
             )
             .route_layer(admin);
+        let avatar = Router::new()
+            .route(
+                "/me/avatar",
+                get(avatar::own).put(avatar::put).delete(avatar::delete),
+            )
+            .layer(DefaultBodyLimit::max(avatars::MAX_BYTES));
         let with_token = Router::new()
             .merge(for_admins)
             .route("/me", get(account::me))
+            .merge(avatar)
+            .route("/users/{id}/avatar", get(avatar::of))
             .route("/auth/logout", post(logout::logout))
             .route("/auth/logout-all", post(logout::logout_all))
             .route("/auth/password/change", post(change_password::change))
@@ -110,7 +119,7 @@ impl App {
             .layer(map_response(problem::for_every_error))
             .layer(from_fn_with_state(self.clone(), web::in_cookie))
             // Tokens and accounts are nothing for a cache (RFC 6749 section 5.1).
-            .layer(SetResponseHeaderLayer::overriding(
+            .layer(SetResponseHeaderLayer::if_not_present(
                 CACHE_CONTROL,
                 HeaderValue::from_static("no-store"),
             ))

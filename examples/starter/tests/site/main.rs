@@ -1,12 +1,15 @@
 //! What surrounds the API: for operators, for browsers, and for those who verify our tokens.
 
+mod avatars;
 mod browser;
+mod cloud;
 mod cookies;
 mod cors;
 mod headers;
 mod keys;
 mod metrics;
 mod openapi;
+mod publishing;
 mod ready;
 #[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it
 #[path = "../support/mod.rs"]

@@ -139,6 +139,11 @@ impl Place {
                 from: String::new(),
                 folder: self.folder.path().join("sms"),
             },
+            storage: starter::StorageSettings {
+                url: None,
+                folder: self.folder.path().join("storage"),
+                publish_jwks: None,
+            },
             require_verified_email: false,
             development: false,
         }
