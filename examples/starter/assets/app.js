@@ -1,7 +1,7 @@
 // The page at `/`. The access token is in a variable of this file and nowhere else; the refresh token
 // is in a cookie that is not for scripts.
 
-const $ = (id) => document.getElementById(id);
+export const $ = (id) => document.getElementById(id);
 let token = null; // { text, claims, expires, lifetime }: times in milliseconds of this machine
 
 // === Talking to the service ===
@@ -18,6 +18,12 @@ class Trouble extends Error {
 function words(status, code, detail, retryAfter, reason) {
   const known = {
     invalid_credentials: "That e-mail address and password do not belong together, or the address is not confirmed yet: the link is in our letter.",
+    wrong_password: "That is not your password.",
+    second_factor_exists: "That is on already. Turn it off first.",
+    invalid_phone: "That does not look like a telephone number with its country, such as +4915112345678.",
+    invalid_image: "That is no picture that we can read.",
+    unsupported_media_type: "Please choose a PNG, JPEG or WebP picture.",
+    too_large: "That picture is too large. It may have 1 MB.",
     invalid_code: "That code is not right, was used, or is too old.",
     invalid_challenge: "That took too long, or too many tries. Please begin again.",
     invalid_link: "This link was used, is too old, or is not the newest. Please ask for another.",
@@ -41,18 +47,20 @@ function words(status, code, detail, retryAfter, reason) {
 }
 
 /** A request; the answer as `{ status, body }`, or a `Trouble`. */
-async function send(method, path, { json, bearer = token?.text } = {}) {
+async function send(method, path, { json, file, bearer = token?.text } = {}) {
   const headers = { "Token-Transport": "cookie" };
   if (json) headers["Content-Type"] = "application/json";
+  if (file) headers["Content-Type"] = file.type;
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   // Browsers send `Origin` by themselves with everything but GET; that needs no cookie.
   if (method === "GET") delete headers["Token-Transport"];
   let response;
   try {
-    response = await fetch(path, { method, headers, body: json && JSON.stringify(json), credentials: "same-origin" });
+    response = await fetch(path, { method, headers, body: file ?? (json && JSON.stringify(json)), credentials: "same-origin" });
   } catch {
     throw new Trouble(0, "offline", "The service cannot be reached. Is it running, and are you online?");
   }
+  if (response.ok && response.headers.get("Content-Type")?.startsWith("image/")) return { status: response.status, body: await response.blob() };
   const text = await response.text();
   let body = null;
   try { body = text ? JSON.parse(text) : null; } catch { /* words() has some for this */ }
@@ -63,14 +71,14 @@ async function send(method, path, { json, bearer = token?.text } = {}) {
 }
 
 /** The same with a token that is good: an old one is refreshed first, once. */
-async function call(method, path) {
+export async function call(method, path, what) {
   if (token && token.expires - Date.now() < 5000) await refresh();
   try {
-    return await send(method, path);
+    return await send(method, path, what);
   } catch (trouble) {
     if (trouble.status !== 401 || !token) throw trouble;
     if (!(await refresh())) throw trouble;
-    return send(method, path);
+    return send(method, path, what);
   }
 }
 
@@ -104,7 +112,7 @@ function refresh() {
 // === Showing ===
 
 /** An element; text is text, and never markup. */
-function element(name, { text, kind, ...rest } = {}, ...children) {
+export function element(name, { text, kind, ...rest } = {}, ...children) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
   if (kind) made.className = kind;
@@ -113,7 +121,7 @@ function element(name, { text, kind, ...rest } = {}, ...children) {
   return made;
 }
 
-function tell(place, text, bad = false) {
+export function tell(place, text, bad = false) {
   place.hidden = !text;
   place.textContent = text ?? "";
   place.classList.toggle("bad", bad);
@@ -172,7 +180,7 @@ function device(label) {
   return system ? `${browser} on ${system}` : browser;
 }
 
-async function showSessions() {
+export async function showSessions() {
   const { body } = await call("GET", "/auth/sessions");
   const rows = body.sessions.map((session) => {
     const name = element("strong", { text: device(session.label), title: session.label ?? "" });
@@ -198,7 +206,7 @@ async function showSessions() {
 // === Doing ===
 
 /** Runs something for a button, which waits meanwhile; what goes wrong is told in `place`. */
-async function busy(button, place, work) {
+export async function busy(button, place, work) {
   button.disabled = true;
   tell(place, null);
   try {
@@ -206,7 +214,7 @@ async function busy(button, place, work) {
   } catch (trouble) {
     if (!(trouble instanceof Trouble)) console.error(trouble);
     const text = trouble instanceof Trouble ? trouble.message : words(500);
-    if (token === null && place === $("notice")) leave(text, true);
+    if (token === null && $("account").contains(place)) leave(text, true);
     else tell(place, text, true);
   } finally {
     button.disabled = false;
@@ -217,6 +225,7 @@ async function enter() {
   show();
   tell($("notice"), null);
   await showSessions();
+  document.dispatchEvent(new Event("entered"));
 }
 
 function leave(text, bad = false) {
@@ -224,6 +233,7 @@ function leave(text, bad = false) {
   $("password").value = "";
   $("code").value = "";
   $("answer").replaceChildren();
+  document.dispatchEvent(new Event("left"));
   show();
   tell($("entry-notice"), text, bad);
   $("email").focus();
@@ -282,7 +292,7 @@ async function logIn(path, json) {
 // === The second step of a login ===
 
 let challenge = null;
-const names = { totp: "a code of my app", sms: "a code sent to my telephone", recovery_code: "a recovery code" };
+export const names = { totp: "a code of my app", sms: "a code sent to my telephone", recovery_code: "a recovery code" };
 
 function ask(body) {
   challenge = body.challenge;

@@ -83,13 +83,13 @@ impl Writer {
             Letter::ConfirmEmail(_) => self.confirm(user).await,
             Letter::AlreadyRegistered(_) if !user.email_verified => self.confirm(user).await,
             Letter::AlreadyRegistered(_) => {
-                let text = "Somebody, perhaps you, has tried to register this address, which has an \
-                            account already. Nothing has changed: log in as before. If you have \
-                            forgotten your password, choose a new one within 15 minutes:";
+                let text = "Somebody, perhaps you, has tried to register this address, which has\n\
+                            an account already. Nothing has changed: log in as before. If you\n\
+                            have forgotten your password, choose a new one within 15 minutes:";
                 self.reset(user, "You have an account already", text).await
             }
             Letter::ResetPassword(_) => {
-                let text = "Somebody, perhaps you, has asked for a new password for your account. \
+                let text = "Somebody, perhaps you, has asked for a new password for your account.\n\
                             Choose it within 15 minutes:";
                 self.reset(user, "Choose a new password", text).await
             }

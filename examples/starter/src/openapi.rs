@@ -70,6 +70,7 @@ const PROBLEM: &str = "Problem";
         second_factor::confirm_totp,
         second_factor::add_sms,
         second_factor::confirm_sms,
+        second_factor::send_sms,
         second_factor::remove,
         health::healthz,
         health::readyz,

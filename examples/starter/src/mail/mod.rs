@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox};
 
 use crate::Error;
 use crate::variables::{parsed, variable};
@@ -80,6 +80,18 @@ impl MailSettings {
     }
 }
 
+/// As it is, where a mail server must take it so (RFC 5322 section 2.1.1): a link stays in one line for
+/// whoever looks at the file, however long it is.
+fn body(text: String) -> Body {
+    const MAX_LINE: usize = 998;
+    if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {
+        let lines = text.lines().flat_map(|line| [line, "\r\n"]);
+        let lines: String = lines.collect();
+        return Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text)
+}
+
 // === impl Message ===
 
 impl Message {
@@ -92,7 +104,7 @@ impl Message {
                 .subject(self.subject)
                 .message_id(None)
                 .header(ContentType::TEXT_PLAIN);
-            Ok(message.body(self.text)?)
+            Ok(message.body(body(self.text))?)
         };
         written().map_err(|error| NotSent {
             again: false,

@@ -88,6 +88,10 @@ impl App {
                 "/auth/second-factor/sms/confirm",
                 post(second_factor::confirm_sms),
             )
+            .route(
+                "/auth/second-factor/sms/send",
+                post(second_factor::send_sms),
+            )
             .route("/auth/second-factor/remove", post(second_factor::remove))
             .route("/auth/sessions", get(sessions::list))
             .route("/auth/sessions/{id}", delete(sessions::end))

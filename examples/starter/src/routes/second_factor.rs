@@ -172,6 +172,28 @@ pub(crate) async fn confirm_sms(
     added(app, user, token, Method::Sms).await
 }
 
+/// For `remove`: whoever has lost the recovery codes has the telephone still.
+#[utoipa::path(
+    post,
+    operation_id = "send_second_factor_code",
+    path = "/auth/second-factor/sms/send",
+    tag = "second factor",
+    responses((status = 202, description = "A code is on its way, to turn the factors off")),
+    security(("bearer" = []))
+)]
+pub(crate) async fn send_sms(
+    State(app): State<App>,
+    token: VerifiedToken,
+) -> Result<StatusCode, Problem> {
+    let user = app.user_of(&token).await?;
+    let Some(phone) = app.factors.phone(&user.id).await? else {
+        let detail = "Codes by SMS are not turned on.";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
+    };
+    app.send_code(&user.id, phone, SmsPurpose::Login).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// All factors, after the password and a code: neither alone is enough to get rid of the other.
 #[utoipa::path(
     post,

@@ -1,5 +1,6 @@
 //! Codes of an app: RFC 6238, with 30 seconds, six digits and SHA-1, which all apps know.
 
+use qrcodegen::{DataTooLong, QrCode, QrCodeEcc};
 use serde::Serialize;
 use sqlx::Result;
 use totp_rs::{Builder, Secret, Totp};
@@ -15,8 +16,10 @@ use crate::problem::Problem;
 pub(crate) struct Enrolment {
     /// For typing: 160 random bits in base 32.
     secret: String,
-    /// For a QR code.
+    /// What the QR code holds.
     otpauth_uri: String,
+    /// The QR code, row by row: `1` is dark. It needs a light border four wide.
+    qr_code: Vec<String>,
 }
 
 // === impl Factors ===
@@ -28,12 +31,14 @@ impl Factors {
         user: &User,
     ) -> std::result::Result<Option<Enrolment>, Problem> {
         let secret = Secret::generate();
+        let typed = secret.to_base32();
+        let uri = self.totp(secret, &user.email);
+        let uri = uri.and_then(|totp| totp.to_url().ok());
+        let uri = uri.ok_or_else(|| Problem::internal(&std::io::Error::other("no TOTP")))?;
         let enrolment = Enrolment {
-            secret: secret.to_base32(),
-            otpauth_uri: self
-                .totp(secret, &user.email)
-                .and_then(|totp| totp.to_url().ok())
-                .ok_or_else(|| Problem::internal(&std::io::Error::other("no TOTP")))?,
+            secret: typed,
+            qr_code: qr_code(&uri).map_err(|error| Problem::internal(&error))?,
+            otpauth_uri: uri,
         };
         let kept = self.propose(&user.id, Method::Totp, &enrolment.secret);
         Ok(kept.await?.then_some(enrolment))
@@ -91,4 +96,11 @@ impl Factors {
             .build()
             .ok()
     }
+}
+/// What a camera reads, though a part of it is hidden.
+fn qr_code(text: &str) -> std::result::Result<Vec<String>, DataTooLong> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Medium)?;
+    let module = |x, y| if code.get_module(x, y) { '1' } else { '0' };
+    let row = |y| (0..code.size()).map(|x| module(x, y)).collect();
+    Ok((0..code.size()).map(row).collect())
 }

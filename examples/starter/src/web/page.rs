@@ -1,4 +1,4 @@
-//! The page at `/`: three files that are part of the program.
+//! The page at `/`: a few files that are part of the program.
 
 use axum::Router;
 use axum::http::HeaderValue;
@@ -7,13 +7,14 @@ use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Its own script, style and requests, and nothing else; a script that somebody smuggles in is not run.
+/// `blob:` is a picture that came with a token.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'",
 );
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -28,6 +29,11 @@ const FILES: [(&str, &str, &str); 4] = [
         "/assets/app.js",
         "text/javascript; charset=utf-8",
         include_str!("../../assets/app.js"),
+    ),
+    (
+        "/assets/settings.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/settings.js"),
     ),
     (
         "/assets/icon.svg",

@@ -16,13 +16,18 @@ impl Letter {
     /// From the form in which it goes over the wire.
     pub(crate) fn read(message: &str) -> Self {
         let (head, text) = message.split_once("\r\n\r\n").unwrap();
-        let mut text = text.to_owned();
-        if head.contains("quoted-printable") {
-            text = text.replace("=\r\n", "").replace("=3D", "=");
-        }
+        // Whoever opens the file finds each link in one line.
+        assert!(head.contains("Content-Transfer-Encoding: 7bit"), "{head}");
+        let links = text.lines().filter(|line| line.starts_with("http"));
+        assert!(links.count() <= 1, "{text}");
+        let paragraphs = text.lines().filter(|line| !line.starts_with("http"));
+        assert!(
+            paragraphs.into_iter().all(|line| line.len() <= 78),
+            "{text}"
+        );
         Self {
             head: head.to_owned(),
-            text,
+            text: text.to_owned(),
         }
     }
 

@@ -1,0 +1,189 @@
+// What a person sets up: a second factor, a picture, another password.
+
+import { $, busy, call, element, names, showSessions, tell } from "./app.js";
+
+// === Second factor ===
+
+let doing = null; // "totp", "sms" or "remove"
+
+/** Which part of the card is shown: the choices, a form, or the recovery codes. */
+function part(id) {
+  for (const one of ["factor-choices", "factor-form", "factor-confirm", "recovery"]) $(one).hidden = one !== id;
+}
+
+async function showFactor() {
+  const { body } = await call("GET", "/auth/second-factor");
+  const on = body.methods.length > 0;
+  const left = body.recovery_codes_left;
+  $("factor-on").hidden = !on;
+  $("factor-state").textContent = on
+    ? `A login asks for ${body.methods.filter((method) => method !== "recovery_code").map((method) => names[method]).join(" or ")} as well. ${left} recovery ${left === 1 ? "code is" : "codes are"} left.`
+    : "With a second factor, nobody gets in who has only stolen your password.";
+  $("add-totp").hidden = body.methods.includes("totp");
+  $("add-sms").hidden = body.methods.includes("sms");
+  $("remove-factor").hidden = !on;
+  $("remove-method").replaceChildren(...body.methods.map((value) => element("option", { value, text: names[value] ?? value })));
+  part("factor-choices");
+}
+
+function ask(what) {
+  doing = what;
+  tell($("factor-notice"), null);
+  $("factor-form").reset();
+  $("phone-field").hidden = what !== "sms";
+  $("remove-method-field").hidden = what !== "remove";
+  $("remove-code-field").hidden = what !== "remove";
+  offerSms();
+  part("factor-form");
+  $(what === "sms" ? "phone" : "factor-password").focus();
+}
+
+for (const [id, what] of [["add-totp", "totp"], ["add-sms", "sms"], ["remove-factor", "remove"]]) {
+  $(id).addEventListener("click", () => ask(what));
+}
+
+const offerSms = () => { $("factor-sms").hidden = doing !== "remove" || $("remove-method").value !== "sms"; };
+$("remove-method").addEventListener("change", offerSms);
+
+$("factor-sms").addEventListener("click", (event) => busy(event.target, $("factor-notice"), async () => {
+  await call("POST", "/auth/second-factor/sms/send");
+  tell($("factor-notice"), "A code is on its way.");
+  $("remove-code").focus();
+}));
+
+for (const id of ["factor-cancel", "confirm-cancel"]) {
+  $(id).addEventListener("click", () => {
+    tell($("factor-notice"), null);
+    forget();
+    part("factor-choices");
+  });
+}
+
+$("factor-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("factor-form").querySelector("[type=submit]"), $("factor-notice"), async () => {
+    const current_password = $("factor-password").value;
+    if (doing === "remove") {
+      const json = { current_password, method: $("remove-method").value, code: $("remove-code").value.trim() };
+      await call("POST", "/auth/second-factor/remove", { json });
+      forget();
+      await showFactor();
+      tell($("factor-notice"), "The password alone is enough again.");
+      return $("factor-title").focus();
+    }
+    const json = { current_password };
+    if (doing === "sms") json.phone = $("phone").value.replaceAll(/[\s()-]/g, "");
+    const { body } = await call("POST", `/auth/second-factor/${doing}`, { json });
+    $("factor-form").reset();
+    $("enrolment").hidden = doing !== "totp";
+    if (doing === "totp") {
+      draw(body.qr_code);
+      $("totp-secret").textContent = body.secret.replaceAll(/(.{4})(?=.)/g, "$1 ");
+    } else {
+      tell($("factor-notice"), "A code is on its way to you.");
+    }
+    $("factor-confirm").reset();
+    part("factor-confirm");
+    $("factor-code").focus();
+  });
+});
+
+/** Dark on light, whatever the colours of the page are: cameras want it so. */
+function draw(rows) {
+  const border = 4;
+  const size = rows.length + 2 * border;
+  const dark = rows.flatMap((row, y) => [...row].flatMap((module, x) => (module === "1" ? [`M${x + border} ${y + border}h1v1h-1z`] : [])));
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", dark.join(""));
+  $("qr").setAttribute("viewBox", `0 0 ${size} ${size}`);
+  $("qr").setAttribute("shape-rendering", "crispEdges");
+  $("qr").replaceChildren(path);
+}
+
+$("factor-confirm").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("factor-confirm").querySelector("[type=submit]"), $("factor-notice"), async () => {
+    const json = { code: $("factor-code").value.replaceAll(/\s/g, "") };
+    const { body } = await call("POST", `/auth/second-factor/${doing}/confirm`, { json });
+    forget();
+    const codes = body.recovery_codes;
+    $("recovery-codes").replaceChildren(...codes.map((code) => element("li", { text: code })));
+    $("recovery-download").href = URL.createObjectURL(new Blob([`${codes.join("\n")}\n`], { type: "text/plain" }));
+    await showFactor();
+    await showSessions();
+    part("recovery");
+    $("recovery-codes").focus();
+  });
+});
+
+$("recovery-done").addEventListener("click", () => {
+  forget();
+  part("factor-choices");
+  $("factor-title").focus();
+});
+
+/** Secrets stay on the page no longer than they are needed. */
+function forget() {
+  $("factor-form").reset();
+  $("factor-confirm").reset();
+  $("qr").replaceChildren();
+  $("totp-secret").textContent = "";
+  $("recovery-codes").replaceChildren();
+  URL.revokeObjectURL($("recovery-download").href);
+}
+
+// === Picture ===
+
+async function showPicture() {
+  URL.revokeObjectURL($("picture").src);
+  let picture = null;
+  try {
+    picture = (await call("GET", "/me/avatar")).body;
+  } catch (trouble) {
+    if (trouble.status !== 404) throw trouble;
+  }
+  $("picture").hidden = $("picture-remove").hidden = picture === null;
+  $("no-picture").hidden = picture !== null;
+  $("no-picture").textContent = $("who").textContent.slice(0, 1).toUpperCase();
+  if (picture) $("picture").src = URL.createObjectURL(picture);
+}
+
+$("picture-file").addEventListener("change", () => busy($("picture-file"), $("picture-notice"), async () => {
+  const [file] = $("picture-file").files;
+  $("picture-file").value = "";
+  if (!file) return;
+  await call("PUT", "/me/avatar", { file });
+  await showPicture();
+}));
+
+$("picture-remove").addEventListener("click", (event) => busy(event.target, $("picture-notice"), async () => {
+  await call("DELETE", "/me/avatar");
+  await showPicture();
+}));
+
+// === Password ===
+
+$("change").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("change").querySelector("[type=submit]"), $("change-notice"), async () => {
+    const json = { current_password: $("old-password").value, new_password: $("changed-password").value };
+    await call("POST", "/auth/password/change", { json });
+    $("change").reset();
+    await showSessions();
+    tell($("change-notice"), "Your password is changed, and you are logged out everywhere else.");
+  });
+});
+
+// === Coming and going ===
+
+document.addEventListener("entered", () => {
+  busy($("add-totp"), $("factor-notice"), showFactor);
+  busy($("picture-file"), $("picture-notice"), showPicture);
+});
+
+document.addEventListener("left", () => {
+  forget();
+  $("change").reset();
+  for (const id of ["factor-notice", "picture-notice", "change-notice"]) tell($(id), null);
+  $("picture").removeAttribute("src");
+});
