@@ -17,7 +17,7 @@ async function showFactor() {
   const left = body.recovery_codes_left;
   $("factor-on").hidden = !on;
   $("factor-state").textContent = on
-    ? `A login asks for ${body.methods.filter((method) => method !== "recovery_code").map((method) => names[method]).join(" or ")} as well. ${left} recovery ${left === 1 ? "code is" : "codes are"} left.`
+    ? `A login asks for ${body.methods.filter((method) => method !== "recovery_code").map((method) => names[method].replace("my", "your")).join(" or ")} as well. ${left} recovery ${left === 1 ? "code is" : "codes are"} left.`
     : "With a second factor, nobody gets in who has only stolen your password.";
   $("add-totp").hidden = body.methods.includes("totp");
   $("add-sms").hidden = body.methods.includes("sms");
@@ -183,6 +183,10 @@ document.addEventListener("entered", () => {
 
 document.addEventListener("left", () => {
   forget();
+  // The next one to log in may be somebody else.
+  part("factor-choices");
+  $("factor-state").textContent = $("no-picture").textContent = "";
+  for (const id of ["factor-on", "add-totp", "add-sms", "remove-factor", "picture", "picture-remove"]) $(id).hidden = true;
   $("change").reset();
   for (const id of ["factor-notice", "picture-notice", "change-notice"]) tell($(id), null);
   $("picture").removeAttribute("src");

@@ -453,7 +453,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     // What was opened without it has ended.
     service.assert_over(&elsewhere).await;
     browser.click("#recovery-done").await;
-    browser.says("#factor-state", "a code of my app").await;
+    browser.says("#factor-state", "a code of your app").await;
     browser.says("#factor-state", "10 recovery codes").await;
 
     browser.click("#add-sms").await;
@@ -472,7 +472,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.shows("#recovery-codes li").await;
     browser.click("#recovery-done").await;
     browser
-        .says("#factor-state", "a code sent to my telephone")
+        .says("#factor-state", "a code sent to your telephone")
         .await;
     browser.picture("factors").await;
 
@@ -611,6 +611,12 @@ async fn the_page_fits_a_phone_and_the_dark() {
         browser.says("#sessions", "This one").await;
         browser.assert_fits().await;
         browser.picture(&format!("{name}-account")).await;
+        browser.click("#add-totp").await;
+        browser.set("#factor-password", PASSWORD).await;
+        browser.type_in(&String::from(char::from(Key::Enter))).await;
+        browser.shows("#qr path").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-factor")).await;
         browser.close().await;
     }
 }
