@@ -206,6 +206,98 @@ async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
     );
 }
 
+/// What the clients were told, and may rely on from then on.
+#[derive(Default)]
+struct Told {
+    accounts: Vec<String>,
+    /// Sessions that nobody ended, by their last tokens.
+    open: Vec<Tokens>,
+    ended: Vec<Tokens>,
+}
+
+/// Registers, logs in, refreshes, and logs out of every other session, until the program is gone.
+async fn use_it(client: Client, name: String) -> Told {
+    let mut told = Told::default();
+    for count in 0.. {
+        let email = format!("{name}-{count}@example.com");
+        let account = json!({ "email": email, "password": PASSWORD });
+        let registered = client.try_post("/auth/register", "", &account).await;
+        if registered.is_none_or(|answer| answer.status != StatusCode::ACCEPTED) {
+            break;
+        }
+        told.accounts.push(email);
+        let Some(login) = client.try_post("/auth/login", "", &account).await else {
+            break;
+        };
+        let mut tokens = login.tokens();
+        for _ in 0..3 {
+            // Without an answer the client goes on with what it has: that is still good.
+            let Some(answer) = client.try_refresh(&tokens.refresh).await else {
+                told.open.push(tokens);
+                return told;
+            };
+            tokens = answer.tokens();
+        }
+        if count % 2 == 0 {
+            told.open.push(tokens);
+            continue;
+        }
+        let logout = client
+            .try_post("/auth/logout", &tokens.access, &json!({}))
+            .await;
+        let Some(logout) = logout else {
+            break; // it may have happened, or not
+        };
+        assert_eq!(logout.status, StatusCode::NO_CONTENT);
+        told.ended.push(tokens);
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_outlives_kills_under_load() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    let mut all = Told::default();
+    for (round, time) in [700, 350, 900, 500, 800].into_iter().enumerate() {
+        let (running, client) = start(&place);
+        let clients: Vec<_> = (0..4)
+            .map(|number| tokio::spawn(use_it(client.clone(), format!("user-{round}-{number}"))))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(time)).await;
+        drop(running); // SIGKILL
+        for client in clients {
+            let told = client.await.unwrap();
+            all.accounts.extend(told.accounts);
+            all.open.extend(told.open);
+            all.ended.extend(told.ended);
+        }
+    }
+    let Told {
+        accounts,
+        open,
+        ended,
+    } = all;
+    assert!(
+        accounts.len() >= 6 && open.len() >= 3 && !ended.is_empty(),
+        "{} accounts, {} open, {} ended: too little to prove anything",
+        accounts.len(),
+        open.len(),
+        ended.len()
+    );
+    let (_running, client) = start(&place);
+    for tokens in &ended {
+        client.assert_over(tokens).await;
+    }
+    for tokens in &open {
+        client.refresh(&tokens.refresh).await.tokens();
+    }
+    for email in &accounts {
+        client.login(email, PASSWORD).await.tokens();
+    }
+}
+
 #[tokio::test]
 async fn programs_that_start_at_once_bring_the_database_up_to_date_together() {
     let Some(place) = new_place().await else {

@@ -1,4 +1,5 @@
-//! All flows with sessions and revocations in Redis, and the users in SQLite.
+//! All flows as in production: the users in PostgreSQL, sessions and revocations in Redis, letters by a
+//! mail server.
 
 #[path = "../api/mod.rs"]
 mod api;
@@ -11,9 +12,11 @@ mod processes;
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::{Place, redis};
+use support::{Place, mail_server, postgres, redis};
 
 /// Where a test keeps what it has.
 async fn new_place() -> Option<Place> {
-    Some(Place::sqlite().with_redis(redis::shared()?.url()))
+    let place = postgres::shared().await?.new_place().await;
+    let place = place.with_redis(redis::shared()?.url());
+    Some(place.with_smtp(mail_server::shared()?.url()))
 }

@@ -1,54 +1,16 @@
 //! The storage in a cloud: a server of S3 on this machine, made by the Python package `moto`.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 
 use crate::avatars::{get, picture, put};
 use crate::support::program::{Running, starter};
-use crate::support::server::{Server, missing};
+use crate::support::python::environment;
+use crate::support::server::Server;
 use crate::support::{Answer, Client, Folder};
 
 const PACKAGE: &str = "moto[s3,server]==5.2.5";
-
-/// The program in an environment of Python's own, which is made once.
-fn moto() -> Option<PathBuf> {
-    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("moto-5.2.5");
-    let program = place.join("bin/moto_server");
-    if !program.exists() {
-        let new = place.with_extension(std::process::id().to_string());
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&new))
-            && run(Command::new(new.join("bin/python")).args([
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--disable-pip-version-check",
-                PACKAGE,
-            ]));
-        if !made {
-            missing("the Python package moto");
-            return None;
-        }
-        // A program there names the folder that it was made in.
-        std::fs::create_dir_all(place.join("bin")).unwrap();
-        let text = format!("#!/bin/sh\nexec {}/bin/moto_server \"$@\"\n", new.display());
-        std::fs::write(&program, text).unwrap();
-        #[cfg(unix)]
-        std::fs::set_permissions(
-            &program,
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
-    }
-    Some(program)
-}
-
-fn run(command: &mut Command) -> bool {
-    command.status().is_ok_and(|status| status.success())
-}
 
 struct Cloud {
     server: Server,
@@ -59,7 +21,11 @@ impl Cloud {
     async fn start() -> Option<Self> {
         let mut server = Server::new(Folder::new("s3"), "KILL", None);
         let port = server.port.to_string();
-        server.runs(moto()?, &["-H", "127.0.0.1", "-p", &port]);
+        let programs = environment(PACKAGE)?;
+        server.runs(
+            programs.join("moto_server"),
+            &["-H", "127.0.0.1", "-p", &port],
+        );
         let client = Client::new(([127, 0, 0, 1], server.port).into());
         let mut cloud = Self { server, client };
         cloud.launch().await;

@@ -91,6 +91,15 @@ impl Client {
         self.sent(request.unwrap()).await.ok()
     }
 
+    /// The same for any request with JSON and a token, if there is one.
+    pub(crate) async fn try_post(&self, path: &str, token: &str, body: &Value) -> Option<Answer> {
+        let request = Request::post(format!("http://{}{path}", self.address))
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(body.to_string().into());
+        self.sent(request.unwrap()).await.ok()
+    }
+
     async fn sent(&self, request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn Error>> {
         let answer = self.received(request).await?;
         answer.check();

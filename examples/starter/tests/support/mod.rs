@@ -4,8 +4,10 @@ mod client;
 pub(crate) mod factor;
 pub(crate) mod folder;
 pub(crate) mod mail;
+pub(crate) mod mail_server;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod smtp;
@@ -30,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) folder: Folder,
     pub(crate) database_url: String,
     pub(crate) redis_url: Option<String>,
+    /// The mail server that writes into the folder where else the service itself does.
+    pub(crate) smtp_url: Option<String>,
 }
 
 /// A service, and a client of it.
@@ -96,8 +100,14 @@ impl Place {
         Self {
             database_url: format!("sqlite:{}", file.display()),
             redis_url: None,
+            smtp_url: None,
             folder,
         }
+    }
+
+    /// That of the folder.
+    fn name(&self) -> &str {
+        self.folder.path().file_name().unwrap().to_str().unwrap()
     }
 
     /// A database that is there already.
@@ -116,6 +126,14 @@ impl Place {
         }
     }
 
+    /// Letters by this mail server.
+    pub(crate) fn with_smtp(self, url: String) -> Self {
+        Self {
+            smtp_url: Some(url),
+            ..self
+        }
+    }
+
     /// What a service here is told, if a test says nothing else.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
@@ -129,9 +147,9 @@ impl Place {
             trusted_proxies: starter::TrustedProxies::default(),
             rate_limit: None,
             mail: MailSettings {
-                smtp_url: None,
+                smtp_url: self.smtp_url.clone(),
                 folder: self.folder.path().join("mail"),
-                from: "no-reply@starter.test".parse().unwrap(),
+                from: format!("no-reply@{}.test", self.name()).parse().unwrap(),
                 public_url: "https://app.test".to_owned(),
             },
             sms: starter::SmsSettings {
