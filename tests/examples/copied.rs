@@ -54,16 +54,7 @@ fn build(name: &str) -> Result<PathBuf, String> {
     let lock = fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap();
     fs::write(copy.join("Cargo.lock"), &lock).unwrap();
 
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("copied-examples");
-    let patch = format!("patch.crates-io.tower-jwt-auth.path={REPOSITORY:?}");
-    let output = Command::new(std::env::var_os("CARGO").unwrap())
-        .args(["build", "--config", &patch, "--target-dir"])
-        .arg(&target)
-        .env_remove("CARGO_BUILD_TARGET")
-        .current_dir(&copy)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = cargo("build", &copy).output().unwrap();
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         return Err(format!("the copy does not build:\n{errors}"));
@@ -76,7 +67,32 @@ fn build(name: &str) -> Result<PathBuf, String> {
         return Err(format!("other versions were resolved: {newer:?}"));
     }
     let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    Ok(target.join("debug").join(program))
+    Ok(target().join("debug").join(program))
+}
+
+/// Runs tests of a copy; what they say, if they fail.
+pub(crate) fn test(name: &str, arguments: &[&str]) -> Result<(), String> {
+    binary(name);
+    let mut command = cargo("test", &outside().join(name));
+    let output = command.args(arguments).output().unwrap();
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(String::from_utf8_lossy(&said).into_owned())
+}
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("copied-examples")
+}
+
+fn cargo(command: &str, copy: &Path) -> Command {
+    let patch = format!("patch.crates-io.tower-jwt-auth.path={REPOSITORY:?}");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
+    cargo.args([command, "--config", &patch, "--target-dir"]);
+    cargo.arg(target()).env_remove("CARGO_BUILD_TARGET");
+    cargo.current_dir(copy).stdin(Stdio::null());
+    cargo
 }
 
 fn copy_folder(from: &Path, to: &Path) {
