@@ -192,3 +192,27 @@ async fn the_gateway_gets_the_form_of_twilio() {
     service.stop().await;
     assert_eq!(web.asked().len(), 3);
 }
+
+#[tokio::test]
+async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
+    let service = started!();
+    let ada = service.user(EMAIL).await;
+    let send = "/auth/second-factor/sms/send";
+    let none = service.post_as(&ada, send, &json!({})).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    add(&service, &ada, PHONE).await;
+    // A number that is not confirmed gets no code but the one that confirms it.
+    let none = service.post_as(&ada, send, &json!({})).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    let code = received(&service, 1).await;
+    assert_eq!(confirm(&service, &ada, &code).await.status, StatusCode::OK);
+    let sent = service.post_as(&ada, send, &json!({})).await;
+    assert_eq!(sent.status, StatusCode::ACCEPTED);
+    let code = received(&service, 2).await;
+    let body = json!({ "current_password": PASSWORD, "method": "sms", "code": code });
+    let removed = service
+        .post_as(&ada, "/auth/second-factor/remove", &body)
+        .await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    service.login(EMAIL, PASSWORD).await.tokens();
+}

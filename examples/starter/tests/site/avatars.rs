@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, Rgb, RgbImage};
 
 use crate::start;
-use crate::support::{Answer, Client, Service, Tokens};
+use crate::support::{Answer, Client, Place, Service, Tokens};
 
 const RED: Rgb<u8> = Rgb([255, 0, 0]);
 const BLUE: Rgb<u8> = Rgb([0, 0, 255]);
@@ -212,6 +212,24 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
         get(&service, &bob, &path, "").await.status,
         StatusCode::NOT_FOUND
     );
+}
+
+#[tokio::test]
+async fn pictures_are_worked_on_as_often_as_the_limit_says() {
+    let limit = std::num::NonZeroU32::new(3);
+    let place = Place::sqlite();
+    let service = Service::start_with(place, |settings| settings.rate_limit = limit).await;
+    let ada = service.user("ada@a.de").await;
+    for _ in 0..3 {
+        let kept = put(&service, &ada, "image/png", picture()).await;
+        assert_eq!(kept.status, StatusCode::NO_CONTENT);
+    }
+    let more = put(&service, &ada, "image/png", picture()).await;
+    assert_eq!(more.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!more.header("retry-after").is_empty());
+    for _ in 0..5 {
+        shown(&get(&service, &ada, "/me/avatar", "").await);
+    }
 }
 
 /// A file stands where the folder was.
