@@ -32,8 +32,8 @@ const SHORTEST: usize = 100;
 
 /// The tokens that a verifier has seen twice or more; its own, shared with no other.
 ///
-/// To find one writes nothing that other tokens share: with moka, which keeps account of who was
-/// used when, ten thousand tokens in rotation cost a microsecond more each.
+/// To find one takes the lock of a part, for reading, and marks the entry as used: with moka, which keeps
+/// account of who was used when, ten thousand tokens in rotation cost a microsecond more each.
 pub(super) struct SeenTokens {
     tokens: Cache<Box<[u8]>, VerifiedToken, Weight, EndOfToken>,
     hasher: EndOfToken,
