@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How much a running service bears. Start it without limits and with little log, and then this:
-#   RUST_LOG=warn RATE_LIMIT_PER_MINUTE=0 cargo run --release
+# How much a running service bears, with all its limits: each login says that it comes from another address,
+# which the service believes of this machine. Start it with little log, and then this:
+#   RUST_LOG=warn TRUSTED_PROXIES=127.0.0.1 cargo run --release
 #   load/run.sh [http://127.0.0.1:3000]
 # Needs curl and wrk, which Debian and Homebrew have. It registers a user of its own.
 set -euo pipefail
@@ -35,5 +36,10 @@ cat >"$script" <<LUA
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [[$account]]
+local byte = function() return math.random(1, 254) end
+function request()
+    wrk.headers["X-Forwarded-For"] = "10." .. byte() .. "." .. byte() .. "." .. byte()
+    return wrk.format()
+end
 LUA
 measure "POST /auth/login" 8 /auth/login -s "$script"

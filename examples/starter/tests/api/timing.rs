@@ -100,6 +100,33 @@ async fn who_is_refused_cannot_tell_why() {
     .await;
 }
 
+/// Neither whether there is such an account, nor whether the password is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_to_wait_cannot_tell_for_what() {
+    let service = started!();
+    service.register("locked@example.com").await;
+    for name in ["locked", "unknown"] {
+        let answer = service.login(&format!("{name}@example.com"), "wrong").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    sqlx::query("UPDATE login_failures SET failures = 60")
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    let kinds = [
+        ("locked", PASSWORD),
+        ("locked", "wrong"),
+        ("unknown", "wrong"),
+    ];
+    assert_alike(&kinds, async |(name, password), _| {
+        let answer = service
+            .login(&format!("{name}@example.com"), password)
+            .await;
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_registers_cannot_tell_whether_somebody_has_before() {
     let service = started!();
