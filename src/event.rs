@@ -1,53 +1,73 @@
-//! What happens to sessions, told to whoever wants to know: stable names, and never a token.
+//! [`AuthEvent`]: what happens to sessions, for logs, metrics and notices to the owner.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::session::EndReason;
+use crate::session::{Converged, Digest, EndReason};
 
 /// Something that an operator or the owner of an account may want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// It carries the subject and the session id for code that acts on it, and never a token. `Debug`,
+/// and the log with the feature `tracing`, show a digest of the session id and no subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthEvent<'a> {
     /// A session was opened.
     SessionOpened {
-        /// Whose.
+        /// The subject that it belongs to.
         subject: &'a str,
-        /// Which.
+        /// The session id.
         session: &'a str,
     },
-    /// An older refresh token was used, and its session ended for it: it, or the current one,
-    /// was stolen.
-    RefreshReuseDetected {
-        /// Whose.
+    /// A replaced refresh token was used again and accepted, as from a second tab or after a lost
+    /// response. A long run is what a thief in step with the client looks like.
+    RefreshConverged {
+        /// The subject that the session belongs to.
         subject: &'a str,
-        /// Which.
+        /// The session id.
+        session: &'a str,
+        /// The reason why it was accepted.
+        kind: Converged,
+        /// The number of refreshes in a row that converged, this one included.
+        run: u32,
+    },
+    /// A replaced refresh token was used, and its session was ended for it: the token, or its
+    /// successor, was stolen.
+    RefreshReuseDetected {
+        /// The subject that the session belonged to.
+        subject: &'a str,
+        /// The session id.
         session: &'a str,
     },
     /// A refresh token was ahead of its session: the store has lost writes, as after a restored
     /// backup or the promotion of a lagging replica.
     RefreshStoreRewound {
-        /// Whose.
+        /// The subject that the session belongs to.
         subject: &'a str,
-        /// Which.
+        /// The session id.
         session: &'a str,
     },
     /// A session was ended.
     SessionEnded {
-        /// Which.
+        /// The subject that it belonged to.
+        subject: &'a str,
+        /// The session id.
         session: &'a str,
-        /// Why.
+        /// The reason why it was ended.
         reason: EndReason,
     },
     /// A session has ended, but its access tokens could not be revoked: they are good until they
-    /// expire.
+    /// expire, or until the end is asked for again.
     RevocationFailed {
-        /// Which.
+        /// The subject that the session belonged to.
+        subject: &'a str,
+        /// The session id.
         session: &'a str,
     },
 }
 
-/// Receives events; called where they happen, so it must not block.
+/// Receives events. It is called where they happen, so it must not block.
 #[derive(Clone, Default)]
 pub(crate) struct EventHook(Option<Arc<Hook>>);
 
@@ -56,11 +76,12 @@ type Hook = dyn Fn(&AuthEvent<'_>) + Send + Sync;
 // === impl AuthEvent ===
 
 impl AuthEvent<'_> {
-    /// The stable name.
+    /// Returns the stable name of the event.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::SessionOpened { .. } => "session_opened",
+            Self::RefreshConverged { .. } => "refresh_converged",
             Self::RefreshReuseDetected { .. } => "refresh_reuse_detected",
             Self::RefreshStoreRewound { .. } => "refresh_store_rewound",
             Self::SessionEnded { .. } => "session_ended",
@@ -68,16 +89,60 @@ impl AuthEvent<'_> {
         }
     }
 
-    /// The session that it is about.
+    /// Returns the id of the session that the event is about.
+    ///
+    /// # Security
+    ///
+    /// Keep it out of logs: whoever reads them could ask for the session to be ended. Log
+    /// [`session_digest`](Self::session_digest) instead.
     #[must_use]
     pub const fn session(&self) -> &str {
+        self.about().1
+    }
+
+    /// Returns the subject that the session belongs to.
+    #[must_use]
+    pub const fn subject(&self) -> &str {
+        self.about().0
+    }
+
+    /// Returns the beginning of the SHA-256 of the session id, for logs: it finds the lines about
+    /// one session, and opens nothing.
+    #[must_use]
+    pub fn session_digest(&self) -> String {
+        Digest(self.session()).to_string()
+    }
+
+    const fn about(&self) -> (&str, &str) {
         match self {
-            Self::SessionOpened { session, .. }
-            | Self::RefreshReuseDetected { session, .. }
-            | Self::RefreshStoreRewound { session, .. }
-            | Self::SessionEnded { session, .. }
-            | Self::RevocationFailed { session } => session,
+            Self::SessionOpened { subject, session }
+            | Self::RefreshConverged {
+                subject, session, ..
+            }
+            | Self::RefreshReuseDetected { subject, session }
+            | Self::RefreshStoreRewound { subject, session }
+            | Self::SessionEnded {
+                subject, session, ..
+            }
+            | Self::RevocationFailed { subject, session } => (subject, session),
         }
+    }
+}
+
+impl fmt::Debug for AuthEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct(self.name());
+        out.field("session", &Digest(self.session()));
+        match self {
+            Self::RefreshConverged { kind, run, .. } => {
+                out.field("kind", kind).field("run", run);
+            }
+            Self::SessionEnded { reason, .. } => {
+                out.field("reason", reason);
+            }
+            _ => {}
+        }
+        out.finish_non_exhaustive()
     }
 }
 
@@ -88,21 +153,36 @@ impl EventHook {
         Self(Some(Arc::new(hook)))
     }
 
+    /// Tells an event. A hook that panics stops nothing.
     pub(crate) fn tell(&self, event: &AuthEvent<'_>) {
         #[cfg(feature = "tracing")]
-        match event {
-            AuthEvent::SessionOpened { .. } | AuthEvent::SessionEnded { .. } => {
-                tracing::info!(event = event.name(), session = event.session());
-            }
-            AuthEvent::RefreshReuseDetected { .. }
-            | AuthEvent::RefreshStoreRewound { .. }
-            | AuthEvent::RevocationFailed { .. } => {
-                tracing::warn!(event = event.name(), session = event.session());
-            }
+        log(event);
+        let Some(hook) = &self.0 else { return };
+        let told = catch_unwind(AssertUnwindSafe(|| hook(event)));
+        #[cfg(feature = "tracing")]
+        if told.is_err() {
+            tracing::error!(event = event.name(), "the event hook panicked");
         }
-        if let Some(hook) = &self.0 {
-            hook(event);
+        #[cfg(not(feature = "tracing"))]
+        drop(told);
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn log(event: &AuthEvent<'_>) {
+    let (name, session) = (event.name(), Digest(event.session()));
+    match event {
+        AuthEvent::SessionOpened { .. } => tracing::info!(event = name, %session),
+        AuthEvent::SessionEnded { reason, .. } => {
+            tracing::info!(event = name, %session, %reason);
         }
+        // Two tabs cause this all day long.
+        AuthEvent::RefreshConverged { kind, run, .. } => {
+            tracing::debug!(event = name, %session, %kind, run);
+        }
+        AuthEvent::RefreshReuseDetected { .. }
+        | AuthEvent::RefreshStoreRewound { .. }
+        | AuthEvent::RevocationFailed { .. } => tracing::warn!(event = name, %session),
     }
 }
 
@@ -113,5 +193,24 @@ impl fmt::Debug for EventHook {
         } else {
             "EventHook(none)"
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AuthEvent;
+
+    #[test]
+    fn debug_shows_neither_subject_nor_session_id() {
+        let event = AuthEvent::SessionOpened {
+            subject: "alice",
+            session: "AZr0secretsessionid",
+        };
+        let shown = format!("{event:?}");
+        assert!(
+            !shown.contains("alice") && !shown.contains("AZr0"),
+            "{shown}"
+        );
+        assert!(shown.contains(&event.session_digest()), "{shown}");
     }
 }

@@ -123,7 +123,7 @@ mod store;
 mod redis_connection;
 
 pub mod revocation;
-pub mod session;
+mod session;
 
 mod event;
 
@@ -134,6 +134,7 @@ pub mod jwks;
 pub mod config;
 pub mod dangerous;
 pub mod issuer;
+pub mod sessions;
 pub mod verifier;
 
 // floor 4
@@ -162,6 +163,7 @@ pub use layer::JwtAuthLayer;
 pub use password::PasswordService;
 pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
+pub use sessions::Sessions;
 pub use store::StoreError;
 pub use verifier::{TokenVerifier, VerifiedToken};
 

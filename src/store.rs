@@ -1,11 +1,13 @@
-//! [`StoreError`]: a store that does not answer.
+//! [`StoreError`]: a store that is unavailable, and how long a call to one may take.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
+use std::time::Duration;
 
 use crate::error::{AuthError, AuthErrorKind};
 
-/// A store could not be reached, or answered with a failure.
+/// The error of a store that could not be reached, did not answer in time, or failed.
 ///
 /// Whatever was asked of it stays unknown: the request is answered with 503, never
 /// with 401 and never with a pass.
@@ -17,7 +19,8 @@ pub struct StoreError {
 // === impl StoreError ===
 
 impl StoreError {
-    /// From what the driver of the store reports, or a text. It goes to logs: keep tokens and passwords out.
+    /// Creates the error from what the driver of the store reports, or from a text. It is meant for
+    /// logs: keep tokens and passwords out of it.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
@@ -28,7 +31,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the store does not answer")
+        f.write_str("the store is unavailable")
     }
 }
 
@@ -41,5 +44,38 @@ impl StdError for StoreError {
 impl From<StoreError> for AuthError {
     fn from(error: StoreError) -> Self {
         Self::new(AuthErrorKind::Unavailable).with_source(error)
+    }
+}
+
+/// The longest that a call to a session store may take, unless it is set: 2 seconds.
+pub const DEFAULT_SESSION_STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Waits for a call to a store, and fails if it takes longer than `limit`. Outside a Tokio runtime
+/// there is no timer, and the call takes as long as it takes.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return call.await;
+    }
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::new(format!(
+            "the store did not answer within {} ms",
+            limit.as_millis()
+        ))),
+    }
+}
+
+/// Runs to its end even if the caller does not wait for it, where there is a Tokio runtime.
+///
+/// A request can be dropped at any `await`; what must be done as a whole is done so.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn(work).await.map_err(StoreError::new),
+        Err(_) => Ok(work.await),
     }
 }

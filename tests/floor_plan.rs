@@ -24,7 +24,14 @@ const FLOORS: [&[&str]; 6] = [
         "event",
     ],
     // services
-    &["jwks", "verifier", "issuer", "dangerous", "config"],
+    &[
+        "jwks",
+        "verifier",
+        "issuer",
+        "sessions",
+        "dangerous",
+        "config",
+    ],
     // http
     &["bearer", "layer", "scope", "jwks_route"],
     // frameworks

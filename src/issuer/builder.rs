@@ -6,20 +6,15 @@ use std::time::Duration;
 
 use super::keys::IssuerKeys;
 use super::request::check_ttl;
-use super::sessions::Sessions;
-use super::{
-    DEFAULT_ACCESS_TTL, DEFAULT_REFRESH_TTL, DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL,
-    Inner, MAX_ROTATION_GRACE, TokenIssuer,
-};
+use super::{DEFAULT_ACCESS_TTL, DEFAULT_REFRESH_TTL, Inner, TokenIssuer};
 use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
-use crate::event::{AuthEvent, EventHook};
 use crate::jti::Stamps;
 use crate::keys::VerifyingKey;
 use crate::policy::DEFAULT_LEEWAY;
 use crate::revocation::{DynRevocationStore, RevocationStore};
-use crate::session::{Acknowledger, DynSessionStore, SessionLimit, SessionStore, WhenFull};
+use crate::session::AcknowledgerSlot;
 
 /// Builds a [`TokenIssuer`].
 #[derive(Clone)]
@@ -32,15 +27,11 @@ pub struct TokenIssuerBuilder {
     no_issuer: bool,
     no_audience: bool,
     access_ttl: Duration,
+    longest_access_ttl: Option<Duration>,
     refresh_ttl: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
-    sessions: Option<Arc<dyn DynSessionStore>>,
-    session_idle_ttl: Duration,
-    rotation_grace: Duration,
-    session_limit: Option<SessionLimit>,
-    events: EventHook,
     #[cfg(feature = "cache")]
     cached_tokens: Option<usize>,
 }
@@ -57,15 +48,11 @@ impl TokenIssuerBuilder {
             no_issuer: false,
             no_audience: false,
             access_ttl: DEFAULT_ACCESS_TTL,
+            longest_access_ttl: None,
             refresh_ttl: DEFAULT_REFRESH_TTL,
             leeway: DEFAULT_LEEWAY,
             clock: Arc::new(SystemClock),
             revocation: None,
-            sessions: None,
-            session_idle_ttl: DEFAULT_SESSION_IDLE_TTL,
-            rotation_grace: DEFAULT_ROTATION_GRACE,
-            session_limit: None,
-            events: EventHook::default(),
             #[cfg(feature = "cache")]
             cached_tokens: None,
         }
@@ -110,16 +97,30 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// How long access tokens live; 900 seconds by default.
-    ///
-    /// The issuer's verifiers refuse tokens that were issued for longer than the longer of the two
-    /// lifetimes: after one was shortened, older tokens that live longer are refused as well.
+    /// Sets the lifetime of access tokens, in whole seconds; a fraction is dropped. The default is
+    /// 900 seconds.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
     }
 
-    /// How long refresh tokens live; 2,592,000 seconds (30 days) by default.
+    /// Sets the longest lifetime that an access token may have, by
+    /// [`ttl`](super::TokenRequest::ttl) or from an earlier deployment. The default is the
+    /// [lifetime of access tokens](Self::access_ttl).
+    ///
+    /// No longer token is issued, this issuer's verifiers refuse one, and revocations are kept
+    /// for this long: so no revoked token can become good again. After the lifetime was shortened,
+    /// older tokens that live longer are refused, and their owners refresh them. Set this to the
+    /// old lifetime if they should stay good until they expire.
+    pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
+        self.longest_access_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets the lifetime of refresh tokens, and so of [sessions](crate::Sessions), in whole
+    /// seconds; a fraction is dropped. The default is 2,592,000 seconds (30 days).
+    ///
+    /// Sessions that are older than a shorter lifetime end when it is deployed.
     pub fn refresh_ttl(mut self, ttl: Duration) -> Self {
         self.refresh_ttl = ttl;
         self
@@ -138,39 +139,6 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Where sessions are kept, for [`open_session`](TokenIssuer::open_session) and
-    /// [`rotate`](TokenIssuer::rotate). A session ends after the lifetime of a refresh token,
-    /// however much it is used.
-    pub fn sessions(mut self, store: impl SessionStore) -> Self {
-        self.sessions = Some(Arc::new(store));
-        self
-    }
-
-    /// After which time without a refresh a session ends; 15 days by default.
-    pub fn session_idle_ttl(mut self, ttl: Duration) -> Self {
-        self.session_idle_ttl = ttl;
-        self
-    }
-
-    /// For how long the last refresh token is still good, for two tabs that refresh at once;
-    /// 10 seconds by default, at most 60.
-    pub fn rotation_grace(mut self, grace: Duration) -> Self {
-        self.rotation_grace = grace;
-        self
-    }
-
-    /// How many live sessions a subject may have, and what happens to one more. No limit by default.
-    pub fn session_limit(mut self, max: u32, when_full: WhenFull) -> Self {
-        self.session_limit = Some(SessionLimit { max, when_full });
-        self
-    }
-
-    /// Is told what happens to sessions. It is called in the middle of requests: it must not block.
-    pub fn on_event(mut self, hook: impl Fn(&AuthEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.events = EventHook::new(hook);
-        self
-    }
-
     /// For how many access tokens its verifiers remember that their signature was good: see
     /// [`TokenVerifierBuilder::cached_tokens`](crate::verifier::TokenVerifierBuilder::cached_tokens).
     /// 16,384 by default, and none where the key is a secret.
@@ -186,29 +154,35 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// The issuer.
+    /// Builds the issuer.
     ///
     /// # Errors
     ///
-    /// No issuer or audience, and no word that this is meant; a lifetime under a second or
-    /// over 100 years; a leeway over 300 seconds; a grace over 60 seconds; a limit of no
-    /// sessions; two keys with one id.
+    /// Fails if the issuer or the audience is missing and was not waived, if a lifetime is under
+    /// a second or over 100 years, if the longest access lifetime is below the default one, if
+    /// the leeway is over 300 seconds, or if two keys have one id.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
-        if self.rotation_grace > MAX_ROTATION_GRACE {
-            return Err(ConfigError::RotationGraceTooLong);
-        }
-        if self.session_limit.is_some_and(|limit| limit.max == 0) {
-            return Err(ConfigError::NoSessionsAllowed);
-        }
-        for ttl in [self.access_ttl, self.refresh_ttl, self.session_idle_ttl] {
+        let whole = |ttl: Duration| Duration::from_secs(ttl.as_secs());
+        let (access_ttl, refresh_ttl) = (whole(self.access_ttl), whole(self.refresh_ttl));
+        let longest_access_ttl = self.longest_access_ttl.map_or(access_ttl, whole);
+        for ttl in [access_ttl, longest_access_ttl, refresh_ttl] {
             check_ttl(ttl).map_err(|_| ConfigError::InvalidLifetime)?;
         }
-        let longest_ttl = self.access_ttl.max(self.refresh_ttl);
+        if longest_access_ttl < access_ttl {
+            return Err(ConfigError::Invalid(format!(
+                "the longest lifetime of access tokens ({} s) is below their default lifetime \
+                 ({} s): raise `longest_access_ttl` or lower `access_ttl`",
+                longest_access_ttl.as_secs(),
+                access_ttl.as_secs()
+            )));
+        }
+        let acknowledger = AcknowledgerSlot::default();
         let mut verifier = self
             .keys
             .verifier(&self.previous)?
             .leeway(self.leeway)
-            .max_lifetime(longest_ttl)
+            .max_lifetime(longest_access_ttl)
+            .acknowledger(Arc::clone(&acknowledger))
             .shared_clock(Arc::clone(&self.clock))
             .shared_revocation(self.revocation.clone());
         if let Some(issuer) = &self.issuer {
@@ -231,31 +205,31 @@ impl TokenIssuerBuilder {
         let once = verifier.clone().cached_tokens(0);
         #[cfg(not(feature = "cache"))]
         let once = verifier.clone();
-        let acknowledger = self.sessions.clone().map(Acknowledger::new);
-        let sessions = self.sessions.map(|store| Sessions {
-            store,
-            idle_ttl: self.session_idle_ttl,
-            grace: self.rotation_grace,
-            limit: self.session_limit,
-            events: self.events,
-        });
-        let access_verifier = verifier.clone().acknowledger(acknowledger).build()?;
-        let refresh_verifier = once.token_type(TokenType::Refresh).build()?;
+        let refresh = once
+            .token_type(TokenType::Refresh)
+            .acknowledger(AcknowledgerSlot::default());
+        let access_verifier = verifier.clone().build()?;
+        let refresh_verifier = refresh.clone().max_lifetime(refresh_ttl).build()?;
+        // A session has an end of its own, and the sessions ask for its revocation themselves.
+        let session_verifier = refresh.any_lifetime().shared_revocation(None).build()?;
         if let IssuerKeys::Ring(ring) = &self.keys {
             // A key is not removed before the last token that it signed is over.
-            ring.retire_for_at_least(longest_ttl + self.leeway);
+            ring.retire_for_at_least(longest_access_ttl.max(refresh_ttl) + self.leeway);
         }
         Ok(TokenIssuer {
             inner: Arc::new(Inner {
-                sessions,
+                verifier_builder: verifier,
                 access_verifier,
                 refresh_verifier,
+                session_verifier,
+                acknowledger,
                 keys: self.keys,
                 previous: self.previous,
                 issuer: self.issuer,
                 audience: self.audiences.into_iter().collect(),
-                access_ttl: self.access_ttl,
-                refresh_ttl: self.refresh_ttl,
+                access_ttl,
+                longest_access_ttl,
+                refresh_ttl,
                 clock: self.clock,
                 stamps: Stamps::default(),
                 revocation: self.revocation,

@@ -20,8 +20,6 @@ pub enum IssueError {
     InvalidLifetime,
     /// The token would be longer than a verifier accepts: 8192 bytes.
     TooLong,
-    /// The issuer has no session store: call `.sessions(store)` on its builder.
-    NoSessionStore,
     /// The system has no randomness to give, the back end could not sign, or every key of the ring
     /// has expired.
     Internal,
@@ -42,9 +40,6 @@ impl fmt::Display for IssueError {
                 f.write_str("the lifetime must be 1 second to the longest of the issuer")
             }
             Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
-            Self::NoSessionStore => {
-                f.write_str("no session store is configured: call `.sessions(store)`")
-            }
             Self::Internal => f.write_str("the token could not be signed"),
         }
     }

@@ -1,45 +1,42 @@
-//! [`TokenIssuer`]: makes tokens, keeps sessions, and revokes both.
+//! [`TokenIssuer`]: makes tokens and revokes them.
 
 mod builder;
 mod error;
 mod keys;
 mod pair;
 mod request;
-mod sessions;
 
 pub use builder::TokenIssuerBuilder;
 pub use error::IssueError;
 pub use keys::IssuerKeys;
 pub use pair::{PairRequest, TokenPair};
 pub use request::TokenRequest;
-use sessions::Sessions;
-pub use sessions::{RotatedSession, SessionError, SessionErrorKind, SessionRequest};
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::claims::{Audience, TokenType};
-use crate::clock::Clock;
+use crate::clock::{Clock, unix_micros};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti::Stamps;
 use crate::keys::{KeyRing, KeySet, VerifyingKey};
 use crate::policy::MAX_LEEWAY;
-use crate::revocation::{DynRevocationStore, Revocation};
-use crate::session::SessionTarget;
-use crate::verifier::{TokenVerifier, VerifiedToken};
+use crate::revocation::{DynRevocationStore, Revocation, RevocationQuery};
+use crate::session::{Acknowledger, AcknowledgerSlot};
+use crate::store::{StoreError, in_time, to_the_end};
+use crate::verifier::{TokenVerifier, TokenVerifierBuilder, VerifiedToken};
 
-/// How long an access token lives: short, because it is good until then (RFC 6750 section 5.3).
+/// The default lifetime of an access token: 900 seconds, because it is good until then
+/// (RFC 6750 section 5.3 recommends an hour or less).
 pub const DEFAULT_ACCESS_TTL: Duration = Duration::from_secs(900);
-/// How long a refresh token lives: 30 days.
+/// The default lifetime of a refresh token: 30 days.
 pub const DEFAULT_REFRESH_TTL: Duration = Duration::from_secs(2_592_000);
-/// After which time without a refresh a session ends: 15 days.
-pub const DEFAULT_SESSION_IDLE_TTL: Duration = Duration::from_secs(1_296_000);
-/// For how long the last refresh token is still good: enough for two tabs and a slow network.
-pub const DEFAULT_ROTATION_GRACE: Duration = Duration::from_secs(10);
-/// The most that may be asked for: a thief is not seen within it.
-pub const MAX_ROTATION_GRACE: Duration = Duration::from_secs(60);
-/// The longest lifetime that can be asked for.
+/// The longest that recording or looking up a revocation may take when tokens or sessions are
+/// revoked or refreshed: 2 seconds. (Requests have the shorter timeout of
+/// [`CachedRevocations`](crate::_guide::revocation).)
+pub const REVOCATION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest lifetime that can be set: 100 years.
 const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Makes access and refresh tokens, and the verifiers that accept them.
@@ -76,13 +73,18 @@ struct Inner {
     issuer: Option<String>,
     audience: Audience,
     access_ttl: Duration,
+    longest_access_ttl: Duration,
     refresh_ttl: Duration,
     clock: Arc<dyn Clock>,
     stamps: Stamps,
     revocation: Option<Arc<dyn DynRevocationStore>>,
-    sessions: Option<Sessions>,
+    /// Shared by all verifiers of this issuer; filled by the sessions that are built on it.
+    acknowledger: AcknowledgerSlot,
+    verifier_builder: TokenVerifierBuilder,
     access_verifier: TokenVerifier,
     refresh_verifier: TokenVerifier,
+    /// For the refresh tokens of sessions, with neither a lifetime of its own nor a store.
+    session_verifier: TokenVerifier,
 }
 
 // === impl TokenIssuer ===
@@ -94,24 +96,31 @@ impl TokenIssuer {
         TokenIssuerBuilder::new(keys.into())
     }
 
-    /// An access token for this subject.
+    /// Starts an access token for this subject.
     pub fn access(&self, sub: impl Into<String>) -> TokenRequest<'_> {
         self.request(TokenType::Access, sub.into(), self.inner.access_ttl)
     }
 
-    /// A refresh token for this subject. It opens no resource.
+    /// Starts a refresh token for this subject, which no resource accepts. It belongs to no session:
+    /// where refresh tokens are traded, use [`Sessions`](crate::Sessions) instead.
     pub fn refresh(&self, sub: impl Into<String>) -> TokenRequest<'_> {
         self.request(TokenType::Refresh, sub.into(), self.inner.refresh_ttl)
     }
 
-    /// An access token and a refresh token for this subject.
+    /// Starts an access token and a refresh token for this subject, which belong to no session:
+    /// see [`refresh`](Self::refresh).
     pub fn pair(&self, sub: impl Into<String>) -> PairRequest<'_> {
         PairRequest {
             request: self.access(sub),
         }
     }
 
-    fn request(&self, token_type: TokenType, subject: String, ttl: Duration) -> TokenRequest<'_> {
+    pub(crate) fn request(
+        &self,
+        token_type: TokenType,
+        subject: String,
+        ttl: Duration,
+    ) -> TokenRequest<'_> {
         TokenRequest {
             issuer: self,
             token_type,
@@ -126,14 +135,27 @@ impl TokenIssuer {
         }
     }
 
-    /// The verifier of this issuer's access tokens: the same keys, issuer, audience, clock and
-    /// revocation store, so that the two cannot drift apart.
+    /// Returns the verifier of this issuer's access tokens: the same keys, issuer, audience, clock
+    /// and revocation store, so that the two cannot drift apart. It tells the
+    /// [sessions](crate::Sessions) that are built on this issuer which tokens are in use.
     #[must_use]
     pub fn verifier(&self) -> TokenVerifier {
         self.inner.access_verifier.clone()
     }
 
-    /// The verifier of this issuer's refresh tokens, for the endpoint that trades them.
+    /// Starts another verifier of this issuer's access tokens, for settings that
+    /// [`verifier`](Self::verifier) does not have, such as
+    /// [`role_claim`](TokenVerifierBuilder::role_claim). All else is set already.
+    ///
+    /// # Security
+    ///
+    /// Do not raise its [`max_lifetime`](TokenVerifierBuilder::max_lifetime): revocations are not
+    /// kept for longer. Raise [`longest_access_ttl`](TokenIssuerBuilder::longest_access_ttl).
+    pub fn verifier_builder(&self) -> TokenVerifierBuilder {
+        self.inner.verifier_builder.clone()
+    }
+
+    /// Returns the verifier of refresh tokens that belong to no [session](crate::Sessions).
     #[must_use]
     pub fn refresh_verifier(&self) -> TokenVerifier {
         self.inner.refresh_verifier.clone()
@@ -158,13 +180,19 @@ impl TokenIssuer {
         }
     }
 
-    /// How long access tokens live.
+    /// Returns the default lifetime of access tokens.
     #[must_use]
     pub fn access_ttl(&self) -> Duration {
         self.inner.access_ttl
     }
 
-    /// How long refresh tokens live.
+    /// Returns the longest lifetime that an access token may have.
+    #[must_use]
+    pub fn longest_access_ttl(&self) -> Duration {
+        self.inner.longest_access_ttl
+    }
+
+    /// Returns the lifetime of refresh tokens, and of sessions.
     #[must_use]
     pub fn refresh_ttl(&self) -> Duration {
         self.inner.refresh_ttl
@@ -174,80 +202,116 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](AuthErrorKind::Unavailable): the store does not answer, and the
+    /// [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the
     /// token may still be good. [`Internal`](AuthErrorKind::Internal): no store is configured.
     pub async fn revoke(&self, token: &VerifiedToken) -> Result<(), AuthError> {
         let revocation = token.revocation().ok_or_else(|| {
             AuthError::new(AuthErrorKind::InvalidClaim)
                 .because("the token lacks `jti`, without which it cannot be revoked")
         })?;
-        self.record(&revocation).await
+        self.record(revocation).await
     }
 
-    /// Ends a session with all its tokens.
-    ///
-    /// Without a revocation store its access tokens are good until they expire; without a
-    /// session store only they are revoked.
+    /// Revokes every token with this `sid`, for an application that hands out session ids of its
+    /// own. A session of [`Sessions`](crate::Sessions) is ended by [`end`](crate::Sessions::end).
     ///
     /// # Errors
     ///
     /// As [`revoke`](Self::revoke).
     pub async fn revoke_session(&self, sid: &str) -> Result<(), AuthError> {
-        if self.inner.sessions.is_some() {
-            self.end_sessions(SessionTarget::Session(sid)).await?;
-            if self.inner.revocation.is_none() {
-                return Ok(());
-            }
-        }
-        let until = self.last_token_ends();
-        self.record(&Revocation::session(self.issuer(), sid, until))
+        let until = self.forgotten_at(self.longest_ttl());
+        self.record(Revocation::session(self.issuer(), sid, until))
             .await
     }
 
-    /// Revokes every token that the subject has been issued up to now, and ends all its
-    /// sessions: "log out everywhere".
+    /// Revokes every token that the subject has been issued up to now. Where sessions are kept,
+    /// use [`Sessions::end_all`](crate::Sessions::end_all), which does this as well.
     ///
     /// A token issued before is refused and one issued afterwards is good, within the same
     /// second too. Between nodes, "before" is as exact as their clocks agree; where the clock of
-    /// this one was set back, a token issued until it has caught up is refused too.
-    ///
-    /// Without a revocation store access tokens are good until they expire.
+    /// this node was set back, a token issued until it has caught up is refused too.
     ///
     /// # Errors
     ///
     /// As [`revoke`](Self::revoke).
     pub async fn revoke_subject(&self, sub: &str) -> Result<(), AuthError> {
-        let cutoff = self.inner.stamps.cutoff(&*self.inner.clock);
-        if self.inner.sessions.is_some() {
-            self.end_sessions(SessionTarget::Subject(sub)).await?;
-            if self.inner.revocation.is_none() {
-                return Ok(());
-            }
+        self.record(self.subject_revocation(sub)).await
+    }
+
+    async fn record(&self, revocation: Revocation) -> Result<(), AuthError> {
+        if self.inner.revocation.is_none() {
+            return Err(AuthError::new(AuthErrorKind::Internal)
+                .because("no revocation store is configured: call `.revocation(store)`"));
         }
-        let until = self.last_token_ends();
-        self.record(&Revocation::subject_at(self.issuer(), sub, cutoff, until))
-            .await
+        // A request that is dropped has asked for it all the same.
+        let this = self.clone();
+        let recorded = async move { this.record_all(&[revocation]).await };
+        Ok(to_the_end(recorded).await??)
     }
 
-    async fn record(&self, revocation: &Revocation) -> Result<(), AuthError> {
-        let store = self.inner.revocation.as_ref().ok_or_else(|| {
-            AuthError::new(AuthErrorKind::Internal)
-                .because("no revocation store is configured: call `.revocation(store)`")
-        })?;
-        Ok(store.revoke(revocation).await?)
+    /// Records revocations, if there is a store.
+    pub(crate) async fn record_all(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        match &self.inner.revocation {
+            Some(store) if !revocations.is_empty() => {
+                in_time(REVOCATION_TIMEOUT, store.revoke(revocations)).await
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn longest_ttl(&self) -> Duration {
-        self.inner.access_ttl.max(self.inner.refresh_ttl)
+    /// Whether a revocation hits; never, if there is no store.
+    pub(crate) async fn is_revoked(&self, query: RevocationQuery<'_>) -> Result<bool, StoreError> {
+        match &self.inner.revocation {
+            Some(store) => in_time(REVOCATION_TIMEOUT, store.is_revoked(query)).await,
+            None => Ok(false),
+        }
     }
 
-    fn issuer(&self) -> Option<&str> {
+    /// Revokes what the subject has been issued up to the moment of this call.
+    pub(crate) fn subject_revocation(&self, sub: &str) -> Revocation {
+        let cutoff = self.inner.stamps.cutoff(&*self.inner.clock);
+        let until = self.forgotten_at(self.longest_ttl());
+        Revocation::subject_at(self.issuer(), sub, cutoff, until)
+    }
+
+    /// Revokes the access tokens of a session; its refresh tokens are the session store's.
+    pub(crate) fn session_revocation(&self, sid: &str) -> Revocation {
+        let until = self.forgotten_at(self.inner.longest_access_ttl);
+        Revocation::session(self.issuer(), sid, until)
+    }
+
+    pub(crate) fn session_verifier(&self) -> &TokenVerifier {
+        &self.inner.session_verifier
+    }
+
+    /// Lets every verifier of this issuer tell which sessions are in use; once.
+    pub(crate) fn acknowledge_by(&self, acknowledger: Acknowledger) -> Result<(), Acknowledger> {
+        self.inner.acknowledger.set(acknowledger)
+    }
+
+    /// A stamp of the current time, which no other token of this process has.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.inner.stamps.next(&*self.inner.clock)
+    }
+
+    /// The current time, in microseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> u64 {
+        unix_micros(self.inner.clock.now())
+    }
+
+    pub(crate) fn issuer(&self) -> Option<&str> {
         self.inner.issuer.as_deref()
     }
 
-    /// When every token issued up to now has expired, whatever the leeway.
-    fn last_token_ends(&self) -> SystemTime {
-        self.inner.clock.now() + self.longest_ttl() + MAX_LEEWAY
+    fn longest_ttl(&self) -> Duration {
+        self.inner.longest_access_ttl.max(self.inner.refresh_ttl)
+    }
+
+    /// When no verifier accepts a token any more that is issued now and lives for `ttl`, whatever
+    /// its leeway and however much the clock of its issuer is ahead: the only place that decides
+    /// how long a revocation is kept.
+    fn forgotten_at(&self, ttl: Duration) -> SystemTime {
+        self.inner.clock.now() + ttl + MAX_LEEWAY + MAX_LEEWAY
     }
 }
 

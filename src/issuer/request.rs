@@ -17,15 +17,15 @@ use crate::jti;
 pub struct TokenRequest<'a> {
     pub(super) issuer: &'a TokenIssuer,
     pub(super) token_type: TokenType,
-    pub(super) subject: String,
-    pub(super) ttl: Duration,
-    pub(super) scopes: Vec<String>,
-    pub(super) session: Option<String>,
-    /// The generation of the session, where the issuer keeps it.
-    pub(super) generation: Option<u64>,
+    pub(crate) subject: String,
+    pub(crate) ttl: Duration,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) session: Option<String>,
+    /// The generation, where the token belongs to a session that is kept.
+    pub(crate) generation: Option<u64>,
     /// In seconds since the epoch.
-    pub(super) auth_time: Option<u64>,
-    pub(super) claims: Map<String, Value>,
+    pub(crate) auth_time: Option<u64>,
+    pub(crate) claims: Map<String, Value>,
     pub(super) problem: Option<IssueError>,
 }
 
@@ -80,8 +80,10 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// How long this token lives, in place of the issuer's default; at most as long as the
-    /// longer of its two defaults, so that a revocation outlives every token that it hits.
+    /// Sets the lifetime of this token, in place of the issuer's default. An access token may
+    /// live for [`longest_access_ttl`](super::TokenIssuerBuilder::longest_access_ttl) at most, a
+    /// refresh token for the issuer's [`refresh_ttl`](super::TokenIssuerBuilder::refresh_ttl), so
+    /// that a revocation outlives every token that it hits.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -97,21 +99,34 @@ impl TokenRequest<'_> {
     ///
     /// # Errors
     ///
-    /// A claim that is reserved or not JSON, a scope that is none, an empty subject, a
-    /// lifetime that is none, or a token too long to be accepted.
+    /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is
+    /// empty, the lifetime is out of range, or the token would be too long to be accepted.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
-        if self.ttl > self.issuer.longest_ttl() {
+        let Inner {
+            longest_access_ttl,
+            refresh_ttl,
+            ..
+        } = &*self.issuer.inner;
+        let longest = match self.token_type {
+            TokenType::Access => *longest_access_ttl,
+            TokenType::Refresh => *refresh_ttl,
+        };
+        if self.ttl > longest {
             return Err(IssueError::InvalidLifetime);
         }
-        let Inner { clock, stamps, .. } = &*self.issuer.inner;
-        let stamp = stamps.next(&**clock);
+        let stamp = self.issuer.stamp();
+        self.issue_stamped(stamp)
+    }
+
+    /// Makes the token as of `stamp`, in microseconds, by which its id begins.
+    pub(crate) fn issue_stamped(self, stamp: u64) -> Result<String, IssueError> {
         let exp = (stamp / 1_000_000).saturating_add(self.ttl.as_secs());
         self.issue_at(stamp, exp, jti::new_id(stamp).ok_or(IssueError::Internal)?)
     }
 
     /// Whether what was asked for can be issued.
-    pub(super) fn check(&self) -> Result<(), IssueError> {
+    pub(crate) fn check(&self) -> Result<(), IssueError> {
         match &self.problem {
             Some(problem) => Err(problem.clone()),
             None if self.subject.is_empty() => Err(IssueError::EmptySubject),
@@ -119,8 +134,8 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// The token as of `stamp`, in microseconds; `exp` is in seconds.
-    pub(super) fn issue_at(
+    /// Makes the token as of `stamp`, in microseconds; `exp` is in seconds.
+    pub(crate) fn issue_at(
         self,
         stamp: u64,
         exp: u64,

@@ -270,13 +270,15 @@ impl<S: RevocationStore> CachedRevocations<S> {
 }
 
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        let write = self.store.revoke(revocation);
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let write = self.store.revoke(revocations);
         match tokio::time::timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
             Ok(written) => written?,
             Err(_) => return Err(no_answer()),
         }
-        self.learn(revocation);
+        for revocation in revocations {
+            self.learn(revocation);
+        }
         Ok(())
     }
 

@@ -173,8 +173,10 @@ impl Default for MemoryRevocations {
 }
 
 impl RevocationStore for MemoryRevocations {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.insert(revocation);
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        for revocation in revocations {
+            self.insert(revocation);
+        }
         Ok(())
     }
 

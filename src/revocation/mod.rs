@@ -42,15 +42,15 @@ use crate::store::StoreError;
 /// Implement it with `async fn`; [`Revocation`] and [`RevocationQuery`] tell what to
 /// store and what to look for.
 pub trait RevocationStore: Debug + Send + Sync + 'static {
-    /// Records a revocation; the same one again changes nothing. When it returns, the
-    /// revocation holds.
+    /// Records revocations: one, or those of all sessions that ended together. Recording one
+    /// again changes nothing. When the call returns, all of them hold.
     ///
     /// # Errors
     ///
-    /// The store does not answer; the revocation may or may not hold.
+    /// Fails if the store is unavailable. Each of the revocations may or may not hold.
     fn revoke(
         &self,
-        revocation: &Revocation,
+        revocations: &[Revocation],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Whether a revocation hits this token: one of its id, of its session, or of its
@@ -109,7 +109,7 @@ pub struct RevocationQuery<'a> {
 
 /// The object-safe twin of [`RevocationStore`].
 pub(crate) trait DynRevocationStore: Debug + Send + Sync {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()>;
+    fn revoke<'a>(&'a self, revocations: &'a [Revocation]) -> StoreFuture<'a, ()>;
     fn is_revoked<'a>(&'a self, query: RevocationQuery<'a>) -> StoreFuture<'a, bool>;
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool>;
 }
@@ -117,8 +117,8 @@ pub(crate) trait DynRevocationStore: Debug + Send + Sync {
 type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 impl<S: RevocationStore> DynRevocationStore for S {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> StoreFuture<'a, ()> {
-        Box::pin(RevocationStore::revoke(self, revocation))
+    fn revoke<'a>(&'a self, revocations: &'a [Revocation]) -> StoreFuture<'a, ()> {
+        Box::pin(RevocationStore::revoke(self, revocations))
     }
 
     fn is_revoked<'a>(&'a self, query: RevocationQuery<'a>) -> StoreFuture<'a, bool> {
@@ -132,8 +132,8 @@ impl<S: RevocationStore> DynRevocationStore for S {
 
 /// One store, shared.
 impl<S: RevocationStore> RevocationStore for std::sync::Arc<S> {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        S::revoke(self, revocation).await
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        S::revoke(self, revocations).await
     }
 
     async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {

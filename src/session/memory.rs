@@ -1,54 +1,117 @@
 //! [`MemorySessions`]: the sessions of this process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::record::{EndReason, SessionRecord};
+use super::record::{EndReason, EndedSession, SessionRecord};
 use super::rotation::Rotation;
-use super::store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
+use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 use crate::store::StoreError;
 
 /// How many sessions of one subject are listed at most.
 const MAX_LISTED: usize = 1000;
+/// The number of parts, each with a lock of its own.
+const PARTS: usize = 32;
 
 /// Sessions in the memory of this process: for one node, until it restarts.
 ///
 /// Clones share the sessions. Nothing is removed before
 /// [`clean_up`](SessionStore::clean_up) is called.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemorySessions {
-    sessions: Arc<Mutex<Sessions>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// By session id.
+    sessions: [Mutex<Part>; PARTS],
+    /// By subject: its session ids. An id may be left over from a session that was removed.
+    ///
+    /// Whoever locks one of these and one of the parts above locks this one first.
+    subjects: [Mutex<HashMap<String, HashSet<String>>>; PARTS],
+    hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
-struct Sessions {
+struct Part {
     by_id: HashMap<String, SessionRecord>,
-    by_subject: HashMap<String, HashSet<String>>,
+    /// When to look whether a session can be removed. A session that was used since is entered
+    /// again when it is looked at, so a refresh need not touch this.
+    due: BTreeSet<(u64, String)>,
 }
 
 // === impl MemorySessions ===
 
 impl MemorySessions {
-    /// No sessions.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many sessions are kept, ended ones included.
+    /// Returns how many sessions are stored, ended ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().by_id.len()
+        self.inner
+            .sessions
+            .iter()
+            .map(|part| lock(part).by_id.len())
+            .sum()
     }
 
-    /// Whether none is kept.
+    /// Whether the store is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn part(&self, session: &str) -> MutexGuard<'_, Part> {
+        lock(&self.inner.sessions[self.number(session)])
+    }
+
+    fn subject(&self, subject: &str) -> MutexGuard<'_, HashMap<String, HashSet<String>>> {
+        lock(&self.inner.subjects[self.number(subject)])
+    }
+
+    fn number(&self, key: &str) -> usize {
+        // The high bits: the maps inside use a hasher of their own, but nothing is lost by it.
+        usize::try_from(self.inner.hasher.hash_one(key) >> 32).unwrap_or_default() % PARTS
+    }
+
+    /// Reads each session of a list.
+    fn read<T>(
+        &self,
+        ids: impl IntoIterator<Item = impl AsRef<str>>,
+        read: impl Fn(&SessionRecord) -> Option<T>,
+    ) -> Vec<T> {
+        ids.into_iter()
+            .filter_map(|id| read(self.part(id.as_ref()).by_id.get(id.as_ref())?))
+            .collect()
+    }
+
+    /// The live sessions among `ids`, most recently used first.
+    fn live(&self, ids: &HashSet<String>, now: u64) -> Vec<(u64, String)> {
+        let mut live = self.read(ids, |record| {
+            record
+                .is_live(now)
+                .then(|| (record.last_used_at, record.id.clone()))
+        });
+        live.sort_by(|a, b| b.cmp(a));
+        live
+    }
+}
+
+impl Default for MemorySessions {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                sessions: std::array::from_fn(|_| Mutex::default()),
+                subjects: std::array::from_fn(|_| Mutex::default()),
+                hasher: RandomState::new(),
+            }),
+        }
     }
 }
 
@@ -58,135 +121,162 @@ impl SessionStore for MemorySessions {
         session: &SessionRecord,
         limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
-        let mut sessions = self.lock();
-        let mut ended = Vec::new();
+        let mut subjects = self.subject(&session.subject);
+        let ids = subjects.entry(session.subject.clone()).or_default();
+        let (mut ended, now) = (Vec::new(), session.created_at);
         if let Some(limit) = limit {
-            let live = sessions.live_of(&session.subject, session.created_at);
+            let live = self.live(ids, now);
             let max = usize::try_from(limit.max).unwrap_or(usize::MAX);
             let excess = (live.len() + 1).saturating_sub(max);
             if excess > 0 && limit.when_full == WhenFull::Refuse {
                 return Ok(Created::Full);
             }
-            // The one used last comes first.
-            for id in live.into_iter().rev().take(excess).map(|record| record.id) {
-                sessions.end(&id, EndReason::Replaced, session.created_at);
-                ended.push(id);
+            for (_, id) in live.into_iter().rev().take(excess) {
+                let one = EndSessions::new(SessionTarget::Session(&id), EndReason::Replaced, now);
+                ended.extend(self.part(&id).end(&id, one));
             }
         }
-        let ids = sessions
-            .by_subject
-            .entry(session.subject.clone())
-            .or_default();
         ids.insert(session.id.clone());
-        sessions.by_id.insert(session.id.clone(), session.clone());
+        let mut part = self.part(&session.id);
+        part.due.insert((over_at(session), session.id.clone()));
+        part.by_id.insert(session.id.clone(), session.clone());
         Ok(Created::Opened { ended })
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
-        let mut sessions = self.lock();
-        let Some(record) = sessions.by_id.get_mut(&rotation.session) else {
+        let mut part = self.part(&rotation.session);
+        let Some(record) = part.by_id.get_mut(&rotation.session) else {
             return Ok(None);
         };
+        let was_ended = record.ended_at.is_some();
         rotation.apply(record);
-        Ok(Some(record.clone()))
+        let after = record.clone();
+        if !was_ended && let Some(at) = after.ended_at {
+            part.due.insert((at, after.id.clone()));
+        }
+        Ok(Some(after))
     }
 
     async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
-        let mut sessions = self.lock();
-        if let Some(record) = sessions.by_id.get_mut(session) {
-            record.acknowledged |= record.generation == generation;
+        let mut part = self.part(session);
+        if let Some(record) = part.by_id.get_mut(session)
+            && record.generation == generation
+        {
+            record.acknowledged = Some(generation);
         }
         Ok(())
     }
 
     async fn list(&self, subject: &str, now: u64) -> Result<Vec<SessionRecord>, StoreError> {
-        let mut live = self.lock().live_of(subject, now);
+        let ids = self
+            .subject(subject)
+            .get(subject)
+            .cloned()
+            .unwrap_or_default();
+        let mut live = self.live(&ids, now);
         live.truncate(MAX_LISTED);
-        Ok(live)
+        let ids = live.into_iter().map(|(_, id)| id);
+        Ok(self.read(ids, |record| Some(record.clone())))
     }
 
-    async fn end(
-        &self,
-        target: SessionTarget<'_>,
-        reason: EndReason,
-        now: u64,
-    ) -> Result<Vec<String>, StoreError> {
-        let mut sessions = self.lock();
-        let ids: Vec<String> = match target {
-            SessionTarget::Session(session) => {
-                let found = sessions
-                    .by_id
-                    .get(session)
-                    .filter(|record| record.is_live(now));
-                found.map(|record| record.id.clone()).into_iter().collect()
-            }
+    async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+        let of_subject = |subject: &str, wanted: &dyn Fn(&str) -> bool| {
+            // The lock makes a login of this subject come before or after all of it.
+            let subjects = self.subject(subject);
+            let ids = subjects.get(subject).into_iter().flatten();
+            ids.filter(|id| wanted(id))
+                .filter_map(|id| self.part(id).end(id, end))
+                .collect()
+        };
+        Ok(match end.target {
+            SessionTarget::Session(id) => self.part(id).end(id, end).into_iter().collect(),
             SessionTarget::SessionOf { session, subject } => {
-                let live = sessions.live_of(subject, now).into_iter();
-                live.map(|record| record.id)
-                    .filter(|id| id == session)
-                    .collect()
+                of_subject(subject, &|id| id == session)
             }
             SessionTarget::OthersOf { session, subject } => {
-                let live = sessions.live_of(subject, now).into_iter();
-                live.map(|record| record.id)
-                    .filter(|id| id != session)
-                    .collect()
+                of_subject(subject, &|id| id != session)
             }
-            SessionTarget::Subject(subject) => sessions
-                .live_of(subject, now)
-                .into_iter()
-                .map(|record| record.id)
-                .collect(),
-        };
-        for id in &ids {
-            sessions.end(id, reason, now);
-        }
-        Ok(ids)
+            SessionTarget::Subject(subject) => of_subject(subject, &|_| true),
+        })
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
-        let mut sessions = self.lock();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let over = |record: &&SessionRecord| match record.ended_at {
-            Some(at) => at < before,
-            None => !record.is_live(before),
-        };
-        let over = sessions.by_id.values().filter(over).take(limit);
-        let over: Vec<_> = over
-            .map(|record| (record.id.clone(), record.subject.clone()))
-            .collect();
-        for (id, subject) in &over {
-            sessions.by_id.remove(id);
-            if let Some(ids) = sessions.by_subject.get_mut(subject) {
-                ids.remove(id);
-                if ids.is_empty() {
-                    sessions.by_subject.remove(subject);
+        let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut removed = 0;
+        for part in &self.inner.sessions {
+            let over = lock(part).remove_over(before, left);
+            left -= over.len();
+            removed += over.len() as u64;
+            for (id, subject) in over {
+                let mut subjects = self.subject(&subject);
+                if let Some(ids) = subjects.get_mut(&subject) {
+                    ids.remove(&id);
+                    if ids.is_empty() {
+                        subjects.remove(&subject);
+                    }
                 }
             }
         }
-        Ok(over.len() as u64)
+        Ok(removed)
     }
 }
 
-// === impl Sessions ===
+// === impl Part ===
 
-impl Sessions {
-    /// The live sessions of a subject, the one used last first.
-    fn live_of(&self, subject: &str, now: u64) -> Vec<SessionRecord> {
-        let ids = self.by_subject.get(subject).into_iter().flatten();
-        let mut live: Vec<_> = ids
-            .filter_map(|id| self.by_id.get(id))
-            .filter(|record| record.is_live(now))
-            .cloned()
-            .collect();
-        live.sort_by(|a, b| (b.last_used_at, &b.id).cmp(&(a.last_used_at, &a.id)));
-        live
-    }
-
-    fn end(&mut self, id: &str, reason: EndReason, now: u64) {
-        if let Some(record) = self.by_id.get_mut(id) {
-            record.ended_at = Some(now);
-            record.end_reason = Some(reason);
+impl Part {
+    /// Ends one session, unless it was ended before. Returns what the caller is to be told.
+    fn end(&mut self, id: &str, end: EndSessions<'_>) -> Option<EndedSession> {
+        let record = self.by_id.get_mut(id)?;
+        let ended_at = *record.ended_at.get_or_insert(end.now);
+        if record.end_reason.is_none() {
+            record.end_reason = Some(end.reason);
+            self.due.insert((ended_at, record.id.clone()));
+        } else if ended_at < end.told_since {
+            return None;
         }
+        Some(EndedSession::new(id, record.subject.as_str(), ended_at))
     }
+
+    /// Removes at most `limit` sessions that were over before `before`; returns ids and subjects.
+    fn remove_over(&mut self, before: u64, limit: usize) -> Vec<(String, String)> {
+        let mut removed = Vec::new();
+        while removed.len() < limit {
+            let Some((due, _)) = self.due.first() else {
+                break;
+            };
+            if *due > before {
+                break;
+            }
+            let Some((_, id)) = self.due.pop_first() else {
+                break;
+            };
+            let Some(record) = self.by_id.get(&id) else {
+                continue;
+            };
+            let over = over_at(record);
+            let is_over = match record.ended_at {
+                Some(at) => at < before,
+                None => over <= before,
+            };
+            if !is_over {
+                // It was used since, or ended at this very time.
+                self.due.insert((over.max(before.saturating_add(1)), id));
+            } else if let Some(record) = self.by_id.remove(&id) {
+                removed.push((id, record.subject));
+            }
+        }
+        removed
+    }
+}
+
+/// When a session ended, or will be over unless it is used.
+fn over_at(record: &SessionRecord) -> u64 {
+    let idle_at = record.last_used_at.saturating_add(record.idle_ttl);
+    record
+        .ended_at
+        .unwrap_or_else(|| idle_at.min(record.expires_at))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,4 @@
-//! Refresh sessions: one row per login, whose refresh token is traded for a new one at each use.
-//!
-//! A store keeps sessions and never a token. Each refresh token names its session and a
-//! generation; a rotation moves the session to the next generation, in one conditional step:
-//!
-//! - A client whose answer was lost, or that refreshes from two tabs at once, gets the *same*
-//!   next token again: rotation converges, and honest clients are never logged out.
-//! - A token of an older generation than that is a stolen one, or its original: the whole
-//!   session ends.
-//!
-//! See [the guide](crate::_guide::sessions).
+//! Session records, the rotation of their refresh tokens, and the stores that keep them.
 
 mod acknowledge;
 mod memory;
@@ -16,20 +6,24 @@ mod record;
 #[cfg(feature = "redis")]
 mod redis;
 mod rotation;
+mod seen;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod store;
+mod timed;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisSessions;
 pub use memory::MemorySessions;
-pub use record::{EndReason, Session, SessionRecord};
+pub use record::{EndReason, EndedSession, Session, SessionRecord, UnknownEndReason};
 pub use rotation::{Converged, Rotation, RotationOutcome};
 #[cfg(feature = "postgres")]
 pub use sql::PostgresSessions;
 #[cfg(feature = "sqlite")]
 pub use sql::SqliteSessions;
-pub use store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
+pub use store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
-pub(crate) use acknowledge::Acknowledger;
+pub(crate) use acknowledge::{Acknowledger, AcknowledgerSlot};
+pub(crate) use record::Digest;
 pub(crate) use store::DynSessionStore;
+pub(crate) use timed::TimedStore;

@@ -4,70 +4,105 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Serialize, Serializer};
+
+use super::rotation::Converged;
+use crate::keys::digest;
+
 /// One session, as a store keeps it: plain columns. Times are microseconds since the Unix epoch.
 ///
-/// It holds no token: the refresh token is made anew from these columns whenever it is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// It contains no token: the refresh token is made anew from these columns when it is needed.
+/// `Debug` shows neither the subject nor what the access tokens say, and a digest in place of the id.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionRecord {
-    /// The session's id (`sid`): the primary key. 128 random bits.
+    /// The session id (`sid`), which is the primary key.
     pub id: String,
-    /// Whose session it is (`sub`).
+    /// The subject (`sub`) that the session belongs to.
     pub subject: String,
-    /// Which refresh token is the current one; grows by one at each rotation.
+    /// The number of the current refresh token. Each rotation adds one.
     pub generation: u64,
     /// The generation before the last rotation.
     pub previous_generation: u64,
     /// The `jti` of the current refresh token.
     pub token_id: String,
-    /// Whether a token of the current generation has been seen in use.
-    pub acknowledged: bool,
-    /// When the session was opened.
+    /// The latest generation whose access token was seen in use, or `None` if no acknowledgement
+    /// has ever arrived for this session.
+    pub acknowledged: Option<u64>,
+    /// The time at which the session was opened.
     pub created_at: u64,
-    /// When the current generation began.
+    /// The time at which the current generation began.
     pub rotated_at: u64,
-    /// When the current refresh token was last given to a client that did not have it: at the
-    /// rotation, or when a lost response was given again.
+    /// The time at which the current refresh token was last given to a client that may not have
+    /// had it: the rotation, or a later convergence while the generation was unacknowledged.
     pub last_used_at: u64,
-    /// For how long it may stay unused.
+    /// The idle timeout: a session that is not refreshed for this long is over.
     pub idle_ttl: u64,
-    /// When it ends, however much it is used.
+    /// The absolute expiry, regardless of use.
     pub expires_at: u64,
-    /// When it was ended before its time.
+    /// The time at which the session was ended early, if it was.
     pub ended_at: Option<u64>,
-    /// Why it was ended.
+    /// The reason why the session was ended early.
     pub end_reason: Option<EndReason>,
-    /// What its owner knows it by, such as the name of a device.
+    /// A digest of the mark of the client that made the last rotation, if the caller gave one.
+    pub client: Option<String>,
+    /// How the current generation has converged so far: the kind that says more, if both did.
+    pub converged: Option<Converged>,
+    /// The number of generations in a row, up to the current one, in which a token converged.
+    pub convergences: u32,
+    /// The number of generations in a row, up to the current one, in which a token converged
+    /// as a [lost response](Converged::LostResponse).
+    pub lost_responses: u32,
+    /// A name for the owner's list, such as the name of a device.
     pub label: Option<String>,
-    /// What its access tokens say: a JSON object, opaque to the store.
+    /// The claims and scopes of the access tokens: a JSON object, opaque to the store.
     pub payload: String,
 }
 
 /// A session, as its owner may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// As JSON it has the members `id`, `label`, `created_at`, `last_used_at` and `expires_at`; times
+/// are whole seconds since the Unix epoch, as in tokens. The subject is left out.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Session {
-    /// The session's id (`sid`).
+    /// The session id (`sid`).
     pub id: String,
-    /// Whose session it is (`sub`).
+    /// The subject (`sub`) that the session belongs to.
+    #[serde(skip)]
     pub subject: String,
-    /// What its owner knows it by.
+    /// The name that the session was opened with.
     pub label: Option<String>,
-    /// When it was opened.
+    /// The time at which the session was opened.
+    #[serde(serialize_with = "as_seconds")]
     pub created_at: SystemTime,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
+    #[serde(serialize_with = "as_seconds")]
     pub last_used_at: SystemTime,
-    /// When it ends, however much it is used.
+    /// The absolute expiry, regardless of use.
+    #[serde(serialize_with = "as_seconds")]
     pub expires_at: SystemTime,
 }
 
-/// Why a session was ended before its time; the names are stable.
+/// A session that a store has ended.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedSession {
+    /// The session id (`sid`).
+    pub id: String,
+    /// The subject (`sub`) that the session belonged to.
+    pub subject: String,
+    /// The time at which it was ended, in microseconds since the Unix epoch.
+    pub ended_at: u64,
+}
+
+/// The reason why a session was ended early. The names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// An older refresh token was used: it, or the current one, was stolen.
+    /// A replaced refresh token was used: it, or its successor, was stolen.
     ReuseDetected,
-    /// Its owner, or somebody in their name, ended it.
+    /// The owner, or somebody on their behalf, ended it.
     Revoked,
     /// A newer session took its place under the [limit](super::SessionLimit).
     Replaced,
@@ -76,7 +111,7 @@ pub enum EndReason {
 // === impl SessionRecord ===
 
 impl SessionRecord {
-    /// A record for tests and for stores, all of whose fields can then be set.
+    /// Creates a record for stores and their tests. Every field can be set afterwards.
     #[must_use]
     pub fn new(id: impl Into<String>, subject: impl Into<String>, now: u64) -> Self {
         Self {
@@ -85,7 +120,7 @@ impl SessionRecord {
             generation: 0,
             previous_generation: 0,
             token_id: String::new(),
-            acknowledged: false,
+            acknowledged: None,
             created_at: now,
             rotated_at: now,
             last_used_at: now,
@@ -93,21 +128,54 @@ impl SessionRecord {
             expires_at: now,
             ended_at: None,
             end_reason: None,
+            client: None,
+            converged: None,
+            convergences: 0,
+            lost_responses: 0,
             label: None,
             payload: "{}".to_owned(),
         }
     }
 
-    /// Whether it may be used at `now`: not ended, not idle for too long, not past its end.
+    /// Whether the session may be used at `now`: not ended, not idle for too long, not expired.
     #[must_use]
     pub fn is_live(&self, now: u64) -> bool {
         self.ended_at.is_none() && now < self.expires_at && !self.is_idle(now)
     }
 
-    /// Whether it has been unused for too long at `now`.
+    /// Whether the idle timeout has passed at `now`.
     #[must_use]
     pub fn is_idle(&self, now: u64) -> bool {
         now >= self.last_used_at.saturating_add(self.idle_ttl)
+    }
+
+    /// Whether an access token of the current generation has been seen in use.
+    #[must_use]
+    pub fn is_acknowledged(&self) -> bool {
+        self.acknowledged == Some(self.generation)
+    }
+}
+
+impl fmt::Debug for SessionRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionRecord")
+            .field("id", &Digest(&self.id))
+            .field("generation", &self.generation)
+            .field("previous_generation", &self.previous_generation)
+            .field("token_id", &Digest(&self.token_id))
+            .field("acknowledged", &self.acknowledged)
+            .field("created_at", &self.created_at)
+            .field("rotated_at", &self.rotated_at)
+            .field("last_used_at", &self.last_used_at)
+            .field("idle_ttl", &self.idle_ttl)
+            .field("expires_at", &self.expires_at)
+            .field("ended_at", &self.ended_at)
+            .field("end_reason", &self.end_reason)
+            .field("client", &self.client.as_deref().map(Digest))
+            .field("converged", &self.converged)
+            .field("convergences", &self.convergences)
+            .field("lost_responses", &self.lost_responses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,10 +193,68 @@ impl From<&SessionRecord> for Session {
     }
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &Digest(&self.id))
+            .field("created_at", &self.created_at)
+            .field("last_used_at", &self.last_used_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+fn as_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(crate::clock::unix_micros(*time) / 1_000_000)
+}
+
+// === impl EndedSession ===
+
+impl EndedSession {
+    /// Creates the answer of a store.
+    #[must_use]
+    pub fn new(id: impl Into<String>, subject: impl Into<String>, ended_at: u64) -> Self {
+        Self {
+            id: id.into(),
+            subject: subject.into(),
+            ended_at,
+        }
+    }
+}
+
+impl fmt::Debug for EndedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndedSession")
+            .field("id", &Digest(&self.id))
+            .field("ended_at", &self.ended_at)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Digest ===
+
+/// An id in `Debug` output and in logs: the beginning of its SHA-256, by which lines about one
+/// session can be found together and nobody can act in its name (OWASP ASVS 5.0 V16.2.5).
+pub(crate) struct Digest<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = digest(self.0.as_bytes()).unwrap_or_default();
+        f.write_str("#")?;
+        f.write_str(digest.get(..12).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 // === impl EndReason ===
 
 impl EndReason {
-    /// The name that is stored and told.
+    /// Returns the name that is stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -156,13 +282,13 @@ impl FromStr for EndReason {
     }
 }
 
-/// A text that names no [`EndReason`].
+/// The error for a text that is not the name of an [`EndReason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownEndReason;
 
 impl fmt::Display for UnknownEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the text names no reason for the end of a session")
+        f.write_str("not the name of a reason why a session ended")
     }
 }
 

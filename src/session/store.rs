@@ -1,26 +1,33 @@
 //! [`SessionStore`]: where sessions are kept.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 
-use super::record::{EndReason, SessionRecord};
+use super::record::{Digest, EndReason, EndedSession, SessionRecord};
 use super::rotation::Rotation;
 use crate::store::StoreError;
 
 /// Keeps sessions. Times are microseconds since the Unix epoch, and always given: a store
 /// reads no clock of its own.
 ///
+/// A call that is dropped must leave the store as it was or as it was asked to be, and nothing
+/// in between. [`Sessions`](crate::Sessions) gives up on a call after its
+/// [store timeout](crate::sessions::SessionsBuilder::store_timeout).
+///
+/// The function `testing::check_session_store` (feature `testing`) checks every rule below on a
+/// store of your own.
+///
 /// # Security
 ///
 /// Ids and subjects come from clients or from users' names: bind them as parameters, and
 /// never put them into the text of a statement.
 pub trait SessionStore: Debug + Send + Sync + 'static {
-    /// Keeps a new session, and ends older ones of the subject where `limit` says so.
+    /// Stores a new session, and ends older ones of the subject where `limit` says so.
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Fails if the store is unavailable. The session may have been stored.
     fn create(
         &self,
         session: &SessionRecord,
@@ -28,56 +35,60 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// Carries out [`Rotation::apply`] as one atomic step, and returns the record as it is
-    /// afterwards, whether or not it has changed; `None` if there is none.
+    /// afterwards, whether or not it has changed. Returns `None` if there is no such session.
     ///
     /// # Errors
     ///
-    /// The store does not answer; the step was carried out or not.
+    /// Fails if the store is unavailable. The step may have been carried out.
     fn rotate(
         &self,
         rotation: &Rotation,
     ) -> impl Future<Output = Result<Option<SessionRecord>, StoreError>> + Send;
 
-    /// Marks the session as seen in use, if this is still its generation.
+    /// Sets [`acknowledged`](SessionRecord::acknowledged) to `generation`, if that is the current
+    /// generation of the session, and does nothing otherwise.
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Fails if the store is unavailable.
     fn acknowledge(
         &self,
         session: &str,
         generation: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The live sessions of a subject, the one used last first; at most 1000.
+    /// Returns the live sessions of a subject, most recently used first, and at most 1000.
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Fails if the store is unavailable.
     fn list(
         &self,
         subject: &str,
         now: u64,
     ) -> impl Future<Output = Result<Vec<SessionRecord>, StoreError>> + Send;
 
-    /// Ends the live sessions that `target` names, and returns their ids.
+    /// Ends the sessions that `end` names and that have not been ended, whether they are live,
+    /// idle or expired: a node whose clock is behind may still take them for live.
+    ///
+    /// Returns them, and also those named sessions that were ended at or after
+    /// [`told_since`](EndSessions::told_since): a call that failed or was interrupted after this
+    /// step is repeated with the same answer.
     ///
     /// # Errors
     ///
-    /// The store does not answer; some of the sessions may have ended.
+    /// Fails if the store is unavailable. Some of the sessions may have been ended.
     fn end(
         &self,
-        target: SessionTarget<'_>,
-        reason: EndReason,
-        now: u64,
-    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+        end: EndSessions<'_>,
+    ) -> impl Future<Output = Result<Vec<EndedSession>, StoreError>> + Send;
 
-    /// Removes at most `limit` sessions that ended, or could no longer be used, before
+    /// Removes at most `limit` sessions that were ended, or could no longer be used, before
     /// `before`, and returns how many it removed.
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Fails if the store is unavailable.
     fn clean_up(
         &self,
         before: u64,
@@ -85,36 +96,50 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// Which sessions are to be ended.
+/// A request to end sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+pub struct EndSessions<'a> {
+    /// The sessions to end.
+    pub target: SessionTarget<'a>,
+    /// The reason to store.
+    pub reason: EndReason,
+    /// The current time, which is stored as the time of the end.
+    pub now: u64,
+    /// Sessions that were ended at or after this time are returned as well.
+    pub told_since: u64,
+}
+
+/// The sessions that are to be ended. `Debug` shows digests of ids, and no subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionTarget<'a> {
-    /// This one.
+    /// The session with this id.
     Session(&'a str),
-    /// This one, if it is the subject's: for an owner who names it.
+    /// The session with this id, if it belongs to the subject.
     SessionOf {
-        /// The session.
+        /// The session id.
         session: &'a str,
-        /// Whose it must be.
+        /// The subject that it must belong to.
         subject: &'a str,
     },
-    /// All of the subject but this one.
+    /// All sessions of the subject except one.
     OthersOf {
-        /// The session that stays.
+        /// The id of the session that stays.
         session: &'a str,
-        /// Whose sessions end.
+        /// The subject whose other sessions end.
         subject: &'a str,
     },
-    /// All of the subject.
+    /// All sessions of the subject.
     Subject(&'a str),
 }
 
-/// How many live sessions a subject may have.
+/// The number of live sessions that a subject may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
     /// The number.
     pub max: u32,
-    /// What happens to one more.
+    /// What happens when another session is opened.
     pub when_full: WhenFull,
 }
 
@@ -122,23 +147,55 @@ pub struct SessionLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// The session that was used least recently ends.
+    /// The least recently used session ends.
     EndOldest,
-    /// The new one is refused.
+    /// The new session is refused.
     Refuse,
 }
 
-/// What became of a new session.
+/// The result of [`SessionStore::create`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Created {
-    /// It was kept; these older ones ended for it.
+    /// The session was stored.
     Opened {
-        /// Their ids.
-        ended: Vec<String>,
+        /// The older sessions that were ended for it.
+        ended: Vec<EndedSession>,
     },
-    /// The subject has as many as allowed, and nothing was kept.
+    /// The subject has as many sessions as allowed, and nothing was stored.
     Full,
+}
+
+// === impl EndSessions ===
+
+impl<'a> EndSessions<'a> {
+    /// Creates a request that is answered with the sessions that it ends, and no others.
+    #[must_use]
+    pub const fn new(target: SessionTarget<'a>, reason: EndReason, now: u64) -> Self {
+        Self {
+            target,
+            reason,
+            now,
+            told_since: now,
+        }
+    }
+}
+
+// === impl SessionTarget ===
+
+impl Debug for SessionTarget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => f.debug_tuple("Session").field(&Digest(id)).finish(),
+            Self::SessionOf { session, .. } => {
+                f.debug_tuple("SessionOf").field(&Digest(session)).finish()
+            }
+            Self::OthersOf { session, .. } => {
+                f.debug_tuple("OthersOf").field(&Digest(session)).finish()
+            }
+            Self::Subject(_) => f.write_str("Subject"),
+        }
+    }
 }
 
 type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -153,12 +210,7 @@ pub(crate) trait DynSessionStore: Debug + Send + Sync {
     fn rotate<'a>(&'a self, rotation: &'a Rotation) -> StoreFuture<'a, Option<SessionRecord>>;
     fn acknowledge<'a>(&'a self, session: &'a str, generation: u64) -> StoreFuture<'a, ()>;
     fn list<'a>(&'a self, subject: &'a str, now: u64) -> StoreFuture<'a, Vec<SessionRecord>>;
-    fn end<'a>(
-        &'a self,
-        target: SessionTarget<'a>,
-        reason: EndReason,
-        now: u64,
-    ) -> StoreFuture<'a, Vec<String>>;
+    fn end<'a>(&'a self, end: EndSessions<'a>) -> StoreFuture<'a, Vec<EndedSession>>;
     fn clean_up(&self, before: u64, limit: u32) -> StoreFuture<'_, u64>;
 }
 
@@ -183,13 +235,8 @@ impl<S: SessionStore> DynSessionStore for S {
         Box::pin(SessionStore::list(self, subject, now))
     }
 
-    fn end<'a>(
-        &'a self,
-        target: SessionTarget<'a>,
-        reason: EndReason,
-        now: u64,
-    ) -> StoreFuture<'a, Vec<String>> {
-        Box::pin(SessionStore::end(self, target, reason, now))
+    fn end<'a>(&'a self, end: EndSessions<'a>) -> StoreFuture<'a, Vec<EndedSession>> {
+        Box::pin(SessionStore::end(self, end))
     }
 
     fn clean_up(&self, before: u64, limit: u32) -> StoreFuture<'_, u64> {

@@ -15,7 +15,8 @@ use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
 use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
 use crate::revocation::{DynRevocationStore, RevocationStore};
-use crate::session::Acknowledger;
+use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
+use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 
 /// Builds a [`TokenVerifier`].
 #[derive(Clone)]
@@ -39,7 +40,7 @@ pub struct TokenVerifierBuilder {
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
-    acknowledger: Option<Arc<Acknowledger>>,
+    acknowledger: AcknowledgerSlot,
     #[cfg(feature = "cache")]
     cached_tokens: Option<usize>,
 }
@@ -66,7 +67,7 @@ impl TokenVerifierBuilder {
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
             revocation: None,
-            acknowledger: None,
+            acknowledger: AcknowledgerSlot::default(),
             #[cfg(feature = "cache")]
             cached_tokens: None,
         }
@@ -210,9 +211,29 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Who is told which sessions are in use.
-    pub(crate) fn acknowledger(mut self, acknowledger: Option<Arc<Acknowledger>>) -> Self {
+    /// Tells a session store which sessions are in use: for a service that verifies the access
+    /// tokens of [`Sessions`](crate::Sessions) in another process, and shares their store. The
+    /// verifiers of the issuer that the sessions are built on do this by themselves.
+    ///
+    /// A session of which no service tells that its tokens are used goes on for
+    /// [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE) only after a response was lost. It is
+    /// told in the background, once per refresh, and never awaited by a request.
+    pub fn acknowledge_sessions(self, store: impl SessionStore) -> Self {
+        let store = TimedStore::new(Arc::new(store), DEFAULT_SESSION_STORE_TIMEOUT);
+        let slot = AcknowledgerSlot::default();
+        // The slot is new, so nothing is in it.
+        let _ = slot.set(Acknowledger::new(store));
+        self.acknowledger(slot)
+    }
+
+    pub(crate) fn acknowledger(mut self, acknowledger: AcknowledgerSlot) -> Self {
         self.acknowledger = acknowledger;
+        self
+    }
+
+    /// Sets no limit on the lifetime of a token.
+    pub(crate) fn any_lifetime(mut self) -> Self {
+        self.max_lifetime = None;
         self
     }
 

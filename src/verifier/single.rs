@@ -19,7 +19,7 @@ use crate::keys::{
 };
 use crate::policy::{ClaimPath, Policy};
 use crate::revocation::DynRevocationStore;
-use crate::session::Acknowledger;
+use crate::session::AcknowledgerSlot;
 
 /// Verifies by one policy, with the keys of one place.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) max_token_bytes: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) revocation: Option<Arc<dyn DynRevocationStore>>,
-    pub(super) acknowledger: Option<Arc<Acknowledger>>,
+    pub(super) acknowledger: AcknowledgerSlot,
     /// Tokens whose signature need not be checked again.
     pub(super) seen: Option<SeenTokens>,
     /// Headers that need not be read again.
@@ -139,7 +139,7 @@ impl Single {
 
     /// A token that passed everything: its session is in use.
     fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
-        if let Some(acknowledger) = &self.inner.acknowledger
+        if let Some(acknowledger) = self.inner.acknowledger.get()
             && let (Some(session), Some(generation)) =
                 (verified.session_id(), verified.generation())
         {

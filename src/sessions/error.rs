@@ -1,4 +1,4 @@
-//! [`SessionError`]: why a session was not opened, or not refreshed.
+//! [`SessionError`]: why a session was not opened, refreshed, listed or ended.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,15 +8,17 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::error::{AuthError, AuthErrorKind};
-use crate::issuer::error::IssueError;
+use crate::issuer::IssueError;
 use crate::session::EndReason;
 use crate::store::StoreError;
 
-/// Why a session was not opened, or not refreshed.
+/// The error of every call to [`Sessions`](crate::Sessions).
 ///
-/// For the answer of a token endpoint (RFC 6749 section 5.2): [`status`](Self::status) and
-/// [`code`](Self::code). [`kind`](Self::kind) is for logs: a client is not told which of the
-/// reasons behind `invalid_grant` it was.
+/// A handler may return it: with the feature `axum` it is a response, with the status, the JSON
+/// body of RFC 6749 section 5.2, `Cache-Control: no-store`, and `Retry-After` where it is a 503.
+/// For other frameworks there are [`status`](Self::status), [`body`](Self::body) and
+/// [`retry_after`](Self::retry_after). [`kind`](Self::kind) is for logs: a client is not told which
+/// of the reasons behind `invalid_grant` it was.
 #[derive(Debug, Clone)]
 pub struct SessionError {
     kind: SessionErrorKind,
@@ -27,55 +29,81 @@ pub struct SessionError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
-    /// The refresh token itself is not good. No store was asked.
+    /// The refresh token is not valid: its signature, type, issuer, audience or expiry. No store
+    /// was asked.
     InvalidToken(AuthErrorKind),
     /// The store has no such session.
     UnknownSession,
-    /// The session was ended.
+    /// The session was ended, or the subject's sessions were revoked after it was opened.
     Ended(EndReason),
-    /// The session was unused for too long.
+    /// The session was not refreshed within its idle timeout.
     Idle,
-    /// The session is past its end.
+    /// The session is past its absolute expiry.
     Expired,
-    /// The token is older than the current one: the session has just been ended for it.
+    /// The token had been replaced: the session has just been ended for it.
     ReuseDetected,
     /// The token is ahead of the session by more than one lost write can explain.
     StoreRewound,
-    /// A scope was asked for that the session does not have.
+    /// A scope was asked for that the session was not opened with.
     InvalidScope,
     /// The subject has as many sessions as allowed.
     TooManySessions,
-    /// The store does not answer: the client should come back with the same token.
+    /// A store is unavailable, or the token was made by a clock that is ahead: the client should
+    /// come back with the same token.
     Unavailable,
-    /// A mistake in the program: a claim that is none, or no session store.
+    /// A mistake in the program: a claim that is reserved or not serializable, or a malformed scope.
     Issue(IssueError),
 }
 
 // === impl SessionError ===
 
 impl SessionError {
-    /// The distinct reason.
+    /// Returns the distinct reason.
     #[must_use]
     pub fn kind(&self) -> &SessionErrorKind {
         &self.kind
     }
 
-    /// The status of the answer: 400, 403, 500 or 503.
+    /// Returns the status of the response: 400, 403, 500 or 503.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.verdict().0
     }
 
-    /// The error code of RFC 6749 section 5.2, or, for 500 and 503, of section 4.1.2.1.
+    /// Returns the error code of RFC 6749 section 5.2, or, for 500 and 503, of section 4.1.2.1.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.verdict().1
     }
 
-    /// When to come back, where the answer is a 503.
+    /// Returns the time after which to come back, if the status is 503.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         (self.kind == SessionErrorKind::Unavailable).then_some(Duration::from_secs(1))
+    }
+
+    /// Returns the JSON body of the response (RFC 6749 section 5.2): `error`, and an
+    /// `error_description` that says no more than the code does.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let description = match self.verdict() {
+            (_, "invalid_grant") => "The refresh token is not valid, or its session is over.",
+            (_, "invalid_scope") => "The session does not have the scope that was asked for.",
+            (_, "access_denied") => "The user has as many sessions as allowed.",
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                "The session cannot be looked up now. Come back with the same token."
+            }
+            _ => "The request could not be processed.",
+        };
+        serde_json::json!({"error": self.code(), "error_description": description}).to_string()
+    }
+
+    /// What cannot be judged now, and why.
+    pub(super) fn unavailable(cause: AuthError) -> Self {
+        Self {
+            kind: SessionErrorKind::Unavailable,
+            source: Some(Arc::new(cause)),
+        }
     }
 
     fn verdict(&self) -> (StatusCode, &'static str) {
@@ -101,16 +129,20 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
             SessionErrorKind::InvalidToken(_) => "the refresh token is not valid",
-            SessionErrorKind::UnknownSession => "the session is not known",
+            SessionErrorKind::UnknownSession => "unknown session",
             SessionErrorKind::Ended(_) => "the session was ended",
-            SessionErrorKind::Idle => "the session was unused for too long",
-            SessionErrorKind::Expired => "the session is past its end",
-            SessionErrorKind::ReuseDetected => "an older refresh token was used again",
+            SessionErrorKind::Idle => "the session was not refreshed within its idle timeout",
+            SessionErrorKind::Expired => "the session has expired",
+            SessionErrorKind::ReuseDetected => {
+                "a replaced refresh token was used again, and its session was ended"
+            }
             SessionErrorKind::StoreRewound => "the refresh token is ahead of its session",
             SessionErrorKind::InvalidScope => "the session does not have that scope",
-            SessionErrorKind::TooManySessions => "there are as many sessions as allowed",
-            SessionErrorKind::Unavailable => "the session cannot be looked up at the moment",
-            SessionErrorKind::Issue(_) => "the tokens could not be made",
+            SessionErrorKind::TooManySessions => "the subject has as many sessions as allowed",
+            SessionErrorKind::Unavailable => {
+                "the session store or the revocation store is unavailable"
+            }
+            SessionErrorKind::Issue(_) => "the tokens could not be issued",
         })
     }
 }
@@ -143,15 +175,5 @@ impl From<StoreError> for SessionError {
 impl From<IssueError> for SessionError {
     fn from(error: IssueError) -> Self {
         SessionErrorKind::Issue(error).into()
-    }
-}
-
-impl From<SessionError> for AuthError {
-    fn from(error: SessionError) -> Self {
-        let kind = match error.kind {
-            SessionErrorKind::Unavailable => AuthErrorKind::Unavailable,
-            _ => AuthErrorKind::Internal,
-        };
-        Self::new(kind).with_source(error)
     }
 }

@@ -1,0 +1,129 @@
+//! [`SeenGenerations`]: which generations of which sessions were seen already, in fixed room.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Sessions share a set of this many places, so that two rarely push each other out.
+const PLACES_IN_SET: usize = 16;
+/// A power of two.
+const SETS: usize = 1 << 14;
+/// The low bits of an entry are the generation, the others tell the session.
+const GENERATION_BITS: u32 = 24;
+const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
+
+/// The latest generation that was seen of each of some 260,000 sessions, in 2 MiB, without locks.
+///
+/// A session that was pushed out is news again, which costs one write that changes nothing. Two
+/// sessions whose keyed 54-bit hashes are equal are taken for one; of 100,000 sessions some two
+/// share theirs once in two million cases.
+#[derive(Debug)]
+pub(super) struct SeenGenerations {
+    places: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+// === impl SeenGenerations ===
+
+impl SeenGenerations {
+    pub(super) fn new() -> Self {
+        Self {
+            places: (0..SETS * PLACES_IN_SET)
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether this generation is later than any that was seen of the session. It counts as seen
+    /// from then on; an earlier one is never news.
+    pub(super) fn is_news(&self, session: &str, generation: u64) -> bool {
+        let (set, entry) = self.find(session, generation);
+        let same = |known: u64| known >> GENERATION_BITS == entry >> GENERATION_BITS;
+        for place in set {
+            if same(place.load(Ordering::Relaxed)) {
+                // The session is in the high bits of both, so the later generation is the larger.
+                let known = place.fetch_max(entry, Ordering::Relaxed);
+                if same(known) {
+                    return known < entry;
+                }
+            }
+        }
+        for place in set {
+            if place.load(Ordering::Relaxed) == 0
+                && place
+                    .compare_exchange(0, entry, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return true;
+            }
+        }
+        // Any one of them: a fixed order would make the sessions of a full set push each other out in turn.
+        let victim = self.hasher.hash_one((session, generation, "victim"));
+        set[victim as usize % PLACES_IN_SET].store(entry, Ordering::Relaxed);
+        true
+    }
+
+    /// Makes this generation news again, because it could not be told.
+    pub(super) fn forget(&self, session: &str, generation: u64) {
+        let (set, entry) = self.find(session, generation);
+        for place in set {
+            let _ = place.compare_exchange(entry, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// The places that a session may be in, and its entry.
+    fn find(&self, session: &str, generation: u64) -> (&[AtomicU64], u64) {
+        let hash = self.hasher.hash_one(session);
+        let first = (hash as usize % SETS) * PLACES_IN_SET;
+        // No session has zero, which is an empty place.
+        let tag = (hash >> GENERATION_BITS).max(1) << GENERATION_BITS;
+        let entry = tag | generation.min(GENERATION_MASK);
+        (&self.places[first..first + PLACES_IN_SET], entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PLACES_IN_SET, SETS, SeenGenerations};
+
+    #[test]
+    fn a_generation_is_news_once_and_an_older_one_never() {
+        let seen = SeenGenerations::new();
+        assert!(seen.is_news("a", 3));
+        assert!(!seen.is_news("a", 3));
+        assert!(!seen.is_news("a", 2));
+        assert!(seen.is_news("a", 4));
+        assert!(seen.is_news("b", 3));
+    }
+
+    #[test]
+    fn a_generation_that_could_not_be_told_is_news_again() {
+        let seen = SeenGenerations::new();
+        assert!(seen.is_news("a", 0));
+        seen.forget("a", 0);
+        assert!(seen.is_news("a", 0));
+        assert!(seen.is_news("a", 1));
+        seen.forget("a", 0);
+        assert!(!seen.is_news("a", 1), "a later one stays");
+    }
+
+    #[test]
+    fn more_sessions_than_places_are_taken_in_and_the_room_stays() {
+        let seen = SeenGenerations::new();
+        for session in 0..SETS * PLACES_IN_SET + 10_000 {
+            assert!(seen.is_news(&session.to_string(), 0));
+        }
+        assert_eq!(seen.places.len(), SETS * PLACES_IN_SET);
+    }
+
+    #[test]
+    fn a_hundred_thousand_sessions_in_turn_are_hardly_ever_news_again() {
+        let seen = SeenGenerations::new();
+        let ids: Vec<String> = (0..100_000).map(|id| format!("session {id}")).collect();
+        let news = |_| ids.iter().filter(|id| seen.is_news(id, 0)).count();
+        let counts: Vec<usize> = (0..20).map(news).collect();
+        assert_eq!(counts[0], ids.len());
+        let again: usize = counts[1..].iter().sum();
+        assert!(again < ids.len() / 20, "{again} of {} again", ids.len());
+    }
+}

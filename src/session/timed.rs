@@ -1,0 +1,72 @@
+//! [`TimedStore`]: a session store whose every call ends in time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{EndedSession, SessionRecord};
+use super::rotation::Rotation;
+use super::store::{Created, DynSessionStore, EndSessions, SessionLimit};
+use crate::store::{StoreError, in_time};
+
+/// A session store, shared, with the longest time that a call may take.
+#[derive(Debug, Clone)]
+pub(crate) struct TimedStore {
+    store: Arc<dyn DynSessionStore>,
+    limit: Duration,
+}
+
+// === impl TimedStore ===
+
+impl TimedStore {
+    pub(crate) fn new(store: Arc<dyn DynSessionStore>, limit: Duration) -> Self {
+        Self { store, limit }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        session: &SessionRecord,
+        limit: Option<SessionLimit>,
+    ) -> Result<Created, StoreError> {
+        self.timed(self.store.create(session, limit)).await
+    }
+
+    pub(crate) async fn rotate(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.timed(self.store.rotate(rotation)).await
+    }
+
+    pub(crate) async fn acknowledge(
+        &self,
+        session: &str,
+        generation: u64,
+    ) -> Result<(), StoreError> {
+        self.timed(self.store.acknowledge(session, generation))
+            .await
+    }
+
+    pub(crate) async fn list(
+        &self,
+        subject: &str,
+        now: u64,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        self.timed(self.store.list(subject, now)).await
+    }
+
+    pub(crate) async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+        self.timed(self.store.end(end)).await
+    }
+
+    pub(crate) async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
+        self.timed(self.store.clean_up(before, limit)).await
+    }
+
+    async fn timed<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        in_time(self.limit, call).await
+    }
+}

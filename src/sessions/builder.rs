@@ -1,0 +1,174 @@
+//! [`SessionsBuilder`]: how sessions are kept, checked once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Inner, Sessions};
+use crate::error::ConfigError;
+use crate::event::{AuthEvent, EventHook};
+use crate::issuer::TokenIssuer;
+use crate::session::{Acknowledger, DynSessionStore, SessionLimit, TimedStore, WhenFull};
+use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
+
+/// The default idle timeout of a session: 15 days without a refresh.
+pub const DEFAULT_IDLE_TTL: Duration = Duration::from_secs(1_296_000);
+/// How long a replaced refresh token is accepted as a concurrent request, unless it is set: 10
+/// seconds, enough for two tabs and a slow network.
+pub const DEFAULT_ROTATION_GRACE: Duration = Duration::from_secs(10);
+/// The longest grace that can be set: 60 seconds. A thief within the grace is only reported.
+pub const MAX_ROTATION_GRACE: Duration = Duration::from_secs(60);
+/// How long a replaced refresh token is accepted after a lost response, in a session of which no
+/// access token was ever seen in use, unless it is set: 60 seconds.
+pub const DEFAULT_LOST_RESPONSE: Duration = Duration::from_secs(60);
+/// The longest time for a lost response that can be set: one hour.
+pub const MAX_LOST_RESPONSE: Duration = Duration::from_secs(3600);
+/// The number of refreshes in a row with a lost response that ends a session, unless it is set.
+pub const DEFAULT_MAX_LOST_RESPONSES: u32 = 5;
+
+/// Builds [`Sessions`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct SessionsBuilder {
+    tokens: TokenIssuer,
+    store: Arc<dyn DynSessionStore>,
+    store_timeout: Duration,
+    idle_ttl: Duration,
+    grace: Duration,
+    lost_response: Duration,
+    max_lost_responses: u32,
+    limit: Option<SessionLimit>,
+    events: EventHook,
+}
+
+// === impl SessionsBuilder ===
+
+impl SessionsBuilder {
+    pub(super) fn new(tokens: TokenIssuer, store: Arc<dyn DynSessionStore>) -> Self {
+        Self {
+            tokens,
+            store,
+            store_timeout: DEFAULT_SESSION_STORE_TIMEOUT,
+            idle_ttl: DEFAULT_IDLE_TTL,
+            grace: DEFAULT_ROTATION_GRACE,
+            lost_response: DEFAULT_LOST_RESPONSE,
+            max_lost_responses: DEFAULT_MAX_LOST_RESPONSES,
+            limit: None,
+            events: EventHook::default(),
+        }
+    }
+
+    /// Sets the idle timeout: a session that is not refreshed for this long is over. The default
+    /// is 15 days. The absolute end is the issuer's
+    /// [`refresh_ttl`](crate::issuer::TokenIssuerBuilder::refresh_ttl).
+    pub fn idle_ttl(mut self, ttl: Duration) -> Self {
+        self.idle_ttl = ttl;
+        self
+    }
+
+    /// Sets how long a replaced refresh token is accepted as a concurrent request, such as from a
+    /// second tab: 10 seconds by default, at most 60.
+    pub fn rotation_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets how long a replaced refresh token is accepted after a lost response, in a session of
+    /// which no access token was ever seen in use: 60 seconds by default, at most one hour.
+    ///
+    /// Where an earlier access token was seen, there is no such limit: as long as nobody uses the
+    /// successor, a client that comes back with the old token is the one that did not get it.
+    pub fn lost_response(mut self, limit: Duration) -> Self {
+        self.lost_response = limit;
+        self
+    }
+
+    /// Sets the number of refreshes in a row with a lost response that ends a session as stolen: 5
+    /// by default. A client that loses that many responses one after the other looks like a thief
+    /// who keeps one step behind.
+    pub fn max_lost_responses(mut self, count: u32) -> Self {
+        self.max_lost_responses = count;
+        self
+    }
+
+    /// Sets how many live sessions a subject may have, and what happens when another is opened.
+    /// There is no limit by default.
+    pub fn limit(mut self, max: u32, when_full: WhenFull) -> Self {
+        self.limit = Some(SessionLimit { max, when_full });
+        self
+    }
+
+    /// Sets the longest that a call to the store may take: 2 seconds by default. A call that takes
+    /// longer is an outage, which a client is told as 503.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// Sets a function that is called with what happens to sessions, after it has happened. It
+    /// must not block. If it panics, nothing is lost but the notice.
+    pub fn on_event(mut self, hook: impl Fn(&AuthEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.events = EventHook::new(hook);
+        self
+    }
+
+    /// Builds the sessions, and lets the verifiers of the issuer tell which are in use.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the idle timeout or the store timeout is out of range, if the grace is over 60
+    /// seconds or the time for a lost response over an hour, if a limit is zero, or if the issuer
+    /// has sessions already.
+    pub fn build(self) -> Result<Sessions, ConfigError> {
+        let invalid = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
+        if self.grace > MAX_ROTATION_GRACE {
+            return Err(ConfigError::RotationGraceTooLong);
+        }
+        if self.limit.is_some_and(|limit| limit.max == 0) {
+            return Err(ConfigError::NoSessionsAllowed);
+        }
+        if self.idle_ttl < Duration::from_secs(1) {
+            return Err(ConfigError::InvalidLifetime);
+        }
+        if self.lost_response > MAX_LOST_RESPONSE {
+            return invalid("`lost_response` is over one hour: within it a thief is not found");
+        }
+        if self.max_lost_responses == 0 {
+            return invalid(
+                "`max_lost_responses` is 0, so that the first lost response would end a session: \
+                 set at least 1",
+            );
+        }
+        if self.store_timeout.is_zero() {
+            return invalid("`store_timeout` is zero, so that no call could succeed");
+        }
+        let store = TimedStore::new(self.store, self.store_timeout);
+        let acknowledger = Acknowledger::new(store.clone());
+        if self.tokens.acknowledge_by(acknowledger).is_err() {
+            return invalid(
+                "this issuer has sessions already: clone `Sessions` instead of building it twice",
+            );
+        }
+        Ok(Sessions {
+            inner: Arc::new(Inner {
+                tokens: self.tokens,
+                store,
+                idle_ttl: self.idle_ttl,
+                grace: self.grace,
+                lost_response: self.lost_response,
+                max_lost_responses: self.max_lost_responses,
+                limit: self.limit,
+                events: self.events,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for SessionsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionsBuilder")
+            .field("tokens", &self.tokens)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

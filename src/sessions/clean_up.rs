@@ -1,0 +1,106 @@
+//! Removing sessions that are over, once or in the background.
+
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::Sessions;
+use super::error::SessionError;
+use crate::clock::as_micros;
+use crate::error::ConfigError;
+
+/// How long a session is kept after its end, beside the longest that its access tokens live: one
+/// hour, so that a node whose clock is ahead removes nothing that another still needs.
+pub const CLOCK_SLACK: Duration = Duration::from_secs(3600);
+/// How many sessions the task removes at once: requests wait for locks meanwhile.
+const BATCH: u32 = 500;
+/// How long requests come first after a full batch.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The task of [`Sessions::clean_up_every`]. Dropping it stops the task.
+#[derive(Debug)]
+#[must_use = "dropping it stops the task"]
+pub struct CleanUpTask {
+    task: AbortHandle,
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// Removes at most `limit` sessions that have been over for the longest lifetime of an access
+    /// token and an [hour](CLOCK_SLACK), and returns how many it removed. Call it from time to
+    /// time, or once [`clean_up_every`](Self::clean_up_every).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store is unavailable.
+    pub async fn clean_up(&self, limit: u32) -> Result<u64, SessionError> {
+        let tokens = &self.inner.tokens;
+        let kept = as_micros(tokens.longest_access_ttl() + CLOCK_SLACK);
+        let before = tokens.now().saturating_sub(kept);
+        Ok(self.inner.store.clean_up(before, limit).await?)
+    }
+
+    /// Starts a task that removes sessions that are over, now and then after each `period`, 500 at
+    /// a time with pauses. A store that is unavailable is tried again the next time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_jwt_auth::sessions::MemorySessions;
+    /// # use tower_jwt_auth::{Sessions, testing::TestIssuer};
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let sessions = Sessions::builder(TestIssuer::new()?.tokens(), MemorySessions::new()).build()?;
+    /// let _cleaning = sessions.clean_up_every(Duration::from_secs(600))?; // until it is dropped
+    /// # Ok::<(), tower_jwt_auth::ConfigError>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails if the period is zero, or outside a Tokio runtime.
+    pub fn clean_up_every(&self, period: Duration) -> Result<CleanUpTask, ConfigError> {
+        if period.is_zero() {
+            return Err(ConfigError::Invalid(
+                "the period between two clean-ups is zero".into(),
+            ));
+        }
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+            ConfigError::Invalid("the clean-up is a Tokio task: start it inside a runtime".into())
+        })?;
+        let sessions = self.clone();
+        let task = runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                sessions.clean_up_all().await;
+            }
+        });
+        Ok(CleanUpTask {
+            task: task.abort_handle(),
+        })
+    }
+
+    async fn clean_up_all(&self) {
+        loop {
+            match self.clean_up(BATCH).await {
+                Ok(removed) if removed >= u64::from(BATCH) => tokio::time::sleep(PAUSE).await,
+                Ok(_) => return,
+                Err(_error) => {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!(event = "clean_up_failed", error = %_error, "sessions that are over were not removed");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+// === impl CleanUpTask ===
+
+impl Drop for CleanUpTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

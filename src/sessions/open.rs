@@ -1,0 +1,156 @@
+//! [`OpenSession`]: a session to be opened.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::Sessions;
+use super::error::{SessionError, SessionErrorKind};
+use super::refresh::client_digest;
+use super::tokens::Payload;
+use crate::clock::as_micros;
+use crate::event::AuthEvent;
+use crate::issuer::{IssueError, TokenPair, TokenRequest};
+use crate::jti;
+use crate::session::{Created, EndReason, SessionRecord};
+use crate::store::to_the_end;
+
+/// The longest label that is kept, in characters.
+const MAX_LABEL_CHARS: usize = 200;
+
+/// A session to be opened; see [`Sessions::open`].
+#[must_use = "no session is opened until `issue()`"]
+pub struct OpenSession<'a> {
+    sessions: &'a Sessions,
+    request: TokenRequest<'a>,
+    label: Option<String>,
+    client: Option<Vec<u8>>,
+}
+
+// === impl OpenSession ===
+
+impl<'a> OpenSession<'a> {
+    pub(super) fn new(sessions: &'a Sessions, request: TokenRequest<'a>) -> Self {
+        Self {
+            sessions,
+            request,
+            label: None,
+            client: None,
+        }
+    }
+
+    /// Sets the name that the owner sees in a list, such as that of a device. Often it is what the
+    /// client says of itself: control characters are left out, and it ends after 200 characters.
+    pub fn label(mut self, label: impl AsRef<str>) -> Self {
+        let printable = label
+            .as_ref()
+            .chars()
+            .filter(|character| !character.is_control());
+        self.label = Some(printable.take(MAX_LABEL_CHARS).collect());
+        self
+    }
+
+    /// Sets a mark by which the client is told from others; see
+    /// [`RefreshSession::client`](super::RefreshSession::client). Only a digest is kept.
+    pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
+        self.client = Some(mark.as_ref().to_owned());
+        self
+    }
+
+    /// Adds a custom claim to the session's access tokens.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.request = self.request.claim(name, value);
+        self
+    }
+
+    /// Adds the fields of a struct or the entries of a map to the session's access tokens.
+    pub fn claims(mut self, claims: impl Serialize) -> Self {
+        self.request = self.request.claims(claims);
+        self
+    }
+
+    /// Adds a scope; several may stand in one text, separated by spaces.
+    pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
+        self.request = self.request.scope(scope);
+        self
+    }
+
+    /// Adds scopes.
+    pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.request = self.request.scopes(scopes);
+        self
+    }
+
+    /// Sets the time at which the user logged in: now, unless it is set. It stays the same
+    /// through all refreshes (RFC 9068 section 2.2.1).
+    pub fn auth_time(mut self, time: SystemTime) -> Self {
+        self.request = self.request.auth_time(time);
+        self
+    }
+
+    /// Opens the session, and makes its first pair of tokens.
+    ///
+    /// A request that is dropped meanwhile may leave a session that nobody has a token of: it is
+    /// listed until its idle timeout.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a claim or a scope is invalid, if the subject has as many sessions as allowed, or
+    /// if the store is unavailable.
+    pub async fn issue(self) -> Result<TokenPair, SessionError> {
+        let Self {
+            sessions,
+            request,
+            label,
+            client,
+        } = self;
+        request.check()?;
+        let now = sessions.inner.tokens.stamp();
+        let payload = Payload {
+            auth_time: request.auth_time.unwrap_or(now / 1_000_000),
+            claims: request.claims,
+            scopes: request.scopes,
+        };
+        let lifetime = as_micros(sessions.inner.tokens.refresh_ttl());
+        let id = jti::new_id(now).ok_or(IssueError::Internal)?;
+        let mut record = SessionRecord::new(id, request.subject, now);
+        record.token_id = jti::new_id(now).ok_or(IssueError::Internal)?;
+        record.idle_ttl = as_micros(sessions.inner.idle_ttl);
+        record.expires_at = now.saturating_add(lifetime);
+        record.client = client.map(client_digest).transpose()?;
+        record.label = label;
+        record.payload = serde_json::to_string(&payload).map_err(|_| IssueError::Internal)?;
+        // The tokens come first: a session that nobody could be given is not opened.
+        let pair = sessions.pair_of(&record, &payload, &payload.scopes, now)?;
+
+        let this = sessions.clone();
+        to_the_end(async move { this.store_new(&record).await }).await??;
+        Ok(pair)
+    }
+}
+
+impl fmt::Debug for OpenSession<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSession").finish_non_exhaustive()
+    }
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    async fn store_new(&self, record: &SessionRecord) -> Result<(), SessionError> {
+        let ended = match self.inner.store.create(record, self.inner.limit).await? {
+            Created::Opened { ended } => ended,
+            Created::Full => return Err(SessionErrorKind::TooManySessions.into()),
+        };
+        // The new session is there: that a replaced one's access tokens could not be revoked is
+        // told as an event.
+        let _ = self.after_end(&ended, EndReason::Replaced).await;
+        self.inner.events.tell(&AuthEvent::SessionOpened {
+            subject: &record.subject,
+            session: &record.id,
+        });
+        Ok(())
+    }
+}
