@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::session::{MemorySessions, SessionStore};
+use tower_jwt_auth::sessions::{MemorySessions, SessionStore};
 use tower_jwt_auth::{SigningKey, TokenIssuer};
 
 struct Rotation<'c> {
@@ -42,7 +42,7 @@ impl Rotation<'_> {
     #[cfg(feature = "sqlite")]
     fn sqlite(&mut self) {
         use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
-        use tower_jwt_auth::session::SqliteSessions;
+        use tower_jwt_auth::sessions::SqliteSessions;
 
         let folder = std::env::temp_dir().join(format!("rotation-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
@@ -64,7 +64,7 @@ impl Rotation<'_> {
 
     #[cfg(feature = "postgres")]
     fn postgres(&mut self, url: &str) {
-        use tower_jwt_auth::session::PostgresSessions;
+        use tower_jwt_auth::sessions::PostgresSessions;
 
         let store = self.runtime.block_on(async {
             let pool = sqlx::PgPool::connect(url).await.unwrap();
@@ -77,7 +77,7 @@ impl Rotation<'_> {
 
     #[cfg(feature = "redis")]
     fn redis(&mut self, url: &str) {
-        use tower_jwt_auth::session::RedisSessions;
+        use tower_jwt_auth::sessions::RedisSessions;
 
         let store = RedisSessions::connect(url);
         let store = self.runtime.block_on(store).unwrap();

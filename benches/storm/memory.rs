@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::session::{EndReason, MemorySessions, SessionStore, SessionTarget};
+use tower_jwt_auth::sessions::{EndReason, MemorySessions, SessionStore, SessionTarget};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
 

@@ -2,7 +2,7 @@
 
 use redis::aio::ConnectionManager;
 use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationStore};
-use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::sessions::RedisSessions;
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, measured, memory, row, subject, token_id, tokens};
 

@@ -39,7 +39,7 @@ fn copy_session(random_hex: &str) -> AssertSqlSafe<String> {
 macro_rules! measure {
     ($pool:expr, $Sessions:ident, $Revocations:ident, $random_hex:literal, $settled:expr, $size:expr) => {{
         let record = tower_jwt_auth::revocation::$Revocations::new($pool.clone());
-        let store = tower_jwt_auth::session::$Sessions::new($pool.clone());
+        let store = tower_jwt_auth::sessions::$Sessions::new($pool.clone());
         record.migrate().await.unwrap();
         store.migrate().await.unwrap();
         let tokens = tokens()

@@ -176,7 +176,7 @@ impl<'a> EndSessions<'a> {
             target,
             reason,
             now,
-            told_since: now,
+            told_since: now.saturating_add(1),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! For the tests of an application: an issuer with a key of its own, and the rules that a store keeps.
 //!
-//! Who writes a [`SessionStore`](crate::session::SessionStore) or a
+//! Who writes a [`SessionStore`](crate::sessions::SessionStore) or a
 //! [`RevocationStore`](crate::revocation::RevocationStore) runs the checks of this module on
 //! it; the stores of this crate pass the same ones.
 

@@ -48,6 +48,7 @@ pub async fn check_revocation_store<S: RevocationStore + Clone>(store: &S) {
     };
     check.hits().await;
     check.cutoffs().await;
+    check.several().await;
     check.odd_texts().await;
     check.at_once().await;
 }
@@ -64,7 +65,7 @@ struct Check<S> {
 
 impl<S: RevocationStore + Clone> Check<S> {
     async fn revoke(&self, revocation: &Revocation) {
-        let told = self.store.revoke(revocation).await;
+        let told = self.store.revoke(std::slice::from_ref(revocation)).await;
         told.unwrap_or_else(|error| panic!("the revocation store failed in `revoke`: {error:?}"));
     }
 
@@ -202,6 +203,47 @@ impl<S: RevocationStore + Clone> Check<S> {
         self.expect(rule, false, &query(unix_micros(end) + 1)).await;
     }
 
+    /// The sessions of a subject are revoked in one call.
+    async fn several(&self) {
+        let names: Vec<_> = (0..2_500).map(|id| format!("{}.{id}", self.run)).collect();
+        let us = Some("several");
+        let mut all: Vec<_> = names
+            .iter()
+            .map(|name| Revocation::session(us, name, self.until))
+            .collect();
+        all.push(all[0].clone()); // the same one twice
+        all.push(Revocation::token(us, &names[0], self.until));
+        all.push(Revocation::subject(us, &names[0], self.now, self.until));
+        let told = self.store.revoke(&all).await;
+        told.unwrap_or_else(|error| panic!("the revocation store failed in `revoke`: {error:?}"));
+
+        let nobody = format!("{}.nobody", self.run);
+        let query = |subject, session, token| RevocationQuery {
+            issuer: us,
+            subject,
+            session: Some(session),
+            token,
+            issued_at: unix_micros(self.now),
+        };
+        let rule = "of many revocations in one call, each holds";
+        for name in names.iter().step_by(97).chain(names.last()) {
+            self.expect(rule, true, &query(&nobody, name, &nobody))
+                .await;
+        }
+        self.expect(rule, true, &query(&names[0], &nobody, &nobody))
+            .await;
+        self.expect(rule, true, &query(&nobody, &nobody, &names[0]))
+            .await;
+        let rule = "many revocations in one call hit nothing else";
+        self.expect(rule, false, &query(&names[1], &nobody, &names[1]))
+            .await;
+        let rule = "a call without revocations changes nothing";
+        let told = self.store.revoke(&[]).await;
+        told.unwrap_or_else(|error| panic!("the revocation store failed in `revoke`: {error:?}"));
+        self.expect(rule, false, &query(&nobody, &nobody, &nobody))
+            .await;
+    }
+
     async fn odd_texts(&self) {
         let rule = "ids and issuers are taken as they are, whatever is in them";
         let names: Vec<_> = ODD_TEXTS
@@ -243,7 +285,7 @@ impl<S: RevocationStore + Clone> Check<S> {
                 let at = UNIX_EPOCH + Duration::from_micros(cutoff + (number * 13) % 32);
                 let revocation = Revocation::subject(None, &subject, at, self.until);
                 async move {
-                    let told = store.revoke(&revocation).await;
+                    let told = store.revoke(&[revocation]).await;
                     told.unwrap_or_else(|error| {
                         panic!("the revocation store failed in `revoke`: {error:?}")
                     });

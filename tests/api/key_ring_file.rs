@@ -11,7 +11,7 @@ use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::keys::{
     Algorithm, KeyRing, KeyRingBuilder, KeySource, KeySourceState, KeyState,
 };
-use tower_jwt_auth::session::MemorySessions;
+use tower_jwt_auth::sessions::MemorySessions;
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, ring_issuer as issuer};

@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
-use tower_jwt_auth::session::MemorySessions;
+use tower_jwt_auth::sessions::MemorySessions;
 use tower_jwt_auth::{TokenIssuer, TokenVerifier};
 
 use crate::key_ring_file::Folder;

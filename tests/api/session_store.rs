@@ -2,7 +2,7 @@
 
 use tower_jwt_auth::StoreError;
 use tower_jwt_auth::revocation::MemoryRevocations;
-use tower_jwt_auth::session::{
+use tower_jwt_auth::sessions::{
     Created, EndReason, MemorySessions, Rotation, SessionLimit, SessionRecord, SessionStore,
     SessionTarget,
 };

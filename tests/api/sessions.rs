@@ -7,7 +7,7 @@ use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::issuer::{IssueError, SessionErrorKind, TokenIssuerBuilder};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::session::{
+use tower_jwt_auth::sessions::{
     Converged, Created, EndReason, MemorySessions, Rotation, RotationOutcome, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
 };

@@ -9,7 +9,7 @@ use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::MemoryRevocations;
-use tower_jwt_auth::session::{MemorySessions, SessionRecord, SessionStore};
+use tower_jwt_auth::sessions::{MemorySessions, SessionRecord, SessionStore};
 use tower_jwt_auth::{SigningKey, TokenIssuer, TokenPair};
 
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::keys::{Algorithm, SigningKey};
 use tower_jwt_auth::revocation::{CachedRevocations, RedisRevocations};
-use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::sessions::RedisSessions;
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::server::Server;

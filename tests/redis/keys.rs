@@ -1,6 +1,6 @@
 //! What is in Redis: keys that expire, indexes that heal, and what is damaged.
 
-use tower_jwt_auth::session::{RedisSessions, Rotation, SessionStore};
+use tower_jwt_auth::sessions::{RedisSessions, Rotation, SessionStore};
 
 use crate::server::Server;
 use crate::sessions::{HOUR, now, session};

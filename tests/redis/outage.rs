@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::session::{RedisSessions, Rotation, RotationOutcome, SessionStore};
+use tower_jwt_auth::sessions::{RedisSessions, Rotation, RotationOutcome, SessionStore};
 
 use crate::revocations::Node;
 use crate::server::Server;

@@ -9,7 +9,7 @@ use tower_jwt_auth::revocation::{
     CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
     RevocationStore,
 };
-use tower_jwt_auth::session::RedisSessions;
+use tower_jwt_auth::sessions::RedisSessions;
 use tower_jwt_auth::{TokenIssuer, VerifiedToken};
 
 use crate::server::Server;

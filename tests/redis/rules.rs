@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::revocation::RedisRevocations;
-use tower_jwt_auth::session::{RedisSessions, RotationOutcome};
+use tower_jwt_auth::sessions::{RedisSessions, RotationOutcome};
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::revocations::Node;

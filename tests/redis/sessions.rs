@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 use tower_jwt_auth::clock::{Clock, SystemClock};
-use tower_jwt_auth::session::{
+use tower_jwt_auth::sessions::{
     Created, EndReason, MemorySessions, RedisSessions, Rotation, RotationOutcome, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
 };

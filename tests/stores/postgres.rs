@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 use tower_jwt_auth::revocation::{PostgresRevocations, Revocation, RevocationStore};
-use tower_jwt_auth::session::{
+use tower_jwt_auth::sessions::{
     PostgresSessions, Rotation, RotationOutcome as Outcome, SessionLimit, SessionStore, WhenFull,
 };
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};

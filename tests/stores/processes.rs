@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tokio::task::JoinSet;
-use tower_jwt_auth::session::{Converged, Rotation, RotationOutcome as Outcome, SessionStore};
+use tower_jwt_auth::sessions::{Converged, Rotation, RotationOutcome as Outcome, SessionStore};
 
 use crate::support::session;
 
@@ -84,7 +84,7 @@ async fn rotate_as_a_worker() {
         #[cfg(feature = "sqlite")]
         "sqlite" => {
             use std::time::Duration;
-            use tower_jwt_auth::session::SqliteSessions;
+            use tower_jwt_auth::sessions::SqliteSessions;
             let options = sqlx::sqlite::SqliteConnectOptions::new()
                 .filename(place)
                 .busy_timeout(Duration::from_secs(20));
@@ -92,7 +92,7 @@ async fn rotate_as_a_worker() {
         }
         #[cfg(feature = "postgres")]
         "postgres" => {
-            use tower_jwt_auth::session::PostgresSessions;
+            use tower_jwt_auth::sessions::PostgresSessions;
             let options = crate::support::postgres::options(place.as_ref());
             let pool = crate::support::postgres::pool(options, 8).await;
             rotate(PostgresSessions::new(pool), now).await;

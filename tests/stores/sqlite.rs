@@ -6,7 +6,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tower_jwt_auth::revocation::{Revocation, RevocationStore, SqliteRevocations};
-use tower_jwt_auth::session::{
+use tower_jwt_auth::sessions::{
     Created, Rotation, SessionLimit, SessionStore, SqliteSessions, WhenFull,
 };
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};

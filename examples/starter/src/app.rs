@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower_jwt_auth::TokenIssuer;
-use tower_jwt_auth::session::WhenFull;
+use tower_jwt_auth::sessions::WhenFull;
 
 use crate::attempts::Attempts;
 use crate::avatars::Avatars;

@@ -9,7 +9,7 @@ use tower_jwt_auth::revocation::{
     CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationQuery,
     RevocationStore, SqliteRevocations,
 };
-use tower_jwt_auth::session::{PostgresSessions, RedisSessions, SqliteSessions};
+use tower_jwt_auth::sessions::{PostgresSessions, RedisSessions, SqliteSessions};
 
 use crate::error::with_causes;
 use crate::{Database, Error};

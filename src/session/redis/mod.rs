@@ -27,7 +27,7 @@ const KEPT_AFTER_END_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// Sessions in Redis 6.2 or later, or in a Redis cluster.
 ///
 /// ```no_run
-/// use tower_jwt_auth::session::RedisSessions;
+/// use tower_jwt_auth::sessions::RedisSessions;
 ///
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 /// let sessions = RedisSessions::connect("redis://127.0.0.1/").await?;

@@ -32,7 +32,7 @@ const MIGRATE: &str = concat!(
 /// ```no_run
 /// use std::time::Duration;
 /// use sqlx::postgres::PgPoolOptions;
-/// use tower_jwt_auth::session::PostgresSessions;
+/// use tower_jwt_auth::sessions::PostgresSessions;
 ///
 /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
 /// let url = "postgres://service@db/service?options[statement_timeout]=2s";

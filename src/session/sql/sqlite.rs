@@ -19,7 +19,7 @@ use crate::store::StoreError;
 ///
 /// ```no_run
 /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
-/// use tower_jwt_auth::session::SqliteSessions;
+/// use tower_jwt_auth::sessions::SqliteSessions;
 ///
 /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
 /// let options = SqliteConnectOptions::new()

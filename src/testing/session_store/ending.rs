@@ -1,9 +1,9 @@
 //! What ends: on its owner's word, or for a newer session under a limit.
 
-use super::{Check, HOUR, SECOND, answered, same};
+use super::{Check, HOUR, SECOND, same};
 use crate::session::{
-    Created, EndReason, Rotation, SessionLimit, SessionRecord, SessionStore, SessionTarget,
-    WhenFull,
+    Created, EndReason, EndSessions, EndedSession, Rotation, SessionLimit, SessionRecord,
+    SessionStore, SessionTarget, WhenFull,
 };
 
 pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
@@ -57,17 +57,19 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
         subject: b,
     };
     check.ends(rule, target, now, &[]).await;
-    let rule = "a session that is over or idle is not ended, and not told as ended";
+    let rule = "a session that is idle or expired is ended all the same: a node whose clock is \
+                behind takes it for live";
     for record in [&over, &idle] {
-        check
-            .ends(rule, SessionTarget::Session(&record.id), now, &[])
-            .await;
         let target = SessionTarget::SessionOf {
             session: &record.id,
             subject: a,
         };
-        check.ends(rule, target, now, &[]).await;
-        same(rule, &Some(record), &check.look(&record.id).await.as_ref());
+        check.ends(rule, target, now, &[&record.id]).await;
+        let found = check
+            .look(&record.id)
+            .await
+            .and_then(|record| record.ended_at);
+        same(rule, &Some(now), &found);
     }
 
     let rule = "an owner ends one session, and only that one";
@@ -81,11 +83,32 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     same(rule, &vec![a2.clone(), a3.clone(), a4.clone()], &left);
 
     let rule = "a session is ended once: the first time and reason stay";
-    let again = check
-        .store
-        .end(SessionTarget::Session(a1), EndReason::Replaced, now + 1)
-        .await;
-    same(rule, &Vec::new(), &answered("end", again));
+    let mut again = EndSessions::new(SessionTarget::Session(a1), EndReason::Replaced, now + 1);
+    same(rule, &Vec::new(), &check.end(again).await);
+    let rule = "a session that was ended since the time that is named is returned again, with the \
+                first time of its end";
+    let expected = vec![EndedSession::new(a1, a, now)];
+    for (told_since, expected) in [(now + 1, &Vec::new()), (now, &expected), (0, &expected)] {
+        again.told_since = told_since;
+        for target in [
+            SessionTarget::Session(a1),
+            SessionTarget::SessionOf {
+                session: a1,
+                subject: a,
+            },
+        ] {
+            let again = EndSessions { target, ..again };
+            same(rule, expected, &check.end(again).await);
+        }
+    }
+    let rule = "a session that was ended is not returned to somebody whose it was not";
+    let target = SessionTarget::SessionOf {
+        session: a1,
+        subject: b,
+    };
+    let theirs = EndSessions { target, ..again };
+    same(rule, &Vec::new(), &check.end(theirs).await);
+    let rule = "a session is ended once: the first time and reason stay";
     let found = check
         .look(a1)
         .await
@@ -112,6 +135,25 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
         .ends(rule, SessionTarget::Subject(b), now, &[b1])
         .await;
     same(rule, &Vec::new(), &check.listed(b, now).await);
+    let rule = "all that was ended since the time that is named is returned again, for a subject \
+                and for all but one";
+    let again = |target| EndSessions {
+        told_since: now,
+        ..EndSessions::new(target, EndReason::Revoked, now + SECOND)
+    };
+    let mut expected = vec![a1, a2, a3, a4, &over.id, &idle.id];
+    expected.sort();
+    let ids = |ended: Vec<EndedSession>| ended.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    let ended = ids(check.end(again(SessionTarget::Subject(a))).await);
+    same(rule, &expected, &ended.iter().collect());
+    expected.retain(|id| *id != a2);
+    let others = SessionTarget::OthersOf {
+        session: a2,
+        subject: a,
+    };
+    let ended = ids(check.end(again(others)).await);
+    same(rule, &expected, &ended.iter().collect());
+
     let rule = "a session is ended by its id";
     let record = check.record("end.last", "end.a");
     check.open(&record).await;
@@ -122,11 +164,16 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
 
 pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let limit = |max, when_full| SessionLimit { max, when_full };
-    let opened = |ended: &[&str]| {
-        let mut ended: Vec<_> = ended.iter().map(|name| check.name(name)).collect();
-        ended.sort();
+    let opened_at = |after: u64, ended: &[&str]| {
+        let subject = check.name("replaced");
+        let ended = ended
+            .iter()
+            .map(|name| EndedSession::new(check.name(name), &subject, check.now + after));
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_by(|a, b| a.id.cmp(&b.id));
         Created::Opened { ended }
     };
+    let opened = || opened_at(0, &[]);
     let login = async |name: &str, subject: &str, after: u64, limit: SessionLimit| {
         let mut record = check.record(name, subject);
         record.created_at += after;
@@ -137,8 +184,8 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
 
     let rule = "as many sessions as allowed are opened, and one more is refused";
     let refuse = limit(2, WhenFull::Refuse);
-    same(rule, &opened(&[]), &login("r1", "refused", 1, refuse).await);
-    same(rule, &opened(&[]), &login("r2", "refused", 2, refuse).await);
+    same(rule, &opened(), &login("r1", "refused", 1, refuse).await);
+    same(rule, &opened(), &login("r2", "refused", 2, refuse).await);
     same(
         rule,
         &Created::Full,
@@ -148,7 +195,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let rule = "a limit is one subject's";
     same(
         rule,
-        &opened(&[]),
+        &opened(),
         &login("o1", "somebody else", 3, refuse).await,
     );
     let rule = "a limit of no session refuses all";
@@ -164,36 +211,24 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     check
         .ends(rule, target, check.now + 4, &[&check.name("r1")])
         .await;
-    same(rule, &opened(&[]), &login("r4", "refused", 4, refuse).await);
+    same(rule, &opened(), &login("r4", "refused", 4, refuse).await);
     same(
         rule,
         &Created::Full,
         &login("r5", "refused", HOUR / 2 + 1, refuse).await,
     );
     let idle = HOUR / 2 + 2; // r2's half hour is over, r4's is not
-    same(
-        rule,
-        &opened(&[]),
-        &login("r6", "refused", idle, refuse).await,
-    );
+    same(rule, &opened(), &login("r6", "refused", idle, refuse).await);
 
     let rule = "where the oldest ends, it is the one used least recently";
     let replace = limit(2, WhenFull::EndOldest);
-    same(
-        rule,
-        &opened(&[]),
-        &login("e1", "replaced", 1, replace).await,
-    );
-    same(
-        rule,
-        &opened(&[]),
-        &login("e2", "replaced", 2, replace).await,
-    );
+    same(rule, &opened(), &login("e1", "replaced", 1, replace).await);
+    same(rule, &opened(), &login("e2", "replaced", 2, replace).await);
     let used = Rotation::new(check.name("e1"), 0, check.name("e1.next"), check.now + 3);
     check.rotate(&used).await;
     same(
         rule,
-        &opened(&["e2"]),
+        &opened_at(4, &["e2"]),
         &login("e3", "replaced", 4, replace).await,
     );
     let found = check.look(&check.name("e2")).await;
@@ -206,12 +241,12 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let rule = "a limit that was lowered ends as many as are too many";
     let one = limit(1, WhenFull::EndOldest);
     let created = login("e4", "replaced", 5, one).await;
-    same(rule, &opened(&["e1", "e3"]), &created);
+    same(rule, &opened_at(5, &["e1", "e3"]), &created);
     let rule = "a limit of none that ends the oldest leaves the new session";
     let none = limit(0, WhenFull::EndOldest);
     same(
         rule,
-        &opened(&["e4"]),
+        &opened_at(6, &["e4"]),
         &login("e5", "replaced", 6, none).await,
     );
     let listed = check.listed(&check.name("replaced"), check.now + 6).await;

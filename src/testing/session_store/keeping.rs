@@ -48,7 +48,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
     }
     for (record, text) in kept.iter_mut().zip(ODD_TEXTS) {
         check.acknowledge(&record.id, record.generation).await;
-        record.acknowledged = true;
+        record.acknowledged = Some(record.generation);
         let next = check.name(&format!("next.{text}"));
         let rotation = Rotation::new(&record.id, record.generation, next, check.now + 1);
         check.step(rule, record, &rotation).await;
@@ -61,9 +61,13 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
     let record = SessionRecord {
         generation: 7,
         previous_generation: 3,
-        acknowledged: true,
         created_at: check.now,
         rotated_at: check.now + 1,
+        acknowledged: Some(1),
+        client: Some("a client".to_owned()),
+        converged: Some(crate::session::Converged::LostResponse),
+        convergences: 7,
+        lost_responses: 3,
         last_used_at: check.now + 2,
         idle_ttl: 123_456_789_012,
         expires_at: check.now + 9_876_543_210_123,

@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use super::random::name_of_run;
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::session::{
-    Created, EndReason, Rotation, RotationOutcome, SessionLimit, SessionRecord, SessionStore,
-    SessionTarget,
+    Created, EndReason, EndSessions, EndedSession, Rotation, RotationOutcome, SessionLimit,
+    SessionRecord, SessionStore, SessionTarget,
 };
 use crate::store::StoreError;
 
@@ -27,7 +27,7 @@ const HOUR: u64 = 3_600 * SECOND;
 /// if they would be over in a few hours.
 ///
 /// ```
-/// use tower_jwt_auth::session::MemorySessions;
+/// use tower_jwt_auth::sessions::MemorySessions;
 /// use tower_jwt_auth::testing::check_session_store;
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -115,7 +115,7 @@ impl<S: SessionStore + Clone> Check<S> {
         let created = self.store.create(record, Some(limit)).await;
         match answered("create", created) {
             Created::Opened { mut ended } => {
-                ended.sort();
+                ended.sort_by(|a, b| a.id.cmp(&b.id));
                 Created::Opened { ended }
             }
             created @ Created::Full => created,
@@ -155,14 +155,27 @@ impl<S: SessionStore + Clone> Check<S> {
         listed.into_iter().map(|record| record.id).collect()
     }
 
-    /// Ends sessions, and compares the ids that are told with those expected, in any order.
+    /// Ends sessions, and compares the ids that are returned with those expected, in any order.
     async fn ends(&self, rule: &str, target: SessionTarget<'_>, now: u64, expected: &[&String]) {
-        let ended = self.store.end(target, EndReason::Revoked, now).await;
-        let mut ended = answered("end", ended);
+        let end = EndSessions::new(target, EndReason::Revoked, now);
+        let ended = self.end(end).await;
         let mut expected: Vec<_> = expected.iter().map(|id| (*id).clone()).collect();
-        ended.sort();
         expected.sort();
-        same(rule, &expected, &ended);
+        let ids: Vec<_> = ended.iter().map(|session| session.id.clone()).collect();
+        same(rule, &expected, &ids);
+        let rule = format!("{rule}; and they are returned with the time of their end");
+        same(
+            &rule,
+            &true,
+            &ended.iter().all(|session| session.ended_at == now),
+        );
+    }
+
+    /// Ends sessions, and returns what the store answers, sorted by id.
+    async fn end(&self, end: EndSessions<'_>) -> Vec<EndedSession> {
+        let mut ended = answered("end", self.store.end(end).await);
+        ended.sort_by(|a, b| a.id.cmp(&b.id));
+        ended
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tower_jwt_auth::StoreError;
-use tower_jwt_auth::session::SessionRecord;
+use tower_jwt_auth::sessions::SessionRecord;
 
 pub const SECOND: u64 = 1_000_000;
 

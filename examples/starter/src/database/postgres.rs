@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use tower_jwt_auth::revocation::PostgresRevocations;
-use tower_jwt_auth::session::PostgresSessions;
+use tower_jwt_auth::sessions::PostgresSessions;
 
 use super::ACQUIRE_TIMEOUT;
 use crate::Error;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use tower_jwt_auth::revocation::SqliteRevocations;
-use tower_jwt_auth::session::SqliteSessions;
+use tower_jwt_auth::sessions::SqliteSessions;
 
 use super::ACQUIRE_TIMEOUT;
 use crate::Error;

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_jwt_auth::VerifiedToken;
-use tower_jwt_auth::session::Session;
+use tower_jwt_auth::sessions::Session;
 use utoipa::ToSchema;
 
 use crate::App;
