@@ -5,8 +5,10 @@
 
 #[cfg(feature = "redis-cluster")]
 mod cluster;
+mod failover;
 mod keys;
 mod outage;
+mod relay;
 mod revocations;
 mod rules;
 mod server;

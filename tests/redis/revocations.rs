@@ -81,10 +81,11 @@ pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration 
 /// Answers are believed for so long that only a push can make them wrong.
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
-async fn two_nodes(server: &Server) -> (Node, Node, RevocationPushes) {
-    let a = Node::new(&server.url(), FOREVER).await;
-    let b = Node::new(&server.url(), FOREVER).await;
-    let pushes = b.cache.store().subscribe(server.url(), &b.cache).unwrap();
+/// Two nodes, of which the second is told what the first revokes.
+pub(crate) async fn two_nodes(url: &str, lag: Duration) -> (Node, Node, RevocationPushes) {
+    let a = Node::new(url, lag).await;
+    let b = Node::new(url, lag).await;
+    let pushes = b.cache.store().subscribe(url, &b.cache).unwrap();
     pushes.until_subscribed().await;
     (a, b, pushes)
 }
@@ -169,7 +170,7 @@ async fn a_push_makes_the_other_node_refuse_at_once() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let mut lags = Vec::new();
     for _ in 0..50 {
         let token = a.tokens.access("alice").issue().unwrap();
@@ -210,7 +211,7 @@ async fn a_cut_subscription_is_noticed_and_nothing_is_missed() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let mut redis = server.connection().await;
     for round in 1..=5 {
         let token = a.tokens.access("alice").issue().unwrap();
@@ -246,7 +247,7 @@ async fn a_silent_server_is_noticed() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let token = a.tokens.access("alice").issue().unwrap();
     b.verify(&token).await.unwrap();
     server.signal("STOP");

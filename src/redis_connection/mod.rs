@@ -1,22 +1,26 @@
 //! [`RedisConnection`]: a connection that follows the name of a server to the current primary.
 
-use std::collections::HashMap;
+mod health;
+
+pub(crate) use health::expect_primary;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisFuture, RedisResult, ServerError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
+    RedisResult, Value,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use self::health::{Health, is_replica};
 use crate::store::StoreError;
 
 /// How long a connection may take to be made.
@@ -29,9 +33,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROLE_ASKED_EVERY: Duration = Duration::from_millis(250);
 /// For how long the key of [`check_writable`] is kept.
 const PROBE_KEPT_MILLIS: u32 = 1000;
-/// What a server answers that is there, but takes no writes: it is a replica, is still loading its
-/// data, cannot write to its disk, or has lost its replicas. Another server may be the primary.
-const REFUSALS: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS"];
 
 /// A connection to one Redis server, shared by its clones, that is made anew when it is needed.
 ///
@@ -72,8 +73,8 @@ struct Inner {
 struct Link {
     begun: Instant,
     connection: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
-    /// Whether an answer has said that the next request should connect anew.
-    is_over: AtomicBool,
+    /// The worst [`Health`] that an answer has told.
+    health: AtomicU8,
     /// When the server was last asked for its role, in milliseconds since `begun`.
     asked_at: AtomicU64,
 }
@@ -113,6 +114,9 @@ impl RedisConnection {
     async fn ready(&self) -> RedisResult<Ready> {
         let link = self.link();
         let connection = link.connection.clone().await?;
+        if link.is(Health::Replica) {
+            return Err(is_replica());
+        }
         let role = link.ask_role(&connection);
         Ok(Ready {
             link,
@@ -198,16 +202,24 @@ impl Link {
         Self {
             begun: Instant::now(),
             connection: connection.boxed().shared(),
-            is_over: AtomicBool::new(false),
+            health: AtomicU8::new(Health::Good as u8),
             asked_at: AtomicU64::new(0),
         }
     }
 
     /// Whether it is to be replaced now.
     fn is_spent(&self) -> bool {
-        let is_over = self.is_over.load(Ordering::Relaxed)
-            || self.connection.peek().is_some_and(Result::is_err);
+        let is_over = self.is(Health::Over) || self.connection.peek().is_some_and(Result::is_err);
         is_over && self.begun.elapsed() >= PAUSE
+    }
+
+    /// Whether it is that, or worse.
+    fn is(&self, health: Health) -> bool {
+        self.health.load(Ordering::Relaxed) >= health as u8
+    }
+
+    fn note(&self, health: Health) {
+        self.health.fetch_max(health as u8, Ordering::Relaxed);
     }
 
     /// Asks for the server's role, unless that was done a moment ago.
@@ -226,8 +238,8 @@ impl Link {
         is_due.then(|| {
             tokio::spawn(async move {
                 let answer = expect_primary(&mut connection).await;
-                if answer.is_err() {
-                    link.is_over.store(true, Ordering::Relaxed);
+                if let Err(error) = &answer {
+                    link.note(Health::of(error).max(Health::Over));
                 }
                 answer
             })
@@ -245,13 +257,10 @@ impl Ready {
         answer: RedisResult<T>,
         values: impl FnOnce(&T) -> &[Value],
     ) -> RedisResult<T> {
-        let is_over = match &answer {
-            Ok(answer) => values(answer).iter().any(is_refusal),
-            Err(error) => is_lost(error),
-        };
-        if is_over {
-            self.link.is_over.store(true, Ordering::Relaxed);
-        }
+        self.link.note(match &answer {
+            Ok(answer) => Health::told_by(values(answer)),
+            Err(error) => Health::of(error),
+        });
         match (answer, self.role) {
             (Ok(answer), Some(role)) => match role.await {
                 Ok(is_primary) => is_primary.map(|()| answer),
@@ -262,8 +271,6 @@ impl Ready {
     }
 }
 
-// === free functions ===
-
 async fn connect_to_primary(client: &Client) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -273,59 +280,6 @@ async fn connect_to_primary(client: &Client) -> RedisResult<MultiplexedConnectio
         .await?;
     expect_primary(&mut connection).await?;
     Ok(connection)
-}
-
-/// Fails if the server is a replica, or does not answer. In a cluster each node is good: it says
-/// itself which one to ask.
-pub(crate) async fn expect_primary(connection: &mut impl ConnectionLike) -> RedisResult<()> {
-    let said: HashMap<String, Value> = match redis::cmd("HELLO").query_async(connection).await {
-        Ok(said) => said,
-        // A proxy that does not know the question stands for a primary.
-        Err(error) if !is_lost(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let says = |name: &str, word: &str| match said.get(name) {
-        Some(Value::BulkString(text)) => text == word.as_bytes(),
-        Some(Value::SimpleString(text)) => text == word,
-        _ => false,
-    };
-    if says("role", "replica") && !says("mode", "cluster") {
-        return Err(RedisError::from((
-            ErrorKind::Server(ServerErrorKind::ReadOnly),
-            "the Redis server is a replica: its address must lead to the primary",
-        )));
-    }
-    Ok(())
-}
-
-/// Whether the connection is of no more use.
-fn is_lost(error: &RedisError) -> bool {
-    if error.is_io_error() || error.is_unrecoverable_error() {
-        return true;
-    }
-    let errors = error.clone().into_server_errors();
-    errors.is_some_and(|errors| errors.iter().any(|(_, error)| is_refused(error)))
-}
-
-/// The answers to a transaction are one value.
-fn is_refusal(value: &Value) -> bool {
-    match value {
-        Value::ServerError(error) => is_refused(error),
-        Value::Array(values) => values
-            .iter()
-            .any(|value| matches!(value, Value::ServerError(error) if is_refused(error))),
-        _ => false,
-    }
-}
-
-/// Before version 7 the server tells of a refusal inside a script in the text of the error.
-fn is_refused(error: &ServerError) -> bool {
-    REFUSALS.contains(&error.code())
-        || error.details().is_some_and(|details| {
-            REFUSALS
-                .iter()
-                .any(|refusal| details.contains(&format!("-{refusal} ")))
-        })
 }
 
 /// Writes a key that is gone a second later.
