@@ -23,10 +23,10 @@ use tokio::time::{Instant, timeout};
 use self::health::{Health, is_replica};
 use crate::store::StoreError;
 
-/// How long a connection may take to be made.
+/// How long a connection may take to be made, unless it is set.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one answer may take.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long one answer may take, unless it is set.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// The shortest time between two attempts to connect, so that an outage is no flood of them.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that is in use asks the server whether it is the primary.
@@ -57,16 +57,25 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 ///
 /// # Time limits
 ///
-/// A connection may take 1 s, and an answer 500 ms. A request waits for one attempt to connect at
-/// most, which it shares with all others; there are at most ten attempts a second.
+/// A connection may take 1 s, and an answer 500 ms, unless [`connect_within`](Self::connect_within)
+/// sets other limits. A request waits for one attempt to connect at most, which it shares with all
+/// others; there are at most ten attempts a second.
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Inner>,
 }
 
 struct Inner {
-    client: Client,
+    server: Server,
     link: ArcSwap<Link>,
+}
+
+/// Where to connect to, and how long that may take.
+#[derive(Clone)]
+struct Server {
+    client: Client,
+    connect_timeout: Duration,
+    answer_timeout: Duration,
 }
 
 /// One connection, from the attempt to make it until it is replaced.
@@ -96,15 +105,33 @@ impl RedisConnection {
     ///
     /// # Errors
     ///
-    /// Fails if the address is invalid, if the server does not answer within 1 s, or if it is a
-    /// replica.
+    /// Fails if the address is invalid, if the server does not answer in time, or if it is a replica.
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        let client = Client::open(server).map_err(failed)?;
-        let link = Link::new(client.clone());
+        Self::connect_within(server, CONNECT_TIMEOUT, ANSWER_TIMEOUT).await
+    }
+
+    /// Connects with other time limits: how long it may take to connect, now and later, and how long
+    /// an answer may take. A request takes both at most, and should fit into the
+    /// [timeout of the sessions](crate::sessions::SessionsBuilder::store_timeout).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_within(
+        server: impl IntoConnectionInfo,
+        connect_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let server = Server {
+            client: Client::open(server).map_err(failed)?,
+            connect_timeout,
+            answer_timeout,
+        };
+        let link = Link::new(server.clone());
         link.connection.clone().await.map_err(failed)?;
         Ok(Self {
             shared: Arc::new(Inner {
-                client,
+                server,
                 link: ArcSwap::from_pointee(link),
             }),
         })
@@ -130,7 +157,7 @@ impl RedisConnection {
         if !current.is_spent() {
             return current;
         }
-        let next = Arc::new(Link::new(self.shared.client.clone()));
+        let next = Arc::new(Link::new(self.shared.server.clone()));
         let before = self
             .shared
             .link
@@ -172,6 +199,7 @@ impl ConnectionLike for RedisConnection {
 
     fn get_db(&self) -> i64 {
         self.shared
+            .server
             .client
             .get_connection_info()
             .redis_settings()
@@ -181,10 +209,26 @@ impl ConnectionLike for RedisConnection {
 
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = self.shared.client.get_connection_info().addr();
+        let server = self.shared.server.client.get_connection_info().addr();
         f.debug_struct("RedisConnection")
             .field("server", &format_args!("{server}"))
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.answer_timeout));
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        expect_primary(&mut connection).await?;
+        Ok(connection)
     }
 }
 
@@ -192,9 +236,9 @@ impl fmt::Debug for RedisConnection {
 
 impl Link {
     /// A link that begins to connect when it is first waited for.
-    fn new(client: Client) -> Self {
+    fn new(server: Server) -> Self {
         let connection = async move {
-            match timeout(CONNECT_TIMEOUT, connect_to_primary(&client)).await {
+            match timeout(server.connect_timeout, server.connect()).await {
                 Ok(connected) => connected,
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
@@ -269,17 +313,6 @@ impl Ready {
             (answer, _) => answer,
         }
     }
-}
-
-async fn connect_to_primary(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    expect_primary(&mut connection).await?;
-    Ok(connection)
 }
 
 /// Writes a key that is gone a second later.

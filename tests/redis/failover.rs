@@ -4,12 +4,13 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
+use tower_jwt_auth::clock::{Clock, SystemClock};
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::revocation::{RedisRevocations, RevocationQuery, RevocationStore};
+use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::{
     EndReason, EndSessions, RedisSessions, Rotation, SessionError, SessionStore, SessionTarget,
 };
-use tower_jwt_auth::{RedisConnection, TokenPair};
+use tower_jwt_auth::{RedisConnection, StoreError, TokenPair};
 
 use crate::relay::{Pair, Relay};
 use crate::revocations::{FOREVER, Node, two_nodes, until};
@@ -198,7 +199,8 @@ async fn a_replica_refuses_no_token_and_ends_nothing() {
     }
     pair.promote().await;
     pair.demote().await;
-    let replica: RedisSessions<MultiplexedConnection> = RedisSessions::new(pair.old.connection().await);
+    let replica: RedisSessions<MultiplexedConnection> =
+        RedisSessions::new(pair.old.connection().await);
     for (id, generation) in [("a", 0), ("a", 5), ("ended", 0), ("nobody", 0)] {
         let rotation = Rotation::new(id, generation, "t", now());
         assert!(replica.rotate(&rotation).await.is_err(), "{rotation:?}");
@@ -243,4 +245,74 @@ async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
     assert!(attempts > 0);
     set("min-replicas-to-write", "0").await;
     store.check_writable().await.unwrap();
+}
+
+/// A request that is dropped after 50 ms does not see that a server is silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_give_up_early_reach_the_new_primary_as_well() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let store = RedisRevocations::connect(pair.url()).await.unwrap();
+    let look_up = async || {
+        let query = RevocationQuery::new("alice", "t", 1);
+        let looked_up = store.is_revoked(&query);
+        match tokio::time::timeout(Duration::from_millis(50), looked_up).await {
+            Ok(answer) => answer.is_ok(),
+            Err(_) => false,
+        }
+    };
+    pair.promote().await;
+    pair.old.signal("STOP");
+    pair.follow();
+    let started = Instant::now();
+    while !look_up().await {
+        assert!(started.elapsed() < Duration::from_secs(60), "no recovery");
+    }
+    pair.old.signal("CONT");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_to_a_silent_server_hangs() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let revocations = RedisRevocations::connect(server.url()).await.unwrap();
+    let record = session("a", "alice", now());
+    store.create(&record, None).await.unwrap();
+    server.signal("STOP");
+    let rotation = Rotation::new("a", 0, "t", now());
+    let target = SessionTarget::Subject("alice");
+    let end = EndSessions::new(target, EndReason::Revoked, now());
+    let until = SystemClock.now() + Duration::from_secs(60);
+    let revoked = [Revocation::token(None, "t", until)];
+    let query = RevocationQuery::new("alice", "t", 1);
+    // The first call is on the connection that there is, the second on one that cannot be made.
+    for _ in 0..2 {
+        assert!(ends(store.rotate(&rotation)).await.is_err());
+        assert!(ends(store.create(&record, None)).await.is_err());
+        assert!(ends(store.acknowledge("a", 0)).await.is_err());
+        assert!(ends(store.list("alice", now())).await.is_err());
+        assert!(ends(store.end(end)).await.is_err());
+        assert!(ends(store.clean_up(now(), 10)).await.is_err());
+        assert!(ends(store.check_writable()).await.is_err());
+        assert!(ends(revocations.revoke(&revoked)).await.is_err());
+        assert!(ends(revocations.is_revoked(&query)).await.is_err());
+        assert!(ends(revocations.check_writable()).await.is_err());
+        assert!(ends(RedisConnection::connect(server.url())).await.is_err());
+    }
+    server.signal("CONT");
+    soon(
+        "look-up",
+        |_: &StoreError| 503,
+        async || revocations.is_revoked(&query).await,
+    )
+    .await;
+}
+
+/// Far longer than any time limit: a busy machine is no failure.
+async fn ends<T>(call: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(30), call).await;
+    ended.expect("a call hangs")
 }

@@ -7,6 +7,7 @@
 mod cluster;
 mod failover;
 mod keys;
+mod many;
 mod outage;
 mod relay;
 mod revocations;

@@ -15,7 +15,16 @@ async fn sessions_keep_the_rules() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    check_session_store(&RedisSessions::connect(server.url()).await.unwrap()).await;
+    check_session_store(&RedisSessions::new(server.patient().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_keep_the_rules_by_the_newer_protocol() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let url = format!("{}?protocol=resp3", server.url());
+    check_session_store(&RedisSessions::connect(url).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +32,7 @@ async fn revocations_keep_the_rules() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    check_revocation_store(&RedisRevocations::connect(server.url()).await.unwrap()).await;
+    check_revocation_store(&RedisRevocations::new(server.patient().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

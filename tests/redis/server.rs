@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use tower_jwt_auth::RedisConnection;
 
 /// Dropped, it is killed, and its directory removed.
 pub(crate) struct Server {
@@ -52,6 +53,14 @@ impl Server {
             .set_connection_timeout(Some(Duration::from_secs(20)))
             .set_response_timeout(Some(Duration::from_secs(20)));
         let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await.unwrap()
+    }
+
+    /// A connection for a store that is tested for other things than its time limits: this machine
+    /// may be busy.
+    pub(crate) async fn patient(&self) -> RedisConnection {
+        let long = Duration::from_secs(20);
+        let connection = RedisConnection::connect_within(self.url(), long, long);
         connection.await.unwrap()
     }
 

@@ -61,7 +61,7 @@ async fn it_answers_every_step_as_the_store_in_memory() {
         return;
     };
     for seed in 0..12 {
-        let redis = RedisSessions::connect(server.url()).await.unwrap();
+        let redis = RedisSessions::new(server.patient().await);
         let redis = redis.prefix(&format!("{seed}:"));
         compare(&redis, Dice::new(seed), 400).await;
     }
@@ -186,7 +186,7 @@ async fn of_64_rotations_at_once_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     for round in 0..20 {
         let id = format!("s{round}");
         store
@@ -204,7 +204,7 @@ async fn of_64_rotations_in_4_processes_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     store
         .create(&session("s", "alice", now()), None)
         .await
@@ -272,7 +272,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
             .iter()
             .filter(|created| **created == Created::Full)
             .count();
-        let store = RedisSessions::connect(server.url()).await.unwrap();
+        let store = RedisSessions::new(server.patient().await);
         let live = store.list(&subject, now()).await.unwrap();
         assert_eq!(live.len(), 3, "{when_full:?}");
         assert_eq!(full, if when_full == WhenFull::Refuse { 21 } else { 0 });
