@@ -151,7 +151,7 @@ async fn the_checks_name_the_rule_that_a_store_breaks() {
             "up to the very end of the grace",
         ),
         (Fault::ForgetsTheLabel, "no label is told from an empty one"),
-        (Fault::RevivesWhatEnded, "the first time and reason stay"),
+        (Fault::RevivesWhatEnded, "is ended all the same"),
         (
             Fault::IgnoresTheOwner,
             "not ended for somebody whose it is not",
