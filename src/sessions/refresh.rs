@@ -11,12 +11,11 @@ use super::tokens::{Payload, RefreshToken};
 use crate::clock::as_micros;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair};
-use crate::jti;
+use crate::jti::{self, Digest};
 use crate::keys::digest;
 use crate::revocation::RevocationQuery;
 use crate::session::{
-    Digest, EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord,
-    SessionTarget,
+    EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord, SessionTarget,
 };
 use crate::store::to_the_end;
 
