@@ -36,7 +36,8 @@ impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {
-            tracing::warn!(kind = ?self.kind(), source = ?std::error::Error::source(&self), "{self}");
+            let source = std::error::Error::source(&self);
+            tracing::warn!(kind = ?self.kind(), ?source, "{self}");
         } else {
             tracing::debug!(kind = ?self.kind(), "{self}");
         }

@@ -43,8 +43,10 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     cookie: RefreshCookie,
 /// }
 ///
+/// type Answer = Result<Response, RefreshCookieError>;
+///
 /// /// After the password was checked, which is left out here.
-/// async fn login(State(app): State<App>, headers: HeaderMap) -> Result<Response, RefreshCookieError> {
+/// async fn login(State(app): State<App>, headers: HeaderMap) -> Answer {
 ///     app.cookie.check_origin(&headers)?; // no other page logs its visitors in here
 ///     Ok(match app.sessions.open("alice").issue().await {
 ///         Ok(pair) => app.cookie.respond(pair),
@@ -52,7 +54,7 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     })
 /// }
 ///
-/// async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Response, RefreshCookieError> {
+/// async fn refresh(State(app): State<App>, headers: HeaderMap) -> Answer {
 ///     let Some(token) = app.cookie.read(&headers)? else {
 ///         return Ok(StatusCode::NO_CONTENT.into_response()); // nobody is logged in
 ///     };
@@ -67,11 +69,11 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     Ok(sessions.refresh(token).await?.issue().await?.tokens)
 /// }
 ///
-/// async fn logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, RefreshCookieError> {
-///     if let Some(token) = app.cookie.read(&headers)? {
-///         if let Err(error) = app.sessions.end_by_token(token).await {
-///             return Ok(app.cookie.reject(error)); // the page asks again
-///         }
+/// async fn logout(State(app): State<App>, headers: HeaderMap) -> Answer {
+///     if let Some(token) = app.cookie.read(&headers)?
+///         && let Err(error) = app.sessions.end_by_token(token).await
+///     {
+///         return Ok(app.cookie.reject(error)); // the page asks again
 ///     }
 ///     Ok(app.cookie.clear_response())
 /// }
