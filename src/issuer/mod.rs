@@ -9,7 +9,7 @@ mod request;
 pub use builder::TokenIssuerBuilder;
 pub use error::IssueError;
 pub use keys::IssuerKeys;
-pub use pair::{PairRequest, TokenPair};
+pub use pair::{AccessTokenResponse, PairRequest, TokenPair};
 pub use request::TokenRequest;
 
 use std::fmt;
