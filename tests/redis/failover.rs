@@ -84,7 +84,7 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
     let Some(pair) = Pair::start().await else {
         return;
     };
-    let node = Node::new(&pair.url(), Duration::ZERO).await;
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
     let sessions = RedisSessions::connect(pair.url()).await.unwrap();
     let revoked = login(&node, "alice").await.unwrap();
     assert_eq!(node.sessions.end_all("alice").await.unwrap(), 1);
@@ -130,7 +130,7 @@ async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
     let Some(pair) = Pair::start().await else {
         return;
     };
-    let node = Node::new(&pair.url(), Duration::ZERO).await;
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
     let tokens = login(&node, "alice").await.unwrap();
     assert!(node.verify(&tokens.access_token).await.is_ok());
     pair.promote().await;
@@ -144,7 +144,7 @@ async fn all_goes_on_when_the_primary_falls_silent_for_good() {
     let Some(pair) = Pair::start().await else {
         return;
     };
-    let node = Node::new(&pair.url(), Duration::ZERO).await;
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
     let tokens = login(&node, "alice").await.unwrap();
     assert!(node.verify(&tokens.access_token).await.is_ok());
     // As a machine that is cut off: no connection is closed, and no answer comes.

@@ -8,7 +8,7 @@ use tower_jwt_auth::sessions::{EndReason, RedisSessions, RotationOutcome, Sessio
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::revocations::Node;
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_keep_the_rules() {
@@ -24,7 +24,7 @@ async fn sessions_keep_the_rules_by_the_newer_protocol() {
         return;
     };
     let url = format!("{}?protocol=resp3", server.url());
-    check_session_store(&RedisSessions::connect(url).await.unwrap()).await;
+    check_session_store(&RedisSessions::new(patient(&url).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

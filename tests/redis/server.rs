@@ -56,12 +56,8 @@ impl Server {
         connection.await.unwrap()
     }
 
-    /// A connection for a store that is tested for other things than its time limits: this machine
-    /// may be busy.
     pub(crate) async fn patient(&self) -> RedisConnection {
-        let long = Duration::from_secs(20);
-        let connection = RedisConnection::connect_within(self.url(), long, long);
-        connection.await.unwrap()
+        patient(&self.url()).await
     }
 
     /// SIGKILL.
@@ -99,6 +95,13 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A connection for what is tested for other things than time limits: this machine may be busy.
+pub(crate) async fn patient(url: &str) -> RedisConnection {
+    let long = Duration::from_secs(20);
+    let connection = RedisConnection::connect_within(url, long, long);
+    connection.await.unwrap()
 }
 
 impl Drop for Server {

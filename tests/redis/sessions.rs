@@ -11,7 +11,7 @@ use tower_jwt_auth::sessions::{
     RotationOutcome, SessionLimit, SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 pub(crate) const HOUR: u64 = 3_600_000_000;
 
@@ -241,7 +241,7 @@ async fn child() {
         return;
     };
     let (url, start) = told.split_once(' ').unwrap();
-    let store = RedisSessions::connect(url).await.unwrap();
+    let store = RedisSessions::new(patient(url).await);
     let wait = start.parse::<u64>().unwrap().saturating_sub(now());
     tokio::time::sleep(Duration::from_micros(wait)).await;
     println!();
@@ -261,7 +261,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
         for login in 0..24 {
             let (url, subject) = (server.url(), subject.clone());
             tasks.spawn(async move {
-                let store = RedisSessions::connect(url).await.unwrap();
+                let store = RedisSessions::new(patient(&url).await);
                 let record = session(&format!("{subject}{login}"), &subject, now());
                 let limit = Some(SessionLimit { max: 3, when_full });
                 store.create(&record, limit).await.unwrap()
