@@ -10,32 +10,48 @@ use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationQuery, 
 use tower_jwt_auth::sessions::{
     EndReason, EndSessions, RedisSessions, Rotation, SessionError, SessionStore, SessionTarget,
 };
-use tower_jwt_auth::{RedisConnection, StoreError, TokenPair};
+use tower_jwt_auth::{RedisConnection, StoreError, TokenPair, VerifiedToken};
 
 use crate::relay::{Pair, Relay};
 use crate::revocations::{FOREVER, Node, two_nodes, until};
 use crate::server::Server;
 use crate::sessions::{now, session};
 
-/// How many requests may fail until the next one is answered. One does, and a busy machine may
-/// take more than the second that a connection has.
-const FEW: usize = 8;
+/// How many requests may fail until one is answered. One or two do; more do on a busy machine, where
+/// an answer may take longer than it may in production.
+const FEW: usize = 30;
 
-/// Asks until there is an answer. Every failure has to be a 503.
-async fn soon<T, E: Debug>(
+/// Asks until there is an answer that is no 503, and returns it.
+#[allow(clippy::print_stderr)] // tells what it measured
+async fn settled<T, E>(
     what: &str,
     status: impl Fn(&E) -> u16,
     mut ask: impl AsyncFnMut() -> Result<T, E>,
-) -> T {
-    for _ in 0..=FEW {
+) -> Result<T, E> {
+    for failed in 0..=FEW {
         match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => assert_eq!(status(&error), 503, "{what}: {error:?}"),
+            Err(error) if status(&error) == 503 => {}
+            answer => {
+                if failed > 0 {
+                    eprintln!("{what}: {failed} failed, then there was an answer");
+                }
+                return answer;
+            }
         }
         // Connections are not made more often.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{what}: still unavailable after {FEW} requests");
+}
+
+/// Asks until it succeeds. Every failure has to be a 503.
+async fn soon<T, E: Debug>(
+    what: &str,
+    status: impl Fn(&E) -> u16,
+    ask: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let answer = settled(what, status, ask).await;
+    answer.unwrap_or_else(|error| panic!("{what}: {error:?}"))
 }
 
 fn status(error: &SessionError) -> u16 {
@@ -57,26 +73,46 @@ async fn is_ready(node: &Node, sessions: &RedisSessions) -> bool {
     sessions.check_writable().await.is_ok() && revocations
 }
 
-/// That everything works, on connections that were made before the failover.
-async fn assert_recovers(node: &Node, tokens: &TokenPair) -> TokenPair {
-    let verify = async || match node.tokens.verifier().verify(&tokens.access_token).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.status().as_u16()),
+async fn is_soon_ready(node: &Node, sessions: &RedisSessions) {
+    soon(
+        "ready",
+        |()| 503,
+        async || is_ready(node, sessions).await.then_some(()).ok_or(()),
+    )
+    .await;
+}
+
+async fn logged_in(node: &Node, subject: &str) -> TokenPair {
+    soon("login", status, async || login(node, subject).await).await
+}
+
+/// The verdict on an access token, once there is one.
+async fn verdict(node: &Node, token: &str) -> Result<VerifiedToken, AuthErrorKind> {
+    let is_known = |kind: &AuthErrorKind| match kind {
+        AuthErrorKind::Unavailable => 503,
+        _ => 401,
     };
-    soon("look-up", |status| *status, verify).await;
-    let refreshed = soon("refresh", status, async || {
+    settled("look-up", is_known, async || node.verify(token).await).await
+}
+
+/// That everything works, on connections that were made before the failover.
+async fn assert_recovers(node: &Node, tokens: &TokenPair) {
+    verdict(node, &tokens.access_token).await.unwrap();
+    soon("refresh", status, async || {
         refresh(node, &tokens.refresh_token).await
     })
     .await;
-    let other = soon("login", status, async || login(node, "alice").await).await;
-    let sid = node.verify(&other.access_token).await.unwrap();
-    let sid = sid.session_id().unwrap().to_owned();
-    soon("log-out", status, async || node.sessions.end(&sid).await).await;
-    let refused = node.verify(&other.access_token).await.unwrap_err();
+    let other = logged_in(node, "alice").await;
+    let verified = verdict(node, &other.access_token).await.unwrap();
+    let sid = verified.session_id().unwrap();
+    soon("log-out", status, async || node.sessions.end(sid).await).await;
+    let refused = verdict(node, &other.access_token).await.unwrap_err();
     assert_eq!(refused, AuthErrorKind::Revoked);
-    let over = refresh(node, &other.refresh_token).await.unwrap_err();
+    let over = settled("refresh", status, async || {
+        refresh(node, &other.refresh_token).await
+    });
+    let over = over.await.unwrap_err();
     assert_eq!((status(&over), over.code()), (400, "invalid_grant"));
-    refreshed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,11 +122,14 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
     };
     let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
     let sessions = RedisSessions::connect(pair.url()).await.unwrap();
-    let revoked = login(&node, "alice").await.unwrap();
-    assert_eq!(node.sessions.end_all("alice").await.unwrap(), 1);
-    let tokens = login(&node, "alice").await.unwrap();
-    assert!(node.verify(&tokens.access_token).await.is_ok());
-    assert!(is_ready(&node, &sessions).await);
+    let revoked = logged_in(&node, "alice").await;
+    let ended = soon("log-out", status, async || {
+        node.sessions.end_all("alice").await
+    });
+    assert_eq!(ended.await, 1);
+    let tokens = logged_in(&node, "alice").await;
+    assert!(verdict(&node, &tokens.access_token).await.is_ok());
+    is_soon_ready(&node, &sessions).await;
 
     // The name still leads to the old primary, which takes no writes: an outage, and nothing else.
     pair.promote().await;
@@ -110,18 +149,9 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
     assert_eq!(looked_up.unwrap_err(), AuthErrorKind::Unavailable);
 
     pair.follow();
-    let tokens = assert_recovers(&node, &tokens).await;
-    assert!(refresh(&node, &tokens.refresh_token).await.is_ok());
-    soon(
-        "ready",
-        |_: &bool| 503,
-        async || {
-            let ready = is_ready(&node, &sessions).await;
-            if ready { Ok(()) } else { Err(ready) }
-        },
-    )
-    .await;
-    let refused = node.verify(&revoked.access_token).await.unwrap_err();
+    assert_recovers(&node, &tokens).await;
+    is_soon_ready(&node, &sessions).await;
+    let refused = verdict(&node, &revoked.access_token).await.unwrap_err();
     assert_eq!(refused, AuthErrorKind::Revoked);
 }
 
@@ -131,8 +161,8 @@ async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
         return;
     };
     let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
-    let tokens = login(&node, "alice").await.unwrap();
-    assert!(node.verify(&tokens.access_token).await.is_ok());
+    let tokens = logged_in(&node, "alice").await;
+    assert!(verdict(&node, &tokens.access_token).await.is_ok());
     pair.promote().await;
     pair.follow();
     pair.demote().await;
@@ -145,8 +175,8 @@ async fn all_goes_on_when_the_primary_falls_silent_for_good() {
         return;
     };
     let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
-    let tokens = login(&node, "alice").await.unwrap();
-    assert!(node.verify(&tokens.access_token).await.is_ok());
+    let tokens = logged_in(&node, "alice").await;
+    assert!(verdict(&node, &tokens.access_token).await.is_ok());
     // As a machine that is cut off: no connection is closed, and no answer comes.
     pair.promote().await;
     pair.old.signal("STOP");
@@ -161,8 +191,8 @@ async fn pushes_move_to_the_new_primary() {
         return;
     };
     let (a, b, pushes) = two_nodes(&pair.url(), FOREVER).await;
-    let before = login(&a, "alice").await.unwrap();
-    assert!(b.verify(&before.access_token).await.is_ok());
+    let before = logged_in(&a, "alice").await;
+    assert!(verdict(&b, &before.access_token).await.is_ok());
     pair.promote().await;
     pair.follow();
     pair.demote().await;
@@ -181,7 +211,7 @@ async fn pushes_move_to_the_new_primary() {
     // Only a push can tell: answers are believed for an hour.
     b.refuses(&tokens.access_token).await;
     assert!(pushes.learned() > learned);
-    assert!(b.verify(&before.access_token).await.is_ok());
+    assert!(verdict(&b, &before.access_token).await.is_ok());
 }
 
 /// What a replica knows may be old: it must not say that a session is unknown.
