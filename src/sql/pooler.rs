@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use super::failed;
 use crate::store::{StoreError, in_time};
 
-/// How long a new client waits beside idle ones before they are closed.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a new client waits beside idle ones before they are closed. (sqlx warns of a statement
+/// that takes a second.)
+const PATIENCE: Duration = Duration::from_millis(750);
 /// The longest that each step of the check may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a client waits beside an open transaction before that is committed.
