@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tower_jwt_auth::revocation::PostgresRevocations;
 use tower_jwt_auth::sessions::PostgresSessions;
 
@@ -38,8 +38,7 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
         // Poolers refuse this startup parameter, and no column holds a float.
         .extra_float_digits(None);
     reach(&options).await?;
-    migrate(options.clone()).await?;
-    let sets_timeout = sets_timeout(&options).await?;
+    let sets_timeout = prepare(&options).await?;
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -79,58 +78,67 @@ async fn reach(options: &PgConnectOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Over a connection of its own, without a time limit for statements. The crate checks first that
-/// no pooler mixes up statements.
-async fn migrate(options: PgConnectOptions) -> Result<(), Error> {
+/// Checks what a pooler may spoil, and migrates, over one connection without a time limit for
+/// statements. Returns whether each other connection is to set one.
+async fn prepare(options: &PgConnectOptions) -> Result<bool, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
+        .connect_with(options.clone())
         .await
         .map_err(|error| cannot("reach", &error))?;
-    let migrated = async {
-        PostgresSessions::new(pool.clone()).migrate().await?;
-        PostgresRevocations::new(pool.clone()).migrate().await?;
-        let mut transaction = pool.begin().await?;
-        for statement in BEFORE_MIGRATIONS {
-            sqlx::raw_sql(statement).execute(&mut *transaction).await?;
-        }
-        let mut migrations = sqlx::migrate!("migrations/postgres");
-        // Its own lock is the session's.
-        migrations.set_locking(false).run(&mut *transaction).await?;
-        Ok::<_, Error>(transaction.commit().await?)
+    let statements = PostgresSessions::new(pool.clone()).check_pooler().await;
+    let prepared = match (statements, sets_timeout(&pool, options).await) {
+        (Ok(()), Ok(sets_timeout)) => match migrate(&pool).await {
+            Ok(()) => Ok(sets_timeout),
+            Err(error) => Err(cannot("bring up to date", &*error)),
+        },
+        (Ok(()), Err(error)) => Err(cannot("use", &*error)),
+        (Err(error), Ok(_)) => Err(cannot("use", &error)),
+        (Err(error), Err(other)) => Err(format!(
+            "{}; besides, {}",
+            cannot("use", &error),
+            with_causes(&*other)
+        )
+        .into()),
     };
-    let migrated = migrated.await;
     pool.close().await;
-    migrated.map_err(|error| cannot("bring up to date", &*error))
+    prepared
+}
+
+async fn migrate(pool: &PgPool) -> Result<(), Error> {
+    PostgresSessions::new(pool.clone()).migrate().await?;
+    PostgresRevocations::new(pool.clone()).migrate().await?;
+    let mut transaction = pool.begin().await?;
+    for statement in BEFORE_MIGRATIONS {
+        sqlx::raw_sql(statement).execute(&mut *transaction).await?;
+    }
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    // Its own lock belongs to the session.
+    migrations.set_locking(false).run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Whether each connection is to set its time limit for statements. Where a pooler would lose the
 /// setting, the role or the database must have one.
-async fn sets_timeout(options: &PgConnectOptions) -> Result<bool, Error> {
-    let asked = async {
-        let mut connection = PgConnection::connect_with(options).await?;
-        if has_own_connection(&mut connection, options).await? {
-            return Ok(true);
-        }
-        // What the setting is where no session has changed it.
-        let default = "SELECT reset_val = '0' FROM pg_settings WHERE name = 'statement_timeout'";
-        let unlimited: bool = sqlx::query_scalar(default)
-            .fetch_one(&mut connection)
-            .await?;
-        if unlimited {
-            return Err(format!(
-                "a pooler gives a connection of PostgreSQL to several clients in turn, so that no \
-                 statement_timeout can be set on it: set one for the role, as in `ALTER ROLE \
-                 current_user SET statement_timeout = '{STATEMENT_TIMEOUT}'`, and reconnect the \
-                 pooler, or set the pooler to session pooling, or connect to PostgreSQL directly"
-            )
-            .into());
-        }
-        Ok::<_, Error>(false)
-    };
-    let asked = asked.await;
-    asked.map_err(|error| cannot("use", &*error))
+async fn sets_timeout(pool: &PgPool, options: &PgConnectOptions) -> Result<bool, Error> {
+    let mut connection = pool.acquire().await?;
+    if has_own_connection(&mut connection, options).await? {
+        return Ok(true);
+    }
+    // What it is where no client has changed it.
+    let default = "SELECT reset_val = '0' FROM pg_settings WHERE name = 'statement_timeout'";
+    let default = sqlx::raw_sql(default).fetch_one(&mut *connection).await?;
+    if default.try_get(0)? {
+        return Err(format!(
+            "a pooler gives a connection of PostgreSQL to several clients in turn, so that this \
+             service cannot set a statement_timeout: set one for the role, with `ALTER ROLE \
+             CURRENT_USER SET statement_timeout = '{STATEMENT_TIMEOUT}'`, and restart the pooler, \
+             or set the pooler to session pooling, or connect to PostgreSQL directly"
+        )
+        .into());
+    }
+    Ok(false)
 }
 
 fn cannot(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::thread;
 
 use axum::http::StatusCode;
-use starter::{App, Database};
+use starter::Database;
 
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{self, Postgres};
@@ -16,7 +16,8 @@ async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> 
     let postgres = postgres::shared().await?;
     let pooler = PgBouncer::start(postgres, settings).await?;
     let mut place = postgres.new_place().await;
-    place.database_url = pooler.url(postgres, &place.database_url);
+    let name = place.database_url.rsplit('/').next().unwrap();
+    place.database_url = pooler.url(name);
     Some((postgres, pooler, place))
 }
 
@@ -95,18 +96,32 @@ async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
 async fn a_service_does_not_start_behind_transaction_pooling_and_says_what_to_do() {
     for size in [1, 20] {
         let settings = format!("pool_mode = transaction\ndefault_pool_size = {size}");
-        let Some((_, _pooler, place)) = place(&settings).await else {
+        let Some((postgres, pooler, mut place)) = place(&settings).await else {
             return;
         };
-        let refusal = refusal(&place);
-        for word in [
+        let statements = [
             "DATABASE_URL",
             "mixes up prepared statements",
             "session pooling",
             "max_prepared_statements",
             "connect to PostgreSQL directly",
-        ] {
-            assert!(refusal.contains(word), "{refusal}");
+        ];
+        let timeout = "ALTER ROLE CURRENT_USER SET statement_timeout = '2s'";
+        let first = refusal(&place);
+        for word in statements.into_iter().chain([timeout]) {
+            assert!(first.contains(word), "{first}");
         }
+
+        // Connections that the pooler has already keep what they began with.
+        drop(pooler);
+        let name = place.database_url.rsplit('/').next().unwrap().to_owned();
+        postgres.set_statement_timeout(&name).await;
+        let pooler = PgBouncer::start(postgres, &settings).await.unwrap();
+        place.database_url = pooler.url(&name);
+        let second = refusal(&place);
+        for word in statements {
+            assert!(second.contains(word), "{second}");
+        }
+        assert!(!second.contains(timeout), "{second}");
     }
 }

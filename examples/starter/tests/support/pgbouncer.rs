@@ -59,9 +59,8 @@ impl PgBouncer {
         Some(Self(server))
     }
 
-    /// The same database through the pooler.
-    pub(crate) fn url(&self, postgres: &Postgres, direct: &str) -> String {
-        let (from, to) = (postgres.port().to_string(), self.0.port.to_string());
-        direct.replacen(&format!(":{from}/"), &format!(":{to}/"), 1)
+    /// A database through the pooler.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.0.port)
     }
 }

@@ -71,6 +71,14 @@ impl Postgres {
         Place::at(self.url(&name))
     }
 
+    /// Gives all roles a time limit for statements in this database.
+    pub(crate) async fn set_statement_timeout(&self, database: &str) {
+        let set = format!("ALTER DATABASE {database} SET statement_timeout = '2s'");
+        let mut connection = self.connect().await.unwrap();
+        let set = sqlx::raw_sql(sqlx::AssertSqlSafe(set));
+        set.execute(&mut connection).await.unwrap();
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.0.port
     }
