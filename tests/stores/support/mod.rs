@@ -1,16 +1,23 @@
 //! Servers and files that are gone when the test is over.
 
 #[cfg(feature = "postgres")]
+pub mod pgbouncer;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 
 use std::error::Error;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_jwt_auth::StoreError;
+use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::SessionRecord;
 
 pub const SECOND: u64 = 1_000_000;
@@ -41,9 +48,55 @@ impl Drop for Directory {
             if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Says loudly that something cannot be tested here; where services are required, that is a failure.
+pub fn missing(what: &str) {
+    let message = format!("no {what} on this machine");
+    assert!(
+        std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
+        "{message}"
+    );
+    // Not by `eprintln!`, which is shown for tests that fail.
+    let shown = format!("\n*** NOT TESTED: {message} ***\n\n");
+    std::io::stderr().write_all(shown.as_bytes()).unwrap();
+}
+
+/// The ids of a user and a group.
+pub type User = (u32, u32);
+
+/// Another user to run a server as, where we are root: PostgreSQL and PgBouncer refuse to. The
+/// directory is theirs from then on.
+pub fn unprivileged(directory: &Directory) -> Option<User> {
+    if fs::metadata(directory.path()).unwrap().uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let ids_of = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    let ids: Option<User> = ids_of("postgres").or_else(|| ids_of("nobody"));
+    let (uid, gid) = ids.expect("root has a user named postgres or nobody to run servers as");
+    chown(directory.path(), Some(uid), Some(gid)).unwrap();
+    Some((uid, gid))
+}
+
+/// A program that runs in this directory, as this user.
+pub fn command(program: &Path, directory: &Directory, user: Option<User>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.current_dir(directory.path());
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    command
 }
 
 /// The present time in microseconds.
@@ -59,6 +112,35 @@ pub fn session(id: &str, subject: &str) -> SessionRecord {
     record.idle_ttl = 1800 * SECOND;
     record.expires_at += 3600 * SECOND;
     record
+}
+
+/// Records 20,000 revocations in one call, some of them twice, and looks for them.
+pub async fn thousands_at_once(store: &impl RevocationStore) {
+    let until = UNIX_EPOCH + Duration::from_secs(1 << 36);
+    let cutoff = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let names: Vec<_> = (0..10_000).map(|number| format!("many{number}")).collect();
+    let mut all = Vec::new();
+    for name in &names {
+        all.push(Revocation::session(Some("us"), name, until));
+        all.push(Revocation::subject(Some("us"), name, cutoff(200), until));
+        // Of two entries for one id, the later cut-off counts, whichever comes first.
+        all.push(Revocation::subject(Some("us"), name, cutoff(100), until));
+        all.push(Revocation::session(Some("us"), name, cutoff(5)));
+    }
+    store.revoke(&all).await.unwrap();
+    store.revoke(&[]).await.unwrap();
+    for name in names.iter().step_by(333).chain(names.last()) {
+        for (subject, session, issued_at, hit) in [
+            ("nobody", name.as_str(), 200 * SECOND, true),
+            (name, "nobody", 200 * SECOND, true),
+            (name, "nobody", 200 * SECOND + 1, false),
+            ("nobody", "nobody", 1, false),
+        ] {
+            let query = RevocationQuery::new(subject, name, issued_at);
+            let query = query.with_issuer("us").with_session(session);
+            assert_eq!(store.is_revoked(&query).await.unwrap(), hit, "{query:?}");
+        }
+    }
 }
 
 /// The text of an error and of its cause.
