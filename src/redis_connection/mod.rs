@@ -60,6 +60,16 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 /// A connection may take 1 s, and an answer 500 ms, unless [`connect_within`](Self::connect_within)
 /// sets other limits. A request waits for one attempt to connect at most, which it shares with all
 /// others; there are at most ten attempts a second.
+///
+/// # Permissions
+///
+/// A user for both stores needs no more than this (`ACL SETUSER`), with another prefix in place of
+/// `jwt-auth:` where one is set:
+///
+/// ```text
+/// ~jwt-auth:* resetchannels &jwt-auth:revocations -@all
+/// +@read +@write +@scripting +@transaction +@pubsub +time
+/// ```
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Inner>,

@@ -342,7 +342,7 @@ async fn no_call_to_a_silent_server_hangs() {
 }
 
 /// Far longer than any time limit: a busy machine is no failure.
-async fn ends<T>(call: impl Future<Output = T>) -> T {
+pub(crate) async fn ends<T>(call: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(Duration::from_secs(30), call).await;
     ended.expect("a call hangs")
 }

@@ -7,7 +7,7 @@ use tower_jwt_auth::revocation::RedisRevocations;
 use tower_jwt_auth::sessions::{EndReason, RedisSessions, RotationOutcome, SessionErrorKind};
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
-use crate::revocations::Node;
+use crate::revocations::{FOREVER, Node, two_nodes};
 use crate::server::{Server, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,6 +33,32 @@ async fn revocations_keep_the_rules() {
         return;
     };
     check_revocation_store(&RedisRevocations::new(server.patient().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_few_permissions_is_enough() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let mut redis = server.connection().await;
+    let rules = "on >secret ~jwt-auth:* resetchannels &jwt-auth:revocations -@all \
+                 +@read +@write +@scripting +@transaction +@pubsub +time";
+    let _: () = redis::cmd("ACL")
+        .arg("SETUSER")
+        .arg("app")
+        .arg(rules.split_whitespace().collect::<Vec<_>>())
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let url = format!("redis://app:secret@127.0.0.1:{}/", server.port);
+    let sessions = RedisSessions::new(patient(&url).await);
+    check_session_store(&sessions).await;
+    sessions.check_writable().await.unwrap();
+    let (a, b, _pushes) = two_nodes(&url, FOREVER).await;
+    let login = a.sessions.open("alice").issue().await.unwrap();
+    assert!(b.verify(&login.access_token).await.is_ok());
+    a.sessions.end_all("alice").await.unwrap();
+    b.refuses(&login.access_token).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
