@@ -11,7 +11,7 @@ use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
 use tower_jwt_auth::session::MemorySessions;
 use tower_jwt_auth::{TokenIssuer, TokenVerifier};
 
-use crate::key_ring_file::Folder;
+use crate::key_ring_support::Folder;
 use crate::support::NOW;
 
 const SECOND: Duration = Duration::from_secs(1);
