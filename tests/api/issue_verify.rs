@@ -138,11 +138,11 @@ fn what_cannot_be_issued_is_an_error_that_says_why() {
         ),
         (
             tokens.access("a").ttl(Duration::ZERO).issue(),
-            "the lifetime must be",
+            "the lifetime is out of range",
         ),
         (
             tokens.access("a").ttl(Duration::MAX).issue(),
-            "the lifetime must be",
+            "the lifetime is out of range",
         ),
         (
             tokens.access("a").claims(NotAnObject(1)).issue(),
@@ -183,8 +183,9 @@ fn what_a_verifier_would_refuse_is_not_issued() {
     ] {
         assert_eq!(longer.issue().unwrap_err(), IssueError::InvalidLifetime);
     }
-    let longer = builder().0.refresh_ttl(month * 2).build().unwrap();
-    let token = longer.access("a").ttl(month * 2).issue().unwrap();
+    let hour = Duration::from_secs(3600);
+    let longer = builder().0.longest_access_ttl(hour).build().unwrap();
+    let token = longer.access("a").ttl(hour).issue().unwrap();
     assert_eq!(
         kind(&token),
         InvalidClaim,

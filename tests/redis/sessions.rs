@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tower_jwt_auth::clock::{Clock, SystemClock};
 use tower_jwt_auth::sessions::{
-    Created, EndReason, MemorySessions, RedisSessions, Rotation, RotationOutcome, SessionLimit,
-    SessionRecord, SessionStore, SessionTarget, WhenFull,
+    Created, EndReason, EndSessions, EndedSession, MemorySessions, RedisSessions, Rotation,
+    RotationOutcome, SessionLimit, SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 pub(crate) const HOUR: u64 = 3_600_000_000;
 
@@ -49,9 +49,9 @@ impl Dice {
     }
 }
 
-fn sorted(mut ids: Vec<String>) -> Vec<String> {
-    ids.sort();
-    ids
+fn sorted(mut ended: Vec<EndedSession>) -> Vec<EndedSession> {
+    ended.sort_by(|a, b| a.id.cmp(&b.id));
+    ended
 }
 
 /// What `MemorySessions` says is right: each answer is compared with its.
@@ -61,7 +61,7 @@ async fn it_answers_every_step_as_the_store_in_memory() {
         return;
     };
     for seed in 0..12 {
-        let redis = RedisSessions::connect(server.url()).await.unwrap();
+        let redis = RedisSessions::new(server.patient().await);
         let redis = redis.prefix(&format!("{seed}:"));
         compare(&redis, Dice::new(seed), 400).await;
     }
@@ -81,6 +81,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 let mut record = session(&format!("s{opened}}}"), subject, now);
                 record.label = (dice.roll(2) == 0).then(|| "a \"phone\"\0".to_owned());
                 record.generation = dice.roll(3);
+                record.client = [None, Some("a".to_owned())][dice.roll(2) as usize].take();
                 opened += 1;
                 let limit = (dice.roll(3) > 0).then(|| SessionLimit {
                     max: 1 + u32::try_from(dice.roll(3)).unwrap(),
@@ -99,14 +100,18 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
             3..=8 => {
                 let generation = dice.roll(8);
                 let mut rotation = Rotation::new(&id, generation, format!("t{step}"), now);
-                rotation.lost_response = [u64::MAX, HOUR][dice.roll(2) as usize];
+                rotation.lost_response = [u64::MAX, HOUR, 0][dice.roll(3) as usize];
+                rotation.max_lost_responses = 1 + u32::try_from(dice.roll(3)).unwrap();
+                let client = [None, Some("a"), Some("a"), Some("b")][dice.roll(4) as usize];
+                rotation.client = client.map(str::to_owned);
                 let expected = memory.rotate(&rotation).await.unwrap();
                 let got = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(got, expected, "step {step}: {rotation:?}");
                 seen.insert(format!("{:?}", rotation.outcome(got.as_ref())));
                 // The driver of a cluster may send it twice.
-                memory.rotate(&rotation).await.unwrap();
+                let twice = memory.rotate(&rotation).await.unwrap();
                 let again = redis.rotate(&rotation).await.unwrap();
+                assert_eq!(again, twice, "step {step}: {rotation:?}");
                 let outcome = rotation.outcome(again.as_ref());
                 assert_eq!(outcome, rotation.outcome(expected.as_ref()), "step {step}");
             }
@@ -131,9 +136,11 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                     2 => SessionTarget::OthersOf { session, subject },
                     _ => SessionTarget::Subject(subject),
                 };
-                let expected = memory.end(target, EndReason::Revoked, now).await.unwrap();
-                let got = redis.end(target, EndReason::Revoked, now).await.unwrap();
-                assert_eq!(sorted(got), sorted(expected), "step {step}: {target:?}");
+                let mut end = EndSessions::new(target, EndReason::Revoked, now);
+                end.told_since = now - 4 * HOUR * dice.roll(4);
+                let expected = memory.end(end).await.unwrap();
+                let got = redis.end(end).await.unwrap();
+                assert_eq!(sorted(got), sorted(expected), "step {step}: {end:?}");
             }
             _ => {
                 let before = now - HOUR * dice.roll(3);
@@ -179,7 +186,7 @@ async fn of_64_rotations_at_once_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     for round in 0..20 {
         let id = format!("s{round}");
         store
@@ -197,7 +204,7 @@ async fn of_64_rotations_in_4_processes_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     store
         .create(&session("s", "alice", now()), None)
         .await
@@ -234,7 +241,7 @@ async fn child() {
         return;
     };
     let (url, start) = told.split_once(' ').unwrap();
-    let store = RedisSessions::connect(url).await.unwrap();
+    let store = RedisSessions::new(patient(url).await);
     let wait = start.parse::<u64>().unwrap().saturating_sub(now());
     tokio::time::sleep(Duration::from_micros(wait)).await;
     println!();
@@ -254,7 +261,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
         for login in 0..24 {
             let (url, subject) = (server.url(), subject.clone());
             tasks.spawn(async move {
-                let store = RedisSessions::connect(url).await.unwrap();
+                let store = RedisSessions::new(patient(&url).await);
                 let record = session(&format!("{subject}{login}"), &subject, now());
                 let limit = Some(SessionLimit { max: 3, when_full });
                 store.create(&record, limit).await.unwrap()
@@ -265,7 +272,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
             .iter()
             .filter(|created| **created == Created::Full)
             .count();
-        let store = RedisSessions::connect(server.url()).await.unwrap();
+        let store = RedisSessions::new(server.patient().await);
         let live = store.list(&subject, now()).await.unwrap();
         assert_eq!(live.len(), 3, "{when_full:?}");
         assert_eq!(full, if when_full == WhenFull::Refuse { 21 } else { 0 });

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use tower_jwt_auth::StoreError;
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
 use tower_jwt_auth::revocation::{
-    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationQuery,
-    RevocationStore, SqliteRevocations,
+    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationStore,
+    SqliteRevocations,
 };
 use tower_jwt_auth::sessions::{PostgresSessions, RedisSessions, SqliteSessions};
 
@@ -85,14 +85,11 @@ fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
 // === impl Revocations ===
 
 impl Revocations {
-    /// Whether Redis answers. The database is asked by itself.
+    /// Whether Redis answers and can be written to. The database is asked by itself.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
-            Self::Redis { revocations, .. } => {
-                let nobody = RevocationQuery::new("", "", 0);
-                revocations.store().is_revoked(&nobody).await.map(drop)
-            }
+            Self::Redis { revocations, .. } => revocations.store().check_writable().await,
         }
     }
 

@@ -239,6 +239,32 @@ async fn a_session_that_the_index_has_lost_ends_with_log_out_everywhere() {
 }
 
 #[tokio::test]
+async fn what_a_refresh_under_way_issues_is_not_after_the_cut_off() {
+    // The index has lost the session, so that nothing but the cut-off reaches its tokens.
+    let mut issued = 0;
+    for turns in 0..40 {
+        let setting = setting();
+        let login = setting.login().await;
+        setting.store.lose_index();
+        setting.store.set(super::store::Mode::Slow(8));
+        let (sessions, token) = (setting.sessions.clone(), login.refresh_token.clone());
+        let running = tokio::spawn(async move { super::refresh(&sessions, &token).await });
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        setting.store.set(super::store::Mode::Up); // for the log-out, which is quicker
+        setting.sessions.end_all("alice").await.unwrap();
+        if let Ok((_, pair)) = running.await.unwrap() {
+            issued += 1;
+            let verdict = setting.request(&pair).await;
+            assert_eq!(verdict, Err(AuthErrorKind::Revoked), "{turns} turns");
+            assert!(setting.refresh(&pair.refresh_token).await.is_err());
+        }
+    }
+    assert!(issued > 10, "{issued}");
+}
+
+#[tokio::test]
 async fn the_session_of_revoked_tokens_is_not_refreshed() {
     let setting = setting();
     let login = setting.login().await;
