@@ -26,11 +26,11 @@ fn copy_session(random_hex: &str) -> AssertSqlSafe<String> {
     let last = SESSIONS - 1;
     AssertSqlSafe(format!(
         "{NUMBERS} {last}) INSERT INTO jwt_sessions (id, subject, generation, \
-         previous_generation, token_id, acknowledged, created_at, rotated_at, last_used_at, \
-         idle_ttl, expires_at, converged, convergences, lost_responses, label, payload) \
+         previous_generation, token_id, created_at, rotated_at, last_used_at, idle_ttl, \
+         expires_at, converged, convergences, lost_responses, label, payload) \
          SELECT substr({random_hex}, 1, 22), \
              'user' || substr('000000' || (i / 4), length('000000' || (i / 4)) - 5), generation, \
-             previous_generation, {random_hex}, acknowledged, created_at + i, rotated_at + i, \
+             previous_generation, {random_hex}, created_at + i, rotated_at + i, \
              last_used_at + i, idle_ttl, expires_at + i, converged, convergences, \
              lost_responses, label, payload \
          FROM numbers, (SELECT * FROM jwt_sessions) AS one"
@@ -40,10 +40,10 @@ fn copy_session(random_hex: &str) -> AssertSqlSafe<String> {
 /// A macro, since sqlx's types of two databases share no trait that could be named in a line.
 macro_rules! measure {
     ($pool:expr, $Sessions:ident, $Revocations:ident, $random_hex:literal, $settled:expr, $size:expr) => {{
-        let record = tower_jwt_auth::revocation::$Revocations::open($pool.clone());
-        let record = record.await.unwrap();
-        let store = tower_jwt_auth::sessions::$Sessions::open($pool.clone());
-        let store = store.await.unwrap();
+        let record = tower_jwt_auth::revocation::$Revocations::new($pool.clone());
+        let store = tower_jwt_auth::sessions::$Sessions::new($pool.clone());
+        record.migrate().await.unwrap();
+        store.migrate().await.unwrap();
         let tokens = tokens().revocation(record.clone()).build().unwrap();
         let sessions = Sessions::builder(&tokens, store).build().unwrap();
 
