@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
+use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 
 use crate::variables::{flag, parsed, seconds, variable};
 use crate::{
@@ -80,7 +80,7 @@ impl SessionSettings {
 impl Default for SessionSettings {
     fn default() -> Self {
         Self {
-            idle_ttl: DEFAULT_SESSION_IDLE_TTL,
+            idle_ttl: DEFAULT_IDLE_TTL,
             rotation_grace: DEFAULT_ROTATION_GRACE,
         }
     }
