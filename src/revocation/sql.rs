@@ -1,20 +1,35 @@
 //! [`SqliteRevocations`] and [`PostgresRevocations`]: the record of revocations in a database.
 
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+#[cfg(feature = "postgres")]
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::unix_micros;
 use crate::sql::failed;
 use crate::store::StoreError;
 
+/// The number of entries that one statement records at most.
+const CHUNK: usize = 1_000;
+/// How long an entry is kept after it may be forgotten.
+const SLACK: Duration = Duration::from_secs(3600);
+
+const RECORD: &str = "INSERT INTO jwt_revocations (id, kind, issuer, cutoff, until) ";
+
 /// Of two entries for one id, the later cut-off and the later end count. No other entry is
 /// looked for: a conflict is one with the row as it is when it is locked.
-const REVOKE: &str = "INSERT INTO jwt_revocations (id, kind, issuer, cutoff, until) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id, kind, issuer) DO UPDATE SET \
+const WHERE_RECORDED: &str = " ON CONFLICT (id, kind, issuer) DO UPDATE SET \
      cutoff = CASE WHEN excluded.cutoff > jwt_revocations.cutoff \
          THEN excluded.cutoff ELSE jwt_revocations.cutoff END, \
      until = CASE WHEN excluded.until > jwt_revocations.until \
          THEN excluded.until ELSE jwt_revocations.until END";
+
+/// Records the entries of five arrays: ids `$1`, kinds `$2`, issuers `$3`, cut-offs `$4`, ends `$5`.
+#[cfg(feature = "postgres")]
+static RECORD_POSTGRES: LazyLock<String> = LazyLock::new(|| {
+    format!("{RECORD} SELECT * FROM unnest($1, $2, $3, $4, $5) AS entries {WHERE_RECORDED}")
+});
 
 /// Whether one of three rows is there: issuer `$1`, issued at `$2`, subject `$3`, session `$4`,
 /// token `$5`. Each is found by its primary key.
@@ -39,29 +54,20 @@ const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
      DELETE FROM jwt_revocations USING over WHERE jwt_revocations.id = over.id \
          AND jwt_revocations.kind = over.kind AND jwt_revocations.issuer = over.issuer";
 
-/// Nodes that start at once create the table one after the other. It is one message, so all
-/// of it is one transaction.
-#[cfg(feature = "postgres")]
-const MIGRATE_POSTGRES: &str = concat!(
-    "SELECT pg_advisory_xact_lock(hashtextextended('jwt_revocations', 7119021735));\n",
-    include_str!("migrations/postgres/0001_jwt_revocations.sql")
-);
-
 /// The record of revocations in SQLite, for the processes of one machine: the table
 /// `jwt_revocations`.
 ///
 /// It reads no clock: an entry holds until [`clean_up`](Self::clean_up) removes it, some time
 /// after the last token that it hits has expired. Put
 /// [`CachedRevocations`](crate::_guide::revocation) in front of it. For the pool see
-/// [`SqliteSessions`](crate::session::SqliteSessions).
+/// [`SqliteSessions`](crate::sessions::SqliteSessions).
 ///
 /// ```no_run
 /// use std::time::SystemTime;
 /// use tower_jwt_auth::revocation::{CachedRevocations, SqliteRevocations};
 ///
 /// # async fn connect(pool: sqlx::SqlitePool) -> Result<(), Box<dyn std::error::Error>> {
-/// let record = SqliteRevocations::new(pool);
-/// record.migrate().await?;
+/// let record = SqliteRevocations::open(pool).await?;
 /// record.clean_up(SystemTime::now(), 1_000).await?;
 /// # #[cfg(feature = "cache")]
 /// let revocations = CachedRevocations::new(record);
@@ -79,7 +85,7 @@ pub struct SqliteRevocations {
 /// It reads no clock: an entry holds until [`clean_up`](Self::clean_up) removes it, some time
 /// after the last token that it hits has expired. Put
 /// [`CachedRevocations`](crate::_guide::revocation) in front of it. For the pool see
-/// [`PostgresSessions`](crate::session::PostgresSessions).
+/// [`PostgresSessions`](crate::sessions::PostgresSessions).
 ///
 /// Ids and issuers that are longer than some 2,700 bytes together do not fit the index:
 /// [`revoke`](RevocationStore::revoke) fails with them. Those of this crate are short.
@@ -89,52 +95,84 @@ pub struct SqliteRevocations {
 /// use tower_jwt_auth::revocation::{CachedRevocations, PostgresRevocations};
 ///
 /// # async fn connect(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-/// let record = PostgresRevocations::new(pool);
-/// record.migrate().await?;
+/// let record = PostgresRevocations::open(pool).await?;
 /// record.clean_up(SystemTime::now(), 1_000).await?;
 /// # #[cfg(feature = "cache")]
 /// let revocations = CachedRevocations::new(record);
 /// # Ok(()) }
 /// ```
+///
+/// # Security
+///
+/// A pooler such as PgBouncer must keep prepared statements apart. One that does not runs
+/// *another* statement than it was asked to, and reports success: a revocation may not be recorded.
+/// [`open`](Self::open) and [`migrate`](Self::migrate) find that out and fail;
+/// [the guide](crate::_guide::poolers) says which poolers can be used.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone)]
 pub struct PostgresRevocations {
     pool: sqlx::PgPool,
 }
 
+/// An entry for a row. The order is that in which rows are locked, on all nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a> {
+    id: &'a str,
+    kind: &'static str,
+    issuer: &'a str,
+}
+
+/// The latest cut-off and the latest end that were given for a key, as columns.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    cutoff: i64,
+    until: i64,
+}
+
+/// One entry for each key, in order: PostgreSQL changes no row twice in one statement, and two
+/// calls that lock the same rows in different orders would wait for each other.
+fn entries(revocations: &[Revocation]) -> Vec<(Key<'_>, Reach)> {
+    let mut entries: BTreeMap<Key<'_>, Reach> = BTreeMap::new();
+    for revocation in revocations {
+        let (kind, id, cutoff) = match revocation.target() {
+            RevocationTarget::Token(jti) => ("token", jti, i64::MAX),
+            RevocationTarget::Session(sid) => ("session", sid, i64::MAX),
+            RevocationTarget::Subject { subject, cutoff } => ("subject", subject, micros(*cutoff)),
+        };
+        let issuer = revocation.issuer().unwrap_or_default();
+        let until = micros(unix_micros(revocation.until()));
+        entries
+            .entry(Key { id, kind, issuer })
+            .and_modify(|reach| {
+                reach.cutoff = reach.cutoff.max(cutoff);
+                reach.until = reach.until.max(until);
+            })
+            .or_insert(Reach { cutoff, until });
+    }
+    entries.into_iter().collect()
+}
+
 /// A macro, since sqlx's types of two databases share no trait that could be named in a line.
 macro_rules! implement_revocation_store {
-    ($Store:ident, $Pool:ty, $schema:expr, $migrate:expr, $clean_up:expr) => {
+    ($Store:ident, $schema:literal, $clean_up:expr) => {
         impl $Store {
             /// The table and its index, to be copied into your own migrations.
-            pub const SCHEMA: &str = $schema;
+            pub const SCHEMA: &str = include_str!($schema);
 
-            /// The record in the database of this pool.
-            #[must_use]
-            pub fn new(pool: $Pool) -> Self {
-                Self { pool }
-            }
+            /// How long [`clean_up`](Self::clean_up) keeps an entry after it may be forgotten: one
+            /// hour, since the clock of another node may be behind.
+            pub const CLEAN_UP_SLACK: Duration = SLACK;
 
-            /// Creates the table and its index where they are missing.
+            /// Removes at most `limit` entries that need not have been known for an
+            /// [hour](Self::CLEAN_UP_SLACK) at `now`, and returns how many it removed.
             ///
             /// # Errors
             ///
-            /// The database does not answer, or may not be changed.
-            pub async fn migrate(&self) -> Result<(), StoreError> {
-                let schema = sqlx::raw_sql($migrate);
-                schema.execute(&self.pool).await.map_err(failed)?;
-                Ok(())
-            }
-
-            /// Removes at most `limit` entries that need no longer be known at `now`, and
-            /// returns how many it removed.
-            ///
-            /// # Errors
-            ///
-            /// The database does not answer.
+            /// Fails if the database is unavailable.
             pub async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
+                let before = now.checked_sub(SLACK).map_or(0, unix_micros);
                 let query = sqlx::query($clean_up)
-                    .bind(micros(unix_micros(now)))
+                    .bind(micros(before))
                     .bind(i64::from(limit));
                 let done = query.execute(&self.pool).await.map_err(failed)?;
                 Ok(done.rows_affected())
@@ -142,21 +180,10 @@ macro_rules! implement_revocation_store {
         }
 
         impl RevocationStore for $Store {
-            async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
-                let (kind, id, cutoff) = match revocation.target() {
-                    RevocationTarget::Token(jti) => ("token", jti, i64::MAX),
-                    RevocationTarget::Session(sid) => ("session", sid, i64::MAX),
-                    RevocationTarget::Subject { subject, cutoff } => {
-                        ("subject", subject, micros(*cutoff))
-                    }
-                };
-                let query = sqlx::query(REVOKE)
-                    .bind(id)
-                    .bind(kind)
-                    .bind(revocation.issuer().unwrap_or_default())
-                    .bind(cutoff)
-                    .bind(micros(unix_micros(revocation.until())));
-                query.execute(&self.pool).await.map_err(failed)?;
+            async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+                for entries in entries(revocations).chunks(CHUNK) {
+                    self.record(entries).await.map_err(failed)?;
+                }
                 Ok(())
             }
 
@@ -176,20 +203,125 @@ macro_rules! implement_revocation_store {
 #[cfg(feature = "sqlite")]
 implement_revocation_store!(
     SqliteRevocations,
-    sqlx::SqlitePool,
-    include_str!("migrations/sqlite/0001_jwt_revocations.sql"),
-    Self::SCHEMA,
+    "migrations/sqlite/0001_jwt_revocations.sql",
     CLEAN_UP_SQLITE
 );
+
+#[cfg(feature = "sqlite")]
+impl SqliteRevocations {
+    /// Opens the record in the database of this pool, and creates the table and its index where
+    /// they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable or may not be changed.
+    pub async fn open(pool: sqlx::SqlitePool) -> Result<Self, StoreError> {
+        let record = Self::new(pool);
+        record.migrate().await?;
+        Ok(record)
+    }
+
+    /// Creates the store without asking the database anything.
+    #[must_use]
+    pub fn new(pool: sqlx::SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    /// Creates the table and its index where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable or may not be changed.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        crate::sql::create_in_sqlite(&self.pool, Self::SCHEMA).await
+    }
+
+    async fn record(&self, entries: &[(Key<'_>, Reach)]) -> sqlx::Result<()> {
+        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(RECORD);
+        query.push_values(entries, |mut row, (key, reach)| {
+            row.push_bind(key.id)
+                .push_bind(key.kind)
+                .push_bind(key.issuer)
+                .push_bind(reach.cutoff)
+                .push_bind(reach.until);
+        });
+        query.push(WHERE_RECORDED);
+        // One entry is the usual number, and worth remembering the statement for.
+        let query = query.build().persistent(entries.len() == 1);
+        query.execute(&self.pool).await.map(drop)
+    }
+}
 
 #[cfg(feature = "postgres")]
 implement_revocation_store!(
     PostgresRevocations,
-    sqlx::PgPool,
-    include_str!("migrations/postgres/0001_jwt_revocations.sql"),
-    MIGRATE_POSTGRES,
+    "migrations/postgres/0001_jwt_revocations.sql",
     CLEAN_UP_POSTGRES
 );
+
+#[cfg(feature = "postgres")]
+impl PostgresRevocations {
+    /// Opens the record in the database of this pool: [checks](Self::check_pooler) that no pooler
+    /// mixes up prepared statements, and creates the table and its index where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
+    /// up prepared statements.
+    pub async fn open(pool: sqlx::PgPool) -> Result<Self, StoreError> {
+        let record = Self::new(pool);
+        record.migrate().await?;
+        Ok(record)
+    }
+
+    /// Creates the store without asking the database anything. Behind a pooler, use
+    /// [`open`](Self::open), or call [`check_pooler`](Self::check_pooler) before anything else.
+    #[must_use]
+    pub fn new(pool: sqlx::PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
+    /// table and its index where they are missing. Several nodes may do so at once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
+    /// up prepared statements.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.check_pooler().await?;
+        crate::sql::create_in_postgres(&self.pool, "jwt_revocations", Self::SCHEMA).await
+    }
+
+    /// Checks that prepared statements hold on the connections of this pool: they do on a direct
+    /// connection and behind session pooling, and they do not behind most poolers in transaction
+    /// mode. It opens two connections beside the pool for a moment, and changes nothing.
+    ///
+    /// Call it once at start if you create the table yourself and use [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable, or behind a pooler that mixes up prepared statements;
+    /// the error then says what to do.
+    pub async fn check_pooler(&self) -> Result<(), StoreError> {
+        crate::sql::check_pooler(&self.pool).await
+    }
+
+    async fn record(&self, entries: &[(Key<'_>, Reach)]) -> sqlx::Result<()> {
+        let ids: Vec<_> = entries.iter().map(|(key, _)| key.id).collect();
+        let kinds: Vec<_> = entries.iter().map(|(key, _)| key.kind).collect();
+        let issuers: Vec<_> = entries.iter().map(|(key, _)| key.issuer).collect();
+        let cutoffs: Vec<_> = entries.iter().map(|(_, reach)| reach.cutoff).collect();
+        let ends: Vec<_> = entries.iter().map(|(_, reach)| reach.until).collect();
+        let query = sqlx::query(RECORD_POSTGRES.as_str())
+            .bind(ids)
+            .bind(kinds)
+            .bind(issuers)
+            .bind(cutoffs)
+            .bind(ends);
+        query.execute(&self.pool).await.map(drop)
+    }
+}
 
 /// A time for a column. One that is too late for it is the latest: the entry hits no less.
 fn micros(time: u64) -> i64 {

@@ -15,7 +15,7 @@ use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::processes::{self, Place};
 use crate::support::postgres::{Server, pool};
-use crate::support::{give_up_after, now, session, text};
+use crate::support::{give_up_after, now, session, text, thousands_at_once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_in_postgres_keep_every_rule() {
@@ -55,6 +55,7 @@ async fn stores_in_postgres_keep_every_rule() {
         Err(error) => eprintln!("not tested: a database with ICU collation: {error}"),
     }
     revocations_are_removed(&PostgresRevocations::new(database.clone())).await;
+    revocations_at_once(&PostgresRevocations::new(database.clone())).await;
     subjects_of_any_length(&PostgresSessions::new(database.clone())).await;
     indexes_are_used(&database).await;
     stricter_isolation(&server).await;
@@ -64,17 +65,38 @@ async fn stores_in_postgres_keep_every_rule() {
 
 async fn revocations_are_removed(revocations: &PostgresRevocations) {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let later = |seconds| at(seconds) + PostgresRevocations::CLEAN_UP_SLACK;
     for number in 0..5 {
         let entry = Revocation::session(None, format!("s{number}"), at(100 + number));
-        revocations.revoke(&entry).await.unwrap();
+        revocations.revoke(&[entry]).await.unwrap();
     }
     let longer = Revocation::session(None, "s0", at(200));
-    revocations.revoke(&longer).await.unwrap();
-    assert_eq!(revocations.clean_up(at(100), 10).await.unwrap(), 0);
-    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 2);
-    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 1);
-    assert_eq!(revocations.clean_up(at(199), 5).await.unwrap(), 1);
-    assert_eq!(revocations.clean_up(at(200), 5).await.unwrap(), 1);
+    revocations.revoke(&[longer]).await.unwrap();
+    // The clock of this node may be ahead.
+    assert_eq!(revocations.clean_up(at(3000), 10).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(later(100), 10).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(later(103), 2).await.unwrap(), 2);
+    assert_eq!(revocations.clean_up(later(103), 2).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(later(199), 5).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(later(200), 5).await.unwrap(), 1);
+}
+
+/// Two calls with the same revocations in opposite orders do not wait for each other in vain.
+async fn revocations_at_once(revocations: &PostgresRevocations) {
+    thousands_at_once(revocations).await;
+    let until = UNIX_EPOCH + Duration::from_secs(1 << 36);
+    let mut all: Vec<_> = (0..1000)
+        .map(|number| Revocation::session(None, format!("both{number}"), until))
+        .collect();
+    let mut running = JoinSet::new();
+    for _ in 0..8 {
+        let (revocations, these) = (revocations.clone(), all.clone());
+        running.spawn(async move { revocations.revoke(&these).await.unwrap() });
+        all.reverse();
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
 }
 
 async fn subjects_of_any_length(sessions: &PostgresSessions) {
@@ -97,6 +119,8 @@ async fn subjects_of_any_length(sessions: &PostgresSessions) {
 async fn indexes_are_used(database: &PgPool) {
     for statement in [
         "SELECT id FROM jwt_sessions WHERE subject = 'a' AND ended_at IS NULL AND over_at > 5",
+        "UPDATE jwt_sessions SET ended_at = 5 WHERE subject = 'a' \
+         AND (ended_at IS NULL OR ended_at >= 5) RETURNING id",
         "SELECT id FROM jwt_sessions WHERE over_at <= 5 AND (ended_at IS NULL OR ended_at < 5) \
          ORDER BY over_at LIMIT 5",
         "SELECT id FROM jwt_revocations WHERE until <= 5 ORDER BY until LIMIT 5",

@@ -12,14 +12,15 @@ use tower_jwt_auth::sessions::{
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::processes::{self, Place};
-use crate::support::{Directory, give_up_after, session, text};
+use crate::support::{Directory, give_up_after, session, text, thousands_at_once};
 
 pub fn options(directory: &Directory) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(directory.path().join("sessions.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        // As the documentation demands.
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(20))
 }
 
@@ -57,19 +58,56 @@ async fn revocations_are_removed_in_steps_once_they_are_over() {
     let revocations = SqliteRevocations::new(pool(options(&directory)).await);
     revocations.migrate().await.unwrap();
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let later = |seconds| at(seconds) + SqliteRevocations::CLEAN_UP_SLACK;
     for number in 0..5 {
         let entry = Revocation::token(Some("us"), format!("t{number}"), at(100 + number));
-        revocations.revoke(&entry).await.unwrap();
+        revocations.revoke(&[entry]).await.unwrap();
     }
     let longer = Revocation::token(Some("us"), "t0", at(200));
-    revocations.revoke(&longer).await.unwrap();
-    assert_eq!(revocations.clean_up(at(100), 10).await.unwrap(), 0);
-    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 2);
-    assert_eq!(revocations.clean_up(at(103), 2).await.unwrap(), 1);
-    assert_eq!(revocations.clean_up(at(199), 2).await.unwrap(), 1);
-    assert_eq!(revocations.clean_up(at(199), 2).await.unwrap(), 0);
-    assert_eq!(revocations.clean_up(at(200), 2).await.unwrap(), 1);
+    revocations.revoke(&[longer]).await.unwrap();
+    // The clock of this node may be ahead.
+    assert_eq!(revocations.clean_up(at(3000), 10).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(later(100), 10).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(later(103), 2).await.unwrap(), 2);
+    assert_eq!(revocations.clean_up(later(103), 2).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(later(199), 2).await.unwrap(), 1);
+    assert_eq!(revocations.clean_up(later(199), 2).await.unwrap(), 0);
+    assert_eq!(revocations.clean_up(later(200), 2).await.unwrap(), 1);
     assert!(revocations.clean_up(SystemTime::now(), 1).await.is_ok());
+    assert_eq!(revocations.clean_up(UNIX_EPOCH, 1).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thousands_of_revocations_are_recorded_in_one_call() {
+    let directory = Directory::new("sqlite");
+    let pool = pool(options(&directory)).await;
+    let revocations = SqliteRevocations::open(pool.clone()).await.unwrap();
+    thousands_at_once(&revocations).await;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM jwt_revocations")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(count, 20_000);
+}
+
+/// A file that loses what was answered is a store that goes back in time.
+#[tokio::test]
+async fn connections_of_these_tests_write_to_disk_before_they_answer() {
+    let directory = Directory::new("sqlite");
+    for options in [
+        options(&directory),
+        // What the documentation says of sqlx and the SQLite that it brings along.
+        SqliteConnectOptions::new()
+            .filename(directory.path().join("sessions.db"))
+            .create_if_missing(true),
+    ] {
+        let pool = pool(options).await;
+        for (pragma, expected) in [("synchronous", "2"), ("journal_mode", "wal")] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT {pragma} || '' FROM pragma_{pragma}"));
+            let set: String = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+            assert_eq!(set, expected, "{pragma}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,26 +1,18 @@
 //! [`PostgresSessions`].
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres};
 
-use super::row::{Columns, record};
-use super::{statements, store};
+use super::{row, statements, store};
 use crate::session::{
-    Created, EndReason, Rotation, SessionLimit, SessionRecord, SessionStore, SessionTarget,
-    WhenFull,
+    Converged, Created, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
+    SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
-use crate::sql::{column, failed, to_the_end};
-use crate::store::StoreError;
+use crate::sql::{check_pooler, column, create_in_postgres, failed};
+use crate::store::{StoreError, to_the_end};
 
 /// Makes the logins of one subject wait for each other, until the transaction ends. The
 /// number keeps the locks apart from those that others take on the same text.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7119021734))";
-
-/// Nodes that start at once create the table one after the other. It is one message, so all
-/// of it is one transaction.
-const MIGRATE: &str = concat!(
-    "SELECT pg_advisory_xact_lock(hashtextextended('jwt_sessions', 7119021735));\n",
-    include_str!("../migrations/postgres/0001_jwt_sessions.sql")
-);
 
 /// Sessions in PostgreSQL, for any number of nodes: the table `jwt_sessions`, in the first
 /// schema of the connection's `search_path`.
@@ -35,16 +27,23 @@ const MIGRATE: &str = concat!(
 /// use tower_jwt_auth::sessions::PostgresSessions;
 ///
 /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
-/// let url = "postgres://service@db/service?options[statement_timeout]=2s";
-/// let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(3)).connect(url).await?;
-/// let sessions = PostgresSessions::new(pool);
-/// sessions.migrate().await?;
+/// let pool = PgPoolOptions::new()
+///     .acquire_timeout(Duration::from_secs(3))
+///     .after_connect(|connection, _| {
+///         Box::pin(async {
+///             let set = sqlx::raw_sql("SET statement_timeout = '2s'");
+///             set.execute(connection).await.map(drop)
+///         })
+///     })
+///     .connect("postgres://service@db/service")
+///     .await?;
+/// let sessions = PostgresSessions::open(pool).await?;
 /// # Ok(()) }
 /// ```
 ///
 /// A session is rotated by one statement. A future that is dropped leaves nothing half done:
 /// what it asked for is done as a whole, or not at all. Call
-/// [`clean_up`](SessionStore::clean_up) from time to time.
+/// [`Sessions::clean_up`](crate::Sessions::clean_up) from time to time.
 ///
 /// # Security
 ///
@@ -53,8 +52,13 @@ const MIGRATE: &str = concat!(
 /// crash. Of each session one lost rotation is made good; after two, its owner has to log in
 /// again.
 ///
-/// Leave `default_transaction_isolation` at `read committed`; under a stricter one rotations
-/// at once fail with [`StoreError`], all but one, instead of converging.
+/// Leave `default_transaction_isolation` at `read committed`; under a stricter one, all but one of
+/// the rotations that come at once fail with [`StoreError`] instead of converging.
+///
+/// A pooler such as PgBouncer must keep prepared statements apart. One that does not runs
+/// *another* statement than it was asked to, and reports success: asked to end one session, it may
+/// end another. [`open`](Self::open) and [`migrate`](Self::migrate) find that out and fail;
+/// [the guide](crate::_guide::poolers) says which poolers can be used.
 #[derive(Debug, Clone)]
 pub struct PostgresSessions {
     pool: PgPool,
@@ -66,21 +70,50 @@ impl PostgresSessions {
     /// The table and its indexes, to be copied into your own migrations; needs PostgreSQL 12.
     pub const SCHEMA: &str = include_str!("../migrations/postgres/0001_jwt_sessions.sql");
 
-    /// Sessions in the database of this pool.
+    /// Opens sessions in the database of this pool: [checks](Self::check_pooler) that no pooler
+    /// mixes up prepared statements, and creates the table and its indexes where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
+    /// up prepared statements.
+    pub async fn open(pool: PgPool) -> Result<Self, StoreError> {
+        let sessions = Self::new(pool);
+        sessions.migrate().await?;
+        Ok(sessions)
+    }
+
+    /// Creates the store without asking the database anything. Behind a pooler, use
+    /// [`open`](Self::open), or call [`check_pooler`](Self::check_pooler) before anything else.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
-    /// Creates the table and its indexes where they are missing; several nodes may do so at once.
+    /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
+    /// table and its indexes where they are missing. Several nodes may do so at once.
     ///
     /// # Errors
     ///
-    /// The database does not answer, or may not be changed.
+    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
+    /// up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let schema = sqlx::raw_sql(MIGRATE);
-        schema.execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        self.check_pooler().await?;
+        create_in_postgres(&self.pool, "jwt_sessions", Self::SCHEMA).await
+    }
+
+    /// Checks that prepared statements hold on the connections of this pool: they do on a direct
+    /// connection and behind session pooling, and they do not behind most poolers in transaction
+    /// mode. It opens two connections beside the pool for a moment, and changes nothing.
+    ///
+    /// Call it once at start if you create the table yourself and use [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable, or behind a pooler that mixes up prepared statements;
+    /// the error then says what to do.
+    pub async fn check_pooler(&self) -> Result<(), StoreError> {
+        check_pooler(&self.pool).await
     }
 }
 
@@ -88,8 +121,7 @@ impl PostgresSessions {
 // comes first; a stricter isolation would have fixed what it sees already.
 store::implement_session_store!(
     PostgresSessions,
-    PgPool,
-    PgConnection,
+    Postgres,
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     lock,
     statements::CLEAN_UP_POSTGRES

@@ -1,45 +1,71 @@
 //! A row of `jwt_sessions`, and the record that it holds.
 
-use crate::session::{EndReason, SessionRecord};
-use crate::sql::number;
+use sqlx::{ColumnIndex, Decode, Row, Type};
+
+use crate::session::{Converged, EndReason, EndedSession, SessionRecord};
+use crate::sql::{failed, number};
 use crate::store::StoreError;
 
-/// The columns, in the order of the statements.
-pub(super) type Columns = (
-    String,         // id
-    String,         // subject
-    i64,            // generation
-    i64,            // previous_generation
-    String,         // token_id
-    bool,           // acknowledged
-    i64,            // created_at
-    i64,            // rotated_at
-    i64,            // last_used_at
-    i64,            // idle_ttl
-    i64,            // expires_at
-    Option<i64>,    // ended_at
-    Option<String>, // end_reason
-    Option<String>, // label
-    String,         // payload
-);
-
-pub(super) fn record(columns: Columns) -> Result<SessionRecord, StoreError> {
+/// Reads the record from a row, whose columns are found by their names.
+pub(super) fn record<'r, R>(row: &'r R) -> Result<SessionRecord, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
     let reason = |name: String| name.parse::<EndReason>().map_err(StoreError::new);
     Ok(SessionRecord {
-        id: columns.0,
-        subject: columns.1,
-        generation: number(columns.2)?,
-        previous_generation: number(columns.3)?,
-        token_id: columns.4,
-        acknowledged: columns.5,
-        created_at: number(columns.6)?,
-        rotated_at: number(columns.7)?,
-        last_used_at: number(columns.8)?,
-        idle_ttl: number(columns.9)?,
-        expires_at: number(columns.10)?,
-        ended_at: columns.11.map(number).transpose()?,
-        end_reason: columns.12.map(reason).transpose()?,
-        label: columns.13,
-        payload: columns.14,
+        id: get(row, "id")?,
+        subject: get(row, "subject")?,
+        generation: number(get(row, "generation")?)?,
+        previous_generation: number(get(row, "previous_generation")?)?,
+        token_id: get(row, "token_id")?,
+        acknowledged: get(row, "acknowledged").and_then(optional)?,
+        created_at: number(get(row, "created_at")?)?,
+        rotated_at: number(get(row, "rotated_at")?)?,
+        last_used_at: number(get(row, "last_used_at")?)?,
+        idle_ttl: number(get(row, "idle_ttl")?)?,
+        expires_at: number(get(row, "expires_at")?)?,
+        ended_at: get(row, "ended_at").and_then(optional)?,
+        end_reason: get::<_, Option<String>>(row, "end_reason")?
+            .map(reason)
+            .transpose()?,
+        client: get(row, "client")?,
+        converged: converged(get(row, "converged")?)?,
+        convergences: count(get(row, "convergences")?)?,
+        lost_responses: count(get(row, "lost_responses")?)?,
+        label: get(row, "label")?,
+        payload: get(row, "payload")?,
     })
+}
+
+/// Reads an ended session: its id, its subject, and the time of its end.
+pub(super) fn ended(
+    (id, subject, ended_at): (String, String, i64),
+) -> Result<EndedSession, StoreError> {
+    Ok(EndedSession::new(id, subject, number(ended_at)?))
+}
+
+fn get<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    T: Decode<'r, <R as Row>::Database> + Type<<R as Row>::Database>,
+{
+    row.try_get(column).map_err(failed)
+}
+
+fn optional(column: Option<i64>) -> Result<Option<u64>, StoreError> {
+    column.map(number).transpose()
+}
+
+/// A run that is longer than can be counted is the longest that can.
+fn count(column: i64) -> Result<u32, StoreError> {
+    Ok(u32::try_from(number(column)?).unwrap_or(u32::MAX))
+}
+
+fn converged(column: i64) -> Result<Option<Converged>, StoreError> {
+    let number = u8::try_from(number(column)?).unwrap_or(u8::MAX);
+    Ok(Converged::from_number(number))
 }

@@ -1,194 +1,168 @@
 //! The statements, in the SQL that SQLite and PostgreSQL have in common.
 //!
-//! `$n` is a parameter in both. No statement reads first and writes later, and none contains
-//! a value.
+//! `$n` is a parameter in both. No statement reads first and writes later, and none contains a
+//! value: each is put together once, from the texts in this file alone.
 
-/// The columns, in the order of [`Columns`](super::row::Columns).
-macro_rules! columns {
-    () => {
-        "id, subject, generation, previous_generation, token_id, acknowledged, created_at, \
-         rotated_at, last_used_at, idle_ttl, expires_at, ended_at, end_reason, label, payload"
-    };
-}
+use std::sync::LazyLock;
 
-/// [`SessionRecord::is_live`](crate::session::SessionRecord::is_live).
-macro_rules! is_live {
-    ($now:literal) => {
-        concat!("ended_at IS NULL AND over_at > ", $now)
-    };
-}
+use crate::session::{Converged, EndReason};
 
-/// The live sessions of the subject `$2` at `$1`.
-macro_rules! live_of_subject {
-    () => {
-        concat!("subject = $2 AND ", is_live!("$1"))
-    };
-}
+/// A statement, put together when it is first asked for.
+pub(super) type Statement = LazyLock<String>;
+
+/// The columns of a record.
+const COLUMNS: &str = "id, subject, generation, previous_generation, token_id, acknowledged, \
+     created_at, rotated_at, last_used_at, idle_ttl, expires_at, ended_at, end_reason, client, \
+     converged, convergences, lost_responses, label, payload";
 
 /// The order of a list: the one used last first.
-macro_rules! used_last_first {
-    () => {
-        " ORDER BY last_used_at DESC, id DESC "
-    };
-}
+const USED_LAST_FIRST: &str = "ORDER BY last_used_at DESC, id DESC";
 
-pub(super) const CREATE: &str = concat!(
-    "INSERT INTO jwt_sessions (",
-    columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-);
+/// The live sessions of the subject `$2` at `$1`.
+const LIVE_OF_SUBJECT: &str = "subject = $2 AND ended_at IS NULL AND over_at > $1";
 
-/// How many live sessions the subject `$2` has at `$1`.
-pub(super) const COUNT: &str = concat!(
-    "SELECT count(*) FROM jwt_sessions WHERE ",
-    live_of_subject!()
-);
+/// At most `$2` sessions that were over before `$1`, or of no use from then on.
+const OVER: &str = "SELECT id FROM jwt_sessions WHERE over_at <= $1 \
+     AND (ended_at IS NULL OR ended_at < $1) ORDER BY over_at LIMIT $2";
 
-/// Ends the live sessions of the subject `$2` at `$1`, but for the `$3` used last; `$4` is why.
+/// Stores a session, whose columns are the parameters.
+pub(super) static CREATE: Statement = LazyLock::new(|| {
+    let count = COLUMNS.split(", ").count();
+    let values: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+    let values = values.join(", ");
+    format!("INSERT INTO jwt_sessions ({COLUMNS}) VALUES ({values})")
+});
+
+/// Counts the live sessions of the subject `$2` at `$1`.
+pub(super) static COUNT: Statement =
+    LazyLock::new(|| format!("SELECT count(*) FROM jwt_sessions WHERE {LIVE_OF_SUBJECT}"));
+
+/// Ends the live sessions of the subject `$2` at `$1`, except the `$3` used last; `$4` is why.
 /// (A `LIMIT` that never limits: SQLite takes no `OFFSET` without one.)
-pub(super) const END_OLDEST: &str = concat!(
-    "UPDATE jwt_sessions SET ended_at = $1, end_reason = $4 WHERE id IN (",
-    "SELECT id FROM jwt_sessions WHERE ",
-    live_of_subject!(),
-    used_last_first!(),
-    "LIMIT 4294967295 OFFSET $3) AND ",
-    is_live!("$1"),
-    " RETURNING id"
-);
+pub(super) static END_OLDEST: Statement = LazyLock::new(|| {
+    format!(
+        "UPDATE jwt_sessions SET ended_at = $1, end_reason = $4 \
+         WHERE id IN (SELECT id FROM jwt_sessions WHERE {LIVE_OF_SUBJECT} \
+             {USED_LAST_FIRST} LIMIT 4294967295 OFFSET $3) \
+         AND ended_at IS NULL AND over_at > $1 RETURNING id, subject, ended_at"
+    )
+});
 
-/// The token is of the current generation, or of the next: the session moves on.
-macro_rules! advances {
-    () => {
-        concat!("(", is_live!("$4"), " AND ($2 - generation) IN (0, 1))")
-    };
-}
-
-/// The token is of the last generation, and nobody may have got the current one yet.
-macro_rules! may_be_lost {
-    () => {
-        concat!(
-            "(",
-            is_live!("$4"),
-            " AND generation = $2 + 1 AND NOT acknowledged AND $4 - rotated_at <= $6)"
-        )
-    };
-}
-
-/// The token is of the last generation, and an honest one.
-macro_rules! converges {
-    () => {
-        concat!(
-            "(",
-            may_be_lost!(),
-            " OR (",
-            is_live!("$4"),
-            " AND generation = $2 + 1 AND $4 - last_used_at <= $5))"
-        )
-    };
-}
-
-/// The token is older than that: the session ends.
-macro_rules! is_reuse {
-    () => {
-        concat!(
-            "(",
-            is_live!("$4"),
-            " AND generation > $2 AND NOT ",
-            converges!(),
-            ")"
-        )
-    };
-}
+/// Lists the live sessions of the subject `$2` at `$1`.
+pub(super) static LIST: Statement = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS} FROM jwt_sessions WHERE {LIVE_OF_SUBJECT} {USED_LAST_FIRST} LIMIT 1000"
+    )
+});
 
 /// [`Rotation::apply`](crate::session::Rotation::apply), on the row as it is when it is locked:
-/// session `$1`, generation `$2`, token id `$3`, now `$4`, grace `$5`, lost response `$6`.
+/// session `$1`, generation `$2`, token id `$3`, now `$4`, grace `$5`, lost response `$6`, most
+/// lost responses `$7`, client `$8`.
 ///
 /// All expressions see the row as it was before. There is no sub-select, as PostgreSQL
 /// would not evaluate it again after waiting for another rotation of the row.
-pub(super) const ROTATE: &str = concat!(
-    "UPDATE jwt_sessions SET ",
-    "previous_generation = CASE WHEN ",
-    advances!(),
-    " THEN generation ELSE previous_generation END, generation = CASE WHEN ",
-    advances!(),
-    " THEN $2 + 1 ELSE generation END, token_id = CASE WHEN ",
-    advances!(),
-    " THEN $3 ELSE token_id END, acknowledged = acknowledged AND NOT ",
-    advances!(),
-    ", rotated_at = CASE WHEN ",
-    advances!(),
-    " THEN $4 ELSE rotated_at END, last_used_at = CASE WHEN ",
-    advances!(),
-    " OR ",
-    may_be_lost!(),
-    " THEN $4 ELSE last_used_at END, ended_at = CASE WHEN ",
-    is_reuse!(),
-    " THEN $4 ELSE ended_at END, end_reason = CASE WHEN ",
-    is_reuse!(),
-    " THEN 'reuse_detected' ELSE end_reason END WHERE id = $1 RETURNING ",
-    columns!()
-);
+pub(super) static ROTATE: Statement = LazyLock::new(|| {
+    const NOTHING: u8 = 0;
+    const ADVANCE: u8 = 1;
+    const CONCURRENT: u8 = 2;
+    const LOST: u8 = 3;
+    const REUSE: u8 = 4;
+    let lost_response = Converged::number(Some(Converged::LostResponse));
+    let reuse_detected = EndReason::ReuseDetected;
 
-/// Session `$1`, generation `$2`.
-pub(super) const ACKNOWLEDGE: &str = "UPDATE jwt_sessions SET acknowledged = TRUE \
-     WHERE id = $1 AND generation = $2 AND NOT acknowledged";
-
-/// The live sessions of the subject `$2` at `$1`.
-pub(super) const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM jwt_sessions WHERE ",
-    live_of_subject!(),
-    used_last_first!(),
-    "LIMIT 1000"
-);
-
-/// Ends at `$1` the live sessions to which the condition applies; `$3` is why.
-macro_rules! end_where {
-    ($condition:expr) => {
-        concat!(
-            "UPDATE jwt_sessions SET ended_at = $1, end_reason = $3 WHERE ",
-            $condition,
-            " AND ",
-            is_live!("$1"),
-            " RETURNING id"
-        )
+    let is_acknowledged = "coalesce(acknowledged = generation, FALSE)";
+    let is_first = "CASE WHEN converged = 0 THEN 1 ELSE 0 END";
+    let is_first_lost = format!("CASE WHEN converged >= {lost_response} THEN 0 ELSE 1 END");
+    let may_be_lost = format!(
+        "NOT {is_acknowledged} AND (acknowledged IS NOT NULL OR $4 - rotated_at <= $6)"
+    );
+    // The arms of `Rotation::step` and `Rotation::previous_generation`, in their order.
+    let step = format!(
+        "CASE \
+         WHEN ended_at IS NOT NULL OR over_at <= $4 THEN {NOTHING} \
+         WHEN $2 - generation IN (0, 1) THEN {ADVANCE} \
+         WHEN $2 > generation THEN {NOTHING} \
+         WHEN generation - $2 > 1 THEN {REUSE} \
+         WHEN coalesce(client <> $8, client IS NOT NULL) THEN {REUSE} \
+         WHEN $4 - rotated_at <= $5 THEN {CONCURRENT} \
+         WHEN {may_be_lost} AND lost_responses + {is_first_lost} < $7 THEN {LOST} \
+         WHEN {may_be_lost} THEN {REUSE} \
+         WHEN $4 - last_used_at <= $5 THEN {CONCURRENT} \
+         ELSE {REUSE} END"
+    );
+    let on_advance = |column: &str, value: &str| {
+        format!("{column} = CASE WHEN {step} = {ADVANCE} THEN {value} ELSE {column} END")
     };
-}
-
-pub(super) const END_SESSION: &str = end_where!("id = $2");
-pub(super) const END_SESSION_OF: &str = end_where!("subject = $2 AND id = $4");
-pub(super) const END_OTHERS_OF: &str = end_where!("subject = $2 AND id <> $4");
-pub(super) const END_SUBJECT: &str = end_where!("subject = $2");
-
-/// At most `$2` sessions that were over before `$1`, or of no use from then on.
-macro_rules! over {
-    () => {
-        "SELECT id FROM jwt_sessions WHERE over_at <= $1 \
-         AND (ended_at IS NULL OR ended_at < $1) ORDER BY over_at LIMIT $2"
+    let on_reuse = |column: &str, value: &str| {
+        format!("{column} = CASE WHEN {step} = {REUSE} THEN {value} ELSE {column} END")
     };
+    let columns = [
+        on_advance("previous_generation", "generation"),
+        on_advance("generation", "$2 + 1"),
+        on_advance("token_id", "$3"),
+        on_advance("rotated_at", "$4"),
+        on_advance("client", "$8"),
+        format!(
+            "last_used_at = CASE {step} WHEN {ADVANCE} THEN $4 \
+             WHEN {CONCURRENT} THEN CASE WHEN {is_acknowledged} THEN last_used_at ELSE $4 END \
+             WHEN {LOST} THEN $4 ELSE last_used_at END"
+        ),
+        format!(
+            "converged = CASE {step} WHEN {ADVANCE} THEN 0 \
+             WHEN {CONCURRENT} THEN CASE WHEN converged = 0 THEN 1 ELSE converged END \
+             WHEN {LOST} THEN {lost_response} ELSE converged END"
+        ),
+        format!(
+            "convergences = CASE {step} \
+             WHEN {ADVANCE} THEN CASE WHEN converged = 0 THEN 0 ELSE convergences END \
+             WHEN {CONCURRENT} THEN convergences + {is_first} \
+             WHEN {LOST} THEN convergences + {is_first} ELSE convergences END"
+        ),
+        format!(
+            "lost_responses = CASE {step} \
+             WHEN {ADVANCE} THEN CASE WHEN converged >= {lost_response} THEN lost_responses \
+                 ELSE 0 END \
+             WHEN {LOST} THEN lost_responses + {is_first_lost} ELSE lost_responses END"
+        ),
+        on_reuse("ended_at", "$4"),
+        on_reuse("end_reason", &format!("'{reuse_detected}'")),
+    ];
+    let columns = columns.join(", ");
+    format!("UPDATE jwt_sessions SET {columns} WHERE id = $1 RETURNING {COLUMNS}")
+});
+
+/// Acknowledges the generation `$2` of the session `$1`, unless that is known.
+pub(super) const ACKNOWLEDGE: &str = "UPDATE jwt_sessions SET acknowledged = $2 \
+     WHERE id = $1 AND generation = $2 AND coalesce(acknowledged <> $2, TRUE)";
+
+pub(super) static END_SESSION: Statement = LazyLock::new(|| end_where("id = $2"));
+pub(super) static END_SESSION_OF: Statement =
+    LazyLock::new(|| end_where("subject = $2 AND id = $5"));
+pub(super) static END_OTHERS_OF: Statement =
+    LazyLock::new(|| end_where("subject = $2 AND id <> $5"));
+pub(super) static END_SUBJECT: Statement = LazyLock::new(|| end_where("subject = $2"));
+
+/// Ends at `$1` the sessions to which the condition applies and that have not been ended; `$3` is
+/// why. Returns them, and those that were ended at or after `$4`.
+fn end_where(condition: &str) -> String {
+    format!(
+        "UPDATE jwt_sessions SET ended_at = coalesce(ended_at, $1), \
+         end_reason = coalesce(end_reason, $3) \
+         WHERE {condition} AND (ended_at IS NULL OR ended_at >= $4) \
+         RETURNING id, subject, ended_at"
+    )
 }
 
 #[cfg(feature = "sqlite")]
-pub(super) const CLEAN_UP_SQLITE: &str =
-    concat!("DELETE FROM jwt_sessions WHERE id IN (", over!(), ")");
+pub(super) static CLEAN_UP_SQLITE: Statement =
+    LazyLock::new(|| format!("DELETE FROM jwt_sessions WHERE id IN ({OVER})"));
 
 /// Several nodes may clean up at once: each leaves the rows that another has taken. A session
 /// that is used meanwhile is locked with its newest columns, and looked at again.
 #[cfg(feature = "postgres")]
-pub(super) const CLEAN_UP_POSTGRES: &str = concat!(
-    "WITH over AS MATERIALIZED (",
-    over!(),
-    " FOR UPDATE SKIP LOCKED) DELETE FROM jwt_sessions USING over WHERE jwt_sessions.id = over.id"
-);
-
-#[cfg(test)]
-mod tests {
-    use crate::session::EndReason;
-
-    #[test]
-    fn the_reason_in_the_statement_is_the_one_that_is_read() {
-        let reason = format!("'{}'", EndReason::ReuseDetected);
-        assert!(super::ROTATE.contains(&reason));
-    }
-}
+pub(super) static CLEAN_UP_POSTGRES: Statement = LazyLock::new(|| {
+    format!(
+        "WITH over AS MATERIALIZED ({OVER} FOR UPDATE SKIP LOCKED) \
+         DELETE FROM jwt_sessions USING over WHERE jwt_sessions.id = over.id"
+    )
+});

@@ -5,7 +5,7 @@
 ///
 /// A macro, since sqlx's types of two databases share no trait that could be named in a line.
 macro_rules! implement_session_store {
-    ($Store:ident, $Pool:ty, $Connection:ty, $begin:expr, $lock:path, $clean_up:expr) => {
+    ($Store:ident, $Database:ty, $begin:literal, $lock:path, $clean_up:expr) => {
         impl SessionStore for $Store {
             async fn create(
                 &self,
@@ -14,7 +14,7 @@ macro_rules! implement_session_store {
             ) -> Result<Created, StoreError> {
                 if let Some(limit) = limit {
                     let (pool, session) = (self.pool.clone(), session.clone());
-                    return to_the_end(create_under_limit(pool, session, limit)).await;
+                    return to_the_end(create_under_limit(pool, session, limit)).await?;
                 }
                 let mut connection = self.pool.acquire().await.map_err(failed)?;
                 insert(&mut connection, session).await?;
@@ -26,17 +26,19 @@ macro_rules! implement_session_store {
                 rotation: &Rotation,
             ) -> Result<Option<SessionRecord>, StoreError> {
                 column(rotation.generation.saturating_add(1))?;
-                let query = sqlx::query_as(statements::ROTATE)
+                let query = sqlx::query(statements::ROTATE.as_str())
                     .bind(&rotation.session)
                     .bind(column(rotation.generation)?)
                     .bind(&rotation.token_id)
                     .bind(column(rotation.now)?)
                     .bind(i64::try_from(rotation.grace).unwrap_or(i64::MAX))
-                    .bind(i64::try_from(rotation.lost_response).unwrap_or(i64::MAX));
+                    .bind(i64::try_from(rotation.lost_response).unwrap_or(i64::MAX))
+                    .bind(i64::from(rotation.max_lost_responses))
+                    .bind(&rotation.client);
                 // All rows, though there is at most one: to take the first would be to answer
                 // before SQLite has committed, and to miss that it could not.
-                let rows: Vec<Columns> = query.fetch_all(&self.pool).await.map_err(failed)?;
-                rows.into_iter().next().map(record).transpose()
+                let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+                rows.first().map(row::record).transpose()
             }
 
             async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
@@ -52,41 +54,38 @@ macro_rules! implement_session_store {
                 subject: &str,
                 now: u64,
             ) -> Result<Vec<SessionRecord>, StoreError> {
-                let query = sqlx::query_as(statements::LIST)
+                let query = sqlx::query(statements::LIST.as_str())
                     .bind(column(now)?)
                     .bind(subject);
-                let rows: Vec<Columns> = query.fetch_all(&self.pool).await.map_err(failed)?;
-                rows.into_iter().map(record).collect()
+                let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+                rows.iter().map(row::record).collect()
             }
 
-            async fn end(
-                &self,
-                target: SessionTarget<'_>,
-                reason: EndReason,
-                now: u64,
-            ) -> Result<Vec<String>, StoreError> {
-                let (statement, first, second) = match target {
-                    SessionTarget::Session(session) => (statements::END_SESSION, session, None),
+            async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+                let (statement, first, second) = match end.target {
+                    SessionTarget::Session(session) => (&statements::END_SESSION, session, None),
                     SessionTarget::SessionOf { session, subject } => {
-                        (statements::END_SESSION_OF, subject, Some(session))
+                        (&statements::END_SESSION_OF, subject, Some(session))
                     }
                     SessionTarget::OthersOf { session, subject } => {
-                        (statements::END_OTHERS_OF, subject, Some(session))
+                        (&statements::END_OTHERS_OF, subject, Some(session))
                     }
-                    SessionTarget::Subject(subject) => (statements::END_SUBJECT, subject, None),
+                    SessionTarget::Subject(subject) => (&statements::END_SUBJECT, subject, None),
                 };
-                let mut query = sqlx::query_scalar(statement)
-                    .bind(column(now)?)
+                let mut query = sqlx::query_as(statement.as_str())
+                    .bind(column(end.now)?)
                     .bind(first)
-                    .bind(reason.as_str());
+                    .bind(end.reason.as_str())
+                    .bind(column(end.told_since)?);
                 if let Some(second) = second {
                     query = query.bind(second);
                 }
-                query.fetch_all(&self.pool).await.map_err(failed)
+                let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+                rows.into_iter().map(row::ended).collect()
             }
 
             async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
-                let query = sqlx::query($clean_up)
+                let query = sqlx::query($clean_up.as_str())
                     .bind(column(before)?)
                     .bind(i64::from(limit));
                 let done = query.execute(&self.pool).await.map_err(failed)?;
@@ -95,7 +94,7 @@ macro_rules! implement_session_store {
         }
 
         async fn create_under_limit(
-            pool: $Pool,
+            pool: sqlx::Pool<$Database>,
             session: SessionRecord,
             limit: SessionLimit,
         ) -> Result<Created, StoreError> {
@@ -105,7 +104,7 @@ macro_rules! implement_session_store {
             let mut ended = Vec::new();
             match limit.when_full {
                 WhenFull::Refuse => {
-                    let query = sqlx::query_scalar(statements::COUNT)
+                    let query = sqlx::query_scalar(statements::COUNT.as_str())
                         .bind(now)
                         .bind(&session.subject);
                     let live: i64 = query.fetch_one(&mut *transaction).await.map_err(failed)?;
@@ -115,12 +114,13 @@ macro_rules! implement_session_store {
                     }
                 }
                 WhenFull::EndOldest => {
-                    let query = sqlx::query_scalar(statements::END_OLDEST)
+                    let query = sqlx::query_as(statements::END_OLDEST.as_str())
                         .bind(now)
                         .bind(&session.subject)
                         .bind(i64::from(limit.max.saturating_sub(1)))
                         .bind(EndReason::Replaced.as_str());
-                    ended = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+                    let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+                    ended = rows.into_iter().map(row::ended).collect::<Result<_, _>>()?;
                 }
             }
             insert(&mut transaction, &session).await?;
@@ -129,16 +129,16 @@ macro_rules! implement_session_store {
         }
 
         async fn insert(
-            connection: &mut $Connection,
+            connection: &mut <$Database as sqlx::Database>::Connection,
             session: &SessionRecord,
         ) -> Result<(), StoreError> {
-            let query = sqlx::query(statements::CREATE)
+            let query = sqlx::query(statements::CREATE.as_str())
                 .bind(&session.id)
                 .bind(&session.subject)
                 .bind(column(session.generation)?)
                 .bind(column(session.previous_generation)?)
                 .bind(&session.token_id)
-                .bind(session.acknowledged)
+                .bind(session.acknowledged.map(column).transpose()?)
                 .bind(column(session.created_at)?)
                 .bind(column(session.rotated_at)?)
                 .bind(column(session.last_used_at)?)
@@ -146,6 +146,10 @@ macro_rules! implement_session_store {
                 .bind(column(session.expires_at)?)
                 .bind(session.ended_at.map(column).transpose()?)
                 .bind(session.end_reason.map(EndReason::as_str))
+                .bind(&session.client)
+                .bind(i64::from(Converged::number(session.converged)))
+                .bind(i64::from(session.convergences))
+                .bind(i64::from(session.lost_responses))
                 .bind(&session.label)
                 .bind(&session.payload);
             query.execute(connection).await.map_err(failed)?;

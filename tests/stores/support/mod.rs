@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_jwt_auth::StoreError;
+use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::SessionRecord;
 
 pub const SECOND: u64 = 1_000_000;
@@ -41,7 +42,7 @@ impl Drop for Directory {
             if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -59,6 +60,35 @@ pub fn session(id: &str, subject: &str) -> SessionRecord {
     record.idle_ttl = 1800 * SECOND;
     record.expires_at += 3600 * SECOND;
     record
+}
+
+/// Records 20,000 revocations in one call, some of them twice, and looks for them.
+pub async fn thousands_at_once(store: &impl RevocationStore) {
+    let until = UNIX_EPOCH + Duration::from_secs(1 << 36);
+    let cutoff = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let names: Vec<_> = (0..10_000).map(|number| format!("many{number}")).collect();
+    let mut all = Vec::new();
+    for name in &names {
+        all.push(Revocation::session(Some("us"), name, until));
+        all.push(Revocation::subject(Some("us"), name, cutoff(200), until));
+        // Of two entries for one id, the later cut-off counts, whichever comes first.
+        all.push(Revocation::subject(Some("us"), name, cutoff(100), until));
+        all.push(Revocation::session(Some("us"), name, cutoff(5)));
+    }
+    store.revoke(&all).await.unwrap();
+    store.revoke(&[]).await.unwrap();
+    for name in names.iter().step_by(333).chain(names.last()) {
+        for (subject, session, issued_at, hit) in [
+            ("nobody", name.as_str(), 200 * SECOND, true),
+            (name, "nobody", 200 * SECOND, true),
+            (name, "nobody", 200 * SECOND + 1, false),
+            ("nobody", "nobody", 1, false),
+        ] {
+            let query = RevocationQuery::new(subject, name, issued_at);
+            let query = query.with_issuer("us").with_session(session);
+            assert_eq!(store.is_revoked(&query).await.unwrap(), hit, "{query:?}");
+        }
+    }
 }
 
 /// The text of an error and of its cause.
