@@ -162,6 +162,8 @@ pub use layer::JwtAuthLayer;
 #[cfg(feature = "password")]
 pub use password::PasswordService;
 pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
+#[cfg(feature = "redis")]
+pub use redis_connection::RedisConnection;
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
 pub use sessions::Sessions;
 pub use store::StoreError;

@@ -1,9 +1,21 @@
-//! How the stores in Redis connect, and what becomes of the driver's errors.
+//! [`RedisConnection`]: a connection that follows the name of a server to the current primary.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, RedisError};
+use arc_swap::{ArcSwap, Guard};
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    RedisFuture, RedisResult, ServerError, ServerErrorKind, Value,
+};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use crate::store::StoreError;
 
@@ -11,19 +23,322 @@ use crate::store::StoreError;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one answer may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// The shortest time between two attempts to connect, so that an outage is no flood of them.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a connection that is in use asks the server whether it is the primary.
+const ROLE_ASKED_EVERY: Duration = Duration::from_millis(250);
+/// For how long the key of [`check_writable`] is kept.
+const PROBE_KEPT_MILLIS: u32 = 1000;
+/// What a server answers that is there, but takes no writes: it is a replica, is still loading its
+/// data, cannot write to its disk, or has lost its replicas. Another server may be the primary.
+const REFUSALS: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS"];
 
-/// A connection that is made anew when it breaks. A request never waits for more than one
-/// attempt at that: it fails, and the next one tries again.
-pub(crate) async fn connect(
-    server: impl IntoConnectionInfo,
-) -> Result<ConnectionManager, StoreError> {
-    let config = ConnectionManagerConfig::new()
+/// A connection to one Redis server, shared by its clones, that is made anew when it is needed.
+///
+/// [`RedisSessions::connect`](crate::sessions::RedisSessions::connect) and
+/// [`RedisRevocations::connect`](crate::revocation::RedisRevocations::connect) use it. It is public
+/// so that an application can share one, or use it for its own commands.
+///
+/// # Failover
+///
+/// The next request resolves the server's name again and connects anew, where the last answer
+///
+/// - did not come, because the connection was closed or the server was silent for 500 ms;
+/// - was `READONLY`, `LOADING`, `MASTERDOWN`, `MISCONF` or `NOREPLICAS`: the server cannot be
+///   written to, and another one may have taken its place;
+/// - came from a server that has become a replica. A connection in use asks for the server's role
+///   (`HELLO`) four times a second, and with it a request that only reads fails as well.
+///
+/// So after a failover a request fails at most until the name points to the new primary, and the
+/// process need not be restarted. A server behind a name that is a replica from the start is
+/// refused. An old primary that is cut off from the others, and does not know yet that it was
+/// replaced, looks like a primary: `min-replicas-to-write` limits what is written to it.
+///
+/// # Time limits
+///
+/// A connection may take 1 s, and an answer 500 ms. A request waits for one attempt to connect at
+/// most, which it shares with all others; there are at most ten attempts a second.
+#[derive(Clone)]
+pub struct RedisConnection {
+    shared: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    link: ArcSwap<Link>,
+}
+
+/// One connection, from the attempt to make it until it is replaced.
+struct Link {
+    begun: Instant,
+    connection: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
+    /// Whether an answer has said that the next request should connect anew.
+    is_over: AtomicBool,
+    /// When the server was last asked for its role, in milliseconds since `begun`.
+    asked_at: AtomicU64,
+}
+
+/// A connection for one request.
+struct Ready {
+    link: Arc<Link>,
+    connection: MultiplexedConnection,
+    /// The question for the server's role, if it is due. It is a task, so that it comes to an end
+    /// when the request does not.
+    role: Option<JoinHandle<RedisResult<()>>>,
+}
+
+// === impl RedisConnection ===
+
+impl RedisConnection {
+    /// Connects to a server, by an address such as `redis://user:password@host:6379/0`. For
+    /// `rediss://`, depend on `redis` with one of its features for TLS.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address is invalid, if the server does not answer within 1 s, or if it is a
+    /// replica.
+    pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
+        let client = Client::open(server).map_err(failed)?;
+        let link = Link::new(client.clone());
+        link.connection.clone().await.map_err(failed)?;
+        Ok(Self {
+            shared: Arc::new(Inner {
+                client,
+                link: ArcSwap::from_pointee(link),
+            }),
+        })
+    }
+
+    /// Waits for the connection of the moment, which is a new one where the last is spent.
+    async fn ready(&self) -> RedisResult<Ready> {
+        let link = self.link();
+        let connection = link.connection.clone().await?;
+        let role = link.ask_role(&connection);
+        Ok(Ready {
+            link,
+            connection,
+            role,
+        })
+    }
+
+    fn link(&self) -> Arc<Link> {
+        let current = self.shared.link.load_full();
+        if !current.is_spent() {
+            return current;
+        }
+        let next = Arc::new(Link::new(self.shared.client.clone()));
+        let before = self
+            .shared
+            .link
+            .compare_and_swap(&current, Arc::clone(&next));
+        if !Arc::ptr_eq(&before, &current) {
+            // Another request was quicker.
+            return Guard::into_inner(before);
+        }
+        // A request that gives up must not stop the attempt, which others wait for.
+        tokio::spawn(next.connection.clone().map(drop));
+        next
+    }
+}
+
+impl ConnectionLike for RedisConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let mut ready = self.ready().await?;
+            let answer = ready.connection.req_packed_command(command).await;
+            ready.judge(answer, std::slice::from_ref).await
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let mut ready = self.ready().await?;
+            let connection = &mut ready.connection;
+            let answer = connection
+                .req_packed_commands(pipeline, offset, count)
+                .await;
+            ready.judge(answer, Vec::as_slice).await
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.shared
+            .client
+            .get_connection_info()
+            .redis_settings()
+            .db()
+    }
+}
+
+impl fmt::Debug for RedisConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.shared.client.get_connection_info().addr();
+        f.debug_struct("RedisConnection")
+            .field("server", &format_args!("{server}"))
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// A link that begins to connect when it is first waited for.
+    fn new(client: Client) -> Self {
+        let connection = async move {
+            match timeout(CONNECT_TIMEOUT, connect_to_primary(&client)).await {
+                Ok(connected) => connected,
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        };
+        Self {
+            begun: Instant::now(),
+            connection: connection.boxed().shared(),
+            is_over: AtomicBool::new(false),
+            asked_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it is to be replaced now.
+    fn is_spent(&self) -> bool {
+        let is_over = self.is_over.load(Ordering::Relaxed)
+            || self.connection.peek().is_some_and(Result::is_err);
+        is_over && self.begun.elapsed() >= PAUSE
+    }
+
+    /// Asks for the server's role, unless that was done a moment ago.
+    fn ask_role(
+        self: &Arc<Self>,
+        connection: &MultiplexedConnection,
+    ) -> Option<JoinHandle<RedisResult<()>>> {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let asked_at = self.asked_at.load(Ordering::Relaxed);
+        let is_due = u128::from(now.saturating_sub(asked_at)) >= ROLE_ASKED_EVERY.as_millis()
+            && self
+                .asked_at
+                .compare_exchange(asked_at, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        let (link, mut connection) = (Arc::clone(self), connection.clone());
+        is_due.then(|| {
+            tokio::spawn(async move {
+                let answer = expect_primary(&mut connection).await;
+                if answer.is_err() {
+                    link.is_over.store(true, Ordering::Relaxed);
+                }
+                answer
+            })
+        })
+    }
+}
+
+// === impl Ready ===
+
+impl Ready {
+    /// Notes where an answer says that the next request should connect anew, and takes no answer
+    /// of a replica.
+    async fn judge<T>(
+        self,
+        answer: RedisResult<T>,
+        values: impl FnOnce(&T) -> &[Value],
+    ) -> RedisResult<T> {
+        let is_over = match &answer {
+            Ok(answer) => values(answer).iter().any(is_refusal),
+            Err(error) => is_lost(error),
+        };
+        if is_over {
+            self.link.is_over.store(true, Ordering::Relaxed);
+        }
+        match (answer, self.role) {
+            (Ok(answer), Some(role)) => match role.await {
+                Ok(is_primary) => is_primary.map(|()| answer),
+                Err(_) => Err(io::Error::other("the runtime is shutting down").into()),
+            },
+            (answer, _) => answer,
+        }
+    }
+}
+
+// === free functions ===
+
+async fn connect_to_primary(client: &Client) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT))
-        .set_number_of_retries(0);
-    let client = Client::open(server).map_err(failed)?;
-    client
-        .get_connection_manager_with_config(config)
+        .set_response_timeout(Some(ANSWER_TIMEOUT));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    expect_primary(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Fails if the server is a replica, or does not answer. In a cluster each node is good: it says
+/// itself which one to ask.
+pub(crate) async fn expect_primary(connection: &mut impl ConnectionLike) -> RedisResult<()> {
+    let said: HashMap<String, Value> = match redis::cmd("HELLO").query_async(connection).await {
+        Ok(said) => said,
+        // A proxy that does not know the question stands for a primary.
+        Err(error) if !is_lost(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let says = |name: &str, word: &str| match said.get(name) {
+        Some(Value::BulkString(text)) => text == word.as_bytes(),
+        Some(Value::SimpleString(text)) => text == word,
+        _ => false,
+    };
+    if says("role", "replica") && !says("mode", "cluster") {
+        return Err(RedisError::from((
+            ErrorKind::Server(ServerErrorKind::ReadOnly),
+            "the Redis server is a replica: its address must lead to the primary",
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the connection is of no more use.
+fn is_lost(error: &RedisError) -> bool {
+    if error.is_io_error() || error.is_unrecoverable_error() {
+        return true;
+    }
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| is_refused(error)))
+}
+
+/// The answers to a transaction are one value.
+fn is_refusal(value: &Value) -> bool {
+    match value {
+        Value::ServerError(error) => is_refused(error),
+        Value::Array(values) => values
+            .iter()
+            .any(|value| matches!(value, Value::ServerError(error) if is_refused(error))),
+        _ => false,
+    }
+}
+
+/// Before version 7 the server tells of a refusal inside a script in the text of the error.
+fn is_refused(error: &ServerError) -> bool {
+    REFUSALS.contains(&error.code())
+        || error.details().is_some_and(|details| {
+            REFUSALS
+                .iter()
+                .any(|refusal| details.contains(&format!("-{refusal} ")))
+        })
+}
+
+/// Writes a key that is gone a second later.
+pub(crate) async fn check_writable(
+    connection: &mut impl ConnectionLike,
+    prefix: &str,
+) -> Result<(), StoreError> {
+    redis::cmd("SET")
+        .arg(format!("{prefix}writable"))
+        .arg(1)
+        .arg("PX")
+        .arg(PROBE_KEPT_MILLIS)
+        .query_async(connection)
         .await
         .map_err(failed)
 }

@@ -10,13 +10,14 @@ use tower_jwt_auth::revocation::{
     RevocationStore,
 };
 use tower_jwt_auth::sessions::RedisSessions;
-use tower_jwt_auth::{TokenIssuer, VerifiedToken};
+use tower_jwt_auth::{Sessions, TokenIssuer, VerifiedToken};
 
 use crate::server::Server;
 
 /// One node: an issuer with the key of all nodes, behind a cache.
 pub(crate) struct Node {
     pub(crate) tokens: TokenIssuer,
+    pub(crate) sessions: Sessions,
     pub(crate) cache: Arc<CachedRevocations<RedisRevocations>>,
 }
 
@@ -34,10 +35,15 @@ impl Node {
             .issuer("me")
             .audience("api")
             .revocation(Arc::clone(&cache))
-            .sessions(RedisSessions::connect(url).await.unwrap())
             .build()
             .unwrap();
-        Self { tokens, cache }
+        let store = RedisSessions::connect(url).await.unwrap();
+        let sessions = Sessions::builder(&tokens, store).build().unwrap();
+        Self {
+            tokens,
+            sessions,
+            cache,
+        }
     }
 
     pub(crate) async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthErrorKind> {
@@ -46,7 +52,7 @@ impl Node {
     }
 
     /// How long it takes from now until the token is refused.
-    async fn refuses(&self, token: &str) -> Duration {
+    pub(crate) async fn refuses(&self, token: &str) -> Duration {
         let started = Instant::now();
         while self.verify(token).await.is_ok() {
             assert!(
@@ -63,7 +69,7 @@ impl Node {
     }
 }
 
-async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
+pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is() {
         assert!(started.elapsed() < Duration::from_secs(20), "{what}");
@@ -73,7 +79,7 @@ async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
 }
 
 /// Answers are believed for so long that only a push can make them wrong.
-const FOREVER: Duration = Duration::from_secs(3600);
+pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
 async fn two_nodes(server: &Server) -> (Node, Node, RevocationPushes) {
     let a = Node::new(&server.url(), FOREVER).await;
@@ -126,7 +132,7 @@ async fn the_later_cut_off_and_the_later_end_hold() {
     let soon = at(crate::sessions::now() / 1_000_000 + 1000);
     for (cutoff, until) in [(5, soon), (9, at(1)), (7, soon - Duration::from_secs(500))] {
         let entry = Revocation::subject(Some("me"), "alice", at(cutoff), until);
-        store.revoke(&entry).await.unwrap();
+        store.revoke(&[entry]).await.unwrap();
     }
     let key = "jwt-auth:u:2:me:alice";
     let value: u64 = redis::cmd("GET")

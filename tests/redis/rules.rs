@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::revocation::RedisRevocations;
-use tower_jwt_auth::sessions::{RedisSessions, RotationOutcome};
+use tower_jwt_auth::sessions::{EndReason, RedisSessions, RotationOutcome, SessionErrorKind};
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::revocations::Node;
@@ -34,22 +33,85 @@ async fn a_stolen_token_that_is_used_on_one_node_ends_the_session_on_all() {
     };
     let a = Node::new(&server.url(), Duration::ZERO).await;
     let b = Node::new(&server.url(), Duration::ZERO).await;
-    let login = a.tokens.open_session("alice").issue().await.unwrap();
+    let login = a.sessions.open("alice").issue().await.unwrap();
     let mut tokens = vec![login.refresh_token];
     let mut access = login.access_token;
     for node in [&b, &a, &b] {
-        let rotated = node.tokens.rotate(tokens.last().unwrap()).await.unwrap();
-        assert_eq!(
-            rotated.outcome(),
-            RotationOutcome::Rotated { rewound: false }
-        );
-        let pair = rotated.issue().unwrap();
-        tokens.push(pair.refresh_token);
-        access = pair.access_token;
+        let refresh = node.sessions.refresh(tokens.last().unwrap()).await.unwrap();
+        let refreshed = refresh.issue().await.unwrap();
+        let expected = RotationOutcome::Rotated { rewound: false };
+        assert_eq!(refreshed.outcome, expected);
+        tokens.push(refreshed.tokens.refresh_token);
+        access = refreshed.tokens.access_token;
     }
     assert!(b.verify(&access).await.is_ok());
-    let stolen = a.tokens.rotate(&tokens[0]).await.unwrap_err();
+    let refresh = async |node: &Node, token: &str| {
+        let refresh = node.sessions.refresh(token).await.unwrap();
+        refresh.issue().await.unwrap_err()
+    };
+    let stolen = refresh(&a, &tokens[0]).await;
     assert_eq!(stolen.kind(), &SessionErrorKind::ReuseDetected);
     assert_eq!(b.verify(&access).await.unwrap_err(), AuthErrorKind::Revoked);
-    assert!(b.tokens.rotate(tokens.last().unwrap()).await.is_err());
+    let over = refresh(&b, tokens.last().unwrap()).await;
+    assert_eq!(
+        (over.status().as_u16(), over.code()),
+        (400, "invalid_grant")
+    );
+}
+
+/// As a failover may lose the last write of an index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_the_index_has_lost_ends_with_the_others() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let a = Node::new(&server.url(), Duration::ZERO).await;
+    let b = Node::new(&server.url(), Duration::ZERO).await;
+    let login = a.sessions.open("alice").issue().await.unwrap();
+    let mut redis = server.connection().await;
+    let lost: u32 = redis::cmd("DEL")
+        .arg("jwt-auth:{u:alice}:u")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(lost, 1);
+
+    // Nothing says that a session was missed.
+    assert_eq!(b.sessions.end_all("alice").await.unwrap(), 0);
+    for node in [&a, &b] {
+        let refused = node.verify(&login.access_token).await.unwrap_err();
+        assert_eq!(refused, AuthErrorKind::Revoked);
+        let refresh = node.sessions.refresh(&login.refresh_token).await.unwrap();
+        let over = refresh.issue().await.unwrap_err();
+        assert_eq!(
+            (over.status().as_u16(), over.code()),
+            (400, "invalid_grant")
+        );
+        let expected = SessionErrorKind::Ended(EndReason::Revoked);
+        assert_eq!(over.kind(), &expected);
+    }
+    // The refused refresh has ended the session itself.
+    let ended: Option<String> = redis::cmd("HGET")
+        .arg(session_key(&mut redis).await)
+        .arg("reason")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(ended.as_deref(), Some("revoked"));
+
+    let login = a.sessions.open("alice").issue().await.unwrap();
+    assert!(b.verify(&login.access_token).await.is_ok());
+    let refresh = b.sessions.refresh(&login.refresh_token).await.unwrap();
+    assert!(refresh.issue().await.is_ok(), "a login afterwards is good");
+}
+
+/// The key of the only session.
+async fn session_key(redis: &mut impl redis::aio::ConnectionLike) -> String {
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("jwt-auth:*:s")
+        .query_async(redis)
+        .await
+        .unwrap();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.into_iter().next().unwrap()
 }

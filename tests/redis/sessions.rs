@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tower_jwt_auth::clock::{Clock, SystemClock};
 use tower_jwt_auth::sessions::{
-    Created, EndReason, MemorySessions, RedisSessions, Rotation, RotationOutcome, SessionLimit,
-    SessionRecord, SessionStore, SessionTarget, WhenFull,
+    Created, EndReason, EndSessions, EndedSession, MemorySessions, RedisSessions, Rotation,
+    RotationOutcome, SessionLimit, SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 
 use crate::server::Server;
@@ -49,9 +49,9 @@ impl Dice {
     }
 }
 
-fn sorted(mut ids: Vec<String>) -> Vec<String> {
-    ids.sort();
-    ids
+fn sorted(mut ended: Vec<EndedSession>) -> Vec<EndedSession> {
+    ended.sort_by(|a, b| a.id.cmp(&b.id));
+    ended
 }
 
 /// What `MemorySessions` says is right: each answer is compared with its.
@@ -81,6 +81,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 let mut record = session(&format!("s{opened}}}"), subject, now);
                 record.label = (dice.roll(2) == 0).then(|| "a \"phone\"\0".to_owned());
                 record.generation = dice.roll(3);
+                record.client = [None, Some("a".to_owned())][dice.roll(2) as usize].take();
                 opened += 1;
                 let limit = (dice.roll(3) > 0).then(|| SessionLimit {
                     max: 1 + u32::try_from(dice.roll(3)).unwrap(),
@@ -99,14 +100,18 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
             3..=8 => {
                 let generation = dice.roll(8);
                 let mut rotation = Rotation::new(&id, generation, format!("t{step}"), now);
-                rotation.lost_response = [u64::MAX, HOUR][dice.roll(2) as usize];
+                rotation.lost_response = [u64::MAX, HOUR, 0][dice.roll(3) as usize];
+                rotation.max_lost_responses = 1 + u32::try_from(dice.roll(3)).unwrap();
+                let client = [None, Some("a"), Some("a"), Some("b")][dice.roll(4) as usize];
+                rotation.client = client.map(str::to_owned);
                 let expected = memory.rotate(&rotation).await.unwrap();
                 let got = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(got, expected, "step {step}: {rotation:?}");
                 seen.insert(format!("{:?}", rotation.outcome(got.as_ref())));
                 // The driver of a cluster may send it twice.
-                memory.rotate(&rotation).await.unwrap();
+                let twice = memory.rotate(&rotation).await.unwrap();
                 let again = redis.rotate(&rotation).await.unwrap();
+                assert_eq!(again, twice, "step {step}: {rotation:?}");
                 let outcome = rotation.outcome(again.as_ref());
                 assert_eq!(outcome, rotation.outcome(expected.as_ref()), "step {step}");
             }
@@ -131,9 +136,11 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                     2 => SessionTarget::OthersOf { session, subject },
                     _ => SessionTarget::Subject(subject),
                 };
-                let expected = memory.end(target, EndReason::Revoked, now).await.unwrap();
-                let got = redis.end(target, EndReason::Revoked, now).await.unwrap();
-                assert_eq!(sorted(got), sorted(expected), "step {step}: {target:?}");
+                let mut end = EndSessions::new(target, EndReason::Revoked, now);
+                end.told_since = now - 4 * HOUR * dice.roll(4);
+                let expected = memory.end(end).await.unwrap();
+                let got = redis.end(end).await.unwrap();
+                assert_eq!(sorted(got), sorted(expected), "step {step}: {end:?}");
             }
             _ => {
                 let before = now - HOUR * dice.roll(3);

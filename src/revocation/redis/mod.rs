@@ -11,12 +11,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use redis::aio::ConnectionLike;
 use redis::{IntoConnectionInfo, Script};
 
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::{Clock, SystemClock};
-use crate::redis_connection::{self, failed};
+use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
 
 /// What the keys begin with, unless it is set.
@@ -25,6 +26,8 @@ const DEFAULT_PREFIX: &str = "jwt-auth:";
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
 /// The longest time that anything is kept, in milliseconds: more is more than Redis takes.
 const MAX_KEPT_MILLIS: u64 = 1 << 53;
+/// How many revocations of one call are on their way together.
+const AT_ONCE: usize = 128;
 
 /// Revocations in Redis 6.2 or later, or in a Redis cluster.
 ///
@@ -45,18 +48,20 @@ const MAX_KEPT_MILLIS: u64 = 1 << 53;
 /// # let _ = pushes; Ok(()) } }
 /// ```
 ///
-/// # What it keeps
+/// # Keys
 ///
-/// One key per revocation, `<prefix>t:`, `s:` or `u:` for token, session and subject, then the issuer
-/// and the id. Its value is the cut-off, up to which tokens are refused. It expires by
-/// itself ten minutes after the last token that it can hit, so that clocks may differ.
+/// There is one key for each revocation, `<prefix>t:`, `s:` or `u:` for token, session and subject,
+/// then the issuer and the id. Its value is the cut-off, up to which tokens are refused. It expires
+/// by itself ten minutes after the last token that it can hit, so that clocks may differ.
+/// [`check_writable`](Self::check_writable) writes `<prefix>writable`.
 ///
-/// A question is one `MGET` of up to three keys: one round trip. In a cluster the three are in slots
+/// A look-up is one `MGET` of up to three keys: one round trip. In a cluster the three are in slots
 /// of their own, and the driver asks the nodes at the same time. A hash tag per issuer would
 /// make it one node, but as most services have one issuer, that node would have all the load.
 ///
-/// A revocation is one script: it keeps the later cut-off, and publishes. The channel is told
-/// by the node that has written, so what is told is in the store.
+/// A revocation is one script, which keeps the later cut-off, and publishes. The channel is told
+/// by the node that has written, so what is told is in the store. Several revocations in one call
+/// are sent together, 128 at a time.
 ///
 /// # What Redis can lose
 ///
@@ -66,9 +71,12 @@ const MAX_KEPT_MILLIS: u64 = 1 << 53;
 /// `min-replicas-to-write`, are the operator's choice; short-lived access tokens limit what
 /// any loss can cost. Run Redis with `maxmemory-policy noeviction`: any other may drop revocations.
 ///
-/// Reads must go to primaries: do not hand in a connection that reads from replicas.
+/// Reads must go to primaries: do not hand in a connection that reads from replicas. After a
+/// failover [`RedisConnection`] finds the new primary, and a server that has become a replica answers
+/// look-ups for a quarter of a second at most; with [`new`](Self::new) that is up to the connection
+/// that is handed in.
 #[derive(Clone)]
-pub struct RedisRevocations<C = ConnectionManager> {
+pub struct RedisRevocations<C = RedisConnection> {
     connection: C,
     prefix: Arc<str>,
     script: Arc<Script>,
@@ -78,14 +86,14 @@ pub struct RedisRevocations<C = ConnectionManager> {
 // === impl RedisRevocations ===
 
 impl RedisRevocations {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The connection is made
-    /// anew when it breaks. For `rediss://`, depend on `redis` with one of its features for TLS.
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The
+    /// connection is made anew where that is needed: see [`RedisConnection`].
     ///
     /// # Errors
     ///
-    /// The address cannot be read, or the server does not answer within 1 s.
+    /// As [`RedisConnection::connect`].
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        redis_connection::connect(server).await.map(Self::new)
+        RedisConnection::connect(server).await.map(Self::new)
     }
 }
 
@@ -95,7 +103,7 @@ impl RedisRevocations<redis::cluster_async::ClusterConnection> {
     ///
     /// # Errors
     ///
-    /// An address cannot be read, or none of the nodes answers.
+    /// Fails if an address is invalid, or if none of the nodes answers.
     pub async fn connect_cluster<T: IntoConnectionInfo>(
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
@@ -106,8 +114,9 @@ impl RedisRevocations<redis::cluster_async::ClusterConnection> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
-    /// Revocations behind this connection. It should reconnect by itself, give up on an
-    /// answer after a while, and read from primaries only.
+    /// Keeps revocations behind this connection, such as a [`RedisConnection`] that is used for
+    /// other things as well. It should reconnect by itself, also where its server has become a
+    /// replica, give up on an answer after a while, and read from primaries only.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -118,36 +127,33 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
         }
     }
 
-    /// What all keys and the channel begin with; `jwt-auth:` by default.
+    /// Sets what all keys and the channel begin with: `jwt-auth:` by default.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The clock that tells for how long an entry is kept.
+    /// Sets the clock that tells for how long an entry is kept.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// An issuer may use any id, so its length tells where it ends.
-    fn key(&self, kind: char, issuer: Option<&str>, id: &str) -> String {
-        let prefix = &self.prefix;
-        match issuer {
-            Some(issuer) => format!("{prefix}{kind}:{}:{issuer}:{id}", issuer.len()),
-            None => format!("{prefix}{kind}:-:{id}"),
-        }
+    /// Writes a key that expires after a second: for a readiness check. In a cluster this asks the
+    /// primary of one slot.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Redis does not answer or cannot be written to: it is a replica, is full, or cannot
+    /// write to its disk.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        redis_connection::check_writable(&mut connection, &self.prefix).await
     }
 
-    fn channel(&self) -> String {
-        format!("{}revocations", self.prefix)
-    }
-}
-
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for RedisRevocations<C> {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+    async fn record(&self, revocation: &Revocation) -> Result<(), StoreError> {
         let (kind, id, cutoff) = match revocation.target() {
             RevocationTarget::Token(jti) => ('t', jti, u64::MAX),
             RevocationTarget::Session(sid) => ('s', sid, u64::MAX),
@@ -168,6 +174,29 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for Redi
             .invoke_async(&mut connection)
             .await
             .map_err(failed)
+    }
+
+    /// An issuer may use any id, so its length tells where it ends.
+    fn key(&self, kind: char, issuer: Option<&str>, id: &str) -> String {
+        let prefix = &self.prefix;
+        match issuer {
+            Some(issuer) => format!("{prefix}{kind}:{}:{issuer}:{id}", issuer.len()),
+            None => format!("{prefix}{kind}:-:{id}"),
+        }
+    }
+
+    fn channel(&self) -> String {
+        format!("{}revocations", self.prefix)
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for RedisRevocations<C> {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let writes: Vec<_> = revocations.iter().map(|one| self.record(one)).collect();
+        stream::iter(writes)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {

@@ -1,5 +1,6 @@
 //! [`RevocationPushes`]: what other nodes revoke, as soon as they do.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,25 +8,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select;
-use futures_util::stream::StreamExt;
-use redis::aio::{ConnectionLike, PubSubSink, PubSubStream};
-use redis::{Client, IntoConnectionInfo, Value};
-use tokio::sync::watch;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Msg, ProtocolVersion, PushInfo, PushKind,
+};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{RedisRevocations, message};
-use crate::redis_connection::{CONNECT_TIMEOUT, failed};
+use crate::redis_connection::{CONNECT_TIMEOUT, expect_primary, failed};
 use crate::revocation::{CachedRevocations, RevocationStore};
 use crate::store::StoreError;
 
-/// How long it takes at most until a subscription that has silently died is noticed. One whose
-/// connection was closed is noticed at once.
+/// The longest that it takes until a lost subscription is noticed: one whose server has fallen silent
+/// or has become a replica. One whose connection was closed is noticed at once.
 pub const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often the server is asked whether it is still there, and how long it may take.
-const PING_EVERY: Duration = Duration::from_secs(1);
-const PONG_WITHIN: Duration = Duration::from_millis(900);
+/// How often the server is asked whether it is there and is the primary, and how long it may take.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+const ANSWERED_WITHIN: Duration = Duration::from_millis(900);
 /// The wait before a subscription is tried again doubles between these.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -35,12 +37,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 ///
 /// # When the subscription is lost
 ///
-/// That is noticed at once where the connection is closed, and within
-/// [`LOSS_NOTICED_WITHIN`] where it just falls silent. From then on "not revoked" from before does not count, and the cache asks Redis; each answer is believed for the
-/// [lag](CachedRevocations::lag) at most, as without pushes. It is tried again after 100 ms,
-/// and then at growing intervals up to 5 s. When it is back, answers from before are forgotten once more.
+/// That is noticed at once where the connection is closed, and within [`LOSS_NOTICED_WITHIN`] where
+/// the server falls silent or has become a replica. From then on "not revoked" from before does not
+/// count, and the cache asks Redis; each answer is believed for the [lag](CachedRevocations::lag) at
+/// most, as without pushes. The subscription is tried again after 100 ms, and then at growing
+/// intervals up to 5 s, each time by the server's name. When it is back, answers from before are
+/// forgotten once more.
 ///
-/// So a revocation is known everywhere at once while subscribed, and within the lag in any case.
+/// A replica passes on what its primary publishes, but only while it is linked to it. So a
+/// subscription that is left on a demoted server works until it silently does not, and is given up.
+///
+/// A revocation is known everywhere at once while subscribed, and within the lag in any case.
 ///
 /// # Security
 ///
@@ -80,11 +87,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
     /// same server, or any node of the cluster. Returns at once;
     /// [`until_subscribed`](RevocationPushes::until_subscribed) waits.
     ///
-    /// Several caches, and caches of other stores, can each have their subscription. It needs a Tokio runtime.
+    /// Several caches, and caches of other stores, can each have their subscription. It needs a Tokio
+    /// runtime, and speaks RESP3.
     ///
     /// # Errors
     ///
-    /// The address cannot be read.
+    /// Fails if the address is invalid.
     ///
     /// # Panics
     ///
@@ -96,6 +104,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
     ) -> Result<RevocationPushes, StoreError> {
         let state = Arc::<State>::default();
         let (sender, subscribed) = watch::channel(false);
+        let server = server.into_connection_info().map_err(failed)?;
+        // With the older protocol a connection that is subscribed cannot ask for the server's role.
+        let settings = server.redis_settings().clone();
+        let server = server.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
         let subscriber = Subscriber {
             client: Client::open(server).map_err(failed)?,
             channel: self.channel(),
@@ -166,12 +178,13 @@ impl<S: RevocationStore> Subscriber<S> {
     async fn run(self) {
         let mut wait = FIRST_WAIT;
         loop {
-            match timeout(CONNECT_TIMEOUT, self.open()).await {
-                Ok(Ok((sink, stream))) => {
+            let is_closed = Arc::<Notify>::default();
+            match timeout(CONNECT_TIMEOUT, self.open(&is_closed)).await {
+                Ok(Ok(connection)) => {
                     // What was revoked before this moment was told to nobody here.
                     self.cache.forget_negatives();
                     self.subscribed.send_replace(true);
-                    select(pin!(self.listen(stream)), pin!(watch_over(sink))).await;
+                    select(pin!(is_closed.notified()), pin!(watch_over(connection))).await;
                     self.subscribed.send_replace(false);
                     self.cache.forget_negatives();
                     self.state.losses.fetch_add(1, Ordering::Relaxed);
@@ -193,34 +206,51 @@ impl<S: RevocationStore> Subscriber<S> {
         }
     }
 
-    async fn open(&self) -> redis::RedisResult<(PubSubSink, PubSubStream)> {
-        let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
-        sink.subscribe(&self.channel).await?;
-        Ok((sink, stream))
+    /// Connects to the primary, and subscribes. `is_closed` is told when the connection is closed.
+    async fn open(&self, is_closed: &Arc<Notify>) -> redis::RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWERED_WITHIN))
+            .set_push_sender(self.receiver(Arc::clone(is_closed)));
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        connection.subscribe(&self.channel).await?;
+        expect_primary(&mut connection).await?;
+        Ok(connection)
     }
 
-    /// Until the connection is closed.
-    async fn listen(&self, mut stream: PubSubStream) {
-        while let Some(pushed) = stream.next().await {
-            let counter = match message::read(pushed.get_payload_bytes()) {
-                Some(revocation) => {
-                    self.cache.learn(&revocation);
-                    &self.state.learned
-                }
-                None => &self.state.unreadable,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
+    /// What the driver calls with each push. It does not block.
+    fn receiver(
+        &self,
+        is_closed: Arc<Notify>,
+    ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static {
+        let (cache, state) = (Arc::clone(&self.cache), Arc::clone(&self.state));
+        move |push| {
+            if push.kind == PushKind::Disconnection {
+                is_closed.notify_one();
+            } else if let Some(message) = Msg::from_push_info(push) {
+                let counter = match message::read(message.get_payload_bytes()) {
+                    Some(revocation) => {
+                        cache.learn(&revocation);
+                        &state.learned
+                    }
+                    None => &state.unreadable,
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
         }
     }
 }
 
-/// Until the server does not answer.
-async fn watch_over(mut sink: PubSubSink) {
+/// Until the server does not answer, or is a replica.
+async fn watch_over(mut connection: MultiplexedConnection) {
     loop {
-        sleep(PING_EVERY).await;
-        match timeout(PONG_WITHIN, sink.ping::<Value>()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) | Err(_) => return,
+        sleep(ASKED_EVERY).await;
+        if expect_primary(&mut connection).await.is_err() {
+            return;
         }
     }
 }

@@ -1,9 +1,12 @@
--- Marks the session at KEYS[1] as seen in use, if ARGV[1] is its generation. Tells, unless it
--- has ended: whose it is, until when it can be used, how many milliseconds it will be kept.
+-- Marks generation ARGV[1] of the session at KEYS[1] as seen in use, if it is the current one.
+-- Tells, unless the session has ended: whose it is, until when it can be used, how many
+-- milliseconds it will be kept.
 local key = KEYS[1]
+-- Deletes nothing, and fails where nothing can be written: an acknowledgement is not to be lost.
+redis.call('HDEL', key, '')
 local row = redis.call('HMGET', key, 'gen', 'sub', 'used', 'idle', 'exp', 'ended')
 if row[1] == ARGV[1] then
-  redis.call('HSET', key, 'ack', '1')
+  redis.call('HSET', key, 'ack', ARGV[1])
 end
 if not row[2] or row[6] then
   return {}

@@ -1,13 +1,19 @@
--- Ends the session at KEYS[1] if it is live and, with ARGV[1] = '1', whose subject is ARGV[2].
--- ARGV: 3 now, 4 reason. Tells whose it was.
+-- Ends the session at KEYS[1] if it has not ended and, with ARGV[1] = '1', its subject is ARGV[2].
+-- ARGV: 3 now, 4 reason, 5 since when ends are told. Tells whose it is and when it ended, if it
+-- has just ended, or since then.
 local key = KEYS[1]
-local row = redis.call('HMGET', key, 'sub', 'used', 'idle', 'exp', 'ended')
-if not row[1] or row[5] or (ARGV[1] == '1' and ARGV[2] ~= row[1]) then
-  return false
+-- Deletes nothing, and fails where nothing can be written: what a replica knows may be old.
+redis.call('HDEL', key, '')
+local row = redis.call('HMGET', key, 'sub', 'ended')
+local subject, ended = row[1], row[2]
+if not subject or (ARGV[1] == '1' and ARGV[2] ~= subject) then
+  return {}
 end
-local now = number(ARGV[3])
-if not less(now, number(row[4])) or not less(now, add(number(row[2]), number(row[3]))) then
-  return false
+if not ended then
+  redis.call('HSET', key, 'ended', ARGV[3], 'reason', ARGV[4])
+  return {subject, ARGV[3]}
 end
-redis.call('HSET', key, 'ended', ARGV[3], 'reason', ARGV[4])
-return row[1]
+if less(number(ended), number(ARGV[5])) then
+  return {}
+end
+return {subject, ended}

@@ -1,10 +1,19 @@
--- Enters the session ARGV[1] last into the index of its subject at KEYS[1], if it is not there,
--- and keeps the index for ARGV[2] milliseconds at least. Tells the entries up to the ARGV[3]th.
+-- Enters the session ARGV[1] last into the index of its subject at KEYS[1], and keeps the index
+-- for ARGV[2] milliseconds at least. With ARGV[3] = 'used' one that is there already moves to the
+-- end, with 'new' it stays. Tells at most ARGV[5] of the sessions before it and their places:
+-- with ARGV[4] = 'newest' those entered last, else those entered first.
 local key = KEYS[1]
+local place = redis.call('ZSCORE', key, ARGV[1])
 local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
-local place = (tonumber(last[2]) or 0) + 1
-redis.call('ZADD', key, 'NX', string.format('%.0f', place), ARGV[1])
+if not place or (ARGV[3] == 'used' and last[1] ~= ARGV[1]) then
+  place = string.format('%.0f', (tonumber(last[2]) or 0) + 1)
+  redis.call('ZADD', key, place, ARGV[1])
+end
 if redis.call('PTTL', key) < tonumber(ARGV[2]) then
   redis.call('PEXPIRE', key, ARGV[2])
 end
-return redis.call('ZRANGE', key, 0, ARGV[3])
+local before = '(' .. place
+if ARGV[4] == 'newest' then
+  return redis.call('ZREVRANGEBYSCORE', key, before, '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[5])
+end
+return redis.call('ZRANGEBYSCORE', key, '-inf', before, 'WITHSCORES', 'LIMIT', 0, ARGV[5])

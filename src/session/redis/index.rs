@@ -1,7 +1,7 @@
 //! The indexes: the sessions of each subject, and when to look whether one can be removed.
 //!
-//! They are in slots of their own, so nothing keeps them in step with the sessions at
-//! every moment: an entry is a hint, and the session itself is looked at.
+//! They are in slots of their own, so nothing keeps them in step with the sessions at every moment:
+//! an entry is a hint, and the session itself is looked at.
 
 use std::future::Future;
 
@@ -16,49 +16,57 @@ use crate::store::StoreError;
 
 /// How many sessions of one subject are listed at most.
 pub(super) const MAX_LISTED: usize = 1000;
-/// How many parts the index of ends is split into, so that no slot has all of it.
-pub(super) const PARTS: u8 = 16;
+/// How many entries of a subject's index are looked at for a list: more than are listed, because
+/// some may be of sessions that are idle, and the order of the index is not exactly that of use.
+const LOOKED_AT: usize = 2 * MAX_LISTED;
+/// How many entries of a subject's index are read together where all of them matter.
+pub(super) const PAGE: usize = 500;
+/// How many entries a login without a limit looks at, to drop those whose sessions are gone.
+const TIDIED: usize = 2;
 /// How many sessions are looked at together.
 const AT_ONCE: usize = 32;
-/// How many entries of the index of ends are read together.
-const PAGE: u32 = 256;
-/// For how long a session that cannot be used any more stays in the index of its subject:
-/// longer than clocks differ.
-const CLOCKS_DIFFER_MICROS: u64 = 60 * 60 * 1_000_000;
 /// Entries of the index of ends that are older than this are dropped when others are made: by
 /// then the sessions have expired in Redis, or will.
 const FORGOTTEN_AFTER_SECONDS: u64 = 400 * 24 * 60 * 60;
 
+/// An entry of a subject's index: a session, and the number by which the index is sorted.
+pub(super) type Entry = (String, f64);
+
+/// Which of the sessions before a new one are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// The first page of all of them, the last entered first.
+    All,
+    /// A few of those that entered first.
+    Oldest,
+}
+
 // === impl RedisSessions ===
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Enters a new session into both indexes. Returns the sessions that the subject has had
-    /// for longer: all of them, or the first few.
+    /// Enters a new session into the indexes. Returns sessions that entered before it.
     pub(super) async fn enter(
         &self,
         session: &SessionRecord,
         kept_millis: u64,
-        all: bool,
-    ) -> Result<Vec<String>, StoreError> {
+        before: Before,
+    ) -> Result<Vec<Entry>, StoreError> {
         let due = session.last_used_at.saturating_add(session.idle_ttl);
         let due = due.min(session.expires_at);
-        let last = if all { -1 } else { 1 };
-        let (mut entered, ()) = future::try_join(
-            self.enter_subject(
-                &session.id,
-                &session.subject,
-                &kept_millis.to_string(),
-                last,
-            ),
-            self.enter_end(&session.id, due),
-        )
-        .await?;
-        let own = entered.iter().position(|id| *id == session.id);
-        entered.truncate(own.unwrap_or(entered.len()));
-        Ok(entered)
+        let (order, count) = match before {
+            Before::All => ("newest", PAGE),
+            Before::Oldest => ("oldest", TIDIED),
+        };
+        let mut connection = self.connection.clone();
+        let mut enter = self.scripts.index.key(self.open_key(&session.subject));
+        enter.arg(&session.id).arg(kept_millis);
+        enter.arg("new").arg(order).arg(count);
+        let entered = async { enter.invoke_async(&mut connection).await.map_err(failed) };
+        let (before, ()) = future::try_join(entered, self.enter_end(&session.id, due)).await?;
+        Ok(before)
     }
 
-    /// Enters a session that is in use, should the indexes have lost it.
+    /// Enters a session that is in use, as the one used last, should the indexes have lost it.
     pub(super) async fn enter_again(
         &self,
         session: &str,
@@ -66,27 +74,54 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         due: &str,
         kept_millis: &str,
     ) -> Result<(), StoreError> {
-        let entered = future::try_join(
-            self.enter_subject(session, subject, kept_millis, 0),
-            self.enter_end(session, micros(due)?),
-        );
-        entered.await.map(|_| ())
+        let mut connection = self.connection.clone();
+        let mut enter = self.scripts.index.key(self.open_key(subject));
+        enter.arg(session).arg(kept_millis);
+        enter.arg("used").arg("oldest").arg(0);
+        let entered = async { enter.invoke_async(&mut connection).await.map_err(failed) };
+        let entered = future::try_join(entered, self.enter_end(session, micros(due)?));
+        entered.await.map(|((), ())| ())
     }
 
-    /// The sessions in the index of a subject, in the order of their creation.
-    pub(super) async fn sessions_of(&self, subject: &str) -> Result<Vec<String>, StoreError> {
+    /// The sessions of a subject that entered last or were last seen in use, as many as are
+    /// looked at for a list.
+    pub(super) async fn newest(&self, subject: &str) -> Result<Vec<String>, StoreError> {
         let mut connection = self.connection.clone();
-        redis::cmd("ZRANGE")
-            .arg(self.subject_key(subject))
+        redis::cmd("ZREVRANGE")
+            .arg(self.open_key(subject))
             .arg(0)
-            .arg(-1)
+            .arg(LOOKED_AT - 1)
             .query_async(&mut connection)
             .await
             .map_err(failed)
     }
 
-    /// Those of the sessions that are live, the one used last first. Entries of the index
-    /// whose sessions are over are dropped.
+    /// Continues [`enter`](Self::enter): the page after `page`, if that was full.
+    pub(super) async fn next_before(
+        &self,
+        subject: &str,
+        page: &[Entry],
+    ) -> Result<Option<Vec<Entry>>, StoreError> {
+        let (Some((_, place)), true) = (page.last(), page.len() >= PAGE) else {
+            return Ok(None);
+        };
+        let mut connection = self.connection.clone();
+        redis::cmd("ZREVRANGEBYSCORE")
+            .arg(self.open_key(subject))
+            .arg(format!("({place}"))
+            .arg("-inf")
+            .arg("WITHSCORES")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(PAGE)
+            .query_async(&mut connection)
+            .await
+            .map(Some)
+            .map_err(failed)
+    }
+
+    /// Those of the sessions that are live. Entries of the index whose sessions are gone are
+    /// dropped, and those whose sessions have ended move to the other index.
     pub(super) async fn live(
         &self,
         subject: &str,
@@ -98,111 +133,33 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             let record = record.filter(|record| record.subject == subject);
             Ok(Some(record.ok_or(id)))
         });
-        let (mut live, mut over) = (Vec::new(), Vec::new());
+        let (mut live, mut ended, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for found in fetched.await? {
             match found {
                 Ok(record) if record.is_live(now) => live.push(record),
-                Ok(record) if record.is_live(now.saturating_sub(CLOCKS_DIFFER_MICROS)) => {}
-                Ok(record) => over.push(record.id),
-                Err(id) => over.push(id),
+                Ok(record) => ended.extend(record.ended_at.map(|at| (record.id, at))),
+                Err(id) => gone.push(id),
             }
         }
-        if !over.is_empty() {
-            // The next one to look drops them otherwise.
-            let _ = self.leave(subject, over).await;
+        // Where this fails, the next one to look does it.
+        if !ended.is_empty() {
+            let _ = self.move_ended(subject, &ended).await;
         }
-        live.sort_by(|a, b| (b.last_used_at, &b.id).cmp(&(a.last_used_at, &a.id)));
+        if !gone.is_empty() {
+            let _ = self.leave(subject, &gone).await;
+        }
         Ok(live)
     }
 
-    /// Drops entries from the index of a subject.
-    pub(super) async fn leave(
-        &self,
-        subject: &str,
-        sessions: impl redis::ToRedisArgs,
-    ) -> Result<(), StoreError> {
+    /// Drops entries from both indexes of a subject.
+    pub(super) async fn leave(&self, subject: &str, sessions: &[String]) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        redis::cmd("ZREM")
-            .arg(self.subject_key(subject))
-            .arg(sessions)
-            .query_async(&mut connection)
-            .await
-            .map_err(failed)
-    }
-
-    /// A session was ended: both indexes may know. That it has ended does not depend on it.
-    pub(super) async fn has_ended(&self, session: &str, subject: &str, now: u64) {
-        let _ = future::join(self.leave(subject, session), self.enter_end(session, now)).await;
-    }
-
-    /// Removes what is over from one part of the index of ends, and returns how much.
-    pub(super) async fn clean_part(
-        &self,
-        part: u8,
-        before: u64,
-        limit: u64,
-    ) -> Result<u64, StoreError> {
-        let key = self.end_key(part);
-        let mut removed = 0;
-        while removed < limit {
-            let page = (limit - removed).min(PAGE.into());
-            let mut connection = self.connection.clone();
-            let due: Vec<String> = redis::cmd("ZRANGEBYSCORE")
-                .arg(&key)
-                .arg("-inf")
-                .arg(seconds(before))
-                .arg("LIMIT")
-                .arg(0)
-                .arg(page)
-                .query_async(&mut connection)
-                .await
-                .map_err(failed)?;
-            if due.is_empty() {
-                break;
-            }
-            let key = &key;
-            let gone = self.each(due, |id| async move {
-                let gone = self.remove_if_over(key, &id, before).await?;
-                Ok(gone.then_some(()))
-            });
-            removed += gone.await?.len() as u64;
+        let mut both = redis::pipe();
+        both.atomic();
+        for key in [self.open_key(subject), self.ended_key(subject)] {
+            both.cmd("ZREM").arg(key).arg(sessions).ignore();
         }
-        Ok(removed)
-    }
-
-    /// Whether the session was removed. Its entry goes, or moves on to when to look again,
-    /// which is in a later second than `before`.
-    async fn remove_if_over(
-        &self,
-        end_key: &str,
-        session: &str,
-        before: u64,
-    ) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
-        let (what, about): (String, String) = self
-            .scripts
-            .remove
-            .key(self.session_key(session))
-            .arg(before)
-            .invoke_async(&mut connection)
-            .await
-            .map_err(failed)?;
-        let mut entry = redis::Cmd::new();
-        if what == "kept" {
-            // A later second than this one, so that it is not looked at again at once.
-            let due = seconds(micros(&about)?).max(seconds(before) + 1);
-            entry.arg("ZADD").arg(end_key).arg(due).arg(session);
-        } else {
-            entry.arg("ZREM").arg(end_key).arg(session);
-        }
-        let entry = entry.query_async::<()>(&mut connection);
-        if what == "removed" {
-            let (left, entry) = future::join(self.leave(&about, session), entry).await;
-            left.and(entry.map_err(failed))?;
-            return Ok(true);
-        }
-        entry.await.map_err(failed)?;
-        Ok(false)
+        both.query_async(&mut connection).await.map_err(failed)
     }
 
     /// Asks about many sessions, some of them at once; what is found is in their order.
@@ -222,26 +179,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .await
     }
 
-    async fn enter_subject(
-        &self,
-        session: &str,
-        subject: &str,
-        kept_millis: &str,
-        last: i8,
-    ) -> Result<Vec<String>, StoreError> {
-        let mut connection = self.connection.clone();
-        self.scripts
-            .index
-            .key(self.subject_key(subject))
-            .arg(session)
-            .arg(kept_millis)
-            .arg(last)
-            .invoke_async(&mut connection)
-            .await
-            .map_err(failed)
-    }
-
-    async fn enter_end(&self, session: &str, due: u64) -> Result<(), StoreError> {
+    /// Enters when to look whether a session can be removed.
+    pub(super) async fn enter_end(&self, session: &str, due: u64) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         self.scripts
             .due
@@ -254,27 +193,31 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)
     }
 
-    fn subject_key(&self, subject: &str) -> String {
+    pub(super) fn open_key(&self, subject: &str) -> String {
         format!("{}{{u:{subject}}}:u", self.prefix)
     }
 
-    fn end_key(&self, part: u8) -> String {
-        format!("{}{{d:{part}}}:d", self.prefix)
+    pub(super) fn ended_key(&self, subject: &str) -> String {
+        format!("{}{{u:{subject}}}:e", self.prefix)
     }
 }
 
 /// What the index of ends is sorted by: a sorted set compares doubles, which hold any second.
-fn seconds(micros: u64) -> u64 {
+pub(super) fn seconds(micros: u64) -> u64 {
     micros / 1_000_000
 }
 
-/// A time as a script tells it.
-fn micros(text: &str) -> Result<u64, StoreError> {
+/// Reads a time as a script tells it.
+pub(super) fn micros(text: &str) -> Result<u64, StoreError> {
     text.parse()
-        .map_err(|_| StoreError::new("a time in Redis is not a number"))
+        .map_err(|_| StoreError::new("a time of a session in Redis is not a number"))
 }
 
-/// The same on every node and in every version: FNV-1a.
+/// How many parts the index of ends is split into, so that no slot has all of it.
+pub(super) const PARTS: u8 = 16;
+
+/// The part of the index of ends that a session is in. It is the same on every node and in every
+/// version: FNV-1a.
 fn part_of(session: &str) -> u8 {
     let hash = session.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

@@ -1,6 +1,9 @@
 //! [`RedisSessions`]: sessions in Redis, for any number of nodes.
 
+mod clean_up;
+mod end;
 mod index;
+mod limit;
 mod row;
 mod scripts;
 
@@ -8,14 +11,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use redis::IntoConnectionInfo;
-use redis::aio::{ConnectionLike, ConnectionManager};
+use redis::aio::ConnectionLike;
 
+use self::index::Before;
 use self::row::{Row, from_row, to_row};
 use self::scripts::Scripts;
-use super::record::{EndReason, SessionRecord};
+use super::record::{EndedSession, SessionRecord};
 use super::rotation::{Rotation, RotationOutcome};
-use super::store::{Created, SessionLimit, SessionStore, SessionTarget, WhenFull};
-use crate::redis_connection::{self, failed};
+use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget};
+use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
 
 /// What the keys begin with, unless it is set.
@@ -34,47 +38,75 @@ const KEPT_AFTER_END_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// # let _ = sessions; Ok(()) }
 /// ```
 ///
-/// # What it keeps
+/// # Keys
 ///
-/// | key | what |
+/// | key | what it holds |
 /// |---|---|
-/// | `<prefix>{<session>}:s` | a hash: the session. It expires a day after the session's end |
-/// | `<prefix>{u:<subject>}:u` | a sorted set: the subject's sessions, in the order of their creation |
+/// | `<prefix>{<session>}:s` | a hash: the session. It expires a day after the session's absolute expiry |
+/// | `<prefix>{u:<subject>}:u` | a sorted set: the subject's sessions that have not ended, in the order in which they were opened or last seen in use |
+/// | `<prefix>{u:<subject>}:e` | a sorted set: the subject's sessions that were ended in the last day, so that a repeated [`end`](SessionStore::end) returns them again |
 /// | `<prefix>{d:0}:d` to `{d:15}:d` | sorted sets: the second in which to look whether a session can be removed |
+/// | `<prefix>writable` | what [`check_writable`](Self::check_writable) writes. It expires after a second |
 ///
-/// A session is one key, so [`rotate`](SessionStore::rotate) is one script in one slot and
-/// one round trip; it is atomic whatever else happens. The other two are indexes in slots of their own,
-/// written after the session and before its token is given out, and entered again when
-/// a token of a later generation is first seen in use. Whatever reads them looks at the
-/// session itself, and drops entries whose session is gone.
+/// A session is one key, so [`rotate`](SessionStore::rotate) is one script in one slot, atomic, and
+/// one round trip. The sorted sets are indexes in slots of their own. They are written after the
+/// session and before its token is given out, and again when a token of a later generation is first
+/// seen in use. Whoever reads them looks at the session itself, and drops entries whose session is
+/// gone.
 ///
-/// # What concurrency can do
+/// # Subjects with many sessions
 ///
-/// - A [limit](SessionLimit) holds: of logins at the same time each counts those that entered
-///   the index before it. When the last has returned, no more than the limit are live. A
-///   login that then turns out to be one too many is withdrawn before its token is given out.
-/// - A login at the same time as [`SessionTarget::Subject`] comes before or after it. One
-///   that comes after it stays.
-/// - A login whose connection breaks may leave a session that nobody has a token of. It is
-///   listed, and counts, until it has been idle for too long or is ended.
+/// [`list`](SessionStore::list) reads the last 2000 entries of the subject's index, looks at these
+/// sessions, and returns the 1000 live ones that were used last. Up to 2000 sessions that have not
+/// ended, idle ones included, the answer is exact. Of more, it is about those that were opened, or
+/// first seen in use after a refresh, last; a client that refreshes but never uses its access token
+/// here does not move up.
+///
+/// [`end`](SessionStore::end) reaches all sessions of a subject, 500 at a time, and so does a
+/// [limit](SessionLimit).
+///
+/// # Concurrency
+///
+/// - A [limit](SessionLimit) holds: of logins at the same time each counts those that entered the
+///   index before it. When the last has returned, no more than the limit are live. A login that
+///   then turns out to be one too many is withdrawn before its token is given out. Only where a
+///   subject has more than 500 sessions, one of them that is seen in use at that moment may not be
+///   counted.
+/// - A login at the same time as [`SessionTarget::Subject`] comes before or after it. One that
+///   comes after it stays.
+/// - A login whose connection breaks may leave a session that nobody has a token of. It is listed,
+///   and counts, until it has been idle for too long or is ended.
 ///
 /// # What Redis can lose
 ///
-/// The driver reports an answer when the primary has the write in memory. Whether it is on
-/// disk (`appendfsync`) or on a replica (`WAIT`, `min-replicas-to-write`) by then is the
-/// operator's choice, and decides what a crash costs:
+/// Redis answers when the primary has the write in memory. Whether it is on disk (`appendfsync`)
+/// or on a replica (`WAIT`, `min-replicas-to-write`) by then is the operator's choice, and decides
+/// what a crash or a failover costs:
 ///
 /// - *No persistence, and a restart:* all sessions are gone, everybody logs in again.
-/// - *AOF with `everysec`, or a replica that lags and is promoted:* the last second or so is
-///   gone. A new session is unknown. A session that rotated is one generation behind its token:
-///   that rotation is accepted and [reported](crate::session::RotationOutcome::Rotated); two
-///   behind or more are refused without ending the session. A session that was ended in that second is
-///   live again, and so is a stolen token of it: where that matters, use `appendfsync always`, or `WAIT`.
+/// - *AOF with `everysec`, or a replica that lags and is promoted:* the last second or so is gone.
+///   - A new session is unknown.
+///   - A session that rotated is one generation behind its token: that rotation is accepted and
+///     [reported](crate::sessions::RotationOutcome::Rotated). Two behind or more are refused
+///     without ending the session.
+///   - A session that was ended is live again, and so is a stolen token of it. Where the issuer has
+///     a [revocation store](crate::issuer::TokenIssuerBuilder::revocation) that still knows, the
+///     token is refused all the same, and the session ended again.
+///   - A session whose entry in the subject's index is lost is not listed, does not count for a
+///     limit, and is not found by [`SessionTarget::Subject`] or [`SessionTarget::OthersOf`].
+///     [`Sessions::end_all`](crate::Sessions::end_all) also records in the revocation store that
+///     all tokens of the subject are revoked, and each refresh asks for that: the refresh token is
+///     refused. [`Sessions::end_others`](crate::Sessions::end_others) records no such thing, and
+///     misses the session. It is found again once a token of a later generation was seen in use.
+///
+///   Where that matters, use `appendfsync always`, or `WAIT`.
 /// - *Eviction:* run Redis with `maxmemory-policy noeviction`. Any other may drop sessions.
 ///
-/// Reads must go to primaries: do not hand in a connection that reads from replicas.
+/// Reads must go to primaries: do not hand in a connection that reads from replicas. After a
+/// failover [`RedisConnection`] finds the new primary; with [`new`](Self::new) that is up to the
+/// connection that is handed in.
 #[derive(Clone)]
-pub struct RedisSessions<C = ConnectionManager> {
+pub struct RedisSessions<C = RedisConnection> {
     connection: C,
     prefix: Arc<str>,
     scripts: Arc<Scripts>,
@@ -83,16 +115,14 @@ pub struct RedisSessions<C = ConnectionManager> {
 // === impl RedisSessions ===
 
 impl RedisSessions {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The connection is made
-    /// anew when it breaks. For `rediss://`, depend on `redis` with one of its features for TLS.
-    ///
-    /// An answer may take 500 ms; [`new`](Self::new) takes a connection with other limits.
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The
+    /// connection is made anew where that is needed: see [`RedisConnection`].
     ///
     /// # Errors
     ///
-    /// The address cannot be read, or the server does not answer within 1 s.
+    /// As [`RedisConnection::connect`].
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        redis_connection::connect(server).await.map(Self::new)
+        RedisConnection::connect(server).await.map(Self::new)
     }
 }
 
@@ -102,7 +132,7 @@ impl RedisSessions<redis::cluster_async::ClusterConnection> {
     ///
     /// # Errors
     ///
-    /// An address cannot be read, or none of the nodes answers.
+    /// Fails if an address is invalid, or if none of the nodes answers.
     pub async fn connect_cluster<T: IntoConnectionInfo>(
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
@@ -113,8 +143,9 @@ impl RedisSessions<redis::cluster_async::ClusterConnection> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Sessions behind this connection. It should reconnect by itself, give up on an
-    /// answer after a while, and read from primaries only.
+    /// Keeps sessions behind this connection, such as a [`RedisConnection`] that is used for other
+    /// things as well. It should reconnect by itself, also where its server has become a replica,
+    /// give up on an answer after a while, and read from primaries only.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -124,12 +155,24 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         }
     }
 
-    /// What all keys begin with; `jwt-auth:` by default. In a cluster, a prefix with a hash tag of its own
-    /// puts everything into one slot.
+    /// Sets what all keys begin with: `jwt-auth:` by default. In a cluster, a prefix with a hash tag
+    /// of its own puts everything into one slot.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
+    }
+
+    /// Writes a key that expires after a second: for a readiness check. In a cluster this asks the
+    /// primary of one slot.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Redis does not answer or cannot be written to: it is a replica, is full, or cannot
+    /// write to its disk.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        redis_connection::check_writable(&mut connection, &self.prefix).await
     }
 
     fn session_key(&self, session: &str) -> String {
@@ -144,43 +187,6 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .await
             .map_err(failed)?;
         from_row(session, row)
-    }
-
-    /// Ends one session, if it is live and the subject's; tells whether it did.
-    async fn end_one(
-        &self,
-        session: &str,
-        subject: Option<&str>,
-        reason: EndReason,
-        now: u64,
-    ) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
-        let whose: Option<String> = self
-            .scripts
-            .end
-            .key(self.session_key(session))
-            .arg(u8::from(subject.is_some()))
-            .arg(subject.unwrap_or_default())
-            .arg(now)
-            .arg(reason.as_str())
-            .invoke_async(&mut connection)
-            .await
-            .map_err(failed)?;
-        if let Some(subject) = &whose {
-            self.has_ended(session, subject, now).await;
-        }
-        Ok(whose.is_some())
-    }
-
-    /// Takes back a session that nobody knows of.
-    async fn withdraw(&self, session: &SessionRecord) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
-        let removed: Result<(), _> = redis::cmd("DEL")
-            .arg(self.session_key(&session.id))
-            .query_async(&mut connection)
-            .await;
-        removed.map_err(failed)?;
-        self.leave(&session.subject, session.id.as_str()).await
     }
 }
 
@@ -206,51 +212,34 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             .await;
         written.map_err(failed)?;
 
-        let before = self.enter(session, kept, limit.is_some()).await?;
-        let Some(limit) = limit else {
-            // What it found to be gone, it has dropped.
-            let _ = self
-                .live(&session.subject, before, session.created_at)
-                .await;
-            return Ok(Created::Opened { ended: Vec::new() });
-        };
-        let live = self
-            .live(&session.subject, before, session.created_at)
-            .await?;
-        let max = usize::try_from(limit.max).unwrap_or(usize::MAX);
-        let excess = (live.len() + 1).saturating_sub(max);
-        if excess > 0 && limit.when_full == WhenFull::Refuse {
-            self.withdraw(session).await?;
-            return Ok(Created::Full);
+        if let Some(limit) = limit {
+            let before = self.enter(session, kept, Before::All).await?;
+            return self.keep_to(limit, session, before).await;
         }
-        let (mut ended, now) = (Vec::new(), session.created_at);
-        // The one used last comes first.
-        for SessionRecord { id, .. } in live.into_iter().rev().take(excess) {
-            if self.end_one(&id, None, EndReason::Replaced, now).await? {
-                ended.push(id);
-            }
-        }
-        Ok(Created::Opened { ended })
+        let before = self.enter(session, kept, Before::Oldest).await?;
+        // What it finds to be gone, it drops.
+        let ids = before.into_iter().map(|(id, _)| id).collect();
+        let _ = self.live(&session.subject, ids, session.created_at).await;
+        Ok(Created::Opened { ended: Vec::new() })
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
         let generation = rotation.generation;
+        let before = generation.checked_sub(1).map(|it| it.to_string());
         let mut connection = self.connection.clone();
         let row: Row = self
             .scripts
             .rotate
             .key(self.session_key(&rotation.session))
             .arg(generation)
-            .arg(
-                generation
-                    .checked_sub(1)
-                    .map_or_else(String::new, |it| it.to_string()),
-            )
+            .arg(before.unwrap_or_default())
             .arg(generation.saturating_add(1))
             .arg(&rotation.token_id)
             .arg(rotation.now)
             .arg(rotation.grace)
             .arg(rotation.lost_response)
+            .arg(rotation.max_lost_responses)
+            .arg(rotation.client.as_deref())
             .invoke_async(&mut connection)
             .await
             .map_err(failed)?;
@@ -281,35 +270,25 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
     }
 
     async fn list(&self, subject: &str, now: u64) -> Result<Vec<SessionRecord>, StoreError> {
-        let ids = self.sessions_of(subject).await?;
+        let ids = self.newest(subject).await?;
         let mut live = self.live(subject, ids, now).await?;
+        live.sort_by(|a, b| (b.last_used_at, &b.id).cmp(&(a.last_used_at, &a.id)));
         live.truncate(index::MAX_LISTED);
         Ok(live)
     }
 
-    async fn end(
-        &self,
-        target: SessionTarget<'_>,
-        reason: EndReason,
-        now: u64,
-    ) -> Result<Vec<String>, StoreError> {
-        let (ids, subject) = match target {
-            SessionTarget::Session(session) => (vec![session.to_owned()], None),
+    async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+        let ended = match end.target {
+            SessionTarget::Session(session) => self.end_one(session, None, end).await?,
             SessionTarget::SessionOf { session, subject } => {
-                (vec![session.to_owned()], Some(subject))
+                self.end_one(session, Some(subject), end).await?
             }
             SessionTarget::OthersOf { session, subject } => {
-                let mut ids = self.sessions_of(subject).await?;
-                ids.retain(|id| id != session);
-                (ids, Some(subject))
+                return self.end_all(subject, Some(session), end).await;
             }
-            SessionTarget::Subject(subject) => (self.sessions_of(subject).await?, Some(subject)),
+            SessionTarget::Subject(subject) => return self.end_all(subject, None, end).await,
         };
-        self.each(ids, |id| async move {
-            let ended = self.end_one(&id, subject, reason, now).await?;
-            Ok(ended.then_some(id))
-        })
-        .await
+        Ok(ended.into_iter().collect())
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {

@@ -9,6 +9,7 @@ pub(super) struct Scripts {
     pub(super) end: Script,
     pub(super) remove: Script,
     pub(super) index: Script,
+    pub(super) ended: Script,
     pub(super) due: Script,
 }
 
@@ -21,6 +22,7 @@ impl Default for Scripts {
             end: counting(include_str!("end.lua")),
             remove: counting(include_str!("remove.lua")),
             index: Script::new(include_str!("index.lua")),
+            ended: Script::new(include_str!("ended.lua")),
             due: Script::new(include_str!("due.lua")),
         }
     }

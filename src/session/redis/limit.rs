@@ -1,0 +1,64 @@
+//! Keeping a subject to so many sessions.
+
+use redis::aio::ConnectionLike;
+
+use super::RedisSessions;
+use super::index::Entry;
+use crate::redis_connection::failed;
+use crate::session::{
+    Created, EndReason, EndSessions, SessionLimit, SessionRecord, SessionTarget, WhenFull,
+};
+use crate::store::StoreError;
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
+    /// Takes back a session that nobody knows of.
+    async fn withdraw(&self, session: &SessionRecord) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let removed: Result<(), _> = redis::cmd("DEL")
+            .arg(self.session_key(&session.id))
+            .query_async(&mut connection)
+            .await;
+        removed.map_err(failed)?;
+        self.leave(&session.subject, &[session.id.clone()]).await
+    }
+
+    /// Counts the sessions that entered before this one, and ends some, or this one, if there are
+    /// too many.
+    pub(super) async fn keep_to(
+        &self,
+        limit: SessionLimit,
+        session: &SessionRecord,
+        mut page: Vec<Entry>,
+    ) -> Result<Created, StoreError> {
+        let now = session.created_at;
+        let max = usize::try_from(limit.max).unwrap_or(usize::MAX);
+        let refuses = limit.when_full == WhenFull::Refuse;
+        let mut live = Vec::new();
+        loop {
+            let ids = page.iter().map(|(id, _)| id.clone()).collect();
+            let found = self.live(&session.subject, ids, now).await?.into_iter();
+            live.extend(found.map(|record| (record.last_used_at, record.id)));
+            if refuses && live.len() >= max {
+                self.withdraw(session).await?;
+                return Ok(Created::Full);
+            }
+            match self.next_before(&session.subject, &page).await? {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        live.sort();
+        let excess = (live.len() + 1).saturating_sub(max);
+        let oldest = live.into_iter().take(excess).map(|(_, id)| id).collect();
+        let ended = self.each(oldest, |id| async move {
+            let target = SessionTarget::Session(&id);
+            let end = EndSessions::new(target, EndReason::Replaced, now);
+            let ended = self.end_one(&id, None, end).await?;
+            // Not one that somebody else has just ended.
+            Ok(ended.filter(|session| session.ended_at == now))
+        });
+        Ok(Created::Opened {
+            ended: ended.await?,
+        })
+    }
+}
