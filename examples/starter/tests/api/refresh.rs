@@ -10,19 +10,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::json;
 use starter::SessionSettings;
 use tower_service::Service as _;
 
-use crate::support::{PASSWORD, Service, issuer_in_the_past, started};
-
-/// What the holder of a token can read in it.
-fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
+use crate::support::{PASSWORD, Service, claims, issuer_in_the_past, started};
 
 async fn execute(service: &Service, statement: &'static str) {
     let done = sqlx::query(statement)

@@ -36,6 +36,12 @@ pub(crate) struct Tokens {
     pub(crate) refresh: String,
 }
 
+/// What the holder of a token can read in it.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
 // === impl Client ===
 
 impl Client {
@@ -219,9 +225,7 @@ impl Client {
 impl Tokens {
     /// What the access token says.
     pub(crate) fn claims(&self) -> Value {
-        let payload = self.access.split('.').nth(1).unwrap();
-        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
-        serde_json::from_slice(&payload).unwrap()
+        claims(&self.access)
     }
 }
 
