@@ -61,7 +61,8 @@ pub struct Settings {
 pub struct SessionSettings {
     /// After which time without a refresh a session ends.
     pub idle_ttl: Duration,
-    /// For how long the last refresh token is still good, for two tabs that refresh at once.
+    /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh
+    /// at once.
     pub rotation_grace: Duration,
 }
 

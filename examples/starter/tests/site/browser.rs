@@ -1,10 +1,12 @@
 //! The page, in a browser: Chromium without a window, driven through chromedriver.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -315,6 +317,56 @@ async fn a_person_registers_uses_and_ends_a_session() {
         .await;
     browser.click("#call-me").await;
     browser.says("#entry-notice", "log in again").await;
+    browser.close().await;
+}
+
+/// Which part of the page is there to be used, as soon as one is.
+async fn shown(browser: &Browser) -> String {
+    let script = "return ['entry', 'waiting', 'account'] \
+         .find((id) => !document.getElementById(id).closest('[hidden]')) ?? null";
+    let deadline = tokio::time::Instant::now() + WAIT;
+    loop {
+        if let Some(id) = browser.script(script, &[]).await.as_str() {
+            return id.to_owned();
+        }
+        let late = tokio::time::Instant::now() > deadline;
+        assert!(!late, "the page stays empty");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What goes wrong for a while is not the end of the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
+    let service = Service::start_with(Place::sqlite(), |settings| {
+        settings.rate_limit = NonZeroU32::new(20);
+    })
+    .await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    register(&browser, "ada@example.com").await;
+    // There is room for another request every three seconds: on a slow machine the page gets it.
+    for _ in 0..20 {
+        while service.refresh("garbage").await.status != StatusCode::TOO_MANY_REQUESTS {}
+        browser.page.refresh().await.unwrap();
+        if shown(&browser).await == "waiting" {
+            break;
+        }
+    }
+    browser.says("#waiting", "Too many attempts").await;
+    assert_eq!(shown(&browser).await, "waiting");
+    browser.picture("waiting").await;
+
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while shown(&browser).await == "waiting" {
+        assert!(tokio::time::Instant::now() < deadline);
+        browser
+            .script("document.querySelector('#again').click()", &[])
+            .await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    browser.says("#who", "ada@example.com").await;
     browser.close().await;
 }
 
