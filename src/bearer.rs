@@ -87,7 +87,7 @@ impl TokenSource {
         match &self.place {
             Place::Cookie { name, origins } => {
                 let found = find_cookie(request.headers, name)?;
-                let trusted = || is_from(request, origins);
+                let trusted = || is_from(request.headers, origins);
                 Ok(found.filter(|_| request.is_safe() || trusted()))
             }
             Place::WebSocketProtocol { prefix } => {
@@ -143,7 +143,7 @@ pub(crate) fn find_token<'r, B>(
     for source in sources {
         let another = source.find(&head)?;
         if found.is_some() && another.is_some() {
-            return Err(malformed("the request carries two tokens")); // B06
+            return Err(malformed("the request carries two tokens"));
         }
         found = found.or(another.map(str::as_bytes));
     }
@@ -158,7 +158,7 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(malformed("the request has two Authorization headers")); // B06
+        return Err(malformed("the request has two Authorization headers"));
     }
     let value = value.as_bytes();
     let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
@@ -168,7 +168,7 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
         return Ok(None); // another scheme: not our credentials
     }
     let token = match rest {
-        [] => return Err(malformed("the Authorization header names no token")), // B05
+        [] => return Err(malformed("the Authorization header names no token")),
         [b' ', token @ ..] => token.trim_ascii(),
         [b'\t' | b',', ..] => return Err(malformed("the Authorization header is malformed")),
         _ => return Ok(None), // a longer scheme that begins alike
@@ -183,13 +183,17 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
     if several {
         return Err(malformed(
             "the Authorization header holds more than one token",
-        )); // B06
+        ));
     }
     Ok(Some(token))
 }
 
-/// The cookie of this name; two of them are two tokens.
-fn find_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, AuthError> {
+/// The cookie of this name, which must be spelled exactly; none if it is empty or not text. The only
+/// error is that there are two.
+pub(crate) fn find_cookie<'r>(
+    headers: &'r HeaderMap,
+    name: &str,
+) -> Result<Option<&'r str>, AuthError> {
     // Bytes: a cookie of somebody else may be in any encoding.
     let values = headers.get_all(COOKIE).iter();
     let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
@@ -204,9 +208,9 @@ fn find_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>
     }))
 }
 
-/// Whether the request's one `Origin` is among ours.
-fn is_from(request: &RequestHead<'_>, origins: &[Box<str>]) -> bool {
-    let mut values = request.headers.get_all(ORIGIN).iter();
+/// Whether the request's one `Origin` is among ours, byte for byte.
+pub(crate) fn is_from(headers: &HeaderMap, origins: &[Box<str>]) -> bool {
+    let mut values = headers.get_all(ORIGIN).iter();
     match (values.next(), values.next()) {
         (Some(origin), None) => origins
             .iter()

@@ -4,7 +4,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::session::{Converged, Digest, EndReason};
+use crate::jti::Digest;
+use crate::session::{Converged, EndReason};
 
 /// Something that an operator or the owner of an account may want to know.
 ///

@@ -5,12 +5,14 @@
 //! "log out everywhere" refuses every token issued before it, and none issued after it,
 //! within the same second too.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::{Clock, unix_micros};
+use crate::keys::digest;
 
 /// How far a clock may step back while the stamps wait for it, in microseconds.
 const STEP_BACK: u64 = 1_000_000;
@@ -24,6 +26,26 @@ pub(crate) struct Stamps {
     last: AtomicU64,
     /// The highest ever given, whatever the clock did since.
     highest: AtomicU64,
+}
+
+/// An id in `Debug` output and in logs: the beginning of its SHA-256, by which lines about one
+/// session can be found together and nobody can act in its name (OWASP ASVS 5.0 V16.2.5).
+pub(crate) struct Digest<'a>(pub(crate) &'a str);
+
+// === impl Digest ===
+
+impl fmt::Display for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = digest(self.0.as_bytes()).unwrap_or_default();
+        f.write_str("#")?;
+        f.write_str(digest.get(..12).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 // === impl Stamps ===

@@ -55,8 +55,8 @@
 //!
 //! # What it is not
 //!
-//! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies of its
-//! own making, no users and no database: the starter example shows how to build those around it.
+//! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
+//! a refresh token, no users and no database: the starter example shows how to build those around it.
 //! It verifies the tokens of identity providers ([how](_guide::providers)), but logs nobody in there,
 //! and asks nobody about opaque tokens (introspection, RFC 7662).
 //!
@@ -64,7 +64,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, for axum 0.8 |
+//! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, tokens and errors as responses, for axum 0.8 |
 //! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt to migrate from |
 //! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, and a cache for signatures that were found good |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
@@ -92,8 +92,8 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 5 frameworks | `extract`, `testing` |
-//! | 4 http | `bearer`, `layer`, `scope`, `jwks_route` |
+//! | 5 frameworks | `extract`, `respond`, `testing` |
+//! | 4 http | `bearer`, `refresh_cookie`, `layer`, `scope`, `jwks_route` |
 //! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
@@ -141,11 +141,14 @@ pub mod verifier;
 mod bearer;
 mod jwks_route;
 pub mod layer;
+pub mod refresh_cookie;
 mod scope;
 
 // floor 5
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "axum")]
+mod respond;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -164,6 +167,7 @@ pub use password::PasswordService;
 pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 #[cfg(feature = "redis")]
 pub use redis_connection::RedisConnection;
+pub use refresh_cookie::RefreshCookie;
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
 pub use sessions::Sessions;
 pub use store::StoreError;

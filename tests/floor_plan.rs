@@ -33,9 +33,9 @@ const FLOORS: [&[&str]; 6] = [
         "config",
     ],
     // http
-    &["bearer", "layer", "scope", "jwks_route"],
+    &["bearer", "refresh_cookie", "layer", "scope", "jwks_route"],
     // frameworks
-    &["extract", "testing"],
+    &["extract", "respond", "testing"],
 ];
 
 /// What only some files may name, and which those are.

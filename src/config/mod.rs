@@ -17,7 +17,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
-use crate::issuer::{IssuerKeys, TokenIssuer, TokenIssuerBuilder};
+use crate::issuer::{DEFAULT_ACCESS_TTL, IssuerKeys, TokenIssuer, TokenIssuerBuilder};
 use crate::keys::check_key_id;
 #[cfg(feature = "password")]
 use crate::password::{Argon2Params, PasswordService};
@@ -44,8 +44,9 @@ use vars::{Vars, environment};
 /// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as they were, or as `kid=ID:secret` if they had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
 /// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
 /// | `JWT_AUDIENCE` \[audience\] | `aud` of the tokens, several separated by commas; required |
-/// | `JWT_ACCESS_TTL` \[access_ttl\] | seconds that access tokens live; 900 |
-/// | `JWT_REFRESH_TTL` \[refresh_ttl\] | seconds that refresh tokens live; 2592000 |
+/// | `JWT_ACCESS_TTL` \[access_ttl\] | lifetime of access tokens in seconds; 900 |
+/// | `JWT_LONGEST_ACCESS_TTL` \[longest_access_ttl\] | the longest lifetime that an access token may have, in seconds: `JWT_ACCESS_TTL`, or more where longer ones are asked for or were issued before. Not set in a service that only verifies: no limit, or that of `JWT_ACCESS_TTL` if it is set |
+/// | `JWT_REFRESH_TTL` \[refresh_ttl\] | lifetime of refresh tokens and sessions in seconds; 2592000 |
 /// | `JWT_LEEWAY` \[leeway\] | seconds that clocks may differ; 30, at most 300 |
 /// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 |
 /// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 |
@@ -87,9 +88,11 @@ pub struct AuthConfig {
     pub issuer: Option<String>,
     /// The `aud` of the tokens, several separated by commas.
     pub audience: Option<String>,
-    /// Seconds that access tokens live.
+    /// The lifetime of access tokens, in seconds.
     pub access_ttl: Option<u64>,
-    /// Seconds that refresh tokens live.
+    /// The longest lifetime that an access token may have, in seconds.
+    pub longest_access_ttl: Option<u64>,
+    /// The lifetime of refresh tokens and sessions, in seconds.
     pub refresh_ttl: Option<u64>,
     /// Seconds that clocks may differ.
     pub leeway: Option<u64>,
@@ -175,6 +178,7 @@ impl AuthConfig {
             issuer: vars.text("JWT_ISSUER"),
             audience: vars.text("JWT_AUDIENCE"),
             access_ttl: vars.number("JWT_ACCESS_TTL", "seconds, such as 900"),
+            longest_access_ttl: vars.number("JWT_LONGEST_ACCESS_TTL", "seconds, such as 900"),
             refresh_ttl: vars.number("JWT_REFRESH_TTL", "seconds, such as 2592000"),
             leeway: vars.number("JWT_LEEWAY", "seconds, such as 30"),
             password_memory_kib: vars.number("PASSWORD_MEMORY_KIB", "KiB, such as 19456"),
@@ -263,11 +267,20 @@ impl AuthConfig {
         }
         for (name, seconds) in [
             ("JWT_ACCESS_TTL", self.access_ttl),
+            ("JWT_LONGEST_ACCESS_TTL", self.longest_access_ttl),
             ("JWT_REFRESH_TTL", self.refresh_ttl),
         ] {
             if seconds.is_some_and(|seconds| seconds == 0 || seconds > 100 * 365 * 86_400) {
                 problems.push(invalid(&format!("{name} must be 1 second to 100 years")));
             }
+        }
+        let access_ttl = self.access_ttl.unwrap_or(DEFAULT_ACCESS_TTL.as_secs());
+        if let Some(longest) = self.longest_access_ttl
+            && longest < access_ttl
+        {
+            problems.push(invalid(&format!(
+                "JWT_LONGEST_ACCESS_TTL ({longest}) is below JWT_ACCESS_TTL ({access_ttl}): raise it"
+            )));
         }
         if self.leeway.is_some_and(|seconds| seconds > 300) {
             problems.push(invalid("JWT_LEEWAY must be at most 300 seconds"));
@@ -299,6 +312,9 @@ impl AuthConfig {
         if let Some(seconds) = self.access_ttl {
             builder = builder.access_ttl(Duration::from_secs(seconds));
         }
+        if let Some(seconds) = self.longest_access_ttl {
+            builder = builder.longest_access_ttl(Duration::from_secs(seconds));
+        }
         if let Some(seconds) = self.refresh_ttl {
             builder = builder.refresh_ttl(Duration::from_secs(seconds));
         }
@@ -324,6 +340,10 @@ impl AuthConfig {
             }
             _ => TokenVerifier::builder(keys.verifying),
         };
+        // As the issuer keeps revocations for no longer.
+        if let Some(seconds) = self.longest_access_ttl.or(self.access_ttl) {
+            builder = builder.max_lifetime(Duration::from_secs(seconds));
+        }
         if let Some(seconds) = self.leeway {
             builder = builder.leeway(Duration::from_secs(seconds));
         }
@@ -385,6 +405,7 @@ impl fmt::Debug for AuthConfig {
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("access_ttl", &self.access_ttl)
+            .field("longest_access_ttl", &self.longest_access_ttl)
             .field("refresh_ttl", &self.refresh_ttl)
             .field("leeway", &self.leeway)
             .finish_non_exhaustive()

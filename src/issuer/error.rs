@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::{AuthError, AuthErrorKind};
 
-/// Why a token could not be made: a mistake in the program that asks for it.
+/// The error of a token that could not be made: a mistake in the program that asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
@@ -12,11 +12,13 @@ pub enum IssueError {
     ReservedClaim(String),
     /// A claim cannot be written as JSON, or the claims are not an object.
     InvalidClaim(String),
-    /// A scope is empty, or holds a space, a quote, a backslash, or what is not printable ASCII.
+    /// A scope is empty, or contains a space, a quote, a backslash, or a character outside printable
+    /// ASCII (RFC 6749 section 3.3).
     InvalidScope,
     /// The subject is empty.
     EmptySubject,
-    /// The lifetime is under one second, or longer than the issuer's tokens live.
+    /// The lifetime is under one second, or above the issuer's `longest_access_ttl` for an access
+    /// token or `refresh_ttl` for a refresh token.
     InvalidLifetime,
     /// The token would be longer than a verifier accepts: 8192 bytes.
     TooLong,
@@ -36,9 +38,10 @@ impl fmt::Display for IssueError {
                 "a scope must be printable ASCII without spaces, quotes and backslashes",
             ),
             Self::EmptySubject => f.write_str("the subject is empty"),
-            Self::InvalidLifetime => {
-                f.write_str("the lifetime must be 1 second to the longest of the issuer")
-            }
+            Self::InvalidLifetime => f.write_str(
+                "the lifetime is out of range: an access token lives for 1 second to the \
+                     issuer's `longest_access_ttl`, a refresh token to its `refresh_ttl`",
+            ),
             Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
             Self::Internal => f.write_str("the token could not be signed"),
         }

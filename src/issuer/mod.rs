@@ -9,7 +9,7 @@ mod request;
 pub use builder::TokenIssuerBuilder;
 pub use error::IssueError;
 pub use keys::IssuerKeys;
-pub use pair::{PairRequest, TokenPair};
+pub use pair::{AccessTokenResponse, PairRequest, TokenPair};
 pub use request::TokenRequest;
 
 use std::fmt;
@@ -36,6 +36,8 @@ pub const DEFAULT_REFRESH_TTL: Duration = Duration::from_secs(2_592_000);
 /// revoked or refreshed: 2 seconds. (Requests have the shorter timeout of
 /// [`CachedRevocations`](crate::_guide::revocation).)
 pub const REVOCATION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most revocations that are recorded by one call to a store, so that it takes no long time.
+const MAX_AT_ONCE: usize = 1000;
 /// The longest lifetime that can be set: 100 years.
 const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 86_400);
 
@@ -252,10 +254,13 @@ impl TokenIssuer {
     /// Records revocations, if there is a store.
     pub(crate) async fn record_all(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         match &self.inner.revocation {
-            Some(store) if !revocations.is_empty() => {
-                in_time(REVOCATION_TIMEOUT, store.revoke(revocations)).await
+            Some(store) => {
+                for some in revocations.chunks(MAX_AT_ONCE) {
+                    in_time(REVOCATION_TIMEOUT, store.revoke(some)).await?;
+                }
+                Ok(())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -1,4 +1,5 @@
-//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token.
+//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token;
+//! [`AccessTokenResponse`]: without it.
 
 use std::fmt;
 
@@ -16,9 +17,13 @@ pub struct PairRequest<'a> {
 /// An access token with its refresh token, ready to be the body of a token response
 /// (RFC 6749 section 5.1). `Debug` shows neither.
 ///
+/// With the feature `axum` it is a response, so that a handler may return
+/// `Result<TokenPair, SessionError>`.
+///
 /// # Security
 ///
-/// Send it with `Cache-Control: no-store`.
+/// Send it with `Cache-Control: no-store`, as that response is. A page in a browser had better not
+/// see the refresh token: see [`RefreshCookie`](crate::RefreshCookie).
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct TokenPair {
@@ -30,6 +35,25 @@ pub struct TokenPair {
     pub expires_in: u64,
     /// Is traded for the next pair.
     pub refresh_token: String,
+    /// How long the refresh token lives, in seconds.
+    pub refresh_expires_in: u64,
+}
+
+/// A token pair without its refresh token, as the body of the response to a page whose refresh token
+/// is in a cookie. `Debug` does not show the token.
+///
+/// # Security
+///
+/// Send it with `Cache-Control: no-store`. With the feature `axum` it is such a response.
+#[derive(Clone, Serialize)]
+#[non_exhaustive]
+pub struct AccessTokenResponse {
+    /// Opens resources.
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// How long the access token lives, in seconds.
+    pub expires_in: u64,
     /// How long the refresh token lives, in seconds.
     pub refresh_expires_in: u64,
 }
@@ -97,12 +121,38 @@ impl fmt::Debug for PairRequest<'_> {
 
 // === impl TokenPair ===
 
+impl TokenPair {
+    /// Leaves the refresh token out: what remains is the body of a response whose refresh token is
+    /// in a cookie.
+    #[must_use]
+    pub fn without_refresh_token(self) -> AccessTokenResponse {
+        AccessTokenResponse {
+            access_token: self.access_token,
+            token_type: self.token_type,
+            expires_in: self.expires_in,
+            refresh_expires_in: self.refresh_expires_in,
+        }
+    }
+}
+
 impl fmt::Debug for TokenPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenPair")
             .field("access_token", &"[redacted]")
             .field("expires_in", &self.expires_in)
             .field("refresh_token", &"[redacted]")
+            .field("refresh_expires_in", &self.refresh_expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl AccessTokenResponse ===
+
+impl fmt::Debug for AccessTokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessTokenResponse")
+            .field("access_token", &"[redacted]")
+            .field("expires_in", &self.expires_in)
             .field("refresh_expires_in", &self.refresh_expires_in)
             .finish_non_exhaustive()
     }

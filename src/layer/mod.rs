@@ -11,4 +11,6 @@ pub use layer::JwtAuthLayer;
 pub use response::{EmptyBody, ProblemJson, ResponseForAuthError, response_for};
 pub use service::JwtAuth;
 
+#[cfg(feature = "axum")]
+pub(crate) use response::retry_after;
 pub(crate) use service::Seen;

@@ -1,6 +1,7 @@
 //! The answers to refused requests.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
@@ -96,17 +97,20 @@ fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
             Cow::Owned(text) => HeaderValue::try_from(text).ok(),
         });
         if let Some(challenge) = challenge {
-            headers.append(WWW_AUTHENTICATE, challenge); // B17: beside those of other schemes
+            headers.append(WWW_AUTHENTICATE, challenge); // beside those of other schemes
         }
     }
     if let Some(after) = error.retry_after() {
-        let seconds = after
-            .as_secs()
-            .saturating_add(u64::from(after.subsec_nanos() > 0));
         headers
             .entry(RETRY_AFTER)
-            .or_insert_with(|| HeaderValue::from(seconds));
+            .or_insert_with(|| retry_after(after));
     }
+}
+
+/// The value of `Retry-After`: whole seconds, rounded up (RFC 9110 section 10.2.3).
+pub(crate) fn retry_after(after: Duration) -> HeaderValue {
+    let begun = u64::from(after.subsec_nanos() > 0);
+    HeaderValue::from(after.as_secs().saturating_add(begun))
 }
 
 fn is_bearer_challenge(value: &HeaderValue) -> bool {

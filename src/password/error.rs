@@ -1,14 +1,50 @@
 //! What can go wrong: [`PasswordError`] while serving, [`PasswordConfigError`] while building.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
+
+use http::StatusCode;
 
 /// Why a password could not be hashed or judged.
 ///
 /// A wrong password is **not** an error: that is
 /// [`Verification::Mismatch`](crate::password::Verification::Mismatch). No variant carries a
 /// password, a hash or a secret, so every message may be logged.
+///
+/// A handler may return it: with the feature `axum` it is a response. For other frameworks there
+/// are [`status`](Self::status), [`body`](Self::body) and [`retry_after`](Self::retry_after).
+///
+/// # Security
+///
+/// A stored hash that cannot be used is told to the client as a wrong password is: 401
+/// `invalid_credentials`. A response of its own would tell that the account exists. Log the error,
+/// answer a mismatch with the same status and body, and let it take as long:
+///
+/// ```
+/// use tower_jwt_auth::PasswordService;
+/// use tower_jwt_auth::password::{PasswordError, PasswordHash};
+///
+/// /// Whether the password is that of the user with this hash, or of nobody.
+/// async fn is_right(
+///     passwords: &PasswordService,
+///     password: &str,
+///     stored: Option<&str>,
+/// ) -> Result<bool, PasswordError> {
+///     let stored = stored.and_then(|hash| {
+///         let read = PasswordHash::parse(hash);
+///         read.inspect_err(|error| eprintln!("{error}")).ok() // then as for an unknown user
+///     });
+///     Ok(passwords.verify(password, stored.as_ref()).await?.is_match())
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let passwords = PasswordService::new();
+/// assert!(!is_right(&passwords, "correct horse", Some("a damaged hash")).await?);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PasswordError {
@@ -81,6 +117,64 @@ pub enum PasswordConfigError {
 }
 
 // === impl PasswordError ===
+
+impl PasswordError {
+    /// Returns the status of the response: 400 for a password that cannot be used, 401 for a
+    /// stored hash that cannot, 500, or 503.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.verdict().0
+    }
+
+    /// Returns the error code of the response: `invalid_request`, `invalid_credentials`,
+    /// `temporarily_unavailable` or `server_error`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.verdict().1
+    }
+
+    /// Returns the time after which to come back, if the status is 503.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Returns the JSON body of the response, in the form of RFC 6749 section 5.2: `error` and
+    /// `error_description`.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let description: Cow<'static, str> = match self {
+            Self::TooLong { max } => format!("The password is longer than {max} bytes.").into(),
+            Self::Empty => "The password is empty.".into(),
+            Self::BcryptTooLong => "The password is longer than 72 bytes.".into(),
+            Self::NulByte => "The password contains a NUL character.".into(),
+            Self::Overloaded { .. } => "Too many passwords are waiting. Come back later.".into(),
+            Self::InvalidHash { .. }
+            | Self::UnsupportedAlgorithm
+            | Self::CostTooHigh
+            | Self::UnknownPepper => "The user name or the password is wrong.".into(),
+            Self::Internal => "The request could not be processed.".into(),
+        };
+        serde_json::json!({"error": self.code(), "error_description": description}).to_string()
+    }
+
+    const fn verdict(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::TooLong { .. } | Self::Empty | Self::BcryptTooLong | Self::NulByte => {
+                (StatusCode::BAD_REQUEST, "invalid_request")
+            }
+            Self::InvalidHash { .. }
+            | Self::UnsupportedAlgorithm
+            | Self::CostTooHigh
+            | Self::UnknownPepper => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
+            Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        }
+    }
+}
 
 impl fmt::Display for PasswordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

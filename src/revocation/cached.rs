@@ -1,5 +1,6 @@
 //! [`CachedRevocations`]: a cache in front of any store, so that most requests ask nobody.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -63,7 +64,6 @@ pub enum OutagePolicy {
 ///     .on_outage(OutagePolicy::ServeStale(Duration::from_secs(60)));
 /// # let _ = revocations;
 /// ```
-#[derive(Debug)]
 pub struct CachedRevocations<S> {
     store: S,
     lag: Duration,
@@ -314,6 +314,16 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             return None;
         }
         answer.verdict.as_ref().ok().copied()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedRevocations")
+            .field("store", &self.store)
+            .field("lag", &self.lag)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 

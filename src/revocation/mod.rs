@@ -26,12 +26,13 @@ pub use sql::PostgresRevocations;
 #[cfg(feature = "sqlite")]
 pub use sql::SqliteRevocations;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::SystemTime;
 
 use crate::clock::unix_micros;
+use crate::jti::Digest;
 use crate::store::StoreError;
 
 /// Records what is revoked, and answers whether a token is.
@@ -72,16 +73,17 @@ pub trait RevocationStore: Debug + Send + Sync + 'static {
     }
 }
 
-/// One entry in the record: what is revoked, and until when that must be known.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// One entry in the record: what is revoked, and until when that must be known. `Debug` shows
+/// digests of ids, and no subject.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Revocation {
     target: RevocationTarget,
     issuer: Option<String>,
     until: SystemTime,
 }
 
-/// What a revocation hits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What a revocation hits. `Debug` shows digests of ids, and no subject.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationTarget {
     /// The token with this `jti`.
@@ -97,8 +99,9 @@ pub enum RevocationTarget {
     },
 }
 
-/// A token whose revocation is in question. Its signature and claims were found good.
-#[derive(Debug, Clone, Copy)]
+/// A token whose revocation is in question. Its signature and claims were found good. `Debug` shows
+/// digests of ids, and no subject.
+#[derive(Clone, Copy)]
 pub struct RevocationQuery<'a> {
     pub(crate) issuer: Option<&'a str>,
     pub(crate) subject: &'a str,
@@ -221,7 +224,41 @@ impl Revocation {
     }
 }
 
+impl Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocation")
+            .field("target", &self.target)
+            .field("issuer", &self.issuer)
+            .field("until", &self.until)
+            .finish()
+    }
+}
+
+impl Debug for RevocationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(id) => f.debug_tuple("Token").field(&Digest(id)).finish(),
+            Self::Session(id) => f.debug_tuple("Session").field(&Digest(id)).finish(),
+            Self::Subject { cutoff, .. } => f
+                .debug_struct("Subject")
+                .field("cutoff", cutoff)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 // === impl RevocationQuery ===
+
+impl Debug for RevocationQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationQuery")
+            .field("issuer", &self.issuer)
+            .field("session", &self.session.map(Digest))
+            .field("token", &Digest(self.token))
+            .field("issued_at", &self.issued_at)
+            .finish_non_exhaustive()
+    }
+}
 
 impl<'a> RevocationQuery<'a> {
     /// A query for tests of a store: a token of no issuer and no session.

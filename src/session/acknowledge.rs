@@ -126,3 +126,139 @@ impl Drop for Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::{Acknowledger, MAX_WAITING, MAX_WRITES};
+    use crate::session::{
+        Created, EndSessions, EndedSession, Rotation, SessionLimit, SessionRecord, SessionStore,
+        TimedStore,
+    };
+    use crate::store::StoreError;
+
+    /// Counts acknowledgements, and can hang in them.
+    #[derive(Debug, Clone, Default)]
+    struct Counting {
+        begun: Arc<AtomicU32>,
+        hangs: bool,
+    }
+
+    impl SessionStore for Counting {
+        async fn acknowledge(&self, _: &str, _: u64) -> Result<(), StoreError> {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+        async fn create(
+            &self,
+            _: &SessionRecord,
+            _: Option<SessionLimit>,
+        ) -> Result<Created, StoreError> {
+            Ok(Created::Full)
+        }
+        async fn rotate(&self, _: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
+            Ok(None)
+        }
+        async fn list(&self, _: &str, _: u64) -> Result<Vec<SessionRecord>, StoreError> {
+            Ok(Vec::new())
+        }
+        async fn end(&self, _: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+            Ok(Vec::new())
+        }
+        async fn clean_up(&self, _: u64, _: u32) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+    }
+
+    fn acknowledger(store: &Counting) -> Acknowledger {
+        let limit = Duration::from_secs(2);
+        Acknowledger::new(TimedStore::new(Arc::new(store.clone()), limit))
+    }
+
+    fn ids(count: u32) -> Vec<String> {
+        (0..count)
+            .map(|number| format!("session {number}"))
+            .collect()
+    }
+
+    async fn until_idle(acknowledger: &Acknowledger) {
+        while acknowledger.shared.queue().workers > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn sessions_in_use_cost_one_write_per_generation_each() {
+        for sessions in [1, 10_000, 100_000] {
+            let store = Counting::default();
+            let acknowledger = acknowledger(&store);
+            let ids = ids(sessions);
+            for _ in 0..20 {
+                for part in ids.chunks(MAX_WAITING / 2) {
+                    for id in part {
+                        acknowledger.seen(id, 7);
+                    }
+                    until_idle(&acknowledger).await;
+                }
+            }
+            let writes = f64::from(store.begun.load(Ordering::Relaxed)) / f64::from(sessions);
+            assert!(
+                (1.0..=1.1).contains(&writes),
+                "{writes} writes for each of {sessions} sessions"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_leaves_a_bounded_number_of_tasks_and_of_waiting_entries() {
+        let store = Counting {
+            hangs: true,
+            ..Counting::default()
+        };
+        let acknowledger = acknowledger(&store);
+        for id in ids(150_000) {
+            acknowledger.seen(&id, 0);
+        }
+        tokio::task::yield_now().await;
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        assert_eq!(tasks, MAX_WRITES);
+        let waiting = acknowledger.shared.queue().waiting.len();
+        assert!(waiting <= MAX_WAITING, "{waiting}");
+        // Each is given up in the end.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(acknowledger.shared.queue().workers, 0);
+        assert_eq!(store.begun.load(Ordering::Relaxed) as usize, MAX_WAITING);
+    }
+
+    #[test]
+    fn a_runtime_that_ends_takes_no_worker_with_it() {
+        let store = Counting {
+            hangs: true,
+            ..Counting::default()
+        };
+        let acknowledger = acknowledger(&store);
+        for runtime in 0..3_u64 {
+            let own = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
+            own.block_on(async {
+                for number in 0..10 {
+                    acknowledger.seen(&format!("{runtime} {number}"), 0);
+                }
+                tokio::task::yield_now().await;
+                assert_eq!(acknowledger.shared.queue().workers, MAX_WRITES);
+            });
+            drop(own);
+            assert_eq!(acknowledger.shared.queue().workers, 0);
+        }
+    }
+}

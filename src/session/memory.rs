@@ -1,6 +1,7 @@
 //! [`MemorySessions`]: the sessions of this process.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,12 +19,11 @@ const PARTS: usize = 32;
 ///
 /// Clones share the sessions. Nothing is removed before
 /// [`clean_up`](SessionStore::clean_up) is called.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MemorySessions {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     /// By session id.
     sessions: [Mutex<Part>; PARTS],
@@ -34,7 +34,7 @@ struct Inner {
     hasher: RandomState,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Part {
     by_id: HashMap<String, SessionRecord>,
     /// When to look whether a session can be removed. A session that was used since is entered
@@ -112,6 +112,12 @@ impl Default for MemorySessions {
                 hasher: RandomState::new(),
             }),
         }
+    }
+}
+
+impl fmt::Debug for MemorySessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySessions").finish_non_exhaustive()
     }
 }
 

@@ -24,6 +24,5 @@ pub use sql::SqliteSessions;
 pub use store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
 pub(crate) use acknowledge::{Acknowledger, AcknowledgerSlot};
-pub(crate) use record::Digest;
 pub(crate) use store::DynSessionStore;
 pub(crate) use timed::TimedStore;

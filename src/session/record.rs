@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use super::rotation::Converged;
-use crate::keys::digest;
+use crate::jti::Digest;
 
 /// One session, as a store keeps it: plain columns. Times are microseconds since the Unix epoch.
 ///
@@ -228,26 +228,6 @@ impl fmt::Debug for EndedSession {
             .field("id", &Digest(&self.id))
             .field("ended_at", &self.ended_at)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Digest ===
-
-/// An id in `Debug` output and in logs: the beginning of its SHA-256, by which lines about one
-/// session can be found together and nobody can act in its name (OWASP ASVS 5.0 V16.2.5).
-pub(crate) struct Digest<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Digest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = digest(self.0.as_bytes()).unwrap_or_default();
-        f.write_str("#")?;
-        f.write_str(digest.get(..12).unwrap_or_default())
-    }
-}
-
-impl fmt::Debug for Digest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::record::{Digest, EndReason, SessionRecord};
+use super::record::{EndReason, SessionRecord};
+use crate::jti::Digest;
 
 /// A rotation that a refresh asks for. Times are microseconds since the Unix epoch.
 ///

@@ -4,8 +4,9 @@ use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 
-use super::record::{Digest, EndReason, EndedSession, SessionRecord};
+use super::record::{EndReason, EndedSession, SessionRecord};
 use super::rotation::Rotation;
+use crate::jti::Digest;
 use crate::store::StoreError;
 
 /// Keeps sessions. Times are microseconds since the Unix epoch, and always given: a store

@@ -11,12 +11,11 @@ use super::tokens::{Payload, RefreshToken};
 use crate::clock::as_micros;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair};
-use crate::jti;
+use crate::jti::{self, Digest};
 use crate::keys::digest;
 use crate::revocation::RevocationQuery;
 use crate::session::{
-    Digest, EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord,
-    SessionTarget,
+    EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord, SessionTarget,
 };
 use crate::store::to_the_end;
 
@@ -146,9 +145,10 @@ impl<'a> RefreshSession<'a> {
     ///
     /// # Security
     ///
-    /// Give it at every refresh, or a thief who leaves out what it is made of is not compared with
-    /// anybody: an empty mark is a mark. Without marks, a thief who refreshes within seconds of
-    /// the client each time is reported as an
+    /// Give a mark at every login and every refresh; if what it is made of is missing from a request,
+    /// give an empty one. A refresh without any mark is refused where it would converge with
+    /// one that had a mark, but after it the next convergence is compared with nothing. Without marks, a
+    /// thief who refreshes within seconds of the client each time is reported as an
     /// [event](crate::AuthEvent::RefreshConverged), and not found.
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());

@@ -69,7 +69,10 @@ async fn a_known_token_is_refused_once_it_is_revoked() {
             assert!(tokens.verifier().verify(&token).await.is_ok());
         }
         let verified = tokens.verifier().verify(&token).await.unwrap();
-        store.revoke(&verified.revocation().unwrap()).await.unwrap();
+        store
+            .revoke(&[verified.revocation().unwrap()])
+            .await
+            .unwrap();
         let refused = tokens.verifier().verify(&token).await.unwrap_err();
         assert_eq!(refused.kind(), Revoked);
     }

@@ -14,6 +14,46 @@ fn problem(more: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn the_longest_access_lifetime_holds_for_issuer_and_verifier() {
+    let with = |vars: &[(&'static str, &'static str)]| {
+        config(&[&[("JWT_SECRET", SECRET), ("JWT_AUDIENCE", "api")], vars].concat())
+    };
+    let long = with(&[("JWT_LONGEST_ACCESS_TTL", "28800")]).unwrap();
+    let hours = std::time::Duration::from_secs(28_800);
+    let tokens = long.issuer().unwrap().build().unwrap();
+    assert_eq!(tokens.longest_access_ttl(), hours);
+    let token = tokens.access("alice").ttl(hours).issue().unwrap();
+    assert!(tokens.verifier().verify_local(&token).is_ok());
+    assert!(
+        long.verifier()
+            .unwrap()
+            .build()
+            .unwrap()
+            .verify_local(&token)
+            .is_ok()
+    );
+
+    let short = with(&[("JWT_ACCESS_TTL", "300")]).unwrap();
+    let verifiers = [
+        short.issuer().unwrap().build().unwrap().verifier(),
+        short.verifier().unwrap().build().unwrap(),
+    ];
+    for verifier in verifiers {
+        assert!(
+            verifier.verify_local(&token).is_err(),
+            "issued before it was shortened"
+        );
+    }
+    let below = with(&[("JWT_LONGEST_ACCESS_TTL", "60")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        below.contains("JWT_LONGEST_ACCESS_TTL (60) is below"),
+        "{below}"
+    );
+}
+
+#[test]
 fn a_secret_makes_an_issuer_and_its_verifier() {
     let config = config(&[
         ("JWT_SECRET", SECRET),

@@ -59,7 +59,7 @@ fn an_error_keeps_its_source_and_is_cheap_to_clone() {
     assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     let source = error.source().unwrap();
-    assert_eq!(source.to_string(), "the store does not answer");
+    assert_eq!(source.to_string(), "the store is unavailable");
     assert_eq!(source.source().unwrap().to_string(), "connection refused");
 
     let later = error.clone().with_retry_after(Duration::from_secs(7));

@@ -12,7 +12,7 @@ use tower_jwt_auth::keys::{
     Algorithm, KeyRing, KeyRingBuilder, KeySource, KeySourceState, KeyState,
 };
 use tower_jwt_auth::sessions::MemorySessions;
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, ring_issuer as issuer};
 
@@ -633,22 +633,17 @@ async fn a_key_that_another_process_has_just_added_is_found_at_once() {
         let tokens = TokenIssuer::builder(ring.clone())
             .issuer("me")
             .audience("api");
-        let tokens = tokens.clock(clock.clone()).sessions(sessions.clone());
-        tokens.build().unwrap()
+        let tokens = tokens.clock(clock.clone()).build().unwrap();
+        Sessions::builder(&tokens, sessions.clone())
+            .build()
+            .unwrap()
     };
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     one.add(&key, clock.now()).unwrap();
-    let login = with_sessions(&one)
-        .open_session("alice")
-        .issue()
-        .await
-        .unwrap();
-    assert!(
-        with_sessions(&other)
-            .rotate(&login.refresh_token)
-            .await
-            .is_ok()
-    );
+    let login = with_sessions(&one).open("alice").issue().await.unwrap();
+    let other_sessions = with_sessions(&other);
+    let refresh = other_sessions.refresh(&login.refresh_token).await.unwrap();
+    assert!(refresh.issue().await.is_ok());
 
     // A stranger's key is unknown, however often he asks; where the file cannot be read, it might
     // be in there: an outage is no 401.

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::issuer::SessionErrorKind;
 use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
-use tower_jwt_auth::sessions::MemorySessions;
-use tower_jwt_auth::{TokenIssuer, TokenVerifier};
+use tower_jwt_auth::sessions::{MemorySessions, SessionErrorKind};
+use tower_jwt_auth::{Sessions, TokenIssuer, TokenVerifier};
 
 use crate::key_ring_file::Folder;
 use crate::support::NOW;
@@ -44,9 +43,12 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
                 .access_ttl(SECOND * 60)
                 .refresh_ttl(SECOND * 100)
                 .leeway(SECOND * 30)
-                .sessions(sessions.clone())
-                .clock(clock.clone());
-            tokens.build().unwrap()
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            Sessions::builder(&tokens, sessions.clone())
+                .build()
+                .unwrap()
         })
         .collect();
     let third = TokenVerifier::builder_with_source(rings[2].clone())
@@ -66,23 +68,24 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
         );
         workers.push(tokio::spawn(async move {
             let subject = format!("user-{number}");
-            let mut pair = own.open_session(&subject).issue().await.unwrap();
+            let mut pair = own.open(&subject).issue().await.unwrap();
             for _ in 0..STEPS {
-                for verifier in [&own.verifier(), &other.verifier(), &third] {
+                for verifier in [&own.tokens().verifier(), &other.tokens().verifier(), &third] {
                     // From memory: every node must know the key already.
                     verifier.verify_local(&pair.access_token).unwrap();
                 }
                 other
+                    .tokens()
                     .refresh_verifier()
                     .verify_local(&pair.refresh_token)
                     .unwrap();
                 let rotated = if number % 3 == 0 { &own } else { &other };
-                pair = match rotated.rotate(&pair.refresh_token).await {
-                    Ok(rotated) => rotated.issue().unwrap(),
+                pair = match rotated.refresh(&pair.refresh_token).await {
+                    Ok(refresh) => refresh.issue().await.unwrap().tokens,
                     Err(error) => {
                         // Not for its key: a session ends after the lifetime of a refresh token.
                         assert_eq!(*error.kind(), SessionErrorKind::Expired);
-                        own.open_session(&subject).issue().await.unwrap()
+                        own.open(&subject).issue().await.unwrap()
                     }
                 };
                 rounds.wait().await;

@@ -26,7 +26,7 @@ enum Answer {
 }
 
 impl RevocationStore for Slow {
-    async fn revoke(&self, _: &Revocation) -> Result<(), StoreError> {
+    async fn revoke(&self, _: &[Revocation]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -10,6 +10,8 @@
 mod cached_tokens;
 mod config;
 mod dangerous;
+#[cfg(feature = "axum")]
+mod error_responses;
 mod errors;
 #[cfg(feature = "axum")]
 mod extract;
@@ -25,6 +27,7 @@ mod layer;
 mod password;
 mod profiles;
 mod providers;
+mod refresh_cookie;
 mod revocation;
 mod scope;
 #[cfg(feature = "testing")]

@@ -128,7 +128,7 @@ async fn a_token_that_cannot_be_looked_up_is_refused() {
     assert_eq!(kind(&elsewhere, &undated).await, Ok(()));
     let until = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
     let cutoff = Revocation::subject(Some("me"), "alice", std::time::UNIX_EPOCH, until);
-    record.revoke(&cutoff).await.unwrap();
+    record.revoke(&[cutoff]).await.unwrap();
     assert_eq!(kind(&elsewhere, &undated).await, Err(Revoked));
 }
 
@@ -193,11 +193,11 @@ impl Remote {
 }
 
 impl RevocationStore for Remote {
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(StoreError::new("down"));
         }
-        self.record.revoke(revocation).await
+        self.record.revoke(revocations).await
     }
 
     async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
@@ -535,7 +535,7 @@ mod cached {
     struct Hangs;
 
     impl RevocationStore for Hangs {
-        async fn revoke(&self, _: &Revocation) -> Result<(), StoreError> {
+        async fn revoke(&self, _: &[Revocation]) -> Result<(), StoreError> {
             std::future::pending().await
         }
         async fn is_revoked(&self, _: &RevocationQuery<'_>) -> Result<bool, StoreError> {

@@ -3,8 +3,8 @@
 use tower_jwt_auth::StoreError;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    Created, EndReason, MemorySessions, Rotation, SessionLimit, SessionRecord, SessionStore,
-    SessionTarget,
+    Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
+    SessionStore, SessionTarget,
 };
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
@@ -33,6 +33,10 @@ enum Fault {
     ForgetsTheLabel,
     RevivesWhatEnded,
     IgnoresTheOwner,
+    SparesTheIdle,
+    ForgetsWhatItEnded,
+    ForgetsTheClient,
+    CountsNoRun,
     IgnoresTheLimit,
     AcknowledgesAnyGeneration,
     RemovesTooMuch,
@@ -60,6 +64,12 @@ impl SessionStore for Careless {
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
         let mut rotation = rotation.clone();
+        if self.fault == Fault::ForgetsTheClient {
+            rotation.client = None;
+        }
+        if self.fault == Fault::CountsNoRun {
+            rotation.max_lost_responses = u32::MAX;
+        }
         if self.fault == Fault::WriteOfTheGraceIsOffByOne {
             rotation.grace = rotation.grace.saturating_sub(1);
             rotation.lost_response = rotation.lost_response.saturating_sub(1);
@@ -76,7 +86,9 @@ impl SessionStore for Careless {
             return Ok(Some(record));
         }
         if self.fault == Fault::RevivesWhatEnded {
-            let record = self.store.rotate(&rotation).await?;
+            let mut look = rotation.clone();
+            look.generation = 1 << 61;
+            let record = self.store.rotate(&look).await?;
             if let Some(mut record) = record.filter(|record| record.ended_at.is_some()) {
                 record.ended_at = None;
                 record.end_reason = None;
@@ -88,8 +100,10 @@ impl SessionStore for Careless {
 
     async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
         self.store.acknowledge(session, generation).await?;
-        if self.fault == Fault::AcknowledgesAnyGeneration && generation > 0 {
-            self.store.acknowledge(session, generation - 1).await?;
+        if self.fault == Fault::AcknowledgesAnyGeneration {
+            self.store
+                .acknowledge(session, generation.saturating_sub(1))
+                .await?;
             self.store.acknowledge(session, generation + 1).await?;
         }
         Ok(())
@@ -99,19 +113,27 @@ impl SessionStore for Careless {
         self.store.list(subject, now).await
     }
 
-    async fn end(
-        &self,
-        target: SessionTarget<'_>,
-        reason: EndReason,
-        now: u64,
-    ) -> Result<Vec<String>, StoreError> {
-        let target = match target {
-            SessionTarget::SessionOf { session, .. } if self.fault == Fault::IgnoresTheOwner => {
-                SessionTarget::Session(session)
+    async fn end(&self, mut end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+        if let SessionTarget::SessionOf { session, .. } = end.target
+            && self.fault == Fault::IgnoresTheOwner
+        {
+            end.target = SessionTarget::Session(session);
+        }
+        if self.fault == Fault::ForgetsWhatItEnded {
+            end.told_since = u64::MAX;
+        }
+        if let SessionTarget::Subject(subject) = end.target
+            && self.fault == Fault::SparesTheIdle
+        {
+            let mut ended = Vec::new();
+            for live in self.store.list(subject, end.now).await? {
+                let mut one = end;
+                one.target = SessionTarget::Session(&live.id);
+                ended.extend(self.store.end(one).await?);
             }
-            target => target,
-        };
-        self.store.end(target, reason, now).await
+            return Ok(ended);
+        }
+        self.store.end(end).await
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
@@ -126,14 +148,18 @@ async fn the_checks_name_the_rule_that_a_store_breaks() {
         (Fault::ReadsThenWrites, "64 rotations of one token at once"),
         (
             Fault::WriteOfTheGraceIsOffByOne,
-            "converges within the grace",
+            "up to the very end of the grace",
         ),
         (Fault::ForgetsTheLabel, "no label is told from an empty one"),
-        (Fault::RevivesWhatEnded, "the first time and reason stay"),
+        (Fault::RevivesWhatEnded, "is ended all the same"),
         (
             Fault::IgnoresTheOwner,
             "not ended for somebody whose it is not",
         ),
+        (Fault::ForgetsWhatItEnded, "is returned again"),
+        (Fault::SparesTheIdle, "returned again, for a subject"),
+        (Fault::ForgetsTheClient, "for the client that rotated"),
+        (Fault::CountsNoRun, "reaches the most ends the session"),
         (Fault::IgnoresTheLimit, "one more is refused"),
         (
             Fault::AcknowledgesAnyGeneration,

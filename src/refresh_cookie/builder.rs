@@ -1,0 +1,213 @@
+//! [`RefreshCookieBuilder`]: a refresh cookie's name, attributes and origins, checked once.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{Inner, RefreshCookie};
+use crate::error::ConfigError;
+
+/// The name of the cookie, unless it is set. Its prefix keeps other hosts from setting it.
+pub const DEFAULT_COOKIE_NAME: &str = "__Host-refresh";
+/// What every name begins with.
+const PREFIX: &str = "__Host-";
+
+/// Builds a [`RefreshCookie`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct RefreshCookieBuilder {
+    origins: Vec<String>,
+    name: String,
+    same_site: &'static str,
+    insecure: bool,
+}
+
+// === impl RefreshCookieBuilder ===
+
+impl RefreshCookieBuilder {
+    pub(super) fn new(origins: Vec<String>) -> Self {
+        Self {
+            origins,
+            name: DEFAULT_COOKIE_NAME.to_owned(),
+            same_site: "Strict",
+            insecure: false,
+        }
+    }
+
+    /// Sets the name of the cookie, which must begin with `__Host-`: `__Host-refresh` by default.
+    ///
+    /// A name that begins with `__Host-Http-` is good as well: newer browsers then accept the
+    /// cookie only from a response, and never from a script.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets `SameSite=Lax` in place of `Strict`: browsers then send the cookie also when a link on
+    /// another site leads to yours.
+    ///
+    /// A page that refreshes by `fetch` does not need it, however it was opened. It is for servers
+    /// that look whether the cookie is there while they render the first page.
+    /// [`read`](RefreshCookie::read) refuses such a navigation, which carries no `Origin`.
+    pub fn same_site_lax(mut self) -> Self {
+        self.same_site = "Lax";
+        self
+    }
+
+    /// Leaves out `Secure`, and with it the prefix `__Host-` of the name, for development on plain
+    /// http with a browser that keeps no such cookie from `http://localhost`, such as Safari.
+    ///
+    /// # Security
+    ///
+    /// Such a cookie goes over the network in the clear, and others can set it. So every origin
+    /// must be on this machine, such as `http://localhost:3000` or `http://127.0.0.1:3000`;
+    /// otherwise [`build`](Self::build) fails.
+    pub fn dangerous_insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// Builds the cookie.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no origin, if one is not what a browser sends or not allowed, or if the
+    /// name does not begin with `__Host-` or is not a token (RFC 6265 section 4.1.1).
+    pub fn build(self) -> Result<RefreshCookie, ConfigError> {
+        let invalid = ConfigError::Invalid;
+        if self.origins.is_empty() {
+            return Err(invalid(
+                "the refresh cookie has no origins, so that every request would be refused: name \
+                 those of your pages, such as `https://app.example`"
+                    .into(),
+            ));
+        }
+        for origin in &self.origins {
+            check_origin(origin, self.insecure).map_err(invalid)?;
+        }
+        check_name(&self.name).map_err(invalid)?;
+
+        let (name, secure) = match self.name.strip_prefix(PREFIX) {
+            Some(rest) if self.insecure => (rest, ""),
+            _ => (self.name.as_str(), "Secure; "),
+        };
+        let attributes = format!("Path=/; {secure}HttpOnly; SameSite={}", self.same_site);
+        let clear = HeaderValue::try_from(format!("{name}=; Max-Age=0; {attributes}"))
+            .map_err(|_| invalid("the refresh cookie's name is not a token".into()))?;
+        let origins = self.origins.iter().map(|origin| origin.as_str().into());
+        Ok(RefreshCookie {
+            inner: Arc::new(Inner {
+                name: name.into(),
+                origins: origins.collect(),
+                attributes: attributes.into(),
+                clear,
+            }),
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let shown = shown(name);
+    match name.strip_prefix(PREFIX) {
+        None => Err(format!(
+            "the cookie name `{shown}` does not begin with `__Host-`, so that subdomains could set \
+             the cookie: call it `{DEFAULT_COOKIE_NAME}`, or leave `name` out"
+        )),
+        Some("") => Err("the cookie name `__Host-` has nothing after the prefix".into()),
+        Some(rest) if !rest.bytes().all(is_token_byte) => Err(format!(
+            "the cookie name `{shown}` contains a character that no cookie name can: use letters, \
+             digits, `-` and `_`"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Whether an origin can be that of a page which uses the cookie, written as browsers send it.
+fn check_origin(origin: &str, insecure: bool) -> Result<(), String> {
+    let shown = shown(origin);
+    let parts = parse_origin(origin).ok_or_else(|| {
+        format!(
+            "`{shown}` is not an origin as browsers send it: write `https://app.example` or \
+             `https://app.example:8443`, in lower case, without a path, a slash at the end or a \
+             default port"
+        )
+    })?;
+    match parts {
+        ("https", _) if insecure => Err(format!(
+            "`{shown}` has TLS, and needs no insecure cookie: leave `dangerous_insecure` out"
+        )),
+        ("http", host) if !is_loopback(host) => Err(format!(
+            "`{shown}` is plain http, which a refresh token must not go over: serve the page by \
+             https"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The scheme and the host of an origin (RFC 6454 section 6.2).
+fn parse_origin(origin: &str) -> Option<(&str, &str)> {
+    let (scheme, authority) = origin.split_once("://")?;
+    let default_port = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    // The colons of an IPv6 address are in brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port_is_good = port.is_none_or(|port| {
+        let number = port.parse::<u16>().ok();
+        number.is_some_and(|number| number != default_port && number.to_string() == port)
+    });
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host_is_good = match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() == v6),
+        None => !host.is_empty() && host.bytes().all(is_host_byte),
+    };
+    (port_is_good && host_is_good).then_some((scheme, host))
+}
+
+/// Whether a host is this machine (RFC 6761 section 6.3).
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host == "[::1]"
+        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether a byte may be in a host name as browsers send it: in lower case, and Punycode.
+const fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_')
+}
+
+/// Whether a byte may be in a token (RFC 9110 section 5.6.2).
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// What the configuration says, fit for a message.
+fn shown(text: &str) -> String {
+    text.escape_default().take(256).collect()
+}

@@ -1,0 +1,286 @@
+//! [`RefreshCookie`]: the refresh token of a browser page, in a cookie that no script can read.
+
+mod builder;
+mod error;
+
+pub use builder::{DEFAULT_COOKIE_NAME, RefreshCookieBuilder};
+pub use error::RefreshCookieError;
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
+
+use crate::bearer::{find_cookie, is_from};
+use crate::error::ConfigError;
+use crate::issuer::TokenPair;
+use crate::sessions::SessionError;
+
+/// What the browser itself says about the page that asks (Fetch Metadata); no script can set it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The most bytes of name and value together that browsers keep (RFC 6265bis section 5.6).
+const MAX_COOKIE_BYTES: usize = 4096;
+
+/// The cookie that carries the refresh token of a browser page.
+///
+/// The page keeps the access token in memory, and the browser keeps the refresh token, where no
+/// script can read it: `__Host-refresh=..; Path=/; Secure; HttpOnly; SameSite=Strict`, for as long
+/// as the session lasts. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::extract::State;
+/// use axum::response::{IntoResponse, Response};
+/// use axum::{Router, body::Body, routing::post};
+/// use http::{HeaderMap, Request, StatusCode};
+/// use tower::ServiceExt;
+/// use tower_jwt_auth::refresh_cookie::RefreshCookieError;
+/// use tower_jwt_auth::sessions::{MemorySessions, SessionError};
+/// use tower_jwt_auth::{RefreshCookie, Sessions, TokenPair};
+///
+/// #[derive(Clone)]
+/// struct App {
+///     sessions: Sessions,
+///     cookie: RefreshCookie,
+/// }
+///
+/// type Answer = Result<Response, RefreshCookieError>;
+///
+/// /// After the password was checked, which is left out here.
+/// async fn login(State(app): State<App>, headers: HeaderMap) -> Answer {
+///     app.cookie.check_origin(&headers)?; // no other page logs its visitors in here
+///     Ok(match app.sessions.open("alice").issue().await {
+///         Ok(pair) => app.cookie.respond(pair),
+///         Err(error) => app.cookie.reject(error),
+///     })
+/// }
+///
+/// async fn refresh(State(app): State<App>, headers: HeaderMap) -> Answer {
+///     let Some(token) = app.cookie.read(&headers)? else {
+///         return Ok(StatusCode::NO_CONTENT.into_response()); // nobody is logged in
+///     };
+///     Ok(match next_pair(&app.sessions, token).await {
+///         Ok(pair) => app.cookie.respond(pair),
+///         // Removes the cookie if the session is over, and never because of an outage.
+///         Err(error) => app.cookie.reject(error),
+///     })
+/// }
+///
+/// async fn next_pair(sessions: &Sessions, token: &str) -> Result<TokenPair, SessionError> {
+///     Ok(sessions.refresh(token).await?.issue().await?.tokens)
+/// }
+///
+/// async fn logout(State(app): State<App>, headers: HeaderMap) -> Answer {
+///     if let Some(token) = app.cookie.read(&headers)?
+///         && let Err(error) = app.sessions.end_by_token(token).await
+///     {
+///         return Ok(app.cookie.reject(error)); // the page asks again
+///     }
+///     Ok(app.cookie.clear_response())
+/// }
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use tower_jwt_auth::{SigningKey, TokenIssuer, keys::Algorithm};
+/// # let key = SigningKey::generate(Algorithm::HS256)?;
+/// # let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
+/// let app = App {
+///     sessions: Sessions::builder(&tokens, MemorySessions::new()).build()?,
+///     cookie: RefreshCookie::new(["https://app.example"])?,
+/// };
+/// let app = Router::new()
+///     .route("/auth/login", post(login))
+///     .route("/auth/refresh", post(refresh))
+///     .route("/auth/logout", post(logout))
+///     .with_state(app);
+///
+/// let ours = |path| Request::post(path).header("Origin", "https://app.example");
+/// let answer = app.clone().oneshot(ours("/auth/login").body(Body::empty())?).await?;
+/// let cookie = answer.headers()["Set-Cookie"].to_str()?.to_owned();
+/// assert!(cookie.starts_with("__Host-refresh="));
+/// assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"));
+/// let (cookie, _) = cookie.split_once(';').unwrap_or_default(); // what a browser sends back
+///
+/// let with_cookie = |path| ours(path).header("Cookie", cookie).body(Body::empty());
+/// let answer = app.clone().oneshot(with_cookie("/auth/refresh")?).await?;
+/// assert_eq!(answer.status(), StatusCode::OK);
+///
+/// // Another page cannot do that.
+/// let theirs = Request::post("/auth/refresh").header("Origin", "https://evil.example");
+/// let answer = app.clone().oneshot(theirs.header("Cookie", cookie).body(Body::empty())?).await?;
+/// assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+///
+/// let answer = app.clone().oneshot(with_cookie("/auth/logout")?).await?;
+/// assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+/// assert!(answer.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
+///
+/// // The session is over, and with it the cookie.
+/// let answer = app.oneshot(with_cookie("/auth/refresh")?).await?;
+/// assert_eq!(answer.status(), StatusCode::BAD_REQUEST); // `invalid_grant`
+/// assert!(answer.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?; }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Security
+///
+/// - The name begins with `__Host-`, always: a browser then accepts the cookie only from this very
+///   host, over TLS and for all paths, so that no subdomain can plant one of its own (RFC 6265bis
+///   section 4.1.3.2). Names without the prefix are refused when the cookie is built.
+/// - A browser sends cookies along with requests that other pages cause. [`read`](Self::read)
+///   therefore refuses every request, whatever its method, whose `Origin` is not one of yours.
+///   `SameSite=Strict` is the second lock.
+/// - Only the verdict `invalid_grant` removes the cookie; see [`clear_after`](Self::clear_after).
+/// - The page sees the access token alone: [`TokenPair::without_refresh_token`] is the body.
+/// - A script that was injected into the page cannot read the refresh token, but can refresh as
+///   long as the page is open. Nothing but the absence of such scripts helps against that.
+///
+/// # Pages on another origin
+///
+/// The page and the service must be of one site, such as `https://app.example` and
+/// `https://api.app.example`: no `SameSite=Strict` cookie goes to another. If their origins differ,
+/// the page fetches with `credentials: "include"`, and a CORS layer has to allow its origin, with
+/// credentials.
+///
+/// # Development without TLS
+///
+/// Current versions of Chrome and Firefox keep such a cookie from `http://localhost` as well, so
+/// that an origin may be `http://localhost:3000`. Safari does not, and neither do older versions of
+/// Chrome: for these there is [`dangerous_insecure`](RefreshCookieBuilder::dangerous_insecure), for
+/// such origins only.
+#[derive(Debug, Clone)]
+pub struct RefreshCookie {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: Box<str>,
+    origins: Box<[Box<str>]>,
+    /// All attributes but `Max-Age`.
+    attributes: Box<str>,
+    /// Removes the cookie.
+    clear: HeaderValue,
+}
+
+// === impl RefreshCookie ===
+
+impl RefreshCookie {
+    /// Creates the cookie `__Host-refresh` for pages of these origins, such as
+    /// `https://app.example`: exactly as browsers send them in `Origin`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no origin, or if one is not what a browser sends: it has a path, a slash
+    /// at the end, an upper-case letter, a default port, or plain http beyond this machine.
+    pub fn new<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Result<Self, ConfigError> {
+        Self::builder(origins).build()
+    }
+
+    /// Starts a cookie that differs from the defaults, for pages of these origins.
+    pub fn builder<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> RefreshCookieBuilder {
+        RefreshCookieBuilder::new(origins.into_iter().map(Into::into).collect())
+    }
+
+    /// Returns the name of the cookie.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Reads the refresh token of a request. Returns `None` if the request has no such cookie:
+    /// nobody is logged in, which is no fault.
+    ///
+    /// # Errors
+    ///
+    /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
+    ///   [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the cookie is there, but the
+    ///   request is not from one of your pages.
+    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the cookie is there twice.
+    ///
+    /// None of them says anything about the session: leave the cookie where it is.
+    pub fn read<'r>(&self, headers: &'r HeaderMap) -> Result<Option<&'r str>, RefreshCookieError> {
+        let found = find_cookie(headers, &self.inner.name);
+        if matches!(found, Ok(None)) {
+            return Ok(None);
+        }
+        // First, so that a foreign page learns nothing about the cookies.
+        self.check_origin(headers)?;
+        found.map_err(|_| RefreshCookieError::TwoCookies)
+    }
+
+    /// Checks that a request is from one of your pages, with or without a cookie. Call it where
+    /// the cookie is set, too: otherwise another page could log its visitors in to an account of
+    /// its own.
+    ///
+    /// The request's one `Origin` must be one of yours, and where a browser sends
+    /// `Sec-Fetch-Site`, it must be `same-origin` or `same-site`.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
+    /// [`ForeignOrigin`](RefreshCookieError::ForeignOrigin).
+    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), RefreshCookieError> {
+        if !headers.contains_key(ORIGIN) {
+            return Err(RefreshCookieError::MissingOrigin);
+        }
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+        let own_site = match (sites.next(), sites.next()) {
+            (None, _) => true, // Safari before 16.4, and clients that are no browsers
+            (Some(site), None) => site == "same-origin" || site == "same-site",
+            (Some(_), Some(_)) => false,
+        };
+        if own_site && is_from(headers, &self.inner.origins) {
+            Ok(())
+        } else {
+            Err(RefreshCookieError::ForeignOrigin)
+        }
+    }
+
+    /// Returns the value of `Set-Cookie` that hands the refresh token to the browser, for as long
+    /// as the session lasts. It is marked as sensitive, so that loggers leave it out.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenTooLong`](RefreshCookieError::TokenTooLong): browsers would drop the cookie without
+    /// a word. [`MalformedToken`](RefreshCookieError::MalformedToken): the pair was changed, and
+    /// its refresh token is not one that the crate makes.
+    pub fn set(&self, pair: &TokenPair) -> Result<HeaderValue, RefreshCookieError> {
+        let (name, token) = (&*self.inner.name, &*pair.refresh_token);
+        if token.is_empty() || !token.bytes().all(is_cookie_octet) {
+            return Err(RefreshCookieError::MalformedToken);
+        }
+        if name.len() + token.len() > MAX_COOKIE_BYTES {
+            return Err(RefreshCookieError::TokenTooLong);
+        }
+        let seconds = pair.refresh_expires_in;
+        let attributes = &self.inner.attributes;
+        let cookie = format!("{name}={token}; Max-Age={seconds}; {attributes}");
+        let mut cookie =
+            HeaderValue::try_from(cookie).map_err(|_| RefreshCookieError::MalformedToken)?;
+        cookie.set_sensitive(true);
+        Ok(cookie)
+    }
+
+    /// Returns the value of `Set-Cookie` that removes the cookie: after a log-out.
+    #[must_use]
+    pub fn clear(&self) -> HeaderValue {
+        self.inner.clear.clone()
+    }
+
+    /// Returns the value of `Set-Cookie` that removes the cookie, if this error says that its
+    /// session is over: the code is `invalid_grant`. Returns `None` after every other error.
+    ///
+    /// # Security
+    ///
+    /// Never remove the cookie for another reason than this and a log-out: not for a 503, a 429 of
+    /// a rate limit, a 405 or a 403. The session is still good, and the user would be logged out
+    /// by an outage.
+    #[must_use]
+    pub fn clear_after(&self, error: &SessionError) -> Option<HeaderValue> {
+        (error.code() == "invalid_grant").then(|| self.clear())
+    }
+}
+
+/// Whether a byte may be in the value of a cookie (RFC 6265 section 4.1.1).
+const fn is_cookie_octet(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~')
+}

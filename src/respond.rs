@@ -1,0 +1,163 @@
+//! Responses for axum: token pairs, the errors of sessions and passwords, and the refresh cookie.
+
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::issuer::{AccessTokenResponse, TokenPair};
+use crate::layer::retry_after;
+#[cfg(feature = "password")]
+use crate::password::PasswordError;
+use crate::refresh_cookie::{RefreshCookie, RefreshCookieError};
+use crate::sessions::SessionError;
+
+impl IntoResponse for TokenPair {
+    /// 200 with the pair as JSON, and `Cache-Control: no-store` (RFC 6749 section 5.1).
+    fn into_response(self) -> Response {
+        tokens(&self)
+    }
+}
+
+impl IntoResponse for AccessTokenResponse {
+    /// 200 with the access token as JSON, and `Cache-Control: no-store` (RFC 6749 section 5.1).
+    fn into_response(self) -> Response {
+        tokens(&self)
+    }
+}
+
+impl IntoResponse for SessionError {
+    /// The [status](SessionError::status), the JSON [body](SessionError::body),
+    /// `Cache-Control: no-store` (RFC 6749 section 5.2), and `Retry-After` where it is a 503. The
+    /// error is in the extensions of the response, for whoever logs it.
+    fn into_response(self) -> Response {
+        #[cfg(feature = "tracing")]
+        if self.status().is_server_error() {
+            let source = std::error::Error::source(&self);
+            tracing::warn!(kind = ?self.kind(), ?source, "{self}");
+        } else {
+            tracing::debug!(kind = ?self.kind(), "{self}");
+        }
+        let mut response = refusal(self.status(), self.body(), self.retry_after());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(feature = "password")]
+impl IntoResponse for PasswordError {
+    /// The [status](PasswordError::status), the JSON [body](PasswordError::body),
+    /// `Cache-Control: no-store`, and `Retry-After` where it is a 503. The error is in the
+    /// extensions of the response, for whoever logs it.
+    ///
+    /// A 401 has no `WWW-Authenticate`: a password in a body is of no scheme that one could name.
+    fn into_response(self) -> Response {
+        // A stored hash that cannot be used is the operator's to mend, whatever the client is told.
+        #[cfg(feature = "tracing")]
+        if self.status() == StatusCode::BAD_REQUEST {
+            tracing::debug!("{self}");
+        } else {
+            tracing::warn!("{self}");
+        }
+        let mut response = refusal(self.status(), self.body(), self.retry_after());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for RefreshCookieError {
+    /// The [status](RefreshCookieError::status), the JSON [body](RefreshCookieError::body) and
+    /// `Cache-Control: no-store`. The error is in the extensions of the response, for whoever
+    /// logs it. The cookie stays.
+    fn into_response(self) -> Response {
+        #[cfg(feature = "tracing")]
+        if self.status().is_server_error() {
+            tracing::warn!(kind = ?self, "{self}");
+        } else {
+            tracing::debug!(kind = ?self, "{self}");
+        }
+        let mut response = refusal(self.status(), self.body(), None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+// === impl RefreshCookie ===
+
+/// Responses for axum (feature `axum`).
+impl RefreshCookie {
+    /// Returns the response to a login or a refresh: 200, the refresh token in the cookie, and the
+    /// [rest](TokenPair::without_refresh_token) as JSON, with `Cache-Control: no-store`.
+    ///
+    /// If the refresh token does not fit into a cookie, the response is that of the
+    /// [error](RefreshCookieError): a 500.
+    #[must_use]
+    pub fn respond(&self, pair: TokenPair) -> Response {
+        match self.set(&pair) {
+            Ok(cookie) => with_cookie(tokens(&pair.without_refresh_token()), cookie),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    /// Returns the response to a session error: that of the error itself, which also removes the
+    /// cookie if the session [is over](Self::clear_after), and leaves it after an outage.
+    #[must_use]
+    pub fn reject(&self, error: SessionError) -> Response {
+        let clear = self.clear_after(&error);
+        let response = error.into_response();
+        match clear {
+            Some(clear) => with_cookie(response, clear),
+            None => response,
+        }
+    }
+
+    /// Returns the response to a log-out: 204, which removes the cookie.
+    #[must_use]
+    pub fn clear_response(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        forbid_storing(&mut response);
+        with_cookie(response, self.clear())
+    }
+}
+
+fn tokens(body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn refusal(status: StatusCode, body: String, after: Option<Duration>) -> Response {
+    let mut response = json(status, body);
+    if let Some(after) = after {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, retry_after(after));
+    }
+    response
+}
+
+fn json(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    forbid_storing(&mut response);
+    response
+}
+
+/// RFC 6749 section 5.1 asks for both, of which `Pragma` is for caches of HTTP/1.0.
+fn forbid_storing(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}

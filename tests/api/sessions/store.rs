@@ -1,0 +1,214 @@
+//! Stores that count, fail, hang, take their time and lose what stores may lose.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use tower_jwt_auth::StoreError;
+use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
+use tower_jwt_auth::sessions::{
+    Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
+    SessionStore, SessionTarget,
+};
+
+/// What happens to every call.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum Mode {
+    #[default]
+    Up,
+    Down,
+    Hangs,
+    /// Before and after the work, the call gives way this many times.
+    Slow(u32),
+}
+
+impl Mode {
+    async fn before(self) -> Result<(), StoreError> {
+        match self {
+            Self::Up => Ok(()),
+            Self::Down => Err(StoreError::new("down")),
+            Self::Hangs => std::future::pending().await,
+            Self::Slow(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn after(self) {
+        if let Self::Slow(turns) = self {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct TestStore {
+    pub(super) inner: MemorySessions,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    mode: Mode,
+    calls: BTreeMap<&'static str, u32>,
+    opened: Vec<(String, String)>,
+    /// Sessions that the index of their subject has lost.
+    lost: BTreeSet<String>,
+}
+
+impl TestStore {
+    pub(super) fn set(&self, mode: Mode) {
+        self.state.lock().unwrap().mode = mode;
+    }
+
+    /// How often this method was called.
+    pub(super) fn calls(&self, method: &str) -> u32 {
+        let state = self.state.lock().unwrap();
+        state.calls.get(method).copied().unwrap_or(0)
+    }
+
+    /// The index of the subject loses its entries, as Redis may in a failover.
+    pub(super) fn lose_index(&self) {
+        let mut state = self.state.lock().unwrap();
+        let ids = state.opened.iter().map(|(id, _)| id.clone()).collect();
+        state.lost = ids;
+    }
+
+    pub(super) async fn record(&self, id: &str) -> SessionRecord {
+        let look = Rotation::new(id, 1 << 62, "looks", 0);
+        self.inner.rotate(&look).await.unwrap().unwrap()
+    }
+
+    async fn called(&self, method: &'static str) -> Result<Mode, StoreError> {
+        let mode = {
+            let mut state = self.state.lock().unwrap();
+            *state.calls.entry(method).or_default() += 1;
+            state.mode
+        };
+        mode.before().await?;
+        Ok(mode)
+    }
+
+    /// The sessions of the subject that its index still has.
+    fn indexed(&self, subject: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let of_subject = state.opened.iter().filter(|(_, whose)| whose == subject);
+        of_subject
+            .map(|(id, _)| id.clone())
+            .filter(|id| !state.lost.contains(id))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for TestStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl SessionStore for TestStore {
+    async fn create(
+        &self,
+        session: &SessionRecord,
+        limit: Option<SessionLimit>,
+    ) -> Result<Created, StoreError> {
+        let mode = self.called("create").await?;
+        let entry = (session.id.clone(), session.subject.clone());
+        self.state.lock().unwrap().opened.push(entry);
+        let created = self.inner.create(session, limit).await;
+        mode.after().await;
+        created
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
+        let mode = self.called("rotate").await?;
+        let rotated = self.inner.rotate(rotation).await;
+        mode.after().await;
+        rotated
+    }
+
+    async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
+        self.called("acknowledge").await?;
+        self.inner.acknowledge(session, generation).await
+    }
+
+    async fn list(&self, subject: &str, now: u64) -> Result<Vec<SessionRecord>, StoreError> {
+        self.called("list").await?;
+        self.inner.list(subject, now).await
+    }
+
+    async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
+        let mode = self.called("end").await?;
+        let mut ended = Vec::new();
+        match end.target {
+            SessionTarget::Subject(subject) | SessionTarget::OthersOf { subject, .. } => {
+                let spared = match end.target {
+                    SessionTarget::OthersOf { session, .. } => session,
+                    _ => "",
+                };
+                for session in self.indexed(subject) {
+                    if session != spared {
+                        let target = SessionTarget::SessionOf {
+                            session: &session,
+                            subject,
+                        };
+                        let mut one = end;
+                        one.target = target;
+                        ended.extend(self.inner.end(one).await?);
+                    }
+                }
+            }
+            _ => ended = self.inner.end(end).await?,
+        }
+        mode.after().await;
+        Ok(ended)
+    }
+
+    async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
+        self.called("clean_up").await?;
+        self.inner.clean_up(before, limit).await
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TestRevocations {
+    inner: MemoryRevocations,
+    mode: Arc<Mutex<Mode>>,
+}
+
+impl TestRevocations {
+    pub(super) fn new(clock: &ManualClock) -> Self {
+        Self {
+            inner: MemoryRevocations::with_clock(clock.clone()),
+            mode: Arc::default(),
+        }
+    }
+
+    pub(super) fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+}
+
+impl RevocationStore for TestRevocations {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let mode = self.mode();
+        mode.before().await?;
+        self.inner.revoke(revocations).await?;
+        mode.after().await;
+        Ok(())
+    }
+
+    async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+        self.mode().before().await?;
+        self.inner.is_revoked(query).await
+    }
+}
