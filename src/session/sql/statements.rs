@@ -73,9 +73,8 @@ pub(super) static ROTATE: Statement = LazyLock::new(|| {
     let is_acknowledged = "coalesce(acknowledged = generation, FALSE)";
     let is_first = "CASE WHEN converged = 0 THEN 1 ELSE 0 END";
     let is_first_lost = format!("CASE WHEN converged >= {lost_response} THEN 0 ELSE 1 END");
-    let may_be_lost = format!(
-        "NOT {is_acknowledged} AND (acknowledged IS NOT NULL OR $4 - rotated_at <= $6)"
-    );
+    let may_be_lost =
+        format!("NOT {is_acknowledged} AND (acknowledged IS NOT NULL OR $4 - rotated_at <= $6)");
     // The arms of `Rotation::step` and `Rotation::previous_generation`, in their order.
     let step = format!(
         "CASE \

@@ -1,9 +1,6 @@
 //! A PostgreSQL server in a directory of its own, on a socket in it.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,13 +8,13 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use super::Directory;
+use super::{Directory, User, command, missing, unprivileged};
 
 /// The server; killed when it is dropped, and its files removed.
 #[derive(Debug)]
 pub struct Server {
     postgres: PathBuf,
-    user: Option<(u32, u32)>,
+    user: Option<User>,
     process: Option<Child>,
     directory: Directory,
 }
@@ -26,21 +23,11 @@ impl Server {
     /// A server, or none where there is no PostgreSQL on this machine.
     pub async fn start() -> Option<Self> {
         let Some(binaries) = binaries() else {
-            let message = "no PostgreSQL (initdb, postgres) on this machine";
-            assert!(
-                std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
-                "{message}"
-            );
-            // Not by `eprintln!`, which is shown for tests that fail.
-            let shown = format!("\n*** NOT TESTED: {message} ***\n\n");
-            std::io::stderr().write_all(shown.as_bytes()).unwrap();
+            missing("PostgreSQL (initdb, postgres)");
             return None;
         };
         let directory = Directory::new("pg");
-        let user = unprivileged(directory.path());
-        if let Some((uid, gid)) = user {
-            chown(directory.path(), Some(uid), Some(gid)).unwrap();
-        }
+        let user = unprivileged(&directory);
         let mut server = Self {
             postgres: binaries.join("postgres"),
             user,
@@ -123,13 +110,7 @@ impl Server {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.current_dir(self.directory.path());
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        command
+        command(program, &self.directory, self.user)
     }
 }
 
@@ -167,21 +148,4 @@ fn binaries() -> Option<PathBuf> {
             .all(|name| place.join(name).is_file())
     };
     places.into_iter().find(has_both)
-}
-
-/// Another user to run as, where we are root: PostgreSQL refuses to.
-fn unprivileged(directory: &Path) -> Option<(u32, u32)> {
-    if fs::metadata(directory).unwrap().uid() != 0 {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let id_of = |name: &str| {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    let ids = id_of("postgres").or_else(|| id_of("nobody"));
-    Some(ids.expect("root has a user named postgres or nobody to run PostgreSQL as"))
 }

@@ -1,5 +1,6 @@
 //! [`Database`]: SQLite or PostgreSQL, as the URL says.
 
+mod own_connection;
 mod postgres;
 mod sqlite;
 

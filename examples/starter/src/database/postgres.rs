@@ -4,11 +4,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tower_jwt_auth::revocation::PostgresRevocations;
 use tower_jwt_auth::sessions::PostgresSessions;
 
 use super::ACQUIRE_TIMEOUT;
+use super::own_connection::has_own_connection;
 use crate::Error;
 use crate::error::with_causes;
 
@@ -20,16 +21,38 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Of each process: the server allows 100 in all, if nothing else is said.
 const MAX_CONNECTIONS: u32 = 10;
 
+/// Makes processes that start at once migrate one after the other. The lock ends with the
+/// transaction, so that a pooler cannot keep it; others may wait for it for as long as a migration
+/// takes. That a table is there already is no news.
+const BEFORE_MIGRATIONS: [&str; 3] = [
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL client_min_messages = warning",
+    "SELECT pg_advisory_xact_lock(hashtextextended('starter migrations', 0))",
+];
+
 /// Connects, and brings the tables up to date.
 pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
     // What cannot be read is not repeated: it may hold the password.
     let options = PgConnectOptions::from_str(url)
-        .map_err(|error| format!("DATABASE_URL cannot be read: {error}"))?;
+        .map_err(|error| format!("DATABASE_URL cannot be read: {error}"))?
+        // Poolers refuse this startup parameter, and no column holds a float.
+        .extra_float_digits(None);
     reach(&options).await?;
-    migrate(options.clone()).await?;
+    let sets_timeout = prepare(&options).await?;
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Not as a startup parameter: poolers refuse those, or ignore them.
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if sets_timeout {
+                    let set = format!("SET statement_timeout = '{STATEMENT_TIMEOUT}'");
+                    let set = sqlx::raw_sql(AssertSqlSafe(set));
+                    set.execute(connection).await?;
+                }
+                Ok(())
+            })
+        })
         // The pool asks this too, but would wait for as long as the system keeps a connection to
         // a machine that is gone.
         .after_release(|connection, _| {
@@ -39,7 +62,7 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
                 Ok(true)
             })
         })
-        .connect_with(options.options([("statement_timeout", STATEMENT_TIMEOUT)]))
+        .connect_with(options)
         .await
         .map_err(|error| cannot("reach", &error))
 }
@@ -55,24 +78,67 @@ async fn reach(options: &PgConnectOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Over a connection of its own: a migration may take its time, and so may another process that
-/// is at it already.
-async fn migrate(options: PgConnectOptions) -> Result<(), Error> {
+/// Checks what a pooler may spoil, and migrates, over one connection without a time limit for
+/// statements. Returns whether each other connection is to set one.
+async fn prepare(options: &PgConnectOptions) -> Result<bool, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // That a table is there already is no news.
-        .connect_with(options.options([("client_min_messages", "warning")]))
+        .connect_with(options.clone())
         .await
         .map_err(|error| cannot("reach", &error))?;
-    let migrated = async {
-        PostgresSessions::new(pool.clone()).migrate().await?;
-        PostgresRevocations::new(pool.clone()).migrate().await?;
-        Ok::<_, Error>(sqlx::migrate!("migrations/postgres").run(&pool).await?)
+    let statements = PostgresSessions::new(pool.clone()).check_pooler().await;
+    let prepared = match (statements, sets_timeout(&pool, options).await) {
+        (Ok(()), Ok(sets_timeout)) => match migrate(&pool).await {
+            Ok(()) => Ok(sets_timeout),
+            Err(error) => Err(cannot("bring up to date", &*error)),
+        },
+        (Ok(()), Err(error)) => Err(cannot("use", &*error)),
+        (Err(error), Ok(_)) => Err(cannot("use", &error)),
+        (Err(error), Err(other)) => Err(format!(
+            "{}; besides, {}",
+            cannot("use", &error),
+            with_causes(&*other)
+        )
+        .into()),
     };
-    let migrated = migrated.await;
     pool.close().await;
-    migrated.map_err(|error| cannot("bring up to date", &*error))
+    prepared
+}
+
+async fn migrate(pool: &PgPool) -> Result<(), Error> {
+    PostgresSessions::new(pool.clone()).migrate().await?;
+    PostgresRevocations::new(pool.clone()).migrate().await?;
+    let mut transaction = pool.begin().await?;
+    for statement in BEFORE_MIGRATIONS {
+        sqlx::raw_sql(statement).execute(&mut *transaction).await?;
+    }
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    // Its own lock belongs to the session.
+    migrations.set_locking(false).run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Whether each connection is to set its time limit for statements. Where a pooler would lose the
+/// setting, the role or the database must have one.
+async fn sets_timeout(pool: &PgPool, options: &PgConnectOptions) -> Result<bool, Error> {
+    let mut connection = pool.acquire().await?;
+    if has_own_connection(&mut connection, options).await? {
+        return Ok(true);
+    }
+    // What it is where no client has changed it.
+    let default = "SELECT reset_val = '0' FROM pg_settings WHERE name = 'statement_timeout'";
+    let default = sqlx::raw_sql(default).fetch_one(&mut *connection).await?;
+    if default.try_get(0)? {
+        return Err(format!(
+            "a pooler gives a connection of PostgreSQL to several clients in turn, so that this \
+             service cannot set a statement_timeout: set one for the role, with `ALTER ROLE \
+             CURRENT_USER SET statement_timeout = '{STATEMENT_TIMEOUT}'`, and restart the pooler, \
+             or set the pooler to session pooling, or connect to PostgreSQL directly"
+        )
+        .into());
+    }
+    Ok(false)
 }
 
 fn cannot(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {

@@ -5,7 +5,9 @@ use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use tower_jwt_auth::revocation::SqliteRevocations;
 use tower_jwt_auth::sessions::SqliteSessions;
 
@@ -27,6 +29,8 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
         .map_err(|error| format!("DATABASE_URL: {error}"))?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
+        // What was answered outlives a power failure.
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true);
     let lock = lock(&options)

@@ -5,6 +5,8 @@ mod api;
 #[cfg(unix)]
 mod outage;
 #[cfg(unix)]
+mod pooler;
+#[cfg(unix)]
 #[path = "../processes/mod.rs"]
 mod processes;
 #[path = "../sql/mod.rs"]

@@ -5,6 +5,7 @@ pub(crate) mod factor;
 pub(crate) mod folder;
 pub(crate) mod mail;
 pub(crate) mod mail_server;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod python;

@@ -71,6 +71,18 @@ impl Postgres {
         Place::at(self.url(&name))
     }
 
+    /// Gives all roles a time limit for statements in this database.
+    pub(crate) async fn set_statement_timeout(&self, database: &str) {
+        let set = format!("ALTER DATABASE {database} SET statement_timeout = '2s'");
+        let mut connection = self.connect().await.unwrap();
+        let set = sqlx::raw_sql(sqlx::AssertSqlSafe(set));
+        set.execute(&mut connection).await.unwrap();
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port
+    }
+
     pub(crate) fn kill(&mut self) {
         self.0.kill();
     }
@@ -88,9 +100,9 @@ impl Postgres {
     }
 }
 
-/// Another user to run as, where we are root: PostgreSQL refuses to.
+/// Another user to run as, where we are root: PostgreSQL and PgBouncer refuse to.
 #[cfg(unix)]
-fn somebody_else(folder: &Folder) -> Option<(u32, u32)> {
+pub(crate) fn somebody_else(folder: &Folder) -> Option<(u32, u32)> {
     use std::os::unix::fs::{MetadataExt, chown};
     if fs::metadata(folder.path()).unwrap().uid() != 0 {
         return None;
@@ -111,6 +123,6 @@ fn somebody_else(folder: &Folder) -> Option<(u32, u32)> {
 }
 
 #[cfg(not(unix))]
-fn somebody_else(_: &Folder) -> Option<(u32, u32)> {
+pub(crate) fn somebody_else(_: &Folder) -> Option<(u32, u32)> {
     None
 }
