@@ -1,25 +1,24 @@
 //! In Redis, filled through the stores with 32 requests at once.
 
-use redis::aio::ConnectionManager;
 use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationStore};
 use tower_jwt_auth::sessions::RedisSessions;
+use tower_jwt_auth::{RedisConnection, Sessions};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, measured, memory, row, subject, token_id, tokens};
 
 /// A line of `INFO`.
-async fn info(connection: &mut ConnectionManager, name: &str) -> String {
+async fn info(connection: &mut RedisConnection, name: &str) -> String {
     let info: String = redis::cmd("INFO").query_async(connection).await.unwrap();
     let mut lines = info.lines().filter_map(|line| line.split_once(':'));
     lines.find(|(key, _)| *key == name).unwrap().1.to_owned()
 }
 
-async fn used(connection: &mut ConnectionManager) -> u64 {
+async fn used(connection: &mut RedisConnection) -> u64 {
     info(connection, "used_memory").await.parse().unwrap()
 }
 
 pub(crate) async fn run(url: &str) {
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_connection_manager().await.unwrap();
+    let mut connection = RedisConnection::connect(url).await.unwrap();
     let keys: u64 = redis::cmd("DBSIZE")
         .query_async(&mut connection)
         .await
@@ -33,17 +32,14 @@ pub(crate) async fn run(url: &str) {
     println!("\nRedis {version}, aof_enabled = {aof}");
     let record = RedisRevocations::connect(url).await.unwrap();
     let store = RedisSessions::connect(url).await.unwrap();
-    let tokens = tokens()
-        .sessions(store)
-        .revocation(record.clone())
-        .build()
-        .unwrap();
+    let tokens = tokens().revocation(record.clone()).build().unwrap();
+    let sessions = Sessions::builder(&tokens, store).build().unwrap();
 
     let before = used(&mut connection).await;
     let each = measured::all(REVOCATIONS, |number| {
         let (record, until) = (record.clone(), memory::far());
         let revocation = Revocation::token(Some(ISSUER), token_id(number), until);
-        async move { record.revoke(&revocation).await.unwrap() }
+        async move { record.revoke(&[revocation]).await.unwrap() }
     });
     let each = each.await;
     let bytes = (used(&mut connection).await - before) / REVOCATIONS as u64;
@@ -52,16 +48,16 @@ pub(crate) async fn run(url: &str) {
 
     let before = used(&mut connection).await;
     let each = measured::all(SESSIONS, |number| {
-        let tokens = tokens.clone();
+        let sessions = sessions.clone();
         async move {
-            let login = tokens.open_session(subject(number)).scope("read");
+            let login = sessions.open(subject(number)).scope("read");
             login.label("laptop").issue().await.unwrap();
         }
     });
     let each = each.await;
     let bytes = (used(&mut connection).await - before) / SESSIONS as u64;
     row("open 1,000,000 sessions, 32 at once", each, Some(bytes));
-    measured::sessions(&tokens).await;
+    measured::sessions(&sessions).await;
     let () = redis::cmd("FLUSHDB")
         .arg("ASYNC")
         .query_async(&mut connection)

@@ -1,6 +1,8 @@
 //! What is in Redis: keys that expire, indexes that heal, and what is damaged.
 
-use tower_jwt_auth::sessions::{RedisSessions, Rotation, SessionStore};
+use tower_jwt_auth::sessions::{
+    EndReason, EndSessions, EndedSession, RedisSessions, Rotation, SessionStore, SessionTarget,
+};
 
 use crate::server::Server;
 use crate::sessions::{HOUR, now, session};
@@ -10,7 +12,7 @@ async fn keys_expire_and_indexes_heal() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     let mut redis = server.connection().await;
     let now = now();
     for id in ["a", "b", "c"] {
@@ -55,6 +57,47 @@ async fn keys_expire_and_indexes_heal() {
         live.iter().map(|record| &record.id).collect::<Vec<_>>(),
         ["c"]
     );
+
+    // A session that was ended moves to the index of those, and is found there again.
+    let target = SessionTarget::Subject("alice");
+    let mut end = EndSessions::new(target, EndReason::Revoked, now);
+    end.told_since = now;
+    let ended = store.end(end).await.unwrap();
+    assert_eq!(ended, [EndedSession::new("c", "alice", now)]);
+    let kept: (Vec<String>, Vec<(String, u64)>, u64) = redis::pipe()
+        .cmd("ZRANGE")
+        .arg("jwt-auth:{u:alice}:u")
+        .arg(0)
+        .arg(-1)
+        .cmd("ZRANGE")
+        .arg("jwt-auth:{u:alice}:e")
+        .arg(0)
+        .arg(-1)
+        .arg("WITHSCORES")
+        .cmd("TTL")
+        .arg("jwt-auth:{u:alice}:e")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert!(kept.0.is_empty(), "{kept:?}");
+    assert_eq!(kept.1, [("c".to_owned(), now / 1_000_000)]);
+    assert!((86_000..=86_400).contains(&kept.2), "{kept:?}");
+    assert_eq!(store.end(end).await.unwrap(), ended);
+    // Where only the index says so, the session itself is looked at.
+    let _: () = redis::cmd("HDEL")
+        .arg("jwt-auth:{c}:s")
+        .arg("ended")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(store.end(end).await.unwrap(), ended);
+    let ended_at: u64 = redis::cmd("HGET")
+        .arg("jwt-auth:{c}:s")
+        .arg("ended")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(ended_at, now);
 
     // What is no session is an error, and never an unknown session.
     let _: () = redis::cmd("SET")

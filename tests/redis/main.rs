@@ -5,8 +5,11 @@
 
 #[cfg(feature = "redis-cluster")]
 mod cluster;
+mod failover;
 mod keys;
+mod many;
 mod outage;
+mod relay;
 mod revocations;
 mod rules;
 mod server;

@@ -10,9 +10,9 @@ use tower_jwt_auth::revocation::{
     RevocationStore,
 };
 use tower_jwt_auth::sessions::RedisSessions;
-use tower_jwt_auth::{Sessions, TokenIssuer, VerifiedToken};
+use tower_jwt_auth::{RedisConnection, Sessions, TokenIssuer, VerifiedToken};
 
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 /// One node: an issuer with the key of all nodes, behind a cache.
 pub(crate) struct Node {
@@ -23,11 +23,20 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn new(url: &str, lag: Duration) -> Self {
-        let store = RedisRevocations::connect(url).await.unwrap();
+        Self::on(patient(url).await, patient(url).await, lag)
+    }
+
+    /// A node with the time limits of production.
+    pub(crate) async fn in_a_hurry(url: &str, lag: Duration) -> Self {
+        let connect = async || RedisConnection::connect(url).await.unwrap();
+        Self::on(connect().await, connect().await, lag)
+    }
+
+    fn on(revocations: RedisConnection, sessions: RedisConnection, lag: Duration) -> Self {
         // This machine may be busy with other tests.
-        let cache = CachedRevocations::new(store)
+        let cache = CachedRevocations::new(RedisRevocations::new(revocations))
             .lag(lag)
-            .timeout(Duration::from_secs(1));
+            .timeout(Duration::from_secs(2));
         let cache = Arc::new(cache);
         let key = SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
         assert_eq!(key.algorithm(), Algorithm::HS256);
@@ -37,7 +46,7 @@ impl Node {
             .revocation(Arc::clone(&cache))
             .build()
             .unwrap();
-        let store = RedisSessions::connect(url).await.unwrap();
+        let store = RedisSessions::new(sessions);
         let sessions = Sessions::builder(&tokens, store).build().unwrap();
         Self {
             tokens,
@@ -81,10 +90,11 @@ pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration 
 /// Answers are believed for so long that only a push can make them wrong.
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
-async fn two_nodes(server: &Server) -> (Node, Node, RevocationPushes) {
-    let a = Node::new(&server.url(), FOREVER).await;
-    let b = Node::new(&server.url(), FOREVER).await;
-    let pushes = b.cache.store().subscribe(server.url(), &b.cache).unwrap();
+/// Two nodes, of which the second is told what the first revokes.
+pub(crate) async fn two_nodes(url: &str, lag: Duration) -> (Node, Node, RevocationPushes) {
+    let a = Node::new(url, lag).await;
+    let b = Node::new(url, lag).await;
+    let pushes = b.cache.store().subscribe(url, &b.cache).unwrap();
     pushes.until_subscribed().await;
     (a, b, pushes)
 }
@@ -126,7 +136,7 @@ async fn the_later_cut_off_and_the_later_end_hold() {
         return;
     };
     let node = Node::new(&server.url(), Duration::ZERO).await;
-    let store = RedisRevocations::connect(server.url()).await.unwrap();
+    let store = RedisRevocations::new(server.patient().await);
     let mut redis = server.connection().await;
     let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
     let soon = at(crate::sessions::now() / 1_000_000 + 1000);
@@ -169,7 +179,7 @@ async fn a_push_makes_the_other_node_refuse_at_once() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let mut lags = Vec::new();
     for _ in 0..50 {
         let token = a.tokens.access("alice").issue().unwrap();
@@ -210,7 +220,7 @@ async fn a_cut_subscription_is_noticed_and_nothing_is_missed() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let mut redis = server.connection().await;
     for round in 1..=5 {
         let token = a.tokens.access("alice").issue().unwrap();
@@ -246,7 +256,7 @@ async fn a_silent_server_is_noticed() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (a, b, pushes) = two_nodes(&server).await;
+    let (a, b, pushes) = two_nodes(&server.url(), FOREVER).await;
     let token = a.tokens.access("alice").issue().unwrap();
     b.verify(&token).await.unwrap();
     server.signal("STOP");

@@ -8,14 +8,23 @@ use tower_jwt_auth::sessions::{EndReason, RedisSessions, RotationOutcome, Sessio
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::revocations::Node;
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_keep_the_rules() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    check_session_store(&RedisSessions::connect(server.url()).await.unwrap()).await;
+    check_session_store(&RedisSessions::new(server.patient().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_keep_the_rules_by_the_newer_protocol() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let url = format!("{}?protocol=resp3", server.url());
+    check_session_store(&RedisSessions::new(patient(&url).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +32,7 @@ async fn revocations_keep_the_rules() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    check_revocation_store(&RedisRevocations::connect(server.url()).await.unwrap()).await;
+    check_revocation_store(&RedisRevocations::new(server.patient().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+use tower_jwt_auth::RedisConnection;
 
 /// Dropped, it is killed, and its directory removed.
 pub(crate) struct Server {
@@ -44,13 +46,18 @@ impl Server {
     }
 
     /// A connection for the test itself.
-    pub(crate) async fn connection(&self) -> ConnectionManager {
-        let config = ConnectionManagerConfig::new().set_number_of_retries(0);
+    pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        client
-            .get_connection_manager_with_config(config)
-            .await
-            .unwrap()
+        // This machine may be busy with other tests.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(20)))
+            .set_response_timeout(Some(Duration::from_secs(20)));
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await.unwrap()
+    }
+
+    pub(crate) async fn patient(&self) -> RedisConnection {
+        patient(&self.url()).await
     }
 
     /// SIGKILL.
@@ -88,6 +95,13 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A connection for what is tested for other things than time limits: this machine may be busy.
+pub(crate) async fn patient(url: &str) -> RedisConnection {
+    let long = Duration::from_secs(20);
+    let connection = RedisConnection::connect_within(url, long, long);
+    connection.await.unwrap()
 }
 
 impl Drop for Server {

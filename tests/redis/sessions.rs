@@ -11,7 +11,7 @@ use tower_jwt_auth::sessions::{
     RotationOutcome, SessionLimit, SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 pub(crate) const HOUR: u64 = 3_600_000_000;
 
@@ -61,7 +61,7 @@ async fn it_answers_every_step_as_the_store_in_memory() {
         return;
     };
     for seed in 0..12 {
-        let redis = RedisSessions::connect(server.url()).await.unwrap();
+        let redis = RedisSessions::new(server.patient().await);
         let redis = redis.prefix(&format!("{seed}:"));
         compare(&redis, Dice::new(seed), 400).await;
     }
@@ -186,7 +186,7 @@ async fn of_64_rotations_at_once_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     for round in 0..20 {
         let id = format!("s{round}");
         store
@@ -204,7 +204,7 @@ async fn of_64_rotations_in_4_processes_one_rotates_and_the_others_converge() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let store = RedisSessions::new(server.patient().await);
     store
         .create(&session("s", "alice", now()), None)
         .await
@@ -241,7 +241,7 @@ async fn child() {
         return;
     };
     let (url, start) = told.split_once(' ').unwrap();
-    let store = RedisSessions::connect(url).await.unwrap();
+    let store = RedisSessions::new(patient(url).await);
     let wait = start.parse::<u64>().unwrap().saturating_sub(now());
     tokio::time::sleep(Duration::from_micros(wait)).await;
     println!();
@@ -261,7 +261,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
         for login in 0..24 {
             let (url, subject) = (server.url(), subject.clone());
             tasks.spawn(async move {
-                let store = RedisSessions::connect(url).await.unwrap();
+                let store = RedisSessions::new(patient(&url).await);
                 let record = session(&format!("{subject}{login}"), &subject, now());
                 let limit = Some(SessionLimit { max: 3, when_full });
                 store.create(&record, limit).await.unwrap()
@@ -272,7 +272,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
             .iter()
             .filter(|created| **created == Created::Full)
             .count();
-        let store = RedisSessions::connect(server.url()).await.unwrap();
+        let store = RedisSessions::new(server.patient().await);
         let live = store.list(&subject, now()).await.unwrap();
         assert_eq!(live.len(), 3, "{when_full:?}");
         assert_eq!(full, if when_full == WhenFull::Refuse { 21 } else { 0 });

@@ -32,6 +32,18 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         subject: Option<&str>,
         end: EndSessions<'_>,
     ) -> Result<Option<EndedSession>, StoreError> {
+        self.end_for(session, subject, end, "").await
+    }
+
+    /// Ends one session for another one, which is told even if the question comes twice: the driver
+    /// of a cluster asks again where an answer was lost.
+    pub(super) async fn end_for(
+        &self,
+        session: &str,
+        subject: Option<&str>,
+        end: EndSessions<'_>,
+        other: &str,
+    ) -> Result<Option<EndedSession>, StoreError> {
         let mut connection = self.connection.clone();
         let told: Vec<String> = self
             .scripts
@@ -42,6 +54,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .arg(end.now)
             .arg(end.reason.as_str())
             .arg(end.told_since)
+            .arg(other)
             .invoke_async(&mut connection)
             .await
             .map_err(failed)?;

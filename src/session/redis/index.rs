@@ -24,7 +24,7 @@ pub(super) const PAGE: usize = 500;
 /// How many entries a login without a limit looks at, to drop those whose sessions are gone.
 const TIDIED: usize = 2;
 /// How many sessions are looked at together.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// Entries of the index of ends that are older than this are dropped when others are made: by
 /// then the sessions have expired in Redis, or will.
 const FORGOTTEN_AFTER_SECONDS: u64 = 400 * 24 * 60 * 60;

@@ -53,9 +53,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         let ended = self.each(oldest, |id| async move {
             let target = SessionTarget::Session(&id);
             let end = EndSessions::new(target, EndReason::Replaced, now);
-            let ended = self.end_one(&id, None, end).await?;
-            // Not one that somebody else has just ended.
-            Ok(ended.filter(|session| session.ended_at == now))
+            self.end_for(&id, None, end, &session.id).await
         });
         Ok(Created::Opened {
             ended: ended.await?,

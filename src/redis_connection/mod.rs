@@ -1,37 +1,38 @@
 //! [`RedisConnection`]: a connection that follows the name of a server to the current primary.
 
-use std::collections::HashMap;
+mod health;
+
+pub(crate) use health::expect_primary;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisFuture, RedisResult, ServerError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
+    RedisResult, Value,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use self::health::{Health, is_replica};
 use crate::store::StoreError;
 
-/// How long a connection may take to be made.
+/// How long a connection may take to be made, unless it is set.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one answer may take.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long one answer may take, unless it is set.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// The shortest time between two attempts to connect, so that an outage is no flood of them.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that is in use asks the server whether it is the primary.
 const ROLE_ASKED_EVERY: Duration = Duration::from_millis(250);
 /// For how long the key of [`check_writable`] is kept.
 const PROBE_KEPT_MILLIS: u32 = 1000;
-/// What a server answers that is there, but takes no writes: it is a replica, is still loading its
-/// data, cannot write to its disk, or has lost its replicas. Another server may be the primary.
-const REFUSALS: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS"];
 
 /// A connection to one Redis server, shared by its clones, that is made anew when it is needed.
 ///
@@ -56,24 +57,33 @@ const REFUSALS: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NO
 ///
 /// # Time limits
 ///
-/// A connection may take 1 s, and an answer 500 ms. A request waits for one attempt to connect at
-/// most, which it shares with all others; there are at most ten attempts a second.
+/// A connection may take 1 s, and an answer 500 ms, unless [`connect_within`](Self::connect_within)
+/// sets other limits. A request waits for one attempt to connect at most, which it shares with all
+/// others; there are at most ten attempts a second.
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Inner>,
 }
 
 struct Inner {
-    client: Client,
+    server: Server,
     link: ArcSwap<Link>,
+}
+
+/// Where to connect to, and how long that may take.
+#[derive(Clone)]
+struct Server {
+    client: Client,
+    connect_timeout: Duration,
+    answer_timeout: Duration,
 }
 
 /// One connection, from the attempt to make it until it is replaced.
 struct Link {
     begun: Instant,
     connection: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
-    /// Whether an answer has said that the next request should connect anew.
-    is_over: AtomicBool,
+    /// The worst [`Health`] that an answer has told.
+    health: AtomicU8,
     /// When the server was last asked for its role, in milliseconds since `begun`.
     asked_at: AtomicU64,
 }
@@ -95,15 +105,33 @@ impl RedisConnection {
     ///
     /// # Errors
     ///
-    /// Fails if the address is invalid, if the server does not answer within 1 s, or if it is a
-    /// replica.
+    /// Fails if the address is invalid, if the server does not answer in time, or if it is a replica.
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        let client = Client::open(server).map_err(failed)?;
-        let link = Link::new(client.clone());
+        Self::connect_within(server, CONNECT_TIMEOUT, ANSWER_TIMEOUT).await
+    }
+
+    /// Connects with other time limits: how long it may take to connect, now and later, and how long
+    /// an answer may take. A request takes both at most, and should fit into the
+    /// [timeout of the sessions](crate::sessions::SessionsBuilder::store_timeout).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_within(
+        server: impl IntoConnectionInfo,
+        connect_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let server = Server {
+            client: Client::open(server).map_err(failed)?,
+            connect_timeout,
+            answer_timeout,
+        };
+        let link = Link::new(server.clone());
         link.connection.clone().await.map_err(failed)?;
         Ok(Self {
             shared: Arc::new(Inner {
-                client,
+                server,
                 link: ArcSwap::from_pointee(link),
             }),
         })
@@ -113,6 +141,9 @@ impl RedisConnection {
     async fn ready(&self) -> RedisResult<Ready> {
         let link = self.link();
         let connection = link.connection.clone().await?;
+        if link.is(Health::Replica) {
+            return Err(is_replica());
+        }
         let role = link.ask_role(&connection);
         Ok(Ready {
             link,
@@ -126,7 +157,7 @@ impl RedisConnection {
         if !current.is_spent() {
             return current;
         }
-        let next = Arc::new(Link::new(self.shared.client.clone()));
+        let next = Arc::new(Link::new(self.shared.server.clone()));
         let before = self
             .shared
             .link
@@ -168,6 +199,7 @@ impl ConnectionLike for RedisConnection {
 
     fn get_db(&self) -> i64 {
         self.shared
+            .server
             .client
             .get_connection_info()
             .redis_settings()
@@ -177,10 +209,26 @@ impl ConnectionLike for RedisConnection {
 
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = self.shared.client.get_connection_info().addr();
+        let server = self.shared.server.client.get_connection_info().addr();
         f.debug_struct("RedisConnection")
             .field("server", &format_args!("{server}"))
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.answer_timeout));
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        expect_primary(&mut connection).await?;
+        Ok(connection)
     }
 }
 
@@ -188,9 +236,9 @@ impl fmt::Debug for RedisConnection {
 
 impl Link {
     /// A link that begins to connect when it is first waited for.
-    fn new(client: Client) -> Self {
+    fn new(server: Server) -> Self {
         let connection = async move {
-            match timeout(CONNECT_TIMEOUT, connect_to_primary(&client)).await {
+            match timeout(server.connect_timeout, server.connect()).await {
                 Ok(connected) => connected,
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
@@ -198,16 +246,24 @@ impl Link {
         Self {
             begun: Instant::now(),
             connection: connection.boxed().shared(),
-            is_over: AtomicBool::new(false),
+            health: AtomicU8::new(Health::Good as u8),
             asked_at: AtomicU64::new(0),
         }
     }
 
     /// Whether it is to be replaced now.
     fn is_spent(&self) -> bool {
-        let is_over = self.is_over.load(Ordering::Relaxed)
-            || self.connection.peek().is_some_and(Result::is_err);
+        let is_over = self.is(Health::Over) || self.connection.peek().is_some_and(Result::is_err);
         is_over && self.begun.elapsed() >= PAUSE
+    }
+
+    /// Whether it is that, or worse.
+    fn is(&self, health: Health) -> bool {
+        self.health.load(Ordering::Relaxed) >= health as u8
+    }
+
+    fn note(&self, health: Health) {
+        self.health.fetch_max(health as u8, Ordering::Relaxed);
     }
 
     /// Asks for the server's role, unless that was done a moment ago.
@@ -226,8 +282,8 @@ impl Link {
         is_due.then(|| {
             tokio::spawn(async move {
                 let answer = expect_primary(&mut connection).await;
-                if answer.is_err() {
-                    link.is_over.store(true, Ordering::Relaxed);
+                if let Err(error) = &answer {
+                    link.note(Health::of(error).max(Health::Over));
                 }
                 answer
             })
@@ -245,13 +301,10 @@ impl Ready {
         answer: RedisResult<T>,
         values: impl FnOnce(&T) -> &[Value],
     ) -> RedisResult<T> {
-        let is_over = match &answer {
-            Ok(answer) => values(answer).iter().any(is_refusal),
-            Err(error) => is_lost(error),
-        };
-        if is_over {
-            self.link.is_over.store(true, Ordering::Relaxed);
-        }
+        self.link.note(match &answer {
+            Ok(answer) => Health::told_by(values(answer)),
+            Err(error) => Health::of(error),
+        });
         match (answer, self.role) {
             (Ok(answer), Some(role)) => match role.await {
                 Ok(is_primary) => is_primary.map(|()| answer),
@@ -260,72 +313,6 @@ impl Ready {
             (answer, _) => answer,
         }
     }
-}
-
-// === free functions ===
-
-async fn connect_to_primary(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    expect_primary(&mut connection).await?;
-    Ok(connection)
-}
-
-/// Fails if the server is a replica, or does not answer. In a cluster each node is good: it says
-/// itself which one to ask.
-pub(crate) async fn expect_primary(connection: &mut impl ConnectionLike) -> RedisResult<()> {
-    let said: HashMap<String, Value> = match redis::cmd("HELLO").query_async(connection).await {
-        Ok(said) => said,
-        // A proxy that does not know the question stands for a primary.
-        Err(error) if !is_lost(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let says = |name: &str, word: &str| match said.get(name) {
-        Some(Value::BulkString(text)) => text == word.as_bytes(),
-        Some(Value::SimpleString(text)) => text == word,
-        _ => false,
-    };
-    if says("role", "replica") && !says("mode", "cluster") {
-        return Err(RedisError::from((
-            ErrorKind::Server(ServerErrorKind::ReadOnly),
-            "the Redis server is a replica: its address must lead to the primary",
-        )));
-    }
-    Ok(())
-}
-
-/// Whether the connection is of no more use.
-fn is_lost(error: &RedisError) -> bool {
-    if error.is_io_error() || error.is_unrecoverable_error() {
-        return true;
-    }
-    let errors = error.clone().into_server_errors();
-    errors.is_some_and(|errors| errors.iter().any(|(_, error)| is_refused(error)))
-}
-
-/// The answers to a transaction are one value.
-fn is_refusal(value: &Value) -> bool {
-    match value {
-        Value::ServerError(error) => is_refused(error),
-        Value::Array(values) => values
-            .iter()
-            .any(|value| matches!(value, Value::ServerError(error) if is_refused(error))),
-        _ => false,
-    }
-}
-
-/// Before version 7 the server tells of a refusal inside a script in the text of the error.
-fn is_refused(error: &ServerError) -> bool {
-    REFUSALS.contains(&error.code())
-        || error.details().is_some_and(|details| {
-            REFUSALS
-                .iter()
-                .any(|refusal| details.contains(&format!("-{refusal} ")))
-        })
 }
 
 /// Writes a key that is gone a second later.

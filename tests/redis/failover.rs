@@ -1,0 +1,318 @@
+//! A primary that becomes a replica while the connections to it stay up, or takes no writes.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use tower_jwt_auth::clock::{Clock, SystemClock};
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationQuery, RevocationStore};
+use tower_jwt_auth::sessions::{
+    EndReason, EndSessions, RedisSessions, Rotation, SessionError, SessionStore, SessionTarget,
+};
+use tower_jwt_auth::{RedisConnection, StoreError, TokenPair};
+
+use crate::relay::{Pair, Relay};
+use crate::revocations::{FOREVER, Node, two_nodes, until};
+use crate::server::Server;
+use crate::sessions::{now, session};
+
+/// How many requests may fail until the next one is answered. One does, and a busy machine may
+/// take more than the second that a connection has.
+const FEW: usize = 8;
+
+/// Asks until there is an answer. Every failure has to be a 503.
+async fn soon<T, E: Debug>(
+    what: &str,
+    status: impl Fn(&E) -> u16,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    for _ in 0..=FEW {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert_eq!(status(&error), 503, "{what}: {error:?}"),
+        }
+        // Connections are not made more often.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{what}: still unavailable after {FEW} requests");
+}
+
+fn status(error: &SessionError) -> u16 {
+    error.status().as_u16()
+}
+
+async fn refresh(node: &Node, token: &str) -> Result<TokenPair, SessionError> {
+    let refresh = node.sessions.refresh(token).await?;
+    Ok(refresh.issue().await?.tokens)
+}
+
+async fn login(node: &Node, subject: &str) -> Result<TokenPair, SessionError> {
+    node.sessions.open(subject).issue().await
+}
+
+/// Whether the node says that it can write.
+async fn is_ready(node: &Node, sessions: &RedisSessions) -> bool {
+    let revocations = node.cache.store().check_writable().await.is_ok();
+    sessions.check_writable().await.is_ok() && revocations
+}
+
+/// That everything works, on connections that were made before the failover.
+async fn assert_recovers(node: &Node, tokens: &TokenPair) -> TokenPair {
+    let verify = async || match node.tokens.verifier().verify(&tokens.access_token).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.status().as_u16()),
+    };
+    soon("look-up", |status| *status, verify).await;
+    let refreshed = soon("refresh", status, async || {
+        refresh(node, &tokens.refresh_token).await
+    })
+    .await;
+    let other = soon("login", status, async || login(node, "alice").await).await;
+    let sid = node.verify(&other.access_token).await.unwrap();
+    let sid = sid.session_id().unwrap().to_owned();
+    soon("log-out", status, async || node.sessions.end(&sid).await).await;
+    let refused = node.verify(&other.access_token).await.unwrap_err();
+    assert_eq!(refused, AuthErrorKind::Revoked);
+    let over = refresh(node, &other.refresh_token).await.unwrap_err();
+    assert_eq!((status(&over), over.code()), (400, "invalid_grant"));
+    refreshed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_goes_on_when_the_primary_becomes_a_replica() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
+    let sessions = RedisSessions::connect(pair.url()).await.unwrap();
+    let revoked = login(&node, "alice").await.unwrap();
+    assert_eq!(node.sessions.end_all("alice").await.unwrap(), 1);
+    let tokens = login(&node, "alice").await.unwrap();
+    assert!(node.verify(&tokens.access_token).await.is_ok());
+    assert!(is_ready(&node, &sessions).await);
+
+    // The name still leads to the old primary, which takes no writes: an outage, and nothing else.
+    pair.promote().await;
+    pair.demote().await;
+    for _ in 0..3 {
+        let failures = [
+            refresh(&node, &tokens.refresh_token).await.unwrap_err(),
+            login(&node, "alice").await.unwrap_err(),
+            node.sessions.end_all("alice").await.unwrap_err(),
+        ];
+        for error in failures {
+            assert_eq!(status(&error), 503, "{error:?}");
+        }
+        assert!(!is_ready(&node, &sessions).await);
+    }
+    let looked_up = node.verify(&tokens.access_token).await;
+    assert_eq!(looked_up.unwrap_err(), AuthErrorKind::Unavailable);
+
+    pair.follow();
+    let tokens = assert_recovers(&node, &tokens).await;
+    assert!(refresh(&node, &tokens.refresh_token).await.is_ok());
+    soon(
+        "ready",
+        |_: &bool| 503,
+        async || {
+            let ready = is_ready(&node, &sessions).await;
+            if ready { Ok(()) } else { Err(ready) }
+        },
+    )
+    .await;
+    let refused = node.verify(&revoked.access_token).await.unwrap_err();
+    assert_eq!(refused, AuthErrorKind::Revoked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
+    let tokens = login(&node, "alice").await.unwrap();
+    assert!(node.verify(&tokens.access_token).await.is_ok());
+    pair.promote().await;
+    pair.follow();
+    pair.demote().await;
+    assert_recovers(&node, &tokens).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_goes_on_when_the_primary_falls_silent_for_good() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
+    let tokens = login(&node, "alice").await.unwrap();
+    assert!(node.verify(&tokens.access_token).await.is_ok());
+    // As a machine that is cut off: no connection is closed, and no answer comes.
+    pair.promote().await;
+    pair.old.signal("STOP");
+    pair.follow();
+    assert_recovers(&node, &tokens).await;
+    pair.old.signal("CONT");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushes_move_to_the_new_primary() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let (a, b, pushes) = two_nodes(&pair.url(), FOREVER).await;
+    let before = login(&a, "alice").await.unwrap();
+    assert!(b.verify(&before.access_token).await.is_ok());
+    pair.promote().await;
+    pair.follow();
+    pair.demote().await;
+    until("the loss is noticed", || pushes.losses() == 1).await;
+    until("subscribed again", || pushes.is_subscribed()).await;
+
+    let tokens = soon("login", status, async || login(&a, "bob").await).await;
+    soon(
+        "look-up",
+        |_: &AuthErrorKind| 503,
+        async || b.verify(&tokens.access_token).await,
+    )
+    .await;
+    let learned = pushes.learned();
+    soon("log-out", status, async || a.sessions.end_all("bob").await).await;
+    // Only a push can tell: answers are believed for an hour.
+    b.refuses(&tokens.access_token).await;
+    assert!(pushes.learned() > learned);
+    assert!(b.verify(&before.access_token).await.is_ok());
+}
+
+/// What a replica knows may be old: it must not say that a session is unknown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_refuses_no_token_and_ends_nothing() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let store = RedisSessions::connect(pair.url()).await.unwrap();
+    let mut ended = session("ended", "alice", now());
+    ended.ended_at = Some(now());
+    ended.end_reason = Some(EndReason::Revoked);
+    for record in [session("a", "alice", now()), ended] {
+        store.create(&record, None).await.unwrap();
+    }
+    pair.promote().await;
+    pair.demote().await;
+    let replica: RedisSessions<MultiplexedConnection> =
+        RedisSessions::new(pair.old.connection().await);
+    for (id, generation) in [("a", 0), ("a", 5), ("ended", 0), ("nobody", 0)] {
+        let rotation = Rotation::new(id, generation, "t", now());
+        assert!(replica.rotate(&rotation).await.is_err(), "{rotation:?}");
+        let target = SessionTarget::Session(id);
+        let end = EndSessions::new(target, EndReason::Revoked, now());
+        assert!(replica.end(end).await.is_err(), "{end:?}");
+        assert!(replica.acknowledge(id, generation).await.is_err(), "{id}");
+    }
+    assert!(replica.check_writable().await.is_err());
+
+    // The connection of the crate does not even take a server that is a replica.
+    assert!(RedisConnection::connect(pair.old.url()).await.is_err());
+    assert!(RedisConnection::connect(pair.new.url()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let relay = Relay::start(server.port).await;
+    let store = RedisRevocations::connect(relay.url()).await.unwrap();
+    let mut redis = server.connection().await;
+    let mut set = async |name: &str, value: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        set.query_async::<()>(&mut redis).await.unwrap();
+    };
+    set("min-replicas-to-write", "1").await;
+    let (started, before) = (Instant::now(), relay.accepted());
+    let mut asked = 0;
+    while started.elapsed() < Duration::from_secs(1) || asked < 100 {
+        assert!(store.check_writable().await.is_err());
+        // It still is the primary: what it says of revocations is right.
+        let query = RevocationQuery::new("alice", "t", 1);
+        assert!(!store.is_revoked(&query).await.unwrap());
+        asked += 1;
+    }
+    let attempts = relay.accepted() - before;
+    let at_most = 2 + started.elapsed().as_millis() / 100;
+    assert!(attempts as u128 <= at_most, "{attempts} > {at_most}");
+    assert!(attempts > 0);
+    set("min-replicas-to-write", "0").await;
+    store.check_writable().await.unwrap();
+}
+
+/// A request that is dropped after 50 ms does not see that a server is silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_give_up_early_reach_the_new_primary_as_well() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let store = RedisRevocations::connect(pair.url()).await.unwrap();
+    let look_up = async || {
+        let query = RevocationQuery::new("alice", "t", 1);
+        let looked_up = store.is_revoked(&query);
+        match tokio::time::timeout(Duration::from_millis(50), looked_up).await {
+            Ok(answer) => answer.is_ok(),
+            Err(_) => false,
+        }
+    };
+    pair.promote().await;
+    pair.old.signal("STOP");
+    pair.follow();
+    let started = Instant::now();
+    while !look_up().await {
+        assert!(started.elapsed() < Duration::from_secs(60), "no recovery");
+    }
+    pair.old.signal("CONT");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_to_a_silent_server_hangs() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let revocations = RedisRevocations::connect(server.url()).await.unwrap();
+    let record = session("a", "alice", now());
+    store.create(&record, None).await.unwrap();
+    server.signal("STOP");
+    let rotation = Rotation::new("a", 0, "t", now());
+    let target = SessionTarget::Subject("alice");
+    let end = EndSessions::new(target, EndReason::Revoked, now());
+    let until = SystemClock.now() + Duration::from_secs(60);
+    let revoked = [Revocation::token(None, "t", until)];
+    let query = RevocationQuery::new("alice", "t", 1);
+    // The first call is on the connection that there is, the second on one that cannot be made.
+    for _ in 0..2 {
+        assert!(ends(store.rotate(&rotation)).await.is_err());
+        assert!(ends(store.create(&record, None)).await.is_err());
+        assert!(ends(store.acknowledge("a", 0)).await.is_err());
+        assert!(ends(store.list("alice", now())).await.is_err());
+        assert!(ends(store.end(end)).await.is_err());
+        assert!(ends(store.clean_up(now(), 10)).await.is_err());
+        assert!(ends(store.check_writable()).await.is_err());
+        assert!(ends(revocations.revoke(&revoked)).await.is_err());
+        assert!(ends(revocations.is_revoked(&query)).await.is_err());
+        assert!(ends(revocations.check_writable()).await.is_err());
+        assert!(ends(RedisConnection::connect(server.url())).await.is_err());
+    }
+    server.signal("CONT");
+    soon(
+        "look-up",
+        |_: &StoreError| 503,
+        async || revocations.is_revoked(&query).await,
+    )
+    .await;
+}
+
+/// Far longer than any time limit: a busy machine is no failure.
+async fn ends<T>(call: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(30), call).await;
+    ended.expect("a call hangs")
+}
