@@ -10,7 +10,7 @@ use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::sessions::{MemorySessions, SessionStore};
-use tower_jwt_auth::{SigningKey, TokenIssuer};
+use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer};
 
 struct Rotation<'c> {
     group: BenchmarkGroup<'c, WallTime>,
@@ -25,16 +25,19 @@ impl Rotation<'_> {
         let tokens = TokenIssuer::builder(key)
             .issuer("https://me.example")
             .audience("api")
-            .sessions(store)
             .build()
             .unwrap();
-        let login = tokens.open_session("alice").scope("read");
+        let sessions = Sessions::builder(&tokens, store).build().unwrap();
+        let login = sessions.open("alice").scope("read");
         let login = self.runtime.block_on(login.issue()).unwrap();
         let (runtime, mut current) = (&self.runtime, login.refresh_token);
         self.group.bench_function(name, |b| {
             b.iter(|| {
-                let rotated = runtime.block_on(tokens.rotate(&current)).unwrap();
-                current = rotated.issue().unwrap().refresh_token;
+                let refreshed = runtime.block_on(async {
+                    let refresh = sessions.refresh(&current).await.unwrap();
+                    refresh.issue().await.unwrap()
+                });
+                current = refreshed.tokens.refresh_token;
             });
         });
     }

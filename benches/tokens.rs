@@ -113,7 +113,7 @@ fn revocation(c: &mut Criterion) {
             Revocation::token(Some("https://me.example"), format!("t{id}"), until),
             Revocation::session(Some("https://me.example"), format!("s{id}"), until),
         ] {
-            runtime.block_on(record.revoke(&revocation)).unwrap();
+            runtime.block_on(record.revoke(&[revocation])).unwrap();
         }
     }
     let query = RevocationQuery::new("alice", "3q2-7wABAgMEBQYH", 1_700_000_000_000_000)
@@ -183,7 +183,7 @@ fn layer(c: &mut Criterion) {
     let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 36);
     for id in 0..100_000 {
         let revocation = Revocation::token(Some("https://me.example"), id.to_string(), until);
-        runtime.block_on(record.revoke(&revocation)).unwrap();
+        runtime.block_on(record.revoke(&[revocation])).unwrap();
     }
     let key = SigningKey::generate(Algorithm::HS256).unwrap();
     let tokens = TokenIssuer::builder(key)

@@ -84,7 +84,7 @@
 //!
 //! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
-//! [sessions](_guide::sessions) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -191,6 +191,8 @@ pub mod _guide {
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]
     pub mod sessions {}
+    #[doc = include_str!("guide/poolers.md")]
+    pub mod poolers {}
     #[cfg(feature = "password")]
     #[doc = include_str!("guide/passwords.md")]
     pub mod passwords {}

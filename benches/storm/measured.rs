@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tower_jwt_auth::TokenIssuer;
+use tower_jwt_auth::Sessions;
 use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
@@ -52,7 +52,7 @@ pub(crate) async fn revocations(store: &impl RevocationStore) {
     let each = timed(async |number| {
         let id = format!("one more {number:023}");
         let revocation = Revocation::token(Some(ISSUER), id, until);
-        store.revoke(&revocation).await.unwrap();
+        store.revoke(&[revocation]).await.unwrap();
     });
     row("revoke a token", each.await, None);
     let ask = async |id: &str| {
@@ -65,36 +65,38 @@ pub(crate) async fn revocations(store: &impl RevocationStore) {
     row("find that a token is not among them", each.await, None);
 }
 
+/// Trades a refresh token for the next one.
+async fn refresh(sessions: &Sessions, token: &str) -> String {
+    let refresh = sessions.refresh(token).await.unwrap();
+    refresh.issue().await.unwrap().tokens.refresh_token
+}
+
 /// Of a store that holds [`SESSIONS`] already.
-pub(crate) async fn sessions(tokens: &TokenIssuer) {
+pub(crate) async fn sessions(sessions: &Sessions) {
     let mut current = Vec::new();
     let each = timed(async |number| {
-        let login = tokens.open_session(format!("new{number:06}")).scope("read");
+        let login = sessions.open(format!("new{number:06}")).scope("read");
         current.push(login.label("laptop").issue().await.unwrap().refresh_token);
     });
     row("open a session among 1,000,000", each.await, None);
     let each = timed(async |number| {
         let place = spread(number, REQUESTS);
-        let rotated = tokens.rotate(&current[place]).await.unwrap();
-        current[place] = rotated.issue().unwrap().refresh_token;
+        current[place] = refresh(sessions, &current[place]).await;
     });
     row("refresh among 1,000,000 sessions", each.await, None);
     let each = all(REQUESTS, |number| {
-        let (tokens, token) = (tokens.clone(), current[number].clone());
-        async move {
-            let rotated = tokens.rotate(&token).await.unwrap();
-            rotated.issue().unwrap();
-        }
+        let (sessions, token) = (sessions.clone(), current[number].clone());
+        async move { drop(refresh(&sessions, &token).await) }
     });
     row("  the same, 32 at once", each.await, None);
     let each = timed(async |number| {
         let subject = subject(spread(number, SESSIONS));
-        assert_eq!(tokens.sessions(&subject).await.unwrap().len(), 4);
+        assert_eq!(sessions.list(&subject).await.unwrap().len(), 4);
     });
     row("list the 4 sessions of one subject", each.await, None);
     let each = timed(async |number| {
         let subject = subject(4 * number);
-        tokens.revoke_subject(&subject).await.unwrap();
+        assert_eq!(sessions.end_all(&subject).await.unwrap(), 4);
     });
     row(
         "end the 4 sessions of one subject, revoke their tokens",

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tower_jwt_auth::Sessions;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::sessions::{EndReason, MemorySessions, SessionStore, SessionTarget};
+use tower_jwt_auth::sessions::{
+    EndReason, EndSessions, MemorySessions, SessionStore, SessionTarget,
+};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
 
@@ -38,6 +41,7 @@ fn timed(count: usize, mut one: impl FnMut(usize)) -> Duration {
 pub(crate) fn run() {
     println!("\nmemory of one process");
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let until = far();
@@ -47,7 +51,7 @@ pub(crate) fn run() {
     let before = resident();
     let each = timed(REVOCATIONS, |number| {
         let revocation = Revocation::token(Some(ISSUER), ids[number].as_str(), until);
-        runtime.block_on(record.revoke(&revocation)).unwrap();
+        runtime.block_on(record.revoke(&[revocation])).unwrap();
     });
     let bytes = (resident() - before) / REVOCATIONS;
     row("revoke a token, up to 100,000", each, Some(bytes as u64));
@@ -63,12 +67,13 @@ pub(crate) fn run() {
     });
     row("find that a token is not among them", each, None);
 
-    let sessions = MemorySessions::new();
-    let tokens = crate::tokens().sessions(sessions.clone()).build().unwrap();
+    let store = MemorySessions::new();
+    let tokens = crate::tokens().build().unwrap();
+    let sessions = Sessions::builder(&tokens, store.clone()).build().unwrap();
     let before = resident();
     let each = timed(SESSIONS, |number| {
-        let opened = tokens
-            .open_session(subject(number))
+        let opened = sessions
+            .open(subject(number))
             .scope("read")
             .label("laptop")
             .issue();
@@ -76,35 +81,28 @@ pub(crate) fn run() {
     });
     let bytes = (resident() - before) / SESSIONS;
     row("open a session, up to 1,000,000", each, Some(bytes as u64));
-    let login = runtime
-        .block_on(tokens.open_session("alice").issue())
-        .unwrap();
+    let login = runtime.block_on(sessions.open("alice").issue()).unwrap();
     let mut current = login.refresh_token;
     let each = timed(LOOK_UPS, |_| {
-        let rotated = runtime.block_on(tokens.rotate(&current)).unwrap();
-        current = rotated.issue().unwrap().refresh_token;
+        let refreshed = runtime.block_on(async {
+            let refresh = sessions.refresh(&current).await.unwrap();
+            refresh.issue().await.unwrap()
+        });
+        current = refreshed.tokens.refresh_token;
     });
     row("refresh among 1,000,000 sessions", each, None);
     let each = timed(LOOK_UPS, |number| {
         let subject = subject(4 * number % SESSIONS);
-        assert_eq!(
-            runtime.block_on(tokens.sessions(&subject)).unwrap().len(),
-            4
-        );
+        assert_eq!(runtime.block_on(sessions.list(&subject)).unwrap().len(), 4);
     });
     row("list the 4 sessions of one subject", each, None);
     let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
     let each = timed(1000, |number| {
         let subject = subject(4 * number);
         let target = SessionTarget::Subject(&subject);
-        let reason = EndReason::Revoked;
-        assert_eq!(
-            runtime
-                .block_on(sessions.end(target, reason, now))
-                .unwrap()
-                .len(),
-            4
-        );
+        let end = EndSessions::new(target, EndReason::Revoked, now);
+        let ended = runtime.block_on(store.end(end)).unwrap();
+        assert_eq!(ended.len(), 4);
     });
     row("end the 4 sessions of one subject", each, None);
 }

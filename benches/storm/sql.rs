@@ -2,6 +2,7 @@
 //! many as are wanted, with ids of their own, which takes seconds instead of many minutes.
 
 use sqlx::AssertSqlSafe;
+use tower_jwt_auth::Sessions;
 use tower_jwt_auth::revocation::{Revocation, RevocationStore};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, measured, memory, row, subject, token_id, tokens};
@@ -25,12 +26,13 @@ fn copy_session(random_hex: &str) -> AssertSqlSafe<String> {
     let last = SESSIONS - 1;
     AssertSqlSafe(format!(
         "{NUMBERS} {last}) INSERT INTO jwt_sessions (id, subject, generation, \
-         previous_generation, token_id, acknowledged, created_at, rotated_at, last_used_at, \
-         idle_ttl, expires_at, label, payload) \
+         previous_generation, token_id, created_at, rotated_at, last_used_at, idle_ttl, \
+         expires_at, converged, convergences, lost_responses, label, payload) \
          SELECT substr({random_hex}, 1, 22), \
              'user' || substr('000000' || (i / 4), length('000000' || (i / 4)) - 5), generation, \
-             previous_generation, {random_hex}, acknowledged, created_at + i, rotated_at + i, \
-             last_used_at + i, idle_ttl, expires_at + i, label, payload \
+             previous_generation, {random_hex}, created_at + i, rotated_at + i, \
+             last_used_at + i, idle_ttl, expires_at + i, converged, convergences, \
+             lost_responses, label, payload \
          FROM numbers, (SELECT * FROM jwt_sessions) AS one"
     ))
 }
@@ -42,15 +44,12 @@ macro_rules! measure {
         let store = tower_jwt_auth::sessions::$Sessions::new($pool.clone());
         record.migrate().await.unwrap();
         store.migrate().await.unwrap();
-        let tokens = tokens()
-            .sessions(store)
-            .revocation(record.clone())
-            .build()
-            .unwrap();
+        let tokens = tokens().revocation(record.clone()).build().unwrap();
+        let sessions = Sessions::builder(&tokens, store).build().unwrap();
 
         let before = $size.await;
         let first = Revocation::token(Some(ISSUER), token_id(0), memory::far());
-        record.revoke(&first).await.unwrap();
+        record.revoke(&[first]).await.unwrap();
         let start = std::time::Instant::now();
         sqlx::query(copy_revocation())
             .execute(&$pool)
@@ -68,10 +67,7 @@ macro_rules! measure {
 
         $settled.await;
         let before = $size.await;
-        let first = tokens
-            .open_session(subject(0))
-            .scope("read")
-            .label("laptop");
+        let first = sessions.open(subject(0)).scope("read").label("laptop");
         first.issue().await.unwrap();
         let start = std::time::Instant::now();
         sqlx::query(copy_session($random_hex))
@@ -86,13 +82,15 @@ macro_rules! measure {
             each,
             Some(bytes),
         );
-        measured::sessions(&tokens).await;
+        measured::sessions(&sessions).await;
     }};
 }
 
 #[cfg(feature = "sqlite")]
 pub(crate) async fn sqlite() {
-    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+    use sqlx::sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    };
     println!(
         "\nSQLite in {}, WAL, synchronous = full",
         std::env::temp_dir().display()
@@ -103,7 +101,9 @@ pub(crate) async fn sqlite() {
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true);
-    let options = options.journal_mode(SqliteJournalMode::Wal);
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new()
         .max_connections(8)
         .connect_with(options)

@@ -33,7 +33,8 @@ pub struct KeySourceHealth {
     pub age: Option<Duration>,
     /// How many attempts in a row have failed since then.
     pub failures: u32,
-    /// Why the last attempt failed; none if it did not.
+    /// Why the last attempt failed; `None` if it did not. For a key ring, its
+    /// [`problem`](super::KeyRing::problem).
     pub last_error: Option<String>,
 }
 

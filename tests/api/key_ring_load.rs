@@ -10,7 +10,7 @@ use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
 use tower_jwt_auth::sessions::{MemorySessions, SessionErrorKind};
 use tower_jwt_auth::{Sessions, TokenIssuer, TokenVerifier};
 
-use crate::key_ring_file::Folder;
+use crate::key_ring_support::Folder;
 use crate::support::NOW;
 
 const SECOND: Duration = Duration::from_secs(1);

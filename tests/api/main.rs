@@ -19,8 +19,15 @@ mod issue_verify;
 mod issuers;
 mod jwks_route;
 mod key_ring;
+mod key_ring_bad_file;
+mod key_ring_clock;
+#[cfg(unix)]
+mod key_ring_disk;
 mod key_ring_file;
 mod key_ring_load;
+mod key_ring_lock;
+mod key_ring_shared;
+mod key_ring_support;
 mod keys;
 mod layer;
 #[cfg(feature = "password")]

@@ -17,6 +17,8 @@ mod pooler;
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod processes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{ConnectOptions, Connection};
@@ -14,6 +15,7 @@ use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{Server, pool};
+use crate::support::transaction_pooler::TransactionPooler;
 use crate::support::{now, session, text};
 
 /// Asserts that a store does not open on this pool, and that the error says what to do.
@@ -45,21 +47,25 @@ async fn without_the_check_another_session_ends_than_the_one_named() {
     let end = |target| EndSessions::new(target, EndReason::Revoked, now());
 
     // One node ends other sessions, somebody else's: its first statement.
-    let one = PostgresSessions::new(pooler.pool(1).await);
+    let database = pooler.pool(1).await;
+    let one = PostgresSessions::new(database.clone());
     let others = SessionTarget::OthersOf {
         session: "none",
         subject: "bob",
     };
     one.end(end(others)).await.unwrap();
+    back_in(&database).await;
     // Another node ends one session: its first statement, on another connection of the pooler.
     let mut holder = pooler.options().connect().await.unwrap();
     sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
-    let other = PostgresSessions::new(pooler.pool(1).await);
+    let database = pooler.pool(1).await;
+    let other = PostgresSessions::new(database.clone());
     let that = |session| SessionTarget::SessionOf {
         session,
         subject: "alice",
     };
     other.end(end(that("none"))).await.unwrap();
+    back_in(&database).await;
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
 
     // Now the other node's turn is on the connection on which the first one prepared.
@@ -71,6 +77,17 @@ async fn without_the_check_another_session_ends_than_the_one_named() {
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].id, "phone");
     holder.close().await.unwrap();
+}
+
+/// Waits until a pool has its connection back: before, it asks the server whether it is there.
+async fn back_in(pool: &PgPool) {
+    for _ in 0..6_000 {
+        if pool.num_idle() > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the connection does not come back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -162,6 +179,23 @@ async fn stores_behind_session_pooling_keep_every_rule() {
     check_session_store(&sessions).await;
     let revocations = PostgresRevocations::open(database).await.unwrap();
     check_revocation_store(&revocations).await;
+}
+
+/// Such as PgBouncer from 1.21 on, which is not on every machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_behind_a_pooler_that_keeps_statements_apart_keep_every_rule() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let pooler = TransactionPooler::start(&server, 5);
+    let sessions = PostgresSessions::open(pooler.pool(8).await).await.unwrap();
+    check_session_store(&sessions).await;
+    for (size, capacity) in [(5, 0), (1, 100)] {
+        let pooler = TransactionPooler::start(&server, size);
+        let options = pooler.options().statement_cache_capacity(capacity);
+        let revocations = PostgresRevocations::open(pool(options, 8).await).await;
+        check_revocation_store(&revocations.unwrap()).await;
+    }
 }
 
 /// The pool then has the only connection that there is to be had.

@@ -14,6 +14,7 @@ use tower_jwt_auth::sessions::{
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::processes::{self, Place};
+use crate::rows::rotate_as_apply;
 use crate::support::postgres::{Server, pool};
 use crate::support::{give_up_after, now, session, text, thousands_at_once};
 
@@ -56,6 +57,7 @@ async fn stores_in_postgres_keep_every_rule() {
     }
     revocations_are_removed(&PostgresRevocations::new(database.clone())).await;
     revocations_at_once(&PostgresRevocations::new(database.clone())).await;
+    rotate_as_apply(&PostgresSessions::new(database.clone())).await;
     subjects_of_any_length(&PostgresSessions::new(database.clone())).await;
     indexes_are_used(&database).await;
     stricter_isolation(&server).await;

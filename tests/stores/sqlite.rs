@@ -12,6 +12,7 @@ use tower_jwt_auth::sessions::{
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::processes::{self, Place};
+use crate::rows::rotate_as_apply;
 use crate::support::{Directory, give_up_after, session, text, thousands_at_once};
 
 pub fn options(directory: &Directory) -> SqliteConnectOptions {
@@ -41,6 +42,12 @@ async fn sessions_in_sqlite_keep_every_rule() {
     let sessions = sessions(&directory).await;
     sessions.migrate().await.unwrap();
     check_session_store(&sessions).await;
+}
+
+#[tokio::test]
+async fn a_rotation_of_any_row_is_what_apply_makes_of_it() {
+    let directory = Directory::new("sqlite");
+    rotate_as_apply(&sessions(&directory).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

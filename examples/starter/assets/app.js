@@ -99,7 +99,8 @@ function refresh() {
       if (status === 204) token = null;
       else keep(body);
     } catch (trouble) {
-      if (trouble.status >= 400 && trouble.status < 500) token = null;
+      // Only this says that the session is over. After anything else the cookie is still good.
+      if (trouble.code === "invalid_grant") token = null;
       throw trouble;
     } finally {
       refreshing = null;
@@ -142,9 +143,9 @@ function show() {
   tick();
 }
 
-/** Which of the forms is shown to somebody who is not logged in. */
+/** Which card is shown to somebody who is not logged in, or not known to be. */
 function card(id) {
-  for (const form of ["entry", "second", "reset"]) $(form).hidden = form !== id;
+  for (const one of ["entry", "second", "reset", "waiting"]) $(one).hidden = one !== id;
 }
 
 function claim(name, value) {
@@ -347,25 +348,21 @@ async function followLink() {
   if (!name) return false;
   // So that it is not in the history, and a reload does not use it again.
   history.replaceState(null, "", location.pathname);
-  token = null;
-  show();
   if (name === "reset-password") {
+    token = null;
+    show();
     link = value;
     card("reset");
     $("new-password").focus();
     return true;
   }
+  let [text, bad] = ["Your address is confirmed.", false];
   try {
     await send("POST", "/auth/email/verify", { json: { token: value }, bearer: null });
-    if (await refresh()) {
-      await enter();
-      tell($("notice"), "Your address is confirmed.");
-    } else {
-      tell($("entry-notice"), "Your address is confirmed. Please log in.");
-    }
   } catch (trouble) {
-    tell($("entry-notice"), trouble.message, true);
+    [text, bad] = [trouble.message, true];
   }
+  await resume(text, bad);
   return true;
 }
 
@@ -392,12 +389,13 @@ $("refresh").addEventListener("click", (event) => busy(event.target, $("notice")
   tell($("notice"), "A fresh token, and the old refresh token is used up.");
 }));
 
-for (const [id, path, text] of [
-  ["logout", "/auth/logout", "You are logged out here."],
-  ["logout-all", "/auth/logout-all", "You are logged out everywhere."],
+for (const [id, path, ask, text] of [
+  // The cookie is enough for this one, also when the access token has expired.
+  ["logout", "/auth/logout", send, "You are logged out here."],
+  ["logout-all", "/auth/logout-all", call, "You are logged out everywhere."],
 ]) {
   $(id).addEventListener("click", (event) => busy(event.target, $("notice"), async () => {
-    await call("POST", path);
+    await ask("POST", path);
     leave(text);
   }));
 }
@@ -422,14 +420,25 @@ function answer(status, text) {
 
 setInterval(tick, 500);
 
-async function begin() {
-  if (await followLink()) return;
+/** Goes on with the session of the cookie, and says `text`. The form to log in is shown only if the
+ * service says that there is none: nobody should log in again because of an outage. */
+async function resume(text = null, bad = false) {
   try {
-    if (await refresh()) await enter();
-    else show();
+    if (!(await refresh())) {
+      show();
+      return tell($("entry-notice"), text, bad);
+    }
+    await enter();
+    tell($("notice"), text, bad);
   } catch (trouble) {
-    leave(trouble.code === "invalid_grant" ? null : trouble.message, true);
+    if (trouble.code === "invalid_grant") return leave(text, bad);
+    if (token !== null) return tell($("notice"), trouble.message, true);
+    show();
+    card("waiting");
+    tell($("waiting-notice"), trouble.message, true);
+    $("again").onclick = () => resume(text, bad);
   }
 }
+
 addEventListener("hashchange", followLink);
-begin().catch((trouble) => tell($("notice"), trouble.message, true));
+followLink().then((followed) => followed || resume());

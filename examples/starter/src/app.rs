@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::sessions::WhenFull;
+use tower_jwt_auth::{Sessions, TokenIssuer};
 
 use crate::attempts::Attempts;
 use crate::avatars::Avatars;
@@ -17,7 +17,7 @@ use crate::passwords::Passwords;
 use crate::rate_limit::RateLimit;
 use crate::second_factor::Factors;
 use crate::storage::{Publisher, Storage};
-use crate::stores::{self, Revocations};
+use crate::stores::{self, Chosen, Revocations};
 use crate::{Database, Error, Operations, Settings, Users, events};
 
 /// What an app for codes shows beside the address.
@@ -29,6 +29,7 @@ const MAX_SESSIONS: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) tokens: TokenIssuer,
+    pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
     pub(crate) users: Users,
     pub(crate) revocations: Revocations,
@@ -77,7 +78,11 @@ impl App {
         let users = Users::new(database.clone());
         let one_time = OneTimeTokens::new(database.clone());
         let redis_url = settings.redis_url.as_deref();
-        let (tokens, revocations) = stores::choose(tokens, &database, redis_url).await?;
+        let Chosen {
+            tokens,
+            sessions,
+            revocations,
+        } = stores::choose(tokens, &database, redis_url).await?;
         let rate_limit = match settings.rate_limit {
             Some(per_minute) => {
                 let limit = RateLimit::new(per_minute, redis_url).await;
@@ -93,10 +98,10 @@ impl App {
             public_url: settings.mail.public_url.clone(),
         };
         let counted = metrics.clone();
-        let tokens = tokens
-            .session_idle_ttl(settings.sessions.idle_ttl)
+        let sessions = sessions
+            .idle_ttl(settings.sessions.idle_ttl)
             .rotation_grace(settings.sessions.rotation_grace)
-            .session_limit(MAX_SESSIONS, WhenFull::EndOldest)
+            .limit(MAX_SESSIONS, WhenFull::EndOldest)
             .on_event(move |event| {
                 events::log(event);
                 counted.event(event);
@@ -108,6 +113,7 @@ impl App {
         let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?;
         Ok(Self {
             tokens,
+            sessions,
             passwords,
             users,
             metrics,

@@ -42,7 +42,7 @@ impl App {
         }
         let mut removed = 0;
         for _ in 0..MAX_BATCHES {
-            let sessions = self.tokens.clean_up_sessions(BATCH).await?;
+            let sessions = self.sessions.clean_up(BATCH).await?;
             let now = SystemTime::now();
             let revocations = self.revocations.clean_up(now, BATCH).await?;
             let links = self.one_time.clean_up(BATCH).await?;

@@ -28,7 +28,7 @@ mod tests {
         let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
         assert_eq!(with_causes(&refused()), "refused");
         let error = tower_jwt_auth::StoreError::new(refused());
-        assert_eq!(with_causes(&error), "the store does not answer: refused");
+        assert_eq!(with_causes(&error), "the store is unavailable: refused");
         let error = sqlx::Error::Io(refused());
         assert!(
             error.to_string().ends_with(": refused"),

@@ -115,6 +115,21 @@ pub(crate) struct Tokens {
     refresh_expires_in: u64,
 }
 
+/// Times are seconds since 1970, as in tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionAlone)]
+#[allow(dead_code)] // the shape of the crate's `Session`
+pub(crate) struct SessionShape {
+    id: String,
+    /// The `User-Agent` of the login.
+    label: Option<String>,
+    created_at: u64,
+    /// The last login or refresh; requests with the access token do not count.
+    last_used_at: u64,
+    /// When the session ends at the latest.
+    expires_at: u64,
+}
+
 /// What a right password is answered with.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]

@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower_jwt_auth::AuthError;
-use tower_jwt_auth::issuer::SessionError;
 use tower_jwt_auth::password::PasswordError;
+use tower_jwt_auth::sessions::SessionError;
 
 use crate::error::with_causes;
 use crate::storage::StorageError;
@@ -21,6 +21,7 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
 const UNAVAILABLE: &str = "The service cannot answer right now.";
 const INVALID_GRANT: &str = "invalid_grant";
+const INVALID_GRANT_DETAIL: &str = "The refresh token is not valid, or its session is over.";
 
 /// An answer that is no success.
 ///
@@ -37,6 +38,10 @@ pub(crate) struct Problem {
     /// For whoever counts refusals.
     auth: Option<Box<AuthError>>,
 }
+
+/// The code of a problem, in the extensions of its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Code(&'static str);
 
 // === impl Problem ===
 
@@ -100,12 +105,16 @@ impl Problem {
 
     /// RFC 6749 section 5.2.
     pub(crate) fn invalid_grant() -> Self {
-        let detail = "The refresh token is not valid, or its session is over.";
-        Self::new(StatusCode::BAD_REQUEST, INVALID_GRANT, detail)
+        Self::new(StatusCode::BAD_REQUEST, INVALID_GRANT, INVALID_GRANT_DETAIL)
+    }
+
+    /// Whether this is the verdict that a refresh token is not good any more.
+    pub(crate) fn is_invalid_grant(response: &Response) -> bool {
+        response.extensions().get() == Some(&Code(INVALID_GRANT))
     }
 
     /// What can be said if only the status is known.
-    fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::BAD_REQUEST => (
                 "invalid_request",
@@ -161,6 +170,7 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        response.extensions_mut().insert(Code(self.code));
         if let Some(error) = self.auth {
             response.extensions_mut().insert(*error);
         }
@@ -207,22 +217,28 @@ impl From<PasswordError> for Problem {
 }
 
 impl From<SessionError> for Problem {
-    /// The client learns the word of RFC 6749 section 5.2, and not which reason is behind it.
+    /// Keeps the status, the code and `Retry-After`. The client learns the code of RFC 6749, and
+    /// not which reason is behind it.
     fn from(error: SessionError) -> Self {
-        match error.retry_after() {
-            Some(after) => {
-                let error = with_causes(&error);
-                tracing::warn!(error, "a session could not be looked up");
-                Self::unavailable(UNAVAILABLE, after)
-            }
-            None if error.status().is_server_error() => Self::internal(&error),
-            None => {
-                tracing::debug!(%error, "refresh token refused");
-                match error.code() {
-                    INVALID_GRANT => Self::invalid_grant(),
-                    code => Self::new(error.status(), code, "The session does not allow this."),
-                }
-            }
+        let (status, code) = (error.status(), error.code());
+        let cause = with_causes(&error);
+        if status.is_server_error() {
+            tracing::warn!(
+                error = cause,
+                "a session could not be opened, found or ended"
+            );
+        } else {
+            tracing::debug!(error = cause, "session refused");
+        }
+        let detail = match status {
+            StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
+            _ if code == INVALID_GRANT => INVALID_GRANT_DETAIL,
+            _ if status.is_server_error() => "The request could not be processed.",
+            _ => "The session does not allow this.",
+        };
+        Self {
+            retry_after: error.retry_after(),
+            ..Self::new(status, code, detail)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::issuer::{DEFAULT_ROTATION_GRACE, DEFAULT_SESSION_IDLE_TTL};
+use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 
 use crate::variables::{flag, parsed, seconds, variable};
 use crate::{
@@ -61,7 +61,8 @@ pub struct Settings {
 pub struct SessionSettings {
     /// After which time without a refresh a session ends.
     pub idle_ttl: Duration,
-    /// For how long the last refresh token is still good, for two tabs that refresh at once.
+    /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh
+    /// at once.
     pub rotation_grace: Duration,
 }
 
@@ -80,7 +81,7 @@ impl SessionSettings {
 impl Default for SessionSettings {
     fn default() -> Self {
         Self {
-            idle_ttl: DEFAULT_SESSION_IDLE_TTL,
+            idle_ttl: DEFAULT_IDLE_TTL,
             rotation_grace: DEFAULT_ROTATION_GRACE,
         }
     }

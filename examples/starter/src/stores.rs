@@ -3,20 +3,30 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tower_jwt_auth::StoreError;
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
 use tower_jwt_auth::revocation::{
     CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationStore,
     SqliteRevocations,
 };
-use tower_jwt_auth::sessions::{PostgresSessions, RedisSessions, SqliteSessions};
+use tower_jwt_auth::sessions::{
+    PostgresSessions, RedisSessions, SessionStore, SessionsBuilder, SqliteSessions,
+};
+use tower_jwt_auth::{Sessions, StoreError, TokenIssuer};
 
 use crate::error::with_causes;
 use crate::{Database, Error};
 
-/// How long a store may take to say whether a token is revoked: more than a database may wait for
-/// a lock, and Redis for a new connection.
-const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest that a call to a store may take: more than a database may wait for a lock, and
+/// Redis for a new connection, so that these report what is wrong.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The issuer and its sessions, on the stores that were chosen.
+pub(crate) struct Chosen {
+    pub(crate) tokens: TokenIssuer,
+    /// Still without limits and events.
+    pub(crate) sessions: SessionsBuilder,
+    pub(crate) revocations: Revocations,
+}
 
 /// What the chosen store of revocations needs while the service runs.
 #[derive(Debug, Clone)]
@@ -32,54 +42,67 @@ pub(crate) enum Revocations {
     },
 }
 
-/// Gives the issuer its stores: those in Redis if there is a URL, else those in the database.
+/// Builds the issuer and its sessions on Redis if there is a URL, and on the database otherwise.
 pub(crate) async fn choose(
     tokens: TokenIssuerBuilder,
     database: &Database,
     redis_url: Option<&str>,
-) -> Result<(TokenIssuerBuilder, Revocations), Error> {
+) -> Result<Chosen, Error> {
     if let Some(url) = redis_url {
-        return in_redis(tokens, url).await.map_err(|error| {
-            let error = with_causes(&error);
-            format!("REDIS_URL: cannot use this Redis: {error}").into()
-        });
+        return in_redis(tokens, url).await;
     }
-    Ok(match database {
+    match database {
         Database::Sqlite(pool) => {
             let record = SqliteRevocations::new(pool.clone());
             let sessions = SqliteSessions::new(pool.clone());
-            let tokens = tokens.sessions(sessions).revocation(cached(record.clone()));
-            (tokens, Revocations::Sqlite(record))
+            let tokens = tokens.revocation(cached(record.clone()));
+            chosen(tokens, sessions, Revocations::Sqlite(record))
         }
         Database::Postgres(pool) => {
             let record = PostgresRevocations::new(pool.clone());
             let sessions = PostgresSessions::new(pool.clone());
-            let tokens = tokens.sessions(sessions).revocation(cached(record.clone()));
-            (tokens, Revocations::Postgres(record))
+            let tokens = tokens.revocation(cached(record.clone()));
+            chosen(tokens, sessions, Revocations::Postgres(record))
         }
-    })
+    }
 }
 
-/// Revocations are told to each process as they are made.
-async fn in_redis(
-    tokens: TokenIssuerBuilder,
-    url: &str,
-) -> Result<(TokenIssuerBuilder, Revocations), StoreError> {
-    let sessions = RedisSessions::connect(url).await?;
-    let revocations = Arc::new(cached(RedisRevocations::connect(url).await?));
-    let pushes = Arc::new(revocations.store().subscribe(url, &revocations)?);
-    let tokens = tokens
-        .sessions(sessions)
-        .revocation(Arc::clone(&revocations));
+/// Revocations are pushed to each process as they are made.
+async fn in_redis(tokens: TokenIssuerBuilder, url: &str) -> Result<Chosen, Error> {
+    let stores = async {
+        let sessions = RedisSessions::connect(url).await?;
+        let revocations = Arc::new(cached(RedisRevocations::connect(url).await?));
+        let pushes = Arc::new(revocations.store().subscribe(url, &revocations)?);
+        Ok::<_, StoreError>((sessions, revocations, pushes))
+    };
+    let (sessions, revocations, pushes) = stores.await.map_err(|error| {
+        let error = with_causes(&error);
+        format!("REDIS_URL: cannot use this Redis: {error}")
+    })?;
+    let tokens = tokens.revocation(Arc::clone(&revocations));
     let revocations = Revocations::Redis {
         revocations,
         _pushes: pushes,
     };
-    Ok((tokens, revocations))
+    chosen(tokens, sessions, revocations)
+}
+
+fn chosen(
+    tokens: TokenIssuerBuilder,
+    sessions: impl SessionStore,
+    revocations: Revocations,
+) -> Result<Chosen, Error> {
+    let tokens = tokens.build()?;
+    let sessions = Sessions::builder(&tokens, sessions).store_timeout(STORE_TIMEOUT);
+    Ok(Chosen {
+        tokens,
+        sessions,
+        revocations,
+    })
 }
 
 fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
-    CachedRevocations::new(record).timeout(REVOCATION_TIMEOUT)
+    CachedRevocations::new(record).timeout(STORE_TIMEOUT)
 }
 
 // === impl Revocations ===

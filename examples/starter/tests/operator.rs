@@ -121,10 +121,16 @@ fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
             curl -sS $HOST$path -H "Authorization: Bearer $access" >&2
         done
         curl -sS $HOST/me -H "Authorization: Bearer x$access" >&2
-        curl -sS -X POST $HOST/auth/logout-all -H "Authorization: Bearer $access" >&2
-        echo $refresh $access
+        subject=$(curl -sS $HOST/me -H "Authorization: Bearer $access" | field sub)
+        session=$(curl -sS $HOST/auth/sessions -H "Authorization: Bearer $access" | field id)
+        curl -sS $HOST/users/$subject/avatar -H "Authorization: Bearer $access" >&2
+        third=$(curl -sS $HOST/auth/login -H "$json" -d "$account" | field access_token)
+        curl -sS -X DELETE $HOST/auth/sessions/$session -H "Authorization: Bearer $third" >&2
+        curl -sS -X POST $HOST/auth/logout-all -H "Authorization: Bearer $third" >&2
+        echo $refresh $access $third
         echo "$first" | field access_token
         echo "$second" | field refresh_token
+        echo $subject $session
     "#;
     let output = clean("sh", folder.path())
         .args(["-c", script])
@@ -141,11 +147,13 @@ fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
         requests += usize::from(line["span"]["id"] == "flow-1");
     }
     assert!(requests > 0, "{log}");
-    assert!(log.contains("session_opened"), "{log}");
+    for event in ["session_opened", "session_ended"] {
+        assert!(log.contains(event), "{log}");
+    }
 
     let tokens = String::from_utf8(output.stdout).unwrap();
     let tokens: Vec<_> = tokens.split_whitespace().collect();
-    assert_eq!(tokens.len(), 4, "{tokens:?}");
+    assert_eq!(tokens.len(), 7, "{tokens:?}");
     let file = fs::read_to_string(folder.path().join("keys.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     let private = file["keys"][0]["d"].as_str().unwrap();
@@ -158,7 +166,7 @@ fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
     assert_eq!(link.len(), 43);
     let fixed = ["correct horse", "hunter2", "$argon2id$", private, link];
     for secret in tokens.iter().chain(&fixed) {
-        // Of a token, the signature alone is secret.
+        // Of a token, the signature alone is secret. Users and sessions are logged as digests.
         let secret = secret.rsplit('.').next().unwrap();
         let found = log.lines().find(|line| line.contains(secret));
         assert!(secret.len() > 6 && found.is_none(), "{secret} in {found:?}");

@@ -6,12 +6,15 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-
 use super::file::KeyFile;
-use super::schedule::Life;
+use super::inner::Inner;
+use super::life::Life;
+use super::look::Looks;
+use super::problems::Problems;
+use super::schedule::Schedule;
+use super::snapshot::{Loaded, Snapshot};
 use super::watch::Watcher;
-use super::{Forget, Inner, KeyRing, Schedule, Snapshot, check, whole_seconds};
+use super::{KeyRing, check, whole_seconds};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::error::ConfigError;
 use crate::keys::{Algorithm, SigningKey};
@@ -66,7 +69,11 @@ impl KeyRingBuilder {
     /// A key that signs from `activates_at` on, rounded down to whole seconds.
     pub fn key_from(mut self, key: SigningKey, activates_at: SystemTime) -> Self {
         let from = unix_micros(activates_at) / 1_000_000;
-        self.keys.push((key, Life { from, ends: None }));
+        let life = Life {
+            from,
+            ..Life::ALWAYS
+        };
+        self.keys.push((key, life));
         self
     }
 
@@ -78,8 +85,8 @@ impl KeyRingBuilder {
     /// - `iat`: when it was made; for the reader.
     ///
     /// The file is taken whole or not at all: a key that cannot be used is an error, and the keys
-    /// that were read before stay in use. It is replaced in one step, so that nobody sees half of
-    /// it; beside it lies `<file>.lock`, which keeps processes that share the file from each other.
+    /// that were read before stay in use. It is replaced in one step, so nobody sees half of it and
+    /// reading needs no lock. Whoever changes it locks `<file>.lock` beside it: one process at a time.
     ///
     /// # Security
     ///
@@ -133,7 +140,9 @@ impl KeyRingBuilder {
         self
     }
 
-    /// The ring. A file is read, and where a key is due written, before this returns.
+    /// Builds the ring. A file is read, and if a key is due written, before this returns. If another
+    /// process holds the lock for 5 seconds, a ring with good keys starts without the new one and
+    /// says so in [`problem`](KeyRing::problem).
     ///
     /// # Errors
     ///
@@ -169,7 +178,7 @@ impl KeyRingBuilder {
             return Ok(self.build_with(snapshot));
         }
         let ring = self.build_with(Snapshot::default());
-        ring.inner.maintain(Forget::NotYet)?;
+        ring.inner.open()?;
         Ok(ring)
     }
 
@@ -181,14 +190,15 @@ impl KeyRingBuilder {
         });
         KeyRing {
             inner: Arc::new(Inner {
-                keys: ArcSwap::from_pointee(snapshot),
+                keys: Loaded::new(snapshot),
                 clock: self.clock,
                 retire_for: AtomicU64::new(whole_seconds(self.retire_for)),
                 file: self.file.map(KeyFile::new),
                 schedule,
                 check_every: self.check_every,
-                problem: ArcSwapOption::empty(),
+                problems: Problems::default(),
                 changing: Mutex::default(),
+                looks: Looks::default(),
                 watcher: Watcher::default(),
             }),
         }

@@ -1,33 +1,38 @@
 //! [`KeyRing`]: the keys of an issuer over time, each in the state that the clock says.
 
 mod builder;
+mod document;
 mod file;
+mod inner;
+mod life;
+mod look;
+mod problems;
 mod schedule;
+mod snapshot;
 mod watch;
 
 pub use builder::{
     DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY,
     KeyRingBuilder,
 };
-pub use schedule::KeyState;
+pub use life::KeyState;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::health::{KeySourceHealth, KeySourceState};
 use super::set::{KeyLookup, KeySet, KeySource, find_among};
 use super::signing::SigningKey;
-use crate::clock::{Clock, unix_micros};
+use crate::clock::unix_micros;
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::keys::Algorithm;
-use file::{Document, KeyFile};
-use schedule::{Life, Timeline, next_key};
-use watch::Watcher;
+use document::Document;
+use inner::{Forget, Inner};
+use life::Life;
+use snapshot::Snapshot;
 
 /// Keys that take turns: the active one signs, the others are accepted as long as they are needed.
 ///
@@ -90,47 +95,6 @@ pub struct KeyStatus {
     pub since: Option<SystemTime>,
     /// When the state ends, if that is known.
     pub until: Option<SystemTime>,
-}
-
-struct Inner {
-    keys: ArcSwap<Snapshot>,
-    clock: Arc<dyn Clock>,
-    /// In seconds; issuers raise it.
-    retire_for: AtomicU64,
-    file: Option<KeyFile>,
-    schedule: Option<Schedule>,
-    /// How often the file is looked at.
-    check_every: Duration,
-    /// Why the file could last not be read or written.
-    problem: ArcSwapOption<ConfigError>,
-    /// Held by whoever changes the keys, and never by whoever reads them.
-    changing: Mutex<()>,
-    watcher: Watcher,
-}
-
-/// Which keys follow, and when. Durations are seconds.
-#[derive(Debug, Clone, Copy)]
-struct Schedule {
-    algorithm: Algorithm,
-    period: u64,
-    lead: u64,
-}
-
-/// Whether keys that were removed long ago are dropped from the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Forget {
-    Yes,
-    /// Not yet: an issuer that is about to be built may raise how long keys retire.
-    NotYet,
-}
-
-/// The keys in the order of their activation.
-#[derive(Default)]
-struct Snapshot {
-    keys: Vec<SigningKey>,
-    lives: Vec<Life>,
-    /// Tells whether the file has changed.
-    digest: Option<String>,
 }
 
 // === impl KeyRing ===
@@ -211,27 +175,38 @@ impl KeyRing {
         keys
     }
 
-    /// Why the file could last not be read or written; none where all is well. The keys that were
-    /// read before stay in use.
+    /// What is wrong with the ring; `None` if all is well. The keys that were read before stay in use.
+    ///
+    /// - The file cannot be read, or reading it takes longer than 5 seconds.
+    /// - It is time to add a key, and the file cannot be written: another process holds the lock, say.
+    /// - A key begins to sign much later than the schedule plans ahead, because this node's clock is
+    ///   wrong or that of the node that added it was. Rotation goes on without that key.
     #[must_use]
     pub fn problem(&self) -> Option<ConfigError> {
-        self.inner.problem.load().as_deref().cloned()
+        self.inner.problem()
     }
 
     /// Adds a key that is accepted from now on and signs from `activates_at` on, rounded down to whole
     /// seconds so that now is now. Give those who hold your JWK set the time to fetch it again.
     ///
-    /// Where the ring is in a file, this and the other changes are written to it, which waits for the disk.
+    /// Where the ring is in a file, this and the other changes are written to it. That waits for the
+    /// disk, and up to 5 seconds for another process that changes the file: in async code call it in
+    /// [`spawn_blocking`](tokio::task::spawn_blocking).
     ///
     /// # Errors
     ///
-    /// A key of this id is there already, or the file cannot be written; the secret of an HMAC key
-    /// cannot be taken out of it: write that into the file yourself.
+    /// A key of this id is there already, or the file cannot be written, also because another process
+    /// does not let go of its lock; the secret of an HMAC key cannot be taken out of it: write that
+    /// into the file yourself.
     pub fn add(&self, key: &SigningKey, activates_at: SystemTime) -> Result<(), ConfigError> {
         let from = unix_micros(activates_at) / 1_000_000;
         self.change(
             |keys| {
-                keys.push((key.clone(), Life { from, ends: None }));
+                let life = Life {
+                    from,
+                    ..Life::ALWAYS
+                };
+                keys.push((key.clone(), life));
                 Ok(())
             },
             |document| document.add(key, from, self.inner.now()),
@@ -275,25 +250,24 @@ impl KeyRing {
         )
     }
 
-    /// Reads the file now, if there is one; tells whether it has changed.
+    /// Reads the file now, if there is one. Returns whether it has changed. Waits for no lock.
     ///
     /// # Errors
     ///
     /// What [`from_file`](Self::from_file) reports. The keys that were read before stay in use.
     pub fn reload(&self) -> Result<bool, ConfigError> {
-        let _changing = self.inner.changing();
-        self.inner.told(self.inner.reload())
+        self.inner.reload()
     }
 
     /// Reads the file and, with a [schedule](KeyRingBuilder::rotate_every), adds the key that is due
-    /// and drops those that were removed a day ago. [`watch`](Self::watch) does this.
+    /// and drops those that nobody needs any more. [`watch`](Self::watch) does this.
     ///
     /// # Errors
     ///
-    /// As [`reload`](Self::reload), or the file cannot be written.
+    /// As [`reload`](Self::reload), or the file cannot be written, also because another process does
+    /// not let go of its lock within 5 seconds.
     pub fn maintain(&self) -> Result<(), ConfigError> {
-        let _changing = self.inner.changing();
-        self.inner.told(self.inner.maintain(Forget::Yes))
+        self.inner.maintain()
     }
 
     /// Follows the file in the background, on the tokio runtime that this is called in, until the last
@@ -326,21 +300,22 @@ impl KeyRing {
     fn change(
         &self,
         in_memory: impl FnOnce(&mut Vec<(SigningKey, Life)>) -> Result<(), ConfigError>,
-        in_file: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
+        in_file: impl Fn(&mut Document) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
-        let _changing = self.inner.changing();
         if let Some(file) = &self.inner.file {
             return self.inner.change_file(file, Forget::Yes, in_file);
         }
+        let _changing = self.inner.changing();
         let snapshot = self.inner.keys.load();
         let (timeline, now) = (self.inner.timeline(&snapshot), self.inner.now());
         let mut keys: Vec<_> = (0..snapshot.keys.len())
-            .filter(|index| !timeline.is_forgotten(*index, now))
+            .filter(|index| !timeline.is_forgotten(*index, now, 0))
             .map(|index| (snapshot.keys[index].clone(), snapshot.lives[index]))
             .collect();
         in_memory(&mut keys)?;
         check(keys.iter().map(|(key, _)| key.key_id()))?;
-        self.inner.keys.store(Arc::new(Snapshot::new(keys)));
+        let keys_now = &self.inner.keys;
+        keys_now.keep(keys_now.begin(), Snapshot::new(keys));
         Ok(())
     }
 }
@@ -359,7 +334,7 @@ impl KeySource for KeyRing {
     /// A node that shares the file may have added the key a moment ago: looks.
     async fn refresh(&self, _: Option<&str>) -> Result<(), AuthError> {
         match &self.inner.file {
-            Some(_) => watch::look_now(&self.inner).await,
+            Some(_) => look::look_now(&self.inner).await,
             None => Ok(()),
         }
     }
@@ -386,141 +361,6 @@ impl fmt::Debug for KeyRing {
             .field("keys", &self.inner.keys.load().keys)
             .field("file", &self.inner.file)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Inner ===
-
-impl Inner {
-    fn now(&self) -> u64 {
-        unix_micros(self.clock.now()) / 1_000_000
-    }
-
-    fn timeline<'s>(&self, snapshot: &'s Snapshot) -> Timeline<'s> {
-        Timeline::new(&snapshot.lives, self.retire_for.load(Ordering::Relaxed))
-    }
-
-    fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reload(&self) -> Result<bool, ConfigError> {
-        let Some(file) = &self.file else {
-            return Ok(false);
-        };
-        let text = file.read()?;
-        let digest = super::digest(text.as_bytes());
-        if digest.is_some() && digest == self.keys.load().digest {
-            return Ok(false);
-        }
-        let document = file.parse(&text)?;
-        self.keys.store(Arc::new(document.snapshot(digest)));
-        Ok(true)
-    }
-
-    fn maintain(&self, forget: Forget) -> Result<(), ConfigError> {
-        let (Some(file), Some(schedule)) = (&self.file, self.schedule) else {
-            return self.reload().map(drop);
-        };
-        // A file that is not there any more is no new ring: reading it is the error that it is.
-        if file.exists() || self.has_keys() {
-            self.reload()?;
-            if !self.is_due(schedule, forget) {
-                return Ok(());
-            }
-        }
-        // Another process may have done it by the time that the file is ours.
-        self.change_file(file, forget, |document| {
-            let now = self.now();
-            match next_key(&document.lives(), now, schedule.period, schedule.lead) {
-                Some(from) => document.generate(schedule.algorithm, from, now),
-                None => Ok(()),
-            }
-        })
-    }
-
-    fn has_keys(&self) -> bool {
-        !self.keys.load().keys.is_empty()
-    }
-
-    fn is_due(&self, schedule: Schedule, forget: Forget) -> bool {
-        let (snapshot, now) = (self.keys.load(), self.now());
-        let timeline = self.timeline(&snapshot);
-        next_key(&snapshot.lives, now, schedule.period, schedule.lead).is_some()
-            || forget == Forget::Yes
-                && (0..snapshot.lives.len()).any(|index| timeline.is_forgotten(index, now))
-    }
-
-    /// Changes the file as it is now, whoever wrote it last.
-    fn change_file(
-        &self,
-        file: &KeyFile,
-        forget: Forget,
-        change: impl FnOnce(&mut Document) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        let _lock = file.lock()?;
-        let is_new = self.schedule.is_some() && !self.has_keys() && !file.exists();
-        let mut document = if !is_new {
-            file.parse(&file.read()?)?
-        } else {
-            Document::default()
-        };
-        if forget == Forget::Yes {
-            document.forget(|lives, index| {
-                let retire_for = self.retire_for.load(Ordering::Relaxed);
-                Timeline::new(lives, retire_for).is_forgotten(index, self.now())
-            });
-        }
-        change(&mut document)?;
-        check(document.key_ids())?;
-        let text = document.text();
-        file.write(&text)?;
-        let digest = super::digest(text.as_bytes());
-        self.keys.store(Arc::new(document.snapshot(digest)));
-        Ok(())
-    }
-
-    /// Keeps what went wrong for [`KeyRing::problem`].
-    fn told<T>(&self, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
-        self.tell(result.as_ref().err());
-        result
-    }
-
-    /// The same of a look that reads only: that the file can be read says nothing of whether the
-    /// next key could be written into it.
-    fn told_by_reading(&self, result: &Result<bool, ConfigError>) {
-        let clears = self.schedule.is_none() || matches!(result, Ok(true));
-        if result.is_err() || clears {
-            self.tell(result.as_ref().err());
-        }
-    }
-
-    fn tell(&self, problem: Option<&ConfigError>) {
-        let known = self.problem.load();
-        if known.as_deref() != problem {
-            #[cfg(feature = "tracing")]
-            match problem {
-                Some(problem) => {
-                    tracing::warn!(event = "key_ring_problem", "{problem}; the known keys stay");
-                }
-                None => tracing::info!(event = "key_ring_recovered"),
-            }
-            self.problem.store(problem.cloned().map(Arc::new));
-        }
-    }
-}
-
-// === impl Snapshot ===
-
-impl Snapshot {
-    fn new(mut keys: Vec<(SigningKey, Life)>) -> Self {
-        keys.sort_by_key(|(_, life)| life.from); // stable: of two with one time the later signs
-        let (keys, lives) = keys.into_iter().unzip();
-        Self {
-            keys,
-            lives,
-            digest: None,
-        }
     }
 }
 

@@ -1,321 +1,206 @@
-//! When a key is in which state, and when the next one is due: plain functions of the time.
+//! When the next key is due, and which keys a wrong clock has planned: plain functions of the time.
 //!
 //! Times and durations are whole seconds, since the Unix epoch where they are times.
 
-use std::fmt;
+use super::life::Life;
+use crate::keys::Algorithm;
 
-/// Where a key of a [`KeyRing`](super::KeyRing) is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyState {
-    /// Signs; there is one.
-    Active,
-    /// Published and accepted, and does not sign yet.
-    Standby,
-    /// Signs no more; published and accepted until the last token that it signed has expired.
-    Retiring,
-    /// Neither published nor accepted.
-    Removed,
+/// The same as [`Schedule::keys_kept`] where people add the keys, at times that nobody knows.
+pub(super) const KEPT_BY_HAND: usize = 16;
+
+/// Which keys follow, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    pub(super) algorithm: Algorithm,
+    /// How long each key signs.
+    pub(super) period: u64,
+    /// For how long it is published before.
+    pub(super) lead: u64,
 }
 
-/// What decides the life of one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Life {
-    /// When it begins to sign.
-    pub(super) from: u64,
-    /// When it is removed at the latest.
-    pub(super) ends: Option<u64>,
-}
+// === impl Schedule ===
 
-/// The keys of a ring in the order of their activation, and how long a key retires.
-#[derive(Clone, Copy)]
-pub(super) struct Timeline<'l> {
-    lives: &'l [Life],
-    retire_for: u64,
-}
-
-/// For how long a removed key is still kept, so that a clock that ran ahead costs none.
-pub(super) const KEPT_WHEN_REMOVED: u64 = 86_400;
-
-// === impl KeyState ===
-
-impl KeyState {
-    /// A stable, lower-case name for health pages and metric labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Standby => "standby",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
+impl Schedule {
+    /// When the next key should begin to sign, if it is time to publish it.
+    ///
+    /// The period counts from the last activation; a key is never given less than the lead to become
+    /// known. A key that ends of itself is followed in time. A key that already waits is enough,
+    /// unless it is [far](Self::is_far): rotation goes on as if that one were not there.
+    pub(super) fn next_key(self, lives: &[Life], now: u64) -> Option<u64> {
+        let mut usable = lives.iter().filter(|life| !life.has_ended(now)).peekable();
+        if usable.peek().is_none() {
+            return Some(now);
         }
+        let near = usable.filter(|life| !self.is_far(**life, now));
+        let Some(newest) = near.max_by_key(|life| life.from) else {
+            // One of the far keys signs meanwhile.
+            return Some(now.saturating_add(self.lead));
+        };
+        let (newest, ends) = (newest.from, newest.ends.unwrap_or(u64::MAX));
+        let due = newest.saturating_add(self.period).min(ends);
+        (newest <= now && due.saturating_sub(self.lead) <= now)
+            .then(|| due.max(now.saturating_add(self.lead)))
+    }
+
+    /// Whether a key begins to sign later than any clock near this one could have planned: it was
+    /// added by a node whose clock was far ahead, or this node's clock is far behind.
+    ///
+    /// The schedule plans no further than a lead ahead, and people hardly further than a period more.
+    /// Another lead is left for clocks that differ a little.
+    pub(super) fn is_far(self, life: Life, now: u64) -> bool {
+        let furthest = self.lead.saturating_mul(2).saturating_add(self.period);
+        life.from > now.saturating_add(furthest)
+    }
+
+    /// How many keys must have been added after a removed one before it is dropped from the file.
+    ///
+    /// The clock alone must not decide. A node whose clock is a year ahead takes every key of the
+    /// others for one that was removed long ago, and what it writes itself agrees with its clock. But
+    /// the order in which keys were added depends on no clock, and no clock lets a node add more than
+    /// one key per period, after the first one.
+    ///
+    /// A key is needed for a lead, a period and `retire_for` after it was added. This is one more than
+    /// the keys that are added in that time by nodes whose clocks are right and by two whose clocks
+    /// are wrong, each by another amount. It does not help against a clock that stays wrong by several
+    /// periods until the keys that it has planned begin to sign everywhere;
+    /// [`problem`](super::KeyRing::problem) says so all that time.
+    pub(super) fn keys_kept(self, retire_for: u64) -> usize {
+        let more = self.lead.saturating_add(retire_for) / self.period.max(1);
+        let periods = usize::try_from(more).unwrap_or(usize::MAX);
+        periods.saturating_mul(3).saturating_add(6)
     }
 }
 
-impl fmt::Display for KeyState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-// === impl Life ===
-
-impl Life {
-    /// From the start, and with no end of its own.
-    pub(super) const ALWAYS: Self = Self {
-        from: 0,
-        ends: None,
+/// A time as RFC 3339 writes it.
+pub(super) fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // The calendar repeats after 400 years, which here begin in March: a leap day comes last.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..=9 => (era * 400 + year, month + 3),
+        _ => (era * 400 + year + 1, month - 9),
     };
-
-    fn has_ended(self, now: u64) -> bool {
-        self.ends.is_some_and(|ends| ends <= now)
-    }
-}
-
-// === impl Timeline ===
-
-impl<'l> Timeline<'l> {
-    /// `lives` must be sorted by `from`.
-    pub(super) fn new(lives: &'l [Life], retire_for: u64) -> Self {
-        debug_assert!(lives.is_sorted_by_key(|life| life.from));
-        Self { lives, retire_for }
-    }
-
-    /// Which key signs: the last that was activated. Where none was (the clock was set back, or the
-    /// active one was taken out), the next that will be: a ring is never without a key to sign.
-    pub(super) fn active(self, now: u64) -> Option<usize> {
-        let good = |index: &usize| !self.is_over(*index, now);
-        let begun = self.lives.partition_point(|life| life.from <= now);
-        let last = (0..begun).rev().find(good);
-        last.or_else(|| (begun..self.lives.len()).find(good))
-    }
-
-    pub(super) fn state(self, index: usize, now: u64) -> KeyState {
-        if self.active(now) == Some(index) {
-            KeyState::Active
-        } else if self.is_over(index, now) {
-            KeyState::Removed
-        } else if self.lives[index].from > now {
-            KeyState::Standby
-        } else {
-            KeyState::Retiring
-        }
-    }
-
-    /// Since when the key is in its state; unknown for one that waits.
-    pub(super) fn since(self, index: usize, now: u64) -> Option<u64> {
-        match self.state(index, now) {
-            KeyState::Active => Some(self.lives[index].from).filter(|from| *from <= now),
-            KeyState::Standby => None,
-            KeyState::Retiring => self.succeeded_at(index),
-            KeyState::Removed => self.removed_at(index),
-        }
-    }
-
-    /// When that state ends, as far as is known.
-    pub(super) fn until(self, index: usize, now: u64) -> Option<u64> {
-        match self.state(index, now) {
-            KeyState::Active => {
-                let next = self.succeeded_at(index).into_iter();
-                next.chain(self.lives[index].ends).min()
-            }
-            KeyState::Standby => Some(self.lives[index].from),
-            KeyState::Retiring => self.removed_at(index),
-            KeyState::Removed => None,
-        }
-    }
-
-    /// Whether a key was removed so long ago that it need not be kept.
-    pub(super) fn is_forgotten(self, index: usize, now: u64) -> bool {
-        self.active(now) != Some(index)
-            && self
-                .removed_at(index)
-                .is_some_and(|removed| removed.saturating_add(KEPT_WHEN_REMOVED) <= now)
-    }
-
-    fn is_over(self, index: usize, now: u64) -> bool {
-        self.removed_at(index).is_some_and(|removed| removed <= now)
-    }
-
-    fn removed_at(self, index: usize) -> Option<u64> {
-        let retired = self
-            .succeeded_at(index)
-            .map(|at| at.saturating_add(self.retire_for));
-        retired.into_iter().chain(self.lives[index].ends).min()
-    }
-
-    /// When the next key begins to sign in place of this one.
-    fn succeeded_at(self, index: usize) -> Option<u64> {
-        self.lives.get(index + 1).map(|next| next.from)
-    }
-}
-
-/// When the next key should begin to sign, if it is time to publish it.
-///
-/// The period counts from the last activation; a key is never given less than `lead` to become
-/// known. A key that ends of itself is followed in time. A key that already waits is enough.
-pub(super) fn next_key(lives: &[Life], now: u64, period: u64, lead: u64) -> Option<u64> {
-    let usable = lives.iter().filter(|life| !life.has_ended(now));
-    let Some(newest) = usable.max_by_key(|life| life.from) else {
-        return Some(now);
-    };
-    let (newest, ends) = (newest.from, newest.ends.unwrap_or(u64::MAX));
-    let due = newest.saturating_add(period).min(ends);
-    (newest <= now && due.saturating_sub(lead) <= now).then(|| due.max(now.saturating_add(lead)))
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{KeyState, Life, Timeline, next_key};
+    use super::{Schedule, utc};
+    use crate::keys::Algorithm;
+    use crate::keys::ring::life::Life;
 
-    const RETIRE: u64 = 1_000;
+    const SCHEDULE: Schedule = Schedule {
+        algorithm: Algorithm::EdDSA,
+        period: 100,
+        lead: 10,
+    };
 
     fn lives(from: &[u64]) -> Vec<Life> {
-        from.iter().map(|&from| Life { from, ends: None }).collect()
-    }
-
-    fn states(lives: &[Life], now: u64) -> Vec<KeyState> {
-        let timeline = Timeline::new(lives, RETIRE);
-        (0..lives.len())
-            .map(|index| timeline.state(index, now))
-            .collect()
-    }
-
-    #[test]
-    fn each_state_begins_at_its_second() {
-        use KeyState::*;
-        let lives = lives(&[0, 100, 200]);
-        assert_eq!(states(&lives, 99), [Active, Standby, Standby]);
-        assert_eq!(states(&lives, 100), [Retiring, Active, Standby]);
-        assert_eq!(states(&lives, 199), [Retiring, Active, Standby]);
-        assert_eq!(states(&lives, 200), [Retiring, Retiring, Active]);
-        assert_eq!(states(&lives, 1_099), [Retiring, Retiring, Active]);
-        assert_eq!(states(&lives, 1_100), [Removed, Retiring, Active]);
-        assert_eq!(states(&lives, 1_199), [Removed, Retiring, Active]);
-        assert_eq!(states(&lives, 1_200), [Removed, Removed, Active]);
-        assert_eq!(states(&lives, u64::MAX), [Removed, Removed, Active]);
-    }
-
-    #[test]
-    fn since_and_until_tell_the_transitions() {
-        let lives = lives(&[0, 100]);
-        let timeline = Timeline::new(&lives, RETIRE);
-        let told = |index, now| (timeline.since(index, now), timeline.until(index, now));
-        assert_eq!(told(0, 50), (Some(0), Some(100)));
-        assert_eq!(told(1, 50), (None, Some(100)));
-        assert_eq!(told(0, 100), (Some(100), Some(1_100)));
-        assert_eq!(told(1, 100), (Some(100), None));
-        assert_eq!(told(0, 1_100), (Some(1_100), None));
-        assert!(!timeline.is_forgotten(0, 1_100 + 86_399));
-        assert!(timeline.is_forgotten(0, 1_100 + 86_400));
-        assert!(!timeline.is_forgotten(1, u64::MAX));
-    }
-
-    #[test]
-    fn where_no_key_has_begun_the_first_signs() {
-        use KeyState::*;
-        assert_eq!(states(&lives(&[100, 200]), 50), [Active, Standby]);
-        assert_eq!(states(&[], 50), []);
-    }
-
-    #[test]
-    fn of_two_keys_with_one_time_the_later_in_the_list_signs() {
-        use KeyState::*;
-        assert_eq!(states(&lives(&[100, 100]), 100), [Retiring, Active]);
-    }
-
-    #[test]
-    fn a_key_with_an_end_is_removed_then_and_another_signs() {
-        use KeyState::*;
-        let mut lives = lives(&[0, 100, 5_000]);
-        lives[1].ends = Some(300);
-        assert_eq!(states(&lives, 299), [Retiring, Active, Standby]);
-        assert_eq!(states(&lives, 300), [Active, Removed, Standby]);
-        // The first is long retired by then: it does not come back to life.
-        lives[1].ends = Some(2_000);
-        assert_eq!(states(&lives, 2_000), [Removed, Removed, Active]);
-        lives.pop();
-        assert_eq!(states(&lives, 2_000), [Removed, Removed]);
+        let life = |&from| Life {
+            from,
+            ..Life::ALWAYS
+        };
+        from.iter().map(life).collect()
     }
 
     #[test]
     fn the_next_key_is_due_a_lead_before_the_period_ends() {
         let one = lives(&[1_000]);
-        assert_eq!(next_key(&one, 1_089, 100, 10), None);
-        assert_eq!(next_key(&one, 1_090, 100, 10), Some(1_100));
-        assert_eq!(next_key(&one, 1_100, 100, 10), Some(1_110)); // late, and still a lead
-        assert_eq!(next_key(&one, 999, 100, 10), None); // not even begun
+        assert_eq!(SCHEDULE.next_key(&one, 1_089), None);
+        assert_eq!(SCHEDULE.next_key(&one, 1_090), Some(1_100));
+        assert_eq!(SCHEDULE.next_key(&one, 1_100), Some(1_110)); // late, and still a lead
+        assert_eq!(SCHEDULE.next_key(&one, 999), None); // not even begun
         let waits = lives(&[1_000, 1_100]);
-        assert_eq!(next_key(&waits, 1_099, 100, 10), None);
-        assert_eq!(next_key(&waits, 1_190, 100, 10), Some(1_200));
-        assert_eq!(next_key(&[], 7, 100, 10), Some(7));
+        assert_eq!(SCHEDULE.next_key(&waits, 1_099), None);
+        assert_eq!(SCHEDULE.next_key(&waits, 1_190), Some(1_200));
+        assert_eq!(SCHEDULE.next_key(&[], 7), Some(7));
         let ended = [Life {
-            from: 0,
             ends: Some(5),
+            ..Life::ALWAYS
         }];
-        assert_eq!(next_key(&ended, 5, 100, 10), Some(5));
+        assert_eq!(SCHEDULE.next_key(&ended, 5), Some(5));
+    }
+
+    #[test]
+    fn a_far_key_counts_when_its_time_is_near() {
+        // 100 to sign, 10 to be published, and 10 for clocks that differ.
+        let far = lives(&[1_000, 1_211]);
+        assert_eq!(SCHEDULE.next_key(&far, 1_089), None);
+        assert_eq!(SCHEDULE.next_key(&far, 1_090), Some(1_100));
+        assert_eq!(SCHEDULE.next_key(&far, 1_091), None);
+        // Where there is no other, one of them signs until the next key is known.
+        assert_eq!(SCHEDULE.next_key(&lives(&[5_000]), 7), Some(17));
+        let most = [Life {
+            from: u64::MAX,
+            ends: Some(5),
+            ..Life::ALWAYS
+        }];
+        assert_eq!(SCHEDULE.next_key(&most, 5), Some(5));
+    }
+
+    #[test]
+    fn a_time_is_told_as_a_date() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_767_225_600, "2026-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(seconds), date);
+        }
     }
 
     proptest! {
-        /// One key signs; states only go forward; whoever signed is accepted for long enough.
-        #[test]
-        fn the_life_of_a_key_is_one_way(
-            mut from in proptest::collection::vec(0_u64..5_000, 1..8),
-            mut times in proptest::collection::vec(0_u64..9_000, 2..12),
-        ) {
-            from.sort_unstable();
-            times.sort_unstable();
-            let lives = lives(&from);
-            let timeline = Timeline::new(&lives, RETIRE);
-            let order = |state| match state {
-                KeyState::Standby => 0,
-                KeyState::Active => 1,
-                KeyState::Retiring => 2,
-                KeyState::Removed => 3,
-            };
-            let mut before = vec![0; from.len()];
-            let mut signed: Vec<Option<u64>> = vec![None; from.len()];
-            for now in times {
-                let states = states(&lives, now);
-                let active = states.iter().filter(|state| **state == KeyState::Active);
-                prop_assert_eq!(active.count(), 1);
-                for (index, state) in states.into_iter().enumerate() {
-                    // Before the first activation the first key stands in.
-                    prop_assert!(order(state) >= before[index]);
-                    before[index] = order(state);
-                    if state == KeyState::Active {
-                        signed[index] = Some(now);
-                    }
-                    // A token of it that lives as long as tokens may is still accepted.
-                    if signed[index].is_some_and(|at| now < at.saturating_add(RETIRE)) {
-                        prop_assert_ne!(state, KeyState::Removed);
-                    }
-                    let (since, until) = (timeline.since(index, now), timeline.until(index, now));
-                    prop_assert!(since.is_none_or(|since| since <= now));
-                    prop_assert!(until.is_none_or(|until| now < until));
-                }
-            }
-        }
-
-        /// A schedule that is kept at each second never leaves a gap, and gives each key its lead.
+        /// A schedule that is looked after late never leaves a gap, and gives each key its lead.
         #[test]
         fn a_schedule_that_is_looked_after_late_still_gives_each_key_its_lead(
             period in 20_u64..200,
             lead in 1_u64..19,
             pauses in proptest::collection::vec(1_u64..300, 1..40),
         ) {
-            let mut lives = lives(&[0]);
-            let mut now = 0;
+            let schedule = Schedule { period, lead, ..SCHEDULE };
+            let (mut known, mut now) = (lives(&[0]), 0);
             for pause in pauses {
                 now += pause;
-                if let Some(from) = next_key(&lives, now, period, lead) {
+                if let Some(from) = schedule.next_key(&known, now) {
                     prop_assert!(from >= now + lead);
-                    let newest = lives.last().map_or(0, |life| life.from);
+                    let newest = known.last().map_or(0, |life| life.from);
                     prop_assert!(from >= newest + period);
-                    lives.push(Life { from, ends: None });
-                    prop_assert_eq!(next_key(&lives, now, period, lead), None);
+                    known.push(Life { from, ..Life::ALWAYS });
+                    prop_assert_eq!(schedule.next_key(&known, now), None);
                 }
+            }
+        }
+
+        /// Whatever keys a wrong clock has added, no key signs for longer than two periods and two leads.
+        #[test]
+        fn rotation_never_stops(
+            period in 20_u64..200,
+            lead in 1_u64..19,
+            far in proptest::collection::vec(0_u64..10_000, 0..6),
+        ) {
+            let schedule = Schedule { period, lead, ..SCHEDULE };
+            let (mut known, mut last) = (lives(&far), 0);
+            known.push(Life::ALWAYS);
+            for now in 0..4_000 {
+                if let Some(from) = schedule.next_key(&known, now) {
+                    known.push(Life { from, ..Life::ALWAYS });
+                }
+                if known.iter().any(|life| life.from == now) {
+                    last = now;
+                }
+                prop_assert!(now - last <= 2 * (period + lead));
             }
         }
     }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{ConnectOptions, Connection};
 
+use super::Directory;
 use super::postgres::{self, Server};
-use super::{Directory, command, missing, unprivileged};
+use super::program::{command, missing, unprivileged};
 
 /// The pooler; killed when it is dropped.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Directory, User, command, missing, unprivileged};
+use super::Directory;
+use super::program::{User, command, missing, unprivileged};
 
 /// The server; killed when it is dropped, and its files removed.
 #[derive(Debug)]

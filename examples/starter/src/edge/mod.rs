@@ -7,6 +7,7 @@ mod request_id;
 pub(crate) use request_id::RequestId;
 
 use axum::Router;
+use axum::extract::MatchedPath;
 use axum::http::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
@@ -46,13 +47,15 @@ fn beside(app: &App) -> Router {
     routes
 }
 
-/// What the log says of a request. Headers, bodies and queries may hold secrets.
+/// What the log says of a request: the template of its route, in which no id of a user or of a
+/// session is filled in. Headers, bodies and queries may hold secrets.
 fn span<B>(request: &Request<B>) -> Span {
     let id = request.extensions().get::<RequestId>();
+    let route = request.extensions().get::<MatchedPath>();
     tracing::info_span!(
         "request",
         id = id.map(RequestId::as_str),
         method = %request.method(),
-        path = request.uri().path(),
+        path = route.map_or(request.uri().path(), MatchedPath::as_str),
     )
 }

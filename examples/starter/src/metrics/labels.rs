@@ -24,7 +24,7 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Event {
     pub(super) event: &'static str,
-    /// Why a session ended; empty for other events.
+    /// Why a session ended, or a replaced token was accepted; empty for other events.
     pub(super) reason: &'static str,
 }
 

@@ -108,6 +108,7 @@ impl Metrics {
     pub(crate) fn event(&self, event: &AuthEvent<'_>) {
         let reason = match event {
             AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
+            AuthEvent::RefreshConverged { kind, .. } => kind.as_str(),
             _ => "",
         };
         let event = event.name();

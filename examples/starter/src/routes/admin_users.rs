@@ -1,5 +1,5 @@
 //! `/admin/users`: what an admin can do about accounts. A password is not an admin's to choose: the
-//! owner is sent a link (V6.4.6).
+//! owner is sent a link (OWASP ASVS 5.0 V6.4.6).
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::finish::finish;
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::problem::Problem;
 use crate::users::{Changed, Listed};
 use crate::{App, User};
@@ -82,11 +83,11 @@ pub(crate) async fn disable(
     finish(async move {
         changed(app.users.disable(&user.id).await?)?;
         // After the change: nothing can be opened any more. If this fails, asking again is safe.
-        app.tokens.revoke_subject(&user.id).await?;
+        app.sessions.end_all(&user.id).await?;
         tracing::info!(
             event = "user_disabled",
-            user = user.id,
-            by = admin.subject()
+            user = digest(&user.id),
+            by = admin.subject().map(digest)
         );
         Ok(StatusCode::NO_CONTENT)
     })
@@ -110,7 +111,11 @@ pub(crate) async fn enable(
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
     app.users.enable(&user.id).await?;
-    tracing::info!(event = "user_enabled", user = user.id, by = admin.subject());
+    tracing::info!(
+        event = "user_enabled",
+        user = digest(&user.id),
+        by = admin.subject().map(digest)
+    );
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -137,20 +142,20 @@ pub(crate) async fn set_scopes(
         changed(app.users.set_scopes(&user, &scopes).await?)?;
         let kept = |own: &str| scopes.split(' ').any(|scope| scope == own);
         if !user.scopes.split_whitespace().all(kept) {
-            app.tokens.revoke_subject(&user.id).await?;
+            app.sessions.end_all(&user.id).await?;
         }
         tracing::info!(
             event = "scopes_set",
-            user = user.id,
+            user = digest(&user.id),
             scopes,
-            by = admin.subject()
+            by = admin.subject().map(digest)
         );
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
-/// Ends all sessions of the user (V7.4.5).
+/// Ends all sessions of the user (OWASP ASVS 5.0 V7.4.5).
 #[utoipa::path(
     post,
     operation_id = "logout_user",
@@ -166,11 +171,11 @@ pub(crate) async fn logout(
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
-    app.tokens.revoke_subject(&user.id).await?;
+    app.sessions.end_all(&user.id).await?;
     tracing::info!(
         event = "user_logged_out",
-        user = user.id,
-        by = admin.subject()
+        user = digest(&user.id),
+        by = admin.subject().map(digest)
     );
     Ok(StatusCode::NO_CONTENT)
 }
@@ -194,8 +199,8 @@ pub(crate) async fn reset_password(
     app.outbox.post(Letter::ResetPassword(user.address()));
     tracing::info!(
         event = "reset_started",
-        user = user.id,
-        by = admin.subject()
+        user = digest(&user.id),
+        by = admin.subject().map(digest)
     );
     Ok(StatusCode::ACCEPTED)
 }
@@ -220,11 +225,11 @@ pub(crate) async fn remove_second_factor(
     finish(async move {
         app.factors.remove_all(&user.id).await?;
         app.attempts.forget(&user.second_factor()).await?;
-        app.tokens.revoke_subject(&user.id).await?;
+        app.sessions.end_all(&user.id).await?;
         tracing::info!(
             event = "second_factor_removed",
-            user = user.id,
-            by = admin.subject()
+            user = digest(&user.id),
+            by = admin.subject().map(digest)
         );
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)

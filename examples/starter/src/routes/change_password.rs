@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::attempts::Source;
 use crate::finish::finish;
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::problem::Problem;
 use crate::{App, User};
 
@@ -46,10 +47,10 @@ pub(crate) async fn change(
             let detail = "The password was changed by somebody else just now.";
             return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
         }
-        tracing::info!(event = "password_changed", user = user.id);
+        tracing::info!(event = "password_changed", user = digest(&user.id));
         app.outbox.post(Letter::PasswordChanged(user.address()));
         let session = token.session_id().unwrap_or_default();
-        app.tokens.end_other_sessions(&user.id, session).await?;
+        app.sessions.end_others(&user.id, session).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::reset_password::invalid_link;
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
 use crate::{App, Email};
@@ -44,7 +45,7 @@ pub(crate) async fn verify(
         return Err(invalid_link());
     }
     app.users.confirm_email(&user).await?;
-    tracing::info!(event = "email_confirmed", user = user.id);
+    tracing::info!(event = "email_confirmed", user = digest(&user.id));
     Ok(StatusCode::NO_CONTENT)
 }
 

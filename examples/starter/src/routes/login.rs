@@ -13,10 +13,12 @@ use utoipa::ToSchema;
 
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
+use crate::logging::digest;
 use crate::openapi::LoginAnswer;
 use crate::problem::Problem;
 use crate::second_factor::{LIFETIME, Method};
 use crate::uniform::end_of_step;
+use crate::web::client_mark;
 use crate::{App, Email, User};
 
 /// How much of the `User-Agent` a session is labelled with.
@@ -57,7 +59,7 @@ pub(crate) async fn login(
 ) -> Result<Json<Answer>, Problem> {
     let start = Instant::now();
     let answer = try_login(&app, client, &headers, &request).await;
-    // Who is refused waits, so that time does not tell why (V6.3.8).
+    // Who is refused waits, so that time does not tell why (OWASP ASVS 5.0 V6.3.8).
     if matches!(&answer, Err(problem) if problem.is(StatusCode::UNAUTHORIZED)) {
         end_of_step(start).await;
     }
@@ -108,8 +110,9 @@ pub(super) async fn open_session(
     amr: &[&str],
 ) -> Result<Json<TokenPair>, Problem> {
     let mut session = app
-        .tokens
-        .open_session(&user.id)
+        .sessions
+        .open(&user.id)
+        .client(client_mark(headers))
         .scopes(user.scopes.split_whitespace())
         .claims(json!({
             "email": user.email,
@@ -127,10 +130,7 @@ pub(super) async fn open_session(
     let same =
         now.is_some_and(|now| now.password_hash == user.password_hash && now.scopes == user.scopes);
     if !same {
-        let token = app.tokens.verifier().verify_local(&pair.access_token)?;
-        app.tokens
-            .revoke_session(token.session_id().unwrap_or_default())
-            .await?;
+        app.sessions.end_by_token(&pair.refresh_token).await?;
         return Err(refused(app));
     }
     Ok(Json(pair))
@@ -147,7 +147,7 @@ fn label(headers: &HeaderMap) -> Option<String> {
 async fn replace_hash(app: &App, user: &mut User, new: &PasswordHash) {
     match app.users.replace_hash(user, new).await {
         Ok(true) => {
-            tracing::info!(user = user.id, "password hash replaced");
+            tracing::info!(user = digest(&user.id), "password hash replaced");
             user.password_hash = new.as_str().to_owned();
         }
         Ok(false) => {} // somebody else was faster

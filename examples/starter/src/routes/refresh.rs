@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
 use tower_jwt_auth::TokenPair;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::openapi::Tokens;
 use crate::problem::Problem;
+use crate::web::client_mark;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Refresh)]
@@ -17,8 +19,8 @@ pub(crate) struct Request {
     refresh_token: String,
 }
 
-/// A request that is cut off, or fails, after the rotation costs nothing: the client comes back
-/// with the token that it has, and gets what it would have got.
+/// A request that is dropped, or fails, leaves the session in order: the client comes back with
+/// the token that it has, and gets the next pair.
 #[utoipa::path(
     post,
     path = "/auth/refresh",
@@ -28,21 +30,28 @@ pub(crate) struct Request {
 )]
 pub(crate) async fn refresh(
     State(app): State<App>,
+    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {
-    let rotated = app.tokens.rotate(&request.refresh_token).await?;
-    let session = rotated.session();
-    let Some(user) = app.users.active(&session.subject).await? else {
-        app.tokens.revoke_session(&session.id).await?;
+    let refresh = app.sessions.refresh(&request.refresh_token).await?;
+    let Some(user) = app.users.active(refresh.subject()).await? else {
+        // Runs to its end once it has begun, whether or not the client waits for it.
+        app.sessions.end(refresh.session_id()).await?;
         return Err(Problem::invalid_grant());
     };
     // What the user may still do of what the login allowed. More takes a new login.
-    let mut scopes = rotated.scopes().to_vec();
-    scopes.retain(|scope| user.has_scope(scope));
-    let claims = json!({
-        "email": user.email,
-        "email_verified": user.email_verified,
-        "amr": rotated.custom_claims().get("amr"),
-    });
-    Ok(Json(rotated.claims(claims).narrow(scopes).issue()?))
+    let granted = refresh.granted_scopes().iter();
+    let retained: Vec<_> = granted
+        .filter(|scope| user.has_scope(scope))
+        .cloned()
+        .collect();
+    // These take the place of the login's; its other claims, such as `amr`, stay.
+    let claims = json!({ "email": user.email, "email_verified": user.email_verified });
+    let refreshed = refresh
+        .claims(claims)
+        .scopes(retained)
+        .client(client_mark(&headers))
+        .issue()
+        .await?;
+    Ok(Json(refreshed.tokens))
 }

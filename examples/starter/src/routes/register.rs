@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::password_policy::Owner;
 use crate::problem::Problem;
 use crate::uniform::end_of_step;
@@ -25,7 +26,7 @@ pub(crate) struct Registered {
     email: String,
 }
 
-/// One answer, after the same work, whether or not the address has an account already (V6.3.8):
+/// One answer, after the same work, whether or not the address has an account already (OWASP ASVS 5.0 V6.3.8):
 /// only its owner learns that, by e-mail.
 #[utoipa::path(
     post,
@@ -53,7 +54,7 @@ pub(crate) async fn register(
     let answer = email.as_str().to_owned();
     app.outbox.post(match added {
         Some(id) => {
-            tracing::info!(user = id, "registered");
+            tracing::info!(user = digest(&id), "registered");
             Letter::ConfirmEmail(email)
         }
         None => Letter::AlreadyRegistered(email),

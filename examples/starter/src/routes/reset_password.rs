@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::finish::finish;
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
 use crate::{App, Email};
@@ -27,7 +28,7 @@ pub(crate) struct Reset {
 }
 
 /// Whether there is such an account is not even looked up here: so neither the answer nor its
-/// time can tell (O19, V6.3.8).
+/// time can tell (OWASP ASVS 5.0 V6.3.8).
 #[utoipa::path(
     post,
     operation_id = "forgot_password",
@@ -65,15 +66,15 @@ pub(crate) async fn reset(
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {
         // Before anything changes: if the sessions cannot be ended, the link is still good.
-        app.tokens.revoke_subject(&user.id).await?;
+        app.sessions.end_all(&user.id).await?;
         let taken = app.one_time.take(purpose, &request.token, &user).await?;
         if !taken || !app.users.reset_password(&user, &hash).await? {
             return Err(invalid_link());
         }
         // What was opened in between, with the old password.
-        app.tokens.revoke_subject(&user.id).await?;
+        app.sessions.end_all(&user.id).await?;
         app.attempts.forget(&user.email).await?;
-        tracing::info!(event = "password_reset", user = user.id);
+        tracing::info!(event = "password_reset", user = digest(&user.id));
         app.outbox.post(Letter::PasswordChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)
     })

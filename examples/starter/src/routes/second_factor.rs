@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::finish::finish;
 use crate::letters::Letter;
+use crate::logging::digest;
 use crate::password_policy::MIN_PASSWORD_CHARS;
 use crate::problem::Problem;
 use crate::second_factor::{Enrolment, Method, SmsPurpose, is_phone};
@@ -75,7 +76,7 @@ pub(crate) async fn status(
     }))
 }
 
-/// The password is asked for again: a stolen token adds nothing (V7.5.1).
+/// The password is asked for again: a stolen token adds nothing (OWASP ASVS 5.0 V7.5.1).
 #[utoipa::path(
     post,
     path = "/auth/second-factor/totp",
@@ -226,7 +227,7 @@ pub(crate) async fn remove(
     attempt.succeeded().await?;
     finish(async move {
         app.factors.remove_all(&user.id).await?;
-        tracing::info!(event = "second_factor_removed", user = user.id);
+        tracing::info!(event = "second_factor_removed", user = digest(&user.id));
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)
     })
@@ -244,12 +245,12 @@ async fn added(
         let recovery_codes = app.factors.recovery_codes.renew(&user.id).await?;
         tracing::info!(
             event = "second_factor_added",
-            user = user.id,
+            user = digest(&user.id),
             method = method.name()
         );
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
         let session = token.session_id().unwrap_or_default();
-        app.tokens.end_other_sessions(&user.id, session).await?;
+        app.sessions.end_others(&user.id, session).await?;
         Ok(Json(Added { recovery_codes }))
     })
     .await

@@ -1,7 +1,5 @@
 //! `GET /auth/sessions` and `DELETE /auth/sessions/{id}`: where the user is logged in.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,6 +9,7 @@ use tower_jwt_auth::sessions::Session;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::openapi::SessionShape;
 use crate::problem::Problem;
 
 #[derive(Serialize, ToSchema)]
@@ -19,32 +18,15 @@ pub(crate) struct Sessions {
     sessions: Vec<Row>,
 }
 
-/// A session as its owner sees it. Times are seconds since 1970, as in tokens.
+/// A session as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 struct Row {
-    id: String,
-    /// The `User-Agent` of the login.
-    label: Option<String>,
-    created_at: u64,
-    /// The last login or refresh; requests with the access token do not count.
-    last_used_at: u64,
+    #[serde(flatten)]
+    #[schema(value_type = SessionShape)]
+    session: Session,
     /// Whether this request belongs to it.
     current: bool,
-}
-
-// === impl Row ===
-
-impl Row {
-    fn new(session: Session, current: Option<&str>) -> Self {
-        Self {
-            current: current == Some(session.id.as_str()),
-            id: session.id,
-            label: session.label,
-            created_at: seconds(session.created_at),
-            last_used_at: seconds(session.last_used_at),
-        }
-    }
 }
 
 #[utoipa::path(
@@ -58,15 +40,15 @@ pub(crate) async fn list(
     State(app): State<App>,
     token: VerifiedToken,
 ) -> Result<Json<Sessions>, Problem> {
-    let sessions = app
-        .tokens
-        .sessions(token.subject().unwrap_or_default())
-        .await?;
-    let sessions = sessions
-        .into_iter()
-        .map(|session| Row::new(session, token.session_id()))
-        .collect();
-    Ok(Json(Sessions { sessions }))
+    let subject = token.subject().unwrap_or_default();
+    let sessions = app.sessions.list(subject).await?;
+    let rows = sessions.into_iter().map(|session| Row {
+        current: token.session_id() == Some(session.id.as_str()),
+        session,
+    });
+    Ok(Json(Sessions {
+        sessions: rows.collect(),
+    }))
 }
 
 /// Nobody learns whether an id that is not theirs is somebody else's.
@@ -84,16 +66,9 @@ pub(crate) async fn end(
     token: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let subject = token.subject().unwrap_or_default();
-    // No store has an id with NUL in it, and PostgreSQL does not even take the question.
-    if id.contains('\0') || !app.tokens.end_session_of(subject, &id).await? {
+    if !app.sessions.end_of(subject, &id).await? {
         let detail = "You have no session with this id.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

@@ -1,22 +1,20 @@
 //! `POST /auth/refresh`.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Request, StatusCode};
+use serde_json::json;
 use starter::SessionSettings;
+use tower_service::Service as _;
 
-use crate::support::{PASSWORD, Service, issuer_in_the_past, started};
-
-/// What the holder of a token can read in it.
-fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
+use crate::support::{PASSWORD, Service, claims, issuer_in_the_past, started};
 
 async fn execute(service: &Service, statement: &'static str) {
     let done = sqlx::query(statement)
@@ -53,6 +51,33 @@ async fn a_client_whose_answer_was_lost_gets_it_again() {
         service.get("/me", &again.access).await.status,
         StatusCode::OK
     );
+}
+
+#[tokio::test]
+async fn a_replaced_token_is_good_only_from_the_client_that_replaced_it() {
+    let service = started!();
+    service.register("ada@example.com").await;
+    // An absent header is a mark as well: a thief gains nothing by leaving it out.
+    for (own, other) in [("browser", "thief"), ("browser", ""), ("", "thief")] {
+        let first = service.login("ada@example.com", PASSWORD).await.tokens();
+        let second = service.refresh_as(own, &first.refresh).await.tokens();
+        let again = service.refresh_as(own, &first.refresh).await.tokens();
+        assert_eq!(again.refresh, second.refresh);
+
+        let stolen = service.refresh_as(other, &first.refresh).await;
+        stolen.assert_invalid_grant();
+        service.assert_over(&second).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_updated_goes_on_with_its_token() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let second = service.refresh_as("browser/1", &first.refresh).await;
+    let second = second.tokens().refresh;
+    let third = service.refresh_as("browser/2", &second);
+    service.assert_good(&third.await.tokens()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,20 +222,74 @@ async fn a_refresh_reads_the_row_of_the_user_again() {
     assert_eq!(answer.json()["users"], 1);
 }
 
+const DISABLE: &str = "UPDATE users SET disabled = TRUE";
+const ENABLE: &str = "UPDATE users SET disabled = FALSE";
+
 #[tokio::test]
 async fn a_disabled_user_gets_no_more_tokens_and_the_session_ends() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
-    execute(&service, "UPDATE users SET disabled = TRUE").await;
+    execute(&service, DISABLE).await;
     service
         .refresh(&tokens.refresh)
         .await
         .assert_invalid_grant();
-    execute(&service, "UPDATE users SET disabled = FALSE").await;
+    execute(&service, ENABLE).await;
+    service.assert_over(&tokens).await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_gone_gets_no_more_tokens() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    execute(&service, "DELETE FROM users").await;
     service
         .refresh(&tokens.refresh)
         .await
         .assert_invalid_grant();
-    let answer = service.get("/me", &tokens.access).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let sessions = service.get("/auth/sessions", &tokens.access).await;
+    sessions.assert_invalid_token();
+}
+
+/// Polls the request so many times, and drops it. Returns whether it was answered.
+async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> bool {
+    let body = json!({ "refresh_token": refresh_token }).to_string();
+    let request = Request::post("/auth/refresh")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body));
+    let mut answer = pin!(service.app.router().call(request.unwrap()));
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        answer.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+/// Wherever the client goes away, the session is over with its access tokens, or goes on.
+#[tokio::test]
+async fn a_refusal_that_is_dropped_is_carried_out_whole_or_not_at_all() {
+    let service = started!();
+    service.register("ada@example.com").await;
+    for polls in 1.. {
+        let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
+        execute(&service, DISABLE).await;
+        let is_answered = dropped_after(polls, &service, &tokens.refresh).await;
+        execute(&service, ENABLE).await;
+
+        let answer = service.refresh(&tokens.refresh).await;
+        if is_answered || answer.status != StatusCode::OK {
+            answer.assert_invalid_grant();
+            service
+                .get("/me", &tokens.access)
+                .await
+                .assert_invalid_token();
+        }
+        if is_answered {
+            break;
+        }
+    }
 }

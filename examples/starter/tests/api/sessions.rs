@@ -1,9 +1,11 @@
 //! Where a user is logged in, and how that ends: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, PASSWORD, Service, Tokens, started};
+use crate::support::{Answer, Client, PASSWORD, Service, Tokens, issuer_in_the_past, started};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -49,6 +51,76 @@ async fn a_logout_reaches_the_tokens_that_followed_from_a_refresh() {
 }
 
 #[tokio::test]
+async fn a_client_whose_access_token_has_expired_logs_out_by_its_refresh_token() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let other = service.login("ada@example.com", PASSWORD).await.tokens();
+    let next = service.refresh(&first.refresh).await.tokens();
+    // A token that was replaced names the session too.
+    assert_no_content(&service.logout_by(&first.refresh).await);
+    service.assert_over(&next).await;
+
+    // The access token is sent along, though it is not good any more.
+    let third = service.login("ada@example.com", PASSWORD).await.tokens();
+    let expired = issuer_in_the_past(Duration::from_secs(3600));
+    let expired = expired.access("ada").issue().unwrap();
+    let body = json!({ "refresh_token": third.refresh });
+    let (method, path) = (Method::POST, "/auth/logout");
+    let answer = service.send_json(method, path, &expired, &body).await;
+    assert_no_content(&answer);
+    service.assert_over(&third).await;
+    service.assert_good(&other).await;
+}
+
+#[tokio::test]
+async fn a_logout_by_an_unknown_refresh_token_is_a_success_that_ends_nothing() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    let over = service.login("ada@example.com", PASSWORD).await.tokens();
+    service.logout(&over.access).await;
+    let (signed, _) = tokens.refresh.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", "A".repeat(43));
+    for token in ["", "garbage", &tokens.access, &forged, &over.refresh] {
+        assert_no_content(&service.logout_by(token).await);
+    }
+    service.assert_good(&tokens).await;
+}
+
+#[tokio::test]
+async fn a_logout_with_tokens_of_two_sessions_ends_both() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let second = service.login("ada@example.com", PASSWORD).await.tokens();
+    let body = json!({ "refresh_token": second.refresh });
+    let answer = service.post_as(&first, "/auth/logout", &body).await;
+    assert_no_content(&answer);
+    service.assert_over(&first).await;
+    service.assert_over(&second).await;
+}
+
+#[tokio::test]
+async fn a_logout_without_any_token_is_told_that_it_needs_one() {
+    let service = started!();
+    let tokens = service.user("ada@example.com").await;
+    for body in ["", "{}", r#"{"refresh_token":null}"#] {
+        let answer = service.request(Method::POST, "/auth/logout", &[JSON], body);
+        let answer = answer.await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{body}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+    for (body, status, code) in [
+        ("{", StatusCode::BAD_REQUEST, "invalid_request"),
+        ("7", StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"),
+    ] {
+        let answer = service.request(Method::POST, "/auth/logout", &[JSON], body);
+        let answer = answer.await;
+        assert_eq!(answer.status, status, "{body}");
+        assert_eq!(answer.code(), code);
+    }
+    service.assert_good(&tokens).await;
+}
+
+#[tokio::test]
 async fn a_logout_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
     let service = started!();
     let first = service.user("ada@example.com").await;
@@ -88,10 +160,11 @@ async fn a_user_sees_the_own_sessions_and_which_is_this_one() {
     let current: Vec<_> = sessions.iter().map(|one| &one["current"]).collect();
     assert_eq!(current, [false, false, true]);
     for session in &sessions {
-        let [created, used] =
-            ["created_at", "last_used_at"].map(|name| session[name].as_u64().unwrap());
+        let [created, used, expires] = ["created_at", "last_used_at", "expires_at"]
+            .map(|name| session[name].as_u64().unwrap());
         assert!(created > 1_700_000_000 && used >= created, "{session}");
-        assert_eq!(session.as_object().unwrap().len(), 5, "{session}");
+        assert_eq!(expires - created, 30 * 86_400, "{session}");
+        assert_eq!(session.as_object().unwrap().len(), 6, "{session}");
     }
 
     let laptop = service.refresh(&laptop.refresh).await.tokens();

@@ -4,6 +4,8 @@
 #[path = "../api/mod.rs"]
 mod api;
 #[cfg(unix)]
+mod failover;
+#[cfg(unix)]
 mod outage;
 #[cfg(unix)]
 #[path = "../processes/mod.rs"]

@@ -1,9 +1,11 @@
 //! The refresh token in a cookie, and that no other site can make use of it.
 
+use std::num::NonZeroU32;
+
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Service};
+use crate::support::{Answer, PASSWORD, Place, Service};
 use crate::{everything, start};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -20,77 +22,134 @@ async fn post(service: &Service, path: &str, headers: &[(&str, &str)], body: &st
         .await
 }
 
-/// The cookie as the browser sends it back.
-fn cookie(answer: &Answer) -> String {
-    let set = answer.header("set-cookie");
-    let (pair, attributes) = set.split_once(';').unwrap();
-    assert!(
-        attributes.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"),
-        "{set}"
-    );
-    pair.to_owned()
+/// The cookies that the answer sets, as the browser sends them back.
+fn cookies(answer: &Answer) -> String {
+    let set = answer.headers("set-cookie");
+    let pairs: Vec<_> = set
+        .iter()
+        .map(|cookie| {
+            let (pair, attributes) = cookie.split_once(';').unwrap();
+            assert!(
+                attributes.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"),
+                "{cookie}"
+            );
+            pair
+        })
+        .collect();
+    pairs.join("; ")
 }
 
+fn assert_removed(answer: &Answer) {
+    let set = answer.headers("set-cookie");
+    assert_eq!(set.len(), 2, "{set:?}");
+    for (cookie, name) in set.iter().zip(["__Host-refresh", "__Host-device"]) {
+        assert!(
+            cookie.starts_with(&format!("{name}=; Max-Age=0;")),
+            "{set:?}"
+        );
+    }
+}
+
+async fn refresh(service: &Service, cookies: &str) -> Answer {
+    let headers = [COOKIE, OWN, ("cookie", cookies)];
+    post(service, "/auth/refresh", &headers, "").await
+}
+
+/// A service, the cookies of its browser, and an access token.
 async fn logged_in() -> (Service, String, String) {
-    let service = start(everything()).await;
+    logged_in_to(start(everything()).await).await
+}
+
+async fn logged_in_to(service: Service) -> (Service, String, String) {
     service.register("ada@example.com").await;
     let answer = post(&service, "/auth/login", &[JSON, COOKIE, OWN], &account()).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let cookie = cookie(&answer);
-    assert!(cookie.starts_with("__Host-refresh=ey"), "{cookie}");
+    let cookies = cookies(&answer);
+    assert!(cookies.starts_with("__Host-refresh=ey"), "{cookies}");
+    assert!(cookies.contains("; __Host-device="), "{cookies}");
     let pair = answer.json();
     assert_eq!(pair["refresh_token"], json!(null));
     assert_eq!(pair["expires_in"], 900);
     let access = pair["access_token"].as_str().unwrap().to_owned();
-    (service, cookie, access)
+    (service, cookies, access)
 }
 
 #[tokio::test]
 async fn a_page_refreshes_and_logs_out_by_its_cookie() {
     let (service, first, access) = logged_in().await;
     let bearer = format!("Bearer {access}");
-    let answer = post(
-        &service,
-        "/auth/refresh",
-        &[COOKIE, OWN, ("cookie", &first)],
-        "",
-    )
-    .await;
+    let answer = refresh(&service, &first).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     assert_eq!(answer.json()["refresh_token"], json!(null));
-    let second = cookie(&answer);
+    let second = cookies(&answer);
     assert_ne!(first, second);
 
     let out = [COOKIE, OWN, ("authorization", bearer.as_str())];
     let answer = post(&service, "/auth/logout", &out, "").await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert!(
-        answer
-            .header("set-cookie")
-            .starts_with("__Host-refresh=; Max-Age=0;")
-    );
+    assert_removed(&answer);
     // The old one is good for nothing, and is removed.
-    let answer = post(
-        &service,
-        "/auth/refresh",
-        &[COOKIE, OWN, ("cookie", &second)],
-        "",
-    )
-    .await;
+    let answer = refresh(&service, &second).await;
     answer.assert_invalid_grant();
-    assert!(
-        answer
-            .header("set-cookie")
-            .starts_with("__Host-refresh=; Max-Age=0;")
-    );
+    assert_removed(&answer);
+}
+
+#[tokio::test]
+async fn a_page_whose_access_token_has_expired_logs_out_by_its_cookie() {
+    for authorization in [None, Some(("authorization", "Bearer expired"))] {
+        let (service, cookies, access) = logged_in().await;
+        let mut out = vec![COOKIE, OWN, ("cookie", cookies.as_str())];
+        out.extend(authorization);
+        let answer = post(&service, "/auth/logout", &out, "").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{:?}", answer.body);
+        assert_removed(&answer);
+        service.get("/me", &access).await.assert_invalid_token();
+        refresh(&service, &cookies).await.assert_invalid_grant();
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_refresh_cookie_is_worth_nothing_without_the_device_cookie() {
+    let (service, first, _) = logged_in().await;
+    let second = cookies(&refresh(&service, &first).await);
+    let (stolen, device) = first.split_once("; ").unwrap();
+    assert!(second.ends_with(device), "it stays the same: {second}");
+    // Another tab of the browser.
+    let again = cookies(&refresh(&service, &first).await);
+    assert_eq!(again, second);
+
+    refresh(&service, stolen).await.assert_invalid_grant();
+    refresh(&service, &second).await.assert_invalid_grant();
+}
+
+/// Too many requests, or a request that is not understood, is not the end of a session.
+#[tokio::test]
+async fn only_the_verdict_invalid_grant_removes_the_cookie() {
+    let service = Service::start_with(Place::sqlite(), |settings| {
+        settings.operations = everything();
+        settings.rate_limit = NonZeroU32::new(1);
+    });
+    let (service, cookies, _) = logged_in_to(service.await).await;
+    let headers = [COOKIE, OWN, ("cookie", cookies.as_str())];
+    let wrong = service.request(Method::GET, "/auth/refresh", &headers, "");
+    let wrong = wrong.await;
+    assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(wrong.headers("set-cookie"), [""; 0]);
+
+    refresh(&service, &cookies).await;
+    let refused = refresh(&service, &cookies).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers("set-cookie"), [""; 0]);
 }
 
 #[tokio::test]
 async fn nobody_logged_in_is_no_fault() {
     let service = start(everything()).await;
-    let answer = post(&service, "/auth/refresh", &[COOKIE, OWN], "").await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert_eq!(answer.header("set-cookie"), "");
+    for path in ["/auth/refresh", "/auth/logout"] {
+        let answer = post(&service, path, &[COOKIE, OWN], "").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert_eq!(answer.header("set-cookie"), "");
+    }
 }
 
 /// CSRF: what another site can make a browser send, with and without our cookie.
@@ -108,7 +167,11 @@ async fn another_site_can_do_nothing_with_the_cookie() {
         "null",
         "",
     ] {
-        for (path, body) in [("/auth/refresh", String::new()), ("/auth/login", account())] {
+        for (path, body) in [
+            ("/auth/refresh", String::new()),
+            ("/auth/logout", String::new()),
+            ("/auth/login", account()),
+        ] {
             let headers = [JSON, COOKIE, cookie, ("origin", origin)];
             let answer = post(&service, path, &headers, &body).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
@@ -116,13 +179,15 @@ async fn another_site_can_do_nothing_with_the_cookie() {
             assert_eq!(answer.header("set-cookie"), "");
         }
     }
-    // Without any `Origin`, or if the browser says that another site asks.
-    let silent = post(&service, "/auth/refresh", &[COOKIE, cookie], "").await;
-    assert_eq!(silent.code(), "cross_origin");
-    for site in ["cross-site", "same-site", "none"] {
-        let headers = [COOKIE, cookie, OWN, ("sec-fetch-site", site)];
-        let answer = post(&service, "/auth/refresh", &headers, "").await;
-        assert_eq!(answer.code(), "cross_origin", "{site}");
+    for path in ["/auth/refresh", "/auth/logout"] {
+        // Without any `Origin`, or if the browser says that another site asks.
+        let silent = post(&service, path, &[COOKIE, cookie], "").await;
+        assert_eq!(silent.code(), "cross_origin");
+        for site in ["cross-site", "same-site", "none"] {
+            let headers = [COOKIE, cookie, OWN, ("sec-fetch-site", site)];
+            let answer = post(&service, path, &headers, "").await;
+            assert_eq!(answer.code(), "cross_origin", "{site}");
+        }
     }
     // A form cannot send the header, and without it the cookie is not looked at.
     for headers in [
@@ -134,9 +199,11 @@ async fn another_site_can_do_nothing_with_the_cookie() {
         ],
         &[cookie, OWN, JSON],
     ] {
-        let answer = post(&service, "/auth/refresh", headers, "").await;
-        assert!(answer.status.is_client_error());
-        assert_eq!(answer.header("set-cookie"), "");
+        for path in ["/auth/refresh", "/auth/logout"] {
+            let answer = post(&service, path, headers, "").await;
+            assert!(answer.status.is_client_error());
+            assert_eq!(answer.header("set-cookie"), "");
+        }
     }
     // Nothing of this has used the token up.
     let answer = post(&service, "/auth/refresh", &[COOKIE, OWN, cookie], "").await;
@@ -192,13 +259,14 @@ async fn a_client_that_does_not_ask_for_a_cookie_gets_none() {
     assert_eq!(answer.code(), "invalid_request");
 }
 
-/// The session is over with the answer, also if the refresh is refused for an outage: then the cookie stays.
 #[tokio::test]
 async fn an_outage_costs_nobody_the_cookie() {
-    let (service, cookie, _) = logged_in().await;
+    let (service, cookies, _) = logged_in().await;
     service.app.close().await;
-    let headers = [COOKIE, OWN, ("cookie", cookie.as_str())];
-    let answer = post(&service, "/auth/refresh", &headers, "").await;
-    answer.assert_unavailable();
-    assert_eq!(answer.header("set-cookie"), "");
+    for path in ["/auth/refresh", "/auth/logout"] {
+        let headers = [COOKIE, OWN, ("cookie", cookies.as_str())];
+        let answer = post(&service, path, &headers, "").await;
+        answer.assert_unavailable();
+        assert_eq!(answer.header("set-cookie"), "");
+    }
 }

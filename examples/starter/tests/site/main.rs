@@ -9,6 +9,7 @@ mod headers;
 mod keys;
 mod metrics;
 mod openapi;
+mod page;
 mod publishing;
 mod ready;
 #[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it

@@ -22,6 +22,10 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
     service
         .send(Method::DELETE, "/auth/sessions/no-such-id", &tokens.access)
         .await;
+    // The answer to the first was lost.
+    for _ in 0..2 {
+        service.refresh(&tokens.refresh).await.tokens();
+    }
     service.logout(&tokens.access).await;
 
     let answer = service.fetch(Method::GET, "/metrics", &[]).await;
@@ -45,6 +49,7 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
         r#"auth_refusals_total{kind="malformed_token"} 1"#,
         r#"auth_refusals_total{kind="insufficient_scope"} 1"#,
         r#"session_events_total{event="session_opened",reason=""} 1"#,
+        r#"session_events_total{event="refresh_converged",reason="concurrent"} 1"#,
         r#"session_events_total{event="session_ended",reason="revoked"} 1"#,
         r#"password_duration_seconds_count{outcome="done"} 3"#,
         r#"passwords_in_flight 0"#,

@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use crate::support::{PASSWORD, Service, started};
+use crate::support::{PASSWORD, Service, claims, started};
 
 /// Waits for what happens beside the requests: the query's number comes to be this one.
 async fn becomes(query: &'static str, number: i64, database: &mut AnyConnection) {
@@ -26,9 +26,11 @@ async fn at_one_session_too_many_the_oldest_ends() {
     // Copies stand for the logins in between, each of which would cost a password.
     let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 98) \
          INSERT INTO jwt_sessions (id, subject, generation, previous_generation, token_id, \
-             acknowledged, created_at, rotated_at, last_used_at, idle_ttl, expires_at, payload) \
-         SELECT 'copy ' || i, subject, generation, previous_generation, token_id, acknowledged, \
-             created_at, rotated_at, last_used_at + i, idle_ttl, expires_at, payload \
+             created_at, rotated_at, last_used_at, idle_ttl, expires_at, converged, \
+             convergences, lost_responses, payload) \
+         SELECT 'copy ' || i, subject, generation, previous_generation, token_id, \
+             created_at, rotated_at, last_used_at + i, idle_ttl, expires_at, converged, \
+             convergences, lost_responses, payload \
          FROM n, (SELECT * FROM jwt_sessions ORDER BY created_at DESC LIMIT 1) AS newest";
     let copied = sqlx::query(copies)
         .execute(&mut service.database().await)
@@ -43,6 +45,47 @@ async fn at_one_session_too_many_the_oldest_ends() {
     service.assert_good(&newest).await;
 }
 
+/// Lets so much time pass for the sessions, of which there is one.
+async fn later(service: &Service, seconds: i64) {
+    let back = "UPDATE jwt_sessions SET created_at = created_at - $1, rotated_at = rotated_at - $1, \
+         last_used_at = last_used_at - $1";
+    let done = sqlx::query(back)
+        .bind(seconds * 1_000_000)
+        .execute(&mut service.database().await)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_used_its_tokens_has_days_to_ask_for_a_lost_answer() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let me = service.get("/me", &first.access).await;
+    assert_eq!(me.status, StatusCode::OK);
+    let seen = "SELECT count(*) FROM jwt_sessions WHERE acknowledged = 0";
+    becomes(seen, 1, &mut service.database().await).await;
+
+    let lost = service.refresh(&first.refresh).await.tokens();
+    later(&service, 5 * 86_400).await;
+    let again = service.refresh(&first.refresh).await.tokens();
+    assert_eq!(claims(&again.refresh)["jti"], claims(&lost.refresh)["jti"]);
+    service.assert_good(&again).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_used_a_token_has_a_minute_to_ask_for_a_lost_answer() {
+    let service = started!();
+    let first = service.user("ada@example.com").await;
+    let lost = service.refresh(&first.refresh).await.tokens();
+    later(&service, 20).await;
+    let again = service.refresh(&first.refresh).await.tokens();
+    assert_eq!(claims(&again.refresh)["jti"], claims(&lost.refresh)["jti"]);
+    later(&service, 61).await;
+    service.refresh(&first.refresh).await.assert_invalid_grant();
+    service.assert_over(&again).await;
+}
+
 #[tokio::test]
 async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
     let service = started!();
@@ -52,8 +95,10 @@ async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
     let mut database = service.database().await;
     for statement in [
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
-         INSERT INTO jwt_sessions SELECT 'old ' || i, 'gone', 0, 0, 't', FALSE, 1, 1, 1, 9, 9, \
-             NULL, NULL, NULL, '{}' FROM n",
+         INSERT INTO jwt_sessions (id, subject, generation, previous_generation, token_id, \
+             created_at, rotated_at, last_used_at, idle_ttl, expires_at, converged, \
+             convergences, lost_responses, payload) \
+         SELECT 'old ' || i, 'gone', 0, 0, 't', 1, 1, 1, 9, 9, 0, 0, 0, '{}' FROM n",
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
          INSERT INTO jwt_revocations SELECT 'old ' || i, 'token', 'i', 9, 9 FROM n",
     ] {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::body::Bytes;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine as _;
@@ -34,6 +34,12 @@ pub(crate) struct Answer {
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
+}
+
+/// What the holder of a token can read in it.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 // === impl Client ===
@@ -161,6 +167,17 @@ impl Client {
             .await
     }
 
+    /// The same from a client that says this of itself.
+    pub(crate) async fn refresh_as(&self, agent: &str, token: &str) -> Answer {
+        let headers = [
+            (CONTENT_TYPE.as_str(), "application/json"),
+            (USER_AGENT.as_str(), agent),
+        ];
+        let body = json!({ "refresh_token": token }).to_string();
+        self.request(Method::POST, "/auth/refresh", &headers, body)
+            .await
+    }
+
     /// A request without a body.
     pub(crate) async fn send(&self, method: Method, path: &str, token: &str) -> Answer {
         let bearer = format!("Bearer {token}");
@@ -170,6 +187,12 @@ impl Client {
 
     pub(crate) async fn logout(&self, token: &str) -> Answer {
         self.send(Method::POST, "/auth/logout", token).await
+    }
+
+    /// A log-out by a refresh token, without an access token.
+    pub(crate) async fn logout_by(&self, refresh_token: &str) -> Answer {
+        let body = json!({ "refresh_token": refresh_token });
+        self.post("/auth/logout", &body).await
     }
 
     /// The own sessions, as they are listed.
@@ -202,9 +225,7 @@ impl Client {
 impl Tokens {
     /// What the access token says.
     pub(crate) fn claims(&self) -> Value {
-        let payload = self.access.split('.').nth(1).unwrap();
-        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
-        serde_json::from_slice(&payload).unwrap()
+        claims(&self.access)
     }
 }
 
@@ -252,6 +273,12 @@ impl Answer {
 
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// All values of a header.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
     }
 
     /// A header, or nothing.

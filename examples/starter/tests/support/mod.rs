@@ -14,7 +14,7 @@ pub(crate) mod server;
 pub(crate) mod smtp;
 pub(crate) mod web;
 
-pub(crate) use client::{Answer, Client, PASSWORD, Tokens};
+pub(crate) use client::{Answer, Client, PASSWORD, Tokens, claims};
 pub(crate) use folder::Folder;
 
 use std::ops::Deref;

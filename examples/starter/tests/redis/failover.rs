@@ -1,0 +1,106 @@
+//! A Redis that becomes a replica while the connections to it stay up.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use tokio::net::TcpListener;
+
+use crate::support::redis::Redis;
+use crate::support::{Answer, PASSWORD, Place, Service};
+
+/// Passes each new connection on to the port of the moment, as a name that follows the primary does.
+async fn relay(to: Arc<AtomicU16>) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let to = (Ipv4Addr::LOCALHOST, to.load(Ordering::SeqCst));
+            tokio::spawn(async move {
+                if let Ok(mut server) = tokio::net::TcpStream::connect(to).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+fn port(redis: &Redis) -> u16 {
+    let url = redis.url();
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    port.parse().unwrap()
+}
+
+/// Sends commands, one in each line, and returns all that the server answers.
+fn tell(redis: &Redis, commands: &str) -> String {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port(redis))).unwrap();
+    let commands = format!("{}\r\nQUIT\r\n", commands.replace('\n', "\r\n"));
+    connection.write_all(commands.as_bytes()).unwrap();
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).unwrap();
+    let _ = connection.shutdown(Shutdown::Both);
+    answers
+}
+
+/// Makes it a replica, and waits until it has what its primary has.
+fn follow(redis: &Redis, primary: &Redis) {
+    tell(redis, &format!("REPLICAOF 127.0.0.1 {}", port(primary)));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !tell(redis, "INFO replication").contains("master_link_status:up") {
+        assert!(Instant::now() < deadline, "it does not follow its primary");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn ready(service: &Service) -> Answer {
+    service.request(Method::GET, "/readyz", &[], "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
+    let (Some(old), Some(new)) = (Redis::start(), Redis::start()) else {
+        return;
+    };
+    follow(&new, &old);
+    let to = Arc::new(AtomicU16::new(port(&old)));
+    let url = format!("redis://127.0.0.1:{}/", relay(Arc::clone(&to)).await);
+    let service = Service::start_in(Place::sqlite().with_redis(url)).await;
+    let tokens = service.user("ada@example.com").await;
+    assert_eq!(ready(&service).await.status, StatusCode::OK);
+
+    assert!(tell(&old, "SET written 1\nWAIT 1 0").contains(":1"));
+    tell(&new, "REPLICAOF NO ONE");
+    follow(&old, &new);
+    for _ in 0..3 {
+        let answer = ready(&service).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.json()["detail"], "Not ready: redis.");
+        service.refresh(&tokens.refresh).await.assert_unavailable();
+        let login = service.login("ada@example.com", PASSWORD).await;
+        login.assert_unavailable();
+        service.logout(&tokens.access).await.assert_unavailable();
+    }
+
+    to.store(port(&new), Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let refreshed = loop {
+        let answer = service.refresh(&tokens.refresh).await;
+        if answer.status == StatusCode::OK && ready(&service).await.status == StatusCode::OK {
+            break answer.tokens();
+        }
+        if answer.status != StatusCode::OK {
+            answer.assert_unavailable();
+        }
+        assert!(Instant::now() < deadline, "it does not recover");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    service.assert_good(&refreshed).await;
+    let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
+    service.logout(&tokens.access).await;
+    service.assert_over(&tokens).await;
+}

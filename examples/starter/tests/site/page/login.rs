@@ -1,0 +1,145 @@
+//! The ways in: a session that goes on, a link in an email, a second factor.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use fantoccini::key::Key;
+
+use crate::browser::{Browser, WAIT, address, fill_in, register, shown};
+use crate::start;
+use crate::support::factor::App;
+use crate::support::{PASSWORD, Place, Service};
+
+/// What goes wrong for a while is not the end of the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
+    let service = Service::start_with(Place::sqlite(), |settings| {
+        settings.rate_limit = NonZeroU32::new(20);
+    })
+    .await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    register(&browser, "ada@example.com").await;
+    // There is room for another request every three seconds: on a slow machine the page gets it.
+    for _ in 0..20 {
+        while service.refresh("garbage").await.status != StatusCode::TOO_MANY_REQUESTS {}
+        browser.page.refresh().await.unwrap();
+        if shown(&browser).await == "waiting" {
+            break;
+        }
+    }
+    browser.says("#waiting", "Too many attempts").await;
+    assert_eq!(shown(&browser).await, "waiting");
+    browser.picture("waiting").await;
+
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while shown(&browser).await == "waiting" {
+        assert!(tokio::time::Instant::now() < deadline);
+        browser
+            .script("document.querySelector('#again').click()", &[])
+            .await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    browser.says("#who", "ada@example.com").await;
+    browser.close().await;
+}
+
+/// Letters: the one that confirms the address, and the one for a new password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_confirms_the_address_and_chooses_a_new_password() {
+    let service = Service::start_with(Place::sqlite(), |settings| {
+        settings.require_verified_email = true;
+    })
+    .await;
+    let page = address(&service);
+    let Some(browser) = Browser::open(&page, 1200, false).await else {
+        return;
+    };
+    let link = |letter: crate::support::mail::Letter| {
+        let (_, link) = letter.text.split_once('#').unwrap();
+        format!("{page}#{}", link.split_whitespace().next().unwrap())
+    };
+    fill_in(&browser, "ada@example.com").await;
+    browser.says("#entry-notice", "sent you a letter").await;
+    browser.picture("letter").await;
+    // The link is good once, and then in words no more.
+    let confirm = link(service.letter("ada@example.com", 1).await);
+    browser.page.goto(&confirm).await.unwrap();
+    browser.says("#entry-notice", "is confirmed").await;
+    browser.page.goto(&confirm).await.unwrap();
+    browser.says("#entry-notice", "This link was used").await;
+
+    browser.seen("#email").await.clear().await.unwrap();
+    browser.click("#forgot").await;
+    browser.says("#entry-notice", "address above first").await;
+    browser.type_in("ada@example.com").await;
+    browser.click("#forgot").await;
+    browser.says("#entry-notice", "is on its way").await;
+    let reset = link(service.letter("ada@example.com", 2).await);
+    browser.page.goto(&reset).await.unwrap();
+    browser.shows("#new-password").await;
+    browser.type_in("password1").await;
+    let enter = String::from(char::from(Key::Enter));
+    browser.type_in(&enter).await;
+    browser.says("#reset-notice", "too short").await;
+    browser.picture("reset").await;
+    let field = browser.seen("#new-password").await;
+    field.clear().await.unwrap();
+    let new = "another stapled battery horse";
+    field.send_keys(&format!("{new}{enter}")).await.unwrap();
+    browser.says("#entry-notice", "password is changed").await;
+    let tokens = service.login("ada@example.com", new).await.tokens();
+    service.assert_good(&tokens).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_with_a_second_factor_is_asked_for_a_code() {
+    let service = start(Default::default()).await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    let app = App::of(&service, "ada@example.com").await;
+    let log_in = async || {
+        let fields = [("#email", "ada@example.com"), ("#password", PASSWORD)];
+        for (field, text) in fields {
+            let field = browser.seen(field).await;
+            field.clear().await.unwrap();
+            field.send_keys(text).await.unwrap();
+        }
+        browser.click("#entry [type=submit]").await;
+        browser.shows("#code").await;
+    };
+    browser.shows("#email").await;
+    log_in().await;
+    browser.picture("second").await;
+    let enter = String::from(char::from(Key::Enter));
+    browser
+        .script(
+            "document.querySelector('#method').value = 'recovery_code'",
+            &[],
+        )
+        .await;
+    let code = browser.seen("#code").await;
+    code.send_keys(&format!("nonsense{enter}")).await.unwrap();
+    browser.says("#second-notice", "not right").await;
+    browser.click("#back").await;
+    log_in().await;
+    browser
+        .script(
+            "document.querySelector('#method').value = 'recovery_code'",
+            &[],
+        )
+        .await;
+    code.clear().await.unwrap();
+    code.send_keys(&format!("{}{enter}", app.recovery_codes[0]))
+        .await
+        .unwrap();
+    browser.says("#who", "ada@example.com").await;
+    // The refresh token of this login too is where no script finds it.
+    let cookie = browser.page.get_named_cookie("__Host-refresh").await;
+    assert_eq!(cookie.unwrap().http_only(), Some(true));
+    browser.close().await;
+}

@@ -1,0 +1,162 @@
+//! The page, in the hands of a person.
+
+mod login;
+mod settings;
+
+use fantoccini::key::Key;
+use serde_json::json;
+
+use crate::browser::{Browser, address, register};
+use crate::start;
+use crate::support::PASSWORD;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_registers_uses_and_ends_a_session() {
+    let service = start(Default::default()).await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    browser.says("h1", "in safe hands").await;
+    browser.picture("welcome").await;
+    register(&browser, "ada@example.com").await;
+    browser.says("#claims", "ada@example.com").await;
+    browser.says("#left", ":").await;
+    browser.says("#sessions", "This one").await;
+    browser.picture("account").await;
+
+    // No script can read the cookie, and nothing is stored.
+    let stored = "return document.cookie + JSON.stringify([localStorage, sessionStorage])";
+    assert_eq!(browser.script(stored, &[]).await, json!("[{},{}]"));
+    let cookie = browser
+        .page
+        .get_named_cookie("__Host-refresh")
+        .await
+        .unwrap();
+    assert_eq!(
+        (cookie.http_only(), cookie.secure()),
+        (Some(true), Some(true))
+    );
+    assert_eq!(cookie.path(), Some("/"));
+
+    browser.click("#call-me").await;
+    browser.says("#answer", "200 – it worked").await;
+    browser.click("#call-admin").await;
+    browser.says("#answer", "needs the scope “admin”").await;
+    browser.picture("admin").await;
+    browser.click("#refresh").await;
+    browser.says("#notice", "A fresh token").await;
+    let after = browser
+        .page
+        .get_named_cookie("__Host-refresh")
+        .await
+        .unwrap();
+    assert_ne!(after.value(), cookie.value());
+
+    // Another device, whose session ends from here.
+    let other = service.login("ada@example.com", PASSWORD).await.tokens();
+    browser.page.refresh().await.unwrap();
+    browser.says("#sessions", "Unknown device").await;
+    browser.click("#sessions button").await;
+    browser.says("#notice", "That session is over").await;
+    service.assert_over(&other).await;
+
+    browser.click("#logout").await;
+    browser
+        .says("#entry-notice", "You are logged out here")
+        .await;
+    browser.page.refresh().await.unwrap();
+    browser.says("h1", "in safe hands").await;
+
+    // What goes wrong is told in words, and by hand everything works again.
+    browser
+        .seen("#email")
+        .await
+        .send_keys("ada@example.com")
+        .await
+        .unwrap();
+    browser
+        .seen("#password")
+        .await
+        .send_keys("wrong")
+        .await
+        .unwrap();
+    browser.click("[type=submit]").await;
+    browser
+        .says("#entry-notice", "do not belong together")
+        .await;
+    browser.picture("wrong").await;
+    browser.seen("#password").await.clear().await.unwrap();
+    browser
+        .seen("#password")
+        .await
+        .send_keys(PASSWORD)
+        .await
+        .unwrap();
+    browser.click("[type=submit]").await;
+    browser.says("#who", "ada@example.com").await;
+
+    // Ended from elsewhere while the page is open.
+    let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
+    service
+        .send(
+            axum::http::Method::POST,
+            "/auth/logout-all",
+            &elsewhere.access,
+        )
+        .await;
+    browser.click("#call-me").await;
+    browser.says("#entry-notice", "log in again").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_fits_a_phone_and_the_dark() {
+    let service = start(Default::default()).await;
+    for (name, width, dark) in [
+        ("phone", 375, false),
+        ("narrow", 320, true),
+        ("dark", 1200, true),
+    ] {
+        let Some(browser) = Browser::open(&address(&service), width, dark).await else {
+            return;
+        };
+        browser.says("h1", "in safe hands").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-welcome")).await;
+        let ground = "return getComputedStyle(document.body).backgroundColor";
+        let expected = if dark {
+            "rgb(21, 24, 26)"
+        } else {
+            "rgb(246, 244, 239)"
+        };
+        assert_eq!(browser.script(ground, &[]).await, json!(expected));
+        register(
+            &browser,
+            &format!("grace.brewster.murray.hopper.{name}@navy.example.com"),
+        )
+        .await;
+        browser.says("#sessions", "This one").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-account")).await;
+        browser.click("#add-totp").await;
+        browser.set("#factor-password", PASSWORD).await;
+        browser.type_in(&String::from(char::from(Key::Enter))).await;
+        browser.shows("#qr path").await;
+        browser.assert_fits().await;
+        browser.picture(&format!("{name}-factor")).await;
+        browser.close().await;
+    }
+}
+
+/// With the policy of each page: nothing is blocked that it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_the_api_is_shown_under_its_policy() {
+    let service = start(Default::default()).await;
+    let address = format!("{}docs/", address(&service));
+    let Some(browser) = Browser::open(&address, 1200, false).await else {
+        return;
+    };
+    browser.says("#swagger-ui", "/auth/login").await;
+    browser.picture("docs").await;
+    browser.close().await;
+}

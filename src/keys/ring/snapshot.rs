@@ -1,0 +1,120 @@
+//! [`Loaded`]: the keys that a ring has in memory, replaced whole.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::life::Life;
+use crate::keys::SigningKey;
+
+/// The keys in the order of their activation.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    pub(super) keys: Vec<SigningKey>,
+    pub(super) lives: Vec<Life>,
+    /// Tells whether the file has changed.
+    pub(super) digest: Option<String>,
+}
+
+/// The keys that count. Readers wait for nobody.
+///
+/// The file is read without a lock, by several threads at once. Looks at it are numbered as they
+/// begin, and what an older look has seen never replaces what a newer one has: a thread that was slow
+/// does not bring a removed key back.
+pub(super) struct Loaded {
+    snapshot: ArcSwap<Snapshot>,
+    begun: AtomicU64,
+    /// The newest look whose keys were kept; locked for as long as a pointer is replaced.
+    newest: Mutex<u64>,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    pub(super) fn new(mut keys: Vec<(SigningKey, Life)>) -> Self {
+        keys.sort_by_key(|(_, life)| life.from); // stable: of two with one time the later signs
+        let (keys, lives) = keys.into_iter().unzip();
+        Self {
+            keys,
+            lives,
+            digest: None,
+        }
+    }
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    pub(super) fn new(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            begun: AtomicU64::new(0),
+            newest: Mutex::new(0),
+        }
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The number of a look at the file that begins now.
+    pub(super) fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Keeps what a look has found. Returns `false` if a newer look was faster.
+    pub(super) fn keep(&self, look: u64, snapshot: Snapshot) -> bool {
+        let mut newest = self.newest();
+        let is_newest = look > *newest;
+        if is_newest {
+            *newest = look;
+            self.snapshot.store(Arc::new(snapshot));
+        }
+        is_newest
+    }
+
+    /// Whether the file that a look has found is loaded already. Returns `false` if a newer look was
+    /// faster.
+    pub(super) fn is_unchanged(&self, look: u64, digest: Option<&str>) -> bool {
+        let mut newest = self.newest();
+        let is_known = digest.is_some() && digest == self.load().digest.as_deref();
+        let is_unchanged = look > *newest && is_known;
+        if is_unchanged {
+            *newest = look;
+        }
+        is_unchanged
+    }
+
+    fn newest(&self) -> MutexGuard<'_, u64> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Loaded, Snapshot};
+
+    fn digest(digest: &str) -> Snapshot {
+        Snapshot {
+            digest: Some(digest.to_owned()),
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn a_slow_look_replaces_nothing_that_a_newer_one_has_seen() {
+        let loaded = Loaded::new(digest("old"));
+        let (slow, fast) = (loaded.begin(), loaded.begin());
+        assert!(loaded.keep(fast, digest("new")));
+        assert!(!loaded.keep(slow, digest("old")));
+        assert_eq!(loaded.load().digest.as_deref(), Some("new"));
+        // Nor where the newer one has seen what is loaded.
+        let (slow, fast) = (loaded.begin(), loaded.begin());
+        assert!(loaded.is_unchanged(fast, Some("new")));
+        assert!(!loaded.keep(slow, digest("old")));
+        assert!(!loaded.is_unchanged(slow, Some("new")));
+        assert!(!loaded.is_unchanged(loaded.begin(), Some("newer")));
+        assert!(!loaded.is_unchanged(loaded.begin(), None));
+    }
+}
