@@ -236,7 +236,7 @@ mod tests {
     };
 
     #[test]
-    fn each_kind_hits_what_it_names_and_nothing_else() {
+    fn each_kind_covers_what_it_names_and_nothing_else() {
         let me = Some("me");
         for (revocation, hit) in [
             (Revocation::token(me, "t1", at(100)), true),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_holds_until_its_time_and_the_latest_cut_off_counts() {
+    fn an_entry_is_in_effect_until_its_end_with_the_latest_cut_off() {
         let clock = ManualClock::at_unix_seconds(10);
         let record = MemoryRevocations::with_clock(clock.clone());
         record.insert(&Revocation::subject(Some("me"), "alice", at(6), at(20)));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_follows_the_live_entries_and_none_is_lost() {
+    fn expired_entries_are_removed_and_no_live_one_is_lost() {
         let clock = ManualClock::at_unix_seconds(0);
         let record = MemoryRevocations::with_clock(clock.clone());
         for second in 0..50_000_u64 {

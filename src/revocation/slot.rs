@@ -114,7 +114,7 @@ pub(super) fn age(since: u64, now: u64) -> Option<Duration> {
 mod tests {
     use std::hash::{BuildHasher, RandomState};
 
-    use super::*;
+    use super::{Equivalent, Key, Question, RevocationQuery};
 
     #[test]
     fn a_question_finds_its_own_key_and_no_other() {
