@@ -1,4 +1,4 @@
-//! [`AuthEvent`]: what happens to sessions, for logs, metrics and notices to the owner.
+//! [`AuthEvent`]: events of sessions, for logs, metrics and notices to the owner.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::jti::Digest;
 use crate::session::{Converged, EndReason};
 
-/// Something that an operator or the owner of an account may want to know.
+/// An event of a session that an operator or the owner of the account may want to know about.
+/// [`SessionsBuilder::on_event`](crate::sessions::SessionsBuilder::on_event) receives it.
 ///
-/// It carries the subject and the session id for code that acts on it, and never a token. `Debug`,
+/// It contains the subject and the session id for code that acts on it, and never a token. `Debug`,
 /// and the log with the feature `tracing`, show a digest of the session id and no subject.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,8 +22,8 @@ pub enum AuthEvent<'a> {
         /// The session id.
         session: &'a str,
     },
-    /// A replaced refresh token was used again and accepted, as from a second tab or after a lost
-    /// response. A long run is what a thief in step with the client looks like.
+    /// A replaced refresh token was used again and accepted, for example from a second tab or after
+    /// a lost response. A long run may be a thief who refreshes in step with the client.
     RefreshConverged {
         /// The subject that the session belongs to.
         subject: &'a str,
@@ -33,16 +34,16 @@ pub enum AuthEvent<'a> {
         /// The number of refreshes in a row that converged, this one included.
         run: u32,
     },
-    /// A replaced refresh token was used, and its session was ended for it: the token, or its
-    /// successor, was stolen.
+    /// A replaced refresh token was used again, and its session was ended, because the token or its
+    /// successor was stolen.
     RefreshReuseDetected {
         /// The subject that the session belonged to.
         subject: &'a str,
         /// The session id.
         session: &'a str,
     },
-    /// A refresh token was ahead of its session: the store has lost writes, as after a restored
-    /// backup or the promotion of a lagging replica.
+    /// A refresh token was newer than its session in the store: the store has lost writes, for
+    /// example after a restored backup or the promotion of a lagging replica.
     RefreshStoreRewound {
         /// The subject that the session belongs to.
         subject: &'a str,
@@ -58,8 +59,8 @@ pub enum AuthEvent<'a> {
         /// The reason why it was ended.
         reason: EndReason,
     },
-    /// A session has ended, but its access tokens could not be revoked: they are good until they
-    /// expire, or until the end is asked for again.
+    /// A session has ended, but its access tokens could not be revoked. They stay valid until they
+    /// expire, or until the call that ended the session is repeated.
     RevocationFailed {
         /// The subject that the session belonged to.
         subject: &'a str,
@@ -68,7 +69,7 @@ pub enum AuthEvent<'a> {
     },
 }
 
-/// Receives events. It is called where they happen, so it must not block.
+/// The function that receives events. It is called where they happen, so it must not block.
 #[derive(Clone, Default)]
 pub(crate) struct EventHook(Option<Arc<Hook>>);
 
@@ -94,7 +95,7 @@ impl AuthEvent<'_> {
     ///
     /// # Security
     ///
-    /// Keep it out of logs: whoever reads them could ask for the session to be ended. Log
+    /// Keep it out of logs: a reader of the logs could ask for the session to be ended. Log
     /// [`session_digest`](Self::session_digest) instead.
     #[must_use]
     pub const fn session(&self) -> &str {
@@ -107,8 +108,8 @@ impl AuthEvent<'_> {
         self.about().0
     }
 
-    /// Returns the beginning of the SHA-256 of the session id, for logs: it finds the lines about
-    /// one session, and opens nothing.
+    /// Returns the beginning of the SHA-256 of the session id, for logs. It identifies the lines
+    /// about one session, and is useless to an attacker.
     #[must_use]
     pub fn session_digest(&self) -> String {
         Digest(self.session()).to_string()
@@ -154,7 +155,7 @@ impl EventHook {
         Self(Some(Arc::new(hook)))
     }
 
-    /// Tells an event. A hook that panics stops nothing.
+    /// Reports an event. A panic in the hook is caught.
     pub(crate) fn tell(&self, event: &AuthEvent<'_>) {
         #[cfg(feature = "tracing")]
         log(event);

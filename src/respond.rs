@@ -16,23 +16,25 @@ use crate::refresh_cookie::{RefreshCookie, RefreshCookieError};
 use crate::sessions::SessionError;
 
 impl IntoResponse for TokenPair {
-    /// 200 with the pair as JSON, and `Cache-Control: no-store` (RFC 6749 section 5.1).
+    /// Returns status 200 with the pair as JSON, and `Cache-Control: no-store` (RFC 6749 section
+    /// 5.1).
     fn into_response(self) -> Response {
         tokens(&self)
     }
 }
 
 impl IntoResponse for AccessTokenResponse {
-    /// 200 with the access token as JSON, and `Cache-Control: no-store` (RFC 6749 section 5.1).
+    /// Returns status 200 with the access token as JSON, and `Cache-Control: no-store` (RFC 6749
+    /// section 5.1).
     fn into_response(self) -> Response {
         tokens(&self)
     }
 }
 
 impl IntoResponse for SessionError {
-    /// The [status](SessionError::status), the JSON [body](SessionError::body),
-    /// `Cache-Control: no-store` (RFC 6749 section 5.2), and `Retry-After` where it is a 503. The
-    /// error is in the extensions of the response, for whoever logs it.
+    /// Returns the [status](SessionError::status), the JSON [body](SessionError::body),
+    /// `Cache-Control: no-store` (RFC 6749 section 5.2), and `Retry-After` if the status is 503.
+    /// The error is in the extensions of the response, so that a middleware can log it.
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {
@@ -49,13 +51,14 @@ impl IntoResponse for SessionError {
 
 #[cfg(feature = "password")]
 impl IntoResponse for PasswordError {
-    /// The [status](PasswordError::status), the JSON [body](PasswordError::body),
-    /// `Cache-Control: no-store`, and `Retry-After` where it is a 503. The error is in the
-    /// extensions of the response, for whoever logs it.
+    /// Returns the [status](PasswordError::status), the JSON [body](PasswordError::body),
+    /// `Cache-Control: no-store`, and `Retry-After` if the status is 503. The error is in the
+    /// extensions of the response, so that a middleware can log it.
     ///
-    /// A 401 has no `WWW-Authenticate`: a password in a body is of no scheme that one could name.
+    /// A 401 has no `WWW-Authenticate`, because no authentication scheme describes a password in a
+    /// body.
     fn into_response(self) -> Response {
-        // A stored hash that cannot be used is the operator's to mend, whatever the client is told.
+        // The operator has to repair a stored hash that cannot be used, whatever the response says.
         #[cfg(feature = "tracing")]
         if self.status() == StatusCode::BAD_REQUEST {
             tracing::debug!("{self}");
@@ -69,9 +72,10 @@ impl IntoResponse for PasswordError {
 }
 
 impl IntoResponse for RefreshCookieError {
-    /// The [status](RefreshCookieError::status), the JSON [body](RefreshCookieError::body) and
-    /// `Cache-Control: no-store`. The error is in the extensions of the response, for whoever
-    /// logs it. The cookie stays.
+    /// Returns the [status](RefreshCookieError::status), the JSON
+    /// [body](RefreshCookieError::body) and `Cache-Control: no-store`. The error is in the
+    /// extensions of the response, so that a middleware can log it. The response does not remove
+    /// the cookie.
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {
@@ -89,11 +93,12 @@ impl IntoResponse for RefreshCookieError {
 
 /// Responses for axum (feature `axum`).
 impl RefreshCookie {
-    /// Returns the response to a login or a refresh: 200, the refresh token in the cookie, and the
-    /// [rest](TokenPair::without_refresh_token) as JSON, with `Cache-Control: no-store`.
+    /// Returns the response to a login or a refresh: status 200, the refresh token in the cookie,
+    /// and the [rest of the pair](TokenPair::without_refresh_token) as JSON, with
+    /// `Cache-Control: no-store`.
     ///
-    /// If the refresh token does not fit into a cookie, the response is that of the
-    /// [error](RefreshCookieError): a 500.
+    /// If the refresh token does not fit into a cookie, it returns the 500 of
+    /// [`RefreshCookieError`].
     #[must_use]
     pub fn respond(&self, pair: TokenPair) -> Response {
         match self.set(&pair) {
@@ -102,8 +107,8 @@ impl RefreshCookie {
         }
     }
 
-    /// Returns the response to a session error: that of the error itself, which also removes the
-    /// cookie if the session [is over](Self::clear_after), and leaves it after an outage.
+    /// Returns the response to a session error. It removes the cookie if the session
+    /// [is over](Self::clear_after), and leaves it in place after an outage.
     #[must_use]
     pub fn reject(&self, error: SessionError) -> Response {
         let clear = self.clear_after(&error);
@@ -114,7 +119,7 @@ impl RefreshCookie {
         }
     }
 
-    /// Returns the response to a log-out: 204, which removes the cookie.
+    /// Returns the response to a logout: status 204. It removes the cookie.
     #[must_use]
     pub fn clear_response(&self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -150,7 +155,7 @@ fn json(status: StatusCode, body: String) -> Response {
     response
 }
 
-/// RFC 6749 section 5.1 asks for both, of which `Pragma` is for caches of HTTP/1.0.
+/// RFC 6749 section 5.1 requires both headers. `Pragma` is for HTTP/1.0 caches.
 fn forbid_storing(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! [`StoreError`]: a store that is unavailable, and how long a call to one may take.
+//! [`StoreError`]: the error of an unavailable store, and how long a call to a store may take.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::error::{AuthError, AuthErrorKind};
 
-/// The error of a store that could not be reached, did not answer in time, or failed.
+/// The error of a store that could not be reached, did not respond in time, or failed.
 ///
-/// Whatever was asked of it stays unknown: the request is answered with 503, never
-/// with 401 and never with a pass.
+/// The result of the call is then unknown. The response to the request is a 503: it is neither
+/// refused with 401 nor let through.
 #[derive(Debug)]
 pub struct StoreError {
     source: Box<dyn StdError + Send + Sync>,
@@ -19,8 +19,8 @@ pub struct StoreError {
 // === impl StoreError ===
 
 impl StoreError {
-    /// Creates the error from what the driver of the store reports, or from a text. It is meant for
-    /// logs: keep tokens and passwords out of it.
+    /// Creates the error from an error of the store's driver, or from a text. It is meant for logs:
+    /// keep tokens and passwords out of it.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl From<StoreError> for AuthError {
     }
 }
 
-/// The longest that a call to a session store may take, unless it is set: 2 seconds.
+/// The default time limit of a call to a session store: 2 seconds.
 pub const DEFAULT_SESSION_STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits for a call to a store, and fails if it takes longer than `limit`. Outside a Tokio runtime
@@ -62,15 +62,15 @@ pub(crate) async fn in_time<T>(
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::new(format!(
-            "the store did not answer within {} ms",
+            "the store did not respond within {} ms",
             limit.as_millis()
         ))),
     }
 }
 
-/// Runs to its end even if the caller does not wait for it, where there is a Tokio runtime.
+/// Runs work to its end even if the caller stops waiting for it, if there is a Tokio runtime.
 ///
-/// A request can be dropped at any `await`; what must be done as a whole is done so.
+/// A request can be dropped at any `await`. Work that must not be left half done goes in here.
 pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, StoreError> {

@@ -1,4 +1,4 @@
-//! [`TokenIssuerBuilder`]: what an issuer signs with and says, checked once.
+//! [`TokenIssuerBuilder`]: the keys and settings of an issuer, checked once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,13 +58,14 @@ impl TokenIssuerBuilder {
         }
     }
 
-    /// The `iss` of every token: commonly the https URL of the service.
+    /// Sets the issuer (`iss`) of every token, commonly the https URL of the service.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// The `aud` of every token: whom it is for. Again for another one.
+    /// Adds an audience (`aud`) of every token: the service that the token is for. Call it again to
+    /// add more.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
@@ -74,7 +75,7 @@ impl TokenIssuerBuilder {
     ///
     /// # Security
     ///
-    /// Sound only where this key signs for nobody else.
+    /// This is only safe if no other service signs with this key.
     pub fn dangerous_no_issuer(mut self) -> Self {
         self.no_issuer = true;
         self
@@ -84,14 +85,15 @@ impl TokenIssuerBuilder {
     ///
     /// # Security
     ///
-    /// Every service that trusts this key accepts every token (RFC 8725 section 3.9).
+    /// Every service that trusts this key may then accept a token that is meant for another service
+    /// (RFC 8725 section 3.9).
     pub fn dangerous_no_audience(mut self) -> Self {
         self.no_audience = true;
         self
     }
 
-    /// Still accepts tokens that were signed with this key, which is not in the ring if there is one.
-    /// Again for another one.
+    /// Adds a key whose tokens are still accepted, although it no longer signs. If the issuer has a
+    /// key ring, the key must not be in it. Call it again to add more.
     pub fn previous_key(mut self, key: VerifyingKey) -> Self {
         self.previous.push(key);
         self
@@ -108,10 +110,11 @@ impl TokenIssuerBuilder {
     /// [`ttl`](super::TokenRequest::ttl) or from an earlier deployment. The default is the
     /// [lifetime of access tokens](Self::access_ttl).
     ///
-    /// No longer token is issued, this issuer's verifiers refuse one, and revocations are kept
-    /// for this long: so no revoked token can become good again. After the lifetime was shortened,
-    /// older tokens that live longer are refused, and their owners refresh them. Set this to the
-    /// old lifetime if they should stay good until they expire.
+    /// No token with a longer lifetime is issued, the issuer's verifiers refuse one, and revocations
+    /// are kept for this long. So no revoked token can become valid again.
+    ///
+    /// After you shorten the lifetime, older tokens that live longer are refused, and their owners
+    /// refresh them. To keep them valid until they expire, set this to the old lifetime.
     pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
         self.longest_access_ttl = Some(ttl);
         self
@@ -120,35 +123,36 @@ impl TokenIssuerBuilder {
     /// Sets the lifetime of refresh tokens, and so of [sessions](crate::Sessions), in whole
     /// seconds; a fraction is dropped. The default is 2,592,000 seconds (30 days).
     ///
-    /// Sessions that are older than a shorter lifetime end when it is deployed.
+    /// If you deploy a shorter lifetime, open sessions that are older than it end.
     pub fn refresh_ttl(mut self, ttl: Duration) -> Self {
         self.refresh_ttl = ttl;
         self
     }
 
-    /// By how much the clocks of verifiers may differ: 30 seconds by default, 300 at most.
+    /// Sets by how much the clocks of issuer and verifiers may differ: 30 seconds by default, at most
+    /// 300.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Where revocations are recorded, and looked up by the verifiers. The store reads its own
-    /// clock: give it the same one in tests.
+    /// Sets the store in which revocations are recorded, and in which the verifiers look them up.
+    /// The store reads its own clock: in tests, give it the same one.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {
         self.revocation = Some(Arc::new(store));
         self
     }
 
-    /// For how many access tokens its verifiers remember that their signature was good: see
+    /// Sets for how many access tokens the verifiers remember that the signature was valid. The
+    /// default is 16,384 for asymmetric keys, and none for secrets. See
     /// [`TokenVerifierBuilder::cached_tokens`](crate::verifier::TokenVerifierBuilder::cached_tokens).
-    /// 16,384 by default, and none where the key is a secret.
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = Some(count);
         self
     }
 
-    /// Reads the time from this clock.
+    /// Sets the clock that the issuer and its verifiers read. The default is the clock of the system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -160,7 +164,7 @@ impl TokenIssuerBuilder {
     ///
     /// Fails if the issuer or the audience is missing and was not waived, if a lifetime is under
     /// a second or over 100 years, if the longest access lifetime is below the default one, if
-    /// the leeway is over 300 seconds, or if two keys have one id.
+    /// the leeway is over 300 seconds, or if two keys have the same id.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         let whole = |ttl: Duration| Duration::from_secs(ttl.as_secs());
         let (access_ttl, refresh_ttl) = (whole(self.access_ttl), whole(self.refresh_ttl));
@@ -200,7 +204,7 @@ impl TokenIssuerBuilder {
         if let Some(count) = self.cached_tokens {
             verifier = verifier.cached_tokens(count);
         }
-        // A refresh token comes once.
+        // A refresh token is verified only once.
         #[cfg(feature = "cache")]
         let once = verifier.clone().cached_tokens(0);
         #[cfg(not(feature = "cache"))]
@@ -210,10 +214,10 @@ impl TokenIssuerBuilder {
             .acknowledger(AcknowledgerSlot::default());
         let access_verifier = verifier.clone().build()?;
         let refresh_verifier = refresh.clone().max_lifetime(refresh_ttl).build()?;
-        // A session has an end of its own, and the sessions ask for its revocation themselves.
+        // A session has its own expiry, and `Sessions` looks up its revocation itself.
         let session_verifier = refresh.any_lifetime().shared_revocation(None).build()?;
         if let IssuerKeys::Ring(ring) = &self.keys {
-            // A key is not removed before the last token that it signed is over.
+            // A key is not removed before the last token that it signed has expired.
             ring.retire_for_at_least(longest_access_ttl.max(refresh_ttl) + self.leeway);
         }
         Ok(TokenIssuer {

@@ -1,29 +1,30 @@
-//! [`IssueError`]: why a token could not be made.
+//! [`IssueError`]: why a token could not be issued.
 
 use std::fmt;
 
 use crate::error::{AuthError, AuthErrorKind};
 
-/// The error of a token that could not be made: a mistake in the program that asks for it.
+/// The error of issuing a token. All kinds but [`Internal`](Self::Internal) are mistakes in the
+/// program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// A custom claim has the name of one that the issuer sets.
+    /// A custom claim has a name that is reserved for the issuer. It contains that name.
     ReservedClaim(String),
-    /// A claim cannot be written as JSON, or the claims are not an object.
+    /// A claim cannot be serialized as JSON, or the claims are not an object.
     InvalidClaim(String),
     /// A scope is empty, or contains a space, a quote, a backslash, or a character outside printable
     /// ASCII (RFC 6749 section 3.3).
     InvalidScope,
     /// The subject is empty.
     EmptySubject,
-    /// The lifetime is under one second, or above the issuer's `longest_access_ttl` for an access
-    /// token or `refresh_ttl` for a refresh token.
+    /// The lifetime is under one second, or over the issuer's `longest_access_ttl` for an access
+    /// token or its `refresh_ttl` for a refresh token.
     InvalidLifetime,
-    /// The token would be longer than a verifier accepts: 8192 bytes.
+    /// The token would be longer than the 8192 bytes that a verifier accepts.
     TooLong,
-    /// The system has no randomness to give, the back end could not sign, or every key of the ring
-    /// has expired.
+    /// The system's random number generator failed, the token could not be signed, or every key of
+    /// the ring has expired.
     Internal,
 }
 

@@ -1,4 +1,4 @@
-//! [`IssuerKeys`]: what an issuer signs with, and what its verifiers accept for it.
+//! [`IssuerKeys`]: the keys that an issuer signs with and that its verifiers accept.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use crate::keys::{
 };
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 
-/// What an issuer signs with: one key, or a ring of keys that take turns.
+/// The keys that an issuer signs with: one key, or a ring of keys that take turns.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum IssuerKeys {
-    /// One key, as long as the issuer lives.
+    /// One key, which never changes.
     Key(SigningKey),
     /// The active key of a ring.
     Ring(KeyRing),
@@ -28,7 +28,7 @@ struct RingAndPrevious {
 // === impl IssuerKeys ===
 
 impl IssuerKeys {
-    /// The key that signs now.
+    /// Returns the key that signs now.
     pub(super) fn current(&self) -> Result<Cow<'_, SigningKey>, AuthError> {
         match self {
             Self::Key(key) => Ok(Cow::Borrowed(key)),
@@ -36,7 +36,7 @@ impl IssuerKeys {
         }
     }
 
-    /// Every key that is accepted now.
+    /// Returns every key that is accepted now.
     pub(crate) fn key_set(&self, previous: &[VerifyingKey]) -> Result<KeySet, ConfigError> {
         let own = match self {
             Self::Key(key) => KeySet::from(key.verifying_key()),
@@ -45,7 +45,7 @@ impl IssuerKeys {
         KeySet::new(own.iter().chain(previous).cloned())
     }
 
-    /// A verifier that accepts these keys; that of a ring follows it.
+    /// Starts a verifier that accepts these keys. If they are a ring, it follows the ring.
     pub(crate) fn verifier(
         &self,
         previous: &[VerifyingKey],
@@ -80,7 +80,7 @@ impl KeySource for RingAndPrevious {
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
         let previous = KeySource::find(&self.previous, key_id, algorithm);
         match (self.ring.find(key_id, algorithm), previous) {
-            // Without a key id, a key that is not the only one is none.
+            // A token without a key id is only accepted if exactly one key fits.
             (KeyLookup::Ambiguous, _) | (_, KeyLookup::Ambiguous) => KeyLookup::Ambiguous,
             (KeyLookup::Found(_), KeyLookup::Found(_)) if key_id.is_none() => KeyLookup::Ambiguous,
             (KeyLookup::Found(key), _) | (_, KeyLookup::Found(key)) => KeyLookup::Found(key),

@@ -1,4 +1,4 @@
-//! [`TokenIssuer`]: makes tokens and revokes them.
+//! [`TokenIssuer`]: issues tokens and revokes them.
 
 mod builder;
 mod error;
@@ -27,27 +27,28 @@ use crate::session::{Acknowledger, AcknowledgerSlot};
 use crate::store::{StoreError, in_time, to_the_end};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder, VerifiedToken};
 
-/// The default lifetime of an access token: 900 seconds, because it is good until then
-/// (RFC 6750 section 5.3 recommends an hour or less).
+/// The default lifetime of an access token: 900 seconds. It is short because a stolen token is valid
+/// until then (RFC 6750 section 5.3 recommends an hour or less).
 pub const DEFAULT_ACCESS_TTL: Duration = Duration::from_secs(900);
 /// The default lifetime of a refresh token: 30 days.
 pub const DEFAULT_REFRESH_TTL: Duration = Duration::from_secs(2_592_000);
-/// The longest that recording or looking up a revocation may take when tokens or sessions are
-/// revoked or refreshed: 2 seconds. (Requests have the shorter timeout of
+/// The time limit for recording or looking up a revocation when tokens or sessions are revoked or
+/// refreshed: 2 seconds. (Requests have the shorter timeout of
 /// [`CachedRevocations`](crate::_guide::revocation).)
 pub const REVOCATION_TIMEOUT: Duration = Duration::from_secs(2);
-/// The most revocations that are recorded by one call to a store, so that it takes no long time.
+/// The largest number of revocations that are recorded by one call to a store, so that the call is
+/// short.
 const MAX_AT_ONCE: usize = 1000;
 /// The longest lifetime that can be set: 100 years.
 const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// Makes access and refresh tokens, and the verifiers that accept them.
+/// Issues access and refresh tokens, and creates the verifiers that accept them.
 ///
-/// Cheap to clone, and made to be shared.
+/// It is cheap to clone and made to be shared.
 ///
-/// Each token carries `exp`, `iat`, `nbf`, `jti`, `type`, `sub`, and `iss` and `aud` where
-/// configured; its header carries `alg`, `kid` and `typ`. The payload is signed, not
-/// encrypted: put nothing into claims that the holder of the token must not read.
+/// Each token contains `exp`, `iat`, `nbf`, `jti`, `type` and `sub`, and `iss` and `aud` if
+/// configured. Its header contains `alg`, `kid` and `typ`. The payload is signed, not encrypted: put
+/// nothing into claims that the holder of the token must not read.
 ///
 /// ```
 /// use tower_jwt_auth::keys::Algorithm;
@@ -80,12 +81,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     stamps: Stamps,
     revocation: Option<Arc<dyn DynRevocationStore>>,
-    /// Shared by all verifiers of this issuer; filled by the sessions that are built on it.
+    /// Shared by all verifiers of this issuer, and set when sessions are built from it.
     acknowledger: AcknowledgerSlot,
     verifier_builder: TokenVerifierBuilder,
     access_verifier: TokenVerifier,
     refresh_verifier: TokenVerifier,
-    /// For the refresh tokens of sessions, with neither a lifetime of its own nor a store.
+    /// For the refresh tokens of sessions: without a limit of their lifetime and without a store.
     session_verifier: TokenVerifier,
 }
 
@@ -103,8 +104,10 @@ impl TokenIssuer {
         self.request(TokenType::Access, sub.into(), self.inner.access_ttl)
     }
 
-    /// Starts a refresh token for this subject, which no resource accepts. It belongs to no session:
-    /// where refresh tokens are traded, use [`Sessions`](crate::Sessions) instead.
+    /// Starts a refresh token for this subject. Verifiers of access tokens refuse it.
+    ///
+    /// It belongs to no session and can be used any number of times until it expires. For refresh
+    /// tokens that are replaced at each use, use [`Sessions`](crate::Sessions) instead.
     pub fn refresh(&self, sub: impl Into<String>) -> TokenRequest<'_> {
         self.request(TokenType::Refresh, sub.into(), self.inner.refresh_ttl)
     }
@@ -137,9 +140,9 @@ impl TokenIssuer {
         }
     }
 
-    /// Returns the verifier of this issuer's access tokens: the same keys, issuer, audience, clock
-    /// and revocation store, so that the two cannot drift apart. It tells the
-    /// [sessions](crate::Sessions) that are built on this issuer which tokens are in use.
+    /// Returns the verifier of this issuer's access tokens. It has the same keys, issuer, audience,
+    /// clock and revocation store, so that the two cannot drift apart. It reports to the
+    /// [sessions](crate::Sessions) that are built from this issuer which tokens are in use.
     #[must_use]
     pub fn verifier(&self) -> TokenVerifier {
         self.inner.access_verifier.clone()
@@ -163,17 +166,19 @@ impl TokenIssuer {
         self.inner.refresh_verifier.clone()
     }
 
-    /// Every key that its verifiers accept now: what its JWK set shows, if none is a secret.
+    /// Returns every key that the verifiers accept now: the keys to publish as a JWK set, if none of
+    /// them is a secret.
     #[must_use]
     pub fn key_set(&self) -> KeySet {
-        // Keys with one id were found at the start; of those that a ring has got since, the ring's counts.
+        // `build` refused two keys with the same id. If the ring has since got a key with the id of
+        // a previous one, the key of the ring counts.
         let Inner { keys, previous, .. } = &*self.inner;
         keys.key_set(previous)
             .or_else(|_| keys.key_set(&[]))
             .unwrap_or_default()
     }
 
-    /// The ring that it signs with, if there is one.
+    /// Returns the key ring that the issuer signs with, or `None` if it signs with a single key.
     #[must_use]
     pub fn key_ring(&self) -> Option<&KeyRing> {
         match &self.inner.keys {
@@ -204,8 +209,10 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the
-    /// token may still be good. [`Internal`](AuthErrorKind::Internal): no store is configured.
+    /// - [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the token may
+    ///   still be valid.
+    /// - [`Internal`](AuthErrorKind::Internal): no store is configured.
+    /// - [`InvalidClaim`](AuthErrorKind::InvalidClaim): the token has no `jti`.
     pub async fn revoke(&self, token: &VerifiedToken) -> Result<(), AuthError> {
         let revocation = token.revocation().ok_or_else(|| {
             AuthError::new(AuthErrorKind::InvalidClaim)
@@ -214,28 +221,33 @@ impl TokenIssuer {
         self.record(revocation).await
     }
 
-    /// Revokes every token with this `sid`, for an application that hands out session ids of its
-    /// own. A session of [`Sessions`](crate::Sessions) is ended by [`end`](crate::Sessions::end).
+    /// Revokes every token with this `sid`, for an application that makes its own session ids. To
+    /// end a session of [`Sessions`](crate::Sessions), call [`end`](crate::Sessions::end) instead.
     ///
     /// # Errors
     ///
-    /// As [`revoke`](Self::revoke).
+    /// - [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the tokens may
+    ///   still be valid.
+    /// - [`Internal`](AuthErrorKind::Internal): no store is configured.
     pub async fn revoke_session(&self, sid: &str) -> Result<(), AuthError> {
         let until = self.forgotten_at(self.longest_ttl());
         self.record(Revocation::session(self.issuer(), sid, until))
             .await
     }
 
-    /// Revokes every token that the subject has been issued up to now. Where sessions are kept,
-    /// use [`Sessions::end_all`](crate::Sessions::end_all), which does this as well.
+    /// Revokes every token that was issued to the subject up to now. If you use sessions, call
+    /// [`Sessions::end_all`](crate::Sessions::end_all) instead, which also does this.
     ///
-    /// A token issued before is refused and one issued afterwards is good, within the same
-    /// second too. Between nodes, "before" is as exact as their clocks agree; where the clock of
-    /// this node was set back, a token issued until it has caught up is refused too.
+    /// A token that was issued before is refused, and one that is issued afterwards is valid, within
+    /// the same second too. Between nodes, "before" is as exact as their clocks agree. If the clock
+    /// of this node was set back, tokens that it issues until the clock has caught up are refused,
+    /// too.
     ///
     /// # Errors
     ///
-    /// As [`revoke`](Self::revoke).
+    /// - [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the tokens may
+    ///   still be valid.
+    /// - [`Internal`](AuthErrorKind::Internal): no store is configured.
     pub async fn revoke_subject(&self, sub: &str) -> Result<(), AuthError> {
         self.record(self.subject_revocation(sub)).await
     }
@@ -245,7 +257,7 @@ impl TokenIssuer {
             return Err(AuthError::new(AuthErrorKind::Internal)
                 .because("no revocation store is configured: call `.revocation(store)`"));
         }
-        // A request that is dropped has asked for it all the same.
+        // The revocation must be recorded even if the request is dropped.
         let this = self.clone();
         let recorded = async move { this.record_all(&[revocation]).await };
         Ok(to_the_end(recorded).await??)
@@ -264,7 +276,7 @@ impl TokenIssuer {
         }
     }
 
-    /// Whether a revocation hits; never, if there is no store.
+    /// Returns whether a revocation covers the token. Without a store, none does.
     pub(crate) async fn is_revoked(&self, query: RevocationQuery<'_>) -> Result<bool, StoreError> {
         match &self.inner.revocation {
             Some(store) => in_time(REVOCATION_TIMEOUT, store.is_revoked(query)).await,
@@ -272,14 +284,15 @@ impl TokenIssuer {
         }
     }
 
-    /// Revokes what the subject has been issued up to the moment of this call.
+    /// Creates the revocation of everything that was issued to the subject up to this call.
     pub(crate) fn subject_revocation(&self, sub: &str) -> Revocation {
         let cutoff = self.inner.stamps.cutoff(&*self.inner.clock);
         let until = self.forgotten_at(self.longest_ttl());
         Revocation::subject_at(self.issuer(), sub, cutoff, until)
     }
 
-    /// Revokes the access tokens of a session; its refresh tokens are the session store's.
+    /// Creates the revocation of a session's access tokens. The session store refuses its refresh
+    /// tokens.
     pub(crate) fn session_revocation(&self, sid: &str) -> Revocation {
         let until = self.forgotten_at(self.inner.longest_access_ttl);
         Revocation::session(self.issuer(), sid, until)
@@ -289,17 +302,18 @@ impl TokenIssuer {
         &self.inner.session_verifier
     }
 
-    /// Lets every verifier of this issuer tell which sessions are in use; once.
+    /// Lets every verifier of this issuer report which sessions are in use. Fails if this was
+    /// called before.
     pub(crate) fn acknowledge_by(&self, acknowledger: Acknowledger) -> Result<(), Acknowledger> {
         self.inner.acknowledger.set(acknowledger)
     }
 
-    /// A stamp of the current time, which no other token of this process has.
+    /// Returns a stamp of the current time, which no other token of this process has.
     pub(crate) fn stamp(&self) -> u64 {
         self.inner.stamps.next(&*self.inner.clock)
     }
 
-    /// The current time, in microseconds since the Unix epoch.
+    /// Returns the current time, in microseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
         unix_micros(self.inner.clock.now())
     }
@@ -312,9 +326,9 @@ impl TokenIssuer {
         self.inner.longest_access_ttl.max(self.inner.refresh_ttl)
     }
 
-    /// When no verifier accepts a token any more that is issued now and lives for `ttl`, whatever
-    /// its leeway and however much the clock of its issuer is ahead: the only place that decides
-    /// how long a revocation is kept.
+    /// Returns the time from which no verifier accepts a token that is issued now with the lifetime
+    /// `ttl`, whatever the leeway of the verifier and however much the clock of the issuer is ahead.
+    /// Only this function decides how long a revocation is kept.
     fn forgotten_at(&self, ttl: Duration) -> SystemTime {
         self.inner.clock.now() + ttl + MAX_LEEWAY + MAX_LEEWAY
     }

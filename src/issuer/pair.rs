@@ -1,5 +1,5 @@
-//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token;
-//! [`AccessTokenResponse`]: without it.
+//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token.
+//! [`AccessTokenResponse`]: the same without the refresh token.
 
 use std::fmt;
 
@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::error::IssueError;
 use super::request::TokenRequest;
 
-/// An access token and a refresh token to be made; see [`TokenIssuer::pair`](super::TokenIssuer::pair).
-#[must_use = "no token is made until `issue()`"]
+/// An access token and a refresh token that are about to be issued; see
+/// [`TokenIssuer::pair`](super::TokenIssuer::pair).
+#[must_use = "no token is issued until `issue()`"]
 pub struct PairRequest<'a> {
     pub(super) request: TokenRequest<'a>,
 }
@@ -17,25 +18,26 @@ pub struct PairRequest<'a> {
 /// An access token with its refresh token, ready to be the body of a token response
 /// (RFC 6749 section 5.1). `Debug` shows neither.
 ///
-/// With the feature `axum` it is a response, so that a handler may return
+/// As JSON it has the members `access_token`, `token_type`, `expires_in`, `refresh_token` and
+/// `refresh_expires_in`. With the feature `axum` it is a response, so a handler may return
 /// `Result<TokenPair, SessionError>`.
 ///
 /// # Security
 ///
-/// Send it with `Cache-Control: no-store`, as that response is. A page in a browser had better not
-/// see the refresh token: see [`RefreshCookie`](crate::RefreshCookie).
+/// Send it with `Cache-Control: no-store`; the response for axum has that header. Keep the refresh
+/// token away from scripts in a browser: see [`RefreshCookie`](crate::RefreshCookie).
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct TokenPair {
-    /// Opens resources.
+    /// The access token, which the client sends with each request.
     pub access_token: String,
-    /// Always `Bearer`.
+    /// The token type: always `Bearer`.
     pub token_type: &'static str,
-    /// How long the access token lives, in seconds.
+    /// The remaining lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// Is traded for the next pair.
+    /// The refresh token, which the client exchanges for the next pair.
     pub refresh_token: String,
-    /// How long the refresh token lives, in seconds.
+    /// The remaining lifetime of the refresh token, in seconds.
     pub refresh_expires_in: u64,
 }
 
@@ -44,17 +46,18 @@ pub struct TokenPair {
 ///
 /// # Security
 ///
-/// Send it with `Cache-Control: no-store`. With the feature `axum` it is such a response.
+/// Send it with `Cache-Control: no-store`. With the feature `axum` it is a response with that
+/// header.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct AccessTokenResponse {
-    /// Opens resources.
+    /// The access token, which the client sends with each request.
     pub access_token: String,
-    /// Always `Bearer`.
+    /// The token type: always `Bearer`.
     pub token_type: &'static str,
-    /// How long the access token lives, in seconds.
+    /// The remaining lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// How long the refresh token lives, in seconds.
+    /// The remaining lifetime of the refresh token in the cookie, in seconds.
     pub refresh_expires_in: u64,
 }
 
@@ -73,7 +76,7 @@ impl PairRequest<'_> {
         self
     }
 
-    /// Adds a scope to both tokens; several may stand in one text, separated by spaces.
+    /// Adds a scope to both tokens, or several that are separated by spaces.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         self.request = self.request.scope(scope);
         self
@@ -85,17 +88,17 @@ impl PairRequest<'_> {
         self
     }
 
-    /// The session that both tokens belong to, as `sid`.
+    /// Sets the session (`sid`) that both tokens belong to.
     pub fn session(mut self, sid: impl Into<String>) -> Self {
         self.request = self.request.session(sid);
         self
     }
 
-    /// Makes both tokens.
+    /// Issues both tokens.
     ///
     /// # Errors
     ///
-    /// As [`TokenRequest::issue`].
+    /// Fails in the same cases as [`TokenRequest::issue`].
     pub fn issue(self) -> Result<TokenPair, IssueError> {
         let access = self.request;
         let mut refresh = access.issuer.refresh(access.subject.clone());
@@ -122,8 +125,8 @@ impl fmt::Debug for PairRequest<'_> {
 // === impl TokenPair ===
 
 impl TokenPair {
-    /// Leaves the refresh token out: what remains is the body of a response whose refresh token is
-    /// in a cookie.
+    /// Removes the refresh token. The rest is the body of a response that has the refresh token in a
+    /// cookie.
     #[must_use]
     pub fn without_refresh_token(self) -> AccessTokenResponse {
         AccessTokenResponse {

@@ -1,4 +1,4 @@
-//! [`TokenRequest`]: one token, described and then made.
+//! [`TokenRequest`]: one token, described and then issued.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,8 +12,8 @@ use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, joi
 use crate::codec::{self, Registered};
 use crate::jti;
 
-/// One token to be made; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
-#[must_use = "no token is made until `issue()`"]
+/// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
+#[must_use = "no token is issued until `issue()`"]
 pub struct TokenRequest<'a> {
     pub(super) issuer: &'a TokenIssuer,
     pub(super) token_type: TokenType,
@@ -21,7 +21,7 @@ pub struct TokenRequest<'a> {
     pub(crate) ttl: Duration,
     pub(crate) scopes: Vec<String>,
     pub(crate) session: Option<String>,
-    /// The generation, where the token belongs to a session that is kept.
+    /// The generation, if the token belongs to a session of `Sessions`.
     pub(crate) generation: Option<u64>,
     /// In seconds since the epoch.
     pub(crate) auth_time: Option<u64>,
@@ -55,7 +55,7 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// Adds a scope; several may stand in one text, separated by spaces, and an empty one adds none.
+    /// Adds a scope, or several that are separated by spaces. An empty text adds no scope.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         for scope in scope.as_ref().split(' ').filter(|scope| !scope.is_empty()) {
             if is_scope_token(scope) {
@@ -67,35 +67,36 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// Adds scopes.
+    /// Adds several scopes.
     pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
         scopes
             .into_iter()
             .fold(self, |request, scope| request.scope(scope))
     }
 
-    /// The session that the token belongs to, as `sid`.
+    /// Sets the session (`sid`) that the token belongs to.
     pub fn session(mut self, sid: impl Into<String>) -> Self {
         self.session = Some(sid.into());
         self
     }
 
-    /// Sets the lifetime of this token, in place of the issuer's default. An access token may
-    /// live for [`longest_access_ttl`](super::TokenIssuerBuilder::longest_access_ttl) at most, a
-    /// refresh token for the issuer's [`refresh_ttl`](super::TokenIssuerBuilder::refresh_ttl), so
-    /// that a revocation outlives every token that it hits.
+    /// Sets the lifetime of this token, in place of the issuer's default.
+    ///
+    /// The limit is [`longest_access_ttl`](super::TokenIssuerBuilder::longest_access_ttl) for an
+    /// access token, and [`refresh_ttl`](super::TokenIssuerBuilder::refresh_ttl) for a refresh
+    /// token. So a revocation outlives every token that it covers.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// When the user proved who they are, as `auth_time`.
+    /// Sets the time at which the user logged in, as `auth_time`.
     pub fn auth_time(mut self, time: SystemTime) -> Self {
         self.auth_time = Some(NumericDate::from(time).as_secs());
         self
     }
 
-    /// Makes the token.
+    /// Issues the token.
     ///
     /// # Errors
     ///
@@ -119,13 +120,13 @@ impl TokenRequest<'_> {
         self.issue_stamped(stamp)
     }
 
-    /// Makes the token as of `stamp`, in microseconds, by which its id begins.
+    /// Issues the token at the time `stamp`, in microseconds, with which its id begins.
     pub(crate) fn issue_stamped(self, stamp: u64) -> Result<String, IssueError> {
         let exp = (stamp / 1_000_000).saturating_add(self.ttl.as_secs());
         self.issue_at(stamp, exp, jti::new_id(stamp).ok_or(IssueError::Internal)?)
     }
 
-    /// Whether what was asked for can be issued.
+    /// Fails if a claim or scope was invalid, or if the subject is empty.
     pub(crate) fn check(&self) -> Result<(), IssueError> {
         match &self.problem {
             Some(problem) => Err(problem.clone()),
@@ -134,7 +135,7 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// Makes the token as of `stamp`, in microseconds; `exp` is in seconds.
+    /// Issues the token at the time `stamp`, in microseconds. `exp` is in seconds.
     pub(crate) fn issue_at(
         self,
         stamp: u64,
@@ -199,7 +200,7 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// The first problem is the one that is told.
+    /// Keeps the first problem, which `issue` returns.
     fn fail(&mut self, problem: IssueError) {
         self.problem.get_or_insert(problem);
     }

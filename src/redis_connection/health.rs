@@ -1,23 +1,23 @@
-//! [`Health`]: what a server's answers say of the connection that they came by.
+//! [`Health`]: the state of a connection, as far as the server's replies tell.
 
 use std::collections::HashMap;
 
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 
-/// What a replica answers where it is to write, or has lost its primary.
+/// The errors of a replica that was asked to write, or that has lost its primary.
 const REPLICA: [&str; 2] = ["READONLY", "MASTERDOWN"];
-/// What a primary answers that takes no writes: it is loading its data, cannot write to its disk, or
-/// has lost its replicas. Another server may have taken its place.
+/// The errors of a primary that accepts no writes, because it is loading its data, cannot write to
+/// its disk, or has lost its replicas. Another server may have taken its place.
 const UNWRITABLE: [&str; 3] = ["LOADING", "MISCONF", "NOREPLICAS"];
 
-/// What the answers say of a link. It only gets worse.
+/// The state of a link, as far as replies tell. It only gets worse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     Good,
-    /// The next request should connect anew, as soon as that may be done.
+    /// The next request should reconnect, as soon as the pause between attempts allows it.
     Over,
-    /// So it should, and no request should be answered from here.
+    /// The next request should reconnect, and no reply from this link should be used.
     Replica,
 }
 
@@ -38,7 +38,7 @@ impl Health {
         told.max().unwrap_or(Self::Good)
     }
 
-    /// Reads the errors among answers. Those to a transaction are one value.
+    /// Reads the errors among replies. The replies to a transaction are one value.
     pub(super) fn told_by(values: &[Value]) -> Self {
         let told = values.iter().map(|value| match value {
             Value::ServerError(error) => Self::of_server(error),
@@ -54,8 +54,8 @@ impl Health {
         told.max().unwrap_or(Self::Good)
     }
 
-    /// Reads the code of an error. Before version 7 the server tells of an error inside a script in
-    /// the text of another.
+    /// Reads the code of an error. Before version 7, the server reports an error inside a script in
+    /// the text of another error.
     fn of_server(error: &ServerError) -> Self {
         let says = |codes: &[&str]| {
             codes.contains(&error.code())
@@ -74,12 +74,12 @@ impl Health {
     }
 }
 
-/// Fails if the server is a replica, or does not answer. In a cluster each node is good: it says
-/// itself which one to ask.
+/// Fails if the server is a replica or does not respond. In a cluster every node is accepted,
+/// because it redirects requests to the right one.
 pub(crate) async fn expect_primary(connection: &mut impl ConnectionLike) -> RedisResult<()> {
     let said: HashMap<String, Value> = match redis::cmd("HELLO").query_async(connection).await {
         Ok(said) => said,
-        // A proxy that does not know the question stands for a primary.
+        // A proxy that does not know the command counts as a primary.
         Err(error) if Health::of(&error) == Health::Good => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -98,7 +98,7 @@ pub(crate) async fn expect_primary(connection: &mut impl ConnectionLike) -> Redi
 pub(super) fn is_replica() -> RedisError {
     RedisError::from((
         ErrorKind::Server(ServerErrorKind::ReadOnly),
-        "the Redis server is a replica: its address must lead to the primary",
+        "the Redis server is a replica: use an address that leads to the primary",
     ))
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_cannot_write_is_told_from_other_errors() {
+    fn errors_of_a_server_that_cannot_write_are_recognized() {
         for (reply, health) in [
             ("+OK\r\n", Health::Good),
             ("-ERR wrong number of arguments\r\n", Health::Good),

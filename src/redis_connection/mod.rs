@@ -1,4 +1,4 @@
-//! [`RedisConnection`]: a connection that follows the name of a server to the current primary.
+//! [`RedisConnection`]: a connection that reconnects to the current primary after a failover.
 
 mod health;
 
@@ -23,43 +23,44 @@ use tokio::time::{Instant, timeout};
 use self::health::{Health, is_replica};
 use crate::store::StoreError;
 
-/// How long a connection may take to be made, unless it is set.
+/// The default time limit for connecting.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one answer may take, unless it is set.
+/// The default time limit for one reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// The shortest time between two attempts to connect, so that an outage is no flood of them.
+/// The shortest time between two attempts to connect, so that an outage causes no flood of them.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that is in use asks the server whether it is the primary.
 const ROLE_ASKED_EVERY: Duration = Duration::from_millis(250);
-/// For how long the key of [`check_writable`] is kept.
+/// How long the key of [`check_writable`] is kept.
 const PROBE_KEPT_MILLIS: u32 = 1000;
 
-/// A connection to one Redis server, shared by its clones, that is made anew when it is needed.
+/// A connection to one Redis server that reconnects when needed. Clones share the connection.
 ///
 /// [`RedisSessions::connect`](crate::sessions::RedisSessions::connect) and
 /// [`RedisRevocations::connect`](crate::revocation::RedisRevocations::connect) use it. It is public
-/// so that an application can share one, or use it for its own commands.
+/// so that an application can share one connection, or use it for its own commands.
 ///
 /// # Failover
 ///
-/// The next request resolves the server's name again and connects anew, where the last answer
+/// The next request resolves the server's host name again and reconnects if
 ///
-/// - did not come, because the connection was closed or the server was silent for 500 ms;
-/// - was `READONLY`, `LOADING`, `MASTERDOWN`, `MISCONF` or `NOREPLICAS`: the server cannot be
-///   written to, and another one may have taken its place;
-/// - came from a server that has become a replica. A connection in use asks for the server's role
-///   (`HELLO`) four times a second, and with it a request that only reads fails as well.
+/// - the last reply did not arrive, because the connection was closed or the server was silent for
+///   500 ms;
+/// - the last reply was `READONLY`, `LOADING`, `MASTERDOWN`, `MISCONF` or `NOREPLICAS`: the server
+///   cannot be written to, and another one may have taken its place;
+/// - the server has become a replica. A connection in use asks for the server's role (`HELLO`) four
+///   times a second. If it is a replica, requests that only read fail as well.
 ///
-/// So after a failover a request fails at most until the name points to the new primary, and the
-/// process need not be restarted. A server behind a name that is a replica from the start is
-/// refused. An old primary that is cut off from the others, and does not know yet that it was
-/// replaced, looks like a primary: `min-replicas-to-write` limits what is written to it.
+/// So after a failover, requests fail until the host name points to the new primary, and the process
+/// need not be restarted. If the server is a replica from the start, connecting fails. An old primary
+/// that is cut off from the others, and does not know yet that it was replaced, looks like a primary:
+/// `min-replicas-to-write` limits what can be written to it.
 ///
 /// # Time limits
 ///
-/// A connection may take 1 s, and an answer 500 ms, unless [`connect_within`](Self::connect_within)
-/// sets other limits. A request waits for one attempt to connect at most, which it shares with all
-/// others; there are at most ten attempts a second.
+/// Connecting may take 1 s, and a reply 500 ms, unless [`connect_within`](Self::connect_within) sets
+/// other limits. A request waits for at most one attempt to connect, which it shares with all other
+/// requests. There are at most ten attempts a second.
 ///
 /// # Permissions
 ///
@@ -80,7 +81,7 @@ struct Inner {
     link: ArcSwap<Link>,
 }
 
-/// Where to connect to, and how long that may take.
+/// The server to connect to, and the time limits.
 #[derive(Clone)]
 struct Server {
     client: Client,
@@ -92,7 +93,7 @@ struct Server {
 struct Link {
     begun: Instant,
     connection: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
-    /// The worst [`Health`] that an answer has told.
+    /// The worst [`Health`] that a reply has shown.
     health: AtomicU8,
     /// When the server was last asked for its role, in milliseconds since `begun`.
     asked_at: AtomicU64,
@@ -102,31 +103,32 @@ struct Link {
 struct Ready {
     link: Arc<Link>,
     connection: MultiplexedConnection,
-    /// The question for the server's role, if it is due. It is a task, so that it comes to an end
-    /// when the request does not.
+    /// The query for the server's role, if it is due. It is a task, so that it completes even if the
+    /// request is dropped.
     role: Option<JoinHandle<RedisResult<()>>>,
 }
 
 // === impl RedisConnection ===
 
 impl RedisConnection {
-    /// Connects to a server, by an address such as `redis://user:password@host:6379/0`. For
-    /// `rediss://`, depend on `redis` with one of its features for TLS.
+    /// Connects to a server, by an address such as `redis://user:password@host:6379/0`. For TLS
+    /// (`rediss://`), add `redis` to your dependencies with one of its TLS features.
     ///
     /// # Errors
     ///
-    /// Fails if the address is invalid, if the server does not answer in time, or if it is a replica.
+    /// Fails if the address is invalid, if the server does not respond in time, or if it is a
+    /// replica.
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
         Self::connect_within(server, CONNECT_TIMEOUT, ANSWER_TIMEOUT).await
     }
 
-    /// Connects with other time limits: how long it may take to connect, now and later, and how long
-    /// an answer may take. A request takes both at most, and should fit into the
+    /// Connects with other time limits: for connecting, now and later, and for each reply. A request
+    /// takes at most the sum of both, which should be less than the
     /// [timeout of the sessions](crate::sessions::SessionsBuilder::store_timeout).
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// Fails in the same cases as [`connect`](Self::connect).
     pub async fn connect_within(
         server: impl IntoConnectionInfo,
         connect_timeout: Duration,
@@ -147,7 +149,7 @@ impl RedisConnection {
         })
     }
 
-    /// Waits for the connection of the moment, which is a new one where the last is spent.
+    /// Waits for the current connection, or for a new one if the last is spent.
     async fn ready(&self) -> RedisResult<Ready> {
         let link = self.link();
         let connection = link.connection.clone().await?;
@@ -173,10 +175,10 @@ impl RedisConnection {
             .link
             .compare_and_swap(&current, Arc::clone(&next));
         if !Arc::ptr_eq(&before, &current) {
-            // Another request was quicker.
+            // Another request has already replaced it.
             return Guard::into_inner(before);
         }
-        // A request that gives up must not stop the attempt, which others wait for.
+        // A dropped request must not stop the attempt, because others wait for it.
         tokio::spawn(next.connection.clone().map(drop));
         next
     }
@@ -245,7 +247,7 @@ impl Server {
 // === impl Link ===
 
 impl Link {
-    /// A link that begins to connect when it is first waited for.
+    /// Creates a link that begins to connect when it is first awaited.
     fn new(server: Server) -> Self {
         let connection = async move {
             match timeout(server.connect_timeout, server.connect()).await {
@@ -261,13 +263,13 @@ impl Link {
         }
     }
 
-    /// Whether it is to be replaced now.
+    /// Returns whether the link should be replaced now.
     fn is_spent(&self) -> bool {
         let is_over = self.is(Health::Over) || self.connection.peek().is_some_and(Result::is_err);
         is_over && self.begun.elapsed() >= PAUSE
     }
 
-    /// Whether it is that, or worse.
+    /// Returns whether the health of the link is this or worse.
     fn is(&self, health: Health) -> bool {
         self.health.load(Ordering::Relaxed) >= health as u8
     }
@@ -276,7 +278,7 @@ impl Link {
         self.health.fetch_max(health as u8, Ordering::Relaxed);
     }
 
-    /// Asks for the server's role, unless that was done a moment ago.
+    /// Queries the server's role, unless that was done a moment ago.
     fn ask_role(
         self: &Arc<Self>,
         connection: &MultiplexedConnection,
@@ -304,8 +306,8 @@ impl Link {
 // === impl Ready ===
 
 impl Ready {
-    /// Notes where an answer says that the next request should connect anew, and takes no answer
-    /// of a replica.
+    /// Notes if a reply shows that the next request should reconnect, and rejects replies of a
+    /// replica.
     async fn judge<T>(
         self,
         answer: RedisResult<T>,
@@ -325,7 +327,7 @@ impl Ready {
     }
 }
 
-/// Writes a key that is gone a second later.
+/// Writes a key that expires after a second.
 pub(crate) async fn check_writable(
     connection: &mut impl ConnectionLike,
     prefix: &str,

@@ -1,4 +1,4 @@
-//! [`RefreshCookieBuilder`]: a refresh cookie's name, attributes and origins, checked once.
+//! [`RefreshCookieBuilder`]: the name, attributes and origins of a refresh cookie, checked once.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use http::HeaderValue;
 use super::{Inner, RefreshCookie};
 use crate::error::ConfigError;
 
-/// The name of the cookie, unless it is set. Its prefix keeps other hosts from setting it.
+/// The default name of the cookie. Its prefix prevents other hosts from setting it.
 pub const DEFAULT_COOKIE_NAME: &str = "__Host-refresh";
-/// What every name begins with.
+/// The prefix of every name.
 const PREFIX: &str = "__Host-";
 
 /// Builds a [`RefreshCookie`].
@@ -35,32 +35,35 @@ impl RefreshCookieBuilder {
         }
     }
 
-    /// Sets the name of the cookie, which must begin with `__Host-`: `__Host-refresh` by default.
+    /// Sets the name of the cookie, which must begin with `__Host-`. The default is
+    /// `__Host-refresh`.
     ///
-    /// A name that begins with `__Host-Http-` is good as well: newer browsers then accept the
-    /// cookie only from a response, and never from a script.
+    /// The name may also begin with `__Host-Http-`. Newer browsers then accept the cookie only from
+    /// a response, and never from a script.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets `SameSite=Lax` in place of `Strict`: browsers then send the cookie also when a link on
-    /// another site leads to yours.
+    /// Sets `SameSite=Lax` in place of `Strict`. Browsers then also send the cookie when the user
+    /// follows a link from another site to yours.
     ///
-    /// A page that refreshes by `fetch` does not need it, however it was opened. It is for servers
-    /// that look whether the cookie is there while they render the first page.
-    /// [`read`](RefreshCookie::read) refuses such a navigation, which carries no `Origin`.
+    /// A page that refreshes with `fetch` does not need this, however it was opened. It is for
+    /// servers that look for the cookie while they render the first page. Look for it in the
+    /// request yourself: [`read`](RefreshCookie::read) refuses such a navigation, because it has no
+    /// `Origin`.
     pub fn same_site_lax(mut self) -> Self {
         self.same_site = "Lax";
         self
     }
 
-    /// Leaves out `Secure`, and with it the prefix `__Host-` of the name, for development on plain
-    /// http with a browser that keeps no such cookie from `http://localhost`, such as Safari.
+    /// Leaves out `Secure`, and with it the prefix `__Host-` of the name. Use it for development on
+    /// plain http with a browser that keeps no `Secure` cookie from `http://localhost`, such as
+    /// Safari.
     ///
     /// # Security
     ///
-    /// Such a cookie goes over the network in the clear, and others can set it. So every origin
+    /// Such a cookie crosses the network unencrypted, and other hosts can set it. So every origin
     /// must be on this machine, such as `http://localhost:3000` or `http://127.0.0.1:3000`;
     /// otherwise [`build`](Self::build) fails.
     pub fn dangerous_insecure(mut self) -> Self {
@@ -72,14 +75,16 @@ impl RefreshCookieBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if there is no origin, if one is not what a browser sends or not allowed, or if the
-    /// name does not begin with `__Host-` or is not a token (RFC 6265 section 4.1.1).
+    /// Fails if there is no origin, if one is not written as browsers send it or is plain http and
+    /// not on this machine, if one is https although the cookie is
+    /// [insecure](Self::dangerous_insecure), or if the name does not begin with `__Host-` or is not
+    /// a token (RFC 6265 section 4.1.1).
     pub fn build(self) -> Result<RefreshCookie, ConfigError> {
         let invalid = ConfigError::Invalid;
         if self.origins.is_empty() {
             return Err(invalid(
-                "the refresh cookie has no origins, so that every request would be refused: name \
-                 those of your pages, such as `https://app.example`"
+                "the refresh cookie has no origins, so every request would be refused: list the \
+                 origins of your pages, such as `https://app.example`"
                     .into(),
             ));
         }
@@ -111,35 +116,39 @@ fn check_name(name: &str) -> Result<(), String> {
     let shown = shown(name);
     match name.strip_prefix(PREFIX) {
         None => Err(format!(
-            "the cookie name `{shown}` does not begin with `__Host-`, so that subdomains could set \
-             the cookie: call it `{DEFAULT_COOKIE_NAME}`, or leave `name` out"
+            "the cookie name `{shown}` does not begin with `__Host-`, so subdomains could set the \
+             cookie: call it `{DEFAULT_COOKIE_NAME}`, or leave `name` out"
         )),
-        Some("") => Err("the cookie name `__Host-` has nothing after the prefix".into()),
+        Some("") => Err(format!(
+            "the cookie name `__Host-` has nothing after the prefix: call it \
+             `{DEFAULT_COOKIE_NAME}`, or leave `name` out"
+        )),
         Some(rest) if !rest.bytes().all(is_token_byte) => Err(format!(
-            "the cookie name `{shown}` contains a character that no cookie name can: use letters, \
-             digits, `-` and `_`"
+            "the cookie name `{shown}` contains a character that is not allowed in one: use \
+             letters, digits, `-` and `_`"
         )),
         Some(_) => Ok(()),
     }
 }
 
-/// Whether an origin can be that of a page which uses the cookie, written as browsers send it.
+/// Checks that an origin is written as browsers send it, and that its page may use the cookie.
 fn check_origin(origin: &str, insecure: bool) -> Result<(), String> {
     let shown = shown(origin);
     let parts = parse_origin(origin).ok_or_else(|| {
         format!(
-            "`{shown}` is not an origin as browsers send it: write `https://app.example` or \
-             `https://app.example:8443`, in lower case, without a path, a slash at the end or a \
+            "the origin `{shown}` is not written as browsers send it: write `https://app.example` \
+             or `https://app.example:8443`, in lower case, without a path, a slash at the end or a \
              default port"
         )
     })?;
     match parts {
         ("https", _) if insecure => Err(format!(
-            "`{shown}` has TLS, and needs no insecure cookie: leave `dangerous_insecure` out"
+            "the origin `{shown}` uses TLS and needs no insecure cookie: leave \
+             `dangerous_insecure` out"
         )),
         ("http", host) if !is_loopback(host) => Err(format!(
-            "`{shown}` is plain http, which a refresh token must not go over: serve the page by \
-             https"
+            "the origin `{shown}` is plain http, and a refresh token must not be sent \
+             unencrypted: serve the page over https"
         )),
         _ => Ok(()),
     }
@@ -207,7 +216,7 @@ const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// What the configuration says, fit for a message.
+/// Text from the configuration, escaped and shortened for an error message.
 fn shown(text: &str) -> String {
     text.escape_default().take(256).collect()
 }

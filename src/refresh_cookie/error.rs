@@ -1,4 +1,4 @@
-//! [`RefreshCookieError`]: why a refresh cookie was neither read nor set.
+//! [`RefreshCookieError`]: why a refresh cookie was not read or not set.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,24 +7,24 @@ use http::StatusCode;
 
 /// Why a [`RefreshCookie`](crate::RefreshCookie) was not read or not set.
 ///
-/// A handler may return it: with the feature `axum` it is a response, with a JSON body in the form
-/// of RFC 6749 section 5.2 and `Cache-Control: no-store`. It never removes the cookie, and never
-/// carries text that the client sent.
+/// A handler may return it. With the feature `axum` it is a response, with a JSON body in the form
+/// of RFC 6749 section 5.2 and `Cache-Control: no-store`. That response never removes the cookie,
+/// and never contains text that the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshCookieError {
-    /// The request has no `Origin`. Browsers send one with every POST: a client that is not a
-    /// browser sends its refresh token in the body. The status is 403.
+    /// The request has no `Origin`. Browsers send one with every POST. A client that is not a
+    /// browser should send its refresh token in the body instead. The status is 403.
     MissingOrigin,
     /// The request is from a page of another origin, or of another site. The status is 403.
     ForeignOrigin,
     /// The request has two cookies of this name. The status is 400.
     TwoCookies,
-    /// The refresh token is too long for a cookie: name and value have at most 4096 bytes. The
-    /// status is 500.
+    /// The refresh token is too long for a cookie, whose name and value may have 4096 bytes
+    /// together. The status is 500.
     TokenTooLong,
-    /// The refresh token contains a character that no cookie can, or is empty. The crate makes no
-    /// such token. The status is 500.
+    /// The refresh token is empty, or contains a character that is not allowed in a cookie. This
+    /// crate issues no such token. The status is 500.
     MalformedToken,
 }
 
@@ -47,7 +47,7 @@ impl RefreshCookieError {
     #[must_use]
     pub fn body(self) -> String {
         let description = match self {
-            Self::MissingOrigin => "A request with the refresh cookie needs the header `Origin`.",
+            Self::MissingOrigin => "This request needs the header `Origin`.",
             Self::ForeignOrigin => "Only a page of this service may use its refresh cookie.",
             Self::TwoCookies => "The request carries two refresh cookies.",
             Self::TokenTooLong | Self::MalformedToken => "The request could not be processed.",
@@ -70,19 +70,22 @@ impl fmt::Display for RefreshCookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MissingOrigin => {
-                "the request carries the refresh cookie and no `Origin`: use POST from a page, and \
-                 let proxies pass the header on"
+                "the request has no `Origin`, which setting or reading the refresh cookie \
+                 requires: use POST from a page, and let proxies pass the header on"
             }
             Self::ForeignOrigin => {
                 "the request is not from a page that may use the refresh cookie: if the page is \
-                 yours, give its origin to `RefreshCookie::new`, and serve it from the same site"
+                 yours, pass its origin to `RefreshCookie::new`, and serve it from the same site"
             }
             Self::TwoCookies => "the request carries two refresh cookies",
             Self::TokenTooLong => {
                 "the refresh token is too long for a cookie, of which browsers keep 4096 bytes: \
                  open the session with fewer scopes"
             }
-            Self::MalformedToken => "the refresh token contains a character that no cookie can",
+            Self::MalformedToken => {
+                "the refresh token is empty, or contains a character that is not allowed in a \
+                 cookie"
+            }
         })
     }
 }

@@ -15,7 +15,8 @@ use crate::error::ConfigError;
 use crate::issuer::TokenPair;
 use crate::sessions::SessionError;
 
-/// What the browser itself says about the page that asks (Fetch Metadata); no script can set it.
+/// The header in which the browser says where the requesting page is from (Fetch Metadata). No
+/// script can set it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The most bytes of name and value together that browsers keep (RFC 6265bis section 5.6).
 const MAX_COOKIE_BYTES: usize = 4096;
@@ -24,7 +25,7 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///
 /// The page keeps the access token in memory, and the browser keeps the refresh token, where no
 /// script can read it: `__Host-refresh=..; Path=/; Secure; HttpOnly; SameSite=Strict`, for as long
-/// as the session lasts. Cheap to clone.
+/// as the session lasts. This type is cheap to clone.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -43,18 +44,23 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     cookie: RefreshCookie,
 /// }
 ///
-/// type Answer = Result<Response, RefreshCookieError>;
-///
-/// /// After the password was checked, which is left out here.
-/// async fn login(State(app): State<App>, headers: HeaderMap) -> Answer {
-///     app.cookie.check_origin(&headers)?; // no other page logs its visitors in here
+/// /// Check the password first, which this example leaves out.
+/// async fn login(
+///     State(app): State<App>,
+///     headers: HeaderMap,
+/// ) -> Result<Response, RefreshCookieError> {
+///     // Otherwise another page could log its visitors in to an account of its own.
+///     app.cookie.check_origin(&headers)?;
 ///     Ok(match app.sessions.open("alice").issue().await {
 ///         Ok(pair) => app.cookie.respond(pair),
 ///         Err(error) => app.cookie.reject(error),
 ///     })
 /// }
 ///
-/// async fn refresh(State(app): State<App>, headers: HeaderMap) -> Answer {
+/// async fn refresh(
+///     State(app): State<App>,
+///     headers: HeaderMap,
+/// ) -> Result<Response, RefreshCookieError> {
 ///     let Some(token) = app.cookie.read(&headers)? else {
 ///         return Ok(StatusCode::NO_CONTENT.into_response()); // nobody is logged in
 ///     };
@@ -69,11 +75,14 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     Ok(sessions.refresh(token).await?.issue().await?.tokens)
 /// }
 ///
-/// async fn logout(State(app): State<App>, headers: HeaderMap) -> Answer {
+/// async fn logout(
+///     State(app): State<App>,
+///     headers: HeaderMap,
+/// ) -> Result<Response, RefreshCookieError> {
 ///     if let Some(token) = app.cookie.read(&headers)?
 ///         && let Err(error) = app.sessions.end_by_token(token).await
 ///     {
-///         return Ok(app.cookie.reject(error)); // the page asks again
+///         return Ok(app.cookie.reject(error)); // 503: the page should retry
 ///     }
 ///     Ok(app.cookie.clear_response())
 /// }
@@ -93,59 +102,59 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///     .with_state(app);
 ///
 /// let ours = |path| Request::post(path).header("Origin", "https://app.example");
-/// let answer = app.clone().oneshot(ours("/auth/login").body(Body::empty())?).await?;
-/// let cookie = answer.headers()["Set-Cookie"].to_str()?.to_owned();
+/// let response = app.clone().oneshot(ours("/auth/login").body(Body::empty())?).await?;
+/// let cookie = response.headers()["Set-Cookie"].to_str()?.to_owned();
 /// assert!(cookie.starts_with("__Host-refresh="));
 /// assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"));
 /// let (cookie, _) = cookie.split_once(';').unwrap_or_default(); // what a browser sends back
 ///
 /// let with_cookie = |path| ours(path).header("Cookie", cookie).body(Body::empty());
-/// let answer = app.clone().oneshot(with_cookie("/auth/refresh")?).await?;
-/// assert_eq!(answer.status(), StatusCode::OK);
+/// let response = app.clone().oneshot(with_cookie("/auth/refresh")?).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
 ///
-/// // Another page cannot do that.
+/// // A page of another origin is refused.
 /// let theirs = Request::post("/auth/refresh").header("Origin", "https://evil.example");
-/// let answer = app.clone().oneshot(theirs.header("Cookie", cookie).body(Body::empty())?).await?;
-/// assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+/// let response = app.clone().oneshot(theirs.header("Cookie", cookie).body(Body::empty())?).await?;
+/// assert_eq!(response.status(), StatusCode::FORBIDDEN);
 ///
-/// let answer = app.clone().oneshot(with_cookie("/auth/logout")?).await?;
-/// assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-/// assert!(answer.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
+/// let response = app.clone().oneshot(with_cookie("/auth/logout")?).await?;
+/// assert_eq!(response.status(), StatusCode::NO_CONTENT);
+/// assert!(response.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
 ///
-/// // The session is over, and with it the cookie.
-/// let answer = app.oneshot(with_cookie("/auth/refresh")?).await?;
-/// assert_eq!(answer.status(), StatusCode::BAD_REQUEST); // `invalid_grant`
-/// assert!(answer.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
+/// // The session is over, so the response removes the cookie.
+/// let response = app.oneshot(with_cookie("/auth/refresh")?).await?;
+/// assert_eq!(response.status(), StatusCode::BAD_REQUEST); // `invalid_grant`
+/// assert!(response.headers()["Set-Cookie"].to_str()?.contains("Max-Age=0"));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?; }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Security
 ///
-/// - The name begins with `__Host-`, always: a browser then accepts the cookie only from this very
-///   host, over TLS and for all paths, so that no subdomain can plant one of its own (RFC 6265bis
-///   section 4.1.3.2). Names without the prefix are refused when the cookie is built.
-/// - A browser sends cookies along with requests that other pages cause. [`read`](Self::read)
-///   therefore refuses every request, whatever its method, whose `Origin` is not one of yours.
-///   `SameSite=Strict` is the second lock.
-/// - Only the verdict `invalid_grant` removes the cookie; see [`clear_after`](Self::clear_after).
-/// - The page sees the access token alone: [`TokenPair::without_refresh_token`] is the body.
-/// - A script that was injected into the page cannot read the refresh token, but can refresh as
-///   long as the page is open. Nothing but the absence of such scripts helps against that.
+/// - The name always begins with `__Host-`. A browser then accepts the cookie only from this very
+///   host, over TLS and for all paths, so that no subdomain can set a cookie of the same name
+///   (RFC 6265bis section 4.1.3.2). A name without the prefix is refused when the cookie is built.
+/// - A browser also sends cookies with requests that other pages cause. Therefore
+///   [`read`](Self::read) refuses every request with the cookie whose `Origin` is not one of yours,
+///   whatever its method. `SameSite=Strict` is the second line of defence.
+/// - Only the error `invalid_grant` removes the cookie; see [`clear_after`](Self::clear_after).
+/// - The page receives only the access token: [`TokenPair::without_refresh_token`] is the body.
+/// - A script that was injected into the page cannot read the refresh token, but it can refresh as
+///   long as the page is open. Only a page without such scripts is safe from that.
 ///
 /// # Pages on another origin
 ///
-/// The page and the service must be of one site, such as `https://app.example` and
-/// `https://api.app.example`: no `SameSite=Strict` cookie goes to another. If their origins differ,
-/// the page fetches with `credentials: "include"`, and a CORS layer has to allow its origin, with
-/// credentials.
+/// The page and the service must belong to the same site, such as `https://app.example` and
+/// `https://api.app.example`: browsers send no `SameSite=Strict` cookie to another site. If their
+/// origins differ, the page must fetch with `credentials: "include"`, and a CORS layer must allow
+/// its origin, with credentials.
 ///
 /// # Development without TLS
 ///
-/// Current versions of Chrome and Firefox keep such a cookie from `http://localhost` as well, so
-/// that an origin may be `http://localhost:3000`. Safari does not, and neither do older versions of
-/// Chrome: for these there is [`dangerous_insecure`](RefreshCookieBuilder::dangerous_insecure), for
-/// such origins only.
+/// Current versions of Chrome and Firefox keep such a cookie from `http://localhost` as well, so an
+/// origin may be `http://localhost:3000`. Safari and older versions of Chrome do not keep it. For
+/// them, use [`dangerous_insecure`](RefreshCookieBuilder::dangerous_insecure), which allows only
+/// origins on this machine.
 #[derive(Debug, Clone)]
 pub struct RefreshCookie {
     inner: Arc<Inner>,
@@ -155,27 +164,28 @@ pub struct RefreshCookie {
 struct Inner {
     name: Box<str>,
     origins: Box<[Box<str>]>,
-    /// All attributes but `Max-Age`.
+    /// All attributes except `Max-Age`.
     attributes: Box<str>,
-    /// Removes the cookie.
+    /// The value of `Set-Cookie` that removes the cookie.
     clear: HeaderValue,
 }
 
 // === impl RefreshCookie ===
 
 impl RefreshCookie {
-    /// Creates the cookie `__Host-refresh` for pages of these origins, such as
-    /// `https://app.example`: exactly as browsers send them in `Origin`.
+    /// Creates the cookie `__Host-refresh` for pages of these origins. Write them exactly as
+    /// browsers send them in `Origin`, such as `https://app.example`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no origin, or if one is not what a browser sends: it has a path, a slash
-    /// at the end, an upper-case letter, a default port, or plain http beyond this machine.
+    /// Fails if there is no origin, or if one is not written as browsers send it: with a path, a
+    /// slash at the end, an upper-case letter or a default port. Fails also if one is plain http
+    /// and not on this machine.
     pub fn new<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Result<Self, ConfigError> {
         Self::builder(origins).build()
     }
 
-    /// Starts a cookie that differs from the defaults, for pages of these origins.
+    /// Starts building a cookie with other settings than the defaults, for pages of these origins.
     pub fn builder<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> RefreshCookieBuilder {
         RefreshCookieBuilder::new(origins.into_iter().map(Into::into).collect())
     }
@@ -186,45 +196,44 @@ impl RefreshCookie {
         &self.inner.name
     }
 
-    /// Reads the refresh token of a request. Returns `None` if the request has no such cookie:
-    /// nobody is logged in, which is no fault.
+    /// Reads the refresh token of a request. Returns `None` if the request has no such cookie,
+    /// which means that nobody is logged in.
     ///
     /// # Errors
     ///
     /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
-    ///   [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the cookie is there, but the
-    ///   request is not from one of your pages.
-    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the cookie is there twice.
+    ///   [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the request has the cookie, but is
+    ///   not from one of your pages.
+    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the request has the cookie twice.
     ///
-    /// None of them says anything about the session: leave the cookie where it is.
+    /// These errors say nothing about the session: do not remove the cookie.
     pub fn read<'r>(&self, headers: &'r HeaderMap) -> Result<Option<&'r str>, RefreshCookieError> {
         let found = find_cookie(headers, &self.inner.name);
         if matches!(found, Ok(None)) {
             return Ok(None);
         }
-        // First, so that a foreign page learns nothing about the cookies.
+        // The origin is checked first, so that a foreign page learns nothing about the cookies.
         self.check_origin(headers)?;
         found.map_err(|_| RefreshCookieError::TwoCookies)
     }
 
-    /// Checks that a request is from one of your pages, with or without a cookie. Call it where
-    /// the cookie is set, too: otherwise another page could log its visitors in to an account of
-    /// its own.
+    /// Checks that a request is from one of your pages, whether or not it has the cookie. Call it
+    /// at login, too: otherwise another page could log its visitors in to an account of its own.
     ///
-    /// The request's one `Origin` must be one of yours, and where a browser sends
-    /// `Sec-Fetch-Site`, it must be `same-origin` or `same-site`.
+    /// The request must have exactly one `Origin`, which must be one of yours. If it has
+    /// `Sec-Fetch-Site`, that must be `same-origin` or `same-site`.
     ///
     /// # Errors
     ///
-    /// [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
-    /// [`ForeignOrigin`](RefreshCookieError::ForeignOrigin).
+    /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin): the request has no `Origin`.
+    /// - [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the request is from another page.
     pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), RefreshCookieError> {
         if !headers.contains_key(ORIGIN) {
             return Err(RefreshCookieError::MissingOrigin);
         }
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
         let own_site = match (sites.next(), sites.next()) {
-            (None, _) => true, // Safari before 16.4, and clients that are no browsers
+            (None, _) => true, // Safari before 16.4, and clients that are not browsers
             (Some(site), None) => site == "same-origin" || site == "same-site",
             (Some(_), Some(_)) => false,
         };
@@ -235,14 +244,16 @@ impl RefreshCookie {
         }
     }
 
-    /// Returns the value of `Set-Cookie` that hands the refresh token to the browser, for as long
-    /// as the session lasts. It is marked as sensitive, so that loggers leave it out.
+    /// Returns the value of `Set-Cookie` that gives the refresh token to the browser, for as long
+    /// as the session lasts. The value is marked as sensitive, so `Debug` and loggers show
+    /// `Sensitive` in its place.
     ///
     /// # Errors
     ///
-    /// [`TokenTooLong`](RefreshCookieError::TokenTooLong): browsers would drop the cookie without
-    /// a word. [`MalformedToken`](RefreshCookieError::MalformedToken): the pair was changed, and
-    /// its refresh token is not one that the crate makes.
+    /// - [`TokenTooLong`](RefreshCookieError::TokenTooLong): browsers would silently drop the
+    ///   cookie.
+    /// - [`MalformedToken`](RefreshCookieError::MalformedToken): the pair was changed, and its
+    ///   refresh token is not one that this crate issues.
     pub fn set(&self, pair: &TokenPair) -> Result<HeaderValue, RefreshCookieError> {
         let (name, token) = (&*self.inner.name, &*pair.refresh_token);
         if token.is_empty() || !token.bytes().all(is_cookie_octet) {
@@ -260,20 +271,21 @@ impl RefreshCookie {
         Ok(cookie)
     }
 
-    /// Returns the value of `Set-Cookie` that removes the cookie: after a log-out.
+    /// Returns the value of `Set-Cookie` that removes the cookie. Use it after a logout.
     #[must_use]
     pub fn clear(&self) -> HeaderValue {
         self.inner.clear.clone()
     }
 
-    /// Returns the value of `Set-Cookie` that removes the cookie, if this error says that its
-    /// session is over: the code is `invalid_grant`. Returns `None` after every other error.
+    /// Returns the value of `Set-Cookie` that removes the cookie if this error means that the
+    /// session is over, which is the case if its code is `invalid_grant`. Returns `None` for every
+    /// other error.
     ///
     /// # Security
     ///
-    /// Never remove the cookie for another reason than this and a log-out: not for a 503, a 429 of
-    /// a rate limit, a 405 or a 403. The session is still good, and the user would be logged out
-    /// by an outage.
+    /// Remove the cookie only after such an error and after a logout. After a 503, a 429 of a rate
+    /// limit, a 405 or a 403 the session is still valid, and removing the cookie would log the user
+    /// out because of an outage.
     #[must_use]
     pub fn clear_after(&self, error: &SessionError) -> Option<HeaderValue> {
         (error.code() == "invalid_grant").then(|| self.clear())

@@ -1,4 +1,4 @@
-//! [`CachedRevocations`]: a cache in front of any store, so that most requests ask nobody.
+//! [`CachedRevocations`]: a cache in front of any store, so that most requests need no look-up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,45 +14,48 @@ use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
 
-/// How long "not revoked" is believed: the longest that a revocation made elsewhere goes unnoticed.
+/// The default lag, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
+/// for which a revocation made on another node goes unnoticed.
 pub const DEFAULT_LAG: Duration = Duration::from_secs(5);
-/// How long the store may take to answer before that counts as an outage.
+/// The default time limit for the store to respond, after which it counts as unavailable: 50 ms.
 pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
-/// How long the store may take to record a revocation, if not longer anyway: worth waiting for.
+/// The time limit for the store to record a revocation, unless the other timeout is longer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many tokens' answers are kept.
+/// The default number of tokens whose answers are cached.
 const DEFAULT_CAPACITY: u64 = 100_000;
 
-/// What becomes of a request when the store does not answer.
+/// What happens to a request when the store is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// It is answered with 503: what was revoked passes within the lag at most. The default.
+    /// The response is a 503. A token that was just revoked is accepted for the rest of the lag at
+    /// most. This is the default.
     #[default]
     FailClosed,
-    /// It passes if the store said "not revoked" no longer than this ago, else 503.
+    /// The request is let through if the store said "not revoked" no longer than this ago.
+    /// Otherwise the response is a 503.
     ServeStale(Duration),
-    /// It passes. Each such pass is [counted](CachedRevocations::passed_unchecked).
+    /// The request is let through, and [counted](CachedRevocations::passed_unchecked).
     ///
     /// # Security
     ///
-    /// Whoever can make the store fail makes revoked tokens good again.
+    /// An attacker who can make the store fail can use revoked tokens again.
     DangerousFailOpen,
 }
 
 /// A cache in front of a revocation store.
 ///
-/// - "Not revoked" is believed for [the lag](Self::lag) (5 s by default), counted from
-///   before the store was asked. That is the longest that a revocation made on another
-///   node goes unnoticed; one made through this object holds at once.
-/// - "Revoked" is final, and kept.
-/// - Concurrent questions about one token are one question to the store.
-/// - No answer within [the timeout](Self::timeout) (50 ms) is an outage, and
-///   [the policy](Self::on_outage) decides.
+/// - The answer "not revoked" is cached for [the lag](Self::lag) (5 s by default), counted from
+///   before the store was asked. That is the longest time for which a revocation made on another
+///   node goes unnoticed. A revocation made through this object takes effect at once.
+/// - The answer "revoked" is final. It stays in the cache until the cache needs the space.
+/// - Concurrent look-ups of one token are one look-up in the store.
+/// - If the store does not respond within [the timeout](Self::timeout) (50 ms by default), it counts
+///   as unavailable, and [the policy](Self::on_outage) decides.
 ///
-/// The cache is bounded and is never the record: what it drops is asked for again.
+/// The cache has a bounded size. If it drops an answer, it asks the store again.
 ///
-/// Waiting needs a Tokio runtime with its timer enabled.
+/// It needs a Tokio runtime with its timer enabled.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,17 +74,17 @@ pub struct CachedRevocations<S> {
     policy: OutagePolicy,
     clock: Arc<dyn Clock>,
     answers: Cache<Key, Arc<Slot>>,
-    /// What was revoked through this object, for as long as an older answer may be believed.
+    /// What was revoked through this object, for as long as an older answer may be in use.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
-    /// Grows when pushed revocations were lost: "not revoked" from before counts no more.
+    /// Grows when pushed revocations were lost. A "not revoked" of an earlier epoch no longer counts.
     epoch: AtomicU64,
 }
 
 // === impl CachedRevocations ===
 
 impl<S: RevocationStore> CachedRevocations<S> {
-    /// A cache in front of `store`.
+    /// Creates a cache in front of `store`.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {
@@ -97,36 +100,38 @@ impl<S: RevocationStore> CachedRevocations<S> {
         }
     }
 
-    /// How long "not revoked" is believed. Zero asks the store for each request.
+    /// Sets how long the answer "not revoked" is cached: 5 seconds by default. With zero, each
+    /// request asks the store.
     #[must_use]
     pub fn lag(mut self, lag: Duration) -> Self {
         self.lag = lag;
         self
     }
 
-    /// How long the store may take to answer. Allow more where connections are made on demand, or
-    /// where the store waits for a lock, as SQLite does.
+    /// Sets how long the store may take to respond: 50 ms by default. Allow more if connections are
+    /// made on demand, or if the store waits for a lock, as SQLite does.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What happens when it does not.
+    /// Sets what happens to requests when the store is unavailable: they get a 503 by default.
     #[must_use]
     pub fn on_outage(mut self, policy: OutagePolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// How many tokens' answers are kept; 100,000 by default, at some 300 bytes each.
+    /// Sets the number of tokens whose answers are cached: 100,000 by default, at some 300 bytes
+    /// each.
     #[must_use]
     pub fn capacity(mut self, tokens: u64) -> Self {
         self.answers = cache(tokens);
         self
     }
 
-    /// The clock that ages are measured by.
+    /// Sets the clock that measures the age of answers.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -134,32 +139,33 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self
     }
 
-    /// The store behind.
+    /// Returns the store behind the cache.
     #[must_use]
     pub fn store(&self) -> &S {
         &self.store
     }
 
-    /// How many requests passed without an answer, under [`OutagePolicy::DangerousFailOpen`].
+    /// Returns the number of requests that were let through without a look-up, under
+    /// [`OutagePolicy::DangerousFailOpen`].
     #[must_use]
     pub fn passed_unchecked(&self) -> u64 {
         self.passed_unchecked.load(Ordering::Relaxed)
     }
 
-    /// Takes in a revocation that another node made and told of: it holds here at once.
+    /// Adds a revocation that another node made. It takes effect here at once.
     ///
-    /// It must be in the store already. It is remembered here only for as long as an older
-    /// answer of the store may be believed, by the lag or by the policy.
+    /// It must be in the store already. It is remembered here only for as long as an older answer
+    /// of the store may be used, by the lag or by the policy.
     pub fn learn(&self, revocation: &Revocation) {
         self.fresh
             .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
     }
 
-    /// Says that revocations may have been told of in vain until now: "not revoked" from
-    /// before this moment is believed no longer, and the store is asked again.
+    /// Drops every cached answer "not revoked", so that the store is asked again. Call it when
+    /// revocations of other nodes may have been missed.
     ///
-    /// [`OutagePolicy::ServeStale`] still counts from those answers: what makes pushes fail
-    /// is likely to be the outage that it is meant for.
+    /// [`OutagePolicy::ServeStale`] still uses the time of those answers, because an outage that
+    /// makes pushes fail is likely to be the one that this policy is meant for.
     pub fn forget_negatives(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
@@ -168,8 +174,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
         unix_micros(self.clock.now())
     }
 
-    /// Whether an answer may still be given: "revoked" always, "not revoked" for the lag and
-    /// within its epoch, an outage never again.
+    /// Returns whether an answer may still be used: "revoked" always, "not revoked" for the lag and
+    /// within its epoch, and an outage never again.
     fn holds(&self, answer: &Answer, epoch: u64, now: u64) -> bool {
         match answer.verdict {
             Ok(true) => true,
@@ -181,14 +187,15 @@ impl<S: RevocationStore> CachedRevocations<S> {
         }
     }
 
-    /// Whether an answer is older than any that is believed, because its asker was put aside.
+    /// Returns whether an answer is too old to be used, because the task that asked was not polled
+    /// for a while.
     fn is_late(&self, answer: &Answer) -> bool {
         let believed = self.lag.saturating_add(self.timeout);
         age(answer.asked_at, self.now()).is_some_and(|age| age > believed)
     }
 
-    /// Until when a revocation that is known here must be remembered: as long as an answer from before
-    /// may still be believed, by the lag or by the policy.
+    /// Returns until when a revocation must be remembered here: as long as an answer from before it
+    /// may still be used, by the lag or by the policy.
     fn remembered_until(&self, revocation: &Revocation) -> SystemTime {
         let stale = match self.policy {
             OutagePolicy::FailClosed => Duration::ZERO,
@@ -203,7 +210,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
             .unwrap_or(revocation.until())
     }
 
-    /// The slot to take the answer from: the one there is, unless its answer holds no more.
+    /// Returns the slot to take the answer from: the existing one, or a new one if its answer may no
+    /// longer be used.
     fn slot(&self, query: &RevocationQuery<'_>) -> Arc<Slot> {
         if let Some(slot) = self.answers.get(&Question(query)) {
             let now = self.now();
@@ -287,7 +295,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             return Ok(true);
         }
         let slot = self.slot(query);
-        // Whoever asks may have been put aside by its caller: nobody waits for it any longer than
+        // The task that asks may not be polled by its caller, so nobody waits longer for it than
         // for the store itself.
         let waiting = slot.answer.get_or_init(|| self.ask(query));
         let Ok(answer) = tokio::time::timeout(self.timeout, waiting).await else {
@@ -327,7 +335,8 @@ impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
     }
 }
 
-/// Least recently used goes first: the default admission policy drops fresh keys while old ones are hot.
+/// Evicts the least recently used entry first. The default policy of moka would refuse new keys
+/// while old ones are used often.
 fn cache(capacity: u64) -> Cache<Key, Arc<Slot>> {
     Cache::builder()
         .max_capacity(capacity)

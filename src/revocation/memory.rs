@@ -1,4 +1,4 @@
-//! [`MemoryRevocations`]: the record of revocations in this process.
+//! [`MemoryRevocations`]: revocations in the memory of this process.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,16 +10,17 @@ use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
 
-/// How many parts the record is split into, so that readers rarely meet on one lock.
+/// The number of shards, so that readers rarely wait for the same lock.
 const SHARDS: usize = 32;
-/// A shard is swept when it holds twice what the last sweep left, but not below this.
+/// The smallest number of entries at which a shard is swept. Otherwise it is swept when it has twice
+/// as many as the last sweep left.
 const MIN_SWEEP: usize = 64;
 
-/// The record of revocations in the memory of this process.
+/// Keeps revocations in the memory of this process, for one node: a restart forgets them, and other
+/// nodes do not see them.
 ///
-/// For one node: a restart forgets everything, and other nodes know nothing of it. No
-/// entry is ever dropped before its time; expired ones are swept as new ones come in, at a
-/// cost that is constant on average. An answer takes no allocation and no waiting.
+/// No entry is dropped before its time. Expired entries are removed as new ones are added, at a cost
+/// that is constant on average. A look-up neither allocates nor waits.
 #[derive(Clone)]
 pub struct MemoryRevocations {
     inner: Arc<Inner>,
@@ -29,20 +30,20 @@ struct Inner {
     shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
     clock: Arc<dyn Clock>,
-    /// How many entries there are of each kind: what was never revoked is not looked for.
+    /// The number of entries of each kind. A kind without entries is not searched.
     counts: [AtomicUsize; 3],
 }
 
 #[derive(Default)]
 struct Shard {
-    /// By kind, then by id; different issuers may have used one id.
+    /// By kind, then by id. Different issuers may use the same id.
     entries: [HashMap<Box<str>, Vec<Entry>>; 3],
     sweep_at: usize,
 }
 
 struct Entry {
     issuer: Option<Box<str>>,
-    /// Hits what was issued up to here.
+    /// The entry covers tokens that were issued until this time, inclusive.
     cutoff: u64,
     until: u64,
 }
@@ -57,13 +58,13 @@ enum Kind {
 // === impl MemoryRevocations ===
 
 impl MemoryRevocations {
-    /// An empty record that reads the system's clock.
+    /// Creates an empty store that reads the clock of the system.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(SystemClock)
     }
 
-    /// An empty record that reads `clock`.
+    /// Creates an empty store that reads `clock`.
     #[must_use]
     pub fn with_clock(clock: impl Clock) -> Self {
         Self::with_shared_clock(Arc::new(clock))
@@ -80,7 +81,7 @@ impl MemoryRevocations {
         }
     }
 
-    /// How many entries are held, expired ones that were not swept yet included.
+    /// Returns the number of entries, including expired ones that were not removed yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inner
@@ -90,7 +91,7 @@ impl MemoryRevocations {
             .sum()
     }
 
-    /// Whether nothing is revoked.
+    /// Returns whether the store has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -131,9 +132,9 @@ impl MemoryRevocations {
         }
     }
 
-    /// Whether an entry hits this token.
+    /// Returns whether an entry covers this token.
     pub(crate) fn hits(&self, query: &RevocationQuery<'_>) -> bool {
-        // The kind that hits most tokens first; what nobody ever revoked costs one load each.
+        // The kind that covers most tokens comes first. A kind without entries costs one load.
         self.finds(Kind::Subject, Some(query.subject()), query)
             || self.finds(Kind::Session, query.session(), query)
             || self.finds(Kind::Token, Some(query.token()), query)
@@ -235,7 +236,7 @@ mod tests {
     };
 
     #[test]
-    fn each_kind_hits_what_it_names_and_nothing_else() {
+    fn each_kind_covers_what_it_names_and_nothing_else() {
         let me = Some("me");
         for (revocation, hit) in [
             (Revocation::token(me, "t1", at(100)), true),
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_holds_until_its_time_and_the_latest_cut_off_counts() {
+    fn an_entry_is_in_effect_until_its_end_with_the_latest_cut_off() {
         let clock = ManualClock::at_unix_seconds(10);
         let record = MemoryRevocations::with_clock(clock.clone());
         record.insert(&Revocation::subject(Some("me"), "alice", at(6), at(20)));
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_follows_the_live_entries_and_none_is_lost() {
+    fn expired_entries_are_removed_and_no_live_one_is_lost() {
         let clock = ManualClock::at_unix_seconds(0);
         let record = MemoryRevocations::with_clock(clock.clone());
         for second in 0..50_000_u64 {

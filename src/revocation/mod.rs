@@ -1,8 +1,8 @@
-//! Revocation: refusing tokens that are otherwise good, before they expire.
+//! Revocation: refusing tokens that are otherwise valid, before they expire.
 //!
-//! A revocation names a token, a session, or a whole subject; one entry suffices however
-//! many tokens it hits, and it lives until the last of them has expired. A verifier looks
-//! only after signature and claims were found good, so a forged token never reaches a store.
+//! A revocation names a token, a session, or a whole subject. One entry is enough, however many
+//! tokens it covers, and it is kept until the last of them has expired. A verifier looks it up only
+//! after the signature and the claims have passed, so a forged token never reaches a store.
 
 #[cfg(feature = "cache")]
 mod cached;
@@ -35,46 +35,48 @@ use crate::clock::unix_micros;
 use crate::jti::Digest;
 use crate::store::StoreError;
 
-/// Records what is revoked, and answers whether a token is.
+/// Records revocations, and looks up whether a token is revoked.
 ///
 /// A store for several nodes keeps its entries in a database; put
-/// [`CachedRevocations`] in front of it. [`MemoryRevocations`] serves one process.
+/// [`CachedRevocations`](crate::_guide::revocation) in front of it. [`MemoryRevocations`] serves one
+/// process.
 ///
-/// Implement it with `async fn`; [`Revocation`] and [`RevocationQuery`] tell what to
-/// store and what to look for.
+/// To use a store of your own, implement this with `async fn`. [`Revocation`] contains what to
+/// store, and [`RevocationQuery`] what to look for. The function
+/// `testing::check_revocation_store` (feature `testing`) checks the rules.
 pub trait RevocationStore: Debug + Send + Sync + 'static {
     /// Records revocations: one, or those of all sessions that ended together. Recording one
-    /// again changes nothing. When the call returns, all of them hold.
+    /// again changes nothing. When the call returns `Ok`, all of them are in effect.
     ///
     /// # Errors
     ///
-    /// Fails if the store is unavailable. Each of the revocations may or may not hold.
+    /// Fails if the store is unavailable. Each of the revocations may or may not be in effect.
     fn revoke(
         &self,
         revocations: &[Revocation],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Whether a revocation hits this token: one of its id, of its session, or of its
-    /// subject with [`issued_at`](RevocationQuery::issued_at) not after the cut-off.
+    /// Returns whether a revocation covers this token: a revocation of its id, of its session, or
+    /// of its subject with a cut-off that is not before [`issued_at`](RevocationQuery::issued_at).
     ///
     /// # Errors
     ///
-    /// The store does not answer.
+    /// Fails if the store is unavailable.
     fn is_revoked(
         &self,
         query: &RevocationQuery<'_>,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The answer, if it is known without waiting. A request whose answer is known here
-    /// costs no allocation and no suspension.
+    /// Returns the result of [`is_revoked`](Self::is_revoked) if it is known without waiting, and
+    /// `None` otherwise. If it is known, the request neither allocates nor suspends.
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
         let _ = query;
         None
     }
 }
 
-/// One entry in the record: what is revoked, and until when that must be known. `Debug` shows
-/// digests of ids, and no subject.
+/// One entry of a revocation store: what is revoked, and how long the entry must be kept. `Debug`
+/// shows digests of ids, and no subject.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Revocation {
     target: RevocationTarget,
@@ -82,7 +84,7 @@ pub struct Revocation {
     until: SystemTime,
 }
 
-/// What a revocation hits. `Debug` shows digests of ids, and no subject.
+/// The tokens that a revocation covers. `Debug` shows digests of ids, and no subject.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationTarget {
@@ -92,15 +94,16 @@ pub enum RevocationTarget {
     Session(String),
     /// Every token of this `sub` that was issued at or before the cut-off.
     Subject {
-        /// The `sub`.
+        /// The subject (`sub`).
         subject: String,
-        /// Microseconds since the Unix epoch; compare with [`RevocationQuery::issued_at`].
+        /// The cut-off, in microseconds since the Unix epoch. Compare it with
+        /// [`RevocationQuery::issued_at`].
         cutoff: u64,
     },
 }
 
-/// A token whose revocation is in question. Its signature and claims were found good. `Debug` shows
-/// digests of ids, and no subject.
+/// A query whether a token is revoked. The signature and the claims of the token have already been
+/// verified. `Debug` shows digests of ids, and no subject.
 #[derive(Clone, Copy)]
 pub struct RevocationQuery<'a> {
     pub(crate) issuer: Option<&'a str>,
@@ -110,7 +113,7 @@ pub struct RevocationQuery<'a> {
     pub(crate) issued_at: u64,
 }
 
-/// The object-safe twin of [`RevocationStore`].
+/// The dyn-compatible counterpart of [`RevocationStore`].
 pub(crate) trait DynRevocationStore: Debug + Send + Sync {
     fn revoke<'a>(&'a self, revocations: &'a [Revocation]) -> StoreFuture<'a, ()>;
     fn is_revoked<'a>(&'a self, query: RevocationQuery<'a>) -> StoreFuture<'a, bool>;
@@ -133,7 +136,7 @@ impl<S: RevocationStore> DynRevocationStore for S {
     }
 }
 
-/// One store, shared.
+/// Uses one store in several places.
 impl<S: RevocationStore> RevocationStore for std::sync::Arc<S> {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         S::revoke(self, revocations).await
@@ -151,20 +154,20 @@ impl<S: RevocationStore> RevocationStore for std::sync::Arc<S> {
 // === impl Revocation ===
 
 impl Revocation {
-    /// Revokes one token; `until` is when it expires.
+    /// Creates the revocation of one token. `until` is when the token expires.
     #[must_use]
     pub fn token(issuer: Option<&str>, jti: impl Into<String>, until: SystemTime) -> Self {
         Self::new(RevocationTarget::Token(jti.into()), issuer, until)
     }
 
-    /// Revokes all tokens of a session; `until` is when the last of them expires.
+    /// Creates the revocation of all tokens of a session. `until` is when the last of them expires.
     #[must_use]
     pub fn session(issuer: Option<&str>, sid: impl Into<String>, until: SystemTime) -> Self {
         Self::new(RevocationTarget::Session(sid.into()), issuer, until)
     }
 
-    /// Revokes all tokens of a subject that were issued at or before `cutoff`; `until` is
-    /// when the last of them expires.
+    /// Creates the revocation of all tokens of a subject that were issued at or before `cutoff`.
+    /// `until` is when the last of them expires.
     #[must_use]
     pub fn subject(
         issuer: Option<&str>,
@@ -196,25 +199,26 @@ impl Revocation {
         }
     }
 
-    /// What is revoked.
+    /// Returns the tokens that are revoked.
     #[must_use]
     pub fn target(&self) -> &RevocationTarget {
         &self.target
     }
 
-    /// Whose tokens: an id means something only together with its issuer.
+    /// Returns the issuer (`iss`) of the tokens, or `None` if they have none. Two issuers may use
+    /// the same id, so a revocation only covers tokens of its own issuer.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// When the entry may be forgotten.
+    /// Returns the time from which the store may drop the entry.
     #[must_use]
     pub fn until(&self) -> SystemTime {
         self.until
     }
 
-    /// The same, to be forgotten earlier.
+    /// Returns the same revocation with an earlier end.
     #[cfg(feature = "cache")]
     pub(crate) fn no_longer_than(&self, until: SystemTime) -> Self {
         Self {
@@ -261,7 +265,8 @@ impl Debug for RevocationQuery<'_> {
 }
 
 impl<'a> RevocationQuery<'a> {
-    /// A query for tests of a store: a token of no issuer and no session.
+    /// Creates a query for tests of a store, about a token without an issuer and a session.
+    /// `issued_at` is in microseconds since the Unix epoch.
     #[must_use]
     pub const fn new(subject: &'a str, token: &'a str, issued_at: u64) -> Self {
         Self {
@@ -273,46 +278,47 @@ impl<'a> RevocationQuery<'a> {
         }
     }
 
-    /// The same for a token of this issuer.
+    /// Sets the issuer of the token.
     #[must_use]
     pub const fn with_issuer(mut self, issuer: &'a str) -> Self {
         self.issuer = Some(issuer);
         self
     }
 
-    /// The same for a token of this session.
+    /// Sets the session of the token.
     #[must_use]
     pub const fn with_session(mut self, session: &'a str) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// The token's `iss`.
+    /// Returns the issuer (`iss`) of the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&'a str> {
         self.issuer
     }
 
-    /// The token's `sub`.
+    /// Returns the subject (`sub`) of the token.
     #[must_use]
     pub fn subject(&self) -> &'a str {
         self.subject
     }
 
-    /// The token's `sid`.
+    /// Returns the session (`sid`) of the token.
     #[must_use]
     pub fn session(&self) -> Option<&'a str> {
         self.session
     }
 
-    /// The token's `jti`.
+    /// Returns the id (`jti`) of the token.
     #[must_use]
     pub fn token(&self) -> &'a str {
         self.token
     }
 
-    /// When the token was issued, in microseconds since the Unix epoch; for a token of
-    /// another issuer the beginning of its `iat`'s second, which errs towards revoked.
+    /// Returns the time at which the token was issued, in microseconds since the Unix epoch. For a
+    /// token of another issuer, it is the beginning of the second of its `iat`, which errs on the
+    /// side of "revoked".
     #[must_use]
     pub fn issued_at(&self) -> u64 {
         self.issued_at

@@ -1,4 +1,4 @@
-//! [`Slot`]: the place of one token's answer in a cache, and its [`Key`].
+//! [`Slot`]: the cached answer about one token, and its [`Key`].
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use tokio::sync::OnceCell;
 use super::RevocationQuery;
 use crate::store::StoreError;
 
-/// The place of one token's answer; it is filled once, by whoever comes first.
+/// The place of the answer about one token. The first request for it fills it, once.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) answer: OnceCell<Answer>,
-    /// From before the store is asked.
+    /// The epoch before the store was asked.
     pub(super) epoch: u64,
-    /// When the store last said "not revoked", before this slot.
+    /// The time at which the store last said "not revoked" before this slot was made.
     pub(super) last_good: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) verdict: Result<bool, Arc<StoreError>>,
-    /// From before the store was asked, in microseconds.
+    /// The time before the store was asked, in microseconds.
     pub(super) asked_at: u64,
 }
 
 // === impl Slot ===
 
 impl Slot {
-    /// When the store last said "not revoked".
+    /// Returns the time at which the store last said "not revoked".
     pub(super) fn last_good(&self) -> Option<u64> {
         match self.answer.get() {
             Some(Answer {
@@ -42,7 +42,7 @@ impl Slot {
     }
 }
 
-/// Everything that the answer depends on: an issuer may use an id twice.
+/// Everything that the answer depends on, because an issuer may use an id twice.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Key {
     issuer: Option<Box<str>>,
@@ -52,7 +52,7 @@ pub(super) struct Key {
     issued_at: u64,
 }
 
-/// A token in question, to be found without making a [`Key`] of it.
+/// A query that finds its slot without allocating a [`Key`].
 pub(super) struct Question<'q>(pub(super) &'q RevocationQuery<'q>);
 
 // === impl Key ===
@@ -95,17 +95,17 @@ impl Equivalent<Key> for Question<'_> {
     }
 }
 
-/// What nearly always tells two tokens apart.
+/// Hashes only what nearly always distinguishes two tokens.
 fn hash(token: &str, issued_at: u64, state: &mut impl Hasher) {
     state.write(token.as_bytes());
     state.write_u64(issued_at);
 }
 
 pub(super) fn no_answer() -> StoreError {
-    StoreError::new("no answer within the timeout")
+    StoreError::new("the revocation store did not respond within the timeout")
 }
 
-/// None where the clock was set back, so that nothing is believed for longer than meant.
+/// Returns the age, or `None` if the clock was set back, so that no answer is used for too long.
 pub(super) fn age(since: u64, now: u64) -> Option<Duration> {
     now.checked_sub(since).map(Duration::from_micros)
 }
@@ -114,7 +114,7 @@ pub(super) fn age(since: u64, now: u64) -> Option<Duration> {
 mod tests {
     use std::hash::{BuildHasher, RandomState};
 
-    use super::*;
+    use super::{Equivalent, Key, Question, RevocationQuery};
 
     #[test]
     fn a_question_finds_its_own_key_and_no_other() {

@@ -1,4 +1,4 @@
-//! [`SqliteRevocations`] and [`PostgresRevocations`]: the record of revocations in a database.
+//! [`SqliteRevocations`] and [`PostgresRevocations`]: revocations in an SQL database.
 
 use std::collections::BTreeMap;
 #[cfg(feature = "postgres")]
@@ -10,15 +10,15 @@ use crate::clock::unix_micros;
 use crate::sql::failed;
 use crate::store::StoreError;
 
-/// The number of entries that one statement records at most.
+/// The largest number of entries that one statement records.
 const CHUNK: usize = 1_000;
-/// How long an entry is kept after it may be forgotten.
+/// How long an entry is kept after its end.
 const SLACK: Duration = Duration::from_secs(3600);
 
 const RECORD: &str = "INSERT INTO jwt_revocations (id, kind, issuer, cutoff, until) ";
 
-/// Of two entries for one id, the later cut-off and the later end count. No other entry is
-/// looked for: a conflict is one with the row as it is when it is locked.
+/// If an id has an entry already, the later cut-off and the later end count. The statement reads no
+/// row first: it compares with the row as it is when it is locked.
 const WHERE_RECORDED: &str = " ON CONFLICT (id, kind, issuer) DO UPDATE SET \
      cutoff = CASE WHEN excluded.cutoff > jwt_revocations.cutoff \
          THEN excluded.cutoff ELSE jwt_revocations.cutoff END, \
@@ -31,7 +31,7 @@ static RECORD_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!("{RECORD} SELECT * FROM unnest($1, $2, $3, $4, $5) AS entries {WHERE_RECORDED}")
 });
 
-/// Whether one of three rows is there: issuer `$1`, issued at `$2`, subject `$3`, session `$4`,
+/// Whether one of three rows exists: issuer `$1`, issued at `$2`, subject `$3`, session `$4`,
 /// token `$5`. Each is found by its primary key.
 const IS_REVOKED: &str = "SELECT \
      EXISTS (SELECT 1 FROM jwt_revocations \
@@ -45,8 +45,8 @@ const IS_REVOKED: &str = "SELECT \
 const CLEAN_UP_SQLITE: &str = "DELETE FROM jwt_revocations WHERE (id, kind, issuer) IN \
      (SELECT id, kind, issuer FROM jwt_revocations WHERE until <= $1 ORDER BY until LIMIT $2)";
 
-/// Several nodes may clean up at once: each leaves the rows that another has taken. An entry
-/// that is put off meanwhile is locked with its new end, and looked at again.
+/// Removes entries. Several nodes may clean up at once: each skips the rows that another has locked.
+/// An entry that is prolonged in the meantime is checked again with its new end.
 #[cfg(feature = "postgres")]
 const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
      (SELECT id, kind, issuer FROM jwt_revocations WHERE until <= $1 ORDER BY until LIMIT $2 \
@@ -54,23 +54,22 @@ const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
      DELETE FROM jwt_revocations USING over WHERE jwt_revocations.id = over.id \
          AND jwt_revocations.kind = over.kind AND jwt_revocations.issuer = over.issuer";
 
-/// The record of revocations in SQLite, for the processes of one machine: the table
-/// `jwt_revocations`.
+/// Keeps revocations in SQLite, for the processes of one machine: in the table `jwt_revocations`.
 ///
-/// It reads no clock: an entry holds until [`clean_up`](Self::clean_up) removes it, some time
-/// after the last token that it hits has expired. Put
-/// [`CachedRevocations`](crate::_guide::revocation) in front of it. For the pool see
-/// [`SqliteSessions`](crate::sessions::SqliteSessions).
+/// It reads no clock. An entry stays in effect until [`clean_up`](Self::clean_up) removes it, some
+/// time after the last token that it covers has expired: call that regularly. Put
+/// [`CachedRevocations`](crate::_guide::revocation) in front of the store. For the settings of the
+/// pool see [`SqliteSessions`](crate::sessions::SqliteSessions).
 ///
 /// ```no_run
 /// use std::time::SystemTime;
 /// use tower_jwt_auth::revocation::{CachedRevocations, SqliteRevocations};
 ///
 /// # async fn connect(pool: sqlx::SqlitePool) -> Result<(), Box<dyn std::error::Error>> {
-/// let record = SqliteRevocations::open(pool).await?;
-/// record.clean_up(SystemTime::now(), 1_000).await?;
+/// let store = SqliteRevocations::open(pool).await?;
+/// store.clean_up(SystemTime::now(), 1_000).await?;
 /// # #[cfg(feature = "cache")]
-/// let revocations = CachedRevocations::new(record);
+/// let revocations = CachedRevocations::new(store);
 /// # Ok(()) }
 /// ```
 #[cfg(feature = "sqlite")]
@@ -79,42 +78,42 @@ pub struct SqliteRevocations {
     pool: sqlx::SqlitePool,
 }
 
-/// The record of revocations in PostgreSQL, for any number of nodes: the table
-/// `jwt_revocations`, in the first schema of the connection's `search_path`.
+/// Keeps revocations in PostgreSQL, for any number of nodes: in the table `jwt_revocations`, in the
+/// first schema of the connection's `search_path`.
 ///
-/// It reads no clock: an entry holds until [`clean_up`](Self::clean_up) removes it, some time
-/// after the last token that it hits has expired. Put
-/// [`CachedRevocations`](crate::_guide::revocation) in front of it. For the pool see
-/// [`PostgresSessions`](crate::sessions::PostgresSessions).
+/// It reads no clock. An entry stays in effect until [`clean_up`](Self::clean_up) removes it, some
+/// time after the last token that it covers has expired: call that regularly. Put
+/// [`CachedRevocations`](crate::_guide::revocation) in front of the store. For the settings of the
+/// pool see [`PostgresSessions`](crate::sessions::PostgresSessions).
 ///
-/// Ids and issuers that are longer than some 2,700 bytes together do not fit the index:
-/// [`revoke`](RevocationStore::revoke) fails with them. Those of this crate are short.
+/// An id and its issuer may have some 2,700 bytes together, because they are in an index. Otherwise
+/// [`revoke`](RevocationStore::revoke) fails. The ids that this crate makes are short.
 ///
 /// ```no_run
 /// use std::time::SystemTime;
 /// use tower_jwt_auth::revocation::{CachedRevocations, PostgresRevocations};
 ///
 /// # async fn connect(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-/// let record = PostgresRevocations::open(pool).await?;
-/// record.clean_up(SystemTime::now(), 1_000).await?;
+/// let store = PostgresRevocations::open(pool).await?;
+/// store.clean_up(SystemTime::now(), 1_000).await?;
 /// # #[cfg(feature = "cache")]
-/// let revocations = CachedRevocations::new(record);
+/// let revocations = CachedRevocations::new(store);
 /// # Ok(()) }
 /// ```
 ///
 /// # Security
 ///
-/// A pooler such as PgBouncer must keep prepared statements apart. One that does not runs
-/// *another* statement than it was asked to, and reports success: a revocation may not be recorded.
-/// [`open`](Self::open) and [`migrate`](Self::migrate) find that out and fail;
-/// [the guide](crate::_guide::poolers) says which poolers can be used.
+/// A pooler such as PgBouncer must not mix up the prepared statements of its clients. One that does
+/// may run *another* statement than the requested one, and report success: a revocation may then not
+/// be recorded. [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.
+/// [The guide](crate::_guide::poolers) says which poolers can be used.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone)]
 pub struct PostgresRevocations {
     pool: sqlx::PgPool,
 }
 
-/// An entry for a row. The order is that in which rows are locked, on all nodes.
+/// The primary key of a row. Its order is that in which all nodes lock rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'a> {
     id: &'a str,
@@ -129,8 +128,8 @@ struct Reach {
     until: i64,
 }
 
-/// One entry for each key, in order: PostgreSQL changes no row twice in one statement, and two
-/// calls that lock the same rows in different orders would wait for each other.
+/// Returns one entry for each key, in order. PostgreSQL cannot change a row twice in one statement,
+/// and two calls that lock the same rows in different orders would wait for each other.
 fn entries(revocations: &[Revocation]) -> Vec<(Key<'_>, Reach)> {
     let mut entries: BTreeMap<Key<'_>, Reach> = BTreeMap::new();
     for revocation in revocations {
@@ -152,19 +151,20 @@ fn entries(revocations: &[Revocation]) -> Vec<(Key<'_>, Reach)> {
     entries.into_iter().collect()
 }
 
-/// A macro, since sqlx's types of two databases share no trait that could be named in a line.
+/// Implements what both databases have in common. It is a macro because the bounds on sqlx's types
+/// that a generic function needs would be longer than the code.
 macro_rules! implement_revocation_store {
     ($Store:ident, $schema:literal, $clean_up:expr) => {
         impl $Store {
-            /// The table and its index, to be copied into your own migrations.
+            /// The SQL that creates the table and its index, to copy into your own migrations.
             pub const SCHEMA: &str = include_str!($schema);
 
-            /// How long [`clean_up`](Self::clean_up) keeps an entry after it may be forgotten: one
-            /// hour, since the clock of another node may be behind.
+            /// How long [`clean_up`](Self::clean_up) keeps an entry after its end: one hour, because
+            /// the clock of another node may be behind.
             pub const CLEAN_UP_SLACK: Duration = SLACK;
 
-            /// Removes at most `limit` entries that need not have been known for an
-            /// [hour](Self::CLEAN_UP_SLACK) at `now`, and returns how many it removed.
+            /// Removes at most `limit` entries that ended an [hour](Self::CLEAN_UP_SLACK) or more
+            /// before `now`, and returns how many it removed.
             ///
             /// # Errors
             ///
@@ -209,29 +209,29 @@ implement_revocation_store!(
 
 #[cfg(feature = "sqlite")]
 impl SqliteRevocations {
-    /// Opens the record in the database of this pool, and creates the table and its index where
-    /// they are missing.
+    /// Opens the store in the database of this pool, and creates the table and its index if they
+    /// are missing.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed.
+    /// Fails if the database is unavailable or read-only.
     pub async fn open(pool: sqlx::SqlitePool) -> Result<Self, StoreError> {
         let record = Self::new(pool);
         record.migrate().await?;
         Ok(record)
     }
 
-    /// Creates the store without asking the database anything.
+    /// Creates the store without contacting the database.
     #[must_use]
     pub fn new(pool: sqlx::SqlitePool) -> Self {
         Self { pool }
     }
 
-    /// Creates the table and its index where they are missing.
+    /// Creates the table and its index if they are missing.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed.
+    /// Fails if the database is unavailable or read-only.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         crate::sql::create_in_sqlite(&self.pool, Self::SCHEMA).await
     }
@@ -246,7 +246,7 @@ impl SqliteRevocations {
                 .push_bind(reach.until);
         });
         query.push(WHERE_RECORDED);
-        // One entry is the usual number, and worth remembering the statement for.
+        // One entry is the usual number, so only that statement is kept prepared.
         let query = query.build().persistent(entries.len() == 1);
         query.execute(&self.pool).await.map(drop)
     }
@@ -261,48 +261,48 @@ implement_revocation_store!(
 
 #[cfg(feature = "postgres")]
 impl PostgresRevocations {
-    /// Opens the record in the database of this pool: [checks](Self::check_pooler) that no pooler
-    /// mixes up prepared statements, and creates the table and its index where they are missing.
+    /// Opens the store in the database of this pool. It [checks](Self::check_pooler) that no pooler
+    /// mixes up prepared statements, and creates the table and its index if they are missing.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
-    /// up prepared statements.
+    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// a pooler mixes up prepared statements.
     pub async fn open(pool: sqlx::PgPool) -> Result<Self, StoreError> {
         let record = Self::new(pool);
         record.migrate().await?;
         Ok(record)
     }
 
-    /// Creates the store without asking the database anything. Behind a pooler, use
-    /// [`open`](Self::open), or call [`check_pooler`](Self::check_pooler) before anything else.
+    /// Creates the store without contacting the database. Behind a pooler, use
+    /// [`open`](Self::open) instead, or call [`check_pooler`](Self::check_pooler) first.
     #[must_use]
     pub fn new(pool: sqlx::PgPool) -> Self {
         Self { pool }
     }
 
     /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
-    /// table and its index where they are missing. Several nodes may do so at once.
+    /// table and its index if they are missing. Several nodes may do so at once.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed, or behind a pooler that mixes
-    /// up prepared statements.
+    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.check_pooler().await?;
         crate::sql::create_in_postgres(&self.pool, "jwt_revocations", Self::SCHEMA).await
     }
 
-    /// Checks that prepared statements hold on the connections of this pool: they do on a direct
-    /// connection and behind session pooling, and they do not behind most poolers in transaction
-    /// mode. It opens two connections beside the pool for a moment, and changes nothing.
+    /// Checks that prepared statements work on the connections of this pool. They do on a direct
+    /// connection and behind session pooling, but not behind most poolers in transaction mode. The
+    /// check opens two connections besides the pool for a moment, and changes nothing.
     ///
-    /// Call it once at start if you create the table yourself and use [`new`](Self::new).
+    /// Call it once at startup if you create the table yourself and use [`new`](Self::new).
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, or behind a pooler that mixes up prepared statements;
-    /// the error then says what to do.
+    /// Fails if the database is unavailable, or if a pooler mixes up prepared statements. The error
+    /// then says what to do.
     pub async fn check_pooler(&self) -> Result<(), StoreError> {
         crate::sql::check_pooler(&self.pool).await
     }
@@ -323,7 +323,8 @@ impl PostgresRevocations {
     }
 }
 
-/// A time for a column. One that is too late for it is the latest: the entry hits no less.
+/// Converts a time for a column. A time that is too large becomes the largest, so that the entry
+/// covers no fewer tokens.
 fn micros(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! [`Acknowledger`]: tells a store which generation of a session is in use, at most once each.
+//! [`Acknowledger`]: reports to a store which generation of a session is in use, once for each.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::seen::SeenGenerations;
 use super::timed::TimedStore;
 
-/// The number of writes that are under way at once.
+/// The largest number of writes that run at once.
 pub(crate) const MAX_WRITES: usize = 4;
-/// The number of acknowledgements that wait for one of them. Further ones are dropped, and made
-/// again by the next request of the session.
+/// The largest number of acknowledgements that wait to be written. Further ones are dropped; the
+/// next request of the session makes them again.
 pub(crate) const MAX_WAITING: usize = 4096;
 
 /// The acknowledger of a verifier. It stays empty until sessions are built on the same issuer.
 pub(crate) type AcknowledgerSlot = Arc<OnceLock<Acknowledger>>;
 
-/// Sees the sessions of verified tokens go by, and writes to the store in the background.
+/// Receives the sessions of verified tokens, and writes to the store in the background that they
+/// are in use.
 ///
 /// A request never waits for a write. At most [`MAX_WRITES`] tasks exist, each write has a
 /// timeout, and at most [`MAX_WAITING`] acknowledgements wait.
@@ -37,7 +38,7 @@ struct Queue {
     workers: usize,
 }
 
-/// Counts a worker; it is dropped with its task, also when a runtime shuts down.
+/// A counted worker. It is dropped with its task, also when a runtime shuts down.
 struct Worker {
     shared: Arc<Shared>,
     is_counted: bool,
@@ -57,7 +58,7 @@ impl Acknowledger {
     }
 
     /// Notes that a token of this session and generation was verified. Outside a Tokio runtime
-    /// nothing is written, and the session counts as one whose acknowledgements do not arrive.
+    /// nothing is written, and the store treats the session as one that was never in use.
     pub(crate) fn seen(&self, session: &str, generation: u64) {
         if !self.shared.seen.is_news(session, generation) {
             return;
@@ -96,7 +97,7 @@ impl Shared {
 // === impl Worker ===
 
 impl Worker {
-    /// Writes until nothing waits.
+    /// Writes until no acknowledgement waits.
     async fn run(mut self) {
         while let Some((session, generation)) = self.next() {
             let written = self.shared.store.acknowledge(&session, generation).await;
@@ -106,8 +107,8 @@ impl Worker {
         }
     }
 
-    /// The next acknowledgement to write. Whether to stop is decided under the lock, so that none
-    /// is left waiting with nobody to write it.
+    /// Takes the next acknowledgement to write. The worker decides under the lock whether to stop,
+    /// so that no acknowledgement is left waiting without a worker.
     fn next(&mut self) -> Option<(String, u64)> {
         let mut queue = self.shared.queue();
         let next = queue.waiting.pop_front();
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sessions_in_use_cost_one_write_per_generation_each() {
+    async fn a_session_in_use_costs_one_write_per_generation() {
         for sessions in [1, 10_000, 100_000] {
             let store = Counting::default();
             let acknowledger = acknowledger(&store);
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_that_hangs_leaves_a_bounded_number_of_tasks_and_of_waiting_entries() {
+    async fn a_store_that_hangs_leaves_few_tasks_and_entries() {
         let store = Counting {
             hangs: true,
             ..Counting::default()
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_ends_takes_no_worker_with_it() {
+    fn workers_are_uncounted_when_their_runtime_ends() {
         let store = Counting {
             hangs: true,
             ..Counting::default()

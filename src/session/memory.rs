@@ -1,4 +1,4 @@
-//! [`MemorySessions`]: the sessions of this process.
+//! [`MemorySessions`]: sessions in the memory of this process.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -10,15 +10,16 @@ use super::rotation::Rotation;
 use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 use crate::store::StoreError;
 
-/// How many sessions of one subject are listed at most.
+/// The largest number of sessions of one subject that are listed.
 const MAX_LISTED: usize = 1000;
 /// The number of parts, each with a lock of its own.
 const PARTS: usize = 32;
 
-/// Sessions in the memory of this process: for one node, until it restarts.
+/// Keeps sessions in the memory of this process, for one node. A restart forgets them, so every
+/// user then has to log in again.
 ///
-/// Clones share the sessions. Nothing is removed before
-/// [`clean_up`](SessionStore::clean_up) is called.
+/// Clones share the sessions. A session is only removed by a clean-up: call
+/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every), or memory grows with each login.
 #[derive(Clone)]
 pub struct MemorySessions {
     inner: Arc<Inner>,
@@ -29,7 +30,7 @@ struct Inner {
     sessions: [Mutex<Part>; PARTS],
     /// By subject: its session ids. An id may be left over from a session that was removed.
     ///
-    /// Whoever locks one of these and one of the parts above locks this one first.
+    /// Code that locks one of these and one of the parts above locks this one first.
     subjects: [Mutex<HashMap<String, HashSet<String>>>; PARTS],
     hasher: RandomState,
 }
@@ -37,8 +38,8 @@ struct Inner {
 #[derive(Default)]
 struct Part {
     by_id: HashMap<String, SessionRecord>,
-    /// When to look whether a session can be removed. A session that was used since is entered
-    /// again when it is looked at, so a refresh need not touch this.
+    /// The times at which to check whether a session can be removed. A session that was used since
+    /// is entered again at that check, so a refresh need not change this.
     due: BTreeSet<(u64, String)>,
 }
 
@@ -61,7 +62,7 @@ impl MemorySessions {
             .sum()
     }
 
-    /// Whether the store is empty.
+    /// Returns whether no session is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -76,11 +77,11 @@ impl MemorySessions {
     }
 
     fn number(&self, key: &str) -> usize {
-        // The high bits: the maps inside use a hasher of their own, but nothing is lost by it.
+        // The high bits are as good as any: the maps inside use hashers of their own.
         usize::try_from(self.inner.hasher.hash_one(key) >> 32).unwrap_or_default() % PARTS
     }
 
-    /// Reads each session of a list.
+    /// Reads each session of a list, and keeps what `read` returns.
     fn read<T>(
         &self,
         ids: impl IntoIterator<Item = impl AsRef<str>>,
@@ -187,7 +188,7 @@ impl SessionStore for MemorySessions {
 
     async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
         let of_subject = |subject: &str, wanted: &dyn Fn(&str) -> bool| {
-            // The lock makes a login of this subject come before or after all of it.
+            // The lock orders each login of this subject before or after all of this.
             let subjects = self.subject(subject);
             let ids = subjects.get(subject).into_iter().flatten();
             ids.filter(|id| wanted(id))
@@ -230,7 +231,8 @@ impl SessionStore for MemorySessions {
 // === impl Part ===
 
 impl Part {
-    /// Ends one session, unless it was ended before. Returns what the caller is to be told.
+    /// Ends one session, unless it was ended before. Returns the session if the caller asked for it:
+    /// it was ended now, or at or after `told_since`.
     fn end(&mut self, id: &str, end: EndSessions<'_>) -> Option<EndedSession> {
         let record = self.by_id.get_mut(id)?;
         let ended_at = *record.ended_at.get_or_insert(end.now);
@@ -243,7 +245,8 @@ impl Part {
         Some(EndedSession::new(id, record.subject.as_str(), ended_at))
     }
 
-    /// Removes at most `limit` sessions that were over before `before`; returns ids and subjects.
+    /// Removes at most `limit` sessions that were over before `before`. Returns their ids and
+    /// subjects.
     fn remove_over(&mut self, before: u64, limit: usize) -> Vec<(String, String)> {
         let mut removed = Vec::new();
         while removed.len() < limit {
@@ -275,7 +278,7 @@ impl Part {
     }
 }
 
-/// When a session ended, or will be over unless it is used.
+/// The time at which a session ended, or will be over unless it is used.
 fn over_at(record: &SessionRecord) -> u64 {
     let idle_at = record.last_used_at.saturating_add(record.idle_ttl);
     record

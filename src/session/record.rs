@@ -1,4 +1,4 @@
-//! What is known of one session: [`SessionRecord`] in a store, [`Session`] for its owner.
+//! The data of one session: [`SessionRecord`] in a store, [`Session`] for its owner.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,11 @@ use serde::{Serialize, Serializer};
 use super::rotation::Converged;
 use crate::jti::Digest;
 
-/// One session, as a store keeps it: plain columns. Times are microseconds since the Unix epoch.
+/// One session, as a store keeps it: plain columns. Times and durations are in microseconds; times
+/// count from the Unix epoch.
 ///
-/// It contains no token: the refresh token is made anew from these columns when it is needed.
-/// `Debug` shows neither the subject nor what the access tokens say, and a digest in place of the id.
+/// It contains no token: the refresh token is made again from these columns when it is needed.
+/// `Debug` shows a digest in place of the id, and neither the subject nor the payload.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionRecord {
@@ -26,7 +27,7 @@ pub struct SessionRecord {
     pub previous_generation: u64,
     /// The `jti` of the current refresh token.
     pub token_id: String,
-    /// The latest generation whose access token was seen in use, or `None` if no acknowledgement
+    /// The latest generation of which an access token was seen in use, or `None` if no such report
     /// has ever arrived for this session.
     pub acknowledged: Option<u64>,
     /// The time at which the session was opened.
@@ -34,19 +35,21 @@ pub struct SessionRecord {
     /// The time at which the current generation began.
     pub rotated_at: u64,
     /// The time at which the current refresh token was last given to a client that may not have
-    /// had it: the rotation, or a later convergence while the generation was unacknowledged.
+    /// had it: the time of the rotation, or of a later convergence while the generation was not
+    /// acknowledged.
     pub last_used_at: u64,
     /// The idle timeout: a session that is not refreshed for this long is over.
     pub idle_ttl: u64,
     /// The absolute expiry, regardless of use.
     pub expires_at: u64,
-    /// The time at which the session was ended early, if it was.
+    /// The time at which the session was ended early, or `None` if it was not.
     pub ended_at: Option<u64>,
-    /// The reason why the session was ended early.
+    /// The reason why the session was ended early, or `None` if it was not.
     pub end_reason: Option<EndReason>,
-    /// A digest of the mark of the client that made the last rotation, if the caller gave one.
+    /// A digest of the mark of the client that made the last rotation, or `None` if it set no mark.
     pub client: Option<String>,
-    /// How the current generation has converged so far: the kind that says more, if both did.
+    /// How the current generation has converged so far, or `None` if it has not. If it has
+    /// converged in both ways, this is [`Converged::LostResponse`].
     pub converged: Option<Converged>,
     /// The number of generations in a row, up to the current one, in which a token converged.
     pub convergences: u32,
@@ -61,8 +64,8 @@ pub struct SessionRecord {
 
 /// A session, as its owner may see it.
 ///
-/// As JSON it has the members `id`, `label`, `created_at`, `last_used_at` and `expires_at`; times
-/// are whole seconds since the Unix epoch, as in tokens. The subject is left out.
+/// As JSON it has the members `id`, `label`, `created_at`, `last_used_at` and `expires_at`. Times
+/// are whole seconds since the Unix epoch, as in tokens. The JSON leaves the subject out.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Session {
@@ -92,7 +95,7 @@ pub struct EndedSession {
     pub id: String,
     /// The subject (`sub`) that the session belonged to.
     pub subject: String,
-    /// The time at which it was ended, in microseconds since the Unix epoch.
+    /// The time at which the session was ended, in microseconds since the Unix epoch.
     pub ended_at: u64,
 }
 
@@ -100,9 +103,9 @@ pub struct EndedSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// A replaced refresh token was used: it, or its successor, was stolen.
+    /// A replaced refresh token was used again: it, or its successor, was stolen.
     ReuseDetected,
-    /// The owner, or somebody on their behalf, ended it.
+    /// The owner, or somebody on their behalf, ended the session.
     Revoked,
     /// A newer session took its place under the [limit](super::SessionLimit).
     Replaced,
@@ -137,19 +140,20 @@ impl SessionRecord {
         }
     }
 
-    /// Whether the session may be used at `now`: not ended, not idle for too long, not expired.
+    /// Returns whether the session may be used at `now`: it has not ended, expired, or been idle
+    /// for too long.
     #[must_use]
     pub fn is_live(&self, now: u64) -> bool {
         self.ended_at.is_none() && now < self.expires_at && !self.is_idle(now)
     }
 
-    /// Whether the idle timeout has passed at `now`.
+    /// Returns whether the idle timeout has passed at `now`.
     #[must_use]
     pub fn is_idle(&self, now: u64) -> bool {
         now >= self.last_used_at.saturating_add(self.idle_ttl)
     }
 
-    /// Whether an access token of the current generation has been seen in use.
+    /// Returns whether an access token of the current generation has been seen in use.
     #[must_use]
     pub fn is_acknowledged(&self) -> bool {
         self.acknowledged == Some(self.generation)
@@ -211,7 +215,7 @@ fn as_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, 
 // === impl EndedSession ===
 
 impl EndedSession {
-    /// Creates the answer of a store.
+    /// Creates what a store returns for a session that it has ended.
     #[must_use]
     pub fn new(id: impl Into<String>, subject: impl Into<String>, ended_at: u64) -> Self {
         Self {
@@ -234,7 +238,7 @@ impl fmt::Debug for EndedSession {
 // === impl EndReason ===
 
 impl EndReason {
-    /// Returns the name that is stored and shown.
+    /// Returns the name of the reason, as stores keep it and logs show it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -262,13 +266,13 @@ impl FromStr for EndReason {
     }
 }
 
-/// The error for a text that is not the name of an [`EndReason`].
+/// The error of parsing a text that is not the name of an [`EndReason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownEndReason;
 
 impl fmt::Display for UnknownEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the name of a reason why a session ended")
+        f.write_str("unknown end reason: expected `reuse_detected`, `revoked` or `replaced`")
     }
 }
 

@@ -1,11 +1,12 @@
-//! The state machine of a rotation: one step on a record, and what the record then says about it.
+//! The state machine of a rotation: one step on a record, and the outcome read from that record.
 
 use std::fmt;
 
 use super::record::{EndReason, SessionRecord};
 use crate::jti::Digest;
 
-/// A rotation that a refresh asks for. Times are microseconds since the Unix epoch.
+/// A request to rotate the refresh token of a session. Times and durations are in microseconds;
+/// times count from the Unix epoch.
 ///
 /// A store carries out [`apply`](Self::apply), or its translation into one statement or
 /// script, as one atomic step, and returns the record as it is afterwards.
@@ -20,14 +21,14 @@ pub struct Rotation {
     pub token_id: String,
     /// The current time.
     pub now: u64,
-    /// How long the previous generation is taken for a concurrent request.
+    /// How long a token of the previous generation counts as a concurrent request.
     pub grace: u64,
-    /// How long the previous generation is taken for a client whose response was lost, in a
-    /// session for which no acknowledgement has ever arrived.
+    /// How long a token of the previous generation counts as a lost response, in a session that was
+    /// never acknowledged.
     pub lost_response: u64,
     /// The number of generations in a row with a lost response at which the session ends.
     pub max_lost_responses: u32,
-    /// A digest of the mark of the client that asks, if the caller gave one.
+    /// A digest of the mark of the requesting client, or `None` if it set no mark.
     pub client: Option<String>,
 }
 
@@ -40,19 +41,19 @@ pub enum RotationOutcome {
         /// Whether the token was one generation ahead of the record: the store has lost a write.
         rewound: bool,
     },
-    /// The session had moved on already. The current refresh token is given out again.
+    /// The session had already moved on. The current refresh token is returned again.
     Converged(Converged),
     /// The store has no such session.
     Unknown,
-    /// The session was ended before.
+    /// The session had already ended.
     Ended(EndReason),
     /// The session was not refreshed within its idle timeout.
     Idle,
     /// The session is past its absolute expiry.
     Expired,
-    /// The token is of an older generation, and the session has just been ended for it.
+    /// The token is of an older generation, so the session was ended.
     ReuseDetected,
-    /// The token is further ahead of the record than one lost write can explain.
+    /// The token is newer than the record, by more than one lost write can explain.
     StoreRewound,
 }
 
@@ -60,9 +61,9 @@ pub enum RotationOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Converged {
-    /// Two requests came at once, or nearly.
+    /// Two requests came at the same time, or nearly so.
     Concurrent,
-    /// The response to an earlier request did not arrive.
+    /// The response to an earlier request did not reach the client.
     LostResponse,
 }
 
@@ -77,8 +78,8 @@ enum Step {
 // === impl Rotation ===
 
 impl Rotation {
-    /// Creates a rotation for tests of a store: a grace of 10 seconds, 60 seconds for a lost
-    /// response, and an end after 5 of those in a row.
+    /// Creates a rotation for tests of a store: with a grace of 10 seconds, 60 seconds for a lost
+    /// response, and an end after 5 lost responses in a row.
     #[must_use]
     pub fn new(
         session: impl Into<String>,
@@ -100,8 +101,8 @@ impl Rotation {
 
     /// Carries out the step. The caller must hold the record exclusively.
     ///
-    /// A session that is not live at `now` stays as it is. Otherwise `d`, the record's generation
-    /// minus the token's, decides:
+    /// A session that is not live at `now` stays as it is. Otherwise the result depends on `d`, the
+    /// record's generation minus the token's:
     ///
     /// | `d` | and | what happens |
     /// |---|---|---|
@@ -112,11 +113,12 @@ impl Rotation {
     /// | 1 | the generation is not acknowledged, and either an earlier one was or `rotated_at` is at most `lost_response` ago | converges as a lost response; if that makes `max_lost_responses` in a row, the session ends as reuse instead |
     /// | 1 | at most `grace` after `last_used_at` | converges as concurrent |
     /// | 1 | otherwise | the session ends as reuse |
-    /// | more | | the session ends as reuse |
+    /// | more than 1 | | the session ends as reuse |
     ///
-    /// An unacknowledged convergence sets `last_used_at`, from which the second grace counts: a
-    /// client whose response was lost may come back in two tabs, of which one is quicker. A grace
-    /// does not prolong itself, because an acknowledged convergence sets nothing.
+    /// A convergence while the generation is not acknowledged sets `last_used_at`, from which the
+    /// second grace counts: a client whose response was lost may retry in two tabs, of which one is
+    /// quicker. A grace does not prolong itself, because a convergence of an acknowledged
+    /// generation leaves `last_used_at` as it is.
     pub fn apply(&self, record: &mut SessionRecord) {
         match self.step(record) {
             Step::Nothing => {}
@@ -164,7 +166,7 @@ impl Rotation {
         }
     }
 
-    /// The step for a token that was replaced by the current one.
+    /// Decides the step for a token that was replaced by the current one.
     fn previous_generation(&self, record: &SessionRecord) -> Step {
         if record.client.is_some() && record.client != self.client {
             return Step::EndAsReuse;
@@ -189,7 +191,7 @@ impl Rotation {
         Step::EndAsReuse
     }
 
-    /// Reads the result of the step from the record as it is afterwards.
+    /// Reads the outcome of the step from the record as it is afterwards.
     #[must_use]
     pub fn outcome(&self, after: Option<&SessionRecord>) -> RotationOutcome {
         let Some(record) = after else {
@@ -226,13 +228,13 @@ impl Rotation {
     }
 }
 
-/// The run of generations that converged, once the current one has.
+/// The length of the run of converged generations, once the current one has converged.
 fn convergences_with(record: &SessionRecord) -> u32 {
     let is_first = record.converged.is_none();
     record.convergences.saturating_add(u32::from(is_first))
 }
 
-/// The run of generations with a lost response, once the current one has had one.
+/// The length of the run of generations with a lost response, once the current one has had one.
 fn lost_responses_with(record: &SessionRecord) -> u32 {
     let is_first = record.converged != Some(Converged::LostResponse);
     record.lost_responses.saturating_add(u32::from(is_first))
@@ -256,7 +258,7 @@ impl fmt::Debug for Rotation {
 // === impl Converged ===
 
 impl Converged {
-    /// Returns the name for events and metric labels.
+    /// Returns the name of the reason, for events and metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -265,7 +267,8 @@ impl Converged {
         }
     }
 
-    /// Returns the number that a store keeps: 1 or 2, with 0 for "not converged".
+    /// Returns the number that a store keeps: 0 for `None`, 1 for `Concurrent`, 2 for
+    /// `LostResponse`.
     #[must_use]
     pub const fn number(converged: Option<Self>) -> u8 {
         match converged {
@@ -275,8 +278,8 @@ impl Converged {
         }
     }
 
-    /// Reads the number that a store keeps. A number that a later version may have written counts
-    /// as a lost response, which is the stricter reading.
+    /// Reads the number that a store keeps. An unknown number, which a later version may have
+    /// written, counts as a lost response, which is the stricter reading.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {

@@ -1,21 +1,21 @@
-//! [`SeenGenerations`]: which generations of which sessions were seen already, in fixed room.
+//! [`SeenGenerations`]: a set of fixed size of the generations of sessions that were already seen.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Sessions share a set of this many places, so that two rarely push each other out.
+/// The number of places in a set, which sessions share: enough that two rarely evict each other.
 const PLACES_IN_SET: usize = 16;
-/// A power of two.
+/// The number of sets, a power of two.
 const SETS: usize = 1 << 14;
-/// The low bits of an entry are the generation, the others tell the session.
+/// The number of low bits of an entry that hold the generation. The others identify the session.
 const GENERATION_BITS: u32 = 24;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 
 /// The latest generation that was seen of each of some 260,000 sessions, in 2 MiB, without locks.
 ///
-/// A session that was pushed out is news again, which costs one write that changes nothing. Two
-/// sessions whose keyed 54-bit hashes are equal are taken for one; of 100,000 sessions some two
-/// share theirs once in two million cases.
+/// A session that was evicted counts as news again, which costs one write that changes nothing. Two
+/// sessions whose keyed 54-bit hashes are equal are mistaken for one another. Among 100,000 sessions
+/// that happens to some two of them once in two million cases.
 #[derive(Debug)]
 pub(super) struct SeenGenerations {
     places: Box<[AtomicU64]>,
@@ -34,8 +34,8 @@ impl SeenGenerations {
         }
     }
 
-    /// Whether this generation is later than any that was seen of the session. It counts as seen
-    /// from then on; an earlier one is never news.
+    /// Returns whether this generation is later than any that was seen of the session, and notes
+    /// that it was seen. An earlier generation is never news.
     pub(super) fn is_news(&self, session: &str, generation: u64) -> bool {
         let (set, entry) = self.find(session, generation);
         let same = |known: u64| known >> GENERATION_BITS == entry >> GENERATION_BITS;
@@ -57,13 +57,13 @@ impl SeenGenerations {
                 return true;
             }
         }
-        // Any one of them: a fixed order would make the sessions of a full set push each other out in turn.
+        // A random place: in a fixed order, the sessions of a full set would evict each other in turn.
         let victim = self.hasher.hash_one((session, generation, "victim"));
         set[victim as usize % PLACES_IN_SET].store(entry, Ordering::Relaxed);
         true
     }
 
-    /// Makes this generation news again, because it could not be told.
+    /// Makes this generation news again, because it could not be reported.
     pub(super) fn forget(&self, session: &str, generation: u64) {
         let (set, entry) = self.find(session, generation);
         for place in set {
@@ -71,11 +71,11 @@ impl SeenGenerations {
         }
     }
 
-    /// The places that a session may be in, and its entry.
+    /// Returns the places that a session may be in, and its entry.
     fn find(&self, session: &str, generation: u64) -> (&[AtomicU64], u64) {
         let hash = self.hasher.hash_one(session);
         let first = (hash as usize % SETS) * PLACES_IN_SET;
-        // No session has zero, which is an empty place.
+        // No entry is zero, which marks an empty place.
         let tag = (hash >> GENERATION_BITS).max(1) << GENERATION_BITS;
         let entry = tag | generation.min(GENERATION_MASK);
         (&self.places[first..first + PLACES_IN_SET], entry)
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_that_could_not_be_told_is_news_again() {
+    fn a_generation_that_could_not_be_reported_is_news_again() {
         let seen = SeenGenerations::new();
         assert!(seen.is_news("a", 0));
         seen.forget("a", 0);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn more_sessions_than_places_are_taken_in_and_the_room_stays() {
+    fn more_sessions_than_places_do_not_make_the_set_grow() {
         let seen = SeenGenerations::new();
         for session in 0..SETS * PLACES_IN_SET + 10_000 {
             assert!(seen.is_news(&session.to_string(), 0));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_sessions_in_turn_are_hardly_ever_news_again() {
+    fn a_hundred_thousand_sessions_rarely_evict_each_other() {
         let seen = SeenGenerations::new();
         let ids: Vec<String> = (0..100_000).map(|id| format!("session {id}")).collect();
         let news = |_| ids.iter().filter(|id| seen.is_news(id, 0)).count();

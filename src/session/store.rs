@@ -1,4 +1,4 @@
-//! [`SessionStore`]: where sessions are kept.
+//! [`SessionStore`]: the interface to a store of sessions.
 
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -9,11 +9,13 @@ use super::rotation::Rotation;
 use crate::jti::Digest;
 use crate::store::StoreError;
 
-/// Keeps sessions. Times are microseconds since the Unix epoch, and always given: a store
-/// reads no clock of its own.
+/// Keeps sessions in a database or elsewhere. Implement it to use a store of your own.
 ///
-/// A call that is dropped must leave the store as it was or as it was asked to be, and nothing
-/// in between. [`Sessions`](crate::Sessions) gives up on a call after its
+/// Times are microseconds since the Unix epoch. They are always passed in: a store reads no clock
+/// of its own.
+///
+/// If a call is dropped, it must either take effect as a whole or not at all.
+/// [`Sessions`](crate::Sessions) drops a call after its
 /// [store timeout](crate::sessions::SessionsBuilder::store_timeout).
 ///
 /// The function `testing::check_session_store` (feature `testing`) checks every rule below on a
@@ -21,10 +23,12 @@ use crate::store::StoreError;
 ///
 /// # Security
 ///
-/// Ids and subjects come from clients or from users' names: bind them as parameters, and
-/// never put them into the text of a statement.
+/// Ids and subjects come from clients or from user names. Bind them as parameters, and never put
+/// them into the text of a statement.
 pub trait SessionStore: Debug + Send + Sync + 'static {
-    /// Stores a new session, and ends older ones of the subject where `limit` says so.
+    /// Stores a new session, unless the subject has as many live sessions as `limit` allows. In
+    /// that case [`WhenFull`] decides whether the new session is refused or the least recently used
+    /// ones end. The limit must also hold for logins at the same time.
     ///
     /// # Errors
     ///
@@ -35,8 +39,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         limit: Option<SessionLimit>,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
-    /// Carries out [`Rotation::apply`] as one atomic step, and returns the record as it is
-    /// afterwards, whether or not it has changed. Returns `None` if there is no such session.
+    /// Carries out [`Rotation::apply`] as one atomic step. Returns the record as it is afterwards,
+    /// whether or not it has changed, or `None` if there is no such session.
     ///
     /// # Errors
     ///
@@ -46,8 +50,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         rotation: &Rotation,
     ) -> impl Future<Output = Result<Option<SessionRecord>, StoreError>> + Send;
 
-    /// Sets [`acknowledged`](SessionRecord::acknowledged) to `generation`, if that is the current
-    /// generation of the session, and does nothing otherwise.
+    /// Sets [`acknowledged`](SessionRecord::acknowledged) to `generation` if that is the current
+    /// generation of the session. Otherwise it does nothing.
     ///
     /// # Errors
     ///
@@ -58,7 +62,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         generation: u64,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Returns the live sessions of a subject, most recently used first, and at most 1000.
+    /// Returns the live sessions of a subject, most recently used first, at most 1000.
     ///
     /// # Errors
     ///
@@ -69,12 +73,12 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         now: u64,
     ) -> impl Future<Output = Result<Vec<SessionRecord>, StoreError>> + Send;
 
-    /// Ends the sessions that `end` names and that have not been ended, whether they are live,
-    /// idle or expired: a node whose clock is behind may still take them for live.
+    /// Ends the sessions that `end` names and that have not been ended yet, whether they are live,
+    /// idle or expired: a node whose clock is behind may still consider them live.
     ///
-    /// Returns them, and also those named sessions that were ended at or after
-    /// [`told_since`](EndSessions::told_since): a call that failed or was interrupted after this
-    /// step is repeated with the same answer.
+    /// Returns these sessions, and also those named sessions that were ended at or after
+    /// [`told_since`](EndSessions::told_since). So a call that failed or was interrupted after this
+    /// step returns the same sessions when it is repeated.
     ///
     /// # Errors
     ///
@@ -84,8 +88,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         end: EndSessions<'_>,
     ) -> impl Future<Output = Result<Vec<EndedSession>, StoreError>> + Send;
 
-    /// Removes at most `limit` sessions that were ended, or could no longer be used, before
-    /// `before`, and returns how many it removed.
+    /// Removes at most `limit` sessions, and returns how many it removed. A session is removed if it
+    /// was ended before `before`, or if it has expired or become idle by then.
     ///
     /// # Errors
     ///
@@ -97,13 +101,13 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// A request to end sessions.
+/// A request to end sessions; see [`SessionStore::end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndSessions<'a> {
     /// The sessions to end.
     pub target: SessionTarget<'a>,
-    /// The reason to store.
+    /// The reason, which is stored.
     pub reason: EndReason,
     /// The current time, which is stored as the time of the end.
     pub now: u64,
@@ -135,16 +139,16 @@ pub enum SessionTarget<'a> {
     Subject(&'a str),
 }
 
-/// The number of live sessions that a subject may have.
+/// A limit on the number of live sessions that a subject may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
-    /// The number.
+    /// The largest number of live sessions.
     pub max: u32,
     /// What happens when another session is opened.
     pub when_full: WhenFull,
 }
 
-/// What happens when a subject has as many sessions as allowed.
+/// What happens when a session is opened for a subject that has as many as allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -160,7 +164,7 @@ pub enum WhenFull {
 pub enum Created {
     /// The session was stored.
     Opened {
-        /// The older sessions that were ended for it.
+        /// The older sessions that were ended to make room.
         ended: Vec<EndedSession>,
     },
     /// The subject has as many sessions as allowed, and nothing was stored.
@@ -170,7 +174,8 @@ pub enum Created {
 // === impl EndSessions ===
 
 impl<'a> EndSessions<'a> {
-    /// Creates a request that is answered with the sessions that it ends, and no others.
+    /// Creates a request to end sessions. The store returns only the sessions that this request
+    /// ends, and none that had ended before: [`told_since`](Self::told_since) is after `now`.
     #[must_use]
     pub const fn new(target: SessionTarget<'a>, reason: EndReason, now: u64) -> Self {
         Self {
@@ -201,7 +206,7 @@ impl Debug for SessionTarget<'_> {
 
 type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The object-safe twin of [`SessionStore`].
+/// The dyn-compatible counterpart of [`SessionStore`].
 pub(crate) trait DynSessionStore: Debug + Send + Sync {
     fn create<'a>(
         &'a self,

@@ -1,4 +1,4 @@
-//! [`TimedStore`]: a session store whose every call ends in time.
+//! [`TimedStore`]: a session store whose calls have a time limit.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::rotation::Rotation;
 use super::store::{Created, DynSessionStore, EndSessions, SessionLimit};
 use crate::store::{StoreError, in_time};
 
-/// A session store, shared, with the longest time that a call may take.
+/// A shared session store with a time limit for each call.
 #[derive(Debug, Clone)]
 pub(crate) struct TimedStore {
     store: Arc<dyn DynSessionStore>,

@@ -1,4 +1,4 @@
-//! [`SessionsBuilder`]: how sessions are kept, checked once.
+//! [`SessionsBuilder`]: the settings of sessions, checked once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 
 /// The default idle timeout of a session: 15 days without a refresh.
 pub const DEFAULT_IDLE_TTL: Duration = Duration::from_secs(1_296_000);
-/// How long a replaced refresh token is accepted as a concurrent request, unless it is set: 10
+/// The default time for which a replaced refresh token is accepted as a concurrent request: 10
 /// seconds, enough for two tabs and a slow network.
 pub const DEFAULT_ROTATION_GRACE: Duration = Duration::from_secs(10);
-/// The longest grace that can be set: 60 seconds. A thief within the grace is only reported.
+/// The longest [`rotation_grace`](SessionsBuilder::rotation_grace) that can be set: 60 seconds. A
+/// thief who refreshes within that time is only reported.
 pub const MAX_ROTATION_GRACE: Duration = Duration::from_secs(60);
-/// How long a replaced refresh token is accepted after a lost response, in a session of which no
-/// access token was ever seen in use, unless it is set: 60 seconds.
+/// The default time for which a replaced refresh token is accepted after a lost response, in a
+/// session of which no access token was ever seen in use: 60 seconds.
 pub const DEFAULT_LOST_RESPONSE: Duration = Duration::from_secs(60);
-/// The longest time for a lost response that can be set: one hour.
+/// The longest [`lost_response`](SessionsBuilder::lost_response) that can be set: one hour.
 pub const MAX_LOST_RESPONSE: Duration = Duration::from_secs(3600);
-/// The number of refreshes in a row with a lost response that ends a session, unless it is set.
+/// The default number of lost responses in a row that ends a session.
 pub const DEFAULT_MAX_LOST_RESPONSES: u32 = 5;
 
 /// Builds [`Sessions`].
@@ -76,16 +77,16 @@ impl SessionsBuilder {
     /// Sets how long a replaced refresh token is accepted after a lost response, in a session of
     /// which no access token was ever seen in use: 60 seconds by default, at most one hour.
     ///
-    /// Where an earlier access token was seen, there is no such limit: as long as nobody uses the
-    /// successor, a client that comes back with the old token is the one that did not get it.
+    /// If an access token of the session was seen before, there is no such limit. As long as nobody
+    /// uses the successor, a client that retries with the old token is the one that did not get it.
     pub fn lost_response(mut self, limit: Duration) -> Self {
         self.lost_response = limit;
         self
     }
 
-    /// Sets the number of refreshes in a row with a lost response that ends a session as stolen: 5
-    /// by default. A client that loses that many responses one after the other looks like a thief
-    /// who keeps one step behind.
+    /// Sets the number of lost responses in a row that ends a session as stolen: 5 by default. A
+    /// client that loses that many responses one after the other looks like a thief who stays one
+    /// step behind.
     pub fn max_lost_responses(mut self, count: u32) -> Self {
         self.max_lost_responses = count;
         self
@@ -98,27 +99,28 @@ impl SessionsBuilder {
         self
     }
 
-    /// Sets the longest that a call to the store may take: 2 seconds by default. A call that takes
-    /// longer is an outage, which a client is told as 503.
+    /// Sets the longest time that a call to the store may take: 2 seconds by default. If a call
+    /// takes longer, the store counts as unavailable, and the response is a 503.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// Sets a function that is called with what happens to sessions, after it has happened. It
-    /// must not block. If it panics, nothing is lost but the notice.
+    /// Sets a function that is called after each [event](AuthEvent) of a session. It must not
+    /// block. If it panics, only this one call is lost.
     pub fn on_event(mut self, hook: impl Fn(&AuthEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = EventHook::new(hook);
         self
     }
 
-    /// Builds the sessions, and lets the verifiers of the issuer tell which are in use.
+    /// Builds the sessions. From then on the verifiers of the issuer report which sessions are in
+    /// use.
     ///
     /// # Errors
     ///
-    /// Fails if the idle timeout or the store timeout is out of range, if the grace is over 60
-    /// seconds or the time for a lost response over an hour, if a limit is zero, or if the issuer
-    /// has sessions already.
+    /// Fails if the idle timeout is under a second, if the store timeout is zero, if the rotation
+    /// grace is over 60 seconds or the time for a lost response over an hour, if the limit of
+    /// sessions or of lost responses is zero, or if sessions were already built from this issuer.
     pub fn build(self) -> Result<Sessions, ConfigError> {
         let invalid = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
         if self.grace > MAX_ROTATION_GRACE {
@@ -131,22 +133,29 @@ impl SessionsBuilder {
             return Err(ConfigError::InvalidLifetime);
         }
         if self.lost_response > MAX_LOST_RESPONSE {
-            return invalid("`lost_response` is over one hour: within it a thief is not found");
+            return invalid(
+                "`lost_response` is over one hour, during which a thief is not detected: set at \
+                 most one hour",
+            );
         }
         if self.max_lost_responses == 0 {
             return invalid(
-                "`max_lost_responses` is 0, so that the first lost response would end a session: \
-                 set at least 1",
+                "`max_lost_responses` is 0, so the first lost response would end a session: set at \
+                 least 1",
             );
         }
         if self.store_timeout.is_zero() {
-            return invalid("`store_timeout` is zero, so that no call could succeed");
+            return invalid(
+                "`store_timeout` is zero, so no call could succeed: set it above zero, or leave it \
+                 out for 2 seconds",
+            );
         }
         let store = TimedStore::new(self.store, self.store_timeout);
         let acknowledger = Acknowledger::new(store.clone());
         if self.tokens.acknowledge_by(acknowledger).is_err() {
             return invalid(
-                "this issuer has sessions already: clone `Sessions` instead of building it twice",
+                "sessions were already built from this issuer: clone `Sessions` instead of \
+                 building it twice",
             );
         }
         Ok(Sessions {

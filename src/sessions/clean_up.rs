@@ -10,15 +10,16 @@ use super::error::SessionError;
 use crate::clock::as_micros;
 use crate::error::ConfigError;
 
-/// How long a session is kept after its end, beside the longest that its access tokens live: one
-/// hour, so that a node whose clock is ahead removes nothing that another still needs.
+/// How long a session is kept after its end, in addition to the longest lifetime of its access
+/// tokens: one hour, so that a node whose clock is ahead removes nothing that another still needs.
 pub const CLOCK_SLACK: Duration = Duration::from_secs(3600);
-/// How many sessions the task removes at once: requests wait for locks meanwhile.
+/// How many sessions the task removes at once. Requests may wait for locks in the meantime.
 const BATCH: u32 = 500;
-/// How long requests come first after a full batch.
+/// The pause after a full batch, in which requests come first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The task of [`Sessions::clean_up_every`]. Dropping it stops the task.
+/// A background task that removes sessions that are over; see [`Sessions::clean_up_every`].
+/// Dropping it stops the task.
 #[derive(Debug)]
 #[must_use = "dropping it stops the task"]
 pub struct CleanUpTask {
@@ -28,9 +29,11 @@ pub struct CleanUpTask {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Removes at most `limit` sessions that have been over for the longest lifetime of an access
-    /// token and an [hour](CLOCK_SLACK), and returns how many it removed. Call it from time to
-    /// time, or once [`clean_up_every`](Self::clean_up_every).
+    /// Removes at most `limit` sessions that are over, and returns how many it removed. Call it
+    /// regularly, or let [`clean_up_every`](Self::clean_up_every) do so.
+    ///
+    /// A session is removed once it has been over for the longest lifetime of an access token and
+    /// an [hour](CLOCK_SLACK).
     ///
     /// # Errors
     ///
@@ -42,8 +45,9 @@ impl Sessions {
         Ok(self.inner.store.clean_up(before, limit).await?)
     }
 
-    /// Starts a task that removes sessions that are over, now and then after each `period`, 500 at
-    /// a time with pauses. A store that is unavailable is tried again the next time.
+    /// Starts a task that removes sessions that are over: at once, and again after each `period`.
+    /// It removes 500 at a time, with pauses. If the store is unavailable, the task tries again
+    /// after the next period.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -51,22 +55,26 @@ impl Sessions {
     /// # use tower_jwt_auth::{Sessions, testing::TestIssuer};
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// # let sessions = Sessions::builder(TestIssuer::new()?.tokens(), MemorySessions::new()).build()?;
-    /// let _cleaning = sessions.clean_up_every(Duration::from_secs(600))?; // until it is dropped
+    /// let _task = sessions.clean_up_every(Duration::from_secs(600))?; // runs until it is dropped
     /// # Ok::<(), tower_jwt_auth::ConfigError>(()) })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Fails if the period is zero, or outside a Tokio runtime.
+    /// Fails if the period is zero, or if it is called outside a Tokio runtime.
     pub fn clean_up_every(&self, period: Duration) -> Result<CleanUpTask, ConfigError> {
         if period.is_zero() {
             return Err(ConfigError::Invalid(
-                "the period between two clean-ups is zero".into(),
+                "the period between two clean-ups is zero: set it to some minutes".into(),
             ));
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            ConfigError::Invalid("the clean-up is a Tokio task: start it inside a runtime".into())
+            ConfigError::Invalid(
+                "the clean-up is a Tokio task, but there is no runtime: call `clean_up_every` \
+                 inside one, such as in `#[tokio::main]`"
+                    .into(),
+            )
         })?;
         let sessions = self.clone();
         let task = runtime.spawn(async move {

@@ -1,4 +1,4 @@
-//! The ends of sessions: here, there, the others, everywhere, in one order and as a whole.
+//! Ending sessions: one, all but one, or all of a subject.
 
 use std::time::Duration;
 
@@ -10,48 +10,53 @@ use crate::jti;
 use crate::session::{EndReason, EndSessions, EndedSession, SessionTarget};
 use crate::store::{StoreError, to_the_end};
 
-/// How long ago a session may have ended for its access tokens to be revoked once more, beside
-/// the longest that they live: clocks differ.
+/// How long ago a session may have ended for its access tokens to be revoked once more, in
+/// addition to their longest lifetime, because clocks differ.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(600);
 
 // === impl Sessions ===
 
-/// All of these run to their end when the request that called them is dropped, and all can be
-/// asked for again after an error: what was done is not done twice, and what was not is done.
-/// Access tokens that were issued are refused from then on if the issuer has a revocation store,
-/// and are good until they expire otherwise.
+/// Methods that end sessions.
+///
+/// Each of them runs to its end even if the request that called it is dropped. After an error,
+/// call it again: it does what is left to do, and nothing twice. When it returns `Ok`, the access
+/// tokens of the sessions are refused if the issuer has a revocation store. Without one, they stay
+/// valid until they expire.
 impl Sessions {
-    /// Ends a session, with its access tokens: "log out here". Returns whether it was open.
+    /// Ends a session and revokes its access tokens: "log out here". Returns whether the session
+    /// was open.
     ///
     /// # Security
     ///
-    /// Use it with the `sid` of a verified token, or for an administrator. An id that a user sends
-    /// may be somebody else's: use [`end_of`](Self::end_of).
+    /// Use it with the [`session_id`](crate::VerifiedToken::session_id) of a verified token, or for
+    /// an administrator. An id that a user sends may belong to somebody else: use
+    /// [`end_of`](Self::end_of).
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](SessionErrorKind::Unavailable): a store is unavailable. Asking again is safe.
+    /// [`Unavailable`](SessionErrorKind::Unavailable): the session store or the revocation store is
+    /// unavailable. Calling again is safe.
     pub async fn end(&self, sid: &str) -> Result<bool, SessionError> {
         self.end_one(sid, None).await
     }
 
-    /// Ends a session if it belongs to this subject, with its access tokens: "log out there".
-    /// Returns whether it was open and the subject's.
+    /// Ends a session if it belongs to this subject, and revokes its access tokens: "log out that
+    /// device". Returns whether the session was open and belonged to the subject.
     ///
     /// # Errors
     ///
-    /// As [`end`](Self::end).
+    /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_of(&self, sub: &str, sid: &str) -> Result<bool, SessionError> {
         self.end_one(sid, Some(sub)).await
     }
 
-    /// Ends the session that a refresh token belongs to, for a client that logs out and has no
-    /// access token any more. Returns whether it was open; a token that is not valid ends nothing
-    /// and is no error (RFC 7009 section 2.2).
+    /// Ends the session that a refresh token belongs to, for a client that logs out when its access
+    /// token has expired. Returns whether the session was open. An invalid token ends nothing and
+    /// is not an error (RFC 7009 section 2.2).
     ///
     /// # Errors
     ///
-    /// As [`end`](Self::end).
+    /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_by_token(&self, refresh_token: &str) -> Result<bool, SessionError> {
         match self.verify(refresh_token).await {
             Ok(token) => self.end_of(&token.subject, &token.session).await,
@@ -60,12 +65,12 @@ impl Sessions {
         }
     }
 
-    /// Ends every session of a subject except one, with their access tokens: "log out the others".
-    /// Returns how many were open.
+    /// Ends every session of a subject except `sid`, and revokes their access tokens: "log out my
+    /// other devices". Returns how many sessions were open.
     ///
     /// # Errors
     ///
-    /// As [`end`](Self::end).
+    /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_others(&self, sub: &str, sid: &str) -> Result<usize, SessionError> {
         let (this, sub, sid) = (self.clone(), sub.to_owned(), sid.to_owned());
         let work = async move {
@@ -78,19 +83,20 @@ impl Sessions {
         to_the_end(work).await?
     }
 
-    /// Ends every session of a subject, and revokes every token that it has been issued up to now:
+    /// Ends every session of a subject, and revokes every token that was issued to it up to now:
     /// "log out everywhere". Returns how many sessions were open.
     ///
-    /// A login afterwards is good at once.
+    /// The subject can log in again at once.
     ///
     /// # Errors
     ///
-    /// As [`end`](Self::end).
+    /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_all(&self, sub: &str) -> Result<usize, SessionError> {
         let (this, sub) = (self.clone(), sub.to_owned());
         let work = async move {
             let open = this.end_all_in(SessionTarget::Subject(&sub)).await?;
-            // After the sessions have ended: a refresh on the way is not after the cut-off.
+            // After the sessions have ended, so that the tokens of a refresh that was in progress
+            // are not issued after the cut-off.
             let tokens = &this.inner.tokens;
             tokens
                 .record_all(&[tokens.subject_revocation(&sub)])
@@ -102,7 +108,7 @@ impl Sessions {
 
     async fn end_one(&self, sid: &str, sub: Option<&str>) -> Result<bool, SessionError> {
         if jti::stamp_of(sid).is_none() {
-            // Nobody's; and some databases take no text with a NUL, which is no outage.
+            // Nobody has such an id. Some databases refuse text with a NUL, which is not an outage.
             return Ok(false);
         }
         let (this, sid, sub) = (self.clone(), sid.to_owned(), sub.map(str::to_owned));
@@ -119,7 +125,8 @@ impl Sessions {
         Ok(to_the_end(work).await?? > 0)
     }
 
-    /// Ends the rows, revokes their access tokens, and tells; returns how many were open.
+    /// Ends the rows, revokes their access tokens, and reports the events. Returns how many were
+    /// open.
     pub(super) async fn end_all_in(
         &self,
         target: SessionTarget<'_>,
@@ -139,7 +146,7 @@ impl Sessions {
             .count())
     }
 
-    /// Revokes the access tokens of sessions that have ended, and tells of their end.
+    /// Revokes the access tokens of sessions that have ended, and reports their end.
     pub(super) async fn after_end(
         &self,
         ended: &[EndedSession],
@@ -152,7 +159,8 @@ impl Sessions {
         revoked
     }
 
-    /// Revokes the access tokens of sessions that have ended. A failure is told as an event too.
+    /// Revokes the access tokens of sessions that have ended. A failure is also reported as an
+    /// event.
     pub(super) async fn revoke(&self, ended: &[EndedSession]) -> Result<(), StoreError> {
         let tokens = &self.inner.tokens;
         let revocations: Vec<_> = ended
@@ -174,7 +182,7 @@ impl Sessions {
         revoked
     }
 
-    /// Since when sessions may have ended whose access tokens are not known to be revoked.
+    /// The time from which sessions may have ended without their access tokens being revoked.
     pub(super) fn told_since(&self, now: u64) -> u64 {
         let longest = self.inner.tokens.longest_access_ttl() + CLOCKS_DIFFER;
         now.saturating_sub(as_micros(longest))

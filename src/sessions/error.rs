@@ -14,11 +14,11 @@ use crate::store::StoreError;
 
 /// The error of every call to [`Sessions`](crate::Sessions).
 ///
-/// A handler may return it: with the feature `axum` it is a response, with the status, the JSON
-/// body of RFC 6749 section 5.2, `Cache-Control: no-store`, and `Retry-After` where it is a 503.
+/// A handler may return it. With the feature `axum` it is a response, with the status, the JSON
+/// body of RFC 6749 section 5.2, `Cache-Control: no-store`, and `Retry-After` if the status is 503.
 /// For other frameworks there are [`status`](Self::status), [`body`](Self::body) and
-/// [`retry_after`](Self::retry_after). [`kind`](Self::kind) is for logs: a client is not told which
-/// of the reasons behind `invalid_grant` it was.
+/// [`retry_after`](Self::retry_after). [`kind`](Self::kind) is for logs: the response does not say
+/// which reason is behind `invalid_grant`.
 #[derive(Debug, Clone)]
 pub struct SessionError {
     kind: SessionErrorKind,
@@ -29,8 +29,8 @@ pub struct SessionError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
-    /// The refresh token is not valid: its signature, type, issuer, audience or expiry. No store
-    /// was asked.
+    /// The refresh token is not valid: its signature, type, issuer, audience or expiry is wrong. No
+    /// store was asked.
     InvalidToken(AuthErrorKind),
     /// The store has no such session.
     UnknownSession,
@@ -40,25 +40,28 @@ pub enum SessionErrorKind {
     Idle,
     /// The session is past its absolute expiry.
     Expired,
-    /// The token had been replaced: the session has just been ended for it.
+    /// A refresh token that had already been replaced was used again. The session was ended, because
+    /// the token or its successor was stolen.
     ReuseDetected,
-    /// The token is ahead of the session by more than one lost write can explain.
+    /// The refresh token is newer than the session in the store, by more than one lost write can
+    /// explain: the store has lost writes.
     StoreRewound,
-    /// A scope was asked for that the session was not opened with.
+    /// The request asked for a scope that the session was not opened with.
     InvalidScope,
     /// The subject has as many sessions as allowed.
     TooManySessions,
-    /// A store is unavailable, or the token was made by a clock that is ahead: the client should
-    /// come back with the same token.
+    /// A store is unavailable, or the token was issued by a node whose clock is ahead. The client
+    /// should retry with the same token.
     Unavailable,
-    /// A mistake in the program: a claim that is reserved or not serializable, or a malformed scope.
+    /// The tokens could not be issued, which is a mistake in the program: a claim is reserved or
+    /// not serializable, or a scope is malformed.
     Issue(IssueError),
 }
 
 // === impl SessionError ===
 
 impl SessionError {
-    /// Returns the distinct reason.
+    /// Returns the reason, for logs and metrics.
     #[must_use]
     pub fn kind(&self) -> &SessionErrorKind {
         &self.kind
@@ -76,29 +79,29 @@ impl SessionError {
         self.verdict().1
     }
 
-    /// Returns the time after which to come back, if the status is 503.
+    /// Returns the time after which the client should retry, or `None` if the status is not 503.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         (self.kind == SessionErrorKind::Unavailable).then_some(Duration::from_secs(1))
     }
 
     /// Returns the JSON body of the response (RFC 6749 section 5.2): `error`, and an
-    /// `error_description` that says no more than the code does.
+    /// `error_description` that reveals no more than the code does.
     #[must_use]
     pub fn body(&self) -> String {
         let description = match self.verdict() {
             (_, "invalid_grant") => "The refresh token is not valid, or its session is over.",
-            (_, "invalid_scope") => "The session does not have the scope that was asked for.",
+            (_, "invalid_scope") => "The session does not have the requested scope.",
             (_, "access_denied") => "The user has as many sessions as allowed.",
             (StatusCode::SERVICE_UNAVAILABLE, _) => {
-                "The session cannot be looked up now. Come back with the same token."
+                "The session cannot be looked up now. Retry with the same token."
             }
             _ => "The request could not be processed.",
         };
         serde_json::json!({"error": self.code(), "error_description": description}).to_string()
     }
 
-    /// What cannot be judged now, and why.
+    /// Creates the error of a token that cannot be verified now.
     pub(super) fn unavailable(cause: AuthError) -> Self {
         Self {
             kind: SessionErrorKind::Unavailable,
@@ -129,15 +132,17 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
             SessionErrorKind::InvalidToken(_) => "the refresh token is not valid",
-            SessionErrorKind::UnknownSession => "unknown session",
+            SessionErrorKind::UnknownSession => "the session does not exist",
             SessionErrorKind::Ended(_) => "the session was ended",
             SessionErrorKind::Idle => "the session was not refreshed within its idle timeout",
             SessionErrorKind::Expired => "the session has expired",
             SessionErrorKind::ReuseDetected => {
-                "a replaced refresh token was used again, and its session was ended"
+                "a replaced refresh token was used again, so its session was ended"
             }
-            SessionErrorKind::StoreRewound => "the refresh token is ahead of its session",
-            SessionErrorKind::InvalidScope => "the session does not have that scope",
+            SessionErrorKind::StoreRewound => {
+                "the refresh token is newer than its session: the session store has lost writes"
+            }
+            SessionErrorKind::InvalidScope => "the session does not have the requested scope",
             SessionErrorKind::TooManySessions => "the subject has as many sessions as allowed",
             SessionErrorKind::Unavailable => {
                 "the session store or the revocation store is unavailable"

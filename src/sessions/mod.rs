@@ -1,11 +1,12 @@
-//! Sessions: one login each, refreshed by tokens that are traded at every use, ended at log-out.
+//! Sessions: a session begins at login, is kept alive by refresh tokens, and ends at logout.
 //!
 //! A store keeps one row for each session and never a token. Each refresh token names its session
-//! and a generation; a refresh moves the session to the next generation, in one conditional step:
+//! and a generation. A refresh moves the session to the next generation, in one atomic step:
 //!
 //! - A client whose response was lost, or that refreshes from two tabs at once, gets the *same*
-//!   next token again: rotation converges, and honest clients stay logged in.
-//! - A token of an older generation is a stolen one, or its original: the whole session ends.
+//!   next token again. The rotation converges, and honest clients stay logged in.
+//! - If a token of an older generation is used, either it or its successor was stolen: the whole
+//!   session ends.
 //!
 //! [The guide](crate::_guide::sessions) says who is logged out and who is not.
 
@@ -46,10 +47,10 @@ use crate::event::EventHook;
 use crate::issuer::TokenIssuer;
 use crate::session::TimedStore;
 
-/// Sessions: opened at login, refreshed by their refresh tokens, listed, and ended.
+/// Opens sessions at login, refreshes them by their refresh tokens, lists them, and ends them.
 ///
-/// Cheap to clone, and made to be shared. Built from a [`TokenIssuer`], whose verifiers then tell
-/// the store which sessions are in use.
+/// It is cheap to clone and made to be shared. It is built from a [`TokenIssuer`], whose verifiers
+/// then report to the store which sessions are in use.
 ///
 /// ```
 /// use tower_jwt_auth::keys::Algorithm;
@@ -61,14 +62,14 @@ use crate::session::TimedStore;
 /// let tokens = TokenIssuer::builder(SigningKey::generate(Algorithm::EdDSA)?)
 ///     .issuer("me")
 ///     .audience("api")
-///     .revocation(MemoryRevocations::new()) // so that a log-out holds at once
+///     .revocation(MemoryRevocations::new()) // so that a logout takes effect at once
 ///     .build()?;
 /// let sessions = Sessions::builder(&tokens, MemorySessions::new()).build()?;
 ///
 /// let login = sessions.open("alice").scope("read").label("laptop").issue().await?;
 /// let next = sessions.refresh(&login.refresh_token).await?.issue().await?.tokens;
 ///
-/// // The response was lost: the client asks again with the token that it has.
+/// // The response was lost: the client retries with the token that it has.
 /// let again = sessions.refresh(&login.refresh_token).await?.issue().await?.tokens;
 /// assert_eq!(again.refresh_token, next.refresh_token);
 ///
@@ -81,8 +82,8 @@ use crate::session::TimedStore;
 ///
 /// # Runtime
 ///
-/// Its methods need a Tokio runtime with a timer. What must be done as a whole runs in a task of
-/// its own, which a dropped request does not stop.
+/// The methods need a Tokio runtime with a timer. Work that must not be left half done runs in a
+/// task of its own, which goes on when the request is dropped.
 #[derive(Clone)]
 pub struct Sessions {
     inner: Arc<Inner>,
@@ -102,7 +103,7 @@ struct Inner {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Starts sessions of this issuer, which are kept in `store`.
+    /// Starts building the sessions of this issuer, which are kept in `store`.
     pub fn builder(tokens: &TokenIssuer, store: impl SessionStore) -> SessionsBuilder {
         SessionsBuilder::new(tokens.clone(), Arc::new(store))
     }
@@ -113,25 +114,31 @@ impl Sessions {
         &self.inner.tokens
     }
 
-    /// Starts a session for this subject, who has just logged in.
+    /// Starts a session for this subject, who has just logged in. Nothing is stored until
+    /// [`issue`](OpenSession::issue).
     pub fn open(&self, sub: impl Into<String>) -> OpenSession<'_> {
         OpenSession::new(self, self.inner.tokens.access(sub))
     }
 
-    /// Verifies a refresh token: signature, type, issuer, audience and expiry. The session is not
-    /// asked for, and does not move on, until [`issue`](RefreshSession::issue).
+    /// Verifies a refresh token: its signature, type, issuer, audience and expiry. The session is
+    /// neither looked up nor changed until [`issue`](RefreshSession::issue).
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`](SessionErrorKind::InvalidToken) or [`Expired`](SessionErrorKind::Expired):
-    /// the token is not valid, and no store was asked.
-    /// [`Unavailable`](SessionErrorKind::Unavailable): the token cannot be judged now.
+    /// - [`InvalidToken`](SessionErrorKind::InvalidToken) or
+    ///   [`Expired`](SessionErrorKind::Expired): the token is not valid. No store was asked.
+    /// - [`Unavailable`](SessionErrorKind::Unavailable): the token cannot be verified now. The
+    ///   client should retry with the same token.
     pub async fn refresh(&self, refresh_token: &str) -> Result<RefreshSession<'_>, SessionError> {
         let token = self.verify(refresh_token).await?;
         Ok(RefreshSession::new(self, token))
     }
 
-    /// Returns the live sessions of a subject, most recently used first, and at most 1000.
+    /// Returns the live sessions of a subject, most recently used first, at most 1000.
+    ///
+    /// The session whose [`id`](Session::id) is the
+    /// [`session_id`](crate::VerifiedToken::session_id) of a verified token is the one that the
+    /// token belongs to.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`OpenSession`]: a session to be opened.
+//! [`OpenSession`]: a session that is about to be opened.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -19,7 +19,8 @@ use crate::store::to_the_end;
 /// The longest label that is kept, in characters.
 const MAX_LABEL_CHARS: usize = 200;
 
-/// A session to be opened; see [`Sessions::open`].
+/// A session that is about to be opened. [`Sessions::open`] starts it, and
+/// [`issue`](Self::issue) opens it.
 #[must_use = "no session is opened until `issue()`"]
 pub struct OpenSession<'a> {
     sessions: &'a Sessions,
@@ -40,8 +41,10 @@ impl<'a> OpenSession<'a> {
         }
     }
 
-    /// Sets the name that the owner sees in a list, such as that of a device. Often it is what the
-    /// client says of itself: control characters are left out, and it ends after 200 characters.
+    /// Sets the name that the owner sees in the list of sessions, such as the name of a device.
+    ///
+    /// It may be text that the client sent: control characters are removed, and only the first 200
+    /// characters are kept.
     pub fn label(mut self, label: impl AsRef<str>) -> Self {
         let printable = label
             .as_ref()
@@ -51,53 +54,55 @@ impl<'a> OpenSession<'a> {
         self
     }
 
-    /// Sets a mark by which the client is told from others; see
-    /// [`RefreshSession::client`](super::RefreshSession::client). Only a digest is kept.
+    /// Sets a mark that distinguishes this client from others, such as a device cookie. Only a
+    /// digest is kept. See [`RefreshSession::client`](super::RefreshSession::client).
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());
         self
     }
 
-    /// Adds a custom claim to the session's access tokens.
+    /// Adds a custom claim to all access tokens of the session. Names that the issuer sets itself
+    /// are reserved.
     pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         self.request = self.request.claim(name, value);
         self
     }
 
-    /// Adds the fields of a struct or the entries of a map to the session's access tokens.
+    /// Adds the fields of a struct or the entries of a map to all access tokens of the session,
+    /// each as a custom claim.
     pub fn claims(mut self, claims: impl Serialize) -> Self {
         self.request = self.request.claims(claims);
         self
     }
 
-    /// Adds a scope; several may stand in one text, separated by spaces.
+    /// Adds a scope to the session, or several that are separated by spaces.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         self.request = self.request.scope(scope);
         self
     }
 
-    /// Adds scopes.
+    /// Adds several scopes to the session.
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.request = self.request.scopes(scopes);
         self
     }
 
-    /// Sets the time at which the user logged in: now, unless it is set. It stays the same
-    /// through all refreshes (RFC 9068 section 2.2.1).
+    /// Sets the time at which the user logged in. The default is now. It stays the same through
+    /// all refreshes (RFC 9068 section 2.2.1).
     pub fn auth_time(mut self, time: SystemTime) -> Self {
         self.request = self.request.auth_time(time);
         self
     }
 
-    /// Opens the session, and makes its first pair of tokens.
+    /// Opens the session, and issues its first pair of tokens.
     ///
-    /// A request that is dropped meanwhile may leave a session that nobody has a token of: it is
-    /// listed until its idle timeout.
+    /// If the request is dropped in the meantime, a session may remain for which nobody has a
+    /// token. It is listed until its idle timeout.
     ///
     /// # Errors
     ///
-    /// Fails if a claim or a scope is invalid, if the subject has as many sessions as allowed, or
-    /// if the store is unavailable.
+    /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has
+    /// as many sessions as allowed, or if the store is unavailable.
     pub async fn issue(self) -> Result<TokenPair, SessionError> {
         let Self {
             sessions,
@@ -121,7 +126,7 @@ impl<'a> OpenSession<'a> {
         record.client = client.map(client_digest).transpose()?;
         record.label = label;
         record.payload = serde_json::to_string(&payload).map_err(|_| IssueError::Internal)?;
-        // The tokens come first: a session that nobody could be given is not opened.
+        // The tokens are made first: without them, the session must not be opened.
         let pair = sessions.pair_of(&record, &payload, &payload.scopes, now)?;
 
         let this = sessions.clone();
@@ -144,8 +149,8 @@ impl Sessions {
             Created::Opened { ended } => ended,
             Created::Full => return Err(SessionErrorKind::TooManySessions.into()),
         };
-        // The new session is there: that a replaced one's access tokens could not be revoked is
-        // told as an event.
+        // The new session exists by now. If the access tokens of a replaced one could not be
+        // revoked, that is reported as an event.
         let _ = self.after_end(&ended, EndReason::Replaced).await;
         self.inner.events.tell(&AuthEvent::SessionOpened {
             subject: &record.subject,

@@ -1,4 +1,4 @@
-//! [`RefreshSession`]: a refresh token that was verified, before its session moves on.
+//! [`RefreshSession`]: a verified refresh token, before it is exchanged.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ use crate::session::{
 };
 use crate::store::to_the_end;
 
-/// A refresh token that was verified, and is yet to be traded for the next pair of tokens.
+/// A verified refresh token that is about to be exchanged for the next pair of tokens.
 ///
-/// Nothing has happened yet: look the user up, set the [claims](Self::claims) and
-/// [scopes](Self::scopes) that have changed since the login, and [`issue`](Self::issue).
-#[must_use = "no token is made until `issue()`"]
+/// The session has not changed yet. Look the user up, set the [claims](Self::claims) and
+/// [scopes](Self::scopes) that have changed since the login, and call [`issue`](Self::issue).
+#[must_use = "no token is issued until `issue()`"]
 pub struct RefreshSession<'a> {
     sessions: &'a Sessions,
     token: RefreshToken,
@@ -40,9 +40,9 @@ pub struct RefreshSession<'a> {
 pub struct Refreshed {
     /// The next pair of tokens, ready to be the body of the response.
     pub tokens: TokenPair,
-    /// The session.
+    /// The session, as its owner may see it.
     pub session: Session,
-    /// Whether the session moved on, or had done so already.
+    /// Whether this refresh moved the session on, or an earlier one with the same token had.
     pub outcome: RotationOutcome,
 }
 
@@ -85,7 +85,8 @@ impl<'a> RefreshSession<'a> {
         &self.token.scopes
     }
 
-    /// Sets a custom claim of the access token, in place of the login's claim of this name.
+    /// Sets a custom claim of this access token. It replaces the claim of the same name that was
+    /// set at login; the session keeps the claim of the login.
     pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
         match serde_json::to_value(value) {
@@ -97,8 +98,9 @@ impl<'a> RefreshSession<'a> {
         }
     }
 
-    /// Sets the fields of a struct or the entries of a map as custom claims of the access token.
-    /// Each takes the place of the login's claim of its name; the login's other claims stay.
+    /// Sets the fields of a struct or the entries of a map as custom claims of this access token.
+    /// Each replaces the claim of the same name that was set at login. All other claims of the
+    /// login stay.
     pub fn claims(mut self, claims: impl Serialize) -> Self {
         let request = self.sessions.inner.tokens.access("-").claims(claims);
         match request.check() {
@@ -112,14 +114,15 @@ impl<'a> RefreshSession<'a> {
         self
     }
 
-    /// Leaves out the login's custom claim of this name.
+    /// Removes the custom claim of this name, which was set at login, from this access token.
     pub fn without_claim(mut self, name: impl Into<String>) -> Self {
         self.changes.push((name.into(), None));
         self
     }
 
-    /// Sets the scopes of this access token, each of which must be one of the
-    /// [scopes of the login](Self::granted_scopes) (RFC 6749 section 6). The session keeps its own.
+    /// Sets the scopes of this access token. Each must be one of the
+    /// [scopes of the login](Self::granted_scopes) (RFC 6749 section 6); otherwise
+    /// [`issue`](Self::issue) fails. The session keeps the scopes of the login.
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let scopes: Vec<String> = scopes
             .into_iter()
@@ -136,34 +139,40 @@ impl<'a> RefreshSession<'a> {
         self
     }
 
-    /// Sets a mark by which this client is told from others: a device cookie, a hash of it with
+    /// Sets a mark that distinguishes this client from others: a device cookie, a hash of it with
     /// the `User-Agent`, or the thumbprint of a proof-of-possession key. Only a digest is kept.
     ///
     /// A replaced token is then accepted only from the client whose refresh replaced it: two tabs
-    /// of one browser have one mark, and a thief has another. The mark may change from one refresh
-    /// to the next, as when a browser is updated.
+    /// of one browser have the same mark, and a thief has another. The mark may change from one
+    /// refresh to the next, for example when a browser is updated.
     ///
     /// # Security
     ///
-    /// Give a mark at every login and every refresh; if what it is made of is missing from a request,
-    /// give an empty one. A refresh without any mark is refused where it would converge with
-    /// one that had a mark, but after it the next convergence is compared with nothing. Without marks, a
-    /// thief who refreshes within seconds of the client each time is reported as an
-    /// [event](crate::AuthEvent::RefreshConverged), and not found.
+    /// Set a mark at every login and every refresh. If a request lacks what the mark is made of, set
+    /// an empty mark. If a refresh sets no mark at all, two things happen. A replaced token without
+    /// a mark is refused if the refresh that replaced it had one. And if the refresh without a mark
+    /// is the one that replaces a token, the replaced token is accepted from any client.
+    ///
+    /// Without marks, a thief who refreshes within seconds of the client each time is reported as
+    /// an [event](crate::AuthEvent::RefreshConverged), but not stopped.
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());
         self
     }
 
-    /// Trades the token for the next pair. What can be wrong with the request was found before;
-    /// the session moves on only here, in one step.
+    /// Exchanges the token for the next pair of tokens. The session moves on here, in one atomic
+    /// step.
     ///
-    /// A call that is dropped leaves the session in order: the same token can be used again.
+    /// If the call is dropped, the client can use the same token again.
     ///
     /// # Errors
     ///
-    /// See [`SessionErrorKind`]. After [`Unavailable`](SessionErrorKind::Unavailable) the client
-    /// comes back with the same token; after the others the user has to log in again.
+    /// - [`Unavailable`](SessionErrorKind::Unavailable): the client should retry with the same
+    ///   token.
+    /// - [`InvalidScope`](SessionErrorKind::InvalidScope) or [`Issue`](SessionErrorKind::Issue): a
+    ///   scope was not granted at login, or a claim is invalid.
+    /// - All other [kinds](SessionErrorKind) mean that the session is over: the user has to log in
+    ///   again.
     pub async fn issue(self) -> Result<Refreshed, SessionError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -191,7 +200,7 @@ impl<'a> RefreshSession<'a> {
         })
     }
 
-    /// The first problem is the one that is told.
+    /// Keeps the first problem, which [`issue`](Self::issue) returns.
     fn fail(&mut self, problem: SessionError) {
         self.problem.get_or_insert(problem);
     }
@@ -209,14 +218,15 @@ impl fmt::Debug for RefreshSession<'_> {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Moves the session on, and does what follows from the outcome.
+    /// Rotates the session, and does what follows from the outcome.
     async fn step(
         &self,
         token: &RefreshToken,
         client: Option<String>,
     ) -> Result<Stepped, SessionError> {
         let (tokens, store) = (&self.inner.tokens, &self.inner.store);
-        // Before the cut-off is asked for: what is made by this call is then not after it.
+        // Taken before the cut-off is looked up, so that tokens of this call are not issued after
+        // a cut-off that the look-up misses.
         let stamp = tokens.stamp();
         if tokens
             .is_revoked(token.revocation_query(tokens.issuer()))
@@ -241,7 +251,7 @@ impl Sessions {
             client,
         };
         let after = store.rotate(&rotation).await?;
-        // A session is its subject's: a store that mixes them up must not hand one to another.
+        // A store that mixes sessions up must not hand one to another subject.
         let after = after.filter(|record| record.subject == token.subject);
         let outcome = rotation.outcome(after.as_ref());
         let refused = self.after_step(&rotation, outcome, after.as_ref()).await;
@@ -255,7 +265,8 @@ impl Sessions {
         }
     }
 
-    /// Revokes and tells what has to be; returns why there are no tokens, if there are none.
+    /// Revokes access tokens and reports events as the outcome requires. Returns the reason why
+    /// there are no tokens, or `None` if tokens can be issued.
     async fn after_step(
         &self,
         rotation: &Rotation,
@@ -284,7 +295,7 @@ impl Sessions {
             }
             RotationOutcome::ReuseDetected => {
                 let ended = EndedSession::new(session, subject, rotation.now);
-                // The session itself has ended, and the event tells that the rest has not.
+                // The session itself has ended. A failure to revoke is reported as an event.
                 let _ = self.revoke(std::slice::from_ref(&ended)).await;
                 tell(AuthEvent::RefreshReuseDetected { subject, session });
                 Some(SessionErrorKind::ReuseDetected)
@@ -296,7 +307,7 @@ impl Sessions {
             RotationOutcome::Ended(reason) => {
                 let ended = EndedSession::new(session, subject, record.ended_at.unwrap_or(0));
                 if ended.ended_at >= self.told_since(rotation.now) {
-                    // Whoever ended it may have been killed before this was done.
+                    // The process that ended it may have been killed before it revoked anything.
                     let _ = self.revoke(std::slice::from_ref(&ended)).await;
                 }
                 Some(SessionErrorKind::Ended(reason))
@@ -311,7 +322,8 @@ impl Sessions {
 // === impl RefreshToken ===
 
 impl RefreshToken {
-    /// Asks for a cut-off of the subject at or after the login, and for the session.
+    /// The query for a revocation of the session, or of all that the subject was issued until a
+    /// time at or after the login.
     fn revocation_query<'q>(&'q self, issuer: Option<&'q str>) -> RevocationQuery<'q> {
         RevocationQuery {
             issuer,
@@ -323,7 +335,7 @@ impl RefreshToken {
     }
 }
 
-/// What is kept of a client's mark.
+/// The digest of a client's mark, which is all that is kept of it.
 pub(super) fn client_digest(mark: impl AsRef<[u8]>) -> Result<String, IssueError> {
     digest(mark.as_ref()).ok_or(IssueError::Internal)
 }

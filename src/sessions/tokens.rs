@@ -1,4 +1,4 @@
-//! The tokens of a session: how they are made from its record, and read.
+//! The tokens of a session: how they are made from its record, and how they are read.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::session::SessionRecord;
 use crate::store::StoreError;
 use crate::verifier::VerifiedToken;
 
-/// What the access tokens of a session say, as it is kept in its record.
+/// The contents of a session's access tokens, as they are kept in its record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Payload {
     #[serde(default)]
@@ -28,12 +28,12 @@ pub(super) struct Payload {
     pub(super) auth_time: u64,
 }
 
-/// A refresh token whose signature and claims are good.
+/// A refresh token whose signature and claims are valid.
 pub(super) struct RefreshToken {
     pub(super) subject: String,
     pub(super) session: String,
     pub(super) generation: u64,
-    /// When the session was opened, in microseconds: its id begins with that.
+    /// The time at which the session was opened, in microseconds. Its id begins with that time.
     pub(super) opened_at: u64,
     pub(super) token_id: String,
     /// The scopes that the session was opened with.
@@ -45,15 +45,15 @@ pub(super) struct RefreshToken {
 impl Payload {
     pub(super) fn of(record: &SessionRecord) -> Result<Self, StoreError> {
         serde_json::from_str(&record.payload)
-            .map_err(|_| StoreError::new("the session's payload is not what was stored"))
+            .map_err(|_| StoreError::new("the `payload` of the stored session is malformed"))
     }
 }
 
 // === impl Sessions ===
 
 impl Sessions {
-    /// Verifies a refresh token with no I/O, but for a key that another node has just added to
-    /// the ring.
+    /// Verifies a refresh token without I/O, except to load a key that another node has just added
+    /// to the ring.
     pub(super) async fn verify(&self, refresh_token: &str) -> Result<RefreshToken, SessionError> {
         let tokens = &self.inner.tokens;
         let verify = || tokens.session_verifier().verify_local(refresh_token);
@@ -68,14 +68,14 @@ impl Sessions {
         };
         let token = match verified {
             Ok(verified) => RefreshToken::read(&verified)?,
-            // Made by a node whose clock is ahead: good in a moment.
+            // It was issued by a node whose clock is ahead, and is valid in a moment.
             Err(error) if error.kind() == AuthErrorKind::NotYetValid => {
                 return Err(SessionError::unavailable(error));
             }
             Err(error) => return Err(SessionErrorKind::InvalidToken(error.kind()).into()),
         };
-        // A shorter lifetime holds for the sessions that are open, as do the revocations that
-        // are kept for it.
+        // A shortened lifetime applies to sessions that are already open, too: revocations are
+        // kept no longer than that.
         let ends_at = token
             .opened_at
             .saturating_add(as_micros(tokens.refresh_ttl()));
@@ -85,7 +85,7 @@ impl Sessions {
         Ok(token)
     }
 
-    /// The pair of tokens for a record; the access token is as of `stamp`.
+    /// Makes the pair of tokens for a record. The access token is issued at `stamp`.
     pub(super) fn pair_of(
         &self,
         record: &SessionRecord,
@@ -103,7 +103,7 @@ impl Sessions {
         // No access token outlives its session.
         let left = Duration::from_micros(record.expires_at.saturating_sub(stamp));
         access.ttl = access.ttl.min(left).max(Duration::from_secs(1));
-        // To the nearest second: a login takes its time.
+        // Rounded to the nearest second, because some of the first second has already passed.
         let left = left.saturating_add(Duration::from_millis(500));
         Ok(TokenPair {
             expires_in: access.ttl.as_secs(),
@@ -115,7 +115,7 @@ impl Sessions {
     }
 }
 
-/// The refresh token of a session, the same for everybody who is given it.
+/// Makes the current refresh token of a session. Its claims are the same each time.
 fn refresh_token_of(
     tokens: &TokenIssuer,
     record: &SessionRecord,
@@ -125,9 +125,9 @@ fn refresh_token_of(
         tokens.request(TokenType::Refresh, record.subject.clone(), Duration::ZERO);
     request.session = Some(record.id.clone());
     request.generation = Some(record.generation);
-    // What a refresh may ask for is then known before any store is asked.
+    // So a refresh can check the requested scopes before any store is asked.
     request.scopes.clone_from(&payload.scopes);
-    // A clock that was set back, or that of another node, makes no token live longer.
+    // A clock that was set back, or that of another node, must not make a token live longer.
     let issued_at = record.rotated_at.max(record.created_at);
     let expires_at = record.expires_at / 1_000_000;
     request.issue_at(issued_at, expires_at, record.token_id.clone())

@@ -1,28 +1,28 @@
-//! What the stores in SQL databases have in common: numbers that fit a column, errors, the
-//! creation of tables, and what a pooler must keep.
+//! Code that the stores in SQL databases share: numbers in columns, errors, the creation of tables,
+//! and the check for unsuitable poolers.
 
 #[cfg(feature = "postgres")]
 mod pooler;
 
 use crate::store::StoreError;
 
-/// What a database reports.
+/// Converts an error of the database.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
 pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     StoreError::new(error)
 }
 
-/// A number for a column.
+/// Converts a number for a column.
 pub(crate) fn column(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::new("a number is too large for its column"))
 }
 
-/// A number from a column.
+/// Reads a number from a column.
 pub(crate) fn number(column: i64) -> Result<u64, StoreError> {
-    u64::try_from(column).map_err(|_| StoreError::new("a column holds a negative number"))
+    u64::try_from(column).map_err(|_| StoreError::new("a column contains a negative number"))
 }
 
-/// Creates what is missing of a schema.
+/// Creates the missing parts of a schema.
 #[cfg(feature = "sqlite")]
 pub(crate) async fn create_in_sqlite(
     pool: &sqlx::SqlitePool,
@@ -32,11 +32,11 @@ pub(crate) async fn create_in_sqlite(
     Ok(())
 }
 
-/// Creates what is missing of a schema, in one transaction. Nodes that start at once do so one
-/// after the other.
+/// Creates the missing parts of a schema in one transaction. Nodes that start at the same time wait
+/// for each other.
 ///
-/// It is one message, so it needs no transaction of several, nor a connection of its own behind a
-/// pooler. That a table exists already is nothing to be noticed.
+/// The statements are sent in one message, so they form one transaction and need no connection of
+/// their own behind a pooler. PostgreSQL's notice that a table already exists is suppressed.
 #[cfg(feature = "postgres")]
 pub(crate) async fn create_in_postgres(
     pool: &sqlx::PgPool,
@@ -51,7 +51,7 @@ pub(crate) async fn create_in_postgres(
     Ok(())
 }
 
-/// Checks that prepared statements hold on the connections of this pool.
+/// Checks that prepared statements work on the connections of this pool.
 #[cfg(feature = "postgres")]
 pub(crate) async fn check_pooler(pool: &sqlx::PgPool) -> Result<(), StoreError> {
     pooler::check(pool).await

@@ -1,8 +1,8 @@
-//! Whether prepared statements hold on the connections of a pool, or a pooler mixes them up.
+//! The check whether a pooler mixes up prepared statements.
 //!
-//! sqlx numbers the prepared statements of each connection: `sqlx_s_1`, `sqlx_s_2`. A pooler that
-//! hands one server connection to several clients in turn, and does not keep their statements
-//! apart, runs the `sqlx_s_2` of whoever prepared it there, and reports success.
+//! sqlx numbers the prepared statements of each connection: `sqlx_s_1`, `sqlx_s_2`. If a pooler
+//! gives one server connection to several clients in turn and does not keep their statements
+//! apart, it runs the `sqlx_s_2` of another client, and reports success.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use tokio::time::timeout;
 use super::failed;
 use crate::store::{StoreError, in_time};
 
-/// How long a new client waits beside idle ones before they are closed. (sqlx warns of a statement
-/// that takes a second.)
+/// How long a new client waits before idle ones are closed. (sqlx warns of a statement that takes a
+/// second.)
 const PATIENCE: Duration = Duration::from_millis(750);
-/// The longest that each step of the check may take.
+/// The longest time that each step of the check may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a client waits beside an open transaction before that is committed.
+/// How long a client waits while the other has an open transaction, before that is committed.
 const BESIDE_A_TRANSACTION: Duration = Duration::from_millis(100);
 /// The number of times that two clients take turns.
 const ROUNDS: u32 = 8;
 /// The number of statements that each client has.
 const STATEMENTS: u32 = 3;
-/// The number of parameters that each statement has. Should the pooler run the statement of another
-/// program in its place, PostgreSQL refuses unless that has as many; and this is a rare number.
+/// The number of parameters that each statement has. If the pooler runs the statement of another
+/// program in its place, PostgreSQL refuses unless that has the same number, and this one is rare.
 const PARAMETERS: usize = 13;
 
-/// Checks that each client gets the answers to its own prepared statements.
+/// Checks that each client gets the results of its own prepared statements.
 ///
-/// The clients are connections beside the pool, with its options. A pooler that keeps a server
-/// connection for each client may have none left for them. Then one is answered as soon as another
-/// is closed, which shows that each has one for itself, and that is enough.
+/// The clients are connections outside the pool, with the pool's options. A pooler that keeps a
+/// server connection for each client may have none left for them. If a client is then served as
+/// soon as another is closed, each client has a server connection for itself, and the check is done.
 pub(super) async fn check(pool: &PgPool) -> Result<(), StoreError> {
     let options = pool.connect_options();
 
@@ -50,14 +50,14 @@ pub(super) async fn check(pool: &PgPool) -> Result<(), StoreError> {
     if let Some(first) = &mut first {
         in_time(LIMIT, take_turns(first, &mut second)).await?;
     }
-    // The next client gets a server connection that is as good as new.
+    // The next client must get a server connection without the statements of the others.
     close(first).await;
     close(Some(second)).await;
     in_time(LIMIT, Client::open(&options, 3)).await.map(drop)
 }
 
-/// Waits for `work`. If that takes long, closes what is idle; if only then it is done, returns
-/// `None`.
+/// Waits for `work`. If that takes long, closes the idle connection; returns `None` if the work is
+/// done only after that.
 async fn beside<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     close_idle: impl AsyncFnOnce(),
@@ -70,7 +70,7 @@ async fn beside<T>(
     in_time(LIMIT, work).await.map(|_| None)
 }
 
-/// Two clients run statements in turn, and beside a transaction of the other.
+/// Lets two clients run statements in turn, also while the other has an open transaction.
 async fn take_turns(first: &mut Client, second: &mut Client) -> Result<(), StoreError> {
     let (mut one, mut other) = (first, second);
     for _ in 0..ROUNDS {
@@ -116,7 +116,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Runs the next statement, and compares its answer.
+    /// Runs the next statement, and compares its result.
     async fn run(&mut self) -> Result<(), StoreError> {
         let expected = self.number * STATEMENTS + self.runs % STATEMENTS;
         self.runs += 1;
@@ -131,7 +131,7 @@ impl Client {
         }
         match query.fetch_all(&mut self.connection).await {
             Ok(answer) if answer == [i64::from(expected)] => Ok(()),
-            Ok(_) => Err(mixed_up("a statement got the answer to another one")),
+            Ok(_) => Err(mixed_up("a statement got the result of another one")),
             Err(error) => Err(judge(error)),
         }
     }
@@ -145,22 +145,22 @@ impl Client {
 
 async fn close(client: Option<Client>) {
     if let Some(client) = client {
-        let _ = client.connection.close().await; // it is of no more use
+        let _ = client.connection.close().await; // it is no longer needed
     }
 }
 
-/// Whether an error is one that a client causes which has a server connection to itself.
+/// Tells the errors of mixed-up statements from all others.
 fn judge(error: sqlx::Error) -> StoreError {
     let reported = match &error {
         sqlx::Error::Database(reported) => reported.try_downcast_ref::<PgDatabaseError>(),
-        // The answer has other columns.
+        // The result has other columns.
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
             return mixed_up(&error.to_string());
         }
         _ => None,
     };
     match reported {
-        // The name is taken; there is no such name; that statement has other parameters.
+        // The name is taken, the name does not exist, or the statement has other parameters.
         Some(reported)
             if matches!(reported.severity(), PgSeverity::Error)
                 && matches!(reported.code(), "42P05" | "26000" | "08P01") =>
@@ -174,8 +174,8 @@ fn judge(error: sqlx::Error) -> StoreError {
 fn mixed_up(found: &str) -> StoreError {
     StoreError::new(format!(
         "a pooler between this service and PostgreSQL mixes up prepared statements ({found}), so \
-         that it may run another statement than the one it was asked to: set the pooler to session \
-         pooling, or use PgBouncer 1.21 or later with max_prepared_statements above 0, or connect \
-         to PostgreSQL directly"
+         it may run another statement than the requested one: set the pooler to session pooling, \
+         or use PgBouncer 1.21 or later with max_prepared_statements above 0, or connect to \
+         PostgreSQL directly"
     ))
 }

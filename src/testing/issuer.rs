@@ -1,4 +1,4 @@
-//! [`TestIssuer`]: an issuer with a key of its own, a clock to move, ready tokens.
+//! [`TestIssuer`]: an issuer for tests, with its own key, a clock that can be moved, and ready tokens.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::issuer::{IssueError, TokenIssuer};
 use crate::keys::{Algorithm, SigningKey};
 use crate::verifier::TokenVerifier;
 
-/// An issuer for tests: the issuer is `test-issuer`, the audience `test-audience`, the key
-/// random, and the clock stands at the present time until it is moved.
+/// An issuer for tests. The issuer is `test-issuer`, the audience is `test-audience`, the key is
+/// random, and the clock stands still at the time of its creation until it is moved.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,11 +37,11 @@ pub struct TestIssuer {
 // === impl TestIssuer ===
 
 impl TestIssuer {
-    /// An issuer with a new random key.
+    /// Creates an issuer with a new random key.
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
+    /// Fails if the system's random number generator fails.
     pub fn new() -> Result<Self, ConfigError> {
         let clock = ManualClock::at_now();
         let issuer = || {
@@ -58,29 +58,29 @@ impl TestIssuer {
         })
     }
 
-    /// The issuer.
+    /// Returns the issuer.
     #[must_use]
     pub fn tokens(&self) -> &TokenIssuer {
         &self.tokens
     }
 
-    /// The verifier to give to the layer under test.
+    /// Returns the verifier for the layer under test.
     #[must_use]
     pub fn verifier(&self) -> TokenVerifier {
         self.tokens.verifier()
     }
 
-    /// The clock of both.
+    /// Returns the clock of the issuer and its verifiers.
     #[must_use]
     pub fn clock(&self) -> &ManualClock {
         &self.clock
     }
 
-    /// The value of an `Authorization` header for this subject.
+    /// Returns the value of an `Authorization` header with an access token for this subject.
     ///
     /// # Errors
     ///
-    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    /// Fails in the same cases as [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
     pub fn authorization(&self, sub: &str) -> Result<HeaderValue, IssueError> {
         let token = self.tokens.access(sub).issue()?;
         let mut value =
@@ -89,11 +89,11 @@ impl TestIssuer {
         Ok(value)
     }
 
-    /// An access token that has expired, however large the leeway.
+    /// Returns an access token that has expired, even for the largest leeway.
     ///
     /// # Errors
     ///
-    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    /// Fails in the same cases as [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
     pub fn expired(&self, sub: &str) -> Result<String, IssueError> {
         let now = crate::clock::Clock::now(&self.clock);
         self.clock.set(now - Duration::from_secs(3600));
@@ -102,11 +102,11 @@ impl TestIssuer {
         token
     }
 
-    /// An access token that says all the same, signed with a key that nobody trusts.
+    /// Returns an access token with the same claims, but signed with a key that no verifier trusts.
     ///
     /// # Errors
     ///
-    /// As [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
+    /// Fails in the same cases as [`TokenRequest::issue`](crate::issuer::TokenRequest::issue).
     pub fn forged(&self, sub: &str) -> Result<String, IssueError> {
         self.stranger.access(sub).issue()
     }

@@ -1,8 +1,8 @@
-//! For the tests of an application: an issuer with a key of its own, and the rules that a store keeps.
+//! Helpers for the tests of an application: an issuer with its own key, and checks for stores.
 //!
-//! Who writes a [`SessionStore`](crate::sessions::SessionStore) or a
-//! [`RevocationStore`](crate::revocation::RevocationStore) runs the checks of this module on
-//! it; the stores of this crate pass the same ones.
+//! If you implement [`SessionStore`](crate::sessions::SessionStore) or
+//! [`RevocationStore`](crate::revocation::RevocationStore), run the checks of this module on your
+//! store. The stores of this crate pass the same checks.
 
 mod issuer;
 mod random;

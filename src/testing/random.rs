@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same at each run, and a name for the run itself.
+//! Pseudo-random numbers that are the same in each run, and a unique name for the run.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -24,7 +24,7 @@ const ODD_TEXTS: &[&str] = &[
 
 /// Checks that a store of your own keeps the rules of [`RevocationStore`].
 ///
-/// Its entries carry names that no other run uses, and last for an hour.
+/// Its entries have names that no other run uses, and last for an hour.
 ///
 /// ```
 /// use tower_jwt_auth::revocation::MemoryRevocations;
@@ -37,7 +37,7 @@ const ODD_TEXTS: &[&str] = &[
 ///
 /// # Panics
 ///
-/// The store breaks a rule; the text names it.
+/// Panics if the store breaks a rule, or if it is unavailable. The message names the rule.
 pub async fn check_revocation_store<S: RevocationStore + Clone>(store: &S) {
     let now = SystemClock.now();
     let check = Check {
@@ -80,13 +80,13 @@ impl<S: RevocationStore + Clone> Check<S> {
         if let Some(known) = self.store.peek(query) {
             assert!(
                 known == hit,
-                "the revocation store breaks a rule: what `peek` knows is what `is_revoked` \
-                 answers; here {rule}\n    query: {query:?}"
+                "the revocation store breaks a rule: `peek` must return the same as \
+                 `is_revoked`, or `None` ({rule})\n    query: {query:?}"
             );
         }
     }
 
-    /// Each kind of revocation hits what it names, and nothing else.
+    /// Checks that each kind of revocation covers what it names, and nothing else.
     async fn hits(&self) {
         let name = |name: &str| format!("{}.{name}", self.run);
         let (alice, login, token) = (name("alice"), name("login"), name("token"));
@@ -102,7 +102,7 @@ impl<S: RevocationStore + Clone> Check<S> {
         self.expect("nothing is revoked at first", false, &query)
             .await;
 
-        let rule = "a revocation hits only what has its kind, its id and its issuer";
+        let rule = "a revocation covers only tokens with its kind of id, its id and its issuer";
         for other in [
             Revocation::token(us, &login, self.until),
             Revocation::token(us, &alice, self.until),
@@ -121,20 +121,20 @@ impl<S: RevocationStore + Clone> Check<S> {
             self.revoke(&other).await;
             self.expect(rule, false, &query).await;
         }
-        let rule = "a token without a session is not hit by any session's revocation";
+        let rule = "a token without a session is not covered by the revocation of any session";
         let alone = RevocationQuery {
             session: None,
             ..query
         };
         self.expect(rule, false, &alone).await;
-        let rule = "a token without an issuer is hit by a revocation without one";
+        let rule = "a token without an issuer is covered by a revocation without an issuer";
         let anonymous = RevocationQuery {
             issuer: None,
             ..query
         };
         self.expect(rule, true, &anonymous).await;
 
-        let rule = "a revocation hits its token, its session or its subject, at once and again";
+        let rule = "a revocation covers its token, session or subject at once, and may be repeated";
         for (number, target) in ["token", "session", "subject"].iter().enumerate() {
             let id = name(&format!("hit {target}"));
             let nobody = name("untouched");
@@ -165,7 +165,7 @@ impl<S: RevocationStore + Clone> Check<S> {
         }
     }
 
-    /// What was issued at or before the cut-off is hit, and nothing after it.
+    /// Checks that tokens that were issued at or before the cut-off are covered, and no later ones.
     async fn cutoffs(&self) {
         let subject = format!("{}.cut off", self.run);
         let at = |micros: u64| UNIX_EPOCH + Duration::from_micros(micros);
@@ -180,17 +180,17 @@ impl<S: RevocationStore + Clone> Check<S> {
         let revoke = |cutoff, until| Revocation::subject(Some("us"), &subject, at(cutoff), until);
         self.revoke(&revoke(cutoff, self.until)).await;
 
-        let rule = "a cut-off hits what was issued at or before it, to the microsecond";
+        let rule = "a cut-off covers tokens that were issued at or before it, to the microsecond";
         for (issued_at, hit) in [(0, true), (cutoff - 1, true), (cutoff, true)] {
             self.expect(rule, hit, &query(issued_at)).await;
         }
         self.expect(rule, false, &query(cutoff + 1)).await;
 
-        let rule = "an earlier cut-off that comes later takes nothing back";
+        let rule = "a later call with an earlier cut-off does not lower the cut-off";
         let sooner = self.until - Duration::from_secs(600);
         self.revoke(&revoke(cutoff - 5_000_000, sooner)).await;
         self.expect(rule, true, &query(cutoff)).await;
-        let rule = "a later cut-off that lasts for less time counts";
+        let rule = "a later cut-off counts even if its entry ends earlier";
         self.revoke(&revoke(cutoff + 5, sooner)).await;
         self.expect(rule, true, &query(cutoff + 5)).await;
         self.expect(rule, false, &query(cutoff + 6)).await;
@@ -203,7 +203,7 @@ impl<S: RevocationStore + Clone> Check<S> {
         self.expect(rule, false, &query(unix_micros(end) + 1)).await;
     }
 
-    /// The sessions of a subject are revoked in one call.
+    /// Checks that many sessions are revoked in one call.
     async fn several(&self) {
         let names: Vec<_> = (0..2_500).map(|id| format!("{}.{id}", self.run)).collect();
         let us = Some("several");
@@ -225,7 +225,7 @@ impl<S: RevocationStore + Clone> Check<S> {
             token,
             issued_at: unix_micros(self.now),
         };
-        let rule = "of many revocations in one call, each holds";
+        let rule = "each of many revocations in one call is in effect";
         for name in names.iter().step_by(97).chain(names.last()) {
             self.expect(rule, true, &query(&nobody, name, &nobody))
                 .await;
@@ -234,7 +234,7 @@ impl<S: RevocationStore + Clone> Check<S> {
             .await;
         self.expect(rule, true, &query(&nobody, &nobody, &names[0]))
             .await;
-        let rule = "many revocations in one call hit nothing else";
+        let rule = "many revocations in one call cover nothing else";
         self.expect(rule, false, &query(&names[1], &nobody, &names[1]))
             .await;
         let rule = "a call without revocations changes nothing";
@@ -245,7 +245,7 @@ impl<S: RevocationStore + Clone> Check<S> {
     }
 
     async fn odd_texts(&self) {
-        let rule = "ids and issuers are taken as they are, whatever is in them";
+        let rule = "ids and issuers are stored unchanged, whatever characters they contain";
         let names: Vec<_> = ODD_TEXTS
             .iter()
             .map(|text| format!("{}{text}", self.run))
@@ -275,7 +275,7 @@ impl<S: RevocationStore + Clone> Check<S> {
         }
     }
 
-    /// Of cut-offs that come at once, the latest counts.
+    /// Checks that the latest of several cut-offs counts if they are recorded at the same time.
     async fn at_once(&self) {
         let subject = format!("{}.at once", self.run);
         let cutoff = unix_micros(self.now);
@@ -295,7 +295,7 @@ impl<S: RevocationStore + Clone> Check<S> {
         while let Some(done) = running.join_next().await {
             done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         }
-        let rule = "of cut-offs that come at once, the latest counts";
+        let rule = "if several cut-offs are recorded at the same time, the latest counts";
         for (issued_at, hit) in [(cutoff + 31, true), (cutoff + 32, false)] {
             let query = RevocationQuery {
                 issuer: None,

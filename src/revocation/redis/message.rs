@@ -1,4 +1,4 @@
-//! A revocation as it is told to the other nodes: a versioned JSON document, read strictly.
+//! The message that publishes a revocation to other nodes: a versioned JSON document, read strictly.
 
 #[cfg(feature = "cache")]
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::unix_micros;
 use crate::revocation::{Revocation, RevocationTarget};
 
-/// What an id can be long in a token, issuer and subject too, with room for escapes.
+/// The largest size of a message: enough for the longest ids that fit into a token, with escapes.
 #[cfg(feature = "cache")]
 const MAX_BYTES: usize = 64 * 1024;
 const VERSION: u8 = 1;
@@ -49,7 +49,7 @@ pub(super) fn write(revocation: &Revocation) -> Result<String, serde_json::Error
     })
 }
 
-/// None of anything but a message of this version, whole and as it is written here.
+/// Reads a message. Returns `None` if it is not a complete message of this version.
 #[cfg(feature = "cache")]
 pub(super) fn read(bytes: &[u8]) -> Option<Revocation> {
     if bytes.len() > MAX_BYTES {

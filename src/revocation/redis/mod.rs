@@ -1,4 +1,4 @@
-//! [`RedisRevocations`]: revocations in Redis, for any number of nodes, and told to each of them.
+//! [`RedisRevocations`]: revocations in Redis, for any number of nodes, and pushed to each of them.
 
 mod message;
 #[cfg(feature = "cache")]
@@ -20,20 +20,20 @@ use crate::clock::{Clock, SystemClock};
 use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
 
-/// What the keys begin with, unless it is set.
+/// The default prefix of the keys.
 const DEFAULT_PREFIX: &str = "jwt-auth:";
-/// For how long an entry is kept after its time: longer than clocks differ.
+/// How long an entry is kept after its end: longer than clocks differ.
 const KEPT_AFTER_END: Duration = Duration::from_secs(600);
-/// The longest time that anything is kept, in milliseconds: more is more than Redis takes.
+/// The longest time that an entry is kept, in milliseconds: Redis accepts no longer one.
 const MAX_KEPT_MILLIS: u64 = 1 << 53;
-/// How many revocations of one call are on their way together.
+/// The number of revocations of one call that are sent at the same time.
 const AT_ONCE: usize = 128;
 
-/// Revocations in Redis 6.2 or later, or in a Redis cluster.
+/// Keeps revocations in Redis 6.2 or later, or in a Redis cluster.
 ///
 /// Put [`CachedRevocations`](super::CachedRevocations) in front of it, and
-/// [`subscribe`](Self::subscribe): then a node asks Redis once per token and lag, and still
-/// refuses at once what another node revokes.
+/// [`subscribe`](Self::subscribe). A node then asks Redis about a token once per lag, and still
+/// refuses a token at once when another node revokes it.
 ///
 /// ```no_run
 /// # #[cfg(feature = "cache")] mod example {
@@ -50,31 +50,31 @@ const AT_ONCE: usize = 128;
 ///
 /// # Keys
 ///
-/// There is one key for each revocation, `<prefix>t:`, `s:` or `u:` for token, session and subject,
-/// then the issuer and the id. Its value is the cut-off, up to which tokens are refused. It expires
-/// by itself ten minutes after the last token that it can hit, so that clocks may differ.
+/// There is one key for each revocation: the prefix, `t:`, `s:` or `u:` for token, session or
+/// subject, then the issuer and the id. Its value is the cut-off, up to which tokens are refused. It
+/// expires by itself ten minutes after the last token that it can cover, so that clocks may differ.
 /// [`check_writable`](Self::check_writable) writes `<prefix>writable`.
 ///
-/// A look-up is one `MGET` of up to three keys: one round trip. In a cluster the three are in slots
-/// of their own, and the driver asks the nodes at the same time. A hash tag per issuer would
-/// make it one node, but as most services have one issuer, that node would have all the load.
+/// A look-up is one `MGET` of up to three keys, in one round trip. In a cluster the three keys are
+/// in different slots, and the driver asks their nodes at the same time. A hash tag per issuer would
+/// put them on one node, but most services have one issuer, and that node would have all the load.
 ///
-/// A revocation is one script, which keeps the later cut-off, and publishes. The channel is told
-/// by the node that has written, so what is told is in the store. Several revocations in one call
-/// are sent together, 128 at a time.
+/// A revocation is one script, which keeps the later cut-off and publishes the revocation. The node
+/// that has written publishes it, so a published revocation is always in the store. Several
+/// revocations in one call are sent 128 at a time.
 ///
 /// # What Redis can lose
 ///
-/// A revocation that has returned is in the memory of the primary. Without persistence a
-/// restart forgets it, and a revoked token is good again until it expires; so does the
-/// promotion of a replica that lags. `appendfsync always`, or `WAIT` and
-/// `min-replicas-to-write`, are the operator's choice; short-lived access tokens limit what
-/// any loss can cost. Run Redis with `maxmemory-policy noeviction`: any other may drop revocations.
+/// When a call that revokes returns, the revocation is in the memory of the primary. It is lost in a
+/// restart without persistence, or if a replica that lags is promoted. A revoked token is then valid
+/// again until it expires. The operator can prevent that with `appendfsync always`, or with `WAIT`
+/// and `min-replicas-to-write`. Short-lived access tokens limit what a loss can cost. Run Redis with
+/// `maxmemory-policy noeviction`: any other policy may drop revocations.
 ///
-/// Reads must go to primaries: do not hand in a connection that reads from replicas. After a
-/// failover [`RedisConnection`] finds the new primary, and a server that has become a replica answers
-/// look-ups for a quarter of a second at most; with [`new`](Self::new) that is up to the connection
-/// that is handed in.
+/// Reads must go to primaries: do not pass a connection that reads from replicas. After a failover
+/// [`RedisConnection`] finds the new primary, and replies of a server that has become a replica are
+/// used for a quarter of a second at most. With [`new`](Self::new) that is up to the connection that
+/// you pass.
 #[derive(Clone)]
 pub struct RedisRevocations<C = RedisConnection> {
     connection: C,
@@ -86,12 +86,12 @@ pub struct RedisRevocations<C = RedisConnection> {
 // === impl RedisRevocations ===
 
 impl RedisRevocations {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The
-    /// connection is made anew where that is needed: see [`RedisConnection`].
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. It
+    /// reconnects when needed: see [`RedisConnection`].
     ///
     /// # Errors
     ///
-    /// As [`RedisConnection::connect`].
+    /// Fails in the same cases as [`RedisConnection::connect`].
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
         RedisConnection::connect(server).await.map(Self::new)
     }
@@ -103,7 +103,7 @@ impl RedisRevocations<redis::cluster_async::ClusterConnection> {
     ///
     /// # Errors
     ///
-    /// Fails if an address is invalid, or if none of the nodes answers.
+    /// Fails if an address is invalid, or if none of the nodes responds.
     pub async fn connect_cluster<T: IntoConnectionInfo>(
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
@@ -114,9 +114,9 @@ impl RedisRevocations<redis::cluster_async::ClusterConnection> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
-    /// Keeps revocations behind this connection, such as a [`RedisConnection`] that is used for
-    /// other things as well. It should reconnect by itself, also where its server has become a
-    /// replica, give up on an answer after a while, and read from primaries only.
+    /// Creates the store on a connection, such as a [`RedisConnection`] that you also use for other
+    /// things. The connection should reconnect by itself, also when its server has become a replica.
+    /// It should have a response timeout, and read from primaries only.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -127,27 +127,27 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
         }
     }
 
-    /// Sets what all keys and the channel begin with: `jwt-auth:` by default.
+    /// Sets the prefix of all keys and of the channel: `jwt-auth:` by default.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets the clock that tells for how long an entry is kept.
+    /// Sets the clock that determines how long an entry is kept.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Writes a key that expires after a second: for a readiness check. In a cluster this asks the
-    /// primary of one slot.
+    /// Writes a key that expires after a second, for a readiness check. In a cluster, this checks
+    /// the primary of one slot.
     ///
     /// # Errors
     ///
-    /// Fails if Redis does not answer or cannot be written to: it is a replica, is full, or cannot
-    /// write to its disk.
+    /// Fails if Redis does not respond, or if it cannot be written to because it is a replica, is
+    /// full, or cannot write to its disk.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         redis_connection::check_writable(&mut connection, &self.prefix).await
@@ -159,7 +159,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
             RevocationTarget::Session(sid) => ('s', sid, u64::MAX),
             RevocationTarget::Subject { subject, cutoff } => ('u', subject, *cutoff),
         };
-        // Reckoned from now, so that the clock of the server does not matter.
+        // A duration from now, so that the clock of the server does not matter.
         let left = revocation.until().duration_since(self.clock.now());
         let kept = (left.unwrap_or_default().saturating_add(KEPT_AFTER_END)).as_millis();
         let message =
@@ -176,7 +176,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
             .map_err(failed)
     }
 
-    /// An issuer may use any id, so its length tells where it ends.
+    /// An issuer may contain any character, so its length marks where it ends.
     fn key(&self, kind: char, issuer: Option<&str>, id: &str) -> String {
         let prefix = &self.prefix;
         match issuer {
@@ -217,7 +217,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RevocationStore for Redi
                     .map_err(|_| StoreError::new("a cut-off in Redis is not a number"))?;
                 Ok(query.issued_at() <= cutoff || rest.iter().any(Option::is_some))
             }
-            [] => Err(StoreError::new("Redis answers without a value")),
+            [] => Err(StoreError::new("Redis replied to `MGET` without a value")),
         }
     }
 }

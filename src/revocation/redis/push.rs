@@ -1,4 +1,4 @@
-//! [`RevocationPushes`]: what other nodes revoke, as soon as they do.
+//! [`RevocationPushes`]: receives the revocations of other nodes as they are made.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,45 +21,50 @@ use crate::redis_connection::{CONNECT_TIMEOUT, expect_primary, failed};
 use crate::revocation::{CachedRevocations, RevocationStore};
 use crate::store::StoreError;
 
-/// The longest that it takes until a lost subscription is noticed: one whose server has fallen silent
-/// or has become a replica. One whose connection was closed is noticed at once.
+/// The longest time until a lost subscription is noticed, if its server falls silent or becomes a
+/// replica: 2 seconds. A closed connection is noticed at once.
 pub const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often the server is asked whether it is there and is the primary, and how long it may take.
+/// How often the server is asked whether it is the primary, and how long its reply may take.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 const ANSWERED_WITHIN: Duration = Duration::from_millis(900);
-/// The wait before a subscription is tried again doubles between these.
+/// The shortest and the longest wait before a new attempt to subscribe. The wait doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Feeds what any node revokes into a cache, for as long as it is kept. Dropping it ends the
-/// subscription, and the lag of the cache is what remains.
+/// Adds the revocations of all nodes to a cache as they are made. Keep it: dropping it ends the
+/// subscription, and other nodes' revocations then take effect within the lag of the cache.
+///
+/// While subscribed, a revocation takes effect on every node a moment after it is made. In any case,
+/// it takes effect within the lag.
 ///
 /// # When the subscription is lost
 ///
-/// That is noticed at once where the connection is closed, and within [`LOSS_NOTICED_WITHIN`] where
-/// the server falls silent or has become a replica. From then on "not revoked" from before does not
-/// count, and the cache asks Redis; each answer is believed for the [lag](CachedRevocations::lag) at
-/// most, as without pushes. The subscription is tried again after 100 ms, and then at growing
-/// intervals up to 5 s, each time by the server's name. When it is back, answers from before are
-/// forgotten once more.
+/// A closed connection is noticed at once. A server that falls silent or becomes a replica is
+/// noticed within [`LOSS_NOTICED_WITHIN`]. From then on, the cached answers "not revoked" no longer
+/// count, and the cache asks Redis again. It uses each new answer for the
+/// [lag](CachedRevocations::lag) at most, as without pushes. A new attempt to subscribe follows
+/// after 100 ms, and then at growing intervals up to 5 s. Each attempt resolves the server's host
+/// name again. When the subscription is back, the answers from before it are dropped once more.
 ///
-/// A replica passes on what its primary publishes, but only while it is linked to it. So a
-/// subscription that is left on a demoted server works until it silently does not, and is given up.
-///
-/// A revocation is known everywhere at once while subscribed, and within the lag in any case.
+/// A replica passes on what its primary publishes, but only while it is connected to the primary.
+/// So a subscription on a server that was demoted may silently stop working. It is therefore given
+/// up.
 ///
 /// # Security
 ///
-/// Who may publish on the channel can have tokens refused for as long as a push is remembered
-/// ([`learn`](CachedRevocations::learn)), but not make revoked ones good. Limit it with an ACL (`&jwt-auth:revocations`). Messages that
-/// cannot be read are [counted](Self::unreadable) and ignored.
+/// A client that may publish on the channel can make nodes refuse valid tokens for as long as a push
+/// is remembered ([`learn`](CachedRevocations::learn)). It cannot make revoked tokens valid. Limit
+/// access with an ACL (`&jwt-auth:revocations`). Messages that cannot be read are
+/// [counted](Self::unreadable) and ignored.
 ///
 /// # Why publish and subscribe
 ///
-/// Client-side tracking would have Redis remember for each node which of its keys were read, needs a tracked connection to each node of a
-/// cluster, and tells only that a key has changed. A message has the revocation in it, and one subscription to any node
-/// of a cluster gets them all. Neither is ever sent twice, so both need the rules above.
+/// The alternative is client-side caching with tracking. Redis would have to remember for each node
+/// which of its keys were read, the node would need a tracked connection to each node of a cluster,
+/// and it would only learn that a key has changed. A published message contains the revocation, and
+/// one subscription to any node of a cluster receives them all. Redis sends neither kind of message
+/// twice, so both need the rules above.
 #[must_use = "dropping it ends the subscription"]
 pub struct RevocationPushes {
     state: Arc<State>,
@@ -83,12 +88,12 @@ struct Subscriber<S> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
-    /// Feeds what any node revokes into `cache`, over a connection of its own to `server`: the
-    /// same server, or any node of the cluster. Returns at once;
-    /// [`until_subscribed`](RevocationPushes::until_subscribed) waits.
+    /// Subscribes `cache` to the revocations of all nodes, over a separate connection to `server`:
+    /// the same server, or any node of the cluster. It returns at once; use
+    /// [`until_subscribed`](RevocationPushes::until_subscribed) to wait.
     ///
-    /// Several caches, and caches of other stores, can each have their subscription. It needs a Tokio
-    /// runtime, and speaks RESP3.
+    /// Several caches, and caches of other stores, can each have a subscription. The connection
+    /// uses RESP3.
     ///
     /// # Errors
     ///
@@ -96,7 +101,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if it is called outside a Tokio runtime.
     pub fn subscribe<S: RevocationStore>(
         &self,
         server: impl IntoConnectionInfo,
@@ -105,7 +110,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
         let state = Arc::<State>::default();
         let (sender, subscribed) = watch::channel(false);
         let server = server.into_connection_info().map_err(failed)?;
-        // With the older protocol a connection that is subscribed cannot ask for the server's role.
+        // With the older protocol, a subscribed connection cannot query the server's role.
         let settings = server.redis_settings().clone();
         let server = server.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
         let subscriber = Subscriber {
@@ -126,31 +131,31 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisRevocations<C> {
 // === impl RevocationPushes ===
 
 impl RevocationPushes {
-    /// Whether revocations arrive as they are made, as far as is known.
+    /// Returns whether the subscription is active, as far as is known.
     #[must_use]
     pub fn is_subscribed(&self) -> bool {
         *self.subscribed.borrow()
     }
 
-    /// Waits until it is subscribed: for those who want to start only then.
+    /// Waits until the subscription is active, for a service that should start only then.
     pub async fn until_subscribed(&self) {
-        // An error says that the task is gone, which only a drop of `self` does.
+        // An error means that the task is gone, which only dropping `self` causes.
         let _ = self.subscribed.clone().wait_for(|is| *is).await;
     }
 
-    /// How many revocations have arrived.
+    /// Returns the number of revocations that have arrived.
     #[must_use]
     pub fn learned(&self) -> u64 {
         self.state.learned.load(Ordering::Relaxed)
     }
 
-    /// How many messages could not be read, such as those of a later version.
+    /// Returns the number of messages that could not be read, such as those of a later version.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.state.unreadable.load(Ordering::Relaxed)
     }
 
-    /// How many times the subscription was lost.
+    /// Returns the number of times that the subscription was lost.
     #[must_use]
     pub fn losses(&self) -> u64 {
         self.state.losses.load(Ordering::Relaxed)
@@ -181,7 +186,7 @@ impl<S: RevocationStore> Subscriber<S> {
             let is_closed = Arc::<Notify>::default();
             match timeout(CONNECT_TIMEOUT, self.open(&is_closed)).await {
                 Ok(Ok(connection)) => {
-                    // What was revoked before this moment was told to nobody here.
+                    // Revocations from before this moment were not received here.
                     self.cache.forget_negatives();
                     self.subscribed.send_replace(true);
                     select(pin!(is_closed.notified()), pin!(watch_over(connection))).await;
@@ -189,16 +194,16 @@ impl<S: RevocationStore> Subscriber<S> {
                     self.cache.forget_negatives();
                     self.state.losses.fetch_add(1, Ordering::Relaxed);
                     #[cfg(feature = "tracing")]
-                    tracing::warn!(channel = %self.channel, "revocation pushes lost");
+                    tracing::warn!(channel = %self.channel, "the subscription to revocations was lost");
                     wait = FIRST_WAIT;
                 }
                 Ok(Err(_error)) => {
                     #[cfg(feature = "tracing")]
-                    tracing::warn!(channel = %self.channel, error = %_error, "no revocation pushes");
+                    tracing::warn!(channel = %self.channel, error = %_error, "could not subscribe to revocations");
                 }
                 Err(_) => {
                     #[cfg(feature = "tracing")]
-                    tracing::warn!(channel = %self.channel, "no revocation pushes: timeout");
+                    tracing::warn!(channel = %self.channel, "could not subscribe to revocations: timeout");
                 }
             }
             sleep(jittered(wait)).await;
@@ -206,7 +211,7 @@ impl<S: RevocationStore> Subscriber<S> {
         }
     }
 
-    /// Connects to the primary, and subscribes. `is_closed` is told when the connection is closed.
+    /// Connects to the primary and subscribes. `is_closed` is notified when the connection is closed.
     async fn open(&self, is_closed: &Arc<Notify>) -> redis::RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -221,7 +226,7 @@ impl<S: RevocationStore> Subscriber<S> {
         Ok(connection)
     }
 
-    /// What the driver calls with each push. It does not block.
+    /// Returns the function that the driver calls with each push. It does not block.
     fn receiver(
         &self,
         is_closed: Arc<Notify>,
@@ -245,7 +250,7 @@ impl<S: RevocationStore> Subscriber<S> {
     }
 }
 
-/// Until the server does not answer, or is a replica.
+/// Returns when the server does not respond or is a replica.
 async fn watch_over(mut connection: MultiplexedConnection) {
     loop {
         sleep(ASKED_EVERY).await;
@@ -255,7 +260,8 @@ async fn watch_over(mut connection: MultiplexedConnection) {
     }
 }
 
-/// Between half of it and all of it, so that nodes do not come back all at once.
+/// Returns a random duration between half of `wait` and all of it, so that nodes do not reconnect
+/// all at once.
 fn jittered(wait: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     wait / 2 + wait.mul_f64(f64::from(random) / f64::from(u32::MAX)) / 2

@@ -1,4 +1,4 @@
-//! Removing sessions that are over, by the index of ends.
+//! Removing sessions that are over, by the index of when they end.
 
 use futures_util::future;
 use redis::aio::ConnectionLike;
@@ -8,11 +8,11 @@ use super::index::{micros, seconds};
 use crate::redis_connection::failed;
 use crate::store::StoreError;
 
-/// How many entries of the index of ends are read together.
+/// The number of entries of the index that are read at once.
 const PAGE: u32 = 256;
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Removes what is over from one part of the index of ends, and returns how much.
+    /// Removes the sessions that are over in one part of the index, and returns their number.
     pub(super) async fn clean_part(
         &self,
         part: u8,
@@ -47,8 +47,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         Ok(removed)
     }
 
-    /// Whether the session was removed. Its entry goes, or moves on to when to look again,
-    /// which is in a later second than `before`.
+    /// Removes a session if it is over, and returns whether it was removed. Its entry is dropped, or
+    /// moved to the time of the next check, which is in a later second than `before`.
     async fn remove_if_over(
         &self,
         end_key: &str,
@@ -66,7 +66,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)?;
         let mut entry = redis::Cmd::new();
         if what == "kept" {
-            // A later second than this one, so that it is not looked at again at once.
+            // A later second than this one, so that it is not checked again at once.
             let due = seconds(micros(&about)?).max(seconds(before) + 1);
             entry.arg("ZADD").arg(end_key).arg(due).arg(session);
         } else {

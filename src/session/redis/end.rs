@@ -11,8 +11,8 @@ use crate::redis_connection::failed;
 use crate::session::{EndSessions, EndedSession};
 use crate::store::StoreError;
 
-/// For how long an ended session stays in the index of its subject's ended sessions: one day, as
-/// long as a session is kept after its absolute expiry.
+/// How long an ended session stays in the index of its subject's ended sessions: one day, as long
+/// as a session is kept after its absolute expiry.
 const ENDED_KEPT_SECONDS: u64 = 24 * 60 * 60;
 
 /// The two indexes of a subject.
@@ -25,7 +25,8 @@ enum SubjectIndex {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Ends one session, if it is the subject's. Returns what the caller is to be told.
+    /// Ends one session, if it belongs to the subject. Returns it if it was ended now, or at or after
+    /// `told_since`.
     pub(super) async fn end_one(
         &self,
         session: &str,
@@ -35,8 +36,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         self.end_for(session, subject, end, "").await
     }
 
-    /// Ends one session for another one, which is told even if the question comes twice: the driver
-    /// of a cluster asks again where an answer was lost.
+    /// Ends one session to make room for another one. Returns it even if the script runs twice: the
+    /// driver of a cluster repeats a request whose response was lost.
     pub(super) async fn end_for(
         &self,
         session: &str,
@@ -104,7 +105,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         Ok(told.into_values().collect())
     }
 
-    /// A session was ended: the indexes may know. That it has ended does not depend on it.
+    /// Updates the indexes for a session that was ended. A failure is ignored, because the end does
+    /// not depend on them.
     pub(super) async fn has_ended(&self, session: &str, subject: &str, at: u64) {
         let ended = [(session.to_owned(), at)];
         let _ = future::join(
@@ -128,9 +130,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         moved.invoke_async(&mut connection).await.map_err(failed)
     }
 
-    /// A page of an index, and the cursor of the next, which is 0 after the last. An entry that is
-    /// there from the first page to the last is found, even if its place changes meanwhile; some
-    /// may be found twice.
+    /// Reads a page of an index, and the cursor of the next page, which is 0 after the last. An entry
+    /// that exists from the first page to the last is found, even if its place changes in the
+    /// meantime. Some may be found twice.
     async fn page(
         &self,
         index: SubjectIndex,

@@ -1,7 +1,7 @@
-//! The indexes: the sessions of each subject, and when to look whether one can be removed.
+//! The indexes: the sessions of each subject, and when to check whether a session can be removed.
 //!
-//! They are in slots of their own, so nothing keeps them in step with the sessions at every moment:
-//! an entry is a hint, and the session itself is looked at.
+//! They are in slots of their own, so they may differ from the sessions for a moment. An entry is
+//! only a hint: the session itself is always looked at.
 
 use std::future::Future;
 
@@ -14,37 +14,37 @@ use crate::redis_connection::failed;
 use crate::session::SessionRecord;
 use crate::store::StoreError;
 
-/// How many sessions of one subject are listed at most.
+/// The largest number of sessions of one subject that are listed.
 pub(super) const MAX_LISTED: usize = 1000;
-/// How many entries of a subject's index are looked at for a list: more than are listed, because
-/// some may be of sessions that are idle, and the order of the index is not exactly that of use.
+/// The number of entries of a subject's index that are read for a list. It is larger than the list,
+/// because some sessions may be idle, and the order of the index is not exactly that of use.
 const LOOKED_AT: usize = 2 * MAX_LISTED;
-/// How many entries of a subject's index are read together where all of them matter.
+/// The number of entries of a subject's index that are read at once where all of them matter.
 pub(super) const PAGE: usize = 500;
-/// How many entries a login without a limit looks at, to drop those whose sessions are gone.
+/// The number of entries that a login without a limit checks, to drop those whose session is gone.
 const TIDIED: usize = 2;
-/// How many sessions are looked at together.
+/// The number of sessions that are looked up at the same time.
 const AT_ONCE: usize = 64;
-/// Entries of the index of ends that are older than this are dropped when others are made: by
-/// then the sessions have expired in Redis, or will.
+/// The age at which entries of the index of ends are dropped when others are made. By then the
+/// sessions have expired in Redis, or soon will.
 const FORGOTTEN_AFTER_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 /// An entry of a subject's index: a session, and the number by which the index is sorted.
 pub(super) type Entry = (String, f64);
 
-/// Which of the sessions before a new one are looked at.
+/// Which of the older sessions of a subject are looked at when a new one is entered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
-    /// The first page of all of them, the last entered first.
+    /// The first page of all of them, newest first.
     All,
-    /// A few of those that entered first.
+    /// A few of the oldest.
     Oldest,
 }
 
 // === impl RedisSessions ===
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Enters a new session into the indexes. Returns sessions that entered before it.
+    /// Enters a new session into the indexes. Returns sessions that were entered before it.
     pub(super) async fn enter(
         &self,
         session: &SessionRecord,
@@ -66,7 +66,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         Ok(before)
     }
 
-    /// Enters a session that is in use, as the one used last, should the indexes have lost it.
+    /// Enters a session that is in use as the most recently used one, in case the indexes have lost
+    /// it.
     pub(super) async fn enter_again(
         &self,
         session: &str,
@@ -83,8 +84,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         entered.await.map(|((), ())| ())
     }
 
-    /// The sessions of a subject that entered last or were last seen in use, as many as are
-    /// looked at for a list.
+    /// Returns the sessions of a subject that were entered or seen in use last, as many as are read
+    /// for a list.
     pub(super) async fn newest(&self, subject: &str) -> Result<Vec<String>, StoreError> {
         let mut connection = self.connection.clone();
         redis::cmd("ZREVRANGE")
@@ -96,7 +97,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)
     }
 
-    /// Continues [`enter`](Self::enter): the page after `page`, if that was full.
+    /// Continues [`enter`](Self::enter): returns the page after `page`, or `None` if that was the
+    /// last.
     pub(super) async fn next_before(
         &self,
         subject: &str,
@@ -120,8 +122,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .map_err(failed)
     }
 
-    /// Those of the sessions that are live. Entries of the index whose sessions are gone are
-    /// dropped, and those whose sessions have ended move to the other index.
+    /// Returns those of the sessions that are live. Entries of the index whose session is gone are
+    /// dropped, and those whose session has ended are moved to the other index.
     pub(super) async fn live(
         &self,
         subject: &str,
@@ -141,7 +143,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
                 Err(id) => gone.push(id),
             }
         }
-        // Where this fails, the next one to look does it.
+        // If this fails, the next reader does it.
         if !ended.is_empty() {
             let _ = self.move_ended(subject, &ended).await;
         }
@@ -162,7 +164,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         both.query_async(&mut connection).await.map_err(failed)
     }
 
-    /// Asks about many sessions, some of them at once; what is found is in their order.
+    /// Asks about many sessions, some of them at the same time. The results are in their order.
     pub(super) async fn each<T, F>(
         &self,
         sessions: Vec<String>,
@@ -179,7 +181,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .await
     }
 
-    /// Enters when to look whether a session can be removed.
+    /// Enters the time at which to check whether a session can be removed.
     pub(super) async fn enter_end(&self, session: &str, due: u64) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         self.scripts
@@ -202,22 +204,23 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     }
 }
 
-/// What the index of ends is sorted by: a sorted set compares doubles, which hold any second.
+/// The whole seconds of a time, by which the index of ends is sorted: a sorted set compares doubles,
+/// which represent any second exactly.
 pub(super) fn seconds(micros: u64) -> u64 {
     micros / 1_000_000
 }
 
-/// Reads a time as a script tells it.
+/// Reads a time that a script returned.
 pub(super) fn micros(text: &str) -> Result<u64, StoreError> {
     text.parse()
         .map_err(|_| StoreError::new("a time of a session in Redis is not a number"))
 }
 
-/// How many parts the index of ends is split into, so that no slot has all of it.
+/// The number of parts of the index of ends, so that no single slot has all of it.
 pub(super) const PARTS: u8 = 16;
 
-/// The part of the index of ends that a session is in. It is the same on every node and in every
-/// version: FNV-1a.
+/// Returns the part of the index of ends that a session is in. It is the same on every node and in
+/// every version: FNV-1a.
 fn part_of(session: &str) -> u8 {
     let hash = session.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

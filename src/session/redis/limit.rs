@@ -1,4 +1,4 @@
-//! Keeping a subject to so many sessions.
+//! Enforcing the limit of sessions of a subject.
 
 use redis::aio::ConnectionLike;
 
@@ -11,7 +11,7 @@ use crate::session::{
 use crate::store::StoreError;
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Takes back a session that nobody knows of.
+    /// Removes a session of which no token was issued yet.
     async fn withdraw(&self, session: &SessionRecord) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let removed: Result<(), _> = redis::cmd("DEL")
@@ -23,8 +23,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         self.leave(&session.subject, id).await
     }
 
-    /// Counts the sessions that entered before this one, and ends some, or this one, if there are
-    /// too many.
+    /// Counts the sessions that were entered before this one. If there are too many, ends some of
+    /// them, or removes this one.
     pub(super) async fn keep_to(
         &self,
         limit: SessionLimit,

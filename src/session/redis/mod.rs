@@ -22,13 +22,13 @@ use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarg
 use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
 
-/// What the keys begin with, unless it is set.
+/// The default prefix of the keys.
 const DEFAULT_PREFIX: &str = "jwt-auth:";
-/// How long a session is kept after its end, so that its refresh token is still told to have
-/// expired, and not to be unknown.
+/// How long a session is kept after its expiry, so that the error about its refresh token is
+/// "expired" and not "unknown".
 const KEPT_AFTER_END_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// Sessions in Redis 6.2 or later, or in a Redis cluster.
+/// Keeps sessions in Redis 6.2 or later, or in a Redis cluster.
 ///
 /// ```no_run
 /// use tower_jwt_auth::sessions::RedisSessions;
@@ -40,71 +40,72 @@ const KEPT_AFTER_END_MILLIS: u64 = 24 * 60 * 60 * 1000;
 ///
 /// # Keys
 ///
-/// | key | what it holds |
+/// | key | what it contains |
 /// |---|---|
 /// | `<prefix>{<session>}:s` | a hash: the session. It expires a day after the session's absolute expiry |
 /// | `<prefix>{u:<subject>}:u` | a sorted set: the subject's sessions that have not ended, in the order in which they were opened or last seen in use |
 /// | `<prefix>{u:<subject>}:e` | a sorted set: the subject's sessions that were ended in the last day, so that a repeated [`end`](SessionStore::end) returns them again |
-/// | `<prefix>{d:0}:d` to `{d:15}:d` | sorted sets: the second in which to look whether a session can be removed |
-/// | `<prefix>writable` | what [`check_writable`](Self::check_writable) writes. It expires after a second |
+/// | `<prefix>{d:0}:d` to `{d:15}:d` | sorted sets: the second in which to check whether a session can be removed |
+/// | `<prefix>writable` | the value that [`check_writable`](Self::check_writable) writes. It expires after a second |
 ///
-/// A session is one key, so [`rotate`](SessionStore::rotate) is one script in one slot, atomic, and
+/// A session is one key, so [`rotate`](SessionStore::rotate) is one atomic script in one slot, and
 /// one round trip. The sorted sets are indexes in slots of their own. They are written after the
-/// session and before its token is given out, and again when a token of a later generation is first
-/// seen in use. Whoever reads them looks at the session itself, and drops entries whose session is
-/// gone.
+/// session and before its token is issued, and again when a token of a later generation is first
+/// seen in use. Each read of an index looks at the sessions themselves, and drops entries whose
+/// session is gone.
 ///
 /// # Subjects with many sessions
 ///
 /// [`list`](SessionStore::list) reads the last 2000 entries of the subject's index, looks at these
-/// sessions, and returns the 1000 live ones that were used last. Up to 2000 sessions that have not
-/// ended, idle ones included, the answer is exact. Of more, it is about those that were opened, or
-/// first seen in use after a refresh, last; a client that refreshes but never uses its access token
-/// here does not move up.
+/// sessions, and returns the 1000 most recently used live ones. As long as a subject has at most
+/// 2000 sessions that have not ended, idle ones included, the list is exact. Beyond that, it covers
+/// the sessions that were most recently opened or first seen in use after a refresh. A client that
+/// refreshes but never uses its access token here does not move up.
 ///
 /// [`end`](SessionStore::end) reaches all sessions of a subject, 500 at a time, and so does a
 /// [limit](SessionLimit).
 ///
 /// # Concurrency
 ///
-/// - A [limit](SessionLimit) holds: of logins at the same time each counts those that entered the
-///   index before it. When the last has returned, no more than the limit are live. A login that
-///   then turns out to be one too many is withdrawn before its token is given out. Only where a
-///   subject has more than 500 sessions, one of them that is seen in use at that moment may not be
-///   counted.
+/// - A [limit](SessionLimit) also holds for logins at the same time. Each login counts those that
+///   entered the index before it. When the last one has returned, no more sessions are live than
+///   the limit allows. A login that turns out to be one too many is withdrawn before its token is
+///   issued. There is one exception: if a subject has more than 500 sessions, one of them that is
+///   seen in use at that moment may not be counted.
 /// - A login at the same time as [`SessionTarget::Subject`] comes before or after it. One that
 ///   comes after it stays.
-/// - A login whose connection breaks may leave a session that nobody has a token of. It is listed,
-///   and counts, until it has been idle for too long or is ended.
+/// - A login whose connection breaks may leave a session for which nobody has a token. It is
+///   listed, and counts towards a limit, until it is idle for too long or is ended.
 ///
 /// # What Redis can lose
 ///
-/// Redis answers when the primary has the write in memory. Whether it is on disk (`appendfsync`)
-/// or on a replica (`WAIT`, `min-replicas-to-write`) by then is the operator's choice, and decides
-/// what a crash or a failover costs:
+/// Redis responds when the primary has the write in memory. The operator chooses whether it is also
+/// on disk (`appendfsync`) or on a replica (`WAIT`, `min-replicas-to-write`) by then. That choice
+/// decides what a crash or a failover costs:
 ///
-/// - *No persistence, and a restart:* all sessions are gone, everybody logs in again.
-/// - *AOF with `everysec`, or a replica that lags and is promoted:* the last second or so is gone.
+/// - *A restart without persistence:* all sessions are gone, and every user has to log in again.
+/// - *AOF with `everysec`, or the promotion of a replica that lags:* the last second or so is lost.
 ///   - A new session is unknown.
-///   - A session that rotated is one generation behind its token: that rotation is accepted and
-///     [reported](crate::sessions::RotationOutcome::Rotated). Two behind or more are refused
-///     without ending the session.
-///   - A session that was ended is live again, and so is a stolen token of it. Where the issuer has
-///     a [revocation store](crate::issuer::TokenIssuerBuilder::revocation) that still knows, the
-///     token is refused all the same, and the session ended again.
-///   - A session whose entry in the subject's index is lost is not listed, does not count for a
+///   - A session that rotated is one generation behind its token. That token is accepted and the
+///     loss is [reported](crate::sessions::RotationOutcome::Rotated). If the session is two
+///     generations behind or more, the token is refused without ending the session.
+///   - A session that was ended is live again, and a stolen token of it would work again. If the
+///     issuer has a [revocation store](crate::issuer::TokenIssuerBuilder::revocation) that still has
+///     the entry, the token is refused nevertheless, and the session is ended again.
+///   - A session whose entry in the subject's index is lost is not listed, does not count towards a
 ///     limit, and is not found by [`SessionTarget::Subject`] or [`SessionTarget::OthersOf`].
 ///     [`Sessions::end_all`](crate::Sessions::end_all) also records in the revocation store that
-///     all tokens of the subject are revoked, and each refresh asks for that: the refresh token is
-///     refused. [`Sessions::end_others`](crate::Sessions::end_others) records no such thing, and
-///     misses the session. It is found again once a token of a later generation was seen in use.
+///     all tokens of the subject are revoked. Each refresh checks that, so the refresh token is
+///     refused. [`Sessions::end_others`](crate::Sessions::end_others) records no such entry, and
+///     misses the session. The session is found again once a token of a later generation is seen in
+///     use.
 ///
-///   Where that matters, use `appendfsync always`, or `WAIT`.
-/// - *Eviction:* run Redis with `maxmemory-policy noeviction`. Any other may drop sessions.
+///   If that matters to you, use `appendfsync always`, or `WAIT`.
+/// - *Eviction:* run Redis with `maxmemory-policy noeviction`. Any other policy may drop sessions.
 ///
-/// Reads must go to primaries: do not hand in a connection that reads from replicas. After a
-/// failover [`RedisConnection`] finds the new primary; with [`new`](Self::new) that is up to the
-/// connection that is handed in.
+/// Reads must go to primaries: do not pass a connection that reads from replicas. After a failover
+/// [`RedisConnection`] finds the new primary. With [`new`](Self::new) that is up to the connection
+/// that you pass.
 #[derive(Clone)]
 pub struct RedisSessions<C = RedisConnection> {
     connection: C,
@@ -115,12 +116,12 @@ pub struct RedisSessions<C = RedisConnection> {
 // === impl RedisSessions ===
 
 impl RedisSessions {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The
-    /// connection is made anew where that is needed: see [`RedisConnection`].
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. It
+    /// reconnects when needed: see [`RedisConnection`].
     ///
     /// # Errors
     ///
-    /// As [`RedisConnection::connect`].
+    /// Fails in the same cases as [`RedisConnection::connect`].
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
         RedisConnection::connect(server).await.map(Self::new)
     }
@@ -132,7 +133,7 @@ impl RedisSessions<redis::cluster_async::ClusterConnection> {
     ///
     /// # Errors
     ///
-    /// Fails if an address is invalid, or if none of the nodes answers.
+    /// Fails if an address is invalid, or if none of the nodes responds.
     pub async fn connect_cluster<T: IntoConnectionInfo>(
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
@@ -143,9 +144,9 @@ impl RedisSessions<redis::cluster_async::ClusterConnection> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
-    /// Keeps sessions behind this connection, such as a [`RedisConnection`] that is used for other
-    /// things as well. It should reconnect by itself, also where its server has become a replica,
-    /// give up on an answer after a while, and read from primaries only.
+    /// Creates the store on a connection, such as a [`RedisConnection`] that you also use for other
+    /// things. The connection should reconnect by itself, also when its server has become a replica.
+    /// It should have a response timeout, and read from primaries only.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -155,21 +156,21 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         }
     }
 
-    /// Sets what all keys begin with: `jwt-auth:` by default. In a cluster, a prefix with a hash tag
-    /// of its own puts everything into one slot.
+    /// Sets the prefix of all keys: `jwt-auth:` by default. In a cluster, a prefix that contains a
+    /// hash tag puts all keys into one slot.
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Writes a key that expires after a second: for a readiness check. In a cluster this asks the
-    /// primary of one slot.
+    /// Writes a key that expires after a second, for a readiness check. In a cluster, this checks
+    /// the primary of one slot.
     ///
     /// # Errors
     ///
-    /// Fails if Redis does not answer or cannot be written to: it is a replica, is full, or cannot
-    /// write to its disk.
+    /// Fails if Redis does not respond, or if it cannot be written to because it is a replica, is
+    /// full, or cannot write to its disk.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         redis_connection::check_writable(&mut connection, &self.prefix).await
@@ -197,7 +198,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
         let key = self.session_key(&session.id);
-        // Reckoned from its beginning, so that the clock of the server does not matter.
+        // A duration, so that the clock of the server does not matter.
         let life = session.expires_at.saturating_sub(session.created_at) / 1000;
         let kept = life + KEPT_AFTER_END_MILLIS;
         let mut connection = self.connection.clone();
@@ -217,7 +218,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             return self.keep_to(limit, session, before).await;
         }
         let before = self.enter(session, kept, Before::Oldest).await?;
-        // What it finds to be gone, it drops.
+        // This drops the entries whose session is gone.
         let ids = before.into_iter().map(|(id, _)| id).collect();
         let _ = self.live(&session.subject, ids, session.created_at).await;
         Ok(Created::Opened { ended: Vec::new() })

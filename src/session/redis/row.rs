@@ -1,4 +1,4 @@
-//! A session as the fields of a hash, and back.
+//! Writing a session as the fields of a hash, and reading it back.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -43,8 +43,8 @@ pub(super) fn to_row(record: &SessionRecord) -> Vec<(&'static str, String)> {
     row
 }
 
-/// Reads a session from fields. Returns `None` if there are none, which is how Redis answers for a key
-/// that does not exist.
+/// Reads a session from fields. Returns `None` if there are no fields, which is the reply of Redis
+/// for a key that does not exist.
 pub(super) fn from_row(id: &str, mut row: Row) -> Result<Option<SessionRecord>, StoreError> {
     if row.is_empty() {
         return Ok(None);
@@ -59,7 +59,7 @@ pub(super) fn from_row(id: &str, mut row: Row) -> Result<Option<SessionRecord>, 
         idle_ttl: number(&row, "idle")?,
         expires_at: number(&row, "exp")?,
         ended_at: optional(&row, "ended")?,
-        // A reason that only a later version knows is left out: what counts is `ended_at`.
+        // A reason of a later version is read as no reason: only `ended_at` matters.
         end_reason: row.get("reason").and_then(|name| name.parse().ok()),
         converged: Converged::from_number(number(&row, "conv")?),
         convergences: number(&row, "run")?,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_row_is_an_error_and_never_no_session() {
+    fn a_damaged_row_is_an_error_and_not_an_unknown_session() {
         let optional = ["label", "ack", "client"];
         for field in row(&record()).into_keys() {
             if optional.contains(&field.as_str()) {

@@ -1,4 +1,5 @@
-//! The scripts. They are sent once and then named by their digest; ids are never part of them.
+//! The Lua scripts. Each is sent once and then called by its digest. Ids are passed as arguments,
+//! and never are part of a script.
 
 use redis::Script;
 

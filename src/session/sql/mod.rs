@@ -1,4 +1,4 @@
-//! Sessions in an SQL database, through sqlx: what SQLite and PostgreSQL have in common.
+//! Session stores in SQLite and PostgreSQL, through sqlx.
 
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -1,4 +1,4 @@
-//! A row of `jwt_sessions`, and the record that it holds.
+//! Reading rows of `jwt_sessions` as records.
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
@@ -60,7 +60,7 @@ fn optional(column: Option<i64>) -> Result<Option<u64>, StoreError> {
     column.map(number).transpose()
 }
 
-/// A run that is longer than can be counted is the longest that can.
+/// Reads the length of a run. A length beyond `u32::MAX` counts as `u32::MAX`.
 fn count(column: i64) -> Result<u32, StoreError> {
     Ok(u32::try_from(number(column)?).unwrap_or(u32::MAX))
 }

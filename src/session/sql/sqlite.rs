@@ -10,12 +10,14 @@ use crate::session::{
 use crate::sql::{column, create_in_sqlite, failed};
 use crate::store::{StoreError, to_the_end};
 
-/// Sessions in SQLite, for the processes of one machine: the table `jwt_sessions`.
+/// Keeps sessions in SQLite, for the processes of one machine: in the table `jwt_sessions`.
 ///
-/// The pool is your own, and so are its timeouts: give it a `busy_timeout` (sqlx's default of
-/// 5 s will do), an `acquire_timeout` that a client may wait for (sqlx's default is 30 s),
-/// journal mode WAL, in which readers and the writer do not stop each other, and `synchronous =
-/// FULL`.
+/// You create the pool and choose its settings:
+///
+/// - a `busy_timeout` (sqlx's default of 5 s is fine);
+/// - an `acquire_timeout` that is short enough for a waiting client (sqlx's default is 30 s);
+/// - the journal mode WAL, in which readers and the writer do not block each other;
+/// - `synchronous = FULL`.
 ///
 /// ```no_run
 /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
@@ -31,17 +33,19 @@ use crate::store::{StoreError, to_the_end};
 /// # Ok(()) }
 /// ```
 ///
-/// A session is rotated by one statement. A future that is dropped leaves nothing half done:
-/// what it asked for is done as a whole, or not at all. Call
-/// [`Sessions::clean_up`](crate::Sessions::clean_up) from time to time.
+/// A session is rotated by one statement. If a future is dropped, its work is done as a whole or
+/// not at all. Remove old sessions regularly with
+/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every).
 ///
 /// # Security
 ///
-/// Set `synchronous` to `FULL`, or to `EXTRA`. With less, a power failure takes back the last
-/// rotations although they were answered. Of each session one such loss is made good; after two,
-/// its owner has to log in again. `FULL` is the default of the SQLite that sqlx brings along, in
-/// every journal mode; sqlx itself sets nothing, and a SQLite of the operating system may have
-/// been built with another default (`SQLITE_DEFAULT_WAL_SYNCHRONOUS`).
+/// Set `synchronous` to `FULL` or `EXTRA`. With a weaker setting, a power failure undoes the last
+/// rotations although clients have received their tokens. A session survives the loss of one
+/// rotation. After the loss of two, its owner has to log in again.
+///
+/// `FULL` is the default of the SQLite that is bundled with sqlx, in every journal mode. sqlx itself
+/// does not set it, and the SQLite of the operating system may have been built with another default
+/// (`SQLITE_DEFAULT_WAL_SYNCHRONOUS`).
 #[derive(Debug, Clone)]
 pub struct SqliteSessions {
     pool: SqlitePool,
@@ -50,40 +54,43 @@ pub struct SqliteSessions {
 // === impl SqliteSessions ===
 
 impl SqliteSessions {
-    /// The table and its indexes, to be copied into your own migrations; needs SQLite 3.37.
+    /// The SQL that creates the table and its indexes, to copy into your own migrations. It needs
+    /// SQLite 3.37 or later.
     pub const SCHEMA: &str = include_str!("../migrations/sqlite/0001_jwt_sessions.sql");
 
-    /// Opens sessions in the database of this pool, and creates the table and its indexes where
-    /// they are missing. The database must be on disk, or the pool have one connection: each
-    /// connection to `:memory:` is a database of its own.
+    /// Opens the store in the database of this pool, and creates the table and its indexes if they
+    /// are missing.
+    ///
+    /// The database must be on disk, or the pool must have a single connection: each connection to
+    /// `:memory:` opens a database of its own.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed.
+    /// Fails if the database is unavailable or read-only.
     pub async fn open(pool: SqlitePool) -> Result<Self, StoreError> {
         let sessions = Self::new(pool);
         sessions.migrate().await?;
         Ok(sessions)
     }
 
-    /// Creates the store without asking the database anything. The database must be on disk, or
-    /// the pool have one connection: each connection to `:memory:` is a database of its own.
+    /// Creates the store without contacting the database. The database must be on disk, or the pool
+    /// must have a single connection: each connection to `:memory:` opens a database of its own.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self { pool }
     }
 
-    /// Creates the table and its indexes where they are missing.
+    /// Creates the table and its indexes if they are missing.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable or may not be changed.
+    /// Fails if the database is unavailable or read-only.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         create_in_sqlite(&self.pool, Self::SCHEMA).await
     }
 }
 
-// The transaction holds the one lock for writing from its beginning on.
+// The transaction holds the only write lock from its beginning on.
 store::implement_session_store!(
     SqliteSessions,
     Sqlite,
@@ -92,7 +99,7 @@ store::implement_session_store!(
     statements::CLEAN_UP_SQLITE
 );
 
-#[allow(clippy::unused_async)] // stands where PostgreSQL waits
+#[allow(clippy::unused_async)] // PostgreSQL waits here
 async fn no_lock(_: &mut SqliteConnection, _: &str) -> Result<(), StoreError> {
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::session::{Converged, EndReason};
 
-/// A statement, put together when it is first asked for.
+/// A statement, put together when it is first used.
 pub(super) type Statement = LazyLock<String>;
 
 /// The columns of a record.
@@ -15,13 +15,13 @@ const COLUMNS: &str = "id, subject, generation, previous_generation, token_id, a
      created_at, rotated_at, last_used_at, idle_ttl, expires_at, ended_at, end_reason, client, \
      converged, convergences, lost_responses, label, payload";
 
-/// The order of a list: the one used last first.
+/// The order of a list: most recently used first.
 const USED_LAST_FIRST: &str = "ORDER BY last_used_at DESC, id DESC";
 
 /// The live sessions of the subject `$2` at `$1`.
 const LIVE_OF_SUBJECT: &str = "subject = $2 AND ended_at IS NULL AND over_at > $1";
 
-/// At most `$2` sessions that were over before `$1`, or of no use from then on.
+/// At most `$2` sessions that were ended before `$1`, or have expired or become idle by then.
 const OVER: &str = "SELECT id FROM jwt_sessions WHERE over_at <= $1 \
      AND (ended_at IS NULL OR ended_at < $1) ORDER BY over_at LIMIT $2";
 
@@ -37,8 +37,8 @@ pub(super) static CREATE: Statement = LazyLock::new(|| {
 pub(super) static COUNT: Statement =
     LazyLock::new(|| format!("SELECT count(*) FROM jwt_sessions WHERE {LIVE_OF_SUBJECT}"));
 
-/// Ends the live sessions of the subject `$2` at `$1`, except the `$3` used last; `$4` is why.
-/// (A `LIMIT` that never limits: SQLite takes no `OFFSET` without one.)
+/// Ends the live sessions of the subject `$2` at `$1`, except the `$3` most recently used ones. `$4`
+/// is the reason. (The `LIMIT` is never reached, but SQLite requires one with `OFFSET`.)
 pub(super) static END_OLDEST: Statement = LazyLock::new(|| {
     format!(
         "UPDATE jwt_sessions SET ended_at = $1, end_reason = $4 \
@@ -55,12 +55,12 @@ pub(super) static LIST: Statement = LazyLock::new(|| {
     )
 });
 
-/// [`Rotation::apply`](crate::session::Rotation::apply), on the row as it is when it is locked:
-/// session `$1`, generation `$2`, token id `$3`, now `$4`, grace `$5`, lost response `$6`, most
-/// lost responses `$7`, client `$8`.
+/// Carries out [`Rotation::apply`](crate::session::Rotation::apply) on the row as it is when it is
+/// locked: session `$1`, generation `$2`, token id `$3`, now `$4`, grace `$5`, lost response `$6`,
+/// largest number of lost responses `$7`, client `$8`.
 ///
-/// All expressions see the row as it was before. There is no sub-select, as PostgreSQL
-/// would not evaluate it again after waiting for another rotation of the row.
+/// All expressions see the row as it was before. There is no sub-select, because PostgreSQL would
+/// not evaluate it again after waiting for another rotation of the row.
 pub(super) static ROTATE: Statement = LazyLock::new(|| {
     const NOTHING: u8 = 0;
     const ADVANCE: u8 = 1;
@@ -130,7 +130,7 @@ pub(super) static ROTATE: Statement = LazyLock::new(|| {
     format!("UPDATE jwt_sessions SET {columns} WHERE id = $1 RETURNING {COLUMNS}")
 });
 
-/// Acknowledges the generation `$2` of the session `$1`, unless that is known.
+/// Acknowledges the generation `$2` of the session `$1`, unless it already was.
 pub(super) const ACKNOWLEDGE: &str = "UPDATE jwt_sessions SET acknowledged = $2 \
      WHERE id = $1 AND generation = $2 AND coalesce(acknowledged <> $2, TRUE)";
 
@@ -141,8 +141,8 @@ pub(super) static END_OTHERS_OF: Statement =
     LazyLock::new(|| end_where("subject = $2 AND id <> $5"));
 pub(super) static END_SUBJECT: Statement = LazyLock::new(|| end_where("subject = $2"));
 
-/// Ends at `$1` the sessions to which the condition applies and that have not been ended; `$3` is
-/// why. Returns them, and those that were ended at or after `$4`.
+/// Ends at `$1` the sessions to which the condition applies and that have not been ended. `$3` is
+/// the reason. Returns them, and those that were ended at or after `$4`.
 fn end_where(condition: &str) -> String {
     format!(
         "UPDATE jwt_sessions SET ended_at = coalesce(ended_at, $1), \
@@ -156,8 +156,8 @@ fn end_where(condition: &str) -> String {
 pub(super) static CLEAN_UP_SQLITE: Statement =
     LazyLock::new(|| format!("DELETE FROM jwt_sessions WHERE id IN ({OVER})"));
 
-/// Several nodes may clean up at once: each leaves the rows that another has taken. A session
-/// that is used meanwhile is locked with its newest columns, and looked at again.
+/// Removes sessions. Several nodes may clean up at once: each skips the rows that another has
+/// locked. A session that is used in the meantime is checked again with its newest columns.
 #[cfg(feature = "postgres")]
 pub(super) static CLEAN_UP_POSTGRES: Statement = LazyLock::new(|| {
     format!(

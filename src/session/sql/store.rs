@@ -3,7 +3,8 @@
 /// Implements the store for a type with a `pool`. `$begin` opens the transaction of a login
 /// under a limit, and `$lock` makes the logins of one subject wait for each other in it.
 ///
-/// A macro, since sqlx's types of two databases share no trait that could be named in a line.
+/// It is a macro because the bounds on sqlx's types that a generic function needs would be longer
+/// than the code.
 macro_rules! implement_session_store {
     ($Store:ident, $Database:ty, $begin:literal, $lock:path, $clean_up:expr) => {
         impl SessionStore for $Store {
@@ -35,8 +36,8 @@ macro_rules! implement_session_store {
                     .bind(i64::try_from(rotation.lost_response).unwrap_or(i64::MAX))
                     .bind(i64::from(rotation.max_lost_responses))
                     .bind(&rotation.client);
-                // All rows, though there is at most one: to take the first would be to answer
-                // before SQLite has committed, and to miss that it could not.
+                // All rows are fetched, though there is at most one. Fetching only the first would
+                // return before SQLite has committed, and would miss a failure to commit.
                 let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
                 rows.first().map(row::record).transpose()
             }

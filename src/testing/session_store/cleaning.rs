@@ -1,9 +1,9 @@
-//! What is removed, and what must not be.
+//! Checks of the clean-up: which sessions are removed, and which must stay.
 
 use super::{Check, HOUR, answered, same};
 use crate::session::{EndReason, SessionRecord, SessionStore, SessionTarget};
 
-/// `before` lies a few hours ahead, so all that the other checks left behind goes too.
+/// `before` lies two hours ahead, so the sessions of the other checks are removed, too.
 pub(super) async fn clean_up<S: SessionStore + Clone>(check: &Check<S>) {
     let before = check.now + 2 * HOUR;
     let drain = async || {
@@ -12,20 +12,20 @@ pub(super) async fn clean_up<S: SessionStore + Clone>(check: &Check<S>) {
             match answered("clean_up", check.store.clean_up(before, 500).await) {
                 0 => break removed,
                 some => {
-                    let rule = "a clean-up removes no more than it may";
+                    let rule = "a clean-up removes no more sessions than its limit";
                     same(rule, &true, &(some <= 500));
                     removed += some;
                 }
             }
         }
     };
-    let rule = "a clean-up removes, in steps, all sessions that are over";
+    let rule = "repeated clean-ups remove all sessions that are over";
     same(rule, &true, &(drain().await > 1000));
-    let rule = "a clean-up that has nothing to remove removes nothing";
+    let rule = "a clean-up removes nothing if no session is over";
     same(rule, &0, &drain().await);
 
     let (live, over) = some_of_each(check, before).await;
-    let rule = "a clean-up removes no more than it may, and none when it may remove none";
+    let rule = "a clean-up removes no more sessions than its limit, also if the limit is zero";
     same(
         rule,
         &0,
@@ -33,13 +33,14 @@ pub(super) async fn clean_up<S: SessionStore + Clone>(check: &Check<S>) {
     );
     let removed = answered("clean_up", check.store.clean_up(before, 2).await);
     same(rule, &2, &removed);
-    let rule = "a clean-up removes what ended before, or could no longer be used";
+    let rule = "a clean-up removes what ended before the given time, or had expired or become idle \
+                by then";
     same(rule, &(over.len() as u64 - 2), &drain().await);
     for id in over {
         same(rule, &None, &check.look(&id).await);
     }
     still_there(check, &live).await;
-    let rule = "a session that was removed is not listed";
+    let rule = "a removed session is not listed";
     let listed = check.listed(&check.name("clean"), check.now).await;
     let known = live.iter().filter(|record| listed.contains(&record.id));
     same(rule, &listed.len(), &known.count());
@@ -66,7 +67,7 @@ async fn some_of_each<S: SessionStore + Clone>(
     };
     let far = before + 24 * HOUR;
     let mut live = vec![
-        record("lives", far, far),
+        record("live", far, far),
         record("over at once after", before + 1, far),
         record("idle at once after", far, before + 1),
         record("ended at that time", far, far),
@@ -97,7 +98,8 @@ async fn some_of_each<S: SessionStore + Clone>(
 }
 
 async fn still_there<S: SessionStore + Clone>(check: &Check<S>, live: &[SessionRecord]) {
-    let rule = "a clean-up leaves what still lives, or ended not before";
+    let rule =
+        "a clean-up leaves sessions that are live at the given time, or ended at or after it";
     for record in live {
         same(rule, &Some(record), &check.look(&record.id).await.as_ref());
     }

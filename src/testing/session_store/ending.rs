@@ -1,4 +1,4 @@
-//! What ends: on its owner's word, or for a newer session under a limit.
+//! Checks of ending sessions: on request, or to make room for a newer session under a limit.
 
 use super::{Check, HOUR, SECOND, same};
 use crate::session::{
@@ -35,7 +35,7 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     check.open(&over).await;
     check.open(&idle).await;
 
-    let rule = "nothing is ended where nothing fits";
+    let rule = "no session is ended if none matches the request";
     let nobody = &check.name("end.nobody");
     for target in [
         SessionTarget::Session(nobody),
@@ -51,14 +51,14 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     ] {
         check.ends(rule, target, now, &[]).await;
     }
-    let rule = "a session is not ended for somebody whose it is not";
+    let rule = "a session is not ended for a subject that it does not belong to";
     let target = SessionTarget::SessionOf {
         session: a1,
         subject: b,
     };
     check.ends(rule, target, now, &[]).await;
-    let rule = "a session that is idle or expired is ended all the same: a node whose clock is \
-                behind takes it for live";
+    let rule = "a session that is idle or expired is ended like a live one, because a node whose \
+                clock is behind may still consider it live";
     for record in [&over, &idle] {
         let target = SessionTarget::SessionOf {
             session: &record.id,
@@ -72,7 +72,7 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
         same(rule, &Some(now), &found);
     }
 
-    let rule = "an owner ends one session, and only that one";
+    let rule = "the end of one session of a subject ends only that session";
     let target = SessionTarget::SessionOf {
         session: a1,
         subject: a,
@@ -82,10 +82,10 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     left.sort();
     same(rule, &vec![a2.clone(), a3.clone(), a4.clone()], &left);
 
-    let rule = "a session is ended once: the first time and reason stay";
+    let rule = "a session is ended only once: the first time and reason stay";
     let mut again = EndSessions::new(SessionTarget::Session(a1), EndReason::Replaced, now + 1);
     same(rule, &Vec::new(), &check.end(again).await);
-    let rule = "a session that was ended since the time that is named is returned again, with the \
+    let rule = "a session that was ended at or after `told_since` is returned again, with the \
                 first time of its end";
     let expected = vec![EndedSession::new(a1, a, now)];
     for (told_since, expected) in [(now + 1, &Vec::new()), (now, &expected), (0, &expected)] {
@@ -101,42 +101,42 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
             same(rule, expected, &check.end(again).await);
         }
     }
-    let rule = "a session that was ended is not returned to somebody whose it was not";
+    let rule = "an ended session is not returned for a subject that it did not belong to";
     let target = SessionTarget::SessionOf {
         session: a1,
         subject: b,
     };
     let theirs = EndSessions { target, ..again };
     same(rule, &Vec::new(), &check.end(theirs).await);
-    let rule = "a session is ended once: the first time and reason stay";
+    let rule = "a session is ended only once: the first time and reason stay";
     let found = check
         .look(a1)
         .await
         .map(|record| (record.ended_at, record.end_reason));
     same(rule, &Some((Some(now), Some(EndReason::Revoked))), &found);
 
-    let rule = "all other sessions of a subject are ended, and this one stays";
+    let rule = "all sessions of a subject except the given one are ended";
     let target = SessionTarget::OthersOf {
         session: a2,
         subject: a,
     };
     check.ends(rule, target, now, &[a3, a4]).await;
     same(rule, &vec![a2.clone()], &check.listed(a, now).await);
-    let rule = "a session that is not the subject's shields none of theirs";
+    let rule = "all sessions of a subject are ended if the exception belongs to another subject";
     let target = SessionTarget::OthersOf {
         session: b1,
         subject: a,
     };
     check.ends(rule, target, now, &[a2]).await;
 
-    let rule = "all sessions of a subject are ended, and nobody else's";
+    let rule = "all sessions of a subject are ended, and none of another subject";
     same(rule, &vec![b1.clone()], &check.listed(b, now).await);
     check
         .ends(rule, SessionTarget::Subject(b), now, &[b1])
         .await;
     same(rule, &Vec::new(), &check.listed(b, now).await);
-    let rule = "all that was ended since the time that is named is returned again, for a subject \
-                and for all but one";
+    let rule = "all sessions that were ended at or after `told_since` are returned again, for a \
+                subject and for all of its sessions except one";
     let again = |target| EndSessions {
         told_since: now,
         ..EndSessions::new(target, EndReason::Revoked, now + SECOND)
@@ -154,7 +154,7 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     let ended = ids(check.end(again(others)).await);
     same(rule, &expected, &ended.iter().collect());
 
-    let rule = "a session is ended by its id";
+    let rule = "a session is ended by its id alone";
     let record = check.record("end.last", "end.a");
     check.open(&record).await;
     check
@@ -182,7 +182,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
         check.create(&record, limit).await
     };
 
-    let rule = "as many sessions as allowed are opened, and one more is refused";
+    let rule = "as many sessions as the limit allows are opened, and one more is refused";
     let refuse = limit(2, WhenFull::Refuse);
     same(rule, &opened(), &login("r1", "refused", 1, refuse).await);
     same(rule, &opened(), &login("r2", "refused", 2, refuse).await);
@@ -192,13 +192,13 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
         &login("r3", "refused", 3, refuse).await,
     );
     same(rule, &None, &check.look(&check.name("r3")).await);
-    let rule = "a limit is one subject's";
+    let rule = "a limit counts the sessions of one subject only";
     same(
         rule,
         &opened(),
         &login("o1", "somebody else", 3, refuse).await,
     );
-    let rule = "a limit of no session refuses all";
+    let rule = "a limit of zero refuses every session";
     let none = limit(0, WhenFull::Refuse);
     same(
         rule,
@@ -206,7 +206,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
         &login("z1", "refused by none", 1, none).await,
     );
 
-    let rule = "sessions that have ended, are idle or over make room";
+    let rule = "sessions that have ended or expired or are idle do not count towards the limit";
     let target = SessionTarget::Session(&check.name("r1"));
     check
         .ends(rule, target, check.now + 4, &[&check.name("r1")])
@@ -220,7 +220,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let idle = HOUR / 2 + 2; // r2's half hour is over, r4's is not
     same(rule, &opened(), &login("r6", "refused", idle, refuse).await);
 
-    let rule = "where the oldest ends, it is the one used least recently";
+    let rule = "with `EndOldest`, the least recently used session ends";
     let replace = limit(2, WhenFull::EndOldest);
     same(rule, &opened(), &login("e1", "replaced", 1, replace).await);
     same(rule, &opened(), &login("e2", "replaced", 2, replace).await);
@@ -238,11 +238,11 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let listed = check.listed(&check.name("replaced"), check.now + 4).await;
     same(rule, &vec![check.name("e3"), check.name("e1")], &listed);
 
-    let rule = "a limit that was lowered ends as many as are too many";
+    let rule = "with `EndOldest`, a lowered limit ends all sessions that exceed it";
     let one = limit(1, WhenFull::EndOldest);
     let created = login("e4", "replaced", 5, one).await;
     same(rule, &opened_at(5, &["e1", "e3"]), &created);
-    let rule = "a limit of none that ends the oldest leaves the new session";
+    let rule = "with `EndOldest`, a limit of zero leaves only the new session";
     let none = limit(0, WhenFull::EndOldest);
     same(
         rule,

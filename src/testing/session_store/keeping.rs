@@ -1,10 +1,10 @@
-//! What is kept and listed.
+//! Checks of what a store keeps and lists.
 
 use super::parallel::gather;
 use super::{Check, SECOND, answered, same};
 use crate::session::{Rotation, SessionRecord, SessionStore, SessionTarget};
 
-/// Texts that break a statement, a script, a key or a comparison that is put together carelessly.
+/// Texts that break a carelessly written statement, script, key or comparison.
 const ODD_TEXTS: &[&str] = &[
     "' OR '1'='1",
     "'; DROP TABLE jwt_sessions; --",
@@ -18,7 +18,7 @@ const ODD_TEXTS: &[&str] = &[
     "case",
     "CASE",
     "\u{e9}",
-    "e\u{301}", // one letter in two forms: two names
+    "e\u{301}", // the same letter in another form is another name
     "日本語 \u{1F980} \u{1F469}\u{200D}\u{1F4BB} \u{202E}rtl\u{202C} \u{FEFF}\u{200B}",
     "\u{10FFFF}\u{FFFD}\u{7F}\u{1}",
     "null",
@@ -40,7 +40,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         check.open(&record).await;
         kept.push(record);
     }
-    let rule = "ids, subjects and labels are taken as they are, whatever is in them";
+    let rule = "ids, subjects and labels are stored unchanged, whatever characters they contain";
     for record in &kept {
         same(rule, &Some(record), &check.look(&record.id).await.as_ref());
         let listed = answered("list", check.store.list(&record.subject, check.now).await);
@@ -57,7 +57,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         check.ends(rule, target, check.now + 2, &[&record.id]).await;
     }
 
-    let rule = "every column comes back as it was given";
+    let rule = "every column is returned as it was stored";
     let record = SessionRecord {
         generation: 7,
         previous_generation: 3,
@@ -77,7 +77,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
     check.open(&record).await;
     same(rule, &Some(&record), &check.look(&record.id).await.as_ref());
 
-    let rule = "no label is told from an empty one";
+    let rule = "a missing label and an empty label are different";
     for label in [None, Some(String::new())] {
         let name = format!("label {label:?}");
         let record = SessionRecord {
@@ -88,7 +88,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         same(rule, &Some(&record), &check.look(&record.id).await.as_ref());
     }
 
-    let rule = "a payload of 64 KiB is kept, byte for byte";
+    let rule = "a payload of 64 KiB is stored unchanged";
     let record = SessionRecord {
         payload: format!("{{\"big\": \"{}\"}}", "é\\u0000 ".repeat(7_000)),
         ..check.record("payload", "payloads")
@@ -124,18 +124,18 @@ pub(super) async fn lists<S: SessionStore + Clone>(check: &Check<S>) {
         .ends("a session is ended", target, now, &[&ended])
         .await;
 
-    let rule = "the live sessions of a subject are listed, the one used last first, \
-                and of those used at once the one with the greater id (by its bytes) first";
+    let rule = "the live sessions of a subject are listed, most recently used first, and those \
+                with the same time of use by descending id (compared as bytes)";
     let expected = vec![newest.clone(), b, c, old.clone(), last, awake];
     same(rule, &expected, &check.listed(&subject, now).await);
 
-    let rule = "a rotation puts a session at the head of the list";
+    let rule = "a rotated session moves to the top of the list";
     let next = Rotation::new(&old, 0, check.name("list.next"), now + 1);
     check.rotate(&next).await;
     let listed = check.listed(&subject, now).await;
     same(rule, &Some(&old), &listed.first());
 
-    let rule = "at most 1000 sessions are listed, those used last";
+    let rule = "at most 1000 sessions are listed: the most recently used ones";
     let many: Vec<_> = (0..1001)
         .map(|number| {
             let mut record = check.record(&format!("many.{number}"), "many");

@@ -21,10 +21,10 @@ const HOUR: u64 = 3_600 * SECOND;
 
 /// Checks that a store of your own keeps every rule of [`SessionStore`].
 ///
-/// It opens, rotates, lists, ends and cleans up some two thousand sessions, compares each
-/// answer with [`Rotation::apply`], and sends 64 rotations of one token at once. Run it on a
-/// store of its own, at best on several threads: **it cleans up sessions that are not its own**,
-/// if they would be over in a few hours.
+/// It opens, rotates, lists, ends and cleans up some two thousand sessions, compares each result
+/// with [`Rotation::apply`], and sends 64 rotations of one token at once. Run it on an empty test
+/// database, preferably in a runtime with several threads. **It also removes sessions of others**,
+/// if they are over within a few hours.
 ///
 /// ```
 /// use tower_jwt_auth::sessions::MemorySessions;
@@ -37,31 +37,32 @@ const HOUR: u64 = 3_600 * SECOND;
 ///
 /// # Panics
 ///
-/// The store breaks a rule; the text names it.
+/// Panics if the store breaks a rule, or if it is unavailable. The message names the rule.
 pub async fn check_session_store<S: SessionStore + Clone>(store: &S) {
     let check = Check::new(store);
     check.everything_but_clean_up().await;
     cleaning::clean_up(&check).await;
 }
 
-/// The same for a store that removes sessions by itself once they are over, and whose
-/// [`clean_up`](SessionStore::clean_up) therefore need not remove any.
+/// Checks a store of your own that removes sessions by itself once they are over, so that
+/// [`clean_up`](SessionStore::clean_up) need not remove any. All other checks are those of
+/// [`check_session_store`].
 ///
 /// # Panics
 ///
-/// The store breaks a rule; the text names it.
+/// Panics if the store breaks a rule, or if it is unavailable. The message names the rule.
 pub async fn check_session_store_that_forgets<S: SessionStore + Clone>(store: &S) {
     let check = Check::new(store);
     check.everything_but_clean_up().await;
     cleaning::clean_up_spares_what_lives(&check).await;
 }
 
-/// A store under check, and what the checks have in common.
+/// A store under test, and what the checks have in common.
 #[derive(Debug)]
 struct Check<S> {
     store: S,
     run: String,
-    /// The time at which the checks begin: the present, for a store that forgets by itself.
+    /// The time at which the checks begin: the present, because a store may drop sessions by itself.
     now: u64,
 }
 
@@ -90,12 +91,12 @@ impl<S: SessionStore + Clone> Check<S> {
         parallel::limited_logins(self).await;
     }
 
-    /// A name that no other run uses.
+    /// Returns a name that no other run uses.
     fn name(&self, name: &str) -> String {
         format!("{}.{name}", self.run)
     }
 
-    /// A session to be kept, which lasts for an hour, and half an hour unused.
+    /// Creates a record that expires in an hour and has an idle timeout of half an hour.
     fn record(&self, name: &str, subject: &str) -> SessionRecord {
         SessionRecord {
             token_id: self.name(&format!("{name}.t0")),
@@ -108,7 +109,11 @@ impl<S: SessionStore + Clone> Check<S> {
     async fn open(&self, record: &SessionRecord) {
         let created = answered("create", self.store.create(record, None).await);
         let expected = Created::Opened { ended: Vec::new() };
-        same("a session without a limit is kept", &expected, &created);
+        same(
+            "a session is stored if there is no limit",
+            &expected,
+            &created,
+        );
     }
 
     async fn create(&self, record: &SessionRecord, limit: SessionLimit) -> Created {
@@ -126,7 +131,7 @@ impl<S: SessionStore + Clone> Check<S> {
         answered("rotate", self.store.rotate(rotation).await)
     }
 
-    /// Rotates in the store and in the model, and compares what comes of it.
+    /// Rotates in the store and in the model, and compares the results.
     async fn step(
         &self,
         rule: &str,
@@ -139,7 +144,7 @@ impl<S: SessionStore + Clone> Check<S> {
         rotation.outcome(after.as_ref())
     }
 
-    /// The record as it is: a token of the far future changes nothing.
+    /// Reads the record without changing it: a token that is far ahead changes nothing.
     async fn look(&self, session: &str) -> Option<SessionRecord> {
         self.rotate(&Rotation::new(session, 1 << 62, "looks on", self.now))
             .await
@@ -163,7 +168,7 @@ impl<S: SessionStore + Clone> Check<S> {
         expected.sort();
         let ids: Vec<_> = ended.iter().map(|session| session.id.clone()).collect();
         same(rule, &expected, &ids);
-        let rule = format!("{rule}; and they are returned with the time of their end");
+        let rule = format!("{rule} (they are returned with the time of their end)");
         same(
             &rule,
             &true,
@@ -171,7 +176,7 @@ impl<S: SessionStore + Clone> Check<S> {
         );
     }
 
-    /// Ends sessions, and returns what the store answers, sorted by id.
+    /// Ends sessions, and returns what the store returns, sorted by id.
     async fn end(&self, end: EndSessions<'_>) -> Vec<EndedSession> {
         let mut ended = answered("end", self.store.end(end).await);
         ended.sort_by(|a, b| a.id.cmp(&b.id));
@@ -188,7 +193,7 @@ fn same<T: PartialEq + Debug>(rule: &str, expected: &T, found: &T) {
     );
 }
 
-/// What the store answered: during a check it must.
+/// Returns the result of a call to the store, or panics if the store failed.
 #[track_caller]
 fn answered<T>(method: &str, answer: Result<T, StoreError>) -> T {
     answer.unwrap_or_else(|error| {

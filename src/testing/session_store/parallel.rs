@@ -1,4 +1,4 @@
-//! Requests that come at once.
+//! Checks with requests at the same time.
 
 use std::future::Future;
 
@@ -10,11 +10,11 @@ use crate::session::{
     SessionRecord, SessionStore, WhenFull,
 };
 
-/// How many requests come at once.
+/// The number of requests at the same time.
 const AT_ONCE: u64 = 64;
 
-/// 64 rotations of one token, for three generations: one moves the session on, and all are
-/// told the same token.
+/// Sends 64 rotations of one token, for three generations. One must move the session on, and all
+/// must get the same token.
 pub(super) async fn one_token<S: SessionStore + Clone>(check: &Check<S>) {
     let record = check.record("crowd", "crowd");
     check.open(&record).await;
@@ -36,7 +36,7 @@ pub(super) async fn one_token<S: SessionStore + Clone>(check: &Check<S>) {
         let converged = count(Outcome::Converged(Converged::Concurrent));
         same(rule, &(1, 63), &(rotated, converged));
 
-        let rule = "all who rotate one token at once are told the same next one";
+        let rule = "all rotations of one token at once return the same next token";
         let mut told: Vec<_> = answers
             .iter()
             .flat_map(|(_, after)| after)
@@ -53,7 +53,7 @@ pub(super) async fn one_token<S: SessionStore + Clone>(check: &Check<S>) {
     }
 }
 
-/// An old token among many good ones: the session ends, once, and nothing revives it.
+/// Sends an old token among many current ones. The session must end once, and must stay ended.
 pub(super) async fn a_stolen_token<S: SessionStore + Clone>(check: &Check<S>) {
     let rule = "an old token among 64 at once ends the session, and it stays ended";
     let record = SessionRecord {
@@ -86,7 +86,7 @@ pub(super) async fn a_stolen_token<S: SessionStore + Clone>(check: &Check<S>) {
     );
 }
 
-/// Logins of one subject at once, under a limit.
+/// Opens many sessions of one subject at once, under a limit.
 pub(super) async fn limited_logins<S: SessionStore + Clone>(check: &Check<S>) {
     const LOGINS: usize = 24;
     const MAX: u32 = 3;
@@ -115,7 +115,7 @@ pub(super) async fn limited_logins<S: SessionStore + Clone>(check: &Check<S>) {
         let rule = "logins of one subject at once do not exceed the limit";
         let listed = check.listed(&check.name(subject), check.now).await;
         same(rule, &(MAX as usize), &listed.len());
-        let rule = "of logins at once, as many are refused or replaced as are too many";
+        let rule = "of logins at once, exactly those that exceed the limit are refused or replaced";
         let expected = match when_full {
             WhenFull::Refuse => (MAX as usize, 0),
             WhenFull::EndOldest => (LOGINS, LOGINS - MAX as usize),
@@ -138,7 +138,7 @@ async fn all_at_once<S: SessionStore + Clone>(
     gather(tasks).await
 }
 
-/// Runs all of them as tasks; a panic in one is one here.
+/// Runs all futures as tasks. A panic in one of them is passed on.
 pub(super) async fn gather<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {

@@ -1,4 +1,4 @@
-//! Rotation, compared step by step with [`Rotation::apply`].
+//! Checks of rotation: each step is compared with [`Rotation::apply`].
 
 use super::{Check, HOUR, SECOND, same};
 use crate::session::{
@@ -19,14 +19,14 @@ const LOST: Outcome = Outcome::Converged(Converged::LostResponse);
 const GRACE: u64 = 10 * SECOND;
 const LOST_RESPONSE: u64 = 60 * SECOND;
 
-/// One rule at one point: a record of generation 5, and a token that comes to it.
+/// A rule with an example: a record of generation 5, and a token that is used on it.
 struct Case {
     rule: &'static str,
-    /// The token's generation.
+    /// The generation of the token.
     token: u64,
-    /// For how long the current generation has been there.
+    /// The age of the current generation.
     age: u64,
-    /// What else is particular.
+    /// Other changes to the record and the rotation.
     change: fn(&mut SessionRecord, &mut Rotation),
     outcome: Outcome,
 }
@@ -50,40 +50,40 @@ const fn with(mut case: Case, change: fn(&mut SessionRecord, &mut Rotation)) -> 
 #[rustfmt::skip] // a table
 const CASES: &[Case] = &[
     case("the current token moves the session on", 5, SECOND, ROTATED),
-    case("the current token moves the session on at once", 5, 0, ROTATED),
+    case("the current token moves the session on, also in the same microsecond", 5, 0, ROTATED),
     with(case("the current token moves an acknowledged session on", 5, SECOND, ROTATED), |record, _| {
         record.acknowledged = Some(5);
     }),
     case("the previous token converges at the moment of the rotation", 4, 0, CONCURRENT),
     case("the previous token converges up to the very end of the grace", 4, GRACE, CONCURRENT),
-    with(case("acknowledged or not, the previous token converges within the grace", 4, GRACE, CONCURRENT), |record, _| {
+    with(case("the previous token of an acknowledged generation converges within the grace", 4, GRACE, CONCURRENT), |record, _| {
         record.acknowledged = Some(5);
     }),
-    case("just after the grace, an unacknowledged generation converges as a lost response", 4, GRACE + 1, LOST),
-    case("without any acknowledgement, it does so up to the end of the time for a lost response", 4, LOST_RESPONSE, LOST),
+    case("just after the grace, the previous token of an unacknowledged generation converges as a lost response", 4, GRACE + 1, LOST),
+    case("without any acknowledgement, the previous token converges up to the end of the time for a lost response", 4, LOST_RESPONSE, LOST),
     case("just after the time for a lost response, the previous token is reuse", 4, LOST_RESPONSE + 1, REUSED),
     with(case("once an earlier generation was acknowledged, a lost response has no time limit", 4, HOUR / 2 - 1, LOST), |record, _| {
         record.acknowledged = Some(4);
     }),
-    with(case("the first generation of all counts as an earlier one", 4, HOUR / 2 - 1, LOST), |record, _| {
+    with(case("an acknowledgement of generation 0 counts as one of an earlier generation", 4, HOUR / 2 - 1, LOST), |record, _| {
         record.acknowledged = Some(0);
     }),
     with(case("just after the grace, the previous token of an acknowledged generation is reuse", 4, GRACE + 1, REUSED), |record, _| {
         record.acknowledged = Some(5);
     }),
-    with(case("a client whose response was lost may come back in two tabs: a second grace", 4, HOUR / 4 + GRACE, CONCURRENT), |record, _| {
+    with(case("a client whose response was lost may retry in two tabs, within a second grace", 4, HOUR / 4 + GRACE, CONCURRENT), |record, _| {
         record.acknowledged = Some(5);
         record.last_used_at += HOUR / 4;
     }),
-    with(case("the second grace ends", 4, HOUR / 4 + GRACE + 1, REUSED), |record, _| {
+    with(case("just after the second grace, the previous token is reuse", 4, HOUR / 4 + GRACE + 1, REUSED), |record, _| {
         record.acknowledged = Some(5);
         record.last_used_at += HOUR / 4;
     }),
-    with(case("a run of lost responses that is one short of the most converges", 4, GRACE + 1, LOST), |record, _| {
+    with(case("a run of lost responses that is one short of the maximum converges", 4, GRACE + 1, LOST), |record, _| {
         record.lost_responses = 3;
         record.convergences = 3;
     }),
-    with(case("a run of lost responses that reaches the most ends the session as reuse", 4, GRACE + 1, REUSED), |record, _| {
+    with(case("a run of lost responses that reaches the maximum ends the session as reuse", 4, GRACE + 1, REUSED), |record, _| {
         record.lost_responses = 4;
         record.convergences = 4;
     }),
@@ -113,95 +113,95 @@ const CASES: &[Case] = &[
         record.lost_responses = 2;
         record.converged = Some(Converged::LostResponse);
     }),
-    with(case("a convergence for the client that rotated", 4, SECOND, CONCURRENT), |record, rotation| {
+    with(case("the previous token converges for the client that made the rotation", 4, SECOND, CONCURRENT), |record, rotation| {
         record.client = Some("a".into());
         rotation.client = Some("a".into());
     }),
-    with(case("a convergence for another client is reuse, within the grace too", 4, SECOND, REUSED), |record, rotation| {
+    with(case("the previous token from another client is reuse, within the grace too", 4, SECOND, REUSED), |record, rotation| {
         record.client = Some("a".into());
         rotation.client = Some("b".into());
     }),
-    with(case("a convergence for a client without a mark is reuse, if the rotation had one", 4, SECOND, REUSED), |record, _| {
+    with(case("the previous token without a mark is reuse, if the rotation had a mark", 4, SECOND, REUSED), |record, _| {
         record.client = Some("a".into());
     }),
-    with(case("a convergence is not compared, if the rotation had no mark", 4, SECOND, CONCURRENT), |_, rotation| {
+    with(case("the previous token converges for any client, if the rotation had no mark", 4, SECOND, CONCURRENT), |_, rotation| {
         rotation.client = Some("b".into());
     }),
-    with(case("a lost response of another client is reuse", 4, GRACE + 1, REUSED), |record, rotation| {
-        record.client = Some("a".into());
-        rotation.client = Some("b".into());
-    }),
-    with(case("a change of the client alone moves the session on, and is remembered", 5, SECOND, ROTATED), |record, rotation| {
+    with(case("the previous token from another client is reuse, after the grace too", 4, GRACE + 1, REUSED), |record, rotation| {
         record.client = Some("a".into());
         rotation.client = Some("b".into());
     }),
-    with(case("a client that gives no mark any more moves the session on", 5, SECOND, ROTATED), |record, _| {
+    with(case("the current token from another client moves the session on, and the new mark is stored", 5, SECOND, ROTATED), |record, rotation| {
+        record.client = Some("a".into());
+        rotation.client = Some("b".into());
+    }),
+    with(case("the current token without a mark moves the session on, and the mark is removed", 5, SECOND, ROTATED), |record, _| {
         record.client = Some("a".into());
     }),
-    with(case("a grace of nothing still covers the same microsecond", 4, 0, CONCURRENT), |_, rotation| {
+    with(case("a grace of zero still covers the same microsecond", 4, 0, CONCURRENT), |_, rotation| {
         rotation.grace = 0;
         rotation.lost_response = 0;
     }),
-    with(case("no grace and no time for a lost response: reuse after one microsecond", 4, 1, REUSED), |_, rotation| {
+    with(case("without a grace and a time for a lost response, the previous token is reuse after one microsecond", 4, 1, REUSED), |_, rotation| {
         rotation.grace = 0;
         rotation.lost_response = 0;
     }),
-    with(case("a grace longer than the time for a lost response counts", 4, LOST_RESPONSE + 1, CONCURRENT), |_, rotation| {
+    with(case("a grace may be longer than the time for a lost response", 4, LOST_RESPONSE + 1, CONCURRENT), |_, rotation| {
         rotation.grace = LOST_RESPONSE + 1;
     }),
-    with(case("a clock that is behind the last rotation converges", 4, 0, CONCURRENT), |record, rotation| {
+    with(case("the previous token converges if the clock is behind the last rotation", 4, 0, CONCURRENT), |record, rotation| {
         record.rotated_at += 5 * SECOND;
         rotation.grace = 0;
         rotation.lost_response = 0;
     }),
-    with(case("a clock that is behind the last use rotates", 5, 0, ROTATED), |record, _| {
+    with(case("the current token moves the session on if the clock is behind the last use", 5, 0, ROTATED), |record, _| {
         record.last_used_at += 5 * SECOND;
     }),
     case("a token two generations old is reuse, within the grace too", 3, 0, REUSED),
-    case("the first token of all is reuse", 0, SECOND, REUSED),
+    case("the very first token is reuse", 0, SECOND, REUSED),
     case("a token one generation ahead moves the session past it", 6, SECOND, REWOUND),
     case("a token two generations ahead changes nothing", 7, SECOND, Outcome::StoreRewound),
     case("a token far ahead changes nothing", 1 << 50, SECOND, Outcome::StoreRewound),
-    with(case("a session is over at the microsecond of its end", 5, SECOND, Outcome::Expired), |record, rotation| {
+    with(case("a session is expired at the microsecond of its expiry", 5, SECOND, Outcome::Expired), |record, rotation| {
         record.expires_at = rotation.now;
     }),
-    with(case("a session lives until the microsecond before its end", 5, SECOND, ROTATED), |record, rotation| {
+    with(case("a session is live until the microsecond before its expiry", 5, SECOND, ROTATED), |record, rotation| {
         record.expires_at = rotation.now + 1;
     }),
-    with(case("a session is idle at the microsecond of its idle end", 5, SECOND, Outcome::Idle), |record, _| {
+    with(case("a session is idle at the microsecond of its idle timeout", 5, SECOND, Outcome::Idle), |record, _| {
         record.idle_ttl = SECOND;
     }),
-    with(case("a session is not idle in the microsecond before its idle end", 5, SECOND, ROTATED), |record, _| {
+    with(case("a session is not idle in the microsecond before its idle timeout", 5, SECOND, ROTATED), |record, _| {
         record.idle_ttl = SECOND + 1;
     }),
-    with(case("an old token does not end a session that is over", 1, SECOND, Outcome::Expired), |record, rotation| {
+    with(case("an old token does not end an expired session", 1, SECOND, Outcome::Expired), |record, rotation| {
         record.expires_at = rotation.now;
     }),
     with(case("an old token does not end an idle session", 1, SECOND, Outcome::Idle), |record, _| {
         record.idle_ttl = SECOND;
     }),
-    with(case("the previous token does not use a session that is over", 4, SECOND, Outcome::Expired), |record, rotation| {
+    with(case("the previous token does not converge in an expired session", 4, SECOND, Outcome::Expired), |record, rotation| {
         record.expires_at = rotation.now;
     }),
-    with(case("a token one ahead does not move a session that is over", 6, SECOND, Outcome::Expired), |record, rotation| {
+    with(case("a token one generation ahead does not move an expired session on", 6, SECOND, Outcome::Expired), |record, rotation| {
         record.expires_at = rotation.now;
     }),
-    with(case("times reach to the end of the year 9999", 5, SECOND, ROTATED), |record, rotation| {
+    with(case("times up to the end of the year 9999 are stored exactly", 5, SECOND, ROTATED), |record, rotation| {
         far_future(record, rotation);
     }),
     with(case("the grace is exact at the end of the year 9999", 4, GRACE, CONCURRENT), far_future),
-    with(case("reuse is found at the end of the year 9999", 3, GRACE, REUSED), far_future),
-    with(case("generations may be large", (1 << 53) + 1, SECOND, ROTATED), |record, _| {
+    with(case("reuse is detected at the end of the year 9999", 3, GRACE, REUSED), far_future),
+    with(case("generations over 2^53 are stored exactly", (1 << 53) + 1, SECOND, ROTATED), |record, _| {
         record.generation = (1 << 53) + 1;
         record.previous_generation = 1 << 53;
     }),
-    with(case("large generations are told apart", (1 << 53) - 1, GRACE, REUSED), |record, _| {
+    with(case("generations over 2^53 are compared exactly", (1 << 53) - 1, GRACE, REUSED), |record, _| {
         record.generation = (1 << 53) + 1;
         record.previous_generation = 1 << 53;
     }),
 ];
 
-/// The same a few thousand years later, up to the last microsecond.
+/// Shifts all times to the end of the year 9999.
 fn far_future(record: &mut SessionRecord, rotation: &mut Rotation) {
     let shift = END_OF_9999 - record.expires_at;
     for time in [
@@ -216,7 +216,7 @@ fn far_future(record: &mut SessionRecord, rotation: &mut Rotation) {
 }
 
 pub(super) async fn each_rule<S: SessionStore + Clone>(check: &Check<S>) {
-    let rule = "the rotation of a session that does not exist finds none";
+    let rule = "the rotation of a session that does not exist returns `None`";
     let unknown = Rotation::new(check.name("nobody"), 0, "t", check.now);
     same(rule, &None, &check.rotate(&unknown).await);
 
@@ -238,7 +238,7 @@ pub(super) async fn each_rule<S: SessionStore + Clone>(check: &Check<S>) {
         check.open(&record).await;
         let outcome = check.step(case.rule, &mut record, &rotation).await;
         same(case.rule, &case.outcome, &outcome);
-        let rule = format!("{}; and what was done stays done", case.rule);
+        let rule = format!("{} (and the result is stored)", case.rule);
         same(
             &rule,
             &Some(&record),
@@ -247,7 +247,7 @@ pub(super) async fn each_rule<S: SessionStore + Clone>(check: &Check<S>) {
     }
 }
 
-/// What holds over several steps.
+/// Checks the rules about several steps.
 pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
     let mut record = check.record("moves", "lives");
     let (start, end) = (check.now, record.expires_at);
@@ -257,7 +257,7 @@ pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
         Rotation::new(check.name("moves"), generation, token, start + after)
     };
 
-    let rule = "each use puts the idle end off, and none the end of the session";
+    let rule = "a rotation postpones the idle timeout, but not the expiry of the session";
     for generation in 0..3 {
         let at = (generation + 1) * 19 * 60 * SECOND; // each within half an hour of the last
         let next = rotation(generation, at);
@@ -268,7 +268,7 @@ pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
     let outcome = check.step(rule, &mut record, &next).await;
     same(rule, &Outcome::Expired, &outcome);
 
-    let rule = "every caller who converges is told the same token";
+    let rule = "every rotation that converges returns the same token";
     let mut record = check.record("same", "lives");
     check.open(&record).await;
     let first = Rotation::new(&record.id, 0, check.name("same.first"), start);
@@ -280,7 +280,7 @@ pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
         same(rule, &first.token_id, &record.token_id);
     }
 
-    let rule = "convergence within the grace does not renew it";
+    let rule = "a convergence within the grace does not prolong the grace";
     let mut record = check.record("grace", "lives");
     record.acknowledged = Some(0);
     check.open(&record).await;
@@ -296,7 +296,7 @@ pub(super) async fn whole_lives<S: SessionStore + Clone>(check: &Check<S>) {
     let outcome = check.step(rule, &mut record, &at(0, GRACE + 1)).await;
     same(rule, &REUSED, &outcome);
 
-    let rule = "a session that has ended stays as it is, whichever token comes";
+    let rule = "an ended session stays as it is, whichever token is used";
     for (reason, name) in [
         (EndReason::ReuseDetected, "ended by reuse"),
         (EndReason::Revoked, "ended by its owner"),
@@ -332,7 +332,7 @@ pub(super) async fn acknowledgements<S: SessionStore + Clone>(check: &Check<S>) 
     check.open(&record).await;
     let id = record.id.clone();
 
-    let rule = "a session that does not exist may be acknowledged, which changes nothing";
+    let rule = "acknowledging a session that does not exist changes nothing";
     check.acknowledge(&check.name("nobody"), 5).await;
     same(rule, &None, &check.look(&check.name("nobody")).await);
 
@@ -342,14 +342,14 @@ pub(super) async fn acknowledgements<S: SessionStore + Clone>(check: &Check<S>) 
         same(rule, &Some(&record), &check.look(&id).await.as_ref());
     }
 
-    let rule = "to acknowledge changes this and nothing else, and only once";
+    let rule = "an acknowledgement changes `acknowledged` and nothing else, and may be repeated";
     record.acknowledged = Some(5);
     for _ in 0..2 {
         check.acknowledge(&id, 5).await;
         same(rule, &Some(&record), &check.look(&id).await.as_ref());
     }
 
-    let rule = "a new generation is not acknowledged, and the session remembers that one was";
+    let rule = "a rotation keeps `acknowledged`, so the new generation is not acknowledged";
     let next = Rotation::new(&id, 5, check.name("seen.next"), check.now + 1);
     check.step(rule, &mut record, &next).await;
     same(rule, &Some(5), &record.acknowledged);
@@ -357,7 +357,8 @@ pub(super) async fn acknowledgements<S: SessionStore + Clone>(check: &Check<S>) 
     same(rule, &Some(&record), &check.look(&id).await.as_ref());
 }
 
-/// Random lives: the clock steps and jumps, tokens of all ages come, sessions end.
+/// Runs random histories of sessions: the clock advances by steps and jumps, tokens of all ages are
+/// used, and sessions end.
 pub(super) async fn random_lives<S: SessionStore + Clone>(check: &Check<S>) {
     const STEPS: &[u64] = &[
         0,
@@ -370,7 +371,7 @@ pub(super) async fn random_lives<S: SessionStore + Clone>(check: &Check<S>) {
         LOST_RESPONSE,
         HOUR / 2,
     ];
-    // Most tokens are honest, so that sessions live long enough to see the others.
+    // Most tokens are current, so that sessions live long enough to meet the others.
     const TOKENS: &[i64] = &[0, 0, 0, 0, 0, 0, -1, -1, -1, 1, 2, -2];
 
     for life in 0..24 {
@@ -380,7 +381,8 @@ pub(super) async fn random_lives<S: SessionStore + Clone>(check: &Check<S>) {
         let mut now = check.now;
         check.open(&model).await;
         for step in 0..30 {
-            let rule = format!("the store does what the model does (life {life}, step {step})");
+            let rule =
+                format!("the store does what `Rotation::apply` does (history {life}, step {step})");
             now += dice.pick(STEPS);
             match dice.pick(&[0_u8, 0, 0, 0, 0, 0, 0, 1, 1, 2]) {
                 0 => {
