@@ -16,6 +16,10 @@ use crate::keys::digest;
 
 /// How far a clock may step back while the stamps wait for it, in microseconds.
 const STEP_BACK: u64 = 1_000_000;
+/// How far a cut-off may be ahead of the clock, in microseconds: 300 seconds. A token that was
+/// stamped later than that is not valid yet, whatever the leeway; and a clock that was once a day
+/// ahead must not keep users out for a day.
+const FAR_AHEAD: u64 = 300_000_000;
 const STAMP_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 16;
 const ID_BYTES: usize = STAMP_BYTES + RANDOM_BYTES;
@@ -75,7 +79,8 @@ impl Stamps {
     /// A stamp that is not before any that was given.
     pub(crate) fn cutoff(&self, clock: &dyn Clock) -> u64 {
         let stamp = self.next(clock);
-        stamp.max(self.highest.load(Ordering::Acquire))
+        let highest = self.highest.load(Ordering::Acquire);
+        stamp.max(highest.min(stamp.saturating_add(FAR_AHEAD)))
     }
 }
 

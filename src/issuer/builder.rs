@@ -234,6 +234,7 @@ impl TokenIssuerBuilder {
                 access_ttl,
                 longest_access_ttl,
                 refresh_ttl,
+                leeway: self.leeway,
                 clock: self.clock,
                 stamps: Stamps::default(),
                 revocation: self.revocation,

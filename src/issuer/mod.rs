@@ -78,6 +78,7 @@ struct Inner {
     access_ttl: Duration,
     longest_access_ttl: Duration,
     refresh_ttl: Duration,
+    leeway: Duration,
     clock: Arc<dyn Clock>,
     stamps: Stamps,
     revocation: Option<Arc<dyn DynRevocationStore>>,
@@ -316,6 +317,11 @@ impl TokenIssuer {
     /// Returns the current time, in microseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
         unix_micros(self.inner.clock.now())
+    }
+
+    /// The leeway of this issuer's verifiers.
+    pub(crate) fn leeway(&self) -> Duration {
+        self.inner.leeway
     }
 
     pub(crate) fn issuer(&self) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! [`TokenRequest`]: one token, described and then issued.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +12,11 @@ use super::{Inner, MAX_TTL, TokenIssuer};
 use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, join_scopes};
 use crate::codec::{self, Registered};
 use crate::jti;
+use crate::keys::SigningKey;
+
+/// The bytes of a token beside its payload: a header with a long key id, and the signature of a
+/// 4096-bit RSA key.
+const ROOM_BESIDE_PAYLOAD: usize = 1200;
 
 /// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
 #[must_use = "no token is issued until `issue()`"]
@@ -31,7 +37,7 @@ pub struct TokenRequest<'a> {
 
 // === impl TokenRequest ===
 
-impl TokenRequest<'_> {
+impl<'a> TokenRequest<'a> {
     /// Adds a custom claim. Names that the issuer sets itself are [reserved](RESERVED_CLAIMS).
     pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
@@ -135,13 +141,13 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// Issues the token at the time `stamp`, in microseconds. `exp` is in seconds.
-    pub(crate) fn issue_at(
+    /// The key to sign with, and the payload.
+    fn prepare(
         self,
         stamp: u64,
         exp: u64,
         token_id: String,
-    ) -> Result<String, IssueError> {
+    ) -> Result<(Cow<'a, SigningKey>, String), IssueError> {
         self.check()?;
         let Inner {
             keys,
@@ -183,8 +189,30 @@ impl TokenRequest<'_> {
         if Registered::parse(&payload, &[]).is_err() {
             return Err(IssueError::InvalidClaim("nested too deep".to_owned()));
         }
-        let key = keys.current().map_err(|_| IssueError::Internal)?;
-        let token = codec::sign(&key, self.token_type.header_typ(), payload.as_bytes())
+        Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
+    }
+
+    /// Fails where [`issue_at`](Self::issue_at) would, without the cost of a signature.
+    pub(crate) fn check_issuable(self, stamp: u64) -> Result<(), IssueError> {
+        let id = jti::new_id(stamp).ok_or(IssueError::Internal)?;
+        let (_, payload) = self.prepare(stamp, stamp / 1_000_000, id)?;
+        // In base64url, with room for the header and the longest signature.
+        if payload.len().div_ceil(3) * 4 + ROOM_BESIDE_PAYLOAD > codec::MAX_TOKEN_BYTES {
+            return Err(IssueError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// Issues the token at the time `stamp`, in microseconds. `exp` is in seconds.
+    pub(crate) fn issue_at(
+        self,
+        stamp: u64,
+        exp: u64,
+        token_id: String,
+    ) -> Result<String, IssueError> {
+        let token_type = self.token_type;
+        let (key, payload) = self.prepare(stamp, exp, token_id)?;
+        let token = codec::sign(&key, token_type.header_typ(), payload.as_bytes())
             .map_err(|_| IssueError::Internal)?;
         if token.len() > codec::MAX_TOKEN_BYTES {
             return Err(IssueError::TooLong);

@@ -42,6 +42,8 @@ struct Queue {
 struct Worker {
     shared: Arc<Shared>,
     is_counted: bool,
+    /// What it is writing.
+    current: Option<(String, u64)>,
 }
 
 // === impl Acknowledger ===
@@ -79,6 +81,7 @@ impl Acknowledger {
             let worker = Worker {
                 shared: Arc::clone(&self.shared),
                 is_counted: true,
+                current: None,
             };
             drop(queue);
             runtime.spawn(worker.run());
@@ -100,7 +103,10 @@ impl Worker {
     /// Writes until no acknowledgement waits.
     async fn run(mut self) {
         while let Some((session, generation)) = self.next() {
+            // Should the runtime shut down meanwhile, or the store panic, it counts as not written.
+            self.current = Some((session.clone(), generation));
             let written = self.shared.store.acknowledge(&session, generation).await;
+            self.current = None;
             if written.is_err() {
                 self.shared.seen.forget(&session, generation);
             }
@@ -122,6 +128,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if let Some((session, generation)) = &self.current {
+            self.shared.seen.forget(session, *generation);
+        }
         if self.is_counted {
             self.shared.queue().workers -= 1;
         }
@@ -260,6 +269,12 @@ mod tests {
             });
             drop(own);
             assert_eq!(acknowledger.shared.queue().workers, 0);
+            if runtime == 0 {
+                // What was being written is news again; the others still wait.
+                let seen = &acknowledger.shared.seen;
+                let news = (0..10).filter(|number| seen.is_news(&format!("0 {number}"), 0));
+                assert_eq!(news.count(), MAX_WRITES);
+            }
         }
     }
 }

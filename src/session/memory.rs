@@ -191,9 +191,21 @@ impl SessionStore for MemorySessions {
             // The lock orders each login of this subject before or after all of this.
             let subjects = self.subject(subject);
             let ids = subjects.get(subject).into_iter().flatten();
-            ids.filter(|id| wanted(id))
+            let ids: Vec<&String> = ids.filter(|id| wanted(id)).collect();
+            let limit = usize::try_from(end.limit).unwrap_or(usize::MAX);
+            // Those that have not been ended come first.
+            let mut ended: Vec<_> = ids
+                .iter()
+                .filter(|id| self.part(id).is_open(id))
+                .take(limit)
                 .filter_map(|id| self.part(id).end(id, end))
-                .collect()
+                .collect();
+            let earlier = ids
+                .iter()
+                .filter_map(|id| self.part(id).ended_since(id, end.told_since))
+                .filter(|earlier| earlier.ended_at != end.now);
+            ended.extend(earlier.take(limit - ended.len()));
+            ended
         };
         Ok(match end.target {
             SessionTarget::Session(id) => self.part(id).end(id, end).into_iter().collect(),
@@ -231,6 +243,18 @@ impl SessionStore for MemorySessions {
 // === impl Part ===
 
 impl Part {
+    fn is_open(&self, id: &str) -> bool {
+        let record = self.by_id.get(id);
+        record.is_some_and(|record| record.ended_at.is_none())
+    }
+
+    /// Returns a session that was ended at or after `since`.
+    fn ended_since(&self, id: &str, since: u64) -> Option<EndedSession> {
+        let record = self.by_id.get(id)?;
+        let ended_at = record.ended_at.filter(|at| *at >= since)?;
+        Some(EndedSession::new(id, record.subject.as_str(), ended_at))
+    }
+
     /// Ends one session, unless it was ended before. Returns the session if the caller asked for it:
     /// it was ended now, or at or after `told_since`.
     fn end(&mut self, id: &str, end: EndSessions<'_>) -> Option<EndedSession> {

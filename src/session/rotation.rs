@@ -53,6 +53,9 @@ pub enum RotationOutcome {
     Expired,
     /// The token is of an older generation, so the session was ended.
     ReuseDetected,
+    /// The token is two or more generations old, but the request was made before the last rotation:
+    /// the store was slow to carry it out, or the node's clock is behind. Nothing has changed.
+    Late,
     /// The token is newer than the record, by more than one lost write can explain.
     StoreRewound,
 }
@@ -113,7 +116,8 @@ impl Rotation {
     /// | 1 | the generation is not acknowledged, and either an earlier one was or `rotated_at` is at most `lost_response` ago | converges as a lost response; if that makes `max_lost_responses` in a row, the session ends as reuse instead |
     /// | 1 | at most `grace` after `last_used_at` | converges as concurrent |
     /// | 1 | otherwise | the session ends as reuse |
-    /// | more than 1 | | the session ends as reuse |
+    /// | more than 1 | `now` is before `rotated_at` | nothing: the request was held up |
+    /// | more than 1 | otherwise | the session ends as reuse |
     ///
     /// A convergence while the generation is not acknowledged sets `last_used_at`, from which the
     /// second grace counts: a client whose response was lost may retry in two tabs, of which one is
@@ -131,7 +135,7 @@ impl Rotation {
                 }
                 record.converged = None;
                 record.previous_generation = record.generation;
-                record.generation = self.generation + 1;
+                record.generation = self.generation.saturating_add(1);
                 record.token_id.clone_from(&self.token_id);
                 record.rotated_at = self.now;
                 record.last_used_at = self.now;
@@ -144,7 +148,7 @@ impl Rotation {
                 }
                 record.converged = record.converged.max(Some(kind));
                 if !record.is_acknowledged() {
-                    record.last_used_at = self.now;
+                    record.last_used_at = record.last_used_at.max(self.now);
                 }
             }
             Step::EndAsReuse => {
@@ -162,6 +166,7 @@ impl Rotation {
             Some(0 | 1) => Step::Advance,
             Some(_) => Step::Nothing,
             None if record.generation - self.generation == 1 => self.previous_generation(record),
+            None if self.now < record.rotated_at => Step::Nothing,
             None => Step::EndAsReuse,
         }
     }
@@ -218,6 +223,9 @@ impl Rotation {
         }
         if record.generation < self.generation {
             return RotationOutcome::StoreRewound;
+        }
+        if record.generation - self.generation > 1 {
+            return RotationOutcome::Late;
         }
         let at_once = self.now.saturating_sub(record.rotated_at) <= self.grace;
         RotationOutcome::Converged(if at_once || record.last_used_at != self.now {

@@ -80,6 +80,9 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// [`told_since`](EndSessions::told_since). So a call that failed or was interrupted after this
     /// step returns the same sessions when it is repeated.
     ///
+    /// Ends and returns at most [`limit`](EndSessions::limit) sessions. Those that have not been ended
+    /// yet come first, so that a caller who repeats the call gets to the end.
+    ///
     /// # Errors
     ///
     /// Fails if the store is unavailable. Some of the sessions may have been ended.
@@ -113,6 +116,8 @@ pub struct EndSessions<'a> {
     pub now: u64,
     /// Sessions that were ended at or after this time are returned as well.
     pub told_since: u64,
+    /// The most sessions to end and to return. The caller asks again for the rest.
+    pub limit: u32,
 }
 
 /// The sessions that are to be ended. `Debug` shows digests of ids, and no subject.
@@ -183,6 +188,7 @@ impl<'a> EndSessions<'a> {
             reason,
             now,
             told_since: now.saturating_add(1),
+            limit: u32::MAX,
         }
     }
 }

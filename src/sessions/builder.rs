@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, Sessions};
+use tokio::sync::Semaphore;
+
+use super::{Inner, MAX_CALLS, Sessions};
 use crate::error::ConfigError;
 use crate::event::{AuthEvent, EventHook};
 use crate::issuer::TokenIssuer;
@@ -129,7 +131,8 @@ impl SessionsBuilder {
         if self.limit.is_some_and(|limit| limit.max == 0) {
             return Err(ConfigError::NoSessionsAllowed);
         }
-        if self.idle_ttl < Duration::from_secs(1) {
+        let century = Duration::from_secs(100 * 366 * 86_400);
+        if self.idle_ttl < Duration::from_secs(1) || self.idle_ttl > century {
             return Err(ConfigError::InvalidLifetime);
         }
         if self.lost_response > MAX_LOST_RESPONSE {
@@ -168,6 +171,7 @@ impl SessionsBuilder {
                 max_lost_responses: self.max_lost_responses,
                 limit: self.limit,
                 events: self.events,
+                calls: Arc::new(Semaphore::new(MAX_CALLS)),
             }),
         })
     }

@@ -8,11 +8,14 @@ use crate::clock::as_micros;
 use crate::event::AuthEvent;
 use crate::jti;
 use crate::session::{EndReason, EndSessions, EndedSession, SessionTarget};
-use crate::store::{StoreError, to_the_end};
+use crate::store::StoreError;
 
 /// How long ago a session may have ended for its access tokens to be revoked once more, in
 /// addition to their longest lifetime, because clocks differ.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(600);
+
+/// The most sessions that are ended by one call to the store, each of which has its own timeout.
+const AT_ONCE: u32 = 500;
 
 // === impl Sessions ===
 
@@ -37,7 +40,7 @@ impl Sessions {
     /// [`Unavailable`](SessionErrorKind::Unavailable): the session store or the revocation store is
     /// unavailable. Calling again is safe.
     pub async fn end(&self, sid: &str) -> Result<bool, SessionError> {
-        self.end_one(sid, None).await
+        self.end_one(sid, None, true).await
     }
 
     /// Ends a session if it belongs to this subject, and revokes its access tokens: "log out that
@@ -47,7 +50,7 @@ impl Sessions {
     ///
     /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_of(&self, sub: &str, sid: &str) -> Result<bool, SessionError> {
-        self.end_one(sid, Some(sub)).await
+        self.end_one(sid, Some(sub), false).await
     }
 
     /// Ends the session that a refresh token belongs to, for a client that logs out when its access
@@ -58,8 +61,11 @@ impl Sessions {
     ///
     /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_by_token(&self, refresh_token: &str) -> Result<bool, SessionError> {
-        match self.verify(refresh_token).await {
-            Ok(token) => self.end_of(&token.subject, &token.session).await,
+        match self.verify_any_age(refresh_token).await {
+            Ok(token) => {
+                self.end_one(&token.session, Some(&token.subject), true)
+                    .await
+            }
             Err(error) if *error.kind() == SessionErrorKind::Unavailable => Err(error),
             Err(_) => Ok(false),
         }
@@ -72,47 +78,65 @@ impl Sessions {
     ///
     /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_others(&self, sub: &str, sid: &str) -> Result<usize, SessionError> {
+        if !can_be_stored(sub) {
+            return Ok(0);
+        }
+        let sid = if can_be_stored(sid) { sid } else { "" };
         let (this, sub, sid) = (self.clone(), sub.to_owned(), sid.to_owned());
-        let work = async move {
+        self.whole(async move {
             let target = SessionTarget::OthersOf {
                 session: &sid,
                 subject: &sub,
             };
             this.end_all_in(target).await
-        };
-        to_the_end(work).await?
+        })
+        .await
     }
 
     /// Ends every session of a subject, and revokes every token that was issued to it up to now:
     /// "log out everywhere". Returns how many sessions were open.
     ///
-    /// The subject can log in again at once.
+    /// The subject can log in again at once. A node whose clock is behind the one that ended the
+    /// sessions opens the new session as of its clock; if it is behind by more than the leeway, the
+    /// login is answered with 503.
     ///
     /// # Errors
     ///
     /// Fails in the same cases as [`end`](Self::end).
     pub async fn end_all(&self, sub: &str) -> Result<usize, SessionError> {
+        if !can_be_stored(sub) {
+            return Ok(0);
+        }
         let (this, sub) = (self.clone(), sub.to_owned());
-        let work = async move {
+        self.whole(async move {
+            let tokens = &this.inner.tokens;
+            let cut_off = async || tokens.record_all(&[tokens.subject_revocation(&sub)]).await;
+            // However long the rest takes, and whether or not it succeeds, nothing issued until now
+            // is valid any more.
+            cut_off().await?;
             let open = this.end_all_in(SessionTarget::Subject(&sub)).await?;
             // After the sessions have ended, so that the tokens of a refresh that was in progress
             // are not issued after the cut-off.
-            let tokens = &this.inner.tokens;
-            tokens
-                .record_all(&[tokens.subject_revocation(&sub)])
-                .await?;
+            cut_off().await?;
             Ok(open)
-        };
-        to_the_end(work).await?
+        })
+        .await
     }
 
-    async fn end_one(&self, sid: &str, sub: Option<&str>) -> Result<bool, SessionError> {
+    /// Ends one session. With `revoke_anyway`, the caller has proof that the session is the
+    /// subject's: its access tokens are then revoked even if the store knows no such session.
+    async fn end_one(
+        &self,
+        sid: &str,
+        sub: Option<&str>,
+        revoke_anyway: bool,
+    ) -> Result<bool, SessionError> {
         if jti::stamp_of(sid).is_none() {
             // Nobody has such an id. Some databases refuse text with a NUL, which is not an outage.
             return Ok(false);
         }
         let (this, sid, sub) = (self.clone(), sid.to_owned(), sub.map(str::to_owned));
-        let work = async move {
+        self.whole(async move {
             let target = match &sub {
                 Some(subject) => SessionTarget::SessionOf {
                     session: &sid,
@@ -120,9 +144,15 @@ impl Sessions {
                 },
                 None => SessionTarget::Session(&sid),
             };
-            this.end_all_in(target).await
-        };
-        Ok(to_the_end(work).await?? > 0)
+            let is_open = this.end_all_in(target).await? > 0;
+            if revoke_anyway && !is_open {
+                // The store may have lost it, or it ended long ago.
+                let ended = EndedSession::new(&*sid, sub.unwrap_or_default(), 0);
+                this.revoke(&[ended]).await?;
+            }
+            Ok(is_open)
+        })
+        .await
     }
 
     /// Ends the rows, revokes their access tokens, and reports the events. Returns how many were
@@ -131,19 +161,27 @@ impl Sessions {
         &self,
         target: SessionTarget<'_>,
     ) -> Result<usize, SessionError> {
-        let now = self.inner.tokens.stamp();
-        let end = EndSessions {
-            target,
-            reason: EndReason::Revoked,
-            now,
-            told_since: self.told_since(now),
-        };
-        let ended = self.inner.store.end(end).await?;
-        self.revoke(&ended).await?;
-        let open = ended.iter().filter(|session| session.ended_at == now);
-        Ok(open
-            .inspect(|session| self.tell_end(session, EndReason::Revoked))
-            .count())
+        let mut open = 0;
+        loop {
+            let now = self.inner.tokens.stamp();
+            let end = EndSessions {
+                target,
+                reason: EndReason::Revoked,
+                now,
+                told_since: self.told_since(now),
+                limit: AT_ONCE,
+            };
+            let ended = self.inner.store.end(end).await?;
+            self.revoke(&ended).await?;
+            let fresh = ended.iter().filter(|session| session.ended_at == now);
+            let fresh = fresh
+                .inspect(|session| self.tell_end(session, EndReason::Revoked))
+                .count();
+            open += fresh;
+            if fresh == 0 || ended.len() < AT_ONCE as usize {
+                return Ok(open);
+            }
+        }
     }
 
     /// Revokes the access tokens of sessions that have ended, and reports their end.
@@ -195,4 +233,9 @@ impl Sessions {
             reason,
         });
     }
+}
+
+/// Whether every database can store the text: PostgreSQL refuses a NUL.
+pub(super) fn can_be_stored(text: &str) -> bool {
+    !text.contains('\0')
 }

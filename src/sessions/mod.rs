@@ -40,12 +40,21 @@ pub use open::OpenSession;
 pub use refresh::{RefreshSession, Refreshed};
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::event::EventHook;
 use crate::issuer::TokenIssuer;
 use crate::session::TimedStore;
+use crate::store::{StoreError, to_the_end};
+
+/// The most refreshes, logins and log-outs that are in progress at once in one [`Sessions`]. More
+/// are answered with 503. Each ends within a few timeouts of the stores, even if its request is
+/// dropped.
+pub const MAX_CALLS: usize = 1024;
 
 /// Opens sessions at login, refreshes them by their refresh tokens, lists them, and ends them.
 ///
@@ -98,6 +107,8 @@ struct Inner {
     max_lost_responses: u32,
     limit: Option<SessionLimit>,
     events: EventHook,
+    /// One permit for each call that is in progress.
+    calls: Arc<Semaphore>,
 }
 
 // === impl Sessions ===
@@ -144,9 +155,32 @@ impl Sessions {
     ///
     /// Fails if the store is unavailable.
     pub async fn list(&self, sub: &str) -> Result<Vec<Session>, SessionError> {
+        if !end::can_be_stored(sub) {
+            return Ok(Vec::new());
+        }
         let now = self.inner.tokens.now();
         let records = self.inner.store.list(sub, now).await?;
         Ok(records.iter().map(Session::from).collect())
+    }
+}
+
+impl Sessions {
+    /// Does work as a whole, even if the request that asks for it is dropped. A store that hangs
+    /// leaves at most [`MAX_CALLS`] of these behind.
+    async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, SessionError>> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let Ok(permit) = Arc::clone(&self.inner.calls).try_acquire_owned() else {
+            let busy = format!("{MAX_CALLS} calls are in progress: the store is too slow");
+            return Err(StoreError::new(busy).into());
+        };
+        to_the_end(async move {
+            let done = work.await;
+            drop(permit);
+            done
+        })
+        .await?
     }
 }
 

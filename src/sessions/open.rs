@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::Sessions;
+use super::end::can_be_stored;
 use super::error::{SessionError, SessionErrorKind};
 use super::refresh::client_digest;
 use super::tokens::Payload;
@@ -13,8 +14,9 @@ use crate::clock::as_micros;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair, TokenRequest};
 use crate::jti;
-use crate::session::{Created, EndReason, SessionRecord};
-use crate::store::to_the_end;
+use crate::revocation::RevocationQuery;
+use crate::session::{Created, EndReason, EndSessions, SessionRecord, SessionTarget};
+use crate::store::StoreError;
 
 /// The longest label that is kept, in characters.
 const MAX_LABEL_CHARS: usize = 200;
@@ -111,7 +113,10 @@ impl<'a> OpenSession<'a> {
             client,
         } = self;
         request.check()?;
-        let now = sessions.inner.tokens.stamp();
+        if !can_be_stored(&request.subject) {
+            return Err(IssueError::InvalidClaim("sub".to_owned()).into());
+        }
+        let now = sessions.stamp_of_login(&request.subject).await?;
         let payload = Payload {
             auth_time: request.auth_time.unwrap_or(now / 1_000_000),
             claims: request.claims,
@@ -130,7 +135,9 @@ impl<'a> OpenSession<'a> {
         let pair = sessions.pair_of(&record, &payload, &payload.scopes, now)?;
 
         let this = sessions.clone();
-        to_the_end(async move { this.store_new(&record).await }).await??;
+        sessions
+            .whole(async move { this.store_new(&record).await })
+            .await?;
         Ok(pair)
     }
 }
@@ -144,10 +151,45 @@ impl fmt::Debug for OpenSession<'_> {
 // === impl Sessions ===
 
 impl Sessions {
+    /// The time of a login, as a stamp that no cut-off of the subject is after. If the clock of
+    /// this node is behind that of the node that logged the subject out everywhere, it is a few
+    /// seconds ahead of the clock, within the leeway.
+    async fn stamp_of_login(&self, subject: &str) -> Result<u64, SessionError> {
+        const SECONDS: [u64; 7] = [0, 1, 2, 5, 10, 15, 25];
+        let tokens = &self.inner.tokens;
+        let stamp = tokens.stamp();
+        let leeway = tokens.leeway().as_secs();
+        for ahead in SECONDS.into_iter().filter(|ahead| *ahead <= leeway) {
+            let at = stamp.saturating_add(ahead * 1_000_000);
+            // An id that no cache has an answer for.
+            let id = jti::new_id(at).ok_or(IssueError::Internal)?;
+            let query = RevocationQuery {
+                issuer: tokens.issuer(),
+                subject,
+                session: None,
+                token: &id,
+                issued_at: at,
+            };
+            if !tokens.is_revoked(query).await? {
+                return Ok(at);
+            }
+        }
+        let behind = "the subject's tokens are revoked up to a time that is ahead of this clock";
+        Err(StoreError::new(behind).into())
+    }
+
     async fn store_new(&self, record: &SessionRecord) -> Result<(), SessionError> {
-        let ended = match self.inner.store.create(record, self.inner.limit).await? {
-            Created::Opened { ended } => ended,
-            Created::Full => return Err(SessionErrorKind::TooManySessions.into()),
+        let ended = match self.inner.store.create(record, self.inner.limit).await {
+            Ok(Created::Opened { ended }) => ended,
+            Ok(Created::Full) => return Err(SessionErrorKind::TooManySessions.into()),
+            Err(error) => {
+                // It may have been stored: nobody has a token of it, but it counts.
+                let target = SessionTarget::Session(&record.id);
+                let now = self.inner.tokens.stamp();
+                let end = EndSessions::new(target, EndReason::Revoked, now);
+                let _ = self.inner.store.end(end).await;
+                return Err(error.into());
+            }
         };
         // The new session exists by now. If the access tokens of a replaced one could not be
         // revoked, that is reported as an event.

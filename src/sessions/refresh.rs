@@ -1,5 +1,6 @@
 //! [`RefreshSession`]: a verified refresh token, before it is exchanged.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -17,7 +18,6 @@ use crate::revocation::RevocationQuery;
 use crate::session::{
     EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord, SessionTarget,
 };
-use crate::store::to_the_end;
 
 /// A verified refresh token that is about to be exchanged for the next pair of tokens.
 ///
@@ -131,6 +131,11 @@ impl<'a> RefreshSession<'a> {
                 scopes.map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
+        let mut seen = HashSet::new();
+        let scopes: Vec<String> = scopes
+            .into_iter()
+            .filter(|scope| seen.insert(scope.clone()))
+            .collect();
         let granted = self.granted_scopes();
         if scopes.iter().any(|scope| !granted.contains(scope)) {
             self.fail(SessionErrorKind::InvalidScope.into());
@@ -177,9 +182,13 @@ impl<'a> RefreshSession<'a> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
+        self.check_issuable()?;
         let client = self.client.map(client_digest).transpose()?;
         let (sessions, token) = (self.sessions.clone(), self.token);
-        let stepped = to_the_end(async move { sessions.step(&token, client).await }).await??;
+        let stepped = self
+            .sessions
+            .whole(async move { sessions.step(&token, client).await })
+            .await?;
         let Stepped {
             record,
             outcome,
@@ -198,6 +207,25 @@ impl<'a> RefreshSession<'a> {
             session: Session::from(&record),
             outcome,
         })
+    }
+
+    /// Fails if the access token could not be issued, before the session moves on.
+    fn check_issuable(&self) -> Result<(), IssueError> {
+        let tokens = &self.sessions.inner.tokens;
+        let mut access = tokens.access(self.token.subject.clone());
+        access.session = Some(self.token.session.clone());
+        access.generation = Some(self.token.generation);
+        access.scopes = self
+            .narrowed
+            .clone()
+            .unwrap_or_else(|| self.token.scopes.clone());
+        for (name, value) in &self.changes {
+            match value {
+                Some(value) => access.claims.insert(name.clone(), value.clone()),
+                None => access.claims.remove(name),
+            };
+        }
+        access.check_issuable(tokens.stamp())
     }
 
     /// Keeps the first problem, which [`issue`](Self::issue) returns.
@@ -228,10 +256,9 @@ impl Sessions {
         // Taken before the cut-off is looked up, so that tokens of this call are not issued after
         // a cut-off that the look-up misses.
         let stamp = tokens.stamp();
-        if tokens
-            .is_revoked(token.revocation_query(tokens.issuer()))
-            .await?
-        {
+        let token_id = jti::new_id(stamp).ok_or(IssueError::Internal)?;
+        let query = token.revocation_query(tokens.issuer(), &token_id);
+        if tokens.is_revoked(query).await? {
             // The row may have been missed when the subject's sessions were ended.
             self.end_all_in(SessionTarget::SessionOf {
                 session: &token.session,
@@ -243,7 +270,7 @@ impl Sessions {
         let rotation = Rotation {
             session: token.session.clone(),
             generation: token.generation,
-            token_id: jti::new_id(stamp).ok_or(IssueError::Internal)?,
+            token_id,
             now: stamp,
             grace: as_micros(self.inner.grace),
             lost_response: as_micros(self.inner.lost_response),
@@ -312,6 +339,7 @@ impl Sessions {
                 }
                 Some(SessionErrorKind::Ended(reason))
             }
+            RotationOutcome::Late => Some(SessionErrorKind::Unavailable),
             RotationOutcome::Unknown => Some(SessionErrorKind::UnknownSession),
             RotationOutcome::Idle => Some(SessionErrorKind::Idle),
             RotationOutcome::Expired => Some(SessionErrorKind::Expired),
@@ -324,12 +352,18 @@ impl Sessions {
 impl RefreshToken {
     /// The query for a revocation of the session, or of all that the subject was issued until a
     /// time at or after the login.
-    fn revocation_query<'q>(&'q self, issuer: Option<&'q str>) -> RevocationQuery<'q> {
+    ///
+    /// It asks in the name of the next refresh token, so that no cache has an answer from before.
+    fn revocation_query<'q>(
+        &'q self,
+        issuer: Option<&'q str>,
+        next_token_id: &'q str,
+    ) -> RevocationQuery<'q> {
         RevocationQuery {
             issuer,
             subject: &self.subject,
             session: Some(&self.session),
-            token: &self.token_id,
+            token: next_token_id,
             issued_at: self.opened_at,
         }
     }

@@ -35,7 +35,6 @@ pub(super) struct RefreshToken {
     pub(super) generation: u64,
     /// The time at which the session was opened, in microseconds. Its id begins with that time.
     pub(super) opened_at: u64,
-    pub(super) token_id: String,
     /// The scopes that the session was opened with.
     pub(super) scopes: Vec<String>,
 }
@@ -55,6 +54,25 @@ impl Sessions {
     /// Verifies a refresh token without I/O, except to load a key that another node has just added
     /// to the ring.
     pub(super) async fn verify(&self, refresh_token: &str) -> Result<RefreshToken, SessionError> {
+        let token = self.verify_any_age(refresh_token).await?;
+        // A shortened lifetime applies to sessions that are already open, too: revocations are
+        // kept no longer than that.
+        let tokens = &self.inner.tokens;
+        let ends_at = token
+            .opened_at
+            .saturating_add(as_micros(tokens.refresh_ttl()));
+        if ends_at <= tokens.now() {
+            return Err(SessionErrorKind::Expired.into());
+        }
+        Ok(token)
+    }
+
+    /// Verifies a refresh token of a session that may have been opened longer ago than sessions
+    /// live.
+    pub(super) async fn verify_any_age(
+        &self,
+        refresh_token: &str,
+    ) -> Result<RefreshToken, SessionError> {
         let tokens = &self.inner.tokens;
         let verify = || tokens.session_verifier().verify_local(refresh_token);
         let verified = match (verify(), tokens.key_ring()) {
@@ -66,23 +84,14 @@ impl Sessions {
             }
             (verified, _) => verified,
         };
-        let token = match verified {
-            Ok(verified) => RefreshToken::read(&verified)?,
+        match verified {
+            Ok(verified) => RefreshToken::read(&verified),
             // It was issued by a node whose clock is ahead, and is valid in a moment.
             Err(error) if error.kind() == AuthErrorKind::NotYetValid => {
-                return Err(SessionError::unavailable(error));
+                Err(SessionError::unavailable(error))
             }
-            Err(error) => return Err(SessionErrorKind::InvalidToken(error.kind()).into()),
-        };
-        // A shortened lifetime applies to sessions that are already open, too: revocations are
-        // kept no longer than that.
-        let ends_at = token
-            .opened_at
-            .saturating_add(as_micros(tokens.refresh_ttl()));
-        if ends_at <= tokens.now() {
-            return Err(SessionErrorKind::Expired.into());
+            Err(error) => Err(SessionErrorKind::InvalidToken(error.kind()).into()),
         }
-        Ok(token)
     }
 
     /// Makes the pair of tokens for a record. The access token is issued at `stamp`.
@@ -144,7 +153,6 @@ impl RefreshToken {
                 session: session.to_owned(),
                 generation: verified.generation()?,
                 opened_at: jti::stamp_of(session)?,
-                token_id: verified.token_id()?.to_owned(),
                 scopes: verified.scopes().map(str::to_owned).collect(),
             })
         };

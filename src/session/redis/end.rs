@@ -76,6 +76,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         except: Option<&str>,
         end: EndSessions<'_>,
     ) -> Result<Vec<EndedSession>, StoreError> {
+        let limit = usize::try_from(end.limit).unwrap_or(usize::MAX);
         let mut told = BTreeMap::new();
         for index in [SubjectIndex::Open, SubjectIndex::Ended] {
             let mut cursor = 0;
@@ -89,6 +90,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
                 let ids = entries
                     .into_iter()
                     .filter(|(id, place)| is_asked_for(id, *place))
+                    .take(limit - told.len())
                     .map(|(id, _)| id)
                     .collect();
                 let ended = self.each(ids, |id| async move {
@@ -96,6 +98,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
                 });
                 let ended = ended.await?.into_iter();
                 told.extend(ended.map(|session| (session.id.clone(), session)));
+                if told.len() >= limit {
+                    return Ok(told.into_values().collect());
+                }
                 if next == 0 {
                     break;
                 }

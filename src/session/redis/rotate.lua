@@ -50,7 +50,7 @@ local function converge(kind)
   end
   redis.call('HSET', key, 'conv', digits(math.max(conv, kind)), 'run', digits(run),
     'lost', digits(lost))
-  if acknowledged ~= gen then
+  if acknowledged ~= gen and less(used, now) then
     redis.call('HSET', key, 'used', ARGV[5])
   end
 end
@@ -83,7 +83,7 @@ if not ended and less(now, exp) and less(now, add(used, idle)) then
     advance()
   elseif gen == ARGV[3] then
     previous()
-  elseif less(token, number(gen)) then
+  elseif less(token, number(gen)) and not less(now, rotated) then
     reuse()
   end
 end

@@ -81,6 +81,7 @@ pub(super) static ROTATE: Statement = LazyLock::new(|| {
          WHEN ended_at IS NOT NULL OR over_at <= $4 THEN {NOTHING} \
          WHEN $2 - generation IN (0, 1) THEN {ADVANCE} \
          WHEN $2 > generation THEN {NOTHING} \
+         WHEN generation - $2 > 1 AND $4 < rotated_at THEN {NOTHING} \
          WHEN generation - $2 > 1 THEN {REUSE} \
          WHEN coalesce(client <> $8, client IS NOT NULL) THEN {REUSE} \
          WHEN $4 - rotated_at <= $5 THEN {CONCURRENT} \
@@ -102,9 +103,11 @@ pub(super) static ROTATE: Statement = LazyLock::new(|| {
         on_advance("rotated_at", "$4"),
         on_advance("client", "$8"),
         format!(
-            "last_used_at = CASE {step} WHEN {ADVANCE} THEN $4 \
-             WHEN {CONCURRENT} THEN CASE WHEN {is_acknowledged} THEN last_used_at ELSE $4 END \
-             WHEN {LOST} THEN $4 ELSE last_used_at END"
+            "last_used_at = CASE \
+             WHEN {step} = {ADVANCE} THEN $4 \
+             WHEN {step} IN ({CONCURRENT}, {LOST}) AND NOT {is_acknowledged} \
+                 AND last_used_at < $4 THEN $4 \
+             ELSE last_used_at END"
         ),
         format!(
             "converged = CASE {step} WHEN {ADVANCE} THEN 0 \
@@ -136,18 +139,21 @@ pub(super) const ACKNOWLEDGE: &str = "UPDATE jwt_sessions SET acknowledged = $2 
 
 pub(super) static END_SESSION: Statement = LazyLock::new(|| end_where("id = $2"));
 pub(super) static END_SESSION_OF: Statement =
-    LazyLock::new(|| end_where("subject = $2 AND id = $5"));
+    LazyLock::new(|| end_where("subject = $2 AND id = $6"));
 pub(super) static END_OTHERS_OF: Statement =
-    LazyLock::new(|| end_where("subject = $2 AND id <> $5"));
+    LazyLock::new(|| end_where("subject = $2 AND id <> $6"));
 pub(super) static END_SUBJECT: Statement = LazyLock::new(|| end_where("subject = $2"));
 
 /// Ends at `$1` the sessions to which the condition applies and that have not been ended. `$3` is
-/// the reason. Returns them, and those that were ended at or after `$4`.
+/// the reason. Returns them, and those that were ended at or after `$4`: at most `$5`, those first
+/// that had not been ended.
 fn end_where(condition: &str) -> String {
+    let is_named = "(ended_at IS NULL OR ended_at >= $4)";
     format!(
         "UPDATE jwt_sessions SET ended_at = coalesce(ended_at, $1), \
          end_reason = coalesce(end_reason, $3) \
-         WHERE {condition} AND (ended_at IS NULL OR ended_at >= $4) \
+         WHERE id IN (SELECT id FROM jwt_sessions WHERE {condition} AND {is_named} \
+             ORDER BY ended_at NULLS FIRST, id LIMIT $5) AND {is_named} \
          RETURNING id, subject, ended_at"
     )
 }

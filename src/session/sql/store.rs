@@ -77,7 +77,8 @@ macro_rules! implement_session_store {
                     .bind(column(end.now)?)
                     .bind(first)
                     .bind(end.reason.as_str())
-                    .bind(column(end.told_since)?);
+                    .bind(column(end.told_since)?)
+                    .bind(i64::from(end.limit));
                 if let Some(second) = second {
                     query = query.bind(second);
                 }

@@ -162,6 +162,34 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
         .await;
 }
 
+/// A subject may have more sessions than one call ends.
+pub(super) async fn parts<S: SessionStore + Clone>(check: &Check<S>) {
+    let subject = check.name("parts");
+    for number in 0..25 {
+        check
+            .open(&check.record(&format!("parts.{number}"), "parts"))
+            .await;
+    }
+    let rule = "a call ends and returns at most `limit` sessions";
+    let target = SessionTarget::Subject(&subject);
+    let mut end = EndSessions::new(target, EndReason::Revoked, check.now + SECOND);
+    end.limit = 10;
+    for (number, left) in [15, 5, 0].into_iter().enumerate() {
+        end.now += number as u64;
+        // Sessions that were ended in an earlier part count less than those that are still open.
+        end.told_since = check.now;
+        let ended = check.end(end).await;
+        same(rule, &10, &ended.len());
+        let fresh = ended
+            .iter()
+            .filter(|session| session.ended_at == end.now)
+            .count();
+        let rule = "sessions that have not been ended come first";
+        same(rule, &[10, 10, 5][number], &fresh);
+        same(rule, &left, &check.listed(&subject, end.now).await.len());
+    }
+}
+
 pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let limit = |max, when_full| SessionLimit { max, when_full };
     let opened_at = |after: u64, ended: &[&str]| {

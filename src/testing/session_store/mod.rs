@@ -81,6 +81,7 @@ impl<S: SessionStore + Clone> Check<S> {
         keeping::columns(self).await;
         keeping::lists(self).await;
         ending::ends(self).await;
+        ending::parts(self).await;
         ending::limits(self).await;
         rotating::each_rule(self).await;
         rotating::whole_lives(self).await;

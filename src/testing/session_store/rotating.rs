@@ -159,6 +159,14 @@ const CASES: &[Case] = &[
     }),
     case("a token two generations old is reuse, within the grace too", 3, 0, REUSED),
     case("the very first token is reuse", 0, SECOND, REUSED),
+    with(case("an old token of a request from before the last rotation changes nothing", 3, SECOND, Outcome::Late), |record, _| {
+        record.rotated_at += 5 * SECOND;
+        record.last_used_at += 5 * SECOND;
+    }),
+    with(case("a late convergence does not set back the time of the last use", 4, SECOND, CONCURRENT), |record, _| {
+        record.rotated_at += 5 * SECOND;
+        record.last_used_at += 5 * SECOND;
+    }),
     case("a token one generation ahead moves the session past it", 6, SECOND, REWOUND),
     case("a token two generations ahead changes nothing", 7, SECOND, Outcome::StoreRewound),
     case("a token far ahead changes nothing", 1 << 50, SECOND, Outcome::StoreRewound),

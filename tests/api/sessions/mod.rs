@@ -7,6 +7,7 @@ mod nodes;
 mod opening;
 mod outages;
 mod privacy;
+mod reviewed;
 mod rotation;
 mod store;
 

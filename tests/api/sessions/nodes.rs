@@ -147,6 +147,40 @@ async fn a_token_of_a_clock_that_is_far_ahead_is_an_outage_and_no_verdict() {
 }
 
 #[tokio::test]
+async fn a_login_after_log_out_everywhere_is_good_on_a_node_that_is_behind() {
+    for behind in [1, 3, 20] {
+        let shared = Shared::new();
+        let (here, ahead) = (shared.node(-behind), shared.node(0));
+        ahead.sessions.end_all("alice").await.unwrap();
+        let login = here.sessions.open("alice").issue().await.unwrap();
+        for node in [&here, &ahead] {
+            assert_eq!(request(&node.tokens, &login).await, Ok(()), "{behind} s");
+            node.clock.advance(Duration::from_secs(600));
+            assert!(refresh(&node.sessions, &login.refresh_token).await.is_ok());
+        }
+    }
+    // Beyond what verifiers allow for, a token could not be good.
+    let shared = Shared::new();
+    let (here, ahead) = (shared.node(-60), shared.node(0));
+    ahead.sessions.end_all("alice").await.unwrap();
+    let error = here.sessions.open("alice").issue().await.unwrap_err();
+    assert_eq!(error.status().as_u16(), 503);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_once_a_day_ahead_keeps_nobody_out() {
+    let shared = Shared::new();
+    let node = shared.node(86_400);
+    node.sessions.open("carol").issue().await.unwrap();
+    node.clock.set(shared.node(0).clock.now());
+    node.sessions.end_all("carol").await.unwrap();
+    node.clock.advance(Duration::from_secs(3600));
+    let login = node.sessions.open("carol").issue().await.unwrap();
+    assert_eq!(request(&node.tokens, &login).await, Ok(()));
+    assert!(refresh(&node.sessions, &login.refresh_token).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_session_goes_back_and_forth_between_nodes_whose_clocks_differ() {
     let shared = Shared::new();
     let nodes = [shared.node(0), shared.node(25), shared.node(-4)];

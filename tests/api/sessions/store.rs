@@ -1,6 +1,6 @@
 //! Stores that count, fail, hang, take their time and lose what stores may lose.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tower_jwt_auth::StoreError;
@@ -18,6 +18,8 @@ pub(super) enum Mode {
     Up,
     Down,
     Hangs,
+    /// The work is done, and the answer does not arrive.
+    LosesAnswers,
     /// Before and after the work, the call gives way this many times.
     Slow(u32),
 }
@@ -25,7 +27,7 @@ pub(super) enum Mode {
 impl Mode {
     async fn before(self) -> Result<(), StoreError> {
         match self {
-            Self::Up => Ok(()),
+            Self::Up | Self::LosesAnswers => Ok(()),
             Self::Down => Err(StoreError::new("down")),
             Self::Hangs => std::future::pending().await,
             Self::Slow(turns) => {
@@ -56,9 +58,7 @@ pub(super) struct TestStore {
 struct State {
     mode: Mode,
     calls: BTreeMap<&'static str, u32>,
-    opened: Vec<(String, String)>,
-    /// Sessions that the index of their subject has lost.
-    lost: BTreeSet<String>,
+    index_is_lost: bool,
 }
 
 impl TestStore {
@@ -74,9 +74,7 @@ impl TestStore {
 
     /// The index of the subject loses its entries, as Redis may in a failover.
     pub(super) fn lose_index(&self) {
-        let mut state = self.state.lock().unwrap();
-        let ids = state.opened.iter().map(|(id, _)| id.clone()).collect();
-        state.lost = ids;
+        self.state.lock().unwrap().index_is_lost = true;
     }
 
     pub(super) async fn record(&self, id: &str) -> SessionRecord {
@@ -93,16 +91,6 @@ impl TestStore {
         mode.before().await?;
         Ok(mode)
     }
-
-    /// The sessions of the subject that its index still has.
-    fn indexed(&self, subject: &str) -> Vec<String> {
-        let state = self.state.lock().unwrap();
-        let of_subject = state.opened.iter().filter(|(_, whose)| whose == subject);
-        of_subject
-            .map(|(id, _)| id.clone())
-            .filter(|id| !state.lost.contains(id))
-            .collect()
-    }
 }
 
 impl std::fmt::Debug for TestStore {
@@ -118,10 +106,11 @@ impl SessionStore for TestStore {
         limit: Option<SessionLimit>,
     ) -> Result<Created, StoreError> {
         let mode = self.called("create").await?;
-        let entry = (session.id.clone(), session.subject.clone());
-        self.state.lock().unwrap().opened.push(entry);
         let created = self.inner.create(session, limit).await;
         mode.after().await;
+        if mode == Mode::LosesAnswers {
+            return Err(StoreError::new("no answer"));
+        }
         created
     }
 
@@ -144,27 +133,15 @@ impl SessionStore for TestStore {
 
     async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
         let mode = self.called("end").await?;
-        let mut ended = Vec::new();
-        match end.target {
-            SessionTarget::Subject(subject) | SessionTarget::OthersOf { subject, .. } => {
-                let spared = match end.target {
-                    SessionTarget::OthersOf { session, .. } => session,
-                    _ => "",
-                };
-                for session in self.indexed(subject) {
-                    if session != spared {
-                        let target = SessionTarget::SessionOf {
-                            session: &session,
-                            subject,
-                        };
-                        let mut one = end;
-                        one.target = target;
-                        ended.extend(self.inner.end(one).await?);
-                    }
-                }
-            }
-            _ => ended = self.inner.end(end).await?,
-        }
+        let by_index = matches!(
+            end.target,
+            SessionTarget::Subject(_) | SessionTarget::OthersOf { .. }
+        );
+        let is_lost = self.state.lock().unwrap().index_is_lost;
+        let ended = match by_index && is_lost {
+            true => Vec::new(),
+            false => self.inner.end(end).await?,
+        };
         mode.after().await;
         Ok(ended)
     }
