@@ -112,7 +112,7 @@ mod tests {
         let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
         if let Value::ServerError(error) = &value {
             let error = error.clone().into();
-            assert!(Health::of(&error) == Health::told_by(&[value.clone()]));
+            assert!(Health::of(&error) == Health::told_by(std::slice::from_ref(&value)));
         }
         Health::told_by(&[value])
     }

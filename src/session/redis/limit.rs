@@ -19,7 +19,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .query_async(&mut connection)
             .await;
         removed.map_err(failed)?;
-        self.leave(&session.subject, &[session.id.clone()]).await
+        let id = std::slice::from_ref(&session.id);
+        self.leave(&session.subject, id).await
     }
 
     /// Counts the sessions that were entered before this one. If there are too many, ends some of
