@@ -136,9 +136,9 @@ fn check_origin(origin: &str, insecure: bool) -> Result<(), String> {
     let shown = shown(origin);
     let parts = parse_origin(origin).ok_or_else(|| {
         format!(
-            "the origin `{shown}` is not written as browsers send it: write `https://app.example` \
-             or `https://app.example:8443`, in lower case, without a path, a slash at the end or a \
-             default port"
+            "`{shown}` is not an origin in the form that browsers send: write \
+             `https://app.example` or `https://app.example:8443`, in lower case, without a path, a \
+             slash at the end or a default port"
         )
     })?;
     match parts {
