@@ -256,12 +256,16 @@ impl World {
         node: usize,
         mark: &str,
     ) -> Result<Refreshed, SessionErrorKind> {
-        let refreshed = refresh(
-            &self.nodes[node].sessions,
-            token,
-            self.marks.then_some(mark),
-        );
-        let refreshed = refreshed.await?;
+        let sessions = self.nodes[node].sessions.clone();
+        let mark = self.marks.then_some(mark);
+        let refreshed = match refresh(&sessions, token, mark).await {
+            // The clock of this node is behind the last rotation: come back in a moment.
+            Err(SessionErrorKind::Unavailable) => {
+                self.advance(self.skew() + 2);
+                refresh(&sessions, token, mark).await?
+            }
+            refreshed => refreshed?,
+        };
         self.given.push(refreshed.tokens.clone());
         if matches!(refreshed.outcome, RotationOutcome::Converged(_)) {
             self.converged += 1;
@@ -318,7 +322,7 @@ impl World {
                 self.client_refreshes(node).await?;
             }
         }
-        let idle_in = (IDLE - 1 - self.skew()).saturating_sub(self.since(record.last_used_at));
+        let idle_in = (IDLE - 3 - self.skew()).saturating_sub(self.since(record.last_used_at));
         self.advance(seconds.min(idle_in));
         Ok(())
     }
