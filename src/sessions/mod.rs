@@ -114,7 +114,8 @@ struct Inner {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Starts building the sessions of this issuer, which are kept in `store`.
+    /// Starts building the sessions of this issuer, which are kept in `store`. No other issuer may
+    /// use the same store, because it does not tell subjects apart by issuer.
     pub fn builder(tokens: &TokenIssuer, store: impl SessionStore) -> SessionsBuilder {
         SessionsBuilder::new(tokens.clone(), Arc::new(store))
     }

@@ -14,12 +14,15 @@ use crate::store::{StoreError, to_the_end};
 ///
 /// You create the pool and choose its settings:
 ///
-/// - a `busy_timeout` (sqlx's default of 5 s is fine);
+/// - a `busy_timeout` below the [store timeout](crate::sessions::SessionsBuilder::store_timeout) of 2 s,
+///   such as 1500 ms: sqlx's default of 5 s would carry a statement out after its request was
+///   answered with 503;
 /// - an `acquire_timeout` that is short enough for a waiting client (sqlx's default is 30 s);
 /// - the journal mode WAL, in which readers and the writer do not block each other;
 /// - `synchronous = FULL`.
 ///
 /// ```no_run
+/// use std::time::Duration;
 /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 /// use tower_jwt_auth::sessions::SqliteSessions;
 ///
@@ -27,6 +30,7 @@ use crate::store::{StoreError, to_the_end};
 /// let options = SqliteConnectOptions::new()
 ///     .filename("service.db")
 ///     .create_if_missing(true)
+///     .busy_timeout(Duration::from_millis(1500))
 ///     .journal_mode(SqliteJournalMode::Wal)
 ///     .synchronous(SqliteSynchronous::Full);
 /// let sessions = SqliteSessions::open(SqlitePool::connect_with(options).await?).await?;
