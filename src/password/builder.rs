@@ -176,6 +176,8 @@ impl PasswordServiceBuilder {
             bcrypt_cost: self.bcrypt_cost,
             pepper: self.pepper,
             previous_peppers: self.previous_peppers,
+            #[cfg(test)]
+            work: Default::default(),
         };
         PasswordService::start(policy, limits)
     }

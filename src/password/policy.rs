@@ -1,6 +1,8 @@
 //! What the service makes, what it accepts and what it replaces: plain functions, no threads.
 
 use std::fmt;
+#[cfg(test)]
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -11,7 +13,7 @@ use crate::password::hash::{Parts, PasswordHash};
 use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
 
-/// What became of a password that was held against a stored hash. Neither is an error.
+/// What became of a password that was held against a stored hash. None of these is an error.
 #[derive(Clone, Debug)]
 #[must_use = "a login hangs on this value"]
 pub enum Verification {
@@ -24,6 +26,25 @@ pub enum Verification {
     },
     /// The password is another one, or there is no such user.
     Mismatch,
+    /// The stored hash cannot be used, so no password matches it. Log the reason, and refuse the
+    /// login in the same words as for a [`Mismatch`](Self::Mismatch). It has cost the same work.
+    /// Once a new hash is stored, by a password reset for example, the user can log in again.
+    UnusableHash {
+        /// [`NoPassword`](PasswordError::NoPassword),
+        /// [`InvalidHash`](PasswordError::InvalidHash),
+        /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm),
+        /// [`CostTooHigh`](PasswordError::CostTooHigh) or
+        /// [`UnknownPepper`](PasswordError::UnknownPepper).
+        reason: PasswordError,
+    },
+}
+
+/// What the row of a user holds.
+pub(super) enum Stored {
+    /// There is no such user.
+    Nobody,
+    Hash(PasswordHash),
+    Unusable(PasswordError),
 }
 
 pub(super) struct Policy {
@@ -32,6 +53,18 @@ pub(super) struct Policy {
     pub(super) bcrypt_cost: Option<u32>,
     pub(super) pepper: Option<Pepper>,
     pub(super) previous_peppers: Vec<Pepper>,
+    /// Each hash that was computed, for the tests that count them.
+    #[cfg(test)]
+    pub(super) work: Mutex<Vec<Work>>,
+}
+
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// An Argon2 hash of so many memory blocks.
+    Argon2(usize),
+    /// A bcrypt hash of this cost.
+    Bcrypt(u32),
 }
 
 /// A secret of the application that goes into every hash, with the id that stands in the hash.
@@ -48,6 +81,31 @@ impl Verification {
     #[must_use]
     pub const fn is_match(&self) -> bool {
         matches!(self, Self::Match { .. })
+    }
+
+    /// Returns why the stored hash cannot be used, or `None` if it can or if there is none.
+    #[must_use]
+    pub const fn unusable_hash(&self) -> Option<&PasswordError> {
+        match self {
+            Self::UnusableHash { reason } => Some(reason),
+            Self::Match { .. } | Self::Mismatch => None,
+        }
+    }
+}
+
+// === impl Stored ===
+
+impl Stored {
+    pub(super) fn read(row: Option<&str>) -> Self {
+        row.map_or(Self::Nobody, |row| {
+            PasswordHash::parse(row).map_or_else(Self::Unusable, Self::Hash)
+        })
+    }
+}
+
+impl From<Option<&PasswordHash>> for Stored {
+    fn from(hash: Option<&PasswordHash>) -> Self {
+        hash.cloned().map_or(Self::Nobody, Self::Hash)
     }
 }
 
@@ -72,6 +130,8 @@ impl Policy {
         scratch: &mut Scratch,
     ) -> Result<PasswordHash, PasswordError> {
         self.check_new(password)?;
+        #[cfg(test)]
+        self.note(&self.dummy());
         match self.bcrypt_cost {
             Some(cost) => BcryptHash::make(cost, password).map(PasswordHash::from),
             None => Argon2Hash::make(self.params, self.pepper.as_ref(), password, scratch)
@@ -79,16 +139,25 @@ impl Policy {
         }
     }
 
-    /// Holds `password` against `stored`, or against a dummy if there is no such user.
+    /// Holds `password` against `stored`, or against a dummy if there is nothing to hold it
+    /// against.
     pub(super) fn verify(
         &self,
         password: &[u8],
-        stored: Option<&PasswordHash>,
+        stored: &Stored,
         scratch: &mut Scratch,
     ) -> Result<Verification, PasswordError> {
-        let Some(stored) = stored else {
-            self.matches(password, &self.dummy(), scratch)?;
-            return Ok(Verification::Mismatch);
+        let stored = match stored {
+            Stored::Hash(stored) => stored,
+            Stored::Nobody => {
+                self.matches(password, &self.dummy(), scratch)?;
+                return Ok(Verification::Mismatch);
+            }
+            Stored::Unusable(reason) => {
+                self.matches(password, &self.dummy(), scratch)?;
+                let reason = reason.clone();
+                return Ok(Verification::UnusableHash { reason });
+            }
         };
         if !self.matches(password, stored.parts(), scratch)? {
             return Ok(Verification::Mismatch);
@@ -115,12 +184,29 @@ impl Policy {
     }
 
     /// The memory blocks to have in hand for `stored` and for the hash that may replace it.
-    pub(super) fn blocks(&self, stored: Option<&PasswordHash>) -> usize {
-        let stored = match stored.map(PasswordHash::parts) {
-            Some(Parts::Argon2(hash)) => hash.blocks(),
-            Some(Parts::Bcrypt(_)) | None => 0,
+    pub(super) fn blocks(&self, stored: &Stored) -> usize {
+        let stored = match stored {
+            Stored::Hash(hash) => match hash.parts() {
+                Parts::Argon2(hash) => hash.blocks(),
+                Parts::Bcrypt(_) => 0,
+            },
+            Stored::Nobody | Stored::Unusable(_) => 0,
         };
         stored.max(self.params.blocks())
+    }
+
+    /// Puts the reason in the place of a hash that this service cannot verify.
+    pub(super) fn admit(&self, stored: Stored, budget_blocks: usize) -> Stored {
+        let Stored::Hash(hash) = &stored else {
+            return stored;
+        };
+        match self.pepper_of(hash.parts()) {
+            Err(reason) => Stored::Unusable(reason),
+            Ok(_) if self.blocks(&stored) > budget_blocks => {
+                Stored::Unusable(PasswordError::CostTooHigh)
+            }
+            Ok(_) => stored,
+        }
     }
 
     /// The pepper that `stored` was made with.
@@ -145,10 +231,24 @@ impl Policy {
         scratch: &mut Scratch,
     ) -> Result<bool, PasswordError> {
         let pepper = self.pepper_of(stored)?;
+        #[cfg(test)]
+        self.note(stored);
         match stored {
             Parts::Argon2(hash) => hash.matches(pepper, password, scratch),
             Parts::Bcrypt(hash) => Ok(hash.matches(password)),
         }
+    }
+
+    #[cfg(test)]
+    fn note(&self, hash: &Parts) {
+        let work = match hash {
+            Parts::Argon2(hash) => Work::Argon2(hash.blocks()),
+            Parts::Bcrypt(hash) => Work::Bcrypt(hash.cost()),
+        };
+        self.work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(work);
     }
 
     fn dummy(&self) -> Parts {

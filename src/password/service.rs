@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::password::builder::PasswordServiceBuilder;
 use crate::password::error::PasswordError;
 use crate::password::hash::PasswordHash;
-use crate::password::policy::{Policy, Verification};
+use crate::password::policy::{Policy, Stored, Verification};
 use crate::password::pool::{Job, Limits, Pool};
 
 /// Hashes passwords with Argon2id and verifies Argon2 and bcrypt hashes.
@@ -18,21 +18,22 @@ use crate::password::pool::{Job, Limits, Pool};
 /// particular runtime, and the `_blocking` twins need none.
 ///
 /// ```
-/// use tower_jwt_auth::password::{PasswordHash, PasswordService, Verification};
+/// use tower_jwt_auth::password::{PasswordService, Verification};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let passwords = PasswordService::new();
 /// let hash = passwords.hash("correct horse battery staple").await?;
 /// let row = hash.as_str().to_owned(); // a text column of the user's row
 ///
-/// let stored = PasswordHash::parse(&row)?;
-/// match passwords.verify("correct horse battery staple", Some(&stored)).await? {
+/// match passwords.verify_stored("correct horse battery staple", Some(&row)).await? {
 ///     Verification::Match { rehash: None } => {} // log in
 ///     Verification::Match { rehash: Some(_new) } => {} // log in, and replace the row
 ///     Verification::Mismatch => panic!("the password is right"),
+///     Verification::UnusableHash { reason } => panic!("the row is damaged: {reason}"),
 /// }
-/// assert!(!passwords.verify("wrong", Some(&stored)).await?.is_match());
-/// assert!(!passwords.verify("whatever", None).await?.is_match()); // no such user
+/// assert!(!passwords.verify_stored("wrong", Some(&row)).await?.is_match());
+/// assert!(!passwords.verify_stored("whatever", None).await?.is_match()); // no such user
+/// assert!(!passwords.verify_stored("whatever", Some("!")).await?.is_match()); // no password
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -87,15 +88,37 @@ impl PasswordService {
         self.inner.pool.run(self.hash_job(password)?).await
     }
 
-    /// Holds a password against the stored hash of a user, or against nothing if there is no such
-    /// user.
+    /// Verifies a password against the hash as the user's row holds it, or against nothing if
+    /// there is no such user.
+    ///
+    /// This is the call for a login. It reads the hash itself, so that a row whose hash is empty,
+    /// a mark such as `!`, damaged or of another system costs the same work as a wrong password:
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::{PasswordService, Verification};
+    ///
+    /// let passwords = PasswordService::new();
+    /// let mut may_log_in = |row: Option<&str>| {
+    ///     Ok(match passwords.verify_stored_blocking("correct horse", row)? {
+    ///         Verification::Match { .. } => true,
+    ///         Verification::Mismatch => false,
+    ///         Verification::UnusableHash { reason } => {
+    ///             eprintln!("{reason}"); // and the user's id, but refuse as above
+    ///             false
+    ///         }
+    ///     })
+    /// };
+    /// assert!(may_log_in(Some("$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"))?);
+    /// assert!(!may_log_in(Some("!"))?); // no password is set
+    /// assert!(!may_log_in(None)?); // no such user
+    /// # Ok::<(), tower_jwt_auth::password::PasswordError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`TooLong`](PasswordError::TooLong), [`Overloaded`](PasswordError::Overloaded),
-    /// [`UnknownPepper`](PasswordError::UnknownPepper),
-    /// [`CostTooHigh`](PasswordError::CostTooHigh) if the hash needs more than the whole memory
-    /// budget, or [`Internal`](PasswordError::Internal). A wrong password is no error.
+    /// [`TooLong`](PasswordError::TooLong), [`Overloaded`](PasswordError::Overloaded) or
+    /// [`Internal`](PasswordError::Internal). Neither a wrong password nor an unusable hash is an
+    /// error.
     ///
     /// # Security
     ///
@@ -105,15 +128,32 @@ impl PasswordService {
     ///
     /// bcrypt reads 72 bytes of a password. Whoever logs in with a longer one against an old
     /// bcrypt hash gets it replaced by a hash of **all** that was typed.
+    pub async fn verify_stored(
+        &self,
+        password: &str,
+        stored: Option<&str>,
+    ) -> Result<Verification, PasswordError> {
+        let job = self.verify_job(password, Stored::read(stored))?;
+        self.inner.pool.run(job).await.inspect(log)
+    }
+
+    /// Verifies a password against a hash that was read before, or against nothing if there is no
+    /// such user.
+    ///
+    /// At a login, prefer [`verify_stored`](Self::verify_stored), which takes the row as it is:
+    /// whoever [parses](PasswordHash::parse) it first must see to it that a row that cannot be
+    /// read takes as long as a wrong password.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_stored`](Self::verify_stored).
     pub async fn verify(
         &self,
         password: &str,
         stored: Option<&PasswordHash>,
     ) -> Result<Verification, PasswordError> {
-        self.inner
-            .pool
-            .run(self.verify_job(password, stored)?)
-            .await
+        let job = self.verify_job(password, Stored::from(stored))?;
+        self.inner.pool.run(job).await.inspect(log)
     }
 
     /// [`hash`](Self::hash) for threads: it blocks until the hash is made, within the same limits.
@@ -137,20 +177,34 @@ impl PasswordService {
         self.inner.pool.run_blocking(self.hash_job(password)?)
     }
 
+    /// [`verify_stored`](Self::verify_stored) for threads: it blocks until the password is judged,
+    /// within the same limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_stored`](Self::verify_stored).
+    pub fn verify_stored_blocking(
+        &self,
+        password: &str,
+        stored: Option<&str>,
+    ) -> Result<Verification, PasswordError> {
+        let job = self.verify_job(password, Stored::read(stored))?;
+        self.inner.pool.run_blocking(job).inspect(log)
+    }
+
     /// [`verify`](Self::verify) for threads: it blocks until the password is judged, within the
     /// same limits.
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify).
+    /// As [`verify_stored`](Self::verify_stored).
     pub fn verify_blocking(
         &self,
         password: &str,
         stored: Option<&PasswordHash>,
     ) -> Result<Verification, PasswordError> {
-        self.inner
-            .pool
-            .run_blocking(self.verify_job(password, stored)?)
+        let job = self.verify_job(password, Stored::from(stored))?;
+        self.inner.pool.run_blocking(job).inspect(log)
     }
 
     /// Whether a hash made today would be stronger, or carry another pepper.
@@ -177,7 +231,7 @@ impl PasswordService {
         let policy = Arc::clone(&self.inner.policy);
         policy.check_new(&password)?;
         Ok(Job {
-            blocks: policy.blocks(None),
+            blocks: policy.blocks(&Stored::Nobody),
             work: Box::new(move |scratch| policy.make(&password, scratch)),
         })
     }
@@ -185,17 +239,14 @@ impl PasswordService {
     fn verify_job(
         &self,
         password: &str,
-        stored: Option<&PasswordHash>,
+        stored: Stored,
     ) -> Result<Job<Verification>, PasswordError> {
         let password = admit(password)?;
         let policy = Arc::clone(&self.inner.policy);
-        let stored = stored.cloned();
-        if let Some(stored) = &stored {
-            policy.pepper_of(stored.parts())?;
-        }
+        let stored = policy.admit(stored, self.inner.pool.budget_blocks());
         Ok(Job {
-            blocks: policy.blocks(stored.as_ref()),
-            work: Box::new(move |scratch| policy.verify(&password, stored.as_ref(), scratch)),
+            blocks: policy.blocks(&stored),
+            work: Box::new(move |scratch| policy.verify(&password, &stored, scratch)),
         })
     }
 }
@@ -224,3 +275,16 @@ fn admit(password: &str) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
     }
     Ok(Zeroizing::new(password.as_bytes().to_vec()))
 }
+
+/// Tells the operator of a hash that cannot be used, since the client must not see the difference.
+fn log(_verification: &Verification) {
+    #[cfg(feature = "tracing")]
+    match _verification.unusable_hash() {
+        None => {}
+        Some(PasswordError::NoPassword) => tracing::debug!("{}", PasswordError::NoPassword),
+        Some(reason) => tracing::warn!("{reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod making;
 mod others;
 mod rows;
 mod settings;
+mod unusable;
 
 use tower_jwt_auth::password::{
     Argon2Params, PasswordHash, PasswordService, PasswordServiceBuilder, Verification,
@@ -56,6 +57,6 @@ fn read(stored: &str) -> PasswordHash {
 fn matched(verification: Verification) -> Option<PasswordHash> {
     match verification {
         Verification::Match { rehash } => rehash,
-        Verification::Mismatch => panic!("it does not match"),
+        other => panic!("it does not match: {other:?}"),
     }
 }
