@@ -39,6 +39,7 @@ pub struct PasswordServiceBuilder {
     max_wait: Duration,
     pepper: Option<Pepper>,
     previous_peppers: Vec<Pepper>,
+    normalize: bool,
     weak_allowed: bool,
 }
 
@@ -67,6 +68,7 @@ impl PasswordServiceBuilder {
             max_wait: DEFAULT_MAX_WAIT,
             pepper: None,
             previous_peppers: Vec::new(),
+            normalize: true,
             weak_allowed: false,
         }
     }
@@ -138,6 +140,39 @@ impl PasswordServiceBuilder {
         self
     }
 
+    /// Sets whether passwords are brought into Unicode Normalization Form C (NFC) before they are
+    /// counted and hashed; `true` if left out.
+    ///
+    /// One system sends an `é` as one code point and another as two, `e` and an accent. Without
+    /// normalization the same password is two passwords. NIST SP 800-63B-4 section 3.1.1.2 asks
+    /// for NFC, as RFC 8265 section 4.2.2 does. The compatibility form NFKC, which earlier
+    /// revisions named, would also take `²` for `2` and `ﬁ` for `fi`, and so make passwords weaker.
+    ///
+    /// Hashes that were made of a password as it was typed still verify where it is typed in that
+    /// form, and are then replaced by one of the normal form. Turn it off if another program
+    /// verifies the same hashes and does not normalize.
+    ///
+    /// # Security
+    ///
+    /// A password that is not typed in its normal form is tried in both forms: that is twice the
+    /// work, for an unknown user and for an unusable hash as well, so that the time of the answer
+    /// does not tell which users exist.
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::PasswordService;
+    ///
+    /// let passwords = PasswordService::new();
+    /// let row = passwords.hash_blocking("cafe\u{301} au lait")?; // typed on one system
+    /// let typed = "caf\u{e9} au lait"; // and on another
+    /// assert!(passwords.verify_stored_blocking(typed, Some(row.as_str()))?.is_match());
+    /// assert_eq!(passwords.char_count("cafe\u{301} au lait"), passwords.char_count(typed));
+    /// # Ok::<(), tower_jwt_auth::password::PasswordError>(())
+    /// ```
+    pub const fn normalize_unicode(mut self, on: bool) -> Self {
+        self.normalize = on;
+        self
+    }
+
     /// Accepts parameters under the floor, so that a test suite is fast.
     ///
     /// # Security
@@ -174,6 +209,7 @@ impl PasswordServiceBuilder {
         let policy = Policy {
             params: self.argon2,
             bcrypt_cost: self.bcrypt_cost,
+            normalize: self.normalize,
             pepper: self.pepper,
             previous_peppers: self.previous_peppers,
             #[cfg(test)]

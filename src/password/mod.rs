@@ -54,6 +54,7 @@ mod params;
 mod policy;
 mod pool;
 mod service;
+mod typed;
 
 pub use builder::{
     DEFAULT_MAX_WAIT, DEFAULT_MEMORY_BUDGET, DEFAULT_QUEUE_LIMIT, PasswordServiceBuilder,
@@ -62,4 +63,5 @@ pub use error::{PasswordConfigError, PasswordError};
 pub use hash::{PasswordAlgorithm, PasswordHash};
 pub use params::Argon2Params;
 pub use policy::Verification;
-pub use service::{MAX_PASSWORD_BYTES, PasswordService};
+pub use service::PasswordService;
+pub use typed::MAX_PASSWORD_BYTES;

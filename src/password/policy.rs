@@ -12,6 +12,7 @@ use crate::password::error::PasswordError;
 use crate::password::hash::{Parts, PasswordHash};
 use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
+use crate::password::typed::{MAX_PASSWORD_BYTES, Typed};
 
 /// What became of a password that was held against a stored hash. None of these is an error.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ use crate::password::pool::Scratch;
 pub enum Verification {
     /// The password is the one that was hashed.
     Match {
-        /// A stronger hash of the same password, if the stored one is weaker than the service
-        /// makes today. Store it with a compare-and-swap on the old hash; whether that succeeds
+        /// A new hash of the same password, if the stored one is weaker than the service makes
+        /// today or was made of another Unicode form of the password. Store it with a compare-and-swap on the old hash; whether that succeeds
         /// makes no difference to the login.
         rehash: Option<PasswordHash>,
     },
@@ -51,6 +52,7 @@ pub(super) struct Policy {
     pub(super) params: Argon2Params,
     /// Set if new hashes are to be bcrypt's.
     pub(super) bcrypt_cost: Option<u32>,
+    pub(super) normalize: bool,
     pub(super) pepper: Option<Pepper>,
     pub(super) previous_peppers: Vec<Pepper>,
     /// Each hash that was computed, for the tests that count them.
@@ -113,12 +115,17 @@ impl From<Option<&PasswordHash>> for Stored {
 
 impl Policy {
     /// Refuses a password that no hash may be made of.
-    pub(super) fn check_new(&self, password: &[u8]) -> Result<(), PasswordError> {
+    pub(super) fn check_new(&self, password: &Typed) -> Result<(), PasswordError> {
+        let password = password.to_hash();
         if password.is_empty() {
             return Err(PasswordError::Empty);
         }
+        if password.len() > MAX_PASSWORD_BYTES {
+            let max = MAX_PASSWORD_BYTES;
+            return Err(PasswordError::TooLong { max });
+        }
         if self.bcrypt_cost.is_some() {
-            BcryptHash::check(password)
+            BcryptHash::check(password.as_bytes())
         } else {
             Ok(())
         }
@@ -126,10 +133,11 @@ impl Policy {
 
     pub(super) fn make(
         &self,
-        password: &[u8],
+        password: &Typed,
         scratch: &mut Scratch,
     ) -> Result<PasswordHash, PasswordError> {
         self.check_new(password)?;
+        let password = password.to_hash().as_bytes();
         #[cfg(test)]
         self.note(&self.dummy());
         match self.bcrypt_cost {
@@ -139,36 +147,55 @@ impl Policy {
         }
     }
 
-    /// Holds `password` against `stored`, or against a dummy if there is nothing to hold it
-    /// against.
+    /// Tries each form of `password` on `stored`, or on a dummy if there is nothing to try it on.
+    ///
+    /// All forms are tried whatever `stored` is, until one matches: the work tells nothing of it.
     pub(super) fn verify(
         &self,
-        password: &[u8],
+        password: &Typed,
         stored: &Stored,
         scratch: &mut Scratch,
     ) -> Result<Verification, PasswordError> {
-        let stored = match stored {
-            Stored::Hash(stored) => stored,
-            Stored::Nobody => {
-                self.matches(password, &self.dummy(), scratch)?;
-                return Ok(Verification::Mismatch);
+        for form in password.forms() {
+            if !self.fits(form, stored, scratch)? {
+                continue;
             }
-            Stored::Unusable(reason) => {
-                self.matches(password, &self.dummy(), scratch)?;
-                let reason = reason.clone();
-                return Ok(Verification::UnusableHash { reason });
-            }
-        };
-        if !self.matches(password, stored.parts(), scratch)? {
-            return Ok(Verification::Mismatch);
+            // The login is good whatever becomes of the new hash.
+            let rehash = (self.is_outdated(stored) || form != password.to_hash())
+                .then(|| self.make(password, scratch));
+            return Ok(Verification::Match {
+                rehash: rehash.and_then(Result::ok),
+            });
         }
-        // The login is good whatever becomes of the new hash.
-        let rehash = self
-            .needs_rehash(stored)
-            .then(|| self.make(password, scratch));
-        Ok(Verification::Match {
-            rehash: rehash.and_then(Result::ok),
+        Ok(match stored {
+            Stored::Nobody | Stored::Hash(_) => Verification::Mismatch,
+            Stored::Unusable(reason) => Verification::UnusableHash {
+                reason: reason.clone(),
+            },
         })
+    }
+
+    /// Tries one form of a password.
+    fn fits(
+        &self,
+        form: &str,
+        stored: &Stored,
+        scratch: &mut Scratch,
+    ) -> Result<bool, PasswordError> {
+        match stored {
+            Stored::Hash(hash) => self.matches(form.as_bytes(), hash.parts(), scratch),
+            Stored::Nobody | Stored::Unusable(_) => {
+                self.matches(form.as_bytes(), &self.dummy(), scratch)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn is_outdated(&self, stored: &Stored) -> bool {
+        match stored {
+            Stored::Hash(hash) => self.needs_rehash(hash),
+            Stored::Nobody | Stored::Unusable(_) => false,
+        }
     }
 
     pub(super) fn needs_rehash(&self, stored: &PasswordHash) -> bool {

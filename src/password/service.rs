@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::password::builder::PasswordServiceBuilder;
 use crate::password::error::PasswordError;
 use crate::password::hash::PasswordHash;
 use crate::password::policy::{Policy, Stored, Verification};
 use crate::password::pool::{Job, Limits, Pool};
+use crate::password::typed::{Typed, count};
 
 /// Hashes passwords with Argon2id and verifies Argon2 and bcrypt hashes.
 ///
@@ -48,10 +47,6 @@ pub struct PasswordService {
     inner: Arc<Inner>,
 }
 
-/// The longest password in bytes that is looked at: enough for any passphrase, and too short to
-/// keep the machine busy with.
-pub const MAX_PASSWORD_BYTES: usize = 1024;
-
 struct Inner {
     policy: Arc<Policy>,
     pool: Pool,
@@ -74,12 +69,13 @@ impl PasswordService {
 
     /// Hashes a new password with a fresh salt.
     ///
-    /// Every byte counts: the password is not trimmed, folded or cut. How long it must be, and
-    /// which ones are too common, is the application's to say.
+    /// The whole password counts: it is not trimmed, case-folded or cut, only
+    /// [normalized](PasswordServiceBuilder::normalize_unicode). How long it must be, and which ones
+    /// are too common, is the application's to say: [`char_count`](Self::char_count) counts for it.
     ///
     /// # Errors
     ///
-    /// [`TooLong`](PasswordError::TooLong) over [`MAX_PASSWORD_BYTES`],
+    /// [`TooLong`](PasswordError::TooLong) over [`MAX_PASSWORD_BYTES`](crate::password::MAX_PASSWORD_BYTES),
     /// [`Empty`](PasswordError::Empty), [`Overloaded`](PasswordError::Overloaded) or
     /// [`Internal`](PasswordError::Internal); and with
     /// [`make_bcrypt_hashes`](PasswordServiceBuilder::make_bcrypt_hashes) also
@@ -207,6 +203,24 @@ impl PasswordService {
         self.inner.pool.run_blocking(job).inspect(log)
     }
 
+    /// Counts the characters of a password as it is hashed, for a rule on its length.
+    ///
+    /// Each Unicode code point is one character, as NIST SP 800-63B-4 section 3.1.1.2 has it, and
+    /// they are counted after [normalization](PasswordServiceBuilder::normalize_unicode): the count
+    /// does not hang on the system that the password was typed on.
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::PasswordService;
+    ///
+    /// let passwords = PasswordService::new();
+    /// assert_eq!(passwords.char_count("u\u{308}ber"), 4);
+    /// assert_eq!(passwords.char_count("\u{fc}ber"), 4);
+    /// ```
+    #[must_use]
+    pub fn char_count(&self, password: &str) -> usize {
+        count(password, self.inner.policy.normalize)
+    }
+
     /// Whether a hash made today would be stronger, or carry another pepper.
     ///
     /// [`verify`](Self::verify) asks this by itself; here it is for counting the rows that are
@@ -227,7 +241,7 @@ impl PasswordService {
     }
 
     fn hash_job(&self, password: &str) -> Result<Job<PasswordHash>, PasswordError> {
-        let password = admit(password)?;
+        let password = Typed::read(password, self.inner.policy.normalize)?;
         let policy = Arc::clone(&self.inner.policy);
         policy.check_new(&password)?;
         Ok(Job {
@@ -241,7 +255,7 @@ impl PasswordService {
         password: &str,
         stored: Stored,
     ) -> Result<Job<Verification>, PasswordError> {
-        let password = admit(password)?;
+        let password = Typed::read(password, self.inner.policy.normalize)?;
         let policy = Arc::clone(&self.inner.policy);
         let stored = policy.admit(stored, self.inner.pool.budget_blocks());
         Ok(Job {
@@ -264,16 +278,6 @@ impl fmt::Debug for PasswordService {
             .field("pepper", &self.inner.policy.pepper)
             .finish_non_exhaustive()
     }
-}
-
-/// Copies a password that is short enough into memory that is wiped.
-fn admit(password: &str) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
-    if password.len() > MAX_PASSWORD_BYTES {
-        return Err(PasswordError::TooLong {
-            max: MAX_PASSWORD_BYTES,
-        });
-    }
-    Ok(Zeroizing::new(password.as_bytes().to_vec()))
 }
 
 /// Tells the operator of a hash that cannot be used, since the client must not see the difference.

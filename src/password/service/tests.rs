@@ -83,3 +83,27 @@ fn a_rehash_costs_one_hash_more() {
     assert!(judged.is_match());
     assert_eq!(work, [Work::Bcrypt(4), Work::Argon2(64)]);
 }
+
+/// Typed in decomposed form, and composed.
+const NFD: &str = "violet u\u{308}ber";
+const NFC: &str = "violet \u{fc}ber";
+
+#[test]
+fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
+    let passwords = weak().build().unwrap();
+    let one = Work::Argon2(64);
+    let row = passwords.hash_blocking("secret").unwrap();
+    work_of(&passwords);
+    let rows = UNUSABLE
+        .map(Some)
+        .into_iter()
+        .chain([None, Some(row.as_str())]);
+    for row in rows {
+        assert_eq!(judge(&passwords, NFC, row).1, [one], "{row:?}");
+        assert_eq!(judge(&passwords, NFD, row).1, [one, one], "{row:?}");
+    }
+    let off = weak().normalize_unicode(false).build().unwrap();
+    for row in [None, Some("!"), Some(row.as_str())] {
+        assert_eq!(judge(&off, NFD, row).1, [one], "{row:?}");
+    }
+}

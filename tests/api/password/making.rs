@@ -48,7 +48,8 @@ async fn the_whole_password_counts_untrimmed_and_unfolded() {
             ["Secret".into(), " secret ".into(), " Secret".into()],
         ),
         ("a\0b".into(), ["a".into(), "a\0".into(), "a\0c".into()]),
-        ("é".into(), ["e\u{301}".into(), "e".into(), "É".into()]),
+        ("é".into(), ["è".into(), "e".into(), "É".into()]),
+        ("x²".into(), ["x2".into(), "x".into(), "x³".into()]),
     ] {
         let hash = passwords.hash(&password).await.unwrap();
         assert!(

@@ -6,6 +6,7 @@ mod making;
 mod others;
 mod rows;
 mod settings;
+mod unicode;
 mod unusable;
 
 use tower_jwt_auth::password::{

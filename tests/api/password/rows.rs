@@ -164,7 +164,7 @@ proptest! {
     fn any_password_verifies_against_its_own_hash_alone(
         password in "\\PC{1,40}", other in "\\PC{0,40}",
     ) {
-        let passwords = fast();
+        let passwords = weak().normalize_unicode(false).build().unwrap();
         let hash = passwords.hash_blocking(&password).unwrap();
         prop_assert!(passwords.verify_blocking(&password, Some(&hash)).unwrap().is_match());
         let same = passwords.verify_blocking(&other, Some(&hash)).unwrap().is_match();
