@@ -12,6 +12,9 @@ use crate::password::error::PasswordError;
 
 /// A password hash as it stands in the database, read and found sound.
 ///
+/// A prefix of Django, Spring Security, Dovecot or OpenLDAP before the hash is read over, as in
+/// `{bcrypt}$2a$...` and `argon2$argon2id$...`.
+///
 /// It holds the stored string and nothing else to keep: write [`as_str`](PasswordHash::as_str)
 /// to a text column, [`parse`](PasswordHash::parse) what comes back. Argon2 hashes are PHC
 /// strings and bcrypt hashes are crypt(3) strings, so other languages read them too.
@@ -58,7 +61,7 @@ pub(super) enum Parts {
 }
 
 /// Longer than any hash that is read here; looked at before anything else.
-const MAX_HASH_BYTES: usize = 512;
+pub(super) const MAX_HASH_BYTES: usize = 512;
 
 // === impl PasswordHash ===
 
@@ -178,6 +181,7 @@ impl Parts {
         if marks_no_password(stored) {
             return Err(PasswordError::NoPassword);
         }
+        let stored = without_prefix(stored);
         let identifier = stored
             .strip_prefix('$')
             .and_then(|rest| rest.split('$').next());
@@ -219,6 +223,33 @@ fn marks_no_password(stored: &str) -> bool {
     stored.is_empty() || stored.starts_with('!') || (stored.starts_with('*') && stored.len() <= 4)
 }
 
+/// Takes off what other systems write before an Argon2 or a bcrypt hash: Django's `argon2` and
+/// `bcrypt$`, and the scheme in braces of Spring Security (`{bcrypt}`), Dovecot (`{BLF-CRYPT}`)
+/// and OpenLDAP (`{ARGON2}`).
+fn without_prefix(stored: &str) -> &str {
+    let split = match stored.strip_prefix('{') {
+        Some(rest) => rest.split_once('}'),
+        None => stored
+            .strip_prefix("bcrypt$")
+            .map(|hash| ("bcrypt", hash))
+            .or_else(|| stored.strip_prefix("argon2").map(|hash| ("argon2", hash))),
+    };
+    let Some((scheme, hash)) = split else {
+        return stored;
+    };
+    let begin = match &*scheme.to_ascii_lowercase() {
+        "bcrypt" | "blf-crypt" | "crypt" => "$2",
+        "argon2" | "argon2id" | "argon2i" | "argon2d" => "$argon2",
+        "argon2@springsecurity_v5_2" | "argon2@springsecurity_v5_8" => "$argon2",
+        _ => return stored,
+    };
+    if hash.starts_with(begin) {
+        hash
+    } else {
+        stored
+    }
+}
+
 /// Whether `stored` begins as `pbkdf2_sha256$`, `scrypt:` or `{SSHA}` do.
 fn names_another_system(stored: &str) -> bool {
     let name = match stored.strip_prefix('{') {
@@ -232,7 +263,7 @@ fn is_identifier(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'@'))
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ mod builder;
 mod calibrate;
 mod error;
 mod hash;
+mod others;
 mod params;
 mod policy;
 mod pool;

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use crate::password::argon2::Argon2Hash;
 use crate::password::bcrypt::BcryptHash;
 use crate::password::error::PasswordError;
-use crate::password::hash::{Parts, PasswordHash};
+use crate::password::hash::{MAX_HASH_BYTES, Parts, PasswordHash};
+use crate::password::others::OtherHashes;
 use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
 use crate::password::typed::{MAX_PASSWORD_BYTES, Typed};
@@ -45,6 +46,8 @@ pub(super) enum Stored {
     /// There is no such user.
     Nobody,
     Hash(PasswordHash),
+    /// A hash for the verifiers of the application, and why it is not for this crate.
+    Other(Zeroizing<String>, PasswordError),
     Unusable(PasswordError),
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Policy {
     /// Set if new hashes are to be bcrypt's.
     pub(super) bcrypt_cost: Option<u32>,
     pub(super) normalize: bool,
+    pub(super) others: OtherHashes,
     pub(super) pepper: Option<Pepper>,
     pub(super) previous_peppers: Vec<Pepper>,
     /// Each hash that was computed, for the tests that count them.
@@ -98,10 +102,20 @@ impl Verification {
 // === impl Stored ===
 
 impl Stored {
-    pub(super) fn read(row: Option<&str>) -> Self {
-        row.map_or(Self::Nobody, |row| {
-            PasswordHash::parse(row).map_or_else(Self::Unusable, Self::Hash)
-        })
+    /// Reads a row; what cannot be read is for `others` if it may be a hash at all.
+    pub(super) fn read(row: Option<&str>, others: &OtherHashes) -> Self {
+        let Some(row) = row else {
+            return Self::Nobody;
+        };
+        match PasswordHash::parse(row) {
+            Ok(hash) => Self::Hash(hash),
+            Err(reason)
+                if is_foreign(&reason) && row.len() <= MAX_HASH_BYTES && !others.is_empty() =>
+            {
+                Self::Other(Zeroizing::new(row.to_owned()), reason)
+            }
+            Err(reason) => Self::Unusable(reason),
+        }
     }
 }
 
@@ -156,8 +170,10 @@ impl Policy {
         stored: &Stored,
         scratch: &mut Scratch,
     ) -> Result<Verification, PasswordError> {
+        let mut refusal = Verification::Mismatch;
         for form in password.forms() {
-            if !self.fits(form, stored, scratch)? {
+            if let Some(refused) = self.try_form(form, stored, scratch)? {
+                refusal = refused;
                 continue;
             }
             // The login is good whatever becomes of the new hash.
@@ -167,33 +183,38 @@ impl Policy {
                 rehash: rehash.and_then(Result::ok),
             });
         }
-        Ok(match stored {
-            Stored::Nobody | Stored::Hash(_) => Verification::Mismatch,
-            Stored::Unusable(reason) => Verification::UnusableHash {
-                reason: reason.clone(),
-            },
-        })
+        Ok(refusal)
     }
 
-    /// Tries one form of a password.
-    fn fits(
+    /// Returns what to answer if this form of a password does not match.
+    fn try_form(
         &self,
         form: &str,
         stored: &Stored,
         scratch: &mut Scratch,
-    ) -> Result<bool, PasswordError> {
-        match stored {
-            Stored::Hash(hash) => self.matches(form.as_bytes(), hash.parts(), scratch),
-            Stored::Nobody | Stored::Unusable(_) => {
-                self.matches(form.as_bytes(), &self.dummy(), scratch)?;
-                Ok(false)
+    ) -> Result<Option<Verification>, PasswordError> {
+        let refusal = match stored {
+            Stored::Hash(hash) => {
+                let matches = self.matches(form.as_bytes(), hash.parts(), scratch)?;
+                return Ok((!matches).then_some(Verification::Mismatch));
             }
-        }
+            Stored::Nobody => Verification::Mismatch,
+            Stored::Unusable(reason) => unusable(reason.clone()),
+            Stored::Other(hash, reason) => match self.others.judge(form, hash) {
+                Ok(Some(true)) => return Ok(None),
+                Ok(Some(false)) => Verification::Mismatch,
+                Ok(None) => unusable(reason.clone()),
+                Err(panicked) => unusable(panicked),
+            },
+        };
+        self.matches(form.as_bytes(), &self.dummy(), scratch)?;
+        Ok(Some(refusal))
     }
 
     fn is_outdated(&self, stored: &Stored) -> bool {
         match stored {
             Stored::Hash(hash) => self.needs_rehash(hash),
+            Stored::Other(..) => true,
             Stored::Nobody | Stored::Unusable(_) => false,
         }
     }
@@ -217,7 +238,7 @@ impl Policy {
                 Parts::Argon2(hash) => hash.blocks(),
                 Parts::Bcrypt(_) => 0,
             },
-            Stored::Nobody | Stored::Unusable(_) => 0,
+            Stored::Nobody | Stored::Other(..) | Stored::Unusable(_) => 0,
         };
         stored.max(self.params.blocks())
     }
@@ -284,6 +305,18 @@ impl Policy {
             None => Parts::Argon2(Argon2Hash::dummy(self.params, self.pepper.as_ref())),
         }
     }
+}
+
+fn unusable(reason: PasswordError) -> Verification {
+    Verification::UnusableHash { reason }
+}
+
+/// Whether an error of the reader can mean that the hash is of another system.
+fn is_foreign(reason: &PasswordError) -> bool {
+    matches!(
+        reason,
+        PasswordError::UnsupportedAlgorithm | PasswordError::InvalidHash { .. }
+    )
 }
 
 // === impl Pepper ===

@@ -129,7 +129,7 @@ impl PasswordService {
         password: &str,
         stored: Option<&str>,
     ) -> Result<Verification, PasswordError> {
-        let job = self.verify_job(password, Stored::read(stored))?;
+        let job = self.verify_job(password, Stored::read(stored, &self.inner.policy.others))?;
         self.inner.pool.run(job).await.inspect(log)
     }
 
@@ -184,7 +184,7 @@ impl PasswordService {
         password: &str,
         stored: Option<&str>,
     ) -> Result<Verification, PasswordError> {
-        let job = self.verify_job(password, Stored::read(stored))?;
+        let job = self.verify_job(password, Stored::read(stored, &self.inner.policy.others))?;
         self.inner.pool.run_blocking(job).inspect(log)
     }
 

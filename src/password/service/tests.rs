@@ -107,3 +107,22 @@ fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
         assert_eq!(judge(&off, NFD, row).1, [one], "{row:?}");
     }
 }
+
+#[test]
+fn a_quick_verifier_of_the_application_works_in_addition_to_a_hash() {
+    let passwords = weak()
+        .other_hashes(|password, stored| match stored.strip_prefix("toy$")? {
+            "panic" => panic!("on purpose"),
+            right => Some(right == password),
+        })
+        .build()
+        .unwrap();
+    let one = Work::Argon2(64);
+    for row in ["toy$secret", "toy$panic", "of nobody", "!"] {
+        assert_eq!(judge(&passwords, "wrong", Some(row)).1, [one], "{row}");
+        assert_eq!(judge(&passwords, NFD, Some(row)).1, [one, one], "{row}");
+    }
+    let (judged, work) = judge(&passwords, "secret", Some("toy$secret"));
+    assert!(judged.is_match());
+    assert_eq!(work, [one]);
+}

@@ -1,6 +1,7 @@
 //! Passwords by the public API.
 
 mod bcrypt;
+mod foreign;
 mod load;
 mod making;
 mod others;
