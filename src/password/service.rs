@@ -122,6 +122,10 @@ impl PasswordService {
     /// that the time of an answer does not tell which users exist. Users whose hash is still an
     /// old one take another time until they have logged in once.
     ///
+    /// Pass what the user typed and never a digest of it: a new hash is made of what is passed. For
+    /// stored hashes of a digest there is
+    /// [`other_hashes`](PasswordServiceBuilder::other_hashes).
+    ///
     /// bcrypt reads 72 bytes of a password. Whoever logs in with a longer one against an old
     /// bcrypt hash gets it replaced by a hash of **all** that was typed.
     pub async fn verify_stored(

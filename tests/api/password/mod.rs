@@ -1,10 +1,11 @@
 //! Passwords by the public API.
 
-mod bcrypt;
+mod bcrypt_limits;
 mod foreign;
 mod load;
 mod making;
 mod others;
+mod prehashed;
 mod rows;
 mod settings;
 mod unicode;
