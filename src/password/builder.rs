@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::password::bcrypt;
 use crate::password::error::PasswordConfigError;
+use crate::password::others::OtherHashes;
 use crate::password::params::Argon2Params;
 use crate::password::policy::{Pepper, Policy};
 use crate::password::pool::Limits;
@@ -39,6 +40,8 @@ pub struct PasswordServiceBuilder {
     max_wait: Duration,
     pepper: Option<Pepper>,
     previous_peppers: Vec<Pepper>,
+    normalize: bool,
+    others: OtherHashes,
     weak_allowed: bool,
 }
 
@@ -67,6 +70,8 @@ impl PasswordServiceBuilder {
             max_wait: DEFAULT_MAX_WAIT,
             pepper: None,
             previous_peppers: Vec::new(),
+            normalize: true,
+            others: OtherHashes::new(),
             weak_allowed: false,
         }
     }
@@ -138,6 +143,87 @@ impl PasswordServiceBuilder {
         self
     }
 
+    /// Sets whether passwords are brought into Unicode Normalization Form C (NFC) before they are
+    /// counted and hashed; `true` if left out.
+    ///
+    /// One system sends an `é` as one code point and another as two, `e` and an accent. Without
+    /// normalization the same password is two passwords. NIST SP 800-63B-4 section 3.1.1.2 asks
+    /// for NFC, as RFC 8265 section 4.2.2 does. The compatibility form NFKC, which earlier
+    /// revisions named, would also take `²` for `2` and `ﬁ` for `fi`, and so make passwords weaker.
+    ///
+    /// Hashes that were made of a password as it was typed still verify where it is typed in that
+    /// form, and are then replaced by one of the normal form. Turn it off if another program
+    /// verifies the same hashes and does not normalize.
+    ///
+    /// # Security
+    ///
+    /// A password that is not typed in its normal form is tried in both forms: that is twice the
+    /// work, for an unknown user and for an unusable hash as well, so that the time of the answer
+    /// does not tell which users exist.
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::PasswordService;
+    ///
+    /// let passwords = PasswordService::new();
+    /// let row = passwords.hash_blocking("cafe\u{301} au lait")?; // typed on one system
+    /// let typed = "caf\u{e9} au lait"; // and on another
+    /// assert!(passwords.verify_stored_blocking(typed, Some(row.as_str()))?.is_match());
+    /// assert_eq!(passwords.char_count("cafe\u{301} au lait"), passwords.char_count(typed));
+    /// # Ok::<(), tower_jwt_auth::password::PasswordError>(())
+    /// ```
+    pub const fn normalize_unicode(mut self, on: bool) -> Self {
+        self.normalize = on;
+        self
+    }
+
+    /// Adds a verifier for stored hashes that this crate does not read, such as those of PBKDF2 or
+    /// scrypt, and bcrypt hashes of a digest.
+    ///
+    /// `verifier(password, stored)` returns whether the password is the right one, or `None` if it
+    /// does not know this kind of hash: then the next one that was added is asked. The service
+    /// replaces the hash after a match, by one of the password **as it was typed**: a verifier
+    /// that digests the password first has no part in the new hash.
+    ///
+    /// ```
+    /// use tower_jwt_auth::password::{PasswordService, Verification};
+    ///
+    /// # fn legacy_digest(password: &str) -> String { format!("{}!", password.len()) }
+    /// let passwords = PasswordService::builder()
+    ///     .other_hashes(|password, stored| {
+    ///         let digest = stored.strip_prefix("legacy$")?; // `None`: of another kind
+    ///         Some(legacy_digest(password) == digest)
+    ///     })
+    ///     .build()?;
+    ///
+    /// let row = Some("legacy$13!");
+    /// let Verification::Match { rehash: Some(new) } =
+    ///     passwords.verify_stored_blocking("correct horse", row)?
+    /// else {
+    ///     panic!("the password is right");
+    /// };
+    /// assert!(new.as_str().starts_with("$argon2id$"));
+    /// assert!(!passwords.verify_stored_blocking("wrong", row)?.is_match());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Only [`verify_stored`](PasswordService::verify_stored) and its blocking twin ask it, and
+    /// only for a row of at most 512 bytes that is neither readable nor a mark for "no password".
+    /// It runs on the workers of the service and keeps one busy for as long as it takes.
+    ///
+    /// # Security
+    ///
+    /// Let it refuse costs that are out of range with `None`, so that a poisoned row cannot keep a
+    /// worker busy, and compare in constant time. It works **in addition** to a hash of the
+    /// service, so a quick one does not tell which users exist; a slow one can, until its users
+    /// have logged in once. A panic is refused as an unusable hash.
+    pub fn other_hashes(
+        mut self,
+        verifier: impl Fn(&str, &str) -> Option<bool> + Send + Sync + 'static,
+    ) -> Self {
+        self.others.add(verifier);
+        self
+    }
+
     /// Accepts parameters under the floor, so that a test suite is fast.
     ///
     /// # Security
@@ -174,8 +260,12 @@ impl PasswordServiceBuilder {
         let policy = Policy {
             params: self.argon2,
             bcrypt_cost: self.bcrypt_cost,
+            normalize: self.normalize,
+            others: self.others,
             pepper: self.pepper,
             previous_peppers: self.previous_peppers,
+            #[cfg(test)]
+            work: Default::default(),
         };
         PasswordService::start(policy, limits)
     }

@@ -18,33 +18,12 @@ use http::StatusCode;
 ///
 /// # Security
 ///
-/// A stored hash that cannot be used is told to the client as a wrong password is: 401
-/// `invalid_credentials`. A response of its own would tell that the account exists. Log the error,
-/// answer a mismatch with the same status and body, and let it take as long:
-///
-/// ```
-/// use tower_jwt_auth::PasswordService;
-/// use tower_jwt_auth::password::{PasswordError, PasswordHash};
-///
-/// /// Whether the password is that of the user with this hash, or of nobody.
-/// async fn is_right(
-///     passwords: &PasswordService,
-///     password: &str,
-///     stored: Option<&str>,
-/// ) -> Result<bool, PasswordError> {
-///     let stored = stored.and_then(|hash| {
-///         let read = PasswordHash::parse(hash);
-///         read.inspect_err(|error| eprintln!("{error}")).ok() // then as for an unknown user
-///     });
-///     Ok(passwords.verify(password, stored.as_ref()).await?.is_match())
-/// }
-///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let passwords = PasswordService::new();
-/// assert!(!is_right(&passwords, "correct horse", Some("a damaged hash")).await?);
-/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// Where a stored hash that cannot be used becomes a response, it is told to the client as a wrong
+/// password is: 401 `invalid_credentials`. A response of its own would tell that the account
+/// exists, and so would a quick one.
+/// [`PasswordService::verify_stored`](crate::password::PasswordService::verify_stored) takes care
+/// of both: it does the work of a wrong password and returns the error as a
+/// [`Verification`](crate::password::Verification).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PasswordError {
@@ -64,6 +43,9 @@ pub enum PasswordError {
         /// When the client should come back.
         retry_after: Duration,
     },
+    /// The stored hash is empty or a mark such as `!` or `*`. The account has no password to log
+    /// in with until one is set.
+    NoPassword,
     /// The stored hash cannot be read. The row is damaged: this says nothing of the password.
     InvalidHash {
         /// Which part of the stored hash is wrong.
@@ -152,7 +134,8 @@ impl PasswordError {
             Self::BcryptTooLong => "The password is longer than 72 bytes.".into(),
             Self::NulByte => "The password contains a NUL character.".into(),
             Self::Overloaded { .. } => "Too many passwords are waiting. Come back later.".into(),
-            Self::InvalidHash { .. }
+            Self::NoPassword
+            | Self::InvalidHash { .. }
             | Self::UnsupportedAlgorithm
             | Self::CostTooHigh
             | Self::UnknownPepper => "The user name or the password is wrong.".into(),
@@ -166,7 +149,8 @@ impl PasswordError {
             Self::TooLong { .. } | Self::Empty | Self::BcryptTooLong | Self::NulByte => {
                 (StatusCode::BAD_REQUEST, "invalid_request")
             }
-            Self::InvalidHash { .. }
+            Self::NoPassword
+            | Self::InvalidHash { .. }
             | Self::UnsupportedAlgorithm
             | Self::CostTooHigh
             | Self::UnknownPepper => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
@@ -187,6 +171,7 @@ impl fmt::Display for PasswordError {
                 let seconds = retry_after.as_secs();
                 return write!(f, "too many passwords are waiting, retry after {seconds} s");
             }
+            Self::NoPassword => "stored password hash is empty or a mark: no password is set",
             Self::InvalidHash { reason } => {
                 return write!(f, "stored password hash cannot be read: {reason}");
             }

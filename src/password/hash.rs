@@ -12,6 +12,9 @@ use crate::password::error::PasswordError;
 
 /// A password hash as it stands in the database, read and found sound.
 ///
+/// A prefix of Django, Spring Security, Dovecot or OpenLDAP before the hash is read over, as in
+/// `{bcrypt}$2a$...` and `argon2$argon2id$...`.
+///
 /// It holds the stored string and nothing else to keep: write [`as_str`](PasswordHash::as_str)
 /// to a text column, [`parse`](PasswordHash::parse) what comes back. Argon2 hashes are PHC
 /// strings and bcrypt hashes are crypt(3) strings, so other languages read them too.
@@ -58,7 +61,7 @@ pub(super) enum Parts {
 }
 
 /// Longer than any hash that is read here; looked at before anything else.
-const MAX_HASH_BYTES: usize = 512;
+pub(super) const MAX_HASH_BYTES: usize = 512;
 
 // === impl PasswordHash ===
 
@@ -67,11 +70,18 @@ impl PasswordHash {
     ///
     /// # Errors
     ///
+    /// [`NoPassword`](PasswordError::NoPassword) if it is empty or a mark such as `!` or `*`,
     /// [`InvalidHash`](PasswordError::InvalidHash) if it is damaged,
     /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm) if it is of another kind
     /// (bcrypt's broken `$2x$` among them), [`CostTooHigh`](PasswordError::CostTooHigh) if it asks
-    /// for more than 1 GiB, 20 passes, 16 lanes or a bcrypt cost of 16. None of them means that a
-    /// password is wrong: report them, and do not answer the login with "wrong password".
+    /// for more than 1 GiB, 20 passes, 16 lanes or a bcrypt cost of 16.
+    ///
+    /// # Security
+    ///
+    /// At a login, leave the reading to
+    /// [`verify_stored`](crate::password::PasswordService::verify_stored). A login that ends with
+    /// the error of `parse` ends sooner than one with a wrong password, which tells a stranger
+    /// that the account exists.
     pub fn parse(stored: &str) -> Result<Self, PasswordError> {
         Parts::read(stored).map(|parts| Self {
             text: Zeroizing::new(stored.to_owned()),
@@ -168,6 +178,10 @@ impl Parts {
         if stored.len() > MAX_HASH_BYTES {
             return Err(invalid("it is longer than 512 bytes"));
         }
+        if marks_no_password(stored) {
+            return Err(PasswordError::NoPassword);
+        }
+        let stored = without_prefix(stored);
         let identifier = stored
             .strip_prefix('$')
             .and_then(|rest| rest.split('$').next());
@@ -175,6 +189,7 @@ impl Parts {
             Some("argon2id" | "argon2i" | "argon2d") => Argon2Hash::read(stored).map(Self::Argon2),
             Some("2a" | "2b" | "2y") => BcryptHash::read(stored).map(Self::Bcrypt),
             Some(other) if is_identifier(other) => Err(PasswordError::UnsupportedAlgorithm),
+            _ if names_another_system(stored) => Err(PasswordError::UnsupportedAlgorithm),
             _ => Err(invalid("it does not begin with an algorithm")),
         }
     }
@@ -200,11 +215,55 @@ pub(super) fn fresh_salt() -> Result<[u8; 16], PasswordError> {
     Ok(salt)
 }
 
+/// Whether `stored` is empty or one of the marks by which other systems lock an account: Django's
+/// `!` with random characters after it, and `!`, `*`, `*LK*` or `*0` as crypt(3) and shadow(5)
+/// have them.
+fn marks_no_password(stored: &str) -> bool {
+    let stored = stored.trim();
+    stored.is_empty() || stored.starts_with('!') || (stored.starts_with('*') && stored.len() <= 4)
+}
+
+/// Takes off what other systems write before an Argon2 or a bcrypt hash: Django's `argon2` and
+/// `bcrypt$`, and the scheme in braces of Spring Security (`{bcrypt}`), Dovecot (`{BLF-CRYPT}`)
+/// and OpenLDAP (`{ARGON2}`).
+fn without_prefix(stored: &str) -> &str {
+    let split = match stored.strip_prefix('{') {
+        Some(rest) => rest.split_once('}'),
+        None => stored
+            .strip_prefix("bcrypt$")
+            .map(|hash| ("bcrypt", hash))
+            .or_else(|| stored.strip_prefix("argon2").map(|hash| ("argon2", hash))),
+    };
+    let Some((scheme, hash)) = split else {
+        return stored;
+    };
+    let begin = match &*scheme.to_ascii_lowercase() {
+        "bcrypt" | "blf-crypt" | "crypt" => "$2",
+        "argon2" | "argon2id" | "argon2i" | "argon2d" => "$argon2",
+        "argon2@springsecurity_v5_2" | "argon2@springsecurity_v5_8" => "$argon2",
+        _ => return stored,
+    };
+    if hash.starts_with(begin) {
+        hash
+    } else {
+        stored
+    }
+}
+
+/// Whether `stored` begins as `pbkdf2_sha256$`, `scrypt:` or `{SSHA}` do.
+fn names_another_system(stored: &str) -> bool {
+    let name = match stored.strip_prefix('{') {
+        Some(rest) => rest.split_once('}').map(|(name, _)| name),
+        None => stored.split_once(['$', ':']).map(|(name, _)| name),
+    };
+    name.is_some_and(is_identifier)
+}
+
 fn is_identifier(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'@'))
 }
 
 #[cfg(test)]
@@ -229,16 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_told_from_an_unknown_algorithm() {
-        for text in [
-            "",
-            "$",
-            "$$",
-            "plain",
-            "argon2id$v=19",
-            "$argon 2$",
-            " $2b$",
-            "{SSHA}abc",
-        ] {
+        for text in ["$", "$$", "plain", "$argon 2$", " $2b$", "{SSHA", "a b$c"] {
             assert!(matches!(
                 PasswordHash::parse(text),
                 Err(PasswordError::InvalidHash { .. })
@@ -250,6 +300,9 @@ mod tests {
             "$6$salt$tag",
             "$scrypt$ln=16",
             "$pbkdf2-sha256$1$a$b",
+            "argon2id$v=19",
+            "{SSHA}abc",
+            "scrypt:32768:8:1$salt$00",
         ] {
             assert_eq!(
                 PasswordHash::parse(text).unwrap_err(),

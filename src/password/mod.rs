@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::collections::HashMap;
-//! use tower_jwt_auth::password::{PasswordError, PasswordHash, PasswordService, Verification};
+//! use tower_jwt_auth::password::{PasswordError, PasswordService, Verification};
 //!
 //! fn login(
 //!     passwords: &PasswordService,
@@ -14,9 +14,13 @@
 //!     user: &str,
 //!     password: &str,
 //! ) -> Result<bool, PasswordError> {
-//!     let stored = users.get(user).map(|row| PasswordHash::parse(row)).transpose()?;
-//!     match passwords.verify_blocking(password, stored.as_ref())? {
+//!     let stored = users.get(user).map(String::as_str);
+//!     match passwords.verify_stored_blocking(password, stored)? {
 //!         Verification::Mismatch => Ok(false),
+//!         Verification::UnusableHash { reason } => {
+//!             eprintln!("{user}: {reason}"); // the user sees a wrong password, after the same work
+//!             Ok(false)
+//!         }
 //!         Verification::Match { rehash } => {
 //!             // In SQL: UPDATE users SET hash = $new WHERE name = $user AND hash = $old
 //!             if let (Some(new), Some(row)) = (rehash, users.get_mut(user)) {
@@ -29,13 +33,14 @@
 //!
 //! let passwords = PasswordService::new();
 //! let old = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
-//! let mut users = HashMap::from([("ada", old.to_owned())]);
+//! let mut users = HashMap::from([("ada", old.to_owned()), ("locked", "!".to_owned())]);
 //!
 //! assert!(!login(&passwords, &mut users, "ada", "wrong")?);
 //! assert_eq!(users["ada"], old);
 //! assert!(login(&passwords, &mut users, "ada", "correct horse")?);
 //! assert!(users["ada"].starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
 //! assert!(!login(&passwords, &mut users, "nobody", "correct horse")?);
+//! assert!(!login(&passwords, &mut users, "locked", "correct horse")?);
 //! # Ok::<(), PasswordError>(())
 //! ```
 
@@ -45,10 +50,12 @@ mod builder;
 mod calibrate;
 mod error;
 mod hash;
+mod others;
 mod params;
 mod policy;
 mod pool;
 mod service;
+mod typed;
 
 pub use builder::{
     DEFAULT_MAX_WAIT, DEFAULT_MEMORY_BUDGET, DEFAULT_QUEUE_LIMIT, PasswordServiceBuilder,
@@ -57,4 +64,5 @@ pub use error::{PasswordConfigError, PasswordError};
 pub use hash::{PasswordAlgorithm, PasswordHash};
 pub use params::Argon2Params;
 pub use policy::Verification;
-pub use service::{MAX_PASSWORD_BYTES, PasswordService};
+pub use service::PasswordService;
+pub use typed::MAX_PASSWORD_BYTES;

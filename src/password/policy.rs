@@ -1,37 +1,76 @@
 //! What the service makes, what it accepts and what it replaces: plain functions, no threads.
 
 use std::fmt;
+#[cfg(test)]
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
 use crate::password::argon2::Argon2Hash;
 use crate::password::bcrypt::BcryptHash;
 use crate::password::error::PasswordError;
-use crate::password::hash::{Parts, PasswordHash};
+use crate::password::hash::{MAX_HASH_BYTES, Parts, PasswordHash};
+use crate::password::others::OtherHashes;
 use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
+use crate::password::typed::{MAX_PASSWORD_BYTES, Typed};
 
-/// What became of a password that was held against a stored hash. Neither is an error.
+/// What became of a password that was held against a stored hash. None of these is an error.
 #[derive(Clone, Debug)]
 #[must_use = "a login hangs on this value"]
 pub enum Verification {
     /// The password is the one that was hashed.
     Match {
-        /// A stronger hash of the same password, if the stored one is weaker than the service
-        /// makes today. Store it with a compare-and-swap on the old hash; whether that succeeds
+        /// A new hash of the same password, if the stored one is weaker than the service makes
+        /// today or was made of another Unicode form of the password. Store it with a compare-and-swap on the old hash; whether that succeeds
         /// makes no difference to the login.
         rehash: Option<PasswordHash>,
     },
     /// The password is another one, or there is no such user.
     Mismatch,
+    /// The stored hash cannot be used, so no password matches it. Log the reason, and refuse the
+    /// login in the same words as for a [`Mismatch`](Self::Mismatch). It has cost the same work.
+    /// Once a new hash is stored, by a password reset for example, the user can log in again.
+    UnusableHash {
+        /// [`NoPassword`](PasswordError::NoPassword),
+        /// [`InvalidHash`](PasswordError::InvalidHash),
+        /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm),
+        /// [`CostTooHigh`](PasswordError::CostTooHigh) or
+        /// [`UnknownPepper`](PasswordError::UnknownPepper).
+        reason: PasswordError,
+    },
+}
+
+/// What the row of a user holds.
+pub(super) enum Stored {
+    /// There is no such user.
+    Nobody,
+    Hash(PasswordHash),
+    /// A hash for the verifiers of the application, and why it is not for this crate.
+    Other(Zeroizing<String>, PasswordError),
+    Unusable(PasswordError),
 }
 
 pub(super) struct Policy {
     pub(super) params: Argon2Params,
     /// Set if new hashes are to be bcrypt's.
     pub(super) bcrypt_cost: Option<u32>,
+    pub(super) normalize: bool,
+    pub(super) others: OtherHashes,
     pub(super) pepper: Option<Pepper>,
     pub(super) previous_peppers: Vec<Pepper>,
+    /// Each hash that was computed, for the tests that count them.
+    #[cfg(test)]
+    pub(super) work: Mutex<Vec<Work>>,
+}
+
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// An Argon2 hash of so many memory blocks.
+    Argon2(usize),
+    /// A bcrypt hash of this cost.
+    Bcrypt(u32),
 }
 
 /// A secret of the application that goes into every hash, with the id that stands in the hash.
@@ -49,18 +88,58 @@ impl Verification {
     pub const fn is_match(&self) -> bool {
         matches!(self, Self::Match { .. })
     }
+
+    /// Returns why the stored hash cannot be used, or `None` if it can or if there is none.
+    #[must_use]
+    pub const fn unusable_hash(&self) -> Option<&PasswordError> {
+        match self {
+            Self::UnusableHash { reason } => Some(reason),
+            Self::Match { .. } | Self::Mismatch => None,
+        }
+    }
+}
+
+// === impl Stored ===
+
+impl Stored {
+    /// Reads a row; what cannot be read is for `others` if it may be a hash at all.
+    pub(super) fn read(row: Option<&str>, others: &OtherHashes) -> Self {
+        let Some(row) = row else {
+            return Self::Nobody;
+        };
+        match PasswordHash::parse(row) {
+            Ok(hash) => Self::Hash(hash),
+            Err(reason)
+                if is_foreign(&reason) && row.len() <= MAX_HASH_BYTES && !others.is_empty() =>
+            {
+                Self::Other(Zeroizing::new(row.to_owned()), reason)
+            }
+            Err(reason) => Self::Unusable(reason),
+        }
+    }
+}
+
+impl From<Option<&PasswordHash>> for Stored {
+    fn from(hash: Option<&PasswordHash>) -> Self {
+        hash.cloned().map_or(Self::Nobody, Self::Hash)
+    }
 }
 
 // === impl Policy ===
 
 impl Policy {
     /// Refuses a password that no hash may be made of.
-    pub(super) fn check_new(&self, password: &[u8]) -> Result<(), PasswordError> {
+    pub(super) fn check_new(&self, password: &Typed) -> Result<(), PasswordError> {
+        let password = password.to_hash();
         if password.is_empty() {
             return Err(PasswordError::Empty);
         }
+        if password.len() > MAX_PASSWORD_BYTES {
+            let max = MAX_PASSWORD_BYTES;
+            return Err(PasswordError::TooLong { max });
+        }
         if self.bcrypt_cost.is_some() {
-            BcryptHash::check(password)
+            BcryptHash::check(password.as_bytes())
         } else {
             Ok(())
         }
@@ -68,10 +147,13 @@ impl Policy {
 
     pub(super) fn make(
         &self,
-        password: &[u8],
+        password: &Typed,
         scratch: &mut Scratch,
     ) -> Result<PasswordHash, PasswordError> {
         self.check_new(password)?;
+        let password = password.to_hash().as_bytes();
+        #[cfg(test)]
+        self.note(&self.dummy());
         match self.bcrypt_cost {
             Some(cost) => BcryptHash::make(cost, password).map(PasswordHash::from),
             None => Argon2Hash::make(self.params, self.pepper.as_ref(), password, scratch)
@@ -79,27 +161,62 @@ impl Policy {
         }
     }
 
-    /// Holds `password` against `stored`, or against a dummy if there is no such user.
+    /// Tries each form of `password` on `stored`, or on a dummy if there is nothing to try it on.
+    ///
+    /// All forms are tried whatever `stored` is, until one matches: the work tells nothing of it.
     pub(super) fn verify(
         &self,
-        password: &[u8],
-        stored: Option<&PasswordHash>,
+        password: &Typed,
+        stored: &Stored,
         scratch: &mut Scratch,
     ) -> Result<Verification, PasswordError> {
-        let Some(stored) = stored else {
-            self.matches(password, &self.dummy(), scratch)?;
-            return Ok(Verification::Mismatch);
-        };
-        if !self.matches(password, stored.parts(), scratch)? {
-            return Ok(Verification::Mismatch);
+        let mut refusal = Verification::Mismatch;
+        for form in password.forms() {
+            if let Some(refused) = self.try_form(form, stored, scratch)? {
+                refusal = refused;
+                continue;
+            }
+            // The login is good whatever becomes of the new hash.
+            let rehash = (self.is_outdated(stored) || form != password.to_hash())
+                .then(|| self.make(password, scratch));
+            return Ok(Verification::Match {
+                rehash: rehash.and_then(Result::ok),
+            });
         }
-        // The login is good whatever becomes of the new hash.
-        let rehash = self
-            .needs_rehash(stored)
-            .then(|| self.make(password, scratch));
-        Ok(Verification::Match {
-            rehash: rehash.and_then(Result::ok),
-        })
+        Ok(refusal)
+    }
+
+    /// Returns what to answer if this form of a password does not match.
+    fn try_form(
+        &self,
+        form: &str,
+        stored: &Stored,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Verification>, PasswordError> {
+        let refusal = match stored {
+            Stored::Hash(hash) => {
+                let matches = self.matches(form.as_bytes(), hash.parts(), scratch)?;
+                return Ok((!matches).then_some(Verification::Mismatch));
+            }
+            Stored::Nobody => Verification::Mismatch,
+            Stored::Unusable(reason) => unusable(reason.clone()),
+            Stored::Other(hash, reason) => match self.others.judge(form, hash) {
+                Ok(Some(true)) => return Ok(None),
+                Ok(Some(false)) => Verification::Mismatch,
+                Ok(None) => unusable(reason.clone()),
+                Err(panicked) => unusable(panicked),
+            },
+        };
+        self.matches(form.as_bytes(), &self.dummy(), scratch)?;
+        Ok(Some(refusal))
+    }
+
+    fn is_outdated(&self, stored: &Stored) -> bool {
+        match stored {
+            Stored::Hash(hash) => self.needs_rehash(hash),
+            Stored::Other(..) => true,
+            Stored::Nobody | Stored::Unusable(_) => false,
+        }
     }
 
     pub(super) fn needs_rehash(&self, stored: &PasswordHash) -> bool {
@@ -115,12 +232,29 @@ impl Policy {
     }
 
     /// The memory blocks to have in hand for `stored` and for the hash that may replace it.
-    pub(super) fn blocks(&self, stored: Option<&PasswordHash>) -> usize {
-        let stored = match stored.map(PasswordHash::parts) {
-            Some(Parts::Argon2(hash)) => hash.blocks(),
-            Some(Parts::Bcrypt(_)) | None => 0,
+    pub(super) fn blocks(&self, stored: &Stored) -> usize {
+        let stored = match stored {
+            Stored::Hash(hash) => match hash.parts() {
+                Parts::Argon2(hash) => hash.blocks(),
+                Parts::Bcrypt(_) => 0,
+            },
+            Stored::Nobody | Stored::Other(..) | Stored::Unusable(_) => 0,
         };
         stored.max(self.params.blocks())
+    }
+
+    /// Puts the reason in the place of a hash that this service cannot verify.
+    pub(super) fn admit(&self, stored: Stored, budget_blocks: usize) -> Stored {
+        let Stored::Hash(hash) = &stored else {
+            return stored;
+        };
+        match self.pepper_of(hash.parts()) {
+            Err(reason) => Stored::Unusable(reason),
+            Ok(_) if self.blocks(&stored) > budget_blocks => {
+                Stored::Unusable(PasswordError::CostTooHigh)
+            }
+            Ok(_) => stored,
+        }
     }
 
     /// The pepper that `stored` was made with.
@@ -145,10 +279,24 @@ impl Policy {
         scratch: &mut Scratch,
     ) -> Result<bool, PasswordError> {
         let pepper = self.pepper_of(stored)?;
+        #[cfg(test)]
+        self.note(stored);
         match stored {
             Parts::Argon2(hash) => hash.matches(pepper, password, scratch),
             Parts::Bcrypt(hash) => Ok(hash.matches(password)),
         }
+    }
+
+    #[cfg(test)]
+    fn note(&self, hash: &Parts) {
+        let work = match hash {
+            Parts::Argon2(hash) => Work::Argon2(hash.blocks()),
+            Parts::Bcrypt(hash) => Work::Bcrypt(hash.cost()),
+        };
+        self.work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(work);
     }
 
     fn dummy(&self) -> Parts {
@@ -157,6 +305,18 @@ impl Policy {
             None => Parts::Argon2(Argon2Hash::dummy(self.params, self.pepper.as_ref())),
         }
     }
+}
+
+fn unusable(reason: PasswordError) -> Verification {
+    Verification::UnusableHash { reason }
+}
+
+/// Whether an error of the reader can mean that the hash is of another system.
+fn is_foreign(reason: &PasswordError) -> bool {
+    matches!(
+        reason,
+        PasswordError::UnsupportedAlgorithm | PasswordError::InvalidHash { .. }
+    )
 }
 
 // === impl Pepper ===

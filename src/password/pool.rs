@@ -93,6 +93,11 @@ impl Pool {
         }))
     }
 
+    /// The memory blocks for all jobs together.
+    pub(super) fn budget_blocks(&self) -> usize {
+        self.0.limits.blocks
+    }
+
     pub(super) async fn run<T: Send + 'static>(&self, job: Job<T>) -> Result<T, PasswordError> {
         let (reply, answer) = oneshot::channel();
         let _here = self.submit(job, |result| drop(reply.send(result)))?;
