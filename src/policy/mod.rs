@@ -3,7 +3,7 @@
 mod claim_path;
 mod profile;
 
-pub(crate) use claim_path::{ClaimPath, texts_at};
+pub(crate) use claim_path::{ClaimPath, roles_at, scopes_at};
 pub use profile::TokenProfile;
 
 use std::borrow::Cow;

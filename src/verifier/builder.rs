@@ -146,8 +146,8 @@ impl TokenVerifierBuilder {
 
     /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots
     /// such as `resource_access.api.roles`; a claim whose whole name is the path comes first.
-    /// A text is split at spaces, an array of texts is taken as it is. Again for another claim: the
-    /// token then has the scopes of both.
+    /// A text is split at spaces, an array of texts is taken as it is, and anything else grants
+    /// nothing. Again for another claim: the token then has the scopes of both.
     ///
     /// With a [profile](Self::profile) other than `Own` and no word here, `scope` and `scp` are read,
     /// each a text or an array.
@@ -157,8 +157,9 @@ impl TokenVerifierBuilder {
     }
 
     /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots such as
-    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object each name.
-    /// Again for another claim. By default there are none.
+    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object the name
+    /// of each member that is not `false` or `null`. Call it again for another claim. By default
+    /// there are none.
     pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
         self.role_claims.push(ClaimPath::new(path.as_ref()));
         self
