@@ -9,6 +9,7 @@
 #[cfg(feature = "cache")]
 mod cached_tokens;
 mod config;
+mod config_keys;
 mod dangerous;
 #[cfg(feature = "axum")]
 mod error_responses;
