@@ -150,7 +150,12 @@ impl AuthConfig {
             ));
         }
         if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
+            let algorithm = self.algorithm()?;
+            let set = KeySet::read_jwks(text.trimmed(), |key| {
+                let key = VerifyingKey::from_jwk_or(algorithm, key)?;
+                self.fits(key.algorithm()).map(|()| key)
+            })?;
+            return Ok(set.iter().cloned().collect());
         }
         let keys = if text.is_json() {
             let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
@@ -184,11 +189,21 @@ impl AuthConfig {
     }
 
     fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
-        }
         if text.is_json() {
-            return Ok(vec![VerifyingKey::from_jwk(text.trimmed())?]);
+            let rsa = self.algorithm()?.filter(|algorithm| algorithm.is_rsa());
+            // Previous keys may be of other algorithms; an RSA key that names none is of ours.
+            let read = |key: &str| {
+                let read = VerifyingKey::from_jwk(key)?;
+                match rsa {
+                    Some(_) if read.algorithm().is_rsa() => VerifyingKey::from_jwk_or(rsa, key),
+                    _ => Ok(read),
+                }
+            };
+            if is_jwk_set(text) {
+                let set = KeySet::read_jwks(text.trimmed(), read)?;
+                return Ok(set.iter().cloned().collect());
+            }
+            return Ok(vec![read(text.trimmed())?]);
         }
         if text.text().contains("-----BEGIN") {
             return pem_keys(self.pem_algorithm()?, text);

@@ -38,6 +38,8 @@ pub enum ConfigError {
     DuplicateKeyId(String),
     /// A set of keys holds no key that can verify a token.
     NoKeys,
+    /// None of the keys of a JWK set can be used; a text for each says which and why.
+    NoUsableKey(Vec<String>),
     /// A verifier was built without saying which issuer it trusts.
     MissingIssuer,
     /// Two verifiers of one [`for_issuers`](crate::TokenVerifier::for_issuers) trust the same issuer.
@@ -57,6 +59,9 @@ pub enum ConfigError {
     /// Several things are wrong with the configuration; all of them at once.
     Many(Vec<ConfigError>),
 }
+
+/// Of how many keys a message says why they are of no use.
+const MOST_REASONS: usize = 8;
 
 // === impl ConfigError ===
 
@@ -86,10 +91,21 @@ impl fmt::Display for ConfigError {
             Self::InvalidKeyId => f.write_str("a key id must have 1 to 256 bytes"),
             Self::DuplicateKeyId(kid) => write!(
                 f,
-                "two keys share the key id `{}` and the algorithm: give one another id",
+                "two keys share the key id `{}` and the algorithm, so a token cannot say which of them \
+                 signed it: give one of them another id (`kid`), or remove it",
                 kid.escape_default().take(64).collect::<String>()
             ),
             Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
+            Self::NoUsableKey(reasons) => {
+                f.write_str("the JWK set has no key that can verify a token")?;
+                for reason in reasons.iter().take(MOST_REASONS) {
+                    write!(f, "; {reason}")?;
+                }
+                match reasons.len().saturating_sub(MOST_REASONS) {
+                    0 => Ok(()),
+                    more => write!(f, "; and {more} more"),
+                }
+            }
             Self::MissingIssuer => f.write_str(
                 "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
             ),

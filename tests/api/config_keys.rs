@@ -89,3 +89,126 @@ fn a_symmetric_key_is_never_taken_for_a_public_one() {
     ];
     assert!(config(&vars).is_ok());
 }
+
+#[test]
+fn the_algorithm_binds_every_key_of_a_set() {
+    let all = [
+        Algorithm::RS256,
+        Algorithm::PS512,
+        Algorithm::ES256,
+        Algorithm::EdDSA,
+    ];
+    let keys: Vec<_> = all.iter().map(|&one| (one, key_of(one))).collect();
+    let jwks: Vec<_> = keys
+        .iter()
+        .map(|(name, key)| jwk_of(key, name.as_str()))
+        .collect();
+    let jwks = set(&jwks);
+    for (due, _) in &keys {
+        let vars = [
+            ("JWT_PUBLIC_KEY", jwks.as_str()),
+            ("JWT_ALGORITHM", due.as_str()),
+        ];
+        for (name, key) in &keys {
+            let token = token_of(key.clone(), name.as_str());
+            assert_eq!(
+                accepts(&vars, &token),
+                name == due,
+                "{name} where {due} is due"
+            );
+            assert!(accepts(&vars[..1], &token), "{name} where nothing is said");
+        }
+    }
+    let text = problem(&[("JWT_PUBLIC_KEY", &jwks), ("JWT_ALGORITHM", "ES384")]);
+    assert!(
+        text.starts_with("JWT_PUBLIC_KEY: ") && text.contains("ES384"),
+        "{text}"
+    );
+    for name in ["RS256", "PS512", "ES256", "EdDSA"] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+}
+
+#[test]
+fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
+    let key = key_of(Algorithm::PS256);
+    let mut jwk = jwk_of(&key, "r");
+    jwk.as_object_mut().unwrap().remove("alg");
+    let jwks = set(&[jwk.clone()]);
+    let (ps, rs) = (token_of(key, "r"), token_of(key_of(Algorithm::RS256), "r"));
+    let vars = [
+        ("JWT_PUBLIC_KEY", jwks.as_str()),
+        ("JWT_ALGORITHM", "PS256"),
+    ];
+    assert!(accepts(&vars, &ps) && !accepts(&vars, &rs));
+    assert!(accepts(&vars[..1], &rs) && !accepts(&vars[..1], &ps));
+    // The same among previous keys, which may be of other algorithms as well.
+    let ec = key_of(Algorithm::ES256);
+    let ec_token = token_of(ec.clone(), "e");
+    let current = key_of(Algorithm::PS256)
+        .verifying_key()
+        .with_key_id("current")
+        .unwrap();
+    let current = current.to_jwk().unwrap().to_string();
+    for previous in [set(&[jwk.clone(), jwk_of(&ec, "e")]), jwk.to_string()] {
+        let vars = [
+            ("JWT_PUBLIC_KEY", current.as_str()),
+            ("JWT_ALGORITHM", "PS256"),
+            ("JWT_PREVIOUS_KEYS", &previous),
+        ];
+        assert!(accepts(&vars, &ps) && !accepts(&vars, &rs), "{previous}");
+        if previous.contains("keys") {
+            assert!(accepts(&vars, &ec_token));
+        }
+    }
+}
+
+#[test]
+fn a_set_without_a_usable_key_says_of_each_why() {
+    let p521 = json!({"kty": "EC", "crv": "P-521", "kid": "one", "x": "AA", "y": "AA"});
+    let enc = json!({"kty": "RSA", "use": "enc", "kid": "two", "n": "AQAB", "e": "AQAB"});
+    let sets = [
+        set(&[p521, enc, json!(7)]),
+        include_str!("../field/spiffe-bundle.json").to_owned(),
+    ];
+    let texts = [
+        &["`one`", "P-521", "`two`", "`use` is `enc`", "key 3"][..],
+        &["`spiffe-1`", "`use` is `jwt-svid`"],
+    ];
+    for (keys, expected) in sets.iter().zip(texts) {
+        for text in [
+            KeySet::from_jwks(keys).unwrap_err().to_string(),
+            problem(&[("JWT_PUBLIC_KEY", keys)]),
+        ] {
+            for part in expected {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+        }
+    }
+    // What a stranger wrote does not reach a terminal as it is, however long it is.
+    let sly = json!({"kty": "x\u{1b}[31m", "kid": "\n".repeat(5000)});
+    let text = KeySet::from_jwks(&set(&vec![sly; 50]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        !text.contains('\u{1b}') && !text.contains("\n\n") && text.len() < 4000,
+        "{text}"
+    );
+}
+
+#[test]
+fn two_keys_under_one_name_are_told_apart_or_refused() {
+    let (one, two) = (key_of(Algorithm::ES256), key_of(Algorithm::ES256));
+    let both = set(&[jwk_of(&one, "k"), jwk_of(&two, "k")]);
+    for text in [
+        KeySet::from_jwks(&both).unwrap_err().to_string(),
+        problem(&[("JWT_PUBLIC_KEY", &both)]),
+    ] {
+        assert!(text.contains("the key id `k`"), "{text}");
+    }
+    // The same key twice is one.
+    let twice = set(&[jwk_of(&one, "k"), jwk_of(&one, "k")]);
+    assert_eq!(KeySet::from_jwks(&twice).unwrap().len(), 1);
+    let other = set(&[jwk_of(&one, "k"), jwk_of(&key_of(Algorithm::EdDSA), "k")]);
+    assert_eq!(KeySet::from_jwks(&other).unwrap().len(), 2);
+}
