@@ -206,7 +206,22 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 claims.marks.set(Marks::OTHER_KIND);
                 return Ok(false);
             }
-            "token_use" | "typ" => claims.marks.set(kind_of(&string(map)?)),
+            "token_use" | "typ" => {
+                let said = string(map)?;
+                claims.marks.set(kind_of(&said));
+                if said
+                    .value()
+                    .is_some_and(|text| text.eq_ignore_ascii_case("dpop"))
+                {
+                    claims.marks.set(Marks::BOUND);
+                }
+            }
+            // RFC 7800 section 3.1
+            "cnf" => {
+                if !matches!(map.next_value_seed(Loose::ROOT)?, Value::Null) {
+                    claims.marks.set(Marks::BOUND);
+                }
+            }
             "client_id" => {
                 if string(map)?.is_wrong() {
                     claims.marks.set(Marks::BAD_CLIENT_ID);
@@ -229,6 +244,8 @@ impl Marks {
     pub(crate) const OTHER_KIND: u8 = 4;
     /// `client_id` is no text.
     pub(crate) const BAD_CLIENT_ID: u8 = 8;
+    /// It is bound to a key whose possession must be proved: it is no bearer token.
+    pub(crate) const BOUND: u8 = 16;
 
     pub(crate) fn has(self, mark: u8) -> bool {
         self.0 & mark != 0

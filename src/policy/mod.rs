@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::claims::{NumericDate, TokenType};
-use crate::codec::{Field, Registered};
+use crate::codec::{Field, Marks, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 
 /// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
@@ -35,6 +35,8 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Option<Duration>,
     /// Claims that must be there, whatever they say.
     pub(crate) required: Box<[Box<str>]>,
+    /// Whether a token that is bound to a key is taken without proof that the client has it.
+    pub(crate) takes_bound_tokens: bool,
 }
 
 // === impl Policy ===
@@ -60,6 +62,13 @@ impl Policy {
         }
         if !claims.complete {
             return Err(invalid("a required claim is missing"));
+        }
+        // RFC 9449 section 7.2, RFC 8705 section 3
+        if claims.marks.has(Marks::BOUND) && !self.takes_bound_tokens {
+            return Err(invalid(
+                "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
+                 have the issuer send bearer tokens to this API",
+            ));
         }
         Ok(())
     }
@@ -181,6 +190,7 @@ mod tests {
             leeway: Duration::from_secs(30),
             max_lifetime: None,
             required: Box::default(),
+            takes_bound_tokens: false,
         }
     }
 

@@ -37,6 +37,7 @@ pub struct TokenVerifierBuilder {
     leeway: Duration,
     max_lifetime: Option<Duration>,
     required: Vec<Box<str>>,
+    takes_bound_tokens: bool,
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
@@ -64,6 +65,7 @@ impl TokenVerifierBuilder {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             required: Vec::new(),
+            takes_bound_tokens: false,
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
             revocation: None,
@@ -129,6 +131,19 @@ impl TokenVerifierBuilder {
     /// A token that a user gave to another service opens this one too (RFC 8725 section 3.9).
     pub fn dangerous_no_audience(mut self) -> Self {
         self.any_audience = true;
+        self
+    }
+
+    /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) as plain bearer tokens. By default
+    /// they are refused, since this crate does not check the proof of possession (RFC 9449 section
+    /// 7.2, RFC 8705 section 3).
+    ///
+    /// # Security
+    ///
+    /// A stolen token then works without its key. Sound only where something in front of this
+    /// service, such as a gateway, has checked the proof or the client certificate.
+    pub fn dangerous_accept_bound_tokens(mut self) -> Self {
+        self.takes_bound_tokens = true;
         self
     }
 
@@ -322,6 +337,7 @@ impl TokenVerifierBuilder {
                 leeway: self.leeway,
                 max_lifetime: self.max_lifetime,
                 required: self.required.into(),
+                takes_bound_tokens: self.takes_bound_tokens,
             },
             max_token_bytes: self.max_token_bytes,
             clock: self.clock,

@@ -16,6 +16,7 @@ mod error_responses;
 mod errors;
 #[cfg(feature = "axum")]
 mod extract;
+mod field;
 mod issue_verify;
 mod issuers;
 mod jwks_route;

@@ -139,7 +139,6 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
     for claims in [
         json!({"token_use": "access"}),
         json!({"typ": "Bearer"}),
-        json!({"typ": "DPoP"}),
         json!({"type": "access"}),
         json!({"type": "user"}),
         json!({"type": 5}),
