@@ -188,7 +188,10 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             "iss" => claims.iss = string(map)?,
             "sub" => claims.sub = string(map)?,
             "jti" => claims.jti = string(map)?,
-            "type" => claims.token_type = string(map)?,
+            "type" => {
+                claims.token_type = string(map)?;
+                claims.marks.set(hinted_kind(&claims.token_type));
+            }
             "scope" => claims.scope = string(map)?,
             "sid" => claims.sid = string(map)?,
             "exp" => claims.exp = date(map)?,
@@ -206,6 +209,11 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 claims.marks.set(Marks::OTHER_KIND);
                 return Ok(false);
             }
+            // Spring Security OAuth and UAA: the access token that a refresh token came with.
+            "ati" => {
+                claims.marks.set(Marks::OTHER_KIND);
+                return Ok(false);
+            }
             "token_use" | "typ" => {
                 let said = string(map)?;
                 claims.marks.set(kind_of(&said));
@@ -215,6 +223,9 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 {
                     claims.marks.set(Marks::BOUND);
                 }
+            }
+            "token_type" | "tokenType" | "token_kind" | "use" => {
+                claims.marks.set(hinted_kind(&string(map)?));
             }
             // RFC 7800 section 3.1
             "cnf" => {
@@ -287,6 +298,46 @@ fn kind_of(said: &Field<Cow<'_, str>>) -> u8 {
         Some(text) if is(&ACCESS, text) => Marks::ACCESS_TOKEN,
         Some(text) if is(&["id"], text) => Marks::ID_TOKEN,
         _ => Marks::OTHER_KIND,
+    }
+}
+
+/// What `token_type` (Simple JWT), `type`, `use` and their like say of a token's kind. Others mean
+/// anything else by these names, so only what is known counts.
+fn hinted_kind(said: &Field<Cow<'_, str>>) -> u8 {
+    let Some(text) = said.value() else {
+        return 0;
+    };
+    // RFC 8693 section 3
+    let text = text
+        .strip_prefix("urn:ietf:params:oauth:token-type:")
+        .unwrap_or(text);
+    let is = |names: &[&str]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+    if is(&[
+        "access",
+        "access_token",
+        "access-token",
+        "accesstoken",
+        "at+jwt",
+    ]) {
+        Marks::ACCESS_TOKEN
+    } else if is(&["id", "id_token", "id-token", "idtoken"]) {
+        Marks::ID_TOKEN
+    } else if is(&[
+        "refresh",
+        "refresh_token",
+        "refresh-token",
+        "refreshtoken",
+        "rt+jwt",
+        "offline",
+        "logout",
+        "logout_token",
+        "logout-token",
+        "logouttoken",
+        "logout+jwt",
+    ]) {
+        Marks::OTHER_KIND
+    } else {
+        0
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a token must say to be accepted now: pure decisions, no I/O, no cryptography.
 
 mod claim_path;
+mod claim_rule;
 mod profile;
 
 pub(crate) use claim_path::{ClaimPath, roles_at, scopes_at};
+pub(crate) use claim_rule::ClaimRule;
 pub use profile::TokenProfile;
 
 use std::borrow::Cow;
@@ -35,6 +37,8 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Option<Duration>,
     /// Claims that must be there, whatever they say.
     pub(crate) required: Box<[Box<str>]>,
+    /// Claims that must have certain values.
+    pub(crate) claim_rules: Box<[ClaimRule]>,
     /// Whether a token that is bound to a key is taken without proof that the client has it.
     pub(crate) takes_bound_tokens: bool,
 }
@@ -111,8 +115,21 @@ impl Policy {
         } // J25, V9.2.3
     }
 
+    /// Whether some rules are about claims that are not registered ones.
+    pub(crate) fn needs_all_claims(&self) -> bool {
+        self.audience_claim.is_some() || !self.claim_rules.is_empty()
+    }
+
+    /// The rules about claims that are not registered ones.
+    pub(crate) fn check_all_claims(&self, claims: &Value) -> Result<(), AuthError> {
+        self.check_audience_claim(claims)?;
+        self.claim_rules
+            .iter()
+            .try_for_each(|rule| rule.check(claims))
+    }
+
     /// The claim that says whom the token is for instead of `aud`, if one was named.
-    pub(crate) fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
+    fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
         let Some(path) = &self.audience_claim else {
             return Ok(());
         };
@@ -190,6 +207,7 @@ mod tests {
             leeway: Duration::from_secs(30),
             max_lifetime: None,
             required: Box::default(),
+            claim_rules: Box::default(),
             takes_bound_tokens: false,
         }
     }

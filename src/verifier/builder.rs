@@ -13,7 +13,7 @@ use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
-use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
+use crate::policy::{ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
 use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
@@ -37,6 +37,7 @@ pub struct TokenVerifierBuilder {
     leeway: Duration,
     max_lifetime: Option<Duration>,
     required: Vec<Box<str>>,
+    claim_rules: Vec<ClaimRule>,
     takes_bound_tokens: bool,
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
@@ -65,6 +66,7 @@ impl TokenVerifierBuilder {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             required: Vec::new(),
+            claim_rules: Vec::new(),
             takes_bound_tokens: false,
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
@@ -198,6 +200,58 @@ impl TokenVerifierBuilder {
         self
     }
 
+    /// Refuses tokens in which this claim is missing or is not one of these texts, such as
+    /// `token_type` and `access`. A path with dots leads into objects. Call it again for another
+    /// claim.
+    ///
+    /// ```
+    /// use tower_jwt_auth::TokenVerifier;
+    /// use tower_jwt_auth::verifier::TokenProfile;
+    /// # use tower_jwt_auth::{SigningKey, keys::Algorithm};
+    /// # let key = SigningKey::generate(Algorithm::ES256)?.verifying_key();
+    ///
+    /// let verifier = TokenVerifier::builder(key)
+    ///     .issuer("https://django.example")
+    ///     .audience("shop-api")
+    ///     .profile(TokenProfile::Compatible)
+    ///     .claim_one_of("token_type", ["access"])
+    ///     .build()?;
+    /// # let _ = verifier;
+    /// # Ok::<(), tower_jwt_auth::ConfigError>(())
+    /// ```
+    pub fn claim_one_of<V: Into<String>>(
+        self,
+        path: impl AsRef<str>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.claim_rule(path.as_ref(), values, true)
+    }
+
+    /// Refuses tokens in which this claim is there, and is not one of these texts. A claim that is
+    /// `null` is not there. Otherwise as [`claim_one_of`](Self::claim_one_of).
+    pub fn claim_one_of_if_present<V: Into<String>>(
+        self,
+        path: impl AsRef<str>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.claim_rule(path.as_ref(), values, false)
+    }
+
+    fn claim_rule<V: Into<String>>(
+        mut self,
+        path: &str,
+        values: impl IntoIterator<Item = V>,
+        required: bool,
+    ) -> Self {
+        let values = values.into_iter().map(|value| value.into().into());
+        self.claim_rules.push(ClaimRule {
+            path: ClaimPath::new(path),
+            values: values.collect(),
+            required,
+        });
+        self
+    }
+
     /// Refuses longer tokens before looking at them; 8192 bytes by default.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
@@ -268,7 +322,7 @@ impl TokenVerifierBuilder {
     /// # Errors
     ///
     /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
-    /// a path to a claim with an empty name in it.
+    /// a path to a claim with an empty name in it; a claim that must have one of no values.
     pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -290,10 +344,18 @@ impl TokenVerifierBuilder {
             return Err(ConfigError::LeewayTooLong);
         }
         let paths = self.scope_claims.iter().chain(&self.role_claims);
-        let mut paths = paths.chain(&self.audience_claim);
+        let rules = self.claim_rules.iter().map(|rule| &rule.path);
+        let mut paths = paths.chain(&self.audience_claim).chain(rules);
         if paths.any(|path| !path.is_valid()) {
             return Err(ConfigError::Invalid(
                 "the path to a claim has an empty name in it: write `scp` or `realm_access.roles`"
+                    .into(),
+            ));
+        }
+        if self.claim_rules.iter().any(|rule| rule.values.is_empty()) {
+            return Err(ConfigError::Invalid(
+                "a claim that must be one of several values has none to be: name at least one in \
+                 `claim_one_of`"
                     .into(),
             ));
         }
@@ -337,6 +399,7 @@ impl TokenVerifierBuilder {
                 leeway: self.leeway,
                 max_lifetime: self.max_lifetime,
                 required: self.required.into(),
+                claim_rules: self.claim_rules.into(),
                 takes_bound_tokens: self.takes_bound_tokens,
             },
             max_token_bytes: self.max_token_bytes,

@@ -110,3 +110,139 @@ fn a_bound_token_is_taken_only_by_a_setting_that_says_dangerous() {
         assert_eq!(verdict(taking, &token), Ok(()), "{profile:?}");
     }
 }
+
+#[test]
+fn a_refresh_token_of_another_system_is_no_access_token() {
+    let django = rsa().issuer("https://django.example.test");
+    assert_eq!(verdict(django, &case("simplejwt_refresh")), Err(WrongType));
+
+    for profile in [
+        TokenProfile::Compatible,
+        TokenProfile::Rfc9068,
+        TokenProfile::IdToken,
+    ] {
+        for claims in [
+            json!({"token_type": "refresh"}),
+            json!({"token_type": "Refresh"}),
+            json!({"token_type": "refresh_token"}),
+            json!({"token_type": "refresh-token"}),
+            json!({"token_type": "urn:ietf:params:oauth:token-type:refresh_token"}),
+            json!({"token_type": "offline"}),
+            json!({"token_type": "logout"}),
+            json!({"tokenType": "refresh"}),
+            json!({"token_kind": "refresh"}),
+            json!({"use": "refresh"}),
+            json!({"type": "refresh_token"}),
+            json!({"type": "RefreshToken"}),
+            json!({"token_use": "refresh"}),
+            json!({"typ": "Refresh"}),
+            json!({"typ": "Offline"}),
+            json!({"ati": "8e0e9b6e"}),
+        ] {
+            let token = token(profile, &claims);
+            assert_eq!(
+                verdict(trusting(profile), &token),
+                Err(WrongType),
+                "{profile:?} {claims}"
+            );
+        }
+    }
+    for claims in [
+        json!({"token_type": "id"}),
+        json!({"token_type": "id_token"}),
+        json!({"use": "id"}),
+        json!({"type": "id_token"}),
+        json!({"token_use": "id"}),
+    ] {
+        for profile in [TokenProfile::Compatible, TokenProfile::Rfc9068] {
+            let token = token(profile, &claims);
+            assert_eq!(
+                verdict(trusting(profile), &token),
+                Err(WrongType),
+                "{profile:?} {claims}"
+            );
+        }
+        let id = token(TokenProfile::IdToken, &claims);
+        assert_eq!(
+            verdict(trusting(TokenProfile::IdToken), &id),
+            Ok(()),
+            "{claims}"
+        );
+    }
+    for claims in [
+        json!({"token_type": "access"}),
+        json!({"token_type": "Bearer"}),
+        json!({"token_type": "user"}),
+        json!({"token_type": "urn:ietf:params:oauth:token-type:access_token"}),
+        json!({"use": "production"}),
+        json!({"use": 5}),
+    ] {
+        let token = token(TokenProfile::Compatible, &claims);
+        assert_eq!(
+            verdict(trusting(TokenProfile::Compatible), &token),
+            Ok(()),
+            "{claims}"
+        );
+    }
+    let access = token(TokenProfile::IdToken, &json!({"token_type": "access"}));
+    assert_eq!(
+        verdict(trusting(TokenProfile::IdToken), &access),
+        Err(WrongType)
+    );
+}
+
+#[test]
+fn a_claim_can_be_demanded_to_have_one_of_several_values() {
+    let verdict = |demanded: bool, claims: Value| {
+        let builder = trusting(TokenProfile::Compatible);
+        let builder = if demanded {
+            builder.claim_one_of("meta.kind", ["user", "service"])
+        } else {
+            builder.claim_one_of_if_present("meta.kind", ["user", "service"])
+        };
+        verdict(builder, &token(TokenProfile::Compatible, &claims))
+    };
+    for good in ["user", "service"] {
+        let claims = json!({"meta": {"kind": good}});
+        assert_eq!(verdict(true, claims.clone()), Ok(()));
+        assert_eq!(verdict(false, claims), Ok(()));
+    }
+    for bad in [
+        json!("User"),
+        json!(""),
+        json!(["user"]),
+        json!(5),
+        json!({"user": true}),
+    ] {
+        let claims = json!({"meta": {"kind": bad}});
+        assert_eq!(verdict(true, claims.clone()), Err(InvalidClaim), "{bad}");
+        assert_eq!(verdict(false, claims), Err(InvalidClaim), "{bad}");
+    }
+    for missing in [
+        json!({}),
+        json!({"meta": {}}),
+        json!({"meta": {"kind": null}}),
+    ] {
+        assert_eq!(
+            verdict(true, missing.clone()),
+            Err(InvalidClaim),
+            "{missing}"
+        );
+        assert_eq!(verdict(false, missing.clone()), Ok(()), "{missing}");
+    }
+    let none: [&str; 0] = [];
+    let all = || trusting(TokenProfile::Compatible);
+    for built in [
+        all().claim_one_of("kind", none).build(),
+        all().claim_one_of_if_present("kind", none).build(),
+        all().claim_one_of("a..b", ["x"]).build(),
+    ] {
+        assert!(matches!(built, Err(ConfigError::Invalid(_))));
+    }
+}
+
+#[test]
+fn tokens_without_such_marks_are_accepted_as_before() {
+    let kubernetes = rsa().issuer("https://kubernetes.default.svc.cluster.local");
+    assert_eq!(verdict(kubernetes, &case("k8s_sa")), Ok(()));
+}
