@@ -178,6 +178,15 @@ impl RegisteredPlaces {
 
 // === impl Reader ===
 
+impl Reader<'_, '_> {
+    /// A claim that is `null` is not there.
+    fn is_missing(&mut self, name: &str) {
+        for (found, required) in self.found.iter_mut().zip(self.required) {
+            *found &= **required != *name;
+        }
+    }
+}
+
 impl<'de> Members<'de> for Reader<'_, 'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         for (found, required) in self.found.iter_mut().zip(self.required) {
@@ -185,7 +194,12 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
         }
         let claims = &mut *self.claims;
         match name {
-            "iss" => claims.iss = string(map)?,
+            "iss" => {
+                claims.iss = string_or_null(map)?;
+                if claims.iss == Field::Absent {
+                    self.is_missing(name);
+                }
+            }
             "sub" => claims.sub = string(map)?,
             "jti" => claims.jti = string(map)?,
             "type" => {
@@ -197,7 +211,12 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             "exp" => claims.exp = date(map)?,
             "nbf" => claims.nbf = date(map)?,
             "iat" => claims.iat = date(map)?,
-            "aud" => claims.aud = audience(map)?,
+            "aud" => {
+                claims.aud = audience(map)?;
+                if claims.aud == Field::Absent {
+                    self.is_missing(name);
+                }
+            }
             "gen" => claims.generation = date(map)?.value().map(|number| number.as_secs()),
             // OpenID Connect Core section 3.1.3.6
             "at_hash" | "c_hash" | "s_hash" => {
@@ -357,6 +376,15 @@ fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A
     })
 }
 
+/// As [`string`]; `null` is how some systems write that there is none.
+fn string_or_null<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => Field::Is(text),
+        Value::Null => Field::Absent,
+        _ => Field::WrongType,
+    })
+}
+
 fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Number(number) => {
@@ -366,11 +394,13 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
     })
 }
 
-/// A string or an array of strings, and nothing else.
+/// A string or an array of strings, and nothing else. `null` is how some systems (devise-jwt) write
+/// that there is none.
 fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Audiences<'de>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => Field::Is(smallvec![text]),
         Value::Texts(texts) => Field::Is(texts.into()),
+        Value::Null => Field::Absent,
         Value::Number(_) | Value::Other => Field::WrongType,
     })
 }

@@ -246,3 +246,67 @@ fn tokens_without_such_marks_are_accepted_as_before() {
     let kubernetes = rsa().issuer("https://kubernetes.default.svc.cluster.local");
     assert_eq!(verdict(kubernetes, &case("k8s_sa")), Ok(()));
 }
+
+#[test]
+fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
+    let secret = STANDARD
+        .decode(case("devise_null_aud_secret_base64"))
+        .unwrap();
+    let devise = TokenVerifier::builder(VerifyingKey::hs256(secret).unwrap())
+        .profile(TokenProfile::Compatible)
+        .dangerous_no_issuer();
+    let token_of_devise = case("devise_null_aud");
+    assert_eq!(
+        verdict(devise.clone().dangerous_no_audience(), &token_of_devise),
+        Ok(())
+    );
+    assert_eq!(
+        verdict(devise.audience("api"), &token_of_devise),
+        Err(InvalidAudience)
+    );
+
+    for profile in [TokenProfile::Own, TokenProfile::Compatible] {
+        let any_issuer = || builder(profile).audience("api").dangerous_no_issuer();
+        let null = token(profile, &json!({"iss": null}));
+        assert_eq!(verdict(any_issuer(), &null), Ok(()), "{profile:?}");
+        assert_eq!(verdict(trusting(profile), &null), Err(InvalidIssuer));
+        let any_audience = || {
+            builder(profile)
+                .issuer("https://idp.example")
+                .dangerous_no_audience()
+        };
+        let null = token(profile, &json!({"aud": null}));
+        assert_eq!(verdict(any_audience(), &null), Ok(()), "{profile:?}");
+        // Nothing else of the wrong type becomes acceptable.
+        for wrong in [json!(5), json!({}), json!([null]), json!(false)] {
+            let token = token(profile, &json!({"aud": wrong, "iss": wrong}));
+            let any = builder(profile)
+                .dangerous_no_issuer()
+                .dangerous_no_audience();
+            assert!(verdict(any, &token).is_err(), "{profile:?} {wrong}");
+        }
+        let demanded = any_audience().require("aud");
+        assert_eq!(verdict(demanded, &null), Err(InvalidClaim), "{profile:?}");
+    }
+    // A profile that demands the claim still does (RFC 9068 section 2.2, OpenID Connect Core section 2).
+    for profile in [TokenProfile::Rfc9068, TokenProfile::IdToken] {
+        let any = || {
+            builder(profile)
+                .dangerous_no_issuer()
+                .dangerous_no_audience()
+        };
+        for claim in ["iss", "aud"] {
+            let null = token(profile, &json!({ claim: null }));
+            assert_eq!(
+                verdict(any(), &null),
+                Err(InvalidClaim),
+                "{profile:?} {claim}"
+            );
+        }
+    }
+    let by_client = trusting(TokenProfile::Compatible)
+        .audience_claim("client_id")
+        .audience("c1");
+    let null = token(TokenProfile::Compatible, &json!({"aud": null}));
+    assert_eq!(verdict(by_client, &null), Ok(()));
+}
