@@ -9,8 +9,8 @@ use crate::support::{bearer, request, send, tokens, verifier};
 async fn all_of_and_any_of_decide_by_the_scopes_of_the_token() {
     let all = RequireScopeLayer::all_of(["read", "write"]);
     let any = RequireScopeLayer::any_of(["read", "admin"]);
-    let refused_all = r#"403 Bearer error="insufficient_scope", scope="read write""#;
-    let refused_any = r#"403 Bearer error="insufficient_scope", scope="read admin""#;
+    let refused_all = r#"403 Bearer realm="api", error="insufficient_scope", scope="read write""#;
+    let refused_any = r#"403 Bearer realm="api", error="insufficient_scope", scope="read admin""#;
     for (scopes, by_all, by_any) in [
         (vec!["read", "write"], "200", "200"),
         (vec!["write", "x", "read"], "200", "200"),
@@ -108,19 +108,19 @@ fn an_empty_or_malformed_requirement_is_found_at_start_up() {
 #[tokio::test]
 async fn without_a_token_it_is_a_401_and_without_a_layer_a_500() {
     let rule = RequireScopeLayer::all_of(["read"]);
-    let optional = JwtAuthLayer::new(verifier()).optional().realm("api");
+    let optional = JwtAuthLayer::new(verifier()).optional().realm("reports");
     let layer = ServiceBuilder::new()
         .layer(optional)
         .layer(rule.clone())
         .into_inner();
     assert_eq!(
         send(&layer, request(&[])).await.verdict(),
-        r#"401 Bearer realm="api""#
+        r#"401 Bearer realm="reports""#
     );
     let token = tokens().access("alice").issue().unwrap();
     assert_eq!(
         send(&layer, bearer(&token)).await.verdict(),
-        r#"403 Bearer realm="api", error="insufficient_scope", scope="read""#
+        r#"403 Bearer realm="reports", error="insufficient_scope", scope="read""#
     );
 
     let seen = send(&rule, bearer(&token)).await;
