@@ -88,8 +88,28 @@ impl Policy {
         if trusted {
             Ok(())
         } else {
-            Err(AuthErrorKind::InvalidIssuer.into())
-        } // J22, A08
+            Err(self.wrong_issuer(claims.iss.value().map(|iss| &**iss)))
+        }
+    }
+
+    /// The error for another issuer, which names both where only a slash at the end differs: then
+    /// nothing in it is of a stranger's choice.
+    fn wrong_issuer(&self, found: Option<&str>) -> AuthError {
+        let error = AuthError::from(AuthErrorKind::InvalidIssuer);
+        let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).len();
+        let close = found.and_then(|found| {
+            let is_close = |one: &&Box<str>| one.get(..bare(one)) == found.get(..bare(found));
+            Some((found, self.issuers.iter().find(is_close)?))
+        });
+        match close {
+            Some((found, trusted)) => error
+                .because("the token's issuer differs from the trusted one by a slash at the end")
+                .with_source(format!(
+                    "expected issuer `{trusted}`, but the token says `{found}`: configure it exactly \
+                     as in the token"
+                )),
+            None => error,
+        }
     }
 
     fn check_audience(&self, claims: &Registered<'_>) -> Result<(), AuthError> {

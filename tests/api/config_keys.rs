@@ -212,3 +212,38 @@ fn two_keys_under_one_name_are_told_apart_or_refused() {
     let other = set(&[jwk_of(&one, "k"), jwk_of(&key_of(Algorithm::EdDSA), "k")]);
     assert_eq!(KeySet::from_jwks(&other).unwrap().len(), 2);
 }
+
+#[test]
+fn a_pem_that_was_encoded_once_more_says_so() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let public = include_str!("../keys/p256.spki.pem");
+    let again = STANDARD.encode(public);
+    let wrapped = again
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned());
+    let wrapped = wrapped.collect::<Vec<_>>().join("\n");
+    for text in [again.as_str(), wrapped.as_str()] {
+        for vars in [
+            [("JWT_PUBLIC_KEY", text), ("JWT_ALGORITHM", "ES256")],
+            [("JWT_PRIVATE_KEY", text), ("JWT_ALGORITHM", "ES256")],
+        ] {
+            let told = problem(&vars);
+            assert!(told.contains("base64 -d"), "{told}");
+            assert!(!told.contains(&again[..40]), "{told}");
+        }
+    }
+    let error = VerifyingKey::from_pem(Algorithm::ES256, &again)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("base64 -d"), "{error}");
+    let previous = [
+        ("JWT_SECRET", SECRET),
+        ("JWT_PREVIOUS_KEYS", again.as_str()),
+    ];
+    assert!(problem(&previous).contains("base64 -d"));
+    // As a secret it would sign with a text that anybody can have.
+    assert!(problem(&[("JWT_SECRET", again.as_str())]).contains("base64 -d"));
+}

@@ -310,3 +310,49 @@ fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
     let null = token(TokenProfile::Compatible, &json!({"aud": null}));
     assert_eq!(verdict(by_client, &null), Ok(()));
 }
+
+#[test]
+fn a_token_with_padded_base64_is_refused_with_the_reason() {
+    let key = VerifyingKey::from_pem(Algorithm::ES256, include_str!("../field/alb-key.pem"));
+    let verifier = TokenVerifier::builder(key.unwrap())
+        .issuer("https://login.example.test/realms/shop")
+        .profile(TokenProfile::Compatible)
+        .dangerous_no_audience()
+        .build()
+        .unwrap();
+    let token = include_str!("../field/alb-token.txt").trim();
+    let error = verifier.verify_local(token).unwrap_err();
+    assert_eq!(error.kind(), AuthErrorKind::MalformedToken);
+    assert!(error.to_string().contains("padded"), "{error}");
+}
+
+#[test]
+fn an_issuer_that_differs_by_a_slash_is_quoted_with_the_expected_one() {
+    use std::error::Error as _;
+
+    for (trusted, found) in [
+        ("https://idp.example", "https://idp.example/"),
+        ("https://idp.example/", "https://idp.example"),
+    ] {
+        let verifier = builder(TokenProfile::Compatible)
+            .issuer(trusted)
+            .audience("api");
+        let token = token(TokenProfile::Compatible, &json!({"iss": found}));
+        let error = verifier.build().unwrap().verify_local(&token).unwrap_err();
+        assert_eq!(error.kind(), InvalidIssuer);
+        assert!(error.to_string().contains("slash"), "{error}");
+        let source = error.source().unwrap().to_string();
+        let expected = format!("expected issuer `{trusted}`, but the token says `{found}`");
+        assert!(source.starts_with(&expected), "{source}");
+    }
+    // What a stranger chose is not repeated.
+    let other = token(
+        TokenProfile::Compatible,
+        &json!({"iss": "https://evil.example"}),
+    );
+    let error = trusting(TokenProfile::Compatible)
+        .build()
+        .unwrap()
+        .verify_local(&other);
+    assert!(error.unwrap_err().source().is_none());
+}
