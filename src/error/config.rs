@@ -9,7 +9,10 @@ use std::fmt;
 /// [`AuthConfig`](crate::config::AuthConfig) and changes to a [`KeyRing`](crate::KeyRing):
 /// after start-up nothing in this crate fails for a reason that was knowable before. Every message names the cure, and
 /// none repeats a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// `Debug` prints the same text as `Display`, because a `main` that returns an error prints its
+/// `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// An HMAC secret is shorter than the output of its hash (RFC 7518 section 3.2).
@@ -64,6 +67,12 @@ pub enum ConfigError {
 const MOST_REASONS: usize = 8;
 
 // === impl ConfigError ===
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,3 +87,17 @@ fn configuration_errors_name_the_cure() {
     let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();
     assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // V16.4.1
 }
+
+#[test]
+fn a_configuration_error_prints_its_text_from_main() {
+    // `main` that returns an error prints its `Debug`.
+    for error in [
+        ConfigError::MissingIssuer,
+        ConfigError::Invalid("JWT_ISSUER is not set".into()),
+        ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]),
+    ] {
+        let boxed: Box<dyn std::error::Error> = error.clone().into();
+        assert_eq!(format!("{boxed:?}"), error.to_string());
+        assert_eq!(format!("{error:#?}"), error.to_string());
+    }
+}
