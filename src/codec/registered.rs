@@ -7,6 +7,7 @@ use serde::de::MapAccess;
 use smallvec::{SmallVec, smallvec};
 
 use super::json::{Loose, Members, Value, read_object};
+use super::marks::{Marks, hinted_kind, kind_of};
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind};
 
@@ -72,10 +73,6 @@ struct Reader<'r, 'a> {
     found: SmallVec<[bool; 8]>,
 }
 
-/// What claims outside RFC 7519 say of a token, each a bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Marks(u8);
-
 /// A claim's text: a place in the payload, or a copy where it was written with escapes.
 #[derive(Debug, Clone)]
 pub(crate) enum Text {
@@ -103,6 +100,12 @@ impl<T> Field<T> {
 
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, Self::WrongType)
+    }
+}
+
+impl Field<Cow<'_, str>> {
+    fn text(&self) -> Option<&str> {
+        self.value().map(|text| &**text)
     }
 }
 
@@ -204,7 +207,7 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             "jti" => claims.jti = string(map)?,
             "type" => {
                 claims.token_type = string(map)?;
-                claims.marks.set(hinted_kind(&claims.token_type));
+                claims.marks.set(hinted_kind(claims.token_type.text()));
             }
             "scope" => claims.scope = string(map)?,
             "sid" => claims.sid = string(map)?,
@@ -235,7 +238,7 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             }
             "token_use" | "typ" => {
                 let said = string(map)?;
-                claims.marks.set(kind_of(&said));
+                claims.marks.set(kind_of(said.text()));
                 if said
                     .value()
                     .is_some_and(|text| text.eq_ignore_ascii_case("dpop"))
@@ -244,7 +247,7 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 }
             }
             "token_type" | "tokenType" | "token_kind" | "use" => {
-                claims.marks.set(hinted_kind(&string(map)?));
+                claims.marks.set(hinted_kind(string(map)?.text()));
             }
             // RFC 7800 section 3.1
             "cnf" => {
@@ -260,29 +263,6 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             _ => return Ok(false),
         }
         Ok(true)
-    }
-}
-
-// === impl Marks ===
-
-impl Marks {
-    /// It says that it is an access token.
-    pub(crate) const ACCESS_TOKEN: u8 = 1;
-    /// It says that it is an ID token, or has claims that only those have.
-    pub(crate) const ID_TOKEN: u8 = 2;
-    /// It is something else: a refresh token, a logout token, a security event.
-    pub(crate) const OTHER_KIND: u8 = 4;
-    /// `client_id` is no text.
-    pub(crate) const BAD_CLIENT_ID: u8 = 8;
-    /// It is bound to a key whose possession must be proved: it is no bearer token.
-    pub(crate) const BOUND: u8 = 16;
-
-    pub(crate) fn has(self, mark: u8) -> bool {
-        self.0 & mark != 0
-    }
-
-    fn set(&mut self, mark: u8) {
-        self.0 |= mark;
     }
 }
 
@@ -306,57 +286,6 @@ impl Text {
             Self::In(range) => payload.get(range.clone()).unwrap_or_default(),
             Self::Own(text) => text,
         }
-    }
-}
-
-/// What `token_use` (Cognito) and `typ` (Keycloak) say of a token's kind.
-fn kind_of(said: &Field<Cow<'_, str>>) -> u8 {
-    const ACCESS: [&str; 5] = ["access", "bearer", "dpop", "at+jwt", "jwt"];
-    let is = |names: &[&str], text: &str| names.iter().any(|one| text.eq_ignore_ascii_case(one));
-    match said.value() {
-        Some(text) if is(&ACCESS, text) => Marks::ACCESS_TOKEN,
-        Some(text) if is(&["id"], text) => Marks::ID_TOKEN,
-        _ => Marks::OTHER_KIND,
-    }
-}
-
-/// What `token_type` (Simple JWT), `type`, `use` and their like say of a token's kind. Others mean
-/// anything else by these names, so only what is known counts.
-fn hinted_kind(said: &Field<Cow<'_, str>>) -> u8 {
-    let Some(text) = said.value() else {
-        return 0;
-    };
-    // RFC 8693 section 3
-    let text = text
-        .strip_prefix("urn:ietf:params:oauth:token-type:")
-        .unwrap_or(text);
-    let is = |names: &[&str]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
-    if is(&[
-        "access",
-        "access_token",
-        "access-token",
-        "accesstoken",
-        "at+jwt",
-    ]) {
-        Marks::ACCESS_TOKEN
-    } else if is(&["id", "id_token", "id-token", "idtoken"]) {
-        Marks::ID_TOKEN
-    } else if is(&[
-        "refresh",
-        "refresh_token",
-        "refresh-token",
-        "refreshtoken",
-        "rt+jwt",
-        "offline",
-        "logout",
-        "logout_token",
-        "logout-token",
-        "logouttoken",
-        "logout+jwt",
-    ]) {
-        Marks::OTHER_KIND
-    } else {
-        0
     }
 }
 

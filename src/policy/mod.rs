@@ -96,10 +96,11 @@ impl Policy {
     /// nothing in it is of a stranger's choice.
     fn wrong_issuer(&self, found: Option<&str>) -> AuthError {
         let error = AuthError::from(AuthErrorKind::InvalidIssuer);
-        let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).len();
+        let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
         let close = found.and_then(|found| {
-            let is_close = |one: &&Box<str>| one.get(..bare(one)) == found.get(..bare(found));
-            Some((found, self.issuers.iter().find(is_close)?))
+            let mut issuers = self.issuers.iter();
+            let trusted = issuers.find(|one| bare(one) == bare(found))?;
+            Some((found, trusted))
         });
         match close {
             Some((found, trusted)) => error
