@@ -3,20 +3,35 @@
 use std::fmt::Write as _;
 
 /// What every challenge of one resource says besides the error.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
     /// The protection space.
-    pub(crate) realm: Option<Box<str>>,
+    pub(crate) realm: Box<str>,
     /// Where the protected resource's metadata is (RFC 9728 section 5.1).
     pub(crate) resource_metadata: Option<Box<str>>,
 }
 
+/// The realm of challenges unless said otherwise. A challenge must have a parameter, and without
+/// credentials it has no other (RFC 6750 section 3).
+pub const DEFAULT_REALM: &str = "api";
+
+// === impl Challenge ===
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self {
+            realm: DEFAULT_REALM.into(),
+            resource_metadata: None,
+        }
+    }
+}
+
 impl Challenge {
-    /// `Bearer`, followed by the parameters that are known, each at most once.
+    /// `Bearer`, followed by the realm and the other parameters that are known, each at most once.
     pub(crate) fn text(&self, code: Option<&'static str>, scope: Option<&str>) -> String {
         let mut text = String::from("Bearer");
         let parameters = [
-            ("realm", self.realm.as_deref()),
+            ("realm", Some(&*self.realm)),
             ("error", code),
             ("scope", scope),
             ("resource_metadata", self.resource_metadata.as_deref()),
@@ -50,19 +65,21 @@ mod tests {
     use super::Challenge;
 
     #[test]
-    fn without_credentials_it_is_bare() {
-        assert_eq!(Challenge::default().text(None, None), "Bearer"); // B10
+    fn without_credentials_it_has_the_realm_alone() {
+        // RFC 6750 section 3: at least one parameter.
+        let challenge = Challenge::default().text(None, None);
+        assert_eq!(challenge, "Bearer realm=\"api\"");
     }
 
     #[test]
     fn parameters_are_quoted_and_comma_separated() {
         let challenge = Challenge {
-            realm: Some("api".into()),
+            realm: "shop".into(),
             resource_metadata: Some("https://a.example/.well-known/x".into()),
         };
         assert_eq!(
             challenge.text(Some("insufficient_scope"), Some("read write")),
-            "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"read write\", \
+            "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"read write\", \
              resource_metadata=\"https://a.example/.well-known/x\"",
         );
     }
@@ -71,7 +88,7 @@ mod tests {
     fn nothing_can_break_out_of_a_parameter() {
         // B12
         let challenge = Challenge {
-            realm: Some("a\"b\\c\r\nX: y\u{e9}".into()),
+            realm: "a\"b\\c\r\nX: y\u{e9}".into(),
             ..Challenge::default()
         };
         assert_eq!(

@@ -33,7 +33,7 @@
 //!
 //! let answer = app.oneshot(Request::get("/me").body(Body::empty())?).await?;
 //! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(answer.headers()["WWW-Authenticate"], "Bearer");
+//! assert_eq!(answer.headers()["WWW-Authenticate"], r#"Bearer realm="api""#);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?; }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

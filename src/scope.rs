@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::claims::join_scopes;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::claims::{is_scope_token, join_scopes};
+use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::layer::{EmptyBody, ResponseForAuthError, Seen, response_for};
 use crate::verifier::VerifiedToken;
 
@@ -22,7 +22,7 @@ use crate::verifier::VerifiedToken;
 /// A token without them is answered with 403 and `error="insufficient_scope"`, naming all
 /// scopes that would be needed. Without a token (behind an
 /// [optional](crate::JwtAuthLayer::optional) layer) the answer is 401; without a layer it
-/// is 500, and the error names the cure.
+/// is 500, and the error names the cure. So it is where the requirement is empty.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -53,6 +53,8 @@ pub struct RequireScope<S, R = EmptyBody> {
 struct Rule {
     scopes: Box<[Box<str>]>,
     all: bool,
+    /// Whether something that was to be required is empty, as a variable that is not set.
+    is_empty: bool,
 }
 
 pin_project! {
@@ -74,26 +76,87 @@ pin_project! {
 // === impl RequireScopeLayer ===
 
 impl RequireScopeLayer {
-    /// Requires every one of these scopes; several may stand in one text, separated by spaces.
-    /// With none of them it requires a token.
+    /// Requires every one of these scopes; one text may name several, separated by spaces.
+    ///
+    /// # Security
+    ///
+    /// An empty requirement lets nobody pass: without any scope, or with a text that names none,
+    /// every request is answered with 500, and the error says why. For scopes that come from
+    /// outside, [`try_all_of`](Self::try_all_of) finds it at start-up.
     #[must_use]
     pub fn all_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         Self::new(scopes, true)
     }
 
-    /// Requires at least one of these scopes. With none of them nothing is let through.
+    /// Requires at least one of these scopes. An empty requirement lets nobody pass, as with
+    /// [`all_of`](Self::all_of).
     #[must_use]
     pub fn any_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         Self::new(scopes, false)
     }
 
+    /// Requires every one of these scopes, which are checked now: for scopes from a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no scope, if a text names none, or if one is not a scope (RFC 6749
+    /// section 3.3).
+    ///
+    /// ```
+    /// use tower_jwt_auth::RequireScopeLayer;
+    ///
+    /// assert!(RequireScopeLayer::try_all_of(["reports:read"]).is_ok());
+    /// let unset = std::env::var("REPORTS_SCOPE").unwrap_or_default();
+    /// let error = RequireScopeLayer::try_all_of([unset]).unwrap_err();
+    /// assert!(error.to_string().starts_with("a required scope is empty"));
+    /// ```
+    pub fn try_all_of<S: Into<String>>(
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ConfigError> {
+        Self::new(scopes, true).checked()
+    }
+
+    /// Requires at least one of these scopes, which are checked now: for scopes from a
+    /// configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_all_of`](Self::try_all_of).
+    pub fn try_any_of<S: Into<String>>(
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ConfigError> {
+        Self::new(scopes, false).checked()
+    }
+
     fn new<S: Into<String>>(scopes: impl IntoIterator<Item = S>, all: bool) -> Self {
         let texts: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        let is_empty = texts.is_empty() || texts.iter().any(|text| text.trim_ascii().is_empty());
         let scopes = texts.iter().flat_map(|text| text.split_ascii_whitespace());
         let scopes = scopes.map(Into::into).collect();
         Self {
-            rule: Arc::new(Rule { scopes, all }),
+            rule: Arc::new(Rule {
+                scopes,
+                all,
+                is_empty,
+            }),
             respond: EmptyBody,
+        }
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        if self.rule.is_empty {
+            return Err(ConfigError::Invalid(
+                "a required scope is empty, as from a variable that is not set: name at least one \
+                 scope in each text, such as `reports:read`"
+                    .into(),
+            ));
+        }
+        match self.rule.scopes.iter().find(|scope| !is_scope_token(scope)) {
+            Some(scope) => Err(ConfigError::Invalid(format!(
+                "`{}` is not a scope: use printable ASCII without space, `\"` and `\\`",
+                scope.escape_default().take(64).collect::<String>()
+            ))),
+            None => Ok(self),
         }
     }
 }
@@ -125,6 +188,12 @@ impl<S, R: Clone> Layer<S> for RequireScopeLayer<R> {
 
 impl Rule {
     fn check(&self, extensions: &Extensions) -> Result<(), AuthError> {
+        if self.is_empty {
+            return Err(AuthError::new(AuthErrorKind::Internal).because(
+                "a required scope of `RequireScopeLayer` is empty, so nobody is let through: name \
+                 at least one scope in each text (`try_all_of` and `try_any_of` check it at start-up)",
+            ));
+        }
         let seen = extensions.get::<Seen>();
         let verdict = match (extensions.get::<VerifiedToken>(), seen) {
             (Some(token), _) if self.is_met_by(token) => return Ok(()),

@@ -114,12 +114,15 @@ fn is_base64url(part: &[u8]) -> bool {
 #[cold]
 fn why_not_compact(token: &[u8]) -> AuthError {
     let parts = token.split(|byte| *byte == b'.');
-    malformed(if !parts.clone().all(is_base64url) {
-        "the token holds a character that none can"
+    malformed(if parts.clone().any(|part| part.ends_with(b"=")) {
+        "the token's base64url is padded with `=`, which RFC 7515 section 2 forbids: have its issuer \
+         leave the padding out (load balancers of AWS write it in `x-amzn-oidc-data`)"
+    } else if !parts.clone().all(is_base64url) {
+        "the token contains a character outside the base64url alphabet"
     } else if parts.count() == 5 {
         "the token is encrypted, which is not supported" // J11
     } else {
-        "the token has not three parts"
+        "the token does not have exactly three parts"
     })
 }
 

@@ -190,6 +190,7 @@ pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
     Number(f64),
+    Null,
     Other,
 }
 
@@ -221,7 +222,7 @@ impl<'de> Visitor<'de> for Loose {
     }
 
     fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+        Ok(Value::Null)
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {

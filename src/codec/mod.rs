@@ -4,12 +4,14 @@ mod base64url;
 mod compact;
 mod header;
 mod json;
+mod marks;
 mod registered;
 
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 pub(crate) use header::Header;
 use header::header_json;
-pub(crate) use registered::{Field, Marks, Registered, RegisteredPlaces, Text, issuer_of};
+pub(crate) use marks::Marks;
+pub(crate) use registered::{Field, Registered, RegisteredPlaces, Text, issuer_of};
 
 use crate::error::AuthError;
 use crate::keys::SigningKey;

@@ -7,6 +7,7 @@ use serde::de::MapAccess;
 use smallvec::{SmallVec, smallvec};
 
 use super::json::{Loose, Members, Value, read_object};
+use super::marks::{Marks, hinted_kind, kind_of};
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind};
 
@@ -72,10 +73,6 @@ struct Reader<'r, 'a> {
     found: SmallVec<[bool; 8]>,
 }
 
-/// What claims outside RFC 7519 say of a token, each a bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Marks(u8);
-
 /// A claim's text: a place in the payload, or a copy where it was written with escapes.
 #[derive(Debug, Clone)]
 pub(crate) enum Text {
@@ -103,6 +100,12 @@ impl<T> Field<T> {
 
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self, Self::WrongType)
+    }
+}
+
+impl Field<Cow<'_, str>> {
+    fn text(&self) -> Option<&str> {
+        self.value().map(|text| &**text)
     }
 }
 
@@ -178,6 +181,15 @@ impl RegisteredPlaces {
 
 // === impl Reader ===
 
+impl Reader<'_, '_> {
+    /// A claim that is `null` is not there.
+    fn is_missing(&mut self, name: &str) {
+        for (found, required) in self.found.iter_mut().zip(self.required) {
+            *found &= **required != *name;
+        }
+    }
+}
+
 impl<'de> Members<'de> for Reader<'_, 'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         for (found, required) in self.found.iter_mut().zip(self.required) {
@@ -185,16 +197,29 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
         }
         let claims = &mut *self.claims;
         match name {
-            "iss" => claims.iss = string(map)?,
+            "iss" => {
+                claims.iss = string_or_null(map)?;
+                if claims.iss == Field::Absent {
+                    self.is_missing(name);
+                }
+            }
             "sub" => claims.sub = string(map)?,
             "jti" => claims.jti = string(map)?,
-            "type" => claims.token_type = string(map)?,
+            "type" => {
+                claims.token_type = string(map)?;
+                claims.marks.set(hinted_kind(claims.token_type.text()));
+            }
             "scope" => claims.scope = string(map)?,
             "sid" => claims.sid = string(map)?,
             "exp" => claims.exp = date(map)?,
             "nbf" => claims.nbf = date(map)?,
             "iat" => claims.iat = date(map)?,
-            "aud" => claims.aud = audience(map)?,
+            "aud" => {
+                claims.aud = audience(map)?;
+                if claims.aud == Field::Absent {
+                    self.is_missing(name);
+                }
+            }
             "gen" => claims.generation = date(map)?.value().map(|number| number.as_secs()),
             // OpenID Connect Core section 3.1.3.6
             "at_hash" | "c_hash" | "s_hash" => {
@@ -206,7 +231,30 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 claims.marks.set(Marks::OTHER_KIND);
                 return Ok(false);
             }
-            "token_use" | "typ" => claims.marks.set(kind_of(&string(map)?)),
+            // Spring Security OAuth and UAA: the access token that a refresh token came with.
+            "ati" => {
+                claims.marks.set(Marks::OTHER_KIND);
+                return Ok(false);
+            }
+            "token_use" | "typ" => {
+                let said = string(map)?;
+                claims.marks.set(kind_of(said.text()));
+                if said
+                    .value()
+                    .is_some_and(|text| text.eq_ignore_ascii_case("dpop"))
+                {
+                    claims.marks.set(Marks::BOUND);
+                }
+            }
+            "token_type" | "tokenType" | "token_kind" | "use" => {
+                claims.marks.set(hinted_kind(string(map)?.text()));
+            }
+            // RFC 7800 section 3.1
+            "cnf" => {
+                if !matches!(map.next_value_seed(Loose::ROOT)?, Value::Null) {
+                    claims.marks.set(Marks::BOUND);
+                }
+            }
             "client_id" => {
                 if string(map)?.is_wrong() {
                     claims.marks.set(Marks::BAD_CLIENT_ID);
@@ -215,27 +263,6 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             _ => return Ok(false),
         }
         Ok(true)
-    }
-}
-
-// === impl Marks ===
-
-impl Marks {
-    /// It says that it is an access token.
-    pub(crate) const ACCESS_TOKEN: u8 = 1;
-    /// It says that it is an ID token, or has claims that only those have.
-    pub(crate) const ID_TOKEN: u8 = 2;
-    /// It is something else: a refresh token, a logout token, a security event.
-    pub(crate) const OTHER_KIND: u8 = 4;
-    /// `client_id` is no text.
-    pub(crate) const BAD_CLIENT_ID: u8 = 8;
-
-    pub(crate) fn has(self, mark: u8) -> bool {
-        self.0 & mark != 0
-    }
-
-    fn set(&mut self, mark: u8) {
-        self.0 |= mark;
     }
 }
 
@@ -262,17 +289,6 @@ impl Text {
     }
 }
 
-/// What `token_use` (Cognito) and `typ` (Keycloak) say of a token's kind.
-fn kind_of(said: &Field<Cow<'_, str>>) -> u8 {
-    const ACCESS: [&str; 5] = ["access", "bearer", "dpop", "at+jwt", "jwt"];
-    let is = |names: &[&str], text: &str| names.iter().any(|one| text.eq_ignore_ascii_case(one));
-    match said.value() {
-        Some(text) if is(&ACCESS, text) => Marks::ACCESS_TOKEN,
-        Some(text) if is(&["id"], text) => Marks::ID_TOKEN,
-        _ => Marks::OTHER_KIND,
-    }
-}
-
 /// The `iss` of a payload that nobody has verified: it may choose who verifies, and nothing else.
 pub(crate) fn issuer_of(payload: &str) -> Result<Option<Cow<'_, str>>, AuthError> {
     let claims = Registered::parse(payload, &[])?;
@@ -289,6 +305,15 @@ fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A
     })
 }
 
+/// As [`string`]; `null` is how some systems write that there is none.
+fn string_or_null<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => Field::Is(text),
+        Value::Null => Field::Absent,
+        _ => Field::WrongType,
+    })
+}
+
 fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Number(number) => {
@@ -298,11 +323,13 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
     })
 }
 
-/// A string or an array of strings, and nothing else.
+/// A string or an array of strings, and nothing else. `null` is how some systems (devise-jwt) write
+/// that there is none.
 fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Audiences<'de>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => Field::Is(smallvec![text]),
         Value::Texts(texts) => Field::Is(texts.into()),
+        Value::Null => Field::Absent,
         Value::Number(_) | Value::Other => Field::WrongType,
     })
 }

@@ -1,7 +1,11 @@
 //! The keys of a configuration, out of secrets, PEM, JWKs and JWK sets.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::AuthConfig;
 use super::problem::{invalid, named};
@@ -126,6 +130,11 @@ impl AuthConfig {
     }
 
     fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
+        if has_symmetric_key(text) {
+            return Err(invalid(
+                "JWT_PRIVATE_KEY holds a symmetric key (`kty` is `oct`): put the secret itself into JWT_SECRET",
+            ));
+        }
         if text.is_json() {
             let key = SigningKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
             return self.fits(key.algorithm()).map(|()| key);
@@ -134,8 +143,19 @@ impl AuthConfig {
     }
 
     fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
+        if has_symmetric_key(text) {
+            return Err(invalid(
+                "JWT_PUBLIC_KEY holds a symmetric key (`kty` is `oct`), which could sign as well as \
+                 verify: put public keys here, and a secret into JWT_SECRET",
+            ));
+        }
         if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
+            let algorithm = self.algorithm()?;
+            let set = KeySet::read_jwks(text.trimmed(), |key| {
+                let key = VerifyingKey::from_jwk_or(algorithm, key)?;
+                self.fits(key.algorithm()).map(|()| key)
+            })?;
+            return Ok(set.iter().cloned().collect());
         }
         let keys = if text.is_json() {
             let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
@@ -169,11 +189,21 @@ impl AuthConfig {
     }
 
     fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
-        if is_jwk_set(text) {
-            return Ok(KeySet::from_jwks(text.trimmed())?.iter().cloned().collect());
-        }
         if text.is_json() {
-            return Ok(vec![VerifyingKey::from_jwk(text.trimmed())?]);
+            let rsa = self.algorithm()?.filter(|algorithm| algorithm.is_rsa());
+            // Previous keys may be of other algorithms; an RSA key that names none is of ours.
+            let read = |key: &str| {
+                let read = VerifyingKey::from_jwk(key)?;
+                match rsa {
+                    Some(_) if read.algorithm().is_rsa() => VerifyingKey::from_jwk_or(rsa, key),
+                    _ => Ok(read),
+                }
+            };
+            if is_jwk_set(text) {
+                let set = KeySet::read_jwks(text.trimmed(), read)?;
+                return Ok(set.iter().cloned().collect());
+            }
+            return Ok(vec![read(text.trimmed())?]);
         }
         if text.text().contains("-----BEGIN") {
             return pem_keys(self.pem_algorithm()?, text);
@@ -201,6 +231,28 @@ fn is_jwk_set(text: &Secret) -> bool {
     text.is_json()
         && serde_json::from_str::<serde_json::Value>(text.trimmed())
             .is_ok_and(|value| value.get("keys").is_some())
+}
+
+/// Whether a JWK, or one in a set of them, is a secret.
+fn has_symmetric_key(text: &Secret) -> bool {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        kty: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        k: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Set<'a> {
+        #[serde(borrow)]
+        keys: Vec<&'a RawValue>,
+    }
+    let is_symmetric = |key: &str| {
+        serde_json::from_str::<Kind<'_>>(key)
+            .is_ok_and(|key| key.kty.as_deref() == Some("oct") || key.k.is_some())
+    };
+    let text = text.trimmed();
+    let set = serde_json::from_str::<Set<'_>>(text);
+    is_symmetric(text) || set.is_ok_and(|set| set.keys.iter().any(|key| is_symmetric(key.get())))
 }
 
 /// Every public key of a text, each in its own PEM block.

@@ -37,7 +37,7 @@ use vars::{Vars, environment};
 /// | `JWT_ALGORITHM` \[algorithm\] | `HS256` (the default with a secret), `HS384`, `HS512`, `RS256`..`RS512`, `PS256`..`PS512`, `ES256`, `ES384`, `EdDSA`, `Ed25519` |
 /// | `JWT_SECRET` \[secret\] | the HMAC secret, taken as it is: at least 32, 48 or 64 bytes |
 /// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
-/// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set |
+/// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set; never a secret. `JWT_ALGORITHM` binds each key: those of a set that are for another algorithm are left out |
 /// | `JWT_KEY_RING_FILE` \[key_ring_file\] | or the path of a file of [keys that rotate](crate::KeyRing), which is followed while it changes |
 /// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one every 90 days. Not set: others write it |
 /// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself |

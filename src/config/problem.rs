@@ -5,7 +5,7 @@ use crate::error::ConfigError;
 /// A problem with what a variable holds.
 pub(super) fn named(variable: &str, error: &ConfigError) -> ConfigError {
     let text = error.to_string();
-    if text.contains("JWT_") {
+    if text.starts_with("JWT_") {
         invalid(&text)
     } else {
         invalid(&format!("{variable}: {text}"))

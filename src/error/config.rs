@@ -9,7 +9,10 @@ use std::fmt;
 /// [`AuthConfig`](crate::config::AuthConfig) and changes to a [`KeyRing`](crate::KeyRing):
 /// after start-up nothing in this crate fails for a reason that was knowable before. Every message names the cure, and
 /// none repeats a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// `Debug` prints the same text as `Display`, because a `main` that returns an error prints its
+/// `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// An HMAC secret is shorter than the output of its hash (RFC 7518 section 3.2).
@@ -38,6 +41,8 @@ pub enum ConfigError {
     DuplicateKeyId(String),
     /// A set of keys holds no key that can verify a token.
     NoKeys,
+    /// None of the keys of a JWK set can be used; a text for each says which and why.
+    NoUsableKey(Vec<String>),
     /// A verifier was built without saying which issuer it trusts.
     MissingIssuer,
     /// Two verifiers of one [`for_issuers`](crate::TokenVerifier::for_issuers) trust the same issuer.
@@ -58,7 +63,16 @@ pub enum ConfigError {
     Many(Vec<ConfigError>),
 }
 
+/// Of how many keys a message says why they are of no use.
+const MOST_REASONS: usize = 8;
+
 // === impl ConfigError ===
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,10 +100,21 @@ impl fmt::Display for ConfigError {
             Self::InvalidKeyId => f.write_str("a key id must have 1 to 256 bytes"),
             Self::DuplicateKeyId(kid) => write!(
                 f,
-                "two keys share the key id `{}` and the algorithm: give one another id",
+                "two keys share the key id `{}` and the algorithm, so a token cannot say which of them \
+                 signed it: give one of them another id (`kid`), or remove it",
                 kid.escape_default().take(64).collect::<String>()
             ),
             Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
+            Self::NoUsableKey(reasons) => {
+                f.write_str("the JWK set has no key that can verify a token")?;
+                for reason in reasons.iter().take(MOST_REASONS) {
+                    write!(f, "; {reason}")?;
+                }
+                match reasons.len().saturating_sub(MOST_REASONS) {
+                    0 => Ok(()),
+                    more => write!(f, "; and {more} more"),
+                }
+            }
             Self::MissingIssuer => f.write_str(
                 "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
             ),

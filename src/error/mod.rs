@@ -31,7 +31,7 @@ use crate::challenge::Challenge;
 ///
 /// let error = AuthError::new(AuthErrorKind::Expired);
 /// assert_eq!(error.status(), StatusCode::UNAUTHORIZED);
-/// assert_eq!(error.www_authenticate().as_deref(), Some(r#"Bearer error="invalid_token""#));
+/// assert_eq!(error.www_authenticate().as_deref(), Some(r#"Bearer realm="api", error="invalid_token""#));
 /// ```
 #[derive(Clone)]
 pub struct AuthError {
@@ -265,8 +265,10 @@ impl AuthError {
             .as_ref()
             .and_then(|detail| detail.challenge.as_deref());
         told.then(|| match (known, self.code(), self.scope()) {
-            (None, None, None) => "Bearer".into(),
-            (None, Some("invalid_token"), None) => r#"Bearer error="invalid_token""#.into(),
+            (None, None, None) => r#"Bearer realm="api""#.into(),
+            (None, Some("invalid_token"), None) => {
+                r#"Bearer realm="api", error="invalid_token""#.into()
+            }
             (None, code, scope) => Challenge::default().text(code, scope).into(),
             (Some(challenge), code, scope) => challenge.text(code, scope).into(),
         })

@@ -38,7 +38,16 @@ pub(super) enum NotMetadata {
     /// It is something else; the next place may have it.
     Unreadable(&'static str),
     /// It is what was sought, and not to be believed.
-    Refused(&'static str),
+    Refused(String),
+}
+
+/// A text of the provider's as it may stand in a log.
+fn shown(text: &str, most: usize) -> String {
+    text.chars()
+        .take(most)
+        .flat_map(char::escape_default)
+        .take(most)
+        .collect()
 }
 
 /// Reads a metadata document, and gives the address of the keys.
@@ -62,20 +71,30 @@ pub(super) fn keys_address(
         NotMetadata::Unreadable("there is no document with `issuer` and `jwks_uri`")
     })?;
     if metadata.issuer != issuer {
-        return Err(NotMetadata::Refused(
-            "the metadata is of another issuer: the two must be equal, byte for byte",
-        ));
+        let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
+        let cure = if bare(&metadata.issuer) == bare(issuer) {
+            "only the slash at the end differs, so configure it exactly as the metadata has it"
+        } else {
+            "the two must be equal, byte for byte"
+        };
+        return Err(NotMetadata::Refused(format!(
+            "the metadata is of another issuer: expected `{issuer}`, but it says `{}`: {cure}",
+            shown(&metadata.issuer, 256)
+        )));
     }
-    let keys = Address::parse(&metadata.jwks_uri, rules).map_err(|_| {
-        let what = "the metadata's `jwks_uri` is not an https URL of a host that is allowed";
-        NotMetadata::Refused(what)
+    let keys = Address::parse(&metadata.jwks_uri, rules).map_err(|reason| {
+        let uri = shown(&metadata.jwks_uri, 256);
+        NotMetadata::Refused(format!(
+            "the metadata's `jwks_uri` is `{uri}`, which {reason}"
+        ))
     })?;
     let allowed = keys.has_origin_of(home) || elsewhere.iter().any(|one| keys.has_origin_of(one));
     if !allowed {
-        return Err(NotMetadata::Refused(
-            "the metadata's `jwks_uri` has another origin than the issuer: call \
+        return Err(NotMetadata::Refused(format!(
+            "the metadata's `jwks_uri` is `{}`, which has another origin than the issuer: call \
              `allow_keys_from(origin)` if that is where its keys are",
-        ));
+            shown(&metadata.jwks_uri, 256)
+        )));
     }
     Ok(keys)
 }
@@ -147,6 +166,16 @@ mod tests {
                 "{other}"
             );
         }
+        let slash = read(&document("https://idp.example", "https://idp.example/jwks"));
+        let Err(NotMetadata::Refused(told)) = slash else {
+            panic!("the metadata of another issuer");
+        };
+        assert!(
+            told.contains(
+                "expected `https://idp.example/`, but it says `https://idp.example`: only the slash"
+            ),
+            "{told}"
+        );
         for keys in [
             "https://evil.example/jwks",
             "http://idp.example/jwks",

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::keys::{Algorithm, KeyLookup, VerifyingKey};
+use crate::error::ConfigError;
+use crate::keys::{Algorithm, KeyLookup, VerifyingKey, why_skipped};
 
 /// More than any provider has; each costs memory, and a comparison per look-up.
 pub(super) const MAX_KEYS: usize = 100;
@@ -42,15 +43,23 @@ impl KeyRules {
         }
     }
 
-    fn read(&self, text: &str) -> Option<VerifyingKey> {
+    fn read(&self, text: &str) -> Result<VerifyingKey, ConfigError> {
         let key = match (VerifyingKey::from_jwk(text), self.rsa_algorithm()) {
             // Only a key that does not name its algorithm becomes another by being told one.
             (Ok(key), Some(rsa)) if key.algorithm().is_rsa() => {
-                VerifyingKey::from_jwk_or(Some(rsa), text).ok()?
+                VerifyingKey::from_jwk_or(Some(rsa), text)?
             }
-            (key, _) => key.ok()?,
+            (key, _) => key?,
         };
-        self.algorithms.contains(&key.algorithm()).then_some(key)
+        if self.algorithms.contains(&key.algorithm()) {
+            return Ok(key);
+        }
+        let allowed: Vec<_> = self.algorithms.iter().map(|one| one.as_str()).collect();
+        Err(ConfigError::Invalid(format!(
+            "the key is for {}, but only these are allowed: {}",
+            key.algorithm(),
+            allowed.join(" ")
+        )))
     }
 }
 
@@ -62,26 +71,31 @@ impl RemoteKeys {
     /// # Errors
     ///
     /// Why the document as a whole is of no use.
-    pub(super) fn read(body: &[u8], rules: &KeyRules, known: &Self) -> Result<Self, &'static str> {
+    pub(super) fn read(body: &[u8], rules: &KeyRules, known: &Self) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct JwkSet<'a> {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
-        let set: JwkSet<'_> =
-            serde_json::from_slice(body).map_err(|_| "the answer is no JWK set")?;
+        let set: JwkSet<'_> = serde_json::from_slice(body)
+            .map_err(|_| "the answer is not a JWK set: expected an object with an array `keys`")?;
         if set.keys.len() > MAX_KEYS {
-            return Err("the JWK set has more than 100 keys");
+            return Err("the JWK set has more than 100 keys".into());
         }
         let mut keys: Vec<RemoteKey> = Vec::new();
-        for text in set.keys.iter().map(|raw| raw.get()) {
+        let mut reasons = Vec::new();
+        for (index, text) in set.keys.iter().map(|raw| raw.get()).enumerate() {
             let unchanged = known.keys.iter().find(|key| *key.text == *text);
             let read = || {
                 let (key, text) = (rules.read(text)?, text.into());
-                Some(RemoteKey { key, text })
+                Ok(RemoteKey { key, text })
             };
-            let Some(key) = unchanged.cloned().or_else(read) else {
-                continue;
+            let key = match unchanged.cloned().map_or_else(read, Ok) {
+                Ok(key) => key,
+                Err(error) => {
+                    reasons.push(why_skipped(index, text, &error));
+                    continue;
+                }
             };
             // The same key twice is one.
             if !keys.iter().any(|other| other.is_same_key(&key)) {
@@ -94,9 +108,16 @@ impl RemoteKeys {
             let name = key.name();
             names.iter().filter(|&&other| other == name).count() == 1
         };
+        for key in keys.iter().filter(|key| !is_alone(key)) {
+            let key_id = key.key.key_id().to_owned();
+            reasons.push(ConfigError::DuplicateKeyId(key_id).to_string());
+        }
         let keys: Vec<_> = keys.iter().filter(is_alone).cloned().collect();
         if keys.is_empty() {
-            return Err("the JWK set holds no key that can verify a token here");
+            return Err(match reasons.is_empty() {
+                true => "the JWK set is empty".into(),
+                false => ConfigError::NoUsableKey(reasons).to_string(),
+            });
         }
         Ok(Self {
             skipped: set.keys.len() - keys.len(),

@@ -97,7 +97,7 @@ impl Fetcher {
                     .get(ETAG)
                     .map(|tag| (address.uri().clone(), tag.clone()));
                 let read = RemoteKeys::read(response.body(), &self.keys, known);
-                Some(read.map_err(|what| FetchError::new(what, address.uri()))?)
+                Some(read.map_err(|what| FetchError::new(&what, address.uri()))?)
             }
             StatusCode::NOT_MODIFIED if conditional => None,
             status => return Err(FetchError::status(status, address.uri())),
@@ -143,7 +143,7 @@ impl Fetcher {
                     failed.get_or_insert(FetchError::new(what, &uri));
                     continue;
                 }
-                Err(NotMetadata::Refused(what)) => return Err(FetchError::new(what, &uri)),
+                Err(NotMetadata::Refused(what)) => return Err(FetchError::new(&what, &uri)),
             };
             memory.found = Some((address.clone(), now));
             return Ok(address);

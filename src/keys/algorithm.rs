@@ -100,7 +100,6 @@ impl Algorithm {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
     }
 
-    #[cfg(feature = "jwks")]
     pub(crate) const fn is_rsa(self) -> bool {
         matches!(self.family(), Family::Rsa)
     }

@@ -47,7 +47,9 @@ pub(super) enum JwkMaterial<P> {
 
 impl Jwk {
     pub(super) fn parse(json: &str) -> Result<Self, ConfigError> {
-        serde_json::from_str(json).map_err(|_| invalid("is no JSON Web Key (RFC 7517)"))
+        serde_json::from_str(json).map_err(|_| {
+            invalid("could not be read: expected a JSON object with the text `kty` (RFC 7517 section 4)")
+        })
     }
 
     /// The same key, of this algorithm where it does not name one itself.
@@ -73,9 +75,15 @@ impl Jwk {
             ("EC", Some("P-384")) => Ok(Algorithm::ES384),
             ("OKP", Some("Ed25519")) => Ok(Algorithm::EdDSA),
             ("oct", _) => Err(invalid("needs an `alg` member, such as \"HS256\"")),
-            _ => Err(invalid(
-                "has a `kty` or `crv` that this crate does not support",
-            )),
+            (kty, Some(crv)) => Err(wrong(&format!(
+                "has `kty` `{}` and `crv` `{}`, which are not supported: {SUPPORTED}",
+                shown(kty),
+                shown(crv)
+            ))),
+            (kty, None) => Err(wrong(&format!(
+                "has `kty` `{}` and no `crv`, which is not supported: {SUPPORTED}",
+                shown(kty)
+            ))),
         }
     }
 
@@ -83,7 +91,9 @@ impl Jwk {
     pub(super) fn verifying(&self) -> Result<JwkMaterial<PublicNumbers>, ConfigError> {
         self.check_use("verify")?;
         if self.d.is_some() || self.p.is_some() || self.q.is_some() {
-            return Err(invalid("holds private members where a public key is due"));
+            return Err(invalid(
+                "is a private key where a public key is expected: remove `d` and the other private members",
+            ));
         }
         self.read(Self::public)
     }
@@ -131,7 +141,10 @@ impl Jwk {
             Family::Ed => (Family::Ed, "OKP"),
         };
         if self.kty != kty {
-            return Err(invalid("has a `kty` that does not fit its `alg`"));
+            return Err(wrong(&format!(
+                "has `kty` `{}`, but keys for {algorithm} have `kty` `{kty}`",
+                shown(&self.kty)
+            )));
         }
         if family == Family::Hmac {
             return Ok(JwkMaterial::Secret(bytes(
@@ -146,7 +159,11 @@ impl Jwk {
             _ => None,
         };
         if crv.is_some() && self.crv.as_deref() != crv {
-            return Err(invalid("has a `crv` that does not fit its `alg`"));
+            return Err(wrong(&format!(
+                "has `crv` `{}`, but keys for {algorithm} have `crv` `{}`",
+                shown(self.crv.as_deref().unwrap_or_default()),
+                crv.unwrap_or_default()
+            )));
         }
         key(self, family).map(JwkMaterial::Key)
     }
@@ -182,19 +199,20 @@ impl Jwk {
 
     /// A key that is meant for something else is not ours to use (RFC 7517 sections 4.2 and 4.3).
     fn check_use(&self, operation: &str) -> Result<(), ConfigError> {
-        if self
-            .public_key_use
-            .as_deref()
-            .is_some_and(|meant| meant != "sig")
-        {
-            return Err(invalid("is not meant for signatures (`use`)"));
+        if let Some(meant) = self.public_key_use.as_deref().filter(|&one| one != "sig") {
+            return Err(wrong(&format!(
+                "is not meant for signatures: its `use` is `{}`, expected `sig` or no `use`",
+                shown(meant)
+            )));
         }
         if self
             .key_ops
             .as_ref()
             .is_some_and(|ops| !ops.iter().any(|one| one == operation))
         {
-            return Err(invalid("is not meant for this operation (`key_ops`)"));
+            return Err(wrong(&format!(
+                "is not meant for this: its `key_ops` lack `{operation}`"
+            )));
         }
         Ok(())
     }
@@ -293,6 +311,21 @@ fn bytes(value: Option<&String>, reason: &'static str) -> Result<Zeroizing<Vec<u
         .decode(text)
         .map_err(|_| invalid("has a member that is not base64url without padding"))?;
     Ok(Zeroizing::new(bytes))
+}
+
+const SUPPORTED: &str = "use an RSA key, an EC key with P-256 or P-384, or an OKP key with Ed25519";
+
+/// A text from a key as it may stand in a message.
+pub(super) fn shown(text: &str) -> String {
+    text.chars()
+        .take(64)
+        .flat_map(char::escape_default)
+        .take(64)
+        .collect()
+}
+
+fn wrong(reason: &str) -> ConfigError {
+    ConfigError::Invalid(format!("the JSON Web key {reason}"))
 }
 
 const fn invalid(reason: &'static str) -> ConfigError {

@@ -19,6 +19,9 @@ pub(super) fn public_from_pem(
         algorithm: algorithm.as_str(),
         reason,
     };
+    if algorithm.family() != Family::Hmac {
+        check_is_pem(pem).map_err(invalid)?;
+    }
     if contains(pem, b"PRIVATE KEY-----") {
         return Err(invalid(
             "is a private key where a public one is due: extract it with \
@@ -63,6 +66,9 @@ pub(super) fn private_from_pem(
         algorithm: algorithm.as_str(),
         reason,
     };
+    if algorithm.family() != Family::Hmac {
+        check_is_pem(pem).map_err(invalid)?;
+    }
     if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
         return Err(invalid(
             "is encrypted: decrypt it with `openssl pkcs8 -topk8 -nocrypt`",
@@ -159,6 +165,26 @@ pub(super) const fn wrong_kind(algorithm: Algorithm, private: bool) -> &'static 
         (_, true) => "must be an RSA private key in PKCS #8 or PKCS #1",
         (_, false) => "must be an RSA public key (SubjectPublicKeyInfo or PKCS #1)",
     }
+}
+
+/// Says of a text that is not PEM what it looks like.
+fn check_is_pem(text: &[u8]) -> Result<(), &'static str> {
+    let text = text.trim_ascii();
+    if text.is_empty() || contains(text, b"-----BEGIN ") {
+        Ok(())
+    } else if is_encoded_again(text) || text.starts_with(b"eyJ") {
+        Err("was base64-encoded once more: decode it with `base64 -d`, and use what comes out")
+    } else {
+        Err(
+            "is not PEM: it must stand between the lines `-----BEGIN ... KEY-----` and \
+             `-----END ... KEY-----`",
+        )
+    }
+}
+
+/// Whether a text is the base64 of a PEM document: of `-----BEGIN`.
+pub(super) fn is_encoded_again(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"LS0tLS1CRUdJTi")
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

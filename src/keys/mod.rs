@@ -25,5 +25,7 @@ pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 pub use verifying::VerifyingKey;
 
 pub(crate) use jwk::digest;
+#[cfg(feature = "jwks")]
+pub(crate) use set::why_skipped;
 pub(crate) use set::{DynKeySource, KeyMiss};
 pub(crate) use strength::check_key_id;

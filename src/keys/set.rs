@@ -1,5 +1,6 @@
 //! [`KeySet`]: several keys to verify with; [`KeySource`]: wherever they come from.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::health::KeySourceHealth;
+use super::jwk::shown;
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, ConfigError};
 
@@ -143,12 +145,22 @@ impl KeySet {
     /// The keys of a JWK set (RFC 7517 section 5).
     ///
     /// A key that this crate cannot use (of another kind, for encryption, too weak, broken)
-    /// is [skipped](Self::skipped), as section 5 asks, and never harms the others.
+    /// is [skipped](Self::skipped), as section 5 asks, and never harms the others. The same key
+    /// twice is one.
     ///
     /// # Errors
     ///
-    /// No JWK set, or no usable key in it.
+    /// Fails if the text is not a JWK set, if none of its keys can be used (the error says of each
+    /// why), or if two different keys have the same key id and algorithm.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
+        Self::read_jwks(json, VerifyingKey::from_jwk)
+    }
+
+    /// Reads a JWK set, each of its keys by `read`.
+    pub(crate) fn read_jwks(
+        json: &str,
+        read: impl Fn(&str) -> Result<VerifyingKey, ConfigError>,
+    ) -> Result<Self, ConfigError> {
         #[derive(Deserialize)]
         struct JwkSet<'a> {
             #[serde(borrow)]
@@ -156,19 +168,37 @@ impl KeySet {
         }
         let set: JwkSet<'_> = serde_json::from_str(json).map_err(|_| ConfigError::InvalidKey {
             algorithm: "JSON Web",
-            reason: "set is none: it must be an object with an array `keys` (RFC 7517 section 5)",
+            reason: "set could not be read: expected an object with an array `keys` (RFC 7517 section 5)",
         })?;
-        let keys: Vec<_> = set
-            .keys
-            .iter()
-            .filter_map(|key| VerifyingKey::from_jwk(key.get()).ok())
-            .collect();
+        let (mut keys, mut reasons) = (Vec::<(VerifyingKey, &str)>::new(), Vec::new());
+        for (index, text) in set.keys.iter().map(|key| key.get()).enumerate() {
+            let key = match read(text) {
+                Ok(key) => key,
+                Err(error) => {
+                    reasons.push(why_skipped(index, text, &error));
+                    continue;
+                }
+            };
+            match keys.iter().find(|(other, _)| same_name(&key, other)) {
+                None => keys.push((key, text)),
+                Some((other, other_text)) => {
+                    let same = key.to_jwk().is_some() && key.to_jwk() == other.to_jwk();
+                    if !same && text != *other_text {
+                        return Err(ConfigError::DuplicateKeyId(key.key_id().to_owned()));
+                    }
+                }
+            }
+        }
         if keys.is_empty() {
-            return Err(ConfigError::NoKeys);
+            return Err(if reasons.is_empty() {
+                ConfigError::NoKeys
+            } else {
+                ConfigError::NoUsableKey(reasons)
+            });
         }
         Ok(Self {
             skipped: set.keys.len() - keys.len(),
-            keys,
+            keys: keys.into_iter().map(|(key, _)| key).collect(),
         })
     }
 
@@ -270,6 +300,19 @@ fn choose<'k>(
         Only::Many if key_id.is_none() => Err(KeyMiss::Ambiguous),
         Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
         Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
+    }
+}
+
+/// Why a key of a JWK set is not used: its place, its `kid` if it has one, and the reason.
+pub(crate) fn why_skipped(index: usize, text: &str, error: &ConfigError) -> String {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        kid: Cow<'a, str>,
+    }
+    let number = index + 1;
+    match serde_json::from_str::<Named<'_>>(text) {
+        Ok(Named { kid }) => format!("key {number} (`{}`): {error}", shown(&kid)),
+        Err(_) => format!("key {number}: {error}"),
     }
 }
 

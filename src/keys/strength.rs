@@ -1,5 +1,6 @@
 //! The floors under which a key is refused: secret length and guessability, RSA size, key id.
 
+use super::material::is_encoded_again;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
@@ -36,6 +37,13 @@ pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), Co
         return Err(ConfigError::InvalidKey {
             algorithm: algorithm.as_str(),
             reason: "is a PEM or JWK document, not a secret: load it with the constructor for its format",
+        });
+    }
+    if is_encoded_again(secret) {
+        return Err(ConfigError::InvalidKey {
+            algorithm: algorithm.as_str(),
+            reason: "is a PEM key that was base64-encoded, not a secret: decode it with `base64 -d`, \
+                     and load it with the constructor for PEM (`JWT_PRIVATE_KEY`, `JWT_PUBLIC_KEY`)",
         });
     }
     if is_guessable(secret) {

@@ -18,9 +18,9 @@ use crate::verifier::TokenVerifier;
 ///
 /// | the request | status | `WWW-Authenticate` |
 /// |---|---|---|
-/// | carries no bearer token | 401 | `Bearer` |
-/// | carries two, or a malformed header | 400 | `Bearer error="invalid_request"` |
-/// | carries a token that is refused | 401 | `Bearer error="invalid_token"` |
+/// | carries no bearer token | 401 | `Bearer realm="api"` |
+/// | carries two, or a malformed header | 400 | `Bearer realm="api", error="invalid_request"` |
+/// | carries a token that is refused | 401 | `Bearer realm="api", error="invalid_token"` |
 /// | cannot be judged now | 503 with `Retry-After` | none |
 ///
 /// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs.
@@ -83,10 +83,11 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Names the protection space in every challenge (RFC 9110 section 11.5).
+    /// Names the protection space in every challenge (RFC 9110 section 11.5); `api`
+    /// ([`DEFAULT_REALM`](super::DEFAULT_REALM)) by default.
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        self.challenge_mut().realm = Some(realm.into().into());
+        self.challenge_mut().realm = realm.into().into();
         self
     }
 

@@ -6,6 +6,7 @@ mod layer;
 mod response;
 mod service;
 
+pub use crate::challenge::DEFAULT_REALM;
 pub use future::ResponseFuture;
 pub use layer::JwtAuthLayer;
 pub use response::{EmptyBody, ProblemJson, ResponseForAuthError, response_for};

@@ -71,7 +71,7 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
 /// use tower_jwt_auth::layer::{ProblemJson, response_for};
 ///
 /// let response: Response<String> = response_for(&ProblemJson, AuthErrorKind::Expired.into());
-/// assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer error="invalid_token""#);
+/// assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer realm="api", error="invalid_token""#);
 /// assert!(response.body().contains(r#""error":"invalid_token""#));
 /// ```
 pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>

@@ -27,33 +27,61 @@ impl ClaimPath {
     }
 }
 
-/// The texts at these paths: each an array of strings, or one string, which `split_text` takes apart.
-/// What is neither is no text, and gives nobody anything.
-pub(crate) fn texts_at(paths: &[ClaimPath], claims: &Value, split_text: bool) -> Box<[Box<str>]> {
-    let mut texts: Vec<Box<str>> = Vec::new();
-    let mut add = |text: &str| {
-        if !text.is_empty() && !texts.iter().any(|known| **known == *text) {
-            texts.push(text.into());
-        }
-    };
+/// Reads the scopes at these paths: each a text, which is split at spaces, or an array of texts.
+/// Anything else grants nobody anything: of an object nothing says that its names are scopes.
+pub(crate) fn scopes_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
+    let mut scopes = Texts::default();
     for value in paths.iter().filter_map(|path| path.find(claims)) {
         match value {
-            Value::String(text) if split_text => text.split(' ').for_each(&mut add),
-            Value::String(text) => add(text),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).for_each(&mut add),
-            // Zitadel's roles are the members' names; what they hold is where the role is from.
-            Value::Object(members) => members.keys().map(String::as_str).for_each(&mut add),
+            Value::String(text) => scopes.extend(text.split(' ')),
+            Value::Array(items) => scopes.extend(items.iter().filter_map(Value::as_str)),
             _ => {}
         }
     }
-    texts.into()
+    scopes.0.into()
+}
+
+/// Reads the roles at these paths: each a text, an array of texts, or an object whose members are
+/// the roles, as Zitadel writes them. A member that is `false` or `null` is not granted.
+pub(crate) fn roles_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
+    let mut roles = Texts::default();
+    for value in paths.iter().filter_map(|path| path.find(claims)) {
+        match value {
+            Value::String(text) => roles.extend([text.as_str()]),
+            Value::Array(items) => roles.extend(items.iter().filter_map(Value::as_str)),
+            Value::Object(members) => {
+                let granted = members
+                    .iter()
+                    .filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+                roles.extend(granted.map(|(name, _)| name.as_str()));
+            }
+            _ => {}
+        }
+    }
+    roles.0.into()
+}
+
+/// Texts that are not empty, each once.
+#[derive(Default)]
+struct Texts(Vec<Box<str>>);
+
+// === impl Texts ===
+
+impl Texts {
+    fn extend<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+        for text in texts {
+            if !text.is_empty() && !self.0.iter().any(|known| **known == *text) {
+                self.0.push(text.into());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{ClaimPath, texts_at};
+    use super::{ClaimPath, roles_at, scopes_at};
 
     fn texts(path: &str, split: bool) -> Vec<String> {
         let claims = json!({
@@ -62,13 +90,18 @@ mod tests {
             "realm_access": {"roles": ["admin", "domain user"]},
             "https://example.com/roles": ["editor"],
             "a.b": "whole", "a": {"b": "nested"},
-            "urn:zitadel:iam:org:project:roles": {"owner": {"1": "x.example"}},
+            "urn:zitadel:iam:org:project:roles": {
+                "owner": {"1": "x.example"}, "admin": false, "auditor": null,
+            },
             "number": 5, "nothing": null,
         });
-        texts_at(&[ClaimPath::new(path)], &claims, split)
-            .iter()
-            .map(|text| text.to_string())
-            .collect()
+        let paths = [ClaimPath::new(path)];
+        let texts = if split {
+            scopes_at(&paths, &claims)
+        } else {
+            roles_at(&paths, &claims)
+        };
+        texts.iter().map(|text| text.to_string()).collect()
     }
 
     #[test]
@@ -86,6 +119,7 @@ mod tests {
             "missing",
             "realm_access.roles.0",
             "scp.x",
+            "urn:zitadel:iam:org:project:roles",
             "",
         ] {
             assert!(texts(none, true).is_empty(), "{none}");

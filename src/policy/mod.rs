@@ -1,9 +1,11 @@
 //! What a token must say to be accepted now: pure decisions, no I/O, no cryptography.
 
 mod claim_path;
+mod claim_rule;
 mod profile;
 
-pub(crate) use claim_path::{ClaimPath, texts_at};
+pub(crate) use claim_path::{ClaimPath, roles_at, scopes_at};
+pub(crate) use claim_rule::ClaimRule;
 pub use profile::TokenProfile;
 
 use std::borrow::Cow;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::claims::{NumericDate, TokenType};
-use crate::codec::{Field, Registered};
+use crate::codec::{Field, Marks, Registered};
 use crate::error::{AuthError, AuthErrorKind};
 
 /// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
@@ -35,6 +37,10 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Option<Duration>,
     /// Claims that must be there, whatever they say.
     pub(crate) required: Box<[Box<str>]>,
+    /// Claims that must have certain values.
+    pub(crate) claim_rules: Box<[ClaimRule]>,
+    /// Whether a token that is bound to a key is taken without proof that the client has it.
+    pub(crate) takes_bound_tokens: bool,
 }
 
 // === impl Policy ===
@@ -61,6 +67,13 @@ impl Policy {
         if !claims.complete {
             return Err(invalid("a required claim is missing"));
         }
+        // RFC 9449 section 7.2, RFC 8705 section 3
+        if claims.marks.has(Marks::BOUND) && !self.takes_bound_tokens {
+            return Err(invalid(
+                "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
+                 have the issuer send bearer tokens to this API",
+            ));
+        }
         Ok(())
     }
 
@@ -75,8 +88,29 @@ impl Policy {
         if trusted {
             Ok(())
         } else {
-            Err(AuthErrorKind::InvalidIssuer.into())
-        } // J22, A08
+            Err(self.wrong_issuer(claims.iss.value().map(|iss| &**iss)))
+        }
+    }
+
+    /// The error for another issuer, which names both where only a slash at the end differs: then
+    /// nothing in it is of a stranger's choice.
+    fn wrong_issuer(&self, found: Option<&str>) -> AuthError {
+        let error = AuthError::from(AuthErrorKind::InvalidIssuer);
+        let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
+        let close = found.and_then(|found| {
+            let mut issuers = self.issuers.iter();
+            let trusted = issuers.find(|one| bare(one) == bare(found))?;
+            Some((found, trusted))
+        });
+        match close {
+            Some((found, trusted)) => error
+                .because("the token's issuer differs from the trusted one by a slash at the end")
+                .with_source(format!(
+                    "expected issuer `{trusted}`, but the token says `{found}`: configure it exactly \
+                     as in the token"
+                )),
+            None => error,
+        }
     }
 
     fn check_audience(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
@@ -102,8 +136,21 @@ impl Policy {
         } // J25, V9.2.3
     }
 
+    /// Whether some rules are about claims that are not registered ones.
+    pub(crate) fn needs_all_claims(&self) -> bool {
+        self.audience_claim.is_some() || !self.claim_rules.is_empty()
+    }
+
+    /// The rules about claims that are not registered ones.
+    pub(crate) fn check_all_claims(&self, claims: &Value) -> Result<(), AuthError> {
+        self.check_audience_claim(claims)?;
+        self.claim_rules
+            .iter()
+            .try_for_each(|rule| rule.check(claims))
+    }
+
     /// The claim that says whom the token is for instead of `aud`, if one was named.
-    pub(crate) fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
+    fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
         let Some(path) = &self.audience_claim else {
             return Ok(());
         };
@@ -181,6 +228,8 @@ mod tests {
             leeway: Duration::from_secs(30),
             max_lifetime: None,
             required: Box::default(),
+            claim_rules: Box::default(),
+            takes_bound_tokens: false,
         }
     }
 

@@ -30,9 +30,12 @@ pub enum TokenProfile {
     ///
     /// Nothing in such a token proves what it is. What can be told is refused: a `typ` of another
     /// kind; `token_use` (Cognito) other than `access`; a claim `typ` (Keycloak) that
-    /// is no access token's, as `ID` or `Refresh`; `type: refresh`; the marks of ID tokens
-    /// (`at_hash`, `c_hash`) and of logout and event tokens (`events`). What remains is told by
-    /// the audience alone: give the API an audience of its own, one that is no client's id.
+    /// is no access token's, as `ID` or `Refresh`; `token_type` (Simple JWT), `tokenType`,
+    /// `token_kind`, `use` or `type` that names a refresh, ID or logout token; the marks of ID
+    /// tokens (`at_hash`, `c_hash`), of refresh tokens (`ati`, Spring and UAA) and of logout and
+    /// event tokens (`events`). What remains is told by the audience alone: give the API an
+    /// audience of its own, one that is no client's id. For a mark of your own provider, see
+    /// [`claim_one_of`](crate::verifier::TokenVerifierBuilder::claim_one_of).
     Compatible,
     /// OpenID Connect ID tokens, for a service that takes the proof of a login at another
     /// provider: it registers or logs in the user, and issues tokens of its own. `iat` and `sub` must be there.

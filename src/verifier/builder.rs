@@ -13,7 +13,7 @@ use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
-use crate::policy::{ClaimPath, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
+use crate::policy::{ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
 use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
@@ -37,6 +37,8 @@ pub struct TokenVerifierBuilder {
     leeway: Duration,
     max_lifetime: Option<Duration>,
     required: Vec<Box<str>>,
+    pub(super) claim_rules: Vec<ClaimRule>,
+    takes_bound_tokens: bool,
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocation: Option<Arc<dyn DynRevocationStore>>,
@@ -64,6 +66,8 @@ impl TokenVerifierBuilder {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: None,
             required: Vec::new(),
+            claim_rules: Vec::new(),
+            takes_bound_tokens: false,
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
             revocation: None,
@@ -132,6 +136,19 @@ impl TokenVerifierBuilder {
         self
     }
 
+    /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) as plain bearer tokens. By default
+    /// they are refused, since this crate does not check the proof of possession (RFC 9449 section
+    /// 7.2, RFC 8705 section 3).
+    ///
+    /// # Security
+    ///
+    /// A stolen token then works without its key. Sound only where something in front of this
+    /// service, such as a gateway, has checked the proof or the client certificate.
+    pub fn dangerous_accept_bound_tokens(mut self) -> Self {
+        self.takes_bound_tokens = true;
+        self
+    }
+
     /// Which type of token is accepted; [`TokenType::Access`] unless said otherwise.
     pub fn token_type(mut self, token_type: TokenType) -> Self {
         self.token_type = token_type;
@@ -146,8 +163,8 @@ impl TokenVerifierBuilder {
 
     /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots
     /// such as `resource_access.api.roles`; a claim whose whole name is the path comes first.
-    /// A text is split at spaces, an array of texts is taken as it is. Again for another claim: the
-    /// token then has the scopes of both.
+    /// A text is split at spaces, an array of texts is taken as it is, and anything else grants
+    /// nothing. Again for another claim: the token then has the scopes of both.
     ///
     /// With a [profile](Self::profile) other than `Own` and no word here, `scope` and `scp` are read,
     /// each a text or an array.
@@ -157,8 +174,9 @@ impl TokenVerifierBuilder {
     }
 
     /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots such as
-    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object each name.
-    /// Again for another claim. By default there are none.
+    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object the name
+    /// of each member that is not `false` or `null`. Call it again for another claim. By default
+    /// there are none.
     pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
         self.role_claims.push(ClaimPath::new(path.as_ref()));
         self
@@ -252,7 +270,7 @@ impl TokenVerifierBuilder {
     /// # Errors
     ///
     /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
-    /// a path to a claim with an empty name in it.
+    /// a path to a claim with an empty name in it; a claim that must have one of no values.
     pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -274,10 +292,18 @@ impl TokenVerifierBuilder {
             return Err(ConfigError::LeewayTooLong);
         }
         let paths = self.scope_claims.iter().chain(&self.role_claims);
-        let mut paths = paths.chain(&self.audience_claim);
+        let rules = self.claim_rules.iter().map(|rule| &rule.path);
+        let mut paths = paths.chain(&self.audience_claim).chain(rules);
         if paths.any(|path| !path.is_valid()) {
             return Err(ConfigError::Invalid(
                 "the path to a claim has an empty name in it: write `scp` or `realm_access.roles`"
+                    .into(),
+            ));
+        }
+        if self.claim_rules.iter().any(|rule| rule.values.is_empty()) {
+            return Err(ConfigError::Invalid(
+                "a claim that must be one of several values has none to be: name at least one in \
+                 `claim_one_of`"
                     .into(),
             ));
         }
@@ -321,6 +347,8 @@ impl TokenVerifierBuilder {
                 leeway: self.leeway,
                 max_lifetime: self.max_lifetime,
                 required: self.required.into(),
+                claim_rules: self.claim_rules.into(),
+                takes_bound_tokens: self.takes_bound_tokens,
             },
             max_token_bytes: self.max_token_bytes,
             clock: self.clock,

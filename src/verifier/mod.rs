@@ -1,6 +1,7 @@
 //! [`TokenVerifier`]: from the text of a token to a [`VerifiedToken`], or the reason why not.
 
 mod builder;
+mod claim_rules;
 mod directory;
 mod headers;
 #[cfg(feature = "cache")]

@@ -205,9 +205,9 @@ impl Single {
         let claims = Registered::parse(&payload, &policy.required)?;
         policy.check(&claims, unix_seconds(&**clock))?;
         let mut elsewhere = Elsewhere::default();
-        if policy.audience_claim.is_some() || !scope_claims.is_empty() || !role_claims.is_empty() {
+        if policy.needs_all_claims() || !scope_claims.is_empty() || !role_claims.is_empty() {
             let claims = parsed(&payload)?;
-            policy.check_audience_claim(&claims)?;
+            policy.check_all_claims(&claims)?;
             elsewhere = Elsewhere::read(&claims, scope_claims, role_claims);
         }
         if known.is_none() {
@@ -238,8 +238,8 @@ impl Single {
         let Inner { policy, clock, .. } = &*self.inner;
         policy.check_typ(typ)?;
         policy.check(claims, unix_seconds(&**clock))?;
-        if policy.audience_claim.is_some() {
-            policy.check_audience_claim(&parsed(payload)?)?;
+        if policy.needs_all_claims() {
+            policy.check_all_claims(&parsed(payload)?)?;
         }
         Ok(())
     }

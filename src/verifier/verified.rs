@@ -15,7 +15,7 @@ use crate::codec::{Field, Header, RegisteredPlaces, Text};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
 use crate::keys::VerifyingKey;
-use crate::policy::{ClaimPath, MAX_LEEWAY, texts_at};
+use crate::policy::{ClaimPath, MAX_LEEWAY, roles_at, scopes_at};
 use crate::revocation::{Revocation, RevocationQuery};
 
 /// A token whose signature and claims were found good: to hold one is the proof.
@@ -69,12 +69,12 @@ impl Elsewhere {
         role_claims: &[ClaimPath],
     ) -> Self {
         let scope = (!scope_claims.is_empty()).then(|| {
-            let scopes = texts_at(scope_claims, claims, true);
+            let scopes = scopes_at(scope_claims, claims);
             // No scope holds a space (RFC 6749 section 3.3): what does would turn into several.
             let scopes = scopes.iter().filter(|scope| is_scope_token(scope));
             join_scopes(scopes).into()
         });
-        let roles = texts_at(role_claims, claims, false);
+        let roles = roles_at(role_claims, claims);
         Self { scope, roles }
     }
 }

@@ -151,7 +151,7 @@ fn each_problem_of_a_key_names_its_variable() {
         ),
         (
             &[("JWT_PRIVATE_KEY", "x"), ("JWT_ALGORITHM", "ES256")],
-            "JWT_PRIVATE_KEY: the ES256 key must be",
+            "JWT_PRIVATE_KEY: the ES256 key is not PEM",
         ),
         (
             &[("JWT_PUBLIC_KEY", private), ("JWT_ALGORITHM", "ES256")],

@@ -8,14 +8,19 @@ use tower_jwt_auth::{ConfigError, StoreError};
 #[test]
 fn every_kind_has_its_status_code_and_challenge() {
     // B10, B11: the whole table, once.
-    let invalid = Some(r#"Bearer error="invalid_token""#);
+    let invalid = Some(r#"Bearer realm="api", error="invalid_token""#);
     for (kind, name, status, challenge) in [
-        (MissingToken, "missing_token", 401, Some("Bearer")),
+        (
+            MissingToken,
+            "missing_token",
+            401,
+            Some(r#"Bearer realm="api""#),
+        ),
         (
             MalformedRequest,
             "malformed_request",
             400,
-            Some(r#"Bearer error="invalid_request""#),
+            Some(r#"Bearer realm="api", error="invalid_request""#),
         ),
         (MalformedToken, "malformed_token", 401, invalid),
         (UnsupportedAlgorithm, "unsupported_algorithm", 401, invalid),
@@ -32,7 +37,7 @@ fn every_kind_has_its_status_code_and_challenge() {
             InsufficientScope,
             "insufficient_scope",
             403,
-            Some(r#"Bearer error="insufficient_scope""#),
+            Some(r#"Bearer realm="api", error="insufficient_scope""#),
         ),
         (LayerMissing, "layer_missing", 500, None),
         (Unavailable, "unavailable", 503, None),
@@ -81,4 +86,18 @@ fn configuration_errors_name_the_cure() {
     );
     let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();
     assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // V16.4.1
+}
+
+#[test]
+fn a_configuration_error_prints_its_text_from_main() {
+    // `main` that returns an error prints its `Debug`.
+    for error in [
+        ConfigError::MissingIssuer,
+        ConfigError::Invalid("JWT_ISSUER is not set".into()),
+        ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]),
+    ] {
+        let boxed: Box<dyn std::error::Error> = error.clone().into();
+        assert_eq!(format!("{boxed:?}"), error.to_string());
+        assert_eq!(format!("{error:#?}"), error.to_string());
+    }
 }

@@ -127,7 +127,7 @@ async fn claims_that_do_not_fit_are_401_for_the_optional_too() {
             let answer = send(routes().layer(layer.clone()), path, bearer(&token)).await;
             let refused = (
                 StatusCode::UNAUTHORIZED,
-                r#"Bearer error="invalid_token""#.into(),
+                r#"Bearer realm="api", error="invalid_token""#.into(),
             );
             assert_eq!(answer, refused, "{path}");
         }

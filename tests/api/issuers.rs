@@ -150,5 +150,8 @@ async fn the_layer_takes_tokens_of_either_issuer() {
     let stranger = party(Algorithm::ES256, "https://c.example", "api").tokens;
     let token = stranger.access("eve").issue().unwrap();
     let seen = send(&layer, bearer(&token)).await;
-    assert_eq!(seen.verdict(), r#"401 Bearer error="invalid_token""#);
+    assert_eq!(
+        seen.verdict(),
+        r#"401 Bearer realm="api", error="invalid_token""#
+    );
 }

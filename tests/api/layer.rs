@@ -61,18 +61,30 @@ async fn refusals_have_the_documented_status_challenge_and_no_body() {
     let other = builder().0.audience("x").issuer("y").build().unwrap();
     let foreign = other.access("alice").issue().unwrap();
     for (request, expected) in [
-        (request(&[]), "401 Bearer"), // B10
+        (request(&[]), r#"401 Bearer realm="api""#), // B10
         (
             request(&[("authorization", "Bearer")]),
-            r#"400 Bearer error="invalid_request""#,
+            r#"400 Bearer realm="api", error="invalid_request""#,
         ),
-        (bearer("garbage"), r#"401 Bearer error="invalid_token""#),
-        (bearer("a.b.c"), r#"401 Bearer error="invalid_token""#),
-        (bearer(&refresh), r#"401 Bearer error="invalid_token""#),
-        (bearer(&foreign), r#"401 Bearer error="invalid_token""#),
+        (
+            bearer("garbage"),
+            r#"401 Bearer realm="api", error="invalid_token""#,
+        ),
+        (
+            bearer("a.b.c"),
+            r#"401 Bearer realm="api", error="invalid_token""#,
+        ),
+        (
+            bearer(&refresh),
+            r#"401 Bearer realm="api", error="invalid_token""#,
+        ),
+        (
+            bearer(&foreign),
+            r#"401 Bearer realm="api", error="invalid_token""#,
+        ),
         (
             bearer(&"x".repeat(100_000)),
-            r#"401 Bearer error="invalid_token""#,
+            r#"401 Bearer realm="api", error="invalid_token""#,
         ),
     ] {
         let seen = send(&layer, request).await;
@@ -86,7 +98,11 @@ async fn a_store_that_must_be_waited_for_decides_too() {
     let token = slow(Answer::Good).access("alice").issue().unwrap();
     for (answer, verdict, body) in [
         (Answer::Good, "200", "alice"),
-        (Answer::Revoked, r#"401 Bearer error="invalid_token""#, ""),
+        (
+            Answer::Revoked,
+            r#"401 Bearer realm="api", error="invalid_token""#,
+            "",
+        ),
         (Answer::Down, "503", ""), // V16.5.2: an outage is never a 401 and never a pass
     ] {
         let seen = send(&JwtAuthLayer::new(slow(answer).verifier()), bearer(&token)).await;
@@ -148,7 +164,10 @@ async fn realm_and_metadata_stand_in_every_challenge() {
 async fn answers_can_be_problem_documents_or_anything_else() {
     let layer = JwtAuthLayer::new(verifier()).on_error(ProblemJson);
     let seen = send(&layer, bearer("x")).await;
-    assert_eq!(seen.verdict(), r#"401 Bearer error="invalid_token""#);
+    assert_eq!(
+        seen.verdict(),
+        r#"401 Bearer realm="api", error="invalid_token""#
+    );
     assert_eq!(seen.headers["content-type"], "application/problem+json");
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&seen.body).unwrap(),
@@ -169,7 +188,7 @@ async fn answers_can_be_problem_documents_or_anything_else() {
     let seen = send(&layer, request(&[])).await;
     assert_eq!(
         (seen.verdict().as_str(), seen.body.as_str()),
-        ("401 Basic Bearer", "missing_token")
+        (r#"401 Basic Bearer realm="api""#, "missing_token")
     );
 
     let layer = JwtAuthLayer::new(verifier()).on_error(|_: &AuthError| {

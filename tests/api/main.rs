@@ -9,12 +9,14 @@
 #[cfg(feature = "cache")]
 mod cached_tokens;
 mod config;
+mod config_keys;
 mod dangerous;
 #[cfg(feature = "axum")]
 mod error_responses;
 mod errors;
 #[cfg(feature = "axum")]
 mod extract;
+mod field;
 mod issue_verify;
 mod issuers;
 mod jwks_route;

@@ -139,7 +139,6 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
     for claims in [
         json!({"token_use": "access"}),
         json!({"typ": "Bearer"}),
-        json!({"typ": "DPoP"}),
         json!({"type": "access"}),
         json!({"type": "user"}),
         json!({"type": 5}),
@@ -243,9 +242,17 @@ fn scopes_are_read_where_the_provider_writes_them() {
         json!({"scope": 5}),
         json!({"scope": ""}),
         json!({"scp": true}),
+        json!({"scope": {"read": false}}),
+        json!({"scope": {"read": true}}),
+        json!({"scp": {"read": {}}}),
+        json!({"scope": [{"read": true}, ["write"]]}),
     ] {
-        assert!(scopes(plain(), nothing).is_empty());
+        let found = scopes(plain(), nothing.clone());
+        assert!(found.is_empty(), "{nothing}: {found:?}");
     }
+    let named = plain().scope_claim("permissions");
+    let refused = json!({"permissions": {"read:all": false, "write:all": true}});
+    assert!(scopes(named, refused).is_empty());
     let only = plain().scope_claim("permissions");
     assert!(scopes(only, json!({"scope": "admin"})).is_empty());
 }
@@ -259,6 +266,18 @@ fn roles_are_read_from_the_claims_that_are_named() {
     let verified = read(keycloak.role_claim("groups"), claims);
     assert!(verified.has_role("admin") && verified.has_role("domain user"));
     assert!(verified.has_role("staff") && !verified.has_role("domain"));
+}
+
+#[test]
+fn an_object_grants_only_the_roles_that_are_not_false_or_null() {
+    let claims = json!({"roles": {
+        "owner": {"org-1": "x.example"}, "editor": true, "admin": false, "auditor": null,
+    }});
+    let zitadel = builder(TokenProfile::Compatible).role_claim("roles");
+    let verified = read(zitadel, claims);
+    let mut roles: Vec<_> = verified.roles().collect();
+    roles.sort_unstable();
+    assert_eq!(roles, ["editor", "owner"]);
 }
 
 #[test]

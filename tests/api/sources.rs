@@ -3,8 +3,8 @@ use tower_jwt_auth::{JwtAuthLayer, TokenSource};
 
 use crate::support::{bearer, request, send, tokens, verifier};
 
-const REQUEST: &str = r#"400 Bearer error="invalid_request""#;
-const TOKEN: &str = r#"401 Bearer error="invalid_token""#;
+const REQUEST: &str = r#"400 Bearer realm="api", error="invalid_request""#;
+const TOKEN: &str = r#"401 Bearer realm="api", error="invalid_token""#;
 
 async fn verdict(layer: &JwtAuthLayer, request: Request<String>) -> String {
     let seen = send(layer, request).await;
@@ -33,19 +33,22 @@ async fn the_authorization_header_is_read_strictly() {
         ("Bearer a.b".into(), TOKEN),
         ("Bearer {}".into(), TOKEN),
         ("Bearer =".into(), TOKEN),
-        ("Basic dXNlcjpwYXNz".into(), "401 Bearer"),
-        ("Bearertoken".into(), "401 Bearer"),
-        ("Bear".into(), "401 Bearer"),
-        (token.clone(), "401 Bearer"),
-        (format!("DPoP {token}"), "401 Bearer"),
+        ("Basic dXNlcjpwYXNz".into(), r#"401 Bearer realm="api""#),
+        ("Bearertoken".into(), r#"401 Bearer realm="api""#),
+        ("Bear".into(), r#"401 Bearer realm="api""#),
+        (token.clone(), r#"401 Bearer realm="api""#),
+        (format!("DPoP {token}"), r#"401 Bearer realm="api""#),
     ] {
         let request = request(&[("authorization", &value)]);
         assert_eq!(verdict(&layer, request).await, expected, "{value}");
     }
-    assert_eq!(verdict(&layer, request(&[])).await, "401 Bearer");
+    assert_eq!(
+        verdict(&layer, request(&[])).await,
+        r#"401 Bearer realm="api""#
+    );
     assert_eq!(
         verdict(&layer, request(&[("authorization", "")])).await,
-        "401 Bearer"
+        r#"401 Bearer realm="api""#
     );
 
     let mut not_text = request(&[]);
@@ -72,7 +75,7 @@ async fn other_places_are_read_only_where_asked_for() {
     *everywhere.body_mut() = format!("access_token={token}"); // B07, B08
     assert_eq!(
         verdict(&JwtAuthLayer::new(verifier()), everywhere).await,
-        "401 Bearer"
+        r#"401 Bearer realm="api""#
     );
 }
 
@@ -93,13 +96,25 @@ async fn a_cookie_counts_for_our_own_pages_only() {
     assert_eq!(send(Method::GET, &[theirs]).await, "alice");
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         assert_eq!(send(method.clone(), &[ours]).await, "alice");
-        assert_eq!(send(method.clone(), &[]).await, "401 Bearer"); // N17
-        assert_eq!(send(method.clone(), &[theirs]).await, "401 Bearer");
-        assert_eq!(send(method.clone(), &[ours, theirs]).await, "401 Bearer");
-        assert_eq!(send(method, &[("origin", "null")]).await, "401 Bearer");
+        assert_eq!(send(method.clone(), &[]).await, r#"401 Bearer realm="api""#); // N17
+        assert_eq!(
+            send(method.clone(), &[theirs]).await,
+            r#"401 Bearer realm="api""#
+        );
+        assert_eq!(
+            send(method.clone(), &[ours, theirs]).await,
+            r#"401 Bearer realm="api""#
+        );
+        assert_eq!(
+            send(method, &[("origin", "null")]).await,
+            r#"401 Bearer realm="api""#
+        );
     }
     let upgrade = ("upgrade", "websocket");
-    assert_eq!(send(Method::GET, &[upgrade, theirs]).await, "401 Bearer");
+    assert_eq!(
+        send(Method::GET, &[upgrade, theirs]).await,
+        r#"401 Bearer realm="api""#
+    );
     assert_eq!(send(Method::GET, &[upgrade, ours]).await, "alice");
     assert_eq!(
         send(Method::GET, &[("cookie", "__Host-token=other")]).await,
@@ -113,10 +128,10 @@ async fn a_cookie_counts_for_our_own_pages_only() {
         "cookie",
         &format!("__host-token={token}; x__Host-token={token}"),
     )]);
-    assert_eq!(verdict(&layer, other).await, "401 Bearer");
+    assert_eq!(verdict(&layer, other).await, r#"401 Bearer realm="api""#);
     assert_eq!(
         verdict(&layer, request(&[("cookie", "__Host-token=; a; =b; ;")])).await,
-        "401 Bearer"
+        r#"401 Bearer realm="api""#
     );
 }
 
@@ -153,7 +168,7 @@ async fn a_websocket_protocol_carries_a_token() {
     );
     assert_eq!(
         verdict(&layer, request(&[("sec-websocket-protocol", "chat")])).await,
-        "401 Bearer"
+        r#"401 Bearer realm="api""#
     );
 }
 
@@ -178,7 +193,11 @@ async fn a_query_parameter_carries_a_token_only_by_the_dangerous_way() {
         "?access_tokens=x",
         "?xaccess_token=x",
     ] {
-        assert_eq!(verdict(&layer, at(query)).await, "401 Bearer", "{query}");
+        assert_eq!(
+            verdict(&layer, at(query)).await,
+            r#"401 Bearer realm="api""#,
+            "{query}"
+        );
     }
     assert_eq!(verdict(&layer, at("?access_token=")).await, TOKEN);
     let twice = at(&format!("?access_token={token}&access_token={token}"));

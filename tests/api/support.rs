@@ -115,7 +115,7 @@ impl Seen {
         }
     }
 
-    /// Status and challenge in one text, such as `401 Bearer`.
+    /// Status and challenge in one text, such as `401 Bearer realm="api"`.
     pub fn verdict(&self) -> String {
         let mut text = self.status.as_u16().to_string();
         for challenge in &self.challenges {

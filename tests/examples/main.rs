@@ -61,7 +61,11 @@ fn copied_examples_start_without_configuration() {
 
         let other = Server::start(name, &NO_VARIABLES);
         let refused = other.get("/me", &token);
-        is_challenged(&refused, 401, r#"Bearer error="invalid_token""#);
+        is_challenged(
+            &refused,
+            401,
+            r#"Bearer realm="api", error="invalid_token""#,
+        );
     }
 }
 
@@ -74,29 +78,37 @@ fn copied_examples_challenge_as_rfc_6750_says() {
         assert!(!server.output().contains("eyJ"), "a token was printed");
 
         assert_eq!(server.get_with("/healthz", &[]).status, 200);
-        is_challenged(&server.get_with("/me", &[]), 401, "Bearer");
+        is_challenged(&server.get_with("/me", &[]), 401, r#"Bearer realm="api""#);
         for malformed in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b"] {
             let answer = server.get_with("/me", &[malformed]);
-            is_challenged(&answer, 400, r#"Bearer error="invalid_request""#);
+            is_challenged(
+                &answer,
+                400,
+                r#"Bearer realm="api", error="invalid_request""#,
+            );
         }
         let twice = server.get_with("/me", &["Bearer a.b.c", "Bearer a.b.c"]);
-        is_challenged(&twice, 400, r#"Bearer error="invalid_request""#);
+        is_challenged(
+            &twice,
+            400,
+            r#"Bearer realm="api", error="invalid_request""#,
+        );
         for garbage in ["garbage", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
             let answer = server.get("/me", garbage);
-            is_challenged(&answer, 401, r#"Bearer error="invalid_token""#);
+            is_challenged(&answer, 401, r#"Bearer realm="api", error="invalid_token""#);
         }
 
         let plain = issuer.access("bob").issue().unwrap();
         assert_eq!(server.get("/me", &plain).status, 200);
         let refused = server.get("/scoped", &plain);
-        let challenge = r#"Bearer error="insufficient_scope", scope="read""#;
+        let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="read""#;
         is_challenged(&refused, 403, challenge);
         let read = issuer.access("bob").scope("write read").issue().unwrap();
         assert_eq!(server.get("/scoped", &read).status, 200);
 
         let refresh = issuer.refresh("bob").issue().unwrap();
         let answer = server.get("/me", &refresh);
-        is_challenged(&answer, 401, r#"Bearer error="invalid_token""#);
+        is_challenged(&answer, 401, r#"Bearer realm="api", error="invalid_token""#);
     }
 }
 
@@ -121,7 +133,11 @@ fn copied_examples_verify_with_a_public_key() {
                 let server = Server::start(name, variables);
                 assert_eq!(server.get("/me", &token).status, 200, "{name} {algorithm}");
                 let refused = server.get("/me", &forged);
-                is_challenged(&refused, 401, r#"Bearer error="invalid_token""#);
+                is_challenged(
+                    &refused,
+                    401,
+                    r#"Bearer realm="api", error="invalid_token""#,
+                );
             }
             std::fs::remove_file(file).unwrap();
         }

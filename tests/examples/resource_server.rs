@@ -39,7 +39,7 @@ fn copied_examples_take_the_tokens_of_several_providers() {
     let claims: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(claims["iss"], staff.issuer());
     let refused = server.get("/reports", &plain);
-    let challenge = r#"Bearer error="insufficient_scope", scope="reports:read""#;
+    let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="reports:read""#;
     is_challenged(&refused, 403, challenge);
     assert_eq!(server.get("/audit", &plain).status, 403);
 
@@ -57,7 +57,7 @@ fn copied_examples_take_the_tokens_of_several_providers() {
     for garbage in ["garbage", "a.b.c"] {
         is_refused(&server.get("/me", garbage));
     }
-    is_challenged(&server.get_with("/me", &[]), 401, "Bearer");
+    is_challenged(&server.get_with("/me", &[]), 401, r#"Bearer realm="api""#);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn copied_examples_report_every_problem_of_their_providers() {
 
 #[track_caller]
 fn is_refused(answer: &Answer) {
-    is_challenged(answer, 401, r#"Bearer error="invalid_token""#);
+    is_challenged(answer, 401, r#"Bearer realm="api", error="invalid_token""#);
 }
 
 /// What `/readyz` says when it and all providers are ready.

@@ -68,7 +68,7 @@ async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
         let answer = api.get(token).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         let challenge = &answer.headers()["www-authenticate"];
-        assert_eq!(challenge, r#"Bearer error="invalid_token""#);
+        assert_eq!(challenge, r#"Bearer realm="api", error="invalid_token""#);
     }
     assert_eq!(api.get(newest).await.status(), StatusCode::OK);
 }

@@ -272,7 +272,10 @@ async fn an_unchanged_document_is_not_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn metadata_of_another_issuer_or_keys_elsewhere_count_for_nothing() {
     for (mode, said) in [
-        (Mode::OtherIssuer, "the metadata is of another issuer"),
+        (
+            Mode::OtherIssuer,
+            "the metadata is of another issuer: expected `https://idp.example`, but it says `",
+        ),
         (Mode::KeysElsewhere, "another origin than the issuer"),
     ] {
         let provider = Provider::new(&[0]);

@@ -1,0 +1,60 @@
+//! The settings of [`TokenVerifierBuilder`] about the values that claims may have.
+
+use super::builder::TokenVerifierBuilder;
+use crate::policy::{ClaimPath, ClaimRule};
+
+// === impl TokenVerifierBuilder ===
+
+impl TokenVerifierBuilder {
+    /// Refuses tokens in which this claim is missing or is not one of these texts, such as
+    /// `token_type` and `access`. A path with dots leads into objects. Call it again for another
+    /// claim.
+    ///
+    /// ```
+    /// use tower_jwt_auth::TokenVerifier;
+    /// use tower_jwt_auth::verifier::TokenProfile;
+    /// # use tower_jwt_auth::{SigningKey, keys::Algorithm};
+    /// # let key = SigningKey::generate(Algorithm::ES256)?.verifying_key();
+    ///
+    /// let verifier = TokenVerifier::builder(key)
+    ///     .issuer("https://django.example")
+    ///     .audience("shop-api")
+    ///     .profile(TokenProfile::Compatible)
+    ///     .claim_one_of("token_type", ["access"])
+    ///     .build()?;
+    /// # let _ = verifier;
+    /// # Ok::<(), tower_jwt_auth::ConfigError>(())
+    /// ```
+    pub fn claim_one_of<V: Into<String>>(
+        self,
+        path: impl AsRef<str>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.claim_rule(path.as_ref(), values, true)
+    }
+
+    /// Refuses tokens in which this claim is there, and is not one of these texts. A claim that is
+    /// `null` is not there. Otherwise as [`claim_one_of`](Self::claim_one_of).
+    pub fn claim_one_of_if_present<V: Into<String>>(
+        self,
+        path: impl AsRef<str>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.claim_rule(path.as_ref(), values, false)
+    }
+
+    fn claim_rule<V: Into<String>>(
+        mut self,
+        path: &str,
+        values: impl IntoIterator<Item = V>,
+        required: bool,
+    ) -> Self {
+        let values = values.into_iter().map(|value| value.into().into());
+        self.claim_rules.push(ClaimRule {
+            path: ClaimPath::new(path),
+            values: values.collect(),
+            required,
+        });
+        self
+    }
+}
