@@ -305,7 +305,7 @@ fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A
     })
 }
 
-/// As [`string`]; `null` is how some systems write that there is none.
+/// As [`string`], but some systems write `null` for a claim that is missing.
 fn string_or_null<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => Field::Is(text),

@@ -76,7 +76,7 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Also reads the token from here. Again for another place.
+    /// Also reads the token from this source. Call it again to add more.
     #[must_use]
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.config_mut().sources.push(source);

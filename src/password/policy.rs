@@ -89,7 +89,7 @@ impl Verification {
         matches!(self, Self::Match { .. })
     }
 
-    /// Returns why the stored hash cannot be used, or `None` if it can or if there is none.
+    /// Returns why the stored hash cannot be used, or `None` if it can be used or there is no hash.
     #[must_use]
     pub const fn unusable_hash(&self) -> Option<&PasswordError> {
         match self {

@@ -88,13 +88,13 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Trusts tokens with this `iss`, compared byte by byte. Again for another one.
+    /// Adds an issuer: tokens with this `iss`, compared byte by byte, are trusted. Call it again to add more.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuers.push(issuer.into().into());
         self
     }
 
-    /// Accepts tokens whose `aud` is or contains this. Again for another one.
+    /// Adds an audience: tokens whose `aud` is or contains this are accepted. Call it again to add more.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into().into());
         self
@@ -164,7 +164,7 @@ impl TokenVerifierBuilder {
     /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots
     /// such as `resource_access.api.roles`; a claim whose whole name is the path comes first.
     /// A text is split at spaces, an array of texts is taken as it is, and anything else grants
-    /// nothing. Again for another claim: the token then has the scopes of both.
+    /// nothing. Call it again for another claim: the token then has the scopes of both.
     ///
     /// With a [profile](Self::profile) other than `Own` and no word here, `scope` and `scp` are read,
     /// each a text or an array.

@@ -7,7 +7,7 @@ use tower_jwt_auth::{ConfigError, StoreError};
 
 #[test]
 fn every_kind_has_its_status_code_and_challenge() {
-    // B10, B11: the whole table, once.
+    // The whole table of RFC 6750 section 3.1, once.
     let invalid = Some(r#"Bearer realm="api", error="invalid_token""#);
     for (kind, name, status, challenge) in [
         (

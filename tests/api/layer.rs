@@ -61,7 +61,7 @@ async fn refusals_have_the_documented_status_challenge_and_no_body() {
     let other = builder().0.audience("x").issuer("y").build().unwrap();
     let foreign = other.access("alice").issue().unwrap();
     for (request, expected) in [
-        (request(&[]), r#"401 Bearer realm="api""#), // B10
+        (request(&[]), r#"401 Bearer realm="api""#),
         (
             request(&[("authorization", "Bearer")]),
             r#"400 Bearer realm="api", error="invalid_request""#,

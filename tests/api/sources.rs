@@ -96,7 +96,7 @@ async fn a_cookie_counts_for_our_own_pages_only() {
     assert_eq!(send(Method::GET, &[theirs]).await, "alice");
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         assert_eq!(send(method.clone(), &[ours]).await, "alice");
-        assert_eq!(send(method.clone(), &[]).await, r#"401 Bearer realm="api""#); // N17
+        assert_eq!(send(method.clone(), &[]).await, r#"401 Bearer realm="api""#);
         assert_eq!(
             send(method.clone(), &[theirs]).await,
             r#"401 Bearer realm="api""#

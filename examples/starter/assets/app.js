@@ -421,7 +421,7 @@ function answer(status, text) {
 setInterval(tick, 500);
 
 /** Goes on with the session of the cookie, and says `text`. The form to log in is shown only if the
- * service says that there is none: nobody should log in again because of an outage. */
+ * service says that there is no session: nobody should log in again because of an outage. */
 async function resume(text = null, bad = false) {
   try {
     if (!(await refresh())) {

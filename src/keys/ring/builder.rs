@@ -98,7 +98,7 @@ impl KeyRingBuilder {
         self
     }
 
-    /// Writes a new key of this algorithm into the file in time, and makes the file where there is none;
+    /// Writes a new key of this algorithm into the file in time, and creates the file if it is missing;
     /// 90 days unless [`rotate_every`](Self::rotate_every) says otherwise. Processes that share the file may all do so: one key is added.
     ///
     /// RSA keys get 3072 bits, and take a moment.

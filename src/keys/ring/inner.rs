@@ -143,7 +143,7 @@ impl Inner {
         }
     }
 
-    /// Reads the file for the first time, and makes it where there is none.
+    /// Reads the file for the first time, and creates it if it is missing.
     pub(super) fn open(&self) -> Result<(), ConfigError> {
         if self.must_exist() {
             self.read()?;
