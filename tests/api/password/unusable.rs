@@ -49,6 +49,12 @@ async fn a_mark_for_no_password_is_refused_and_named() {
     for row in MARKS {
         assert_eq!(reason(&fast(), row).await, PasswordError::NoPassword);
     }
+    let (unset, unread) = (
+        PasswordError::NoPassword,
+        PasswordError::UnsupportedAlgorithm,
+    );
+    assert_eq!(unset.status(), unread.status());
+    assert_eq!(unset.body(), unread.body());
 }
 
 #[tokio::test]
