@@ -26,13 +26,14 @@ impl Passwords {
         self.measured(self.service.hash(password)).await
     }
 
-    /// See [`PasswordService::verify`].
+    /// See [`PasswordService::verify_stored`].
     pub(crate) async fn verify(
         &self,
         password: &str,
-        stored: Option<&PasswordHash>,
+        stored: Option<&str>,
     ) -> Result<Verification, PasswordError> {
-        self.measured(self.service.verify(password, stored)).await
+        self.measured(self.service.verify_stored(password, stored))
+            .await
     }
 
     async fn measured<T>(

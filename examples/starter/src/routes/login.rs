@@ -169,19 +169,23 @@ fn refused(app: &App) -> Problem {
 // === impl App ===
 
 impl App {
-    /// Holds a password against that of the user. No user costs the same work, so that time does
-    /// not tell who has an account.
+    /// Compares a password with that of the user. An unknown user, and a stored hash that cannot be
+    /// used, cost the same work, so that time does not tell who has an account. The log names the
+    /// user of such a hash; a password reset replaces it.
     pub(crate) async fn verify_password(
         &self,
         password: &str,
         user: Option<&User>,
     ) -> Result<Verification, Problem> {
-        let stored = user
-            .map(|user| PasswordHash::parse(&user.password_hash))
-            .transpose()?;
-        match self.passwords.verify(password, stored.as_ref()).await {
-            Err(PasswordError::TooLong { .. }) => Ok(Verification::Mismatch),
-            verified => Ok(verified?),
+        let stored = user.map(|user| user.password_hash.as_str());
+        let verified = match self.passwords.verify(password, stored).await {
+            Err(PasswordError::TooLong { .. }) => return Ok(Verification::Mismatch),
+            verified => verified?,
+        };
+        if let (Verification::UnusableHash { reason }, Some(user)) = (&verified, user) {
+            let user = digest(&user.id);
+            tracing::warn!(user, %reason, "the stored password hash cannot be used");
         }
+        Ok(verified)
     }
 }

@@ -1,7 +1,6 @@
 //! [`SmsCodes`]: six digits on their way to a telephone.
 
 use sqlx::Result;
-use tower_jwt_auth::password::PasswordHash;
 
 use crate::Database;
 use crate::database::on_pool;
@@ -86,9 +85,8 @@ impl SmsCodes {
         let Some(hash) = self.count_try(user, purpose).await? else {
             return Ok(false);
         };
-        let stored = PasswordHash::parse(&hash)?;
         let six_digits = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
-        if !six_digits || !self.passwords.verify(code, Some(&stored)).await?.is_match() {
+        if !six_digits || !self.passwords.verify(code, Some(&hash)).await?.is_match() {
             return Ok(false);
         }
         let query = "UPDATE sms_codes SET expires_at = 0 \

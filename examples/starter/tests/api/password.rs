@@ -156,6 +156,25 @@ async fn a_password_that_is_refused_does_not_use_the_link_up() {
     assert_eq!(reset(&service, &link, NEW).await, done());
 }
 
+#[tokio::test]
+async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
+    let service = started!();
+    service.user("ada@example.com").await;
+    for hash in ["", "!", "pbkdf2_sha256$600000$c2FsdA$aGFzaA=="] {
+        let stored = sqlx::query("UPDATE users SET password_hash = $1")
+            .bind(hash)
+            .execute(&mut service.database().await)
+            .await
+            .unwrap();
+        assert_eq!(stored.rows_affected(), 1);
+        let answer = service.login("ada@example.com", PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{hash:?}");
+    }
+    let link = link(&service, 2).await;
+    assert_eq!(reset(&service, &link, NEW).await, done());
+    service.login("ada@example.com", NEW).await.tokens();
+}
+
 /// V6.5.1.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_8_resets_at_once_with_one_link_one_succeeds() {

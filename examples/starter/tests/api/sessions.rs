@@ -106,7 +106,7 @@ async fn a_logout_without_any_token_is_told_that_it_needs_one() {
         let answer = service.request(Method::POST, "/auth/logout", &[JSON], body);
         let answer = answer.await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{body}");
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="api""#);
     }
     for (body, status, code) in [
         ("{", StatusCode::BAD_REQUEST, "invalid_request"),

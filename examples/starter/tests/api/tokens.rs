@@ -43,7 +43,7 @@ async fn a_route_needs_a_good_access_token() {
     for path in ["/me", "/admin"] {
         let answer = service.request(Method::GET, path, &[], "").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(answer.headers[WWW_AUTHENTICATE], r#"Bearer realm="api""#);
     }
     assert_eq!(
         service.get("/me", &tokens.access).await.status,

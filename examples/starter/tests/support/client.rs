@@ -268,7 +268,7 @@ impl Answer {
         assert_eq!(self.status, StatusCode::UNAUTHORIZED, "{:?}", self.body);
         assert_eq!(self.code(), "invalid_token");
         let challenge = &self.headers[WWW_AUTHENTICATE];
-        assert_eq!(challenge, r#"Bearer error="invalid_token""#);
+        assert_eq!(challenge, r#"Bearer realm="api", error="invalid_token""#);
     }
 
     pub(crate) fn text(&self) -> &str {
