@@ -52,9 +52,11 @@ impl Sessions {
     /// ```
     /// # use std::time::Duration;
     /// # use tower_jwt_auth::sessions::MemorySessions;
-    /// # use tower_jwt_auth::{Sessions, testing::TestIssuer};
+    /// # use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer, keys::Algorithm};
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// # let sessions = Sessions::builder(TestIssuer::new()?.tokens(), MemorySessions::new()).build()?;
+    /// # let key = SigningKey::generate(Algorithm::HS256)?;
+    /// # let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
+    /// # let sessions = Sessions::builder(&tokens, MemorySessions::new()).build()?;
     /// let _task = sessions.clean_up_every(Duration::from_secs(600))?; // runs until it is dropped
     /// # Ok::<(), tower_jwt_auth::ConfigError>(()) })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
