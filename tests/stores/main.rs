@@ -11,6 +11,8 @@
     unreachable_pub
 )]
 
+#[cfg(feature = "sqlite")]
+mod nodes;
 #[cfg(feature = "postgres")]
 mod pooler;
 #[cfg(feature = "postgres")]

@@ -1,5 +1,6 @@
 //! SQLite: a file, a journal, several connections.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::sqlite::{
@@ -16,8 +17,12 @@ use crate::rows::rotate_as_apply;
 use crate::support::{Directory, give_up_after, session, text, thousands_at_once};
 
 pub fn options(directory: &Directory) -> SqliteConnectOptions {
+    options_for(&directory.path().join("sessions.db"))
+}
+
+pub fn options_for(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(directory.path().join("sessions.db"))
+        .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // As the documentation demands.
