@@ -14,8 +14,8 @@ use crate::codec::{self, Registered};
 use crate::jti;
 use crate::keys::SigningKey;
 
-/// The bytes of a token beside its payload: a header with a long key id, and the signature of a
-/// 4096-bit RSA key.
+/// More than the bytes of a token beside its payload: a header with a long key id, and the
+/// signature of a 4096-bit RSA key.
 const ROOM_BESIDE_PAYLOAD: usize = 1200;
 
 /// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
@@ -192,15 +192,17 @@ impl<'a> TokenRequest<'a> {
         Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
     }
 
-    /// Fails where [`issue_at`](Self::issue_at) would, without the cost of a signature.
+    /// Fails where [`issue_at`](Self::issue_at) would. A token is signed for it only if it may be
+    /// too long.
     pub(crate) fn check_issuable(self, stamp: u64) -> Result<(), IssueError> {
         let id = jti::new_id(stamp).ok_or(IssueError::Internal)?;
-        let (_, payload) = self.prepare(stamp, stamp / 1_000_000, id)?;
-        // In base64url, with room for the header and the longest signature.
-        if payload.len().div_ceil(3) * 4 + ROOM_BESIDE_PAYLOAD > codec::MAX_TOKEN_BYTES {
-            return Err(IssueError::TooLong);
+        let token_type = self.token_type;
+        let (key, payload) = self.prepare(stamp, stamp / 1_000_000, id)?;
+        let base64 = payload.len().div_ceil(3) * 4;
+        if base64 + ROOM_BESIDE_PAYLOAD <= codec::MAX_TOKEN_BYTES {
+            return Ok(());
         }
-        Ok(())
+        sign(&key, token_type, &payload).map(drop)
     }
 
     /// Issues the token at the time `stamp`, in microseconds. `exp` is in seconds.
@@ -212,12 +214,7 @@ impl<'a> TokenRequest<'a> {
     ) -> Result<String, IssueError> {
         let token_type = self.token_type;
         let (key, payload) = self.prepare(stamp, exp, token_id)?;
-        let token = codec::sign(&key, token_type.header_typ(), payload.as_bytes())
-            .map_err(|_| IssueError::Internal)?;
-        if token.len() > codec::MAX_TOKEN_BYTES {
-            return Err(IssueError::TooLong);
-        }
-        Ok(token)
+        sign(&key, token_type, &payload)
     }
 
     fn add(&mut self, name: String, value: Value) {
@@ -240,6 +237,15 @@ impl fmt::Debug for TokenRequest<'_> {
             .field("token_type", &self.token_type)
             .finish_non_exhaustive()
     }
+}
+
+fn sign(key: &SigningKey, token_type: TokenType, payload: &str) -> Result<String, IssueError> {
+    let token = codec::sign(key, token_type.header_typ(), payload.as_bytes())
+        .map_err(|_| IssueError::Internal)?;
+    if token.len() > codec::MAX_TOKEN_BYTES {
+        return Err(IssueError::TooLong);
+    }
+    Ok(token)
 }
 
 pub(super) fn check_ttl(ttl: Duration) -> Result<(), IssueError> {

@@ -80,6 +80,14 @@ async fn what_cannot_be_issued_does_not_move_the_session() {
     assert_eq!(error.kind(), &SessionErrorKind::Issue(IssueError::TooLong));
     assert_eq!(setting.store.calls("rotate"), 0);
 
+    // What just fits at the login fits at a refresh.
+    let claim = "x".repeat(5_700);
+    let open = setting.sessions.open("bob").claim("long", &claim);
+    let bob = open.issue().await.unwrap();
+    let refresh = setting.sessions.refresh(&bob.refresh_token).await.unwrap();
+    let refreshed = refresh.claim("long", &claim).issue().await.unwrap();
+    assert!(refreshed.tokens.access_token.len() > 8_000);
+
     let many = verified().await.unwrap().scopes(["read"; 2_000]);
     let refreshed = many.issue().await.unwrap();
     assert_eq!(claims(&refreshed.tokens.access_token)["scope"], "read");
