@@ -104,7 +104,9 @@ impl<'a> OpenSession<'a> {
     /// # Errors
     ///
     /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has
-    /// as many sessions as allowed, or if the store is unavailable.
+    /// as many sessions as allowed, if the session store or the revocation store is unavailable, or
+    /// if the subject was logged out everywhere at a time that is ahead of this node's clock by more
+    /// than the leeway.
     pub async fn issue(self) -> Result<TokenPair, SessionError> {
         let Self {
             sessions,
