@@ -1,6 +1,4 @@
-//! A model of what the guide promises about sessions: an honest client on a bad network with two
-//! tabs, a thief, two nodes whose clocks differ, requests that are dropped at every moment, and a
-//! store that loses what a store may lose, in random order.
+//! The world of the model: client, thief, two nodes, and the steps that they take.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,22 +12,21 @@ use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    Created, EndSessions, EndedSession, MemorySessions, Refreshed, Rotation, RotationOutcome,
-    SessionErrorKind, SessionLimit, SessionRecord, SessionStore, SessionTarget,
+    Refreshed, Rotation, RotationOutcome, SessionErrorKind, SessionRecord, SessionStore,
 };
-use tower_jwt_auth::{
-    AuthEvent, Sessions, SigningKey, StoreError, TokenIssuer, TokenPair, TokenVerifier,
-};
+use tower_jwt_auth::{AuthEvent, Sessions, SigningKey, TokenIssuer, TokenPair, TokenVerifier};
 
-const GRACE: u64 = 10;
-const LOST_RESPONSE: u64 = 60;
-const MAX_LOST_RESPONSES: u32 = 5;
-const IDLE: u64 = 15 * 86_400;
+use super::store::Store;
+
+pub(super) const GRACE: u64 = 10;
+pub(super) const LOST_RESPONSE: u64 = 60;
+pub(super) const MAX_LOST_RESPONSES: u32 = 5;
+pub(super) const IDLE: u64 = 15 * 86_400;
 /// The clocks of the nodes differ by this at most, in seconds.
-const MAX_SKEW: u64 = 15;
+pub(super) const MAX_SKEW: u64 = 15;
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     /// The client refreshes; its response arrives or is lost.
     Refresh { lost: bool },
     /// The client's refresh is dropped by the server after some polls.
@@ -55,7 +52,7 @@ enum Step {
 
 /// How sessions are ended.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     Here,
     There,
     ByToken,
@@ -63,7 +60,7 @@ enum End {
     Everywhere,
 }
 
-fn honest() -> impl Strategy<Value = Step> + Clone {
+pub(super) fn honest() -> impl Strategy<Value = Step> + Clone {
     prop_oneof![
         3 => any::<bool>().prop_map(|lost| Step::Refresh { lost }),
         1 => (0..12_u32).prop_map(|polls| Step::DroppedRefresh { polls }),
@@ -77,11 +74,13 @@ fn honest() -> impl Strategy<Value = Step> + Clone {
 }
 
 /// A step, and the node that it goes to.
-fn on_nodes(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Vec<(Step, usize)>> {
+pub(super) fn on_nodes(
+    step: impl Strategy<Value = Step>,
+) -> impl Strategy<Value = Vec<(Step, usize)>> {
     proptest::collection::vec((step, 0..2_usize), 1..60)
 }
 
-fn with_accidents() -> impl Strategy<Value = Vec<(Step, usize)>> {
+pub(super) fn with_accidents() -> impl Strategy<Value = Vec<(Step, usize)>> {
     on_nodes(prop_oneof![
         8 => honest(),
         1 => (0..4_u64).prop_map(|seconds| Step::ClockBack { seconds }),
@@ -89,7 +88,7 @@ fn with_accidents() -> impl Strategy<Value = Vec<(Step, usize)>> {
     ])
 }
 
-fn with_thief() -> impl Strategy<Value = Vec<(Step, usize)>> {
+pub(super) fn with_thief() -> impl Strategy<Value = Vec<(Step, usize)>> {
     on_nodes(prop_oneof![
         6 => honest(),
         1 => Just(Step::Steal),
@@ -98,85 +97,36 @@ fn with_thief() -> impl Strategy<Value = Vec<(Step, usize)>> {
     ])
 }
 
-/// The sessions in memory, slow enough to be interrupted, whose index of subjects can be lost.
-#[derive(Debug, Clone, Default)]
-struct Store {
-    sessions: MemorySessions,
-    lost_index: Arc<Mutex<bool>>,
+pub(super) struct Node {
+    pub(super) tokens: TokenIssuer,
+    pub(super) sessions: Sessions,
+    pub(super) clock: ManualClock,
 }
 
-async fn slowly() {
-    for _ in 0..2 {
-        tokio::task::yield_now().await;
-    }
-}
-
-impl SessionStore for Store {
-    async fn create(
-        &self,
-        session: &SessionRecord,
-        limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
-        slowly().await;
-        self.sessions.create(session, limit).await
-    }
-    async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
-        slowly().await;
-        let after = self.sessions.rotate(rotation).await;
-        slowly().await;
-        after
-    }
-    async fn acknowledge(&self, session: &str, generation: u64) -> Result<(), StoreError> {
-        self.sessions.acknowledge(session, generation).await
-    }
-    async fn list(&self, subject: &str, now: u64) -> Result<Vec<SessionRecord>, StoreError> {
-        self.sessions.list(subject, now).await
-    }
-    async fn end(&self, end: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
-        slowly().await;
-        let lost = *self.lost_index.lock().unwrap();
-        let ended = match end.target {
-            SessionTarget::Subject(_) | SessionTarget::OthersOf { .. } if lost => Vec::new(),
-            _ => self.sessions.end(end).await?,
-        };
-        slowly().await;
-        Ok(ended)
-    }
-    async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
-        self.sessions.clean_up(before, limit).await
-    }
-}
-
-struct Node {
-    tokens: TokenIssuer,
-    sessions: Sessions,
-    clock: ManualClock,
-}
-
-struct World {
-    nodes: [Node; 2],
-    store: Store,
+pub(super) struct World {
+    pub(super) nodes: [Node; 2],
+    pub(super) store: Store,
     /// Whether the client and the thief are told apart by marks.
-    marks: bool,
+    pub(super) marks: bool,
     /// Whether access tokens are used where nothing is acknowledged.
-    elsewhere: Option<TokenVerifier>,
-    client: TokenPair,
+    pub(super) elsewhere: Option<TokenVerifier>,
+    pub(super) client: TokenPair,
     /// What the store keeps of the client's mark.
-    client_mark: Option<String>,
-    thief: Option<TokenPair>,
+    pub(super) client_mark: Option<String>,
+    pub(super) thief: Option<TokenPair>,
     /// Every pair that anybody was given.
-    given: Vec<TokenPair>,
+    pub(super) given: Vec<TokenPair>,
     /// The session before the client's last refresh.
-    before: Option<SessionRecord>,
-    set_back: u64,
+    pub(super) before: Option<SessionRecord>,
+    pub(super) set_back: u64,
     /// `refresh_converged` events.
-    told: Arc<Mutex<u32>>,
+    pub(super) told: Arc<Mutex<u32>>,
     /// Convergences that were seen.
-    converged: u32,
+    pub(super) converged: u32,
 }
 
 impl World {
-    async fn new(skew: u64, marks: bool, is_elsewhere: bool) -> Self {
+    pub(super) async fn new(skew: u64, marks: bool, is_elsewhere: bool) -> Self {
         let key = SigningKey::generate(Algorithm::HS256).unwrap();
         let now = 1_767_225_600;
         let (store, told) = (Store::default(), Arc::new(Mutex::new(0)));
@@ -234,23 +184,23 @@ impl World {
         }
     }
 
-    fn skew(&self) -> u64 {
+    pub(super) fn skew(&self) -> u64 {
         let ahead = self.nodes[1].clock.now();
         let ahead = ahead.duration_since(self.nodes[0].clock.now());
         ahead.unwrap().as_secs()
     }
 
-    async fn record(&self) -> SessionRecord {
+    pub(super) async fn record(&self) -> SessionRecord {
         let look = Rotation::new(session(&self.client), 1 << 62, "looks", 0);
         self.store.sessions.rotate(&look).await.unwrap().unwrap()
     }
 
     /// The convergence of a lost response has no time limit: acknowledgements are known to arrive.
-    async fn is_acknowledged(&self) -> bool {
+    pub(super) async fn is_acknowledged(&self) -> bool {
         self.record().await.acknowledged.is_some()
     }
 
-    async fn refresh(
+    pub(super) async fn refresh(
         &mut self,
         token: &str,
         node: usize,
@@ -279,7 +229,7 @@ impl World {
         Ok(refreshed)
     }
 
-    async fn client_refreshes(&mut self, node: usize) -> Result<(), SessionErrorKind> {
+    pub(super) async fn client_refreshes(&mut self, node: usize) -> Result<(), SessionErrorKind> {
         self.remember().await;
         let token = self.client.refresh_token.clone();
         self.client = self.refresh(&token, node, "client").await?.tokens;
@@ -288,13 +238,13 @@ impl World {
 
     /// Keeps the session as it is, for a store that will lose what comes next; not one that is
     /// behind its client already, which would then be two generations behind.
-    async fn remember(&mut self) {
+    pub(super) async fn remember(&mut self) {
         let now = Some(self.record().await);
         self.before = now.filter(|record| record.generation >= generation(&self.client));
     }
 
     /// A call of the API with this token: whether it was good.
-    async fn calls(&self, pair: &TokenPair, node: usize) -> bool {
+    pub(super) async fn calls(&self, pair: &TokenPair, node: usize) -> bool {
         let own = self.nodes[node].tokens.verifier();
         let verifier = self.elsewhere.as_ref().unwrap_or(&own);
         let good = verifier.verify(&pair.access_token).await.is_ok();
@@ -302,7 +252,7 @@ impl World {
         good
     }
 
-    async fn request(&mut self, node: usize) -> Result<(), SessionErrorKind> {
+    pub(super) async fn request(&mut self, node: usize) -> Result<(), SessionErrorKind> {
         if !self.calls(&self.client.clone(), node).await {
             self.client_refreshes(node).await?;
             assert!(self.calls(&self.client.clone(), node).await);
@@ -312,7 +262,7 @@ impl World {
 
     /// The client comes back after any time within the idle timeout; if it waits for a response in
     /// a session of which nothing was acknowledged, within the time for that.
-    async fn pass(&mut self, seconds: u64, node: usize) -> Result<(), SessionErrorKind> {
+    pub(super) async fn pass(&mut self, seconds: u64, node: usize) -> Result<(), SessionErrorKind> {
         let record = self.record().await;
         let waits = record.generation > generation(&self.client);
         if waits && !self.is_acknowledged().await {
@@ -328,7 +278,7 @@ impl World {
     }
 
     /// Seconds since then, by the clock that is ahead.
-    fn since(&self, micros: u64) -> u64 {
+    pub(super) fn since(&self, micros: u64) -> u64 {
         let now = self.nodes[1].clock.now();
         let now = now
             .duration_since(std::time::UNIX_EPOCH)
@@ -337,19 +287,19 @@ impl World {
         u64::try_from(now).unwrap().saturating_sub(micros) / 1_000_000
     }
 
-    fn advance(&self, seconds: u64) {
+    pub(super) fn advance(&self, seconds: u64) {
         for node in &self.nodes {
             node.clock.advance(Duration::from_secs(seconds));
         }
     }
 
     /// Whether the client may lose one more response: at the fifth in a row the session ends.
-    async fn may_lose(&self) -> bool {
+    pub(super) async fn may_lose(&self) -> bool {
         self.record().await.lost_responses + 1 < MAX_LOST_RESPONSES
     }
 }
 
-async fn refresh(
+pub(super) async fn refresh(
     sessions: &Sessions,
     token: &str,
     mark: Option<&str>,
@@ -363,19 +313,19 @@ async fn refresh(
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
-fn kind(error: tower_jwt_auth::sessions::SessionError) -> SessionErrorKind {
+pub(super) fn kind(error: tower_jwt_auth::sessions::SessionError) -> SessionErrorKind {
     error.kind().clone()
 }
 
 /// Time for what a request sets off.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..30 {
         tokio::task::yield_now().await;
     }
 }
 
 /// Polls a call so often, drops it, and leaves time for what it has set off.
-async fn dropped<T>(polls: u32, call: impl Future<Output = T>) {
+pub(super) async fn dropped<T>(polls: u32, call: impl Future<Output = T>) {
     {
         let mut call = pin!(call);
         for _ in 0..polls {
@@ -390,21 +340,25 @@ async fn dropped<T>(polls: u32, call: impl Future<Output = T>) {
     settle().await;
 }
 
-fn claim(token: &str, name: &str) -> serde_json::Value {
+pub(super) fn claim(token: &str, name: &str) -> serde_json::Value {
     let claims = decode_unverified::<serde_json::Value>(token).unwrap();
     claims.unverified_claims()[name].clone()
 }
 
-fn generation(pair: &TokenPair) -> u64 {
+pub(super) fn generation(pair: &TokenPair) -> u64 {
     claim(&pair.refresh_token, "gen").as_u64().unwrap()
 }
 
-fn session(pair: &TokenPair) -> String {
+pub(super) fn session(pair: &TokenPair) -> String {
     claim(&pair.refresh_token, "sid").as_str().unwrap().into()
 }
 
 /// Carries out a step; `Err` is the moment at which the client was refused.
-async fn run(world: &mut World, step: Step, node: usize) -> Result<(), SessionErrorKind> {
+pub(super) async fn run(
+    world: &mut World,
+    step: Step,
+    node: usize,
+) -> Result<(), SessionErrorKind> {
     match step {
         Step::Refresh { lost: true } if world.may_lose().await => {
             world.remember().await;
@@ -478,206 +432,4 @@ async fn run(world: &mut World, step: Step, node: usize) -> Result<(), SessionEr
         }
     }
     Ok(())
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
-
-/// Nothing that anybody was given is good, at any node, now and later.
-async fn everything_is_refused(world: &mut World) {
-    for later in [0, 1, 60, 3_600, 86_400] {
-        world.advance(later);
-        for pair in world.given.clone() {
-            for node in &world.nodes {
-                let access = node.tokens.verifier().verify(&pair.access_token).await;
-                assert!(access.is_err(), "an access token is good {later} s later");
-                let refreshed = refresh(&node.sessions, &pair.refresh_token, None).await;
-                assert!(
-                    refreshed.is_err(),
-                    "a refresh token is good {later} s later"
-                );
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn an_honest_client_is_never_logged_out(
-        steps in with_accidents(), skew in 0..=MAX_SKEW, marks: bool,
-    ) {
-        block_on(async {
-            let mut world = World::new(skew, marks, false).await;
-            for (step, node) in &steps {
-                let ended = run(&mut world, *step, *node).await;
-                prop_assert!(ended.is_ok(), "{ended:?} at {step:?}");
-            }
-            prop_assert_eq!(world.converged, *world.told.lock().unwrap(), "each is told");
-            Ok(())
-        })?;
-    }
-
-    /// Whoever comes with an older token, once the current one is in use and the grace is over,
-    /// ends the session: for the thief as for the client.
-    #[test]
-    fn a_thief_is_found_when_both_have_gone_on(
-        steps in with_thief(), skew in 0..=MAX_SKEW,
-    ) {
-        block_on(async {
-            let mut world = World::new(skew, false, false).await;
-            for (step, node) in &steps {
-                let found = run(&mut world, *step, *node).await;
-                if let Err(kind) = found {
-                    prop_assert!(world.thief.is_some(), "{kind:?} without a thief");
-                    everything_is_refused(&mut world).await;
-                    return Ok(());
-                }
-            }
-            prop_assert_eq!(world.converged, *world.told.lock().unwrap(), "each is told");
-            let Some(thief) = world.thief.clone() else { return Ok(()) };
-            let (ahead, behind) = match generation(&thief).cmp(&generation(&world.client)) {
-                std::cmp::Ordering::Greater => (thief, world.client.clone()),
-                std::cmp::Ordering::Less => (world.client.clone(), thief),
-                std::cmp::Ordering::Equal => return Ok(()),
-            };
-            prop_assume!(generation(&ahead) == world.record().await.generation);
-            prop_assume!(world.calls(&ahead, 0).await);
-            world.advance(GRACE + 1 + skew);
-            let late = world.refresh(&behind.refresh_token, 0, "").await;
-            prop_assert_eq!(late.err(), Some(SessionErrorKind::ReuseDetected));
-            everything_is_refused(&mut world).await;
-            Ok(())
-        })?;
-    }
-
-    /// Where the callers hand over marks, the second of client and thief to use one generation
-    /// ends the session, however close they are.
-    #[test]
-    fn a_thief_with_another_mark_is_found_at_the_second_use_of_a_generation(
-        steps in with_thief(), skew in 0..=MAX_SKEW, elsewhere: bool,
-    ) {
-        block_on(async {
-            let mut world = World::new(skew, true, elsewhere).await;
-            let mut thief_was_first = false;
-            for (step, node) in &steps {
-                let lone = matches!(step, Step::Refresh { lost: false });
-                let found = run(&mut world, *step, *node).await;
-                if found.is_err() {
-                    prop_assert!(world.thief.is_some());
-                    everything_is_refused(&mut world).await;
-                    return Ok(());
-                }
-                prop_assert!(!(thief_was_first && lone), "the client went on behind a thief");
-                let thief = world.thief.as_ref().map(generation);
-                thief_was_first = thief.is_some_and(|thief| thief > generation(&world.client));
-            }
-            Ok(())
-        })?;
-    }
-
-    /// Where nothing is ever acknowledged, a thief behind the client gets through four times at
-    /// most outside the grace.
-    #[test]
-    fn a_thief_behind_is_found_where_nothing_is_acknowledged(
-        behind in GRACE + 1..200, pause in 0..2_000_u64,
-    ) {
-        block_on(async {
-            let mut world = World::new(0, false, true).await;
-            let mut through = 0;
-            loop {
-                let stolen = world.client.refresh_token.clone();
-                if world.client_refreshes(0).await.is_err() {
-                    break;
-                }
-                world.advance(behind);
-                if world.refresh(&stolen, 0, "").await.is_err() {
-                    break;
-                }
-                through += 1;
-                prop_assert!(through < MAX_LOST_RESPONSES);
-                world.advance(pause);
-            }
-            everything_is_refused(&mut world).await;
-            Ok(())
-        })?;
-    }
-
-    /// A log-out is a log-out: whichever way, wherever the clocks are, also if its request is
-    /// dropped in the middle, a refresh is on the way, or the store has lost its index.
-    #[test]
-    fn an_end_holds(
-        steps in with_accidents(),
-        skew in 0..=MAX_SKEW,
-        end in prop_oneof![
-            Just(End::Here), Just(End::There), Just(End::ByToken), Just(End::Others),
-            Just(End::Everywhere),
-        ],
-        node in 0..2_usize,
-        polls in proptest::option::of(1..20_u32),
-        under_way in proptest::option::of(0..12_u32),
-        lost_index: bool,
-    ) {
-        block_on(async {
-            let mut world = World::new(skew, false, false).await;
-            for (step, node) in &steps {
-                run(&mut world, *step, *node).await.unwrap();
-            }
-            // Only everywhere has a cut-off, which reaches what the index has lost.
-            let lost = lost_index && matches!(end, End::Everywhere);
-            *world.store.lost_index.lock().unwrap() = lost;
-
-            let token = world.client.refresh_token.clone();
-            let other = world.nodes[1 - node].sessions.clone();
-            let racing = {
-                let token = token.clone();
-                tokio::spawn(async move { refresh(&other, &token, None).await })
-            };
-            for _ in 0..under_way.unwrap_or(30) {
-                tokio::task::yield_now().await;
-            }
-            let sid = session(&world.client);
-            let sessions = world.nodes[node].sessions.clone();
-            let ending = async {
-                match end {
-                    End::Here => sessions.end(&sid).await.map(drop),
-                    End::There => sessions.end_of("alice", &sid).await.map(drop),
-                    End::ByToken => sessions.end_by_token(&token).await.map(drop),
-                    End::Others => sessions.end_others("alice", "another").await.map(drop),
-                    End::Everywhere => sessions.end_all("alice").await.map(drop),
-                }
-            };
-            match polls {
-                // The first poll has begun it.
-                Some(polls) => dropped(polls, ending).await,
-                None => ending.await.unwrap(),
-            }
-            if let Ok(refreshed) = racing.await.unwrap() {
-                world.given.push(refreshed.tokens);
-            }
-            // Where the index was lost and the clock of the other node is ahead, an access token
-            // that was on the way may be after the cut-off: until it expires, never longer.
-            if lost && skew > 0 {
-                world.advance(900 + 30 + MAX_SKEW);
-            }
-            everything_is_refused(&mut world).await;
-            *world.store.lost_index.lock().unwrap() = false;
-
-            let login = world.nodes[node].sessions.open("alice").issue().await.unwrap();
-            prop_assert!(world.calls(&login, node).await, "a login afterwards is good");
-            let again = refresh(&world.nodes[node].sessions, &login.refresh_token, None).await;
-            prop_assert!(again.is_ok(), "{again:?}");
-            Ok(())
-        })?;
-    }
 }
