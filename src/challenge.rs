@@ -1,12 +1,14 @@
 //! The text of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3, RFC 9110 section 11.6.1).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// What every challenge of one resource says besides the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
-    /// The protection space.
-    pub(crate) realm: Box<str>,
+    /// The protection space (RFC 9110 section 11.5).
+    /// The default is borrowed, so that comparing with it allocates nothing.
+    pub(crate) realm: Cow<'static, str>,
     /// Where the protected resource's metadata is (RFC 9728 section 5.1).
     pub(crate) resource_metadata: Option<Box<str>>,
 }
