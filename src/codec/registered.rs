@@ -323,8 +323,8 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
     })
 }
 
-/// A string or an array of strings, and nothing else. `null` is how some systems (devise-jwt) write
-/// that there is none.
+/// A string or an array of strings, and nothing else. Some systems (devise-jwt) write `null` for a
+/// claim that is missing.
 fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Audiences<'de>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => Field::Is(smallvec![text]),

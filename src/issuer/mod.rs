@@ -11,6 +11,7 @@ pub use error::IssueError;
 pub use keys::IssuerKeys;
 pub use pair::{AccessTokenResponse, PairRequest, TokenPair};
 pub use request::TokenRequest;
+pub(crate) use request::check_ttl;
 
 use std::fmt;
 use std::sync::Arc;

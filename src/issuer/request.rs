@@ -248,7 +248,7 @@ fn sign(key: &SigningKey, token_type: TokenType, payload: &str) -> Result<String
     Ok(token)
 }
 
-pub(super) fn check_ttl(ttl: Duration) -> Result<(), IssueError> {
+pub(crate) fn check_ttl(ttl: Duration) -> Result<(), IssueError> {
     if ttl < Duration::from_secs(1) || ttl > MAX_TTL {
         return Err(IssueError::InvalidLifetime);
     }

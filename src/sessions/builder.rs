@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::{Inner, MAX_CALLS, Sessions};
 use crate::error::ConfigError;
 use crate::event::{AuthEvent, EventHook};
-use crate::issuer::TokenIssuer;
+use crate::issuer::{TokenIssuer, check_ttl};
 use crate::session::{Acknowledger, DynSessionStore, SessionLimit, TimedStore, WhenFull};
 use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 
@@ -131,10 +131,7 @@ impl SessionsBuilder {
         if self.limit.is_some_and(|limit| limit.max == 0) {
             return Err(ConfigError::NoSessionsAllowed);
         }
-        let century = Duration::from_secs(100 * 366 * 86_400);
-        if self.idle_ttl < Duration::from_secs(1) || self.idle_ttl > century {
-            return Err(ConfigError::InvalidLifetime);
-        }
+        check_ttl(self.idle_ttl).map_err(|_| ConfigError::InvalidLifetime)?;
         if self.lost_response > MAX_LOST_RESPONSE {
             return invalid(
                 "`lost_response` is over one hour, during which a thief is not detected: set at \
