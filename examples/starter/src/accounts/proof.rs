@@ -86,10 +86,9 @@ impl Accounts {
         let (registration, email) = (registration.map(str::to_owned), email.clone());
         finish(async move {
             // Before anything changes: if sessions cannot be ended, the link stays good.
-            if let Some(user) = accounts.users.by_email(&email).await? {
-                if !user.email_verified && !user.disabled {
-                    accounts.sessions.end_all(&user.id).await?;
-                }
+            let there = accounts.users.by_email(&email).await?;
+            if let Some(user) = there.filter(|user| !user.email_verified && !user.disabled) {
+                accounts.sessions.end_all(&user.id).await?;
             }
             let registration = registration.as_deref();
             let (proved, removed) = accounts.decide(registration, &email, &claimant).await?;
