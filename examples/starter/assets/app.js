@@ -17,7 +17,7 @@ class Trouble extends Error {
 
 function words(status, code, detail, retryAfter, reason) {
   const known = {
-    invalid_credentials: "That e-mail address and password do not belong together, or the address is not confirmed yet: the link is in our letter.",
+    invalid_credentials: "That e-mail address and password do not belong together, or the address is not confirmed yet: the link is in our email.",
     wrong_password: "That is not your password.",
     second_factor_exists: "That is on already. Turn it off first.",
     invalid_phone: "That does not look like a telephone number with its country, such as +4915112345678.",
@@ -145,7 +145,7 @@ function show() {
 
 /** Which card is shown to somebody who is not logged in, or not known to be. */
 function card(id) {
-  for (const one of ["entry", "second", "reset", "waiting"]) $(one).hidden = one !== id;
+  for (const one of ["entry", "second", "reset", "confirm", "waiting"]) $(one).hidden = one !== id;
 }
 
 function claim(name, value) {
@@ -264,7 +264,7 @@ $("entry").addEventListener("submit", (event) => {
     } catch (trouble) {
       if (!registers || trouble.code !== "invalid_credentials") throw trouble;
       choose("login");
-      tell($("entry-notice"), `We have sent you a letter. Open the link in it, and then log in.${folder}`);
+      tell($("entry-notice"), `We have sent you an email. Open the link in it, confirm your address there, and then log in.${folder}`);
     }
   });
 });
@@ -337,34 +337,47 @@ $("forgot").addEventListener("click", (event) => busy(event.target, $("entry-not
     return tell($("entry-notice"), "Write your e-mail address above first.", true);
   }
   await send("POST", "/auth/password/forgot", { json: { email }, bearer: null });
-  tell($("entry-notice"), `If there is such an account, a letter with a link is on its way.${folder}`);
+  tell($("entry-notice"), `If there is such an account, an email with a link is on its way.${folder}`);
 }));
 
-let link = null; // the token of a link that asks for a new password
+let link = null; // the token of the link by which the page was opened
 
-/** Does what the link says that the page was opened by; whether there was one. */
-async function followLink() {
+/** Asks what the link is for. Nothing is done before a button is pressed: programs that look for harmful
+ * links open them too, and run scripts. Returns whether there was a link. */
+function followLink() {
   const [, name, value] = location.hash.match(/^#(confirm-email|reset-password)=(.+)$/) ?? [];
   if (!name) return false;
-  // So that it is not in the history, and a reload does not use it again.
+  // So that it is not in the history.
   history.replaceState(null, "", location.pathname);
-  if (name === "reset-password") {
-    token = null;
-    show();
-    link = value;
-    card("reset");
-    $("new-password").focus();
-    return true;
-  }
-  let [text, bad] = ["Your address is confirmed.", false];
-  try {
-    await send("POST", "/auth/email/verify", { json: { token: value }, bearer: null });
-  } catch (trouble) {
-    [text, bad] = [trouble.message, true];
-  }
-  await resume(text, bad);
+  token = null;
+  show();
+  link = value;
+  const [form, field] = name === "reset-password" ? ["reset", "new-password"] : ["confirm", null];
+  for (const notice of ["reset-notice", "confirm-notice"]) tell($(notice), null);
+  card(form);
+  (field ? $(field) : $(form).querySelector("[type=submit]")).focus();
   return true;
 }
+
+$("confirm").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("confirm").querySelector("[type=submit]"), $("confirm-notice"), async () => {
+    try {
+      await send("POST", "/auth/email/verify", { json: { token: link }, bearer: null });
+    } catch (trouble) {
+      if (trouble.code !== "invalid_link") throw trouble;
+      link = null;
+      return resume("This link is not valid any more. If your address is confirmed already, log in. If not, register again: you get another link.", true);
+    }
+    link = null;
+    await resume("Your address is confirmed. You can log in.");
+  });
+});
+
+$("confirm-not").addEventListener("click", () => {
+  link = null;
+  resume("Nothing has changed. You can delete the email.");
+});
 
 $("reset").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -441,4 +454,4 @@ async function resume(text = null, bad = false) {
 }
 
 addEventListener("hashchange", followLink);
-followLink().then((followed) => followed || resume());
+followLink() || resume();

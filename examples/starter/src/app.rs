@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tower_jwt_auth::sessions::WhenFull;
 use tower_jwt_auth::{Sessions, TokenIssuer};
 
+use crate::accounts::{Accounts, Registrations};
 use crate::attempts::Attempts;
 use crate::avatars::Avatars;
 use crate::client_ip::TrustedProxies;
@@ -32,6 +33,7 @@ pub struct App {
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
     pub(crate) users: Users,
+    pub(crate) accounts: Accounts,
     pub(crate) revocations: Revocations,
     pub(crate) one_time: OneTimeTokens,
     pub(crate) outbox: Outbox,
@@ -95,6 +97,7 @@ impl App {
         let writer = Writer {
             users: users.clone(),
             tokens: one_time.clone(),
+            registrations: Registrations::new(database.clone()),
             public_url: settings.mail.public_url.clone(),
         };
         let counted = metrics.clone();
@@ -111,9 +114,13 @@ impl App {
             ring.watch()?;
         }
         let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?;
+        let avatars = Avatars::new(storage);
+        let before_proof = !settings.require_verified_email;
+        let accounts = Accounts::new(&database, &sessions, &avatars, before_proof);
         Ok(Self {
             tokens,
             sessions,
+            accounts,
             passwords,
             users,
             metrics,
@@ -128,7 +135,7 @@ impl App {
             outbox: Outbox::start(writer, mailer, sms, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,
-            avatars: Avatars::new(storage),
+            avatars,
             publisher,
         })
     }
@@ -137,6 +144,12 @@ impl App {
     #[must_use]
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// The accounts, and whose they are.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// What is to be done besides answering requests; never ends: drop it to stop it.

@@ -48,12 +48,17 @@ impl App {
             let links = self.one_time.clean_up(BATCH).await?;
             let logins = self.factors.challenges.clean_up(BATCH).await?;
             let failures = self.attempts.clean_up(BATCH).await?;
-            removed += sessions + revocations + links + logins + failures;
+            let registrations = self.accounts.registrations.clean_up(BATCH).await?;
+            let accounts = self.accounts.clear_removed(BATCH).await?;
+            removed +=
+                sessions + revocations + links + logins + failures + registrations + accounts;
             if sessions
                 .max(revocations)
                 .max(links)
                 .max(logins)
                 .max(failures)
+                .max(registrations)
+                .max(accounts)
                 < u64::from(BATCH)
             {
                 break;

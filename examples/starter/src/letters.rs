@@ -2,18 +2,20 @@
 
 use sqlx::Result;
 
+use crate::accounts::Registrations;
 use crate::mail::Message;
 use crate::one_time_tokens::{OneTimeTokens, Purpose};
-use crate::{Email, User, Users};
+use crate::{Email, Users};
 
 /// What is to be written. Who gets it, and whether anybody does, is found out beside the request:
 /// so its answer and its time tell nothing about the account.
 #[derive(Clone)]
 pub(crate) enum Letter {
-    /// The link that confirms the address, unless it is confirmed.
-    ConfirmEmail(Email),
-    /// Somebody has tried to register an address that has an account.
-    AlreadyRegistered(Email),
+    /// The link that confirms a registration. The owner of an address that is proved already is told that
+    /// somebody has tried to register it.
+    Registered { email: Email, registration: String },
+    /// Another link for the registration with this id.
+    ConfirmAgain(String),
     /// The link for a new password, if the address has an account.
     ResetPassword(Email),
     /// So that the owner knows if it was somebody else (V6.3.7).
@@ -29,6 +31,7 @@ pub(crate) enum Letter {
 pub(crate) struct Writer {
     pub(crate) users: Users,
     pub(crate) tokens: OneTimeTokens,
+    pub(crate) registrations: Registrations,
     pub(crate) public_url: String,
 }
 
@@ -38,8 +41,8 @@ impl Letter {
     /// For the log: who gets it is nobody else's business.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::ConfirmEmail(_) => "confirm_email",
-            Self::AlreadyRegistered(_) => "already_registered",
+            Self::Registered { .. } => "registered",
+            Self::ConfirmAgain(_) => "confirm_again",
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
             Self::SecondFactorChanged(_) => "second_factor_changed",
@@ -64,38 +67,48 @@ pub(crate) fn text_of(code: &str) -> String {
 impl Writer {
     /// The message; none if nobody is to get one.
     pub(crate) async fn write(&self, letter: &Letter) -> Result<Option<Message>> {
-        let (Letter::ConfirmEmail(email)
-        | Letter::AlreadyRegistered(email)
-        | Letter::ResetPassword(email)
-        | Letter::PasswordChanged(email)
-        | Letter::SecondFactorChanged(email)) = letter
-        else {
-            return Ok(None);
+        let email = match letter {
+            Letter::Registered { email, .. }
+            | Letter::ResetPassword(email)
+            | Letter::PasswordChanged(email)
+            | Letter::SecondFactorChanged(email) => email.clone(),
+            Letter::ConfirmAgain(registration) => {
+                match self.registrations.email(registration).await? {
+                    Some(email) => email,
+                    None => return Ok(None),
+                }
+            }
+            Letter::Code { .. } => return Ok(None),
         };
-        let Some(user) = self.users.by_email(email).await? else {
-            return Ok(None);
-        };
-        if user.disabled {
+        let user = self.users.by_email(&email).await?;
+        if user.as_ref().is_some_and(|user| user.disabled) {
             return Ok(None);
         }
-        match letter {
-            Letter::ConfirmEmail(_) if user.email_verified => Ok(None),
-            Letter::ConfirmEmail(_) => self.confirm(user).await,
-            Letter::AlreadyRegistered(_) if !user.email_verified => self.confirm(user).await,
-            Letter::AlreadyRegistered(_) => {
+        let proved = user.filter(|user| user.email_verified);
+        match (letter, proved) {
+            (Letter::Registered { registration, .. }, None)
+            | (Letter::ConfirmAgain(registration), None) => self.confirm(registration).await,
+            (Letter::ConfirmAgain(_) | Letter::Code { .. }, _) => Ok(None),
+            (Letter::Registered { .. }, Some(user)) => {
                 let text = "Somebody, perhaps you, has tried to register this address, which has\n\
                             an account already. Nothing has changed: log in as before. If you\n\
                             have forgotten your password, choose a new one within 15 minutes:";
-                self.reset(user, "You have an account already", text).await
+                let subject = "You have an account already";
+                let token = self.tokens.make(Purpose::ResetPassword, &user).await?;
+                Ok(token.map(|token| self.reset(&email, subject, text, &token)))
             }
-            Letter::ResetPassword(_) => {
+            (Letter::ResetPassword(_), proved) => {
+                let token = match proved {
+                    Some(user) => self.tokens.make(Purpose::ResetPassword, &user).await?,
+                    // Whoever reads this proves the address with the link, and begins anew.
+                    None => self.registrations.reset_link(&email).await?,
+                };
                 let text = "Somebody, perhaps you, has asked for a new password for your account.\n\
                             Choose it within 15 minutes:";
-                self.reset(user, "Choose a new password", text).await
+                Ok(token.map(|token| self.reset(&email, "Choose a new password", text, &token)))
             }
-            Letter::Code { .. } => Ok(None),
-            Letter::SecondFactorChanged(_) => Ok(Some(Message {
-                to: user.email,
+            (Letter::SecondFactorChanged(_), _) => Ok(Some(Message {
+                to: email.as_str().to_owned(),
                 subject: "Your second factor was changed",
                 text: format!(
                     "What your account asks for beside the password was changed just now.\n\n\
@@ -103,8 +116,8 @@ impl Writer {
                     self.public_url
                 ),
             })),
-            Letter::PasswordChanged(_) => Ok(Some(Message {
-                to: user.email,
+            (Letter::PasswordChanged(_), _) => Ok(Some(Message {
+                to: email.as_str().to_owned(),
                 subject: "Your password was changed",
                 text: format!(
                     "The password of your account was changed just now.\n\n\
@@ -115,36 +128,33 @@ impl Writer {
         }
     }
 
-    async fn confirm(&self, user: User) -> Result<Option<Message>> {
-        let token = self.tokens.make(Purpose::ConfirmEmail, &user).await?;
-        Ok(token.map(|token| Message {
+    /// The token is behind a `#`: a browser keeps that to itself, so that it is in no log of a
+    /// server and in no `Referer`.
+    async fn confirm(&self, registration: &str) -> Result<Option<Message>> {
+        let link = self.registrations.link(registration).await?;
+        Ok(link.map(|(token, email)| Message {
             text: format!(
-                "Please confirm that this address is yours, within 24 hours:\n\n\
+                "Somebody, perhaps you, has registered an account with this address.\n\n\
+                 If it was you, open this page within 24 hours, and press the button there\n\
+                 to confirm that the address is yours:\n\n\
                  {}/#confirm-email={token}\n\n\
-                 If you have not registered, do nothing.\n",
+                 If you have not registered, ignore this message. Never confirm a\n\
+                 registration that you did not make: whoever made it knows the password.\n",
                 self.public_url
             ),
-            to: user.email,
+            to: email.as_str().to_owned(),
             subject: "Please confirm your address",
         }))
     }
 
-    /// The token is behind a `#`: a browser keeps that to itself, so that it is in no log of a
-    /// server and in no `Referer`.
-    async fn reset(
-        &self,
-        user: User,
-        subject: &'static str,
-        text: &'static str,
-    ) -> Result<Option<Message>> {
-        let token = self.tokens.make(Purpose::ResetPassword, &user).await?;
-        Ok(token.map(|token| Message {
+    fn reset(&self, to: &Email, subject: &'static str, text: &str, token: &str) -> Message {
+        Message {
             text: format!(
                 "{text}\n\n{}/#reset-password={token}\n\nIf this was not you, do nothing.\n",
                 self.public_url
             ),
-            to: user.email,
+            to: to.as_str().to_owned(),
             subject,
-        }))
+        }
     }
 }

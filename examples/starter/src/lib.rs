@@ -2,6 +2,7 @@
 //!
 //! `main.rs` is the command line; [`App`] is everything behind it, and can be started in a test.
 
+mod accounts;
 mod app;
 mod attempts;
 mod avatars;
@@ -42,6 +43,7 @@ mod users;
 mod variables;
 mod web;
 
+pub use accounts::{Accounts, Claimant, ProofError, Proved};
 pub use app::App;
 pub use client_ip::TrustedProxies;
 pub use database::Database;

@@ -97,14 +97,23 @@ async fn tell_keys(now: bool) -> Result<(), Error> {
 async fn grant_admin(email: &str) -> Result<(), Error> {
     let email = Email::parse(email).ok_or("that is not an e-mail address")?;
     let database = Database::open(&Settings::database_url_from_env()?).await?;
-    let granted = Users::new(database.clone())
-        .grant(&email, ADMIN_SCOPE)
-        .await?;
+    let users = Users::new(database.clone());
+    let granted = users.grant(&email, ADMIN_SCOPE).await?;
+    let user = users.by_email(&email).await?;
     database.close().await;
-    if !granted {
-        return Err("no user has this e-mail address: register it first".into());
-    }
+    let Some(user) = user.filter(|_| granted) else {
+        return Err(
+            "no user has this email address: register it first, and confirm it by the link in the \
+             email"
+                .into(),
+        );
+    };
     println!("granted; it holds from the next login of this user");
+    if !user.email_verified {
+        println!(
+            "the address is not confirmed: once it is, the account begins anew, without the scope"
+        );
+    }
     Ok(())
 }
 

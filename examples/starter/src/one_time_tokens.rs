@@ -1,4 +1,5 @@
-//! [`OneTimeTokens`]: the secrets in links, good once, for one purpose and a short time.
+//! [`OneTimeTokens`]: the secrets in links to users whose address is proved, good once, for one purpose and a
+//! short time. Links that prove an address are those of [`Registrations`](crate::accounts::Registrations).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,7 +18,6 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// What a token is good for. Only this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    ConfirmEmail,
     ResetPassword,
 }
 
@@ -34,14 +34,12 @@ pub(crate) struct OneTimeTokens {
 impl Purpose {
     fn name(self) -> &'static str {
         match self {
-            Self::ConfirmEmail => "confirm_email",
             Self::ResetPassword => "reset_password",
         }
     }
 
     fn lifetime(self) -> Duration {
         match self {
-            Self::ConfirmEmail => Duration::from_secs(24 * 3600),
             Self::ResetPassword => Duration::from_secs(15 * 60),
         }
     }
@@ -49,7 +47,6 @@ impl Purpose {
     /// What must not have changed since the token was made: when it has, the token is dead.
     fn state(self, user: &User) -> String {
         let bound_to = match self {
-            Self::ConfirmEmail => "",
             Self::ResetPassword => &user.password_hash,
         };
         // An address has no NUL in it, and a name of ours neither.
@@ -67,9 +64,7 @@ impl OneTimeTokens {
 
     /// A new token for the user; none if there were too many of late.
     pub(crate) async fn make(&self, purpose: Purpose, user: &User) -> Result<Option<String>> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
-        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let token = random_token()?;
         let now = now();
         let query = "INSERT INTO one_time_tokens \
                          (digest, purpose, user_id, state, created_at, expires_at) \
@@ -138,6 +133,13 @@ impl OneTimeTokens {
     }
 }
 
+/// 256 random bits, which nobody can guess.
+pub(crate) fn random_token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
 pub(crate) fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }
@@ -147,6 +149,6 @@ pub(crate) fn now() -> i64 {
     seconds(UNIX_EPOCH.elapsed().unwrap_or_default())
 }
 
-fn seconds(duration: Duration) -> i64 {
+pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -30,7 +30,7 @@ pub struct User {
     pub password_hash: String,
     /// What the user may do, separated by spaces.
     pub scopes: String,
-    /// Whether a message to the address has been answered.
+    /// Whether the owner of the address has proved that it is theirs.
     pub email_verified: bool,
     /// A disabled user cannot log in, and gets no further tokens.
     pub disabled: bool,
@@ -69,6 +69,7 @@ macro_rules! select_user {
         )
     };
 }
+pub(crate) use select_user;
 
 /// A statement that knows who is an admin and not disabled: for SQLite, which has one writer at a
 /// time, and for PostgreSQL, where two admins that disable each other would each see the other still
@@ -120,7 +121,8 @@ impl Users {
         Self { database }
     }
 
-    /// Adds a user without any scope, and returns the id; nothing if the address is taken.
+    /// Adds a user without any scope, whose address is not proved yet, and returns the id. Returns `None` if
+    /// the address is taken.
     ///
     /// # Errors
     ///
@@ -175,26 +177,17 @@ impl Users {
         Ok(replaced == 1)
     }
 
-    /// Sets a new password for whoever has read a message to the address, which is thereby
-    /// confirmed. Nothing happens if the user has another password or address by now.
+    /// Sets a new password for whoever has read a message to the address, which is proved already. Nothing
+    /// happens if the user has another password or address by now.
     pub(crate) async fn reset_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
-        let query = "UPDATE users SET password_hash = $1, email_verified = TRUE \
-                     WHERE id = $2 AND password_hash = $3 AND email = $4 AND NOT disabled";
+        let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 \
+                     AND email = $4 AND email_verified AND NOT disabled";
         let reset = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(new.as_str()).bind(&user.id);
             let query = query.bind(&user.password_hash).bind(&user.email);
             query.execute(pool).await?.rows_affected()
         });
         Ok(reset == 1)
-    }
-
-    /// The address is the user's, unless it is another one by now.
-    pub(crate) async fn confirm_email(&self, user: &User) -> Result<()> {
-        let query = "UPDATE users SET email_verified = TRUE WHERE id = $1 AND email = $2";
-        on_pool!(&self.database, pool => {
-            sqlx::query(query).bind(&user.id).bind(&user.email).execute(pool).await?;
-        });
-        Ok(())
     }
 
     /// The user with this id, also if disabled.
@@ -307,8 +300,14 @@ impl Users {
     }
 }
 
+/// Whether this can be an id that was made here.
+pub(crate) fn is_id(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.len() == 22 && text.bytes().all(good)
+}
+
 /// 128 random bits: nobody can guess an id, or tell from it how many users there are.
-fn new_id() -> Result<String> {
+pub(crate) fn new_id() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

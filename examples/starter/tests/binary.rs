@@ -106,6 +106,8 @@ fn a_command_makes_an_admin_while_the_service_runs() {
         .output()
         .unwrap();
     assert!(granted.status.success());
+    let said = String::from_utf8(granted.stdout).unwrap();
+    assert!(said.contains("address is not confirmed"), "{said}");
     assert_eq!(folder.shell(&admin), "200");
     running.stop();
 }

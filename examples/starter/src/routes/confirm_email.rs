@@ -1,16 +1,17 @@
-//! `POST /auth/email/verify` and `POST /auth/email/resend`: that an address is the user's.
+//! `POST /auth/email/verify` and `POST /auth/email/resend`: the owner proves an address.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use tower_jwt_auth::password::PasswordHash;
 use utoipa::ToSchema;
 
 use super::reset_password::invalid_link;
+use crate::accounts::{Claimant, Proved, Purpose, Registration};
 use crate::letters::Letter;
-use crate::logging::digest;
-use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
+use crate::users::is_id;
 use crate::{App, Email};
 
 #[derive(Deserialize, ToSchema)]
@@ -22,10 +23,12 @@ pub(crate) struct Verify {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AnotherLetter)]
 pub(crate) struct Resend {
-    email: String,
+    /// From the answer to the registration.
+    registration: String,
 }
 
-/// The claim `email_verified` follows at the next login or refresh.
+/// The account is the one that was registered with this link: its password counts from now on, and
+/// everybody who was logged in before is logged out. The same link says the same again.
 #[utoipa::path(
     post,
     operation_id = "confirm_email",
@@ -38,18 +41,39 @@ pub(crate) async fn verify(
     State(app): State<App>,
     Json(request): Json<Verify>,
 ) -> Result<StatusCode, Problem> {
-    let purpose = Purpose::ConfirmEmail;
-    let user = app.one_time.holder(purpose, &request.token).await?;
-    let user = user.ok_or_else(invalid_link)?;
-    if !app.one_time.take(purpose, &request.token, &user).await? {
+    let registrations = &app.accounts.registrations;
+    let found = registrations.by_link(Purpose::Register, &request.token);
+    let Some(registration) = found.await? else {
         return Err(invalid_link());
+    };
+    if let Some(claimant) = claimant(&registration) {
+        let (id, email) = (&registration.id, Email::stored(&registration.email));
+        let proved = app.accounts.prove_by(Some(id), &email, claimant).await?;
+        if let Proved::First(_) = proved {
+            return Ok(StatusCode::NO_CONTENT);
+        }
     }
-    app.users.confirm_email(&user).await?;
-    tracing::info!(event = "email_confirmed", user = digest(&user.id));
-    Ok(StatusCode::NO_CONTENT)
+    // Pressed again, perhaps in this moment: whoever has the link learns only what they have done.
+    let found = registrations.by_link(Purpose::Register, &request.token);
+    let owner = match found.await?.and_then(|registration| registration.user_id) {
+        Some(id) => app.users.active(&id).await?,
+        None => None,
+    };
+    let confirmed = owner.is_some_and(|owner| owner.email == registration.email);
+    match confirmed {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(invalid_link()),
+    }
 }
 
-/// As for a forgotten password, nothing is looked up here.
+/// Returns `None` if the registration has made its account already.
+fn claimant(registration: &Registration) -> Option<Claimant> {
+    let hash = registration.password_hash.as_deref()?;
+    PasswordHash::parse(hash).ok().map(Claimant::WithPassword)
+}
+
+/// As for a forgotten password, nothing is looked up here. Whoever does not know the registration any
+/// more registers again, or asks for a new password.
 #[utoipa::path(
     post,
     operation_id = "resend_confirmation",
@@ -59,8 +83,8 @@ pub(crate) async fn verify(
     responses((status = 202, description = "Another letter, if it is needed"))
 )]
 pub(crate) async fn resend(State(app): State<App>, Json(request): Json<Resend>) -> StatusCode {
-    if let Some(email) = Email::parse(&request.email) {
-        app.outbox.post(Letter::ConfirmEmail(email));
+    if is_id(&request.registration) {
+        app.outbox.post(Letter::ConfirmAgain(request.registration));
     }
     StatusCode::ACCEPTED
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::password_policy::Owner;
@@ -24,10 +25,13 @@ pub(crate) struct Request {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Registered {
     email: String,
+    /// For `POST /auth/email/resend`. It is random, and there is one in every answer.
+    registration: String,
 }
 
 /// One answer, after the same work, whether or not the address has an account already (OWASP ASVS 5.0 V6.3.8):
-/// only its owner learns that, by e-mail.
+/// only its owner learns that, by email. Each registration of an address has its own link and its own
+/// password; the first link that is confirmed decides.
 #[utoipa::path(
     post,
     path = "/auth/register",
@@ -50,15 +54,20 @@ pub(crate) async fn register(
     app.check_new_password(&request.password, owner).await?;
     let start = Instant::now();
     let hash = app.passwords.hash(&request.password).await?;
-    let added = app.users.insert(&email, &hash).await?;
-    let answer = email.as_str().to_owned();
-    app.outbox.post(match added {
-        Some(id) => {
-            tracing::info!(user = digest(&id), "registered");
-            Letter::ConfirmEmail(email)
-        }
-        None => Letter::AlreadyRegistered(email),
+    let answer = finish(async move {
+        let registration = app.accounts.register(&email, &hash).await?;
+        tracing::info!(event = "registered", registration = digest(&registration));
+        let answer = Registered {
+            email: email.as_str().to_owned(),
+            registration: registration.clone(),
+        };
+        app.outbox.post(Letter::Registered {
+            email,
+            registration,
+        });
+        Ok::<_, Problem>(answer)
     });
+    let answer = answer.await?;
     end_of_step(start).await;
-    Ok((StatusCode::ACCEPTED, Json(Registered { email: answer })))
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }

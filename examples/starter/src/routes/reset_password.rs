@@ -7,10 +7,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::accounts::{self, Claimant, Proved};
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
+use crate::password_policy::Owner;
 use crate::problem::Problem;
 use crate::{App, Email};
 
@@ -59,8 +61,9 @@ pub(crate) async fn reset(
     Json(request): Json<Reset>,
 ) -> Result<StatusCode, Problem> {
     let purpose = Purpose::ResetPassword;
-    let user = app.one_time.holder(purpose, &request.token).await?;
-    let user = user.ok_or_else(invalid_link)?;
+    let Some(user) = app.one_time.holder(purpose, &request.token).await? else {
+        return first_proof(app, request).await;
+    };
     app.check_new_password_of(&user, &request.new_password)
         .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
@@ -74,6 +77,35 @@ pub(crate) async fn reset(
         // What was opened in between, with the old password.
         app.sessions.end_all(&user.id).await?;
         app.attempts.forget(&user.email).await?;
+        tracing::info!(event = "password_reset", user = digest(&user.id));
+        app.outbox.post(Letter::PasswordChanged(user.address()));
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// A link to an address that is not proved yet. Who uses it proves the address with it, and chooses the
+/// password of the new account.
+async fn first_proof(app: App, request: Reset) -> Result<StatusCode, Problem> {
+    let registrations = &app.accounts.registrations;
+    let found = registrations.by_link(accounts::Purpose::Reset, &request.token);
+    let open = found
+        .await?
+        .filter(|registration| registration.user_id.is_none());
+    let registration = open.ok_or_else(invalid_link)?;
+    let owner = Owner {
+        email: &registration.email,
+        second_factor: false,
+    };
+    app.check_new_password(&request.new_password, owner).await?;
+    let hash = app.passwords.hash(&request.new_password).await?;
+    finish(async move {
+        let (id, email) = (&registration.id, Email::stored(&registration.email));
+        let claimant = Claimant::WithPassword(hash);
+        let proved = app.accounts.prove_by(Some(id), &email, claimant).await?;
+        let Proved::First(user) = proved else {
+            return Err(invalid_link());
+        };
         tracing::info!(event = "password_reset", user = digest(&user.id));
         app.outbox.post(Letter::PasswordChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)

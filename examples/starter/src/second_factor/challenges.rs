@@ -1,11 +1,9 @@
 //! [`Challenges`]: who has shown the password, and still has to show a code.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::Result;
 
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, now};
+use crate::one_time_tokens::{digest, now, random_token};
 use crate::{Database, User, Users};
 
 /// For how long a challenge is good, in seconds.
@@ -30,9 +28,7 @@ impl Challenges {
 
     /// For a user whose password was right.
     pub(crate) async fn make(&self, user: &User) -> Result<String> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
-        let challenge = URL_SAFE_NO_PAD.encode(bytes);
+        let challenge = random_token()?;
         let query = "INSERT INTO login_challenges (digest, user_id, state, expires_at) \
                      VALUES ($1, $2, $3, $4)";
         on_pool!(&self.database, pool => {

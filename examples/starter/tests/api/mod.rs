@@ -7,6 +7,7 @@ mod login;
 mod password;
 mod policy;
 mod problems;
+mod proof;
 mod rate_limit;
 mod refresh;
 mod register;

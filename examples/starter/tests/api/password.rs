@@ -46,7 +46,7 @@ async fn change(service: &Service, access: &str, current: &str, new: &str) -> St
 #[tokio::test]
 async fn a_reset_ends_all_sessions_and_logs_nobody_in() {
     let service = started!();
-    let tokens = service.user("ada@example.com").await;
+    let tokens = service.proved_user("ada@example.com").await;
     let link = link(&service, 2).await;
     assert_eq!(link.len(), 43, "256 bits");
 
@@ -74,8 +74,16 @@ async fn forgot_answers_the_same_whoever_it_is() {
     let known = json!({ "email": "ada@example.com" });
     let known = service.post("/auth/password/forgot", &known).await;
     for email in ["nobody@example.com", "no address", ""] {
-        for path in ["/auth/password/forgot", "/auth/email/resend"] {
-            let answer = service.post(path, &json!({ "email": email })).await;
+        let registration = "A".repeat(22);
+        for (path, body) in [
+            ("/auth/password/forgot", json!({ "email": email })),
+            ("/auth/email/resend", json!({ "registration": email })),
+            (
+                "/auth/email/resend",
+                json!({ "registration": registration }),
+            ),
+        ] {
+            let answer = service.post(path, &body).await;
             assert_eq!(answer.status, known.status, "{email}");
             assert_eq!(answer.body, known.body, "{email}");
             assert_eq!(answer.headers.len(), known.headers.len(), "{email}");
@@ -115,7 +123,7 @@ async fn a_link_does_not_follow_the_host_header() {
 #[tokio::test]
 async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() {
     let service = started!();
-    let tokens = service.user("ada@example.com").await;
+    let tokens = service.proved_user("ada@example.com").await;
     let confirm = service.letter("ada@example.com", 1).await;
     let confirm = confirm.token("confirm-email");
     assert_eq!(reset(&service, &confirm, NEW).await, invalid_link());
@@ -179,7 +187,7 @@ async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_8_resets_at_once_with_one_link_one_succeeds() {
     let service = std::sync::Arc::new(started!());
-    service.register("ada@example.com").await;
+    service.proved_user("ada@example.com").await;
     let link = link(&service, 2).await;
     let racers: Vec<_> = (0..8)
         .map(|number| {

@@ -184,7 +184,7 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
         answer.assert_unavailable();
     }
     // Whether there is an account is found out beside the request.
-    let body = json!({ "email": "ada@example.com" });
+    let body = json!({ "email": "ada@example.com", "registration": "A".repeat(22) });
     for path in ["/auth/password/forgot", "/auth/email/resend"] {
         let answer = service.post(path, &body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED);

@@ -16,9 +16,9 @@ pub(crate) struct App {
 // === impl App ===
 
 impl App {
-    /// A new user, with an app whose first code has not been used to log in.
+    /// A new user with a confirmed address, and with an app whose first code has not been used to log in.
     pub(crate) async fn of(service: &Service, email: &str) -> Self {
-        let tokens = service.user(email).await;
+        let tokens = service.proved_user(email).await;
         let body = json!({ "current_password": PASSWORD });
         let path = "/auth/second-factor/totp";
         let enrolment = service.post_as(&tokens, path, &body).await;

@@ -20,6 +20,8 @@ pub(crate) use folder::Folder;
 use std::ops::Deref;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use serde_json::json;
 use sqlx::{AnyConnection, Connection};
 use starter::{App, MailSettings, Settings, serve};
 use tokio::sync::oneshot;
@@ -213,6 +215,17 @@ impl Service {
     /// The last of so many letters to this address.
     pub(crate) async fn letter(&self, to: &str, count: usize) -> mail::Letter {
         mail::Letter::wait(&self.place.folder.path().join("mail"), to, count).await
+    }
+
+    /// A new user who has confirmed the address, which takes the first letter to it, and logged in.
+    pub(crate) async fn proved_user(&self, email: &str) -> Tokens {
+        assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
+        let link = self.letter(email, 1).await.token("confirm-email");
+        let answer = self
+            .post("/auth/email/verify", &json!({ "token": link }))
+            .await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        self.login(email, PASSWORD).await.tokens()
     }
 
     /// A connection of its own to the same database, as another program would have.

@@ -62,14 +62,35 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
         format!("{page}#{}", link.split_whitespace().next().unwrap())
     };
     fill_in(&browser, "ada@example.com").await;
-    browser.says("#entry-notice", "sent you a letter").await;
+    browser.says("#entry-notice", "sent you an email").await;
     browser.picture("letter").await;
-    // The link is good once, and then in words no more.
-    let confirm = link(service.letter("ada@example.com", 1).await);
+    let letter = service.letter("ada@example.com", 1).await;
+    let confirm = link(letter.clone());
+    // A program that looks into links opens the page and runs its scripts, and presses nothing.
+    for _ in 0..2 {
+        browser.page.goto(&confirm).await.unwrap();
+        browser.shows("#confirm [type=submit]").await;
+        browser.page.refresh().await.unwrap();
+        browser.shows("#entry").await;
+    }
+    let early = service.login("ada@example.com", PASSWORD).await;
+    assert_eq!(early.status, StatusCode::UNAUTHORIZED);
     browser.page.goto(&confirm).await.unwrap();
-    browser.says("#entry-notice", "is confirmed").await;
-    browser.page.goto(&confirm).await.unwrap();
-    browser.says("#entry-notice", "This link was used").await;
+    browser.picture("confirm").await;
+    browser.click("#confirm-not").await;
+    browser.says("#entry-notice", "Nothing has changed").await;
+    // Pressed again, it says the same again; another link of the kind says what to do.
+    let other = confirm.replace(&letter.token("confirm-email"), &"A".repeat(43));
+    for (link, said) in [
+        (&confirm, "is confirmed"),
+        (&confirm, "is confirmed"),
+        (&other, "is not valid any more"),
+    ] {
+        browser.page.goto(link).await.unwrap();
+        browser.shows("#confirm [type=submit]").await;
+        browser.click("#confirm [type=submit]").await;
+        browser.says("#entry-notice", said).await;
+    }
 
     browser.seen("#email").await.clear().await.unwrap();
     browser.click("#forgot").await;
@@ -78,6 +99,11 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     browser.click("#forgot").await;
     browser.says("#entry-notice", "is on its way").await;
     let reset = link(service.letter("ada@example.com", 2).await);
+    // Opened by whatever, it stays good.
+    browser.page.goto(&reset).await.unwrap();
+    browser.shows("#new-password").await;
+    browser.page.refresh().await.unwrap();
+    browser.shows("#entry").await;
     browser.page.goto(&reset).await.unwrap();
     browser.shows("#new-password").await;
     browser.type_in("password1").await;

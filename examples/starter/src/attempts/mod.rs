@@ -28,6 +28,9 @@ const ANYWHERE: &str = "";
 /// The longest wait that is told. Who has to wait for ever is told this too.
 const MAX_WAIT: i64 = 900;
 
+/// Removes all that is known of the tries at an account, by the digest of its address.
+pub(crate) const FORGET: &str = "DELETE FROM login_failures WHERE account = $1";
+
 /// The table of failures.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempts {
@@ -122,9 +125,8 @@ impl Attempts {
 
     /// Forgets all failures of an account whose owner has chosen a new password.
     pub(crate) async fn forget(&self, account: &str) -> Result<()> {
-        let query = "DELETE FROM login_failures WHERE account = $1";
         on_pool!(&self.database, pool => {
-            sqlx::query(query).bind(digest(account)).execute(pool).await?;
+            sqlx::query(FORGET).bind(digest(account)).execute(pool).await?;
         });
         Ok(())
     }

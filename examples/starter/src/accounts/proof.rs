@@ -1,0 +1,228 @@
+//! The rule that an address belongs to whoever has proved it.
+
+use std::fmt;
+
+use sqlx::Result as SqlResult;
+use tower_jwt_auth::password::PasswordHash;
+use tower_jwt_auth::sessions::SessionError;
+
+use super::Accounts;
+use crate::attempts::FORGET;
+use crate::database::on_pool;
+use crate::finish::finish;
+use crate::logging::digest;
+use crate::one_time_tokens::{self, now};
+use crate::problem::Problem;
+use crate::users::{new_id, select_user};
+use crate::{Database, Email, User};
+
+/// How often somebody may register the address in the very moment in which it is proved.
+const MAX_ROUNDS: u32 = 8;
+/// A stored hash that no password matches.
+const NO_PASSWORD: &str = "!";
+
+/// Who has proved an address.
+#[derive(Debug, Clone)]
+pub enum Claimant {
+    /// Somebody who gets a new account, with this password.
+    WithPassword(PasswordHash),
+    /// Somebody who gets a new account without a password, and logs in elsewhere, such as at a provider
+    /// of OpenID Connect.
+    WithoutPassword,
+    /// The user with this id, whose address it is from now on.
+    User(String),
+}
+
+/// What became of a proof.
+#[allow(missing_debug_implementations)] // because of the hash in the user
+pub enum Proved {
+    /// The address was not proved before. It belongs to this account from now on.
+    First(User),
+    /// The address has been proved before, and belongs to this account. Nothing has changed.
+    Already(User),
+    /// The account is disabled, or the link is not valid any more. Nothing has changed.
+    Refused,
+}
+
+/// The reason why it is not known what became of a proof. It can be repeated.
+#[derive(Debug)]
+pub enum ProofError {
+    /// The database is unavailable.
+    Database(sqlx::Error),
+    /// The sessions of the account from before cannot be ended.
+    Sessions(SessionError),
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    /// Gives an address to whoever has just proved it: by a link, by a login at a provider that has
+    /// verified the address, or by a change of the address. Call this, and nothing else, for every
+    /// proof.
+    ///
+    /// With the first proof, everything ends that anybody has set up with the address before: the
+    /// password, sessions with their access tokens, second factors, recovery codes, the avatar, scopes,
+    /// open registrations with their links, and the places from which logins were seen. A new account
+    /// has a new id, so that nothing comes back that is kept under the old one.
+    ///
+    /// Of several proofs at once, one is the first. The work goes on if the caller is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable, or the store of sessions. Then nothing has changed, or all of
+    /// it.
+    pub async fn prove(&self, email: &Email, claimant: Claimant) -> Result<Proved, ProofError> {
+        self.prove_by(None, email, claimant).await
+    }
+
+    /// Does the same for a link, which has to be that of an open registration.
+    pub(crate) async fn prove_by(
+        &self,
+        registration: Option<&str>,
+        email: &Email,
+        claimant: Claimant,
+    ) -> Result<Proved, ProofError> {
+        let accounts = self.clone();
+        let (registration, email) = (registration.map(str::to_owned), email.clone());
+        finish(async move {
+            // Before anything changes: if sessions cannot be ended, the link stays good.
+            let there = accounts.users.by_email(&email).await?;
+            if let Some(user) = there.filter(|user| !user.email_verified && !user.disabled) {
+                accounts.sessions.end_all(&user.id).await?;
+            }
+            let registration = registration.as_deref();
+            let (proved, removed) = accounts.decide(registration, &email, &claimant).await?;
+            for user in &removed {
+                tracing::info!(event = "unproved_account_removed", user = digest(user));
+                accounts.clear(user).await;
+            }
+            if let Proved::First(user) = &proved {
+                tracing::info!(event = "email_confirmed", user = digest(&user.id));
+            }
+            Ok(proved)
+        })
+        .await
+    }
+
+    /// Decides in one transaction, and returns the ids of the accounts that it has removed. It must run
+    /// to its end: see `on_pool`.
+    async fn decide(
+        &self,
+        registration: Option<&str>,
+        email: &Email,
+        claimant: &Claimant,
+    ) -> SqlResult<(Proved, Vec<String>)> {
+        let begin = match &self.database {
+            // The lock for writing is taken first, so that nobody else can have it in between.
+            Database::Sqlite(_) => "BEGIN IMMEDIATE",
+            Database::Postgres(_) => "BEGIN",
+        };
+        let (id, hash) = match claimant {
+            Claimant::WithPassword(hash) => (new_id()?, Some(hash.as_str())),
+            Claimant::WithoutPassword => (new_id()?, Some(NO_PASSWORD)),
+            Claimant::User(id) => (id.clone(), None),
+        };
+        let email = email.as_str();
+        on_pool!(&self.database, pool => {
+            let mut transaction = pool.begin_with(begin).await?;
+            let mut removed: Vec<String> = Vec::new();
+            let mut rounds = 0;
+            loop {
+                let query = "DELETE FROM users WHERE email = $1 AND id <> $2 \
+                             AND NOT email_verified AND NOT disabled RETURNING id";
+                let query = sqlx::query_scalar(query).bind(email).bind(&id);
+                removed.extend(query.fetch_all(&mut *transaction).await?);
+                let query = match hash {
+                    Some(_) => "INSERT INTO users (email, id, password_hash, email_verified) \
+                                VALUES ($1, $2, $3, TRUE) ON CONFLICT (email) DO NOTHING",
+                    None => "UPDATE users SET email = $1, email_verified = TRUE \
+                             WHERE id = $2 AND $3 IS NULL AND NOT disabled AND email <> $1 \
+                             AND NOT EXISTS (SELECT 1 FROM users WHERE email = $1)",
+                };
+                let query = sqlx::query(query).bind(email).bind(&id).bind(hash);
+                if query.execute(&mut *transaction).await?.rows_affected() == 1 {
+                    break;
+                }
+                let query = sqlx::query_as(select_user!("email = $1")).bind(email);
+                let there: Option<User> = query.fetch_optional(&mut *transaction).await?;
+                rounds += 1;
+                match there {
+                    // Registered in this moment, or given up.
+                    Some(user) if !user.email_verified && !user.disabled && user.id != id
+                        && rounds < MAX_ROUNDS => {}
+                    None if hash.is_some() && rounds < MAX_ROUNDS => {}
+                    there => {
+                        transaction.rollback().await?;
+                        let there = there.filter(|user| user.email_verified && !user.disabled);
+                        return Ok((there.map_or(Proved::Refused, Proved::Already), Vec::new()));
+                    }
+                }
+            }
+            if let Some(registration) = registration {
+                let query = "UPDATE registrations SET user_id = $2, password_hash = NULL \
+                             WHERE id = $1 AND user_id IS NULL AND expires_at > $3";
+                let query = sqlx::query(query).bind(registration).bind(&id).bind(now());
+                if query.execute(&mut *transaction).await?.rows_affected() != 1 {
+                    transaction.rollback().await?;
+                    return Ok((Proved::Refused, Vec::new()));
+                }
+            }
+            let query = "DELETE FROM registrations WHERE email = $1 AND id <> $2";
+            let query = sqlx::query(query).bind(email).bind(registration.unwrap_or_default());
+            query.execute(&mut *transaction).await?;
+            let query = sqlx::query(FORGET).bind(one_time_tokens::digest(email));
+            query.execute(&mut *transaction).await?;
+            for user in &removed {
+                let query = "INSERT INTO removed_users (id, removed_at) VALUES ($1, $2) \
+                             ON CONFLICT (id) DO NOTHING";
+                let query = sqlx::query(query).bind(user).bind(now());
+                query.execute(&mut *transaction).await?;
+            }
+            let query = sqlx::query_as(select_user!("id = $1")).bind(&id);
+            let user: User = query.fetch_one(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok((Proved::First(user), removed))
+        })
+    }
+}
+
+// === impl ProofError ===
+
+impl fmt::Display for ProofError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(_) => f.write_str("the database is unavailable"),
+            Self::Sessions(_) => f.write_str("the sessions of the account cannot be ended"),
+        }
+    }
+}
+
+impl std::error::Error for ProofError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Sessions(error) => Some(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ProofError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<SessionError> for ProofError {
+    fn from(error: SessionError) -> Self {
+        Self::Sessions(error)
+    }
+}
+
+impl From<ProofError> for Problem {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Database(error) => error.into(),
+            ProofError::Sessions(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! [`Registrations`]: addresses that somebody has named and not proved yet.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, Result};
+
+use crate::database::on_pool;
+use crate::one_time_tokens::{digest, now, random_token, seconds};
+use crate::users::new_id;
+use crate::{Database, Email};
+
+/// How many registrations, and how many links, an address gets in [`WINDOW`], for each purpose.
+const MAX_IN_WINDOW: i64 = 5;
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// What a link proves the address for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An account with the password that was chosen with the registration.
+    Register,
+    /// An account with a password that is chosen when the link is used.
+    Reset,
+}
+
+/// The table of registrations and that of their links.
+#[derive(Debug, Clone)]
+pub(crate) struct Registrations {
+    database: Database,
+}
+
+/// One registration. It has no `Debug`, because of the hash.
+#[derive(FromRow)]
+pub(crate) struct Registration {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) password_hash: Option<String>,
+    /// The account that it has made.
+    pub(crate) user_id: Option<String>,
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Reset => "reset",
+        }
+    }
+
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Register => Duration::from_secs(24 * 3600),
+            Self::Reset => Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+// === impl Registrations ===
+
+impl Registrations {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Keeps a registration, unless the address is proved already, or had too many of late. Returns
+    /// the id in any case, so that it tells nothing.
+    pub(crate) async fn register(&self, email: &Email, hash: &str) -> Result<String> {
+        let query = "INSERT INTO registrations \
+                         (id, email, purpose, password_hash, created_at, expires_at) \
+                     SELECT $1, $2, $3, $4, $5, $6 \
+                     WHERE NOT EXISTS (SELECT 1 FROM users \
+                         WHERE email = $2 AND (email_verified OR disabled)) \
+                     AND (SELECT count(*) FROM registrations WHERE email = $2 \
+                         AND purpose = $3 AND created_at > $7) < $8";
+        let (id, _) = self
+            .insert(query, email, Purpose::Register, Some(hash))
+            .await?;
+        Ok(id)
+    }
+
+    /// Makes the link that proves the address and chooses a password with it. Returns `None` if nobody
+    /// has registered the address, if it is proved already, or if it had too many links of late.
+    pub(crate) async fn reset_link(&self, email: &Email) -> Result<Option<String>> {
+        let query = "INSERT INTO registrations \
+                         (id, email, purpose, password_hash, created_at, expires_at) \
+                     SELECT $1, $2, $3, $4, $5, $6 \
+                     WHERE NOT EXISTS (SELECT 1 FROM users \
+                         WHERE email = $2 AND (email_verified OR disabled)) \
+                     AND (EXISTS (SELECT 1 FROM users WHERE email = $2) \
+                         OR EXISTS (SELECT 1 FROM registrations \
+                             WHERE email = $2 AND expires_at > $5)) \
+                     AND (SELECT count(*) FROM registrations WHERE email = $2 \
+                         AND purpose = $3 AND created_at > $7) < $8";
+        let (id, made) = self.insert(query, email, Purpose::Reset, None).await?;
+        if !made {
+            return Ok(None);
+        }
+        Ok(self.link(&id).await?.map(|(token, _)| token))
+    }
+
+    async fn insert(
+        &self,
+        query: &'static str,
+        email: &Email,
+        purpose: Purpose,
+        hash: Option<&str>,
+    ) -> Result<(String, bool)> {
+        let (id, now) = (new_id()?, now());
+        let made = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(&id).bind(email.as_str()).bind(purpose.name());
+            let query = query.bind(hash).bind(now).bind(now + seconds(purpose.lifetime()));
+            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok((id, made == 1))
+    }
+
+    /// The address that was registered, while the registration is open.
+    pub(crate) async fn email(&self, id: &str) -> Result<Option<Email>> {
+        let query = "SELECT email FROM registrations \
+                     WHERE id = $1 AND user_id IS NULL AND expires_at > $2";
+        let email: Option<String> = on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(id).bind(now()).fetch_optional(pool).await?
+        });
+        Ok(email.map(|email| Email::stored(&email)))
+    }
+
+    /// Makes another link of an open registration, and tells its address. Returns `None` if the address
+    /// had too many links of late.
+    pub(crate) async fn link(&self, id: &str) -> Result<Option<(String, Email)>> {
+        let Some(email) = self.email(id).await? else {
+            return Ok(None);
+        };
+        let (token, now) = (random_token()?, now());
+        let query = "INSERT INTO registration_links (digest, registration_id, created_at) \
+                     SELECT $1, r.id, $3 FROM registrations AS r WHERE r.id = $2 \
+                     AND (SELECT count(*) FROM registration_links AS l \
+                         JOIN registrations AS other ON other.id = l.registration_id \
+                         WHERE other.email = r.email AND other.purpose = r.purpose \
+                         AND l.created_at > $4) < $5";
+        let made = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(digest(&token)).bind(id).bind(now);
+            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok((made == 1).then_some((token, email)))
+    }
+
+    /// The registration that a link belongs to, also if it has made its account already.
+    pub(crate) async fn by_link(
+        &self,
+        purpose: Purpose,
+        token: &str,
+    ) -> Result<Option<Registration>> {
+        let query = "SELECT r.id, r.email, r.password_hash, r.user_id FROM registrations AS r \
+                     JOIN registration_links AS l ON l.registration_id = r.id \
+                     WHERE l.digest = $1 AND r.purpose = $2 AND r.expires_at > $3";
+        on_pool!(&self.database, pool => {
+            let query = sqlx::query_as(query).bind(digest(token)).bind(purpose.name());
+            query.bind(now()).fetch_optional(pool).await
+        })
+    }
+
+    /// Removes at most `limit` that are over, and tells how many.
+    pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
+        let query = "DELETE FROM registrations WHERE id IN \
+                         (SELECT id FROM registrations WHERE expires_at <= $1 LIMIT $2)";
+        Ok(on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(now() - seconds(WINDOW)).bind(i64::from(limit));
+            query.execute(pool).await?.rows_affected()
+        }))
+    }
+}

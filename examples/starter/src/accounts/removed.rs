@@ -1,0 +1,55 @@
+//! What hung on an account that a proof of its address has removed, and is not in the database: its
+//! sessions, which may be in Redis, and its avatar.
+
+use std::time::Duration;
+
+use sqlx::Result;
+
+use super::Accounts;
+use crate::Error;
+use crate::database::on_pool;
+use crate::error::with_causes;
+use crate::one_time_tokens::{now, seconds};
+
+/// After this time, no request is under way any more that read the account while it was there.
+const SETTLED: Duration = Duration::from_secs(60);
+
+// === impl Accounts ===
+
+impl Accounts {
+    /// Ends the sessions and removes the avatar of an account that is gone. What fails is done by
+    /// [`clear_removed`](Self::clear_removed); meanwhile no route lets the account in.
+    pub(super) async fn clear(&self, user: &str) {
+        if let Err(error) = self.try_clear(user).await {
+            let error = with_causes(&*error);
+            tracing::warn!(error, "a removed account is not cleared yet");
+        }
+    }
+
+    /// Clears at most `limit` removed accounts for the last time, and tells how many: what was under way
+    /// when they were removed may have left something behind.
+    pub(crate) async fn clear_removed(&self, limit: u32) -> Result<u64, Error> {
+        let query = "SELECT id FROM removed_users WHERE removed_at <= $1 \
+                     ORDER BY removed_at LIMIT $2";
+        let users: Vec<String> = on_pool!(&self.database, pool => {
+            let query = sqlx::query_scalar(query).bind(now() - seconds(SETTLED));
+            query.bind(i64::from(limit)).fetch_all(pool).await?
+        });
+        let mut cleared = 0;
+        for user in users {
+            self.try_clear(&user).await?;
+            let query = "DELETE FROM removed_users WHERE id = $1";
+            on_pool!(&self.database, pool => {
+                sqlx::query(query).bind(&user).execute(pool).await?;
+            });
+            cleared += 1;
+        }
+        Ok(cleared)
+    }
+
+    async fn try_clear(&self, user: &str) -> Result<(), Error> {
+        self.sessions.end_all(user).await?;
+        self.avatars.remove(user).await?;
+        Ok(())
+    }
+}
