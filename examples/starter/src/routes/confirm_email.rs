@@ -6,11 +6,13 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::register::invalid_email;
 use super::reset_password::invalid_link;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
+use crate::typed::LinkSecret;
 use crate::{App, Email};
 
 #[derive(Deserialize, ToSchema)]
@@ -39,9 +41,10 @@ pub(crate) async fn verify(
     Json(request): Json<Verify>,
 ) -> Result<StatusCode, Problem> {
     let purpose = Purpose::ConfirmEmail;
-    let user = app.one_time.holder(purpose, &request.token).await?;
+    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
+    let user = app.one_time.holder(purpose, token.as_str()).await?;
     let user = user.ok_or_else(invalid_link)?;
-    if !app.one_time.take(purpose, &request.token, &user).await? {
+    if !app.one_time.take(purpose, token.as_str(), &user).await? {
         return Err(invalid_link());
     }
     app.users.confirm_email(&user).await?;
@@ -58,9 +61,11 @@ pub(crate) async fn verify(
     request_body = Resend,
     responses((status = 202, description = "Another letter, if it is needed"))
 )]
-pub(crate) async fn resend(State(app): State<App>, Json(request): Json<Resend>) -> StatusCode {
-    if let Some(email) = Email::parse(&request.email) {
-        app.outbox.post(Letter::ConfirmEmail(email));
-    }
-    StatusCode::ACCEPTED
+pub(crate) async fn resend(
+    State(app): State<App>,
+    Json(request): Json<Resend>,
+) -> Result<StatusCode, Problem> {
+    let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
+    app.outbox.post(Letter::ConfirmEmail(email));
+    Ok(StatusCode::ACCEPTED)
 }

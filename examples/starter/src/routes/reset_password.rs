@@ -7,11 +7,13 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::register::invalid_email;
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
 use crate::problem::Problem;
+use crate::typed::LinkSecret;
 use crate::{App, Email};
 
 #[derive(Deserialize, ToSchema)]
@@ -37,11 +39,13 @@ pub(crate) struct Reset {
     request_body = Forgot,
     responses((status = 202, description = "A letter with a link, if there is such an account"))
 )]
-pub(crate) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) -> StatusCode {
-    if let Some(email) = Email::parse(&request.email) {
-        app.outbox.post(Letter::ResetPassword(email));
-    }
-    StatusCode::ACCEPTED
+pub(crate) async fn forgot(
+    State(app): State<App>,
+    Json(request): Json<Forgot>,
+) -> Result<StatusCode, Problem> {
+    let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
+    app.outbox.post(Letter::ResetPassword(email));
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Ends all sessions, and opens none: the new password is to be used, and a second factor with it
@@ -59,7 +63,8 @@ pub(crate) async fn reset(
     Json(request): Json<Reset>,
 ) -> Result<StatusCode, Problem> {
     let purpose = Purpose::ResetPassword;
-    let user = app.one_time.holder(purpose, &request.token).await?;
+    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
+    let user = app.one_time.holder(purpose, token.as_str()).await?;
     let user = user.ok_or_else(invalid_link)?;
     app.check_new_password_of(&user, &request.new_password)
         .await?;
@@ -67,7 +72,7 @@ pub(crate) async fn reset(
     finish(async move {
         // Before anything changes: if the sessions cannot be ended, the link is still good.
         app.sessions.end_all(&user.id).await?;
-        let taken = app.one_time.take(purpose, &request.token, &user).await?;
+        let taken = app.one_time.take(purpose, token.as_str(), &user).await?;
         if !taken || !app.users.reset_password(&user, &hash).await? {
             return Err(invalid_link());
         }

@@ -73,7 +73,7 @@ async fn forgot_answers_the_same_whoever_it_is() {
     service.register("ada@example.com").await;
     let known = json!({ "email": "ada@example.com" });
     let known = service.post("/auth/password/forgot", &known).await;
-    for email in ["nobody@example.com", "no address", ""] {
+    for email in ["nobody@example.com", "nobody@nowhere.test"] {
         for path in ["/auth/password/forgot", "/auth/email/resend"] {
             let answer = service.post(path, &json!({ "email": email })).await;
             assert_eq!(answer.status, known.status, "{email}");
