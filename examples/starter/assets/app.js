@@ -316,7 +316,7 @@ $("send-sms").addEventListener("click", (event) => busy(event.target, $("second-
 $("second").addEventListener("submit", (event) => {
   event.preventDefault();
   busy(event.submitter ?? $("second").querySelector("[type=submit]"), $("second-notice"), async () => {
-    const json = { challenge, method: $("method").value, code: $("code").value.trim() };
+    const json = { challenge, method: $("method").value, code: $("code").value };
     try {
       await logIn("/auth/login/second-factor", json);
     } catch (trouble) {
@@ -331,8 +331,8 @@ $("back").addEventListener("click", () => leave(null));
 // === Links in letters ===
 
 $("forgot").addEventListener("click", (event) => busy(event.target, $("entry-notice"), async () => {
-  const email = $("email").value.trim();
-  if (!email) {
+  const email = $("email").value;
+  if (!email.trim()) {
     $("email").focus();
     return tell($("entry-notice"), "Write your e-mail address above first.", true);
   }
@@ -345,7 +345,8 @@ let link = null; // the token of the link by which the page was opened
 /** Asks what the link is for. Nothing is done before a button is pressed: programs that look for harmful
  * links open them too, and run scripts. Returns whether there was a link. */
 function followLink() {
-  const [, name, value] = location.hash.match(/^#(confirm-email|reset-password)=(.+)$/) ?? [];
+  // An email program may have put white space into it, or a full stop or a bracket behind it.
+  const [, name, value] = location.hash.replaceAll(/%20|%C2%A0|\s/gi, "").match(/^#(confirm-email|reset-password)=([\w-]+)/) ?? [];
   if (!name) return false;
   // So that it is not in the history.
   history.replaceState(null, "", location.pathname);

@@ -64,7 +64,7 @@ $("factor-form").addEventListener("submit", (event) => {
   busy($("factor-form").querySelector("[type=submit]"), $("factor-notice"), async () => {
     const current_password = $("factor-password").value;
     if (doing === "remove") {
-      const json = { current_password, method: $("remove-method").value, code: $("remove-code").value.trim() };
+      const json = { current_password, method: $("remove-method").value, code: $("remove-code").value };
       await call("POST", "/auth/second-factor/remove", { json });
       forget();
       await showFactor();
@@ -72,7 +72,7 @@ $("factor-form").addEventListener("submit", (event) => {
       return $("factor-title").focus();
     }
     const json = { current_password };
-    if (doing === "sms") json.phone = $("phone").value.replaceAll(/[\s()-]/g, "");
+    if (doing === "sms") json.phone = $("phone").value;
     const { body } = await call("POST", `/auth/second-factor/${doing}`, { json });
     $("factor-form").reset();
     $("enrolment").hidden = doing !== "totp";
@@ -103,7 +103,7 @@ function draw(rows) {
 $("factor-confirm").addEventListener("submit", (event) => {
   event.preventDefault();
   busy($("factor-confirm").querySelector("[type=submit]"), $("factor-notice"), async () => {
-    const json = { code: $("factor-code").value.replaceAll(/\s/g, "") };
+    const json = { code: $("factor-code").value };
     const { body } = await call("POST", `/auth/second-factor/${doing}/confirm`, { json });
     forget();
     const codes = body.recovery_codes;

@@ -1,9 +1,14 @@
 //! [`Email`]: an address in the one spelling that the database knows.
 
+use crate::typed::{normalized, to_ascii, trimmed};
+
 /// The longest address that SMTP can carry (RFC 5321 section 4.5.3.1.3, erratum 1690).
 const MAX_BYTES: usize = 254;
+/// The longest text that can become one: full-width characters have three bytes.
+const MAX_TYPED_BYTES: usize = 3 * MAX_BYTES;
 
-/// An e-mail address, without white space around it and in lower case.
+/// An email address in lower case, without what surrounded it where it was copied. Full-width
+/// characters are ASCII, and accents are composed, as in RFC 8265 section 3.3.
 ///
 /// Only its form is looked at. That it exists, and belongs to the user, is known when a message
 /// to it has been answered.
@@ -16,11 +21,12 @@ impl Email {
     /// The address, or nothing if the text cannot be one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let address = text.trim();
-        if address.len() > MAX_BYTES {
+        let address = unwrapped(text);
+        if address.len() > MAX_TYPED_BYTES {
             return None;
         }
-        let address = address.to_lowercase();
+        let address: String = address.chars().map(to_ascii).collect();
+        let address = normalized(&address).to_lowercase();
         let (local, domain) = address.split_once('@')?;
         let good = !local.is_empty()
             && !domain.is_empty()
@@ -44,14 +50,34 @@ impl Email {
     }
 }
 
+/// Without white space, brackets and `mailto:`, as in `<ada@example.com>`.
+fn unwrapped(text: &str) -> &str {
+    let text = trimmed(text);
+    let inside = text.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
+    let text = trimmed(inside.unwrap_or(text));
+    match text.split_at_checked("mailto:".len()) {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto:") => address,
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Email;
 
     #[test]
     fn one_address_has_one_spelling() {
-        let email = Email::parse("  Ada@Example.COM\n").unwrap();
-        assert_eq!(email.as_str(), "ada@example.com");
+        for text in [
+            "  Ada@Example.COM\n",
+            "\u{feff}ada@example.com\u{a0}",
+            "<ada@example.com>",
+            "MAILTO:ada@example.com",
+            "\u{ff21}da\u{ff20}example\u{ff0e}com",
+        ] {
+            let email = Email::parse(text).unwrap();
+            assert_eq!(email.as_str(), "ada@example.com", "{text:?}");
+        }
+        assert_eq!(Email::parse("u\u{308}@b.c"), Email::parse("\u{fc}@b.c"));
     }
 
     #[test]

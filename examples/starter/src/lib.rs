@@ -38,6 +38,7 @@ mod settings;
 mod sms;
 mod storage;
 mod stores;
+mod typed;
 mod uniform;
 mod users;
 mod variables;

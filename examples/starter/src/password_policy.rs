@@ -1,7 +1,8 @@
 //! Which passwords are good enough (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2).
 //!
 //! There are no rules of composition: what counts is how many tries it would take to guess the
-//! password. Nothing is trimmed, folded or cut off.
+//! password. Nothing is trimmed, folded or cut off; the same characters count as the same, whichever
+//! way Unicode writes them.
 
 use std::sync::Arc;
 
@@ -11,7 +12,9 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::breached::{self, Breached};
 use crate::error::with_causes;
+use crate::passwords::Passwords;
 use crate::problem::Problem;
+use crate::typed::normalized;
 use crate::variables::variable;
 use crate::{App, Error, User};
 
@@ -73,19 +76,26 @@ impl PasswordPolicy {
         })
     }
 
-    /// Refuses a password that can be guessed, and says why (N09, N10).
-    async fn check(&self, password: &str, owner: Owner<'_>) -> Result<(), Problem> {
+    /// Refuses a password that can be guessed, and says why. All rules are for the form that is
+    /// hashed (NIST SP 800-63B-4 section 3.1.1.2).
+    async fn check(
+        &self,
+        passwords: &Passwords,
+        password: &str,
+        owner: Owner<'_>,
+    ) -> Result<(), Problem> {
         let min = match owner.second_factor {
             true => MIN_PASSWORD_CHARS_WITH_FACTOR,
             false => MIN_PASSWORD_CHARS,
         };
-        if password.chars().count() < min {
+        if passwords.char_count(password) < min {
             let detail = format!(
                 "Choose a password with at least {min} characters. Several words are good; any \
                  characters will do, spaces too."
             );
             return Err(refused("too_short", detail));
         }
+        let password = &*normalized(password);
         if password.len() > MAX_PASSWORD_BYTES {
             let detail = format!("A password has at most {MAX_PASSWORD_BYTES} bytes.");
             return Err(refused("too_long", detail));
@@ -152,7 +162,9 @@ impl App {
         password: &str,
         owner: Owner<'_>,
     ) -> Result<(), Problem> {
-        self.password_policy.check(password, owner).await
+        self.password_policy
+            .check(&self.passwords, password, owner)
+            .await
     }
 
     /// The same, for a user who is there already.
@@ -171,7 +183,10 @@ impl App {
 
 /// How many characters are left when these words are taken out.
 fn left_without(words: &[String], password: &str) -> usize {
-    let mut words: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
+    let mut words: Vec<_> = words
+        .iter()
+        .map(|word| normalized(word).to_lowercase())
+        .collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     let mut left = password.to_lowercase();
     for word in words.iter().filter(|word| !word.is_empty()) {

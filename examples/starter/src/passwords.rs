@@ -36,6 +36,11 @@ impl Passwords {
             .await
     }
 
+    /// See [`PasswordService::char_count`].
+    pub(crate) fn char_count(&self, password: &str) -> usize {
+        self.service.char_count(password)
+    }
+
     async fn measured<T>(
         &self,
         work: impl Future<Output = Result<T, PasswordError>>,

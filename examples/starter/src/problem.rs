@@ -13,6 +13,7 @@ use tower_jwt_auth::AuthError;
 use tower_jwt_auth::password::PasswordError;
 use tower_jwt_auth::sessions::SessionError;
 
+use crate::database::Fault;
 use crate::error::with_causes;
 use crate::storage::StorageError;
 
@@ -20,6 +21,9 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// When to come back after an outage of the database.
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
 const UNAVAILABLE: &str = "The service cannot answer right now.";
+const EXISTS: &str = "Something with these values exists already.";
+const NOT_STORABLE: &str =
+    "A value is missing, out of range, or refers to something that does not exist.";
 const INVALID_GRANT: &str = "invalid_grant";
 const INVALID_GRANT_DETAIL: &str = "The refresh token is not valid, or its session is over.";
 
@@ -179,21 +183,40 @@ impl IntoResponse for Problem {
 }
 
 impl From<sqlx::Error> for Problem {
-    /// A database that does not answer, or is locked, is no verdict on the request.
+    /// An outage of the database is no verdict on the request; what a constraint refuses is one.
+    /// Which table and constraint it was is for the log alone.
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(_)
-            | sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => {
-                tracing::warn!(%error, "the database does not answer");
-                Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
+        let fault = Fault::of(&error);
+        let (status, code, detail) = match fault {
+            Fault::Outage => {
+                tracing::warn!(%error, "the database is unavailable");
+                return Self::unavailable(UNAVAILABLE, RETRY_DATABASE);
             }
-            error => Self::internal(&error),
-        }
+            Fault::Program => return Self::internal(&error),
+            Fault::NotFound => return Self::of_status(StatusCode::NOT_FOUND),
+            Fault::Exists => (StatusCode::CONFLICT, "conflict", EXISTS),
+            Fault::NotStorable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_storable",
+                NOT_STORABLE,
+            ),
+        };
+        let database = error.as_database_error();
+        let code_of_database = database.and_then(|error| error.code());
+        // The message of a data exception of PostgreSQL (class 22) repeats the value.
+        let message = database.filter(|_| {
+            let code = code_of_database.as_deref();
+            !code.is_some_and(|code| code.len() == 5 && code.starts_with("22"))
+        });
+        tracing::warn!(
+            ?fault,
+            code = code_of_database.as_deref(),
+            table = database.and_then(|error| error.table()),
+            constraint = database.and_then(|error| error.constraint()),
+            message = message.map(|error| error.message()),
+            "the database refuses a value"
+        );
+        Self::new(status, code, detail)
     }
 }
 

@@ -1,8 +1,11 @@
 //! [`Database`]: SQLite or PostgreSQL, as the URL says.
 
+mod fault;
 mod own_connection;
 mod postgres;
 mod sqlite;
+
+pub(crate) use fault::Fault;
 
 use sqlx::{PgPool, SqlitePool};
 

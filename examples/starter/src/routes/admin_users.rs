@@ -2,7 +2,7 @@
 //! owner is sent a link (OWASP ASVS 5.0 V6.4.6).
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tower_jwt_auth::VerifiedToken;
@@ -12,6 +12,7 @@ use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::problem::Problem;
+use crate::typed::PathId;
 use crate::users::{Changed, Listed};
 use crate::{App, User};
 
@@ -54,6 +55,7 @@ pub(crate) async fn list(
     Query(page): Query<Page>,
 ) -> Result<Json<Users>, Problem> {
     let limit = page.limit.unwrap_or(50).clamp(1, MAX_PAGE);
+    // PostgreSQL does not even take the question with NUL in it.
     if page.after.contains('\0') {
         return Err(unknown());
     }
@@ -76,7 +78,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn disable(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
@@ -106,7 +108,7 @@ pub(crate) async fn disable(
 )]
 pub(crate) async fn enable(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
@@ -132,7 +134,7 @@ pub(crate) async fn enable(
 )]
 pub(crate) async fn set_scopes(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
     Json(request): Json<Scopes>,
 ) -> Result<StatusCode, Problem> {
@@ -167,7 +169,7 @@ pub(crate) async fn set_scopes(
 )]
 pub(crate) async fn logout(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
@@ -192,7 +194,7 @@ pub(crate) async fn logout(
 )]
 pub(crate) async fn reset_password(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
@@ -218,7 +220,7 @@ pub(crate) async fn reset_password(
 )]
 pub(crate) async fn remove_second_factor(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let user = find(&app, &id).await?;
@@ -237,12 +239,8 @@ pub(crate) async fn remove_second_factor(
     .await
 }
 
-async fn find(app: &App, id: &str) -> Result<User, Problem> {
-    // PostgreSQL does not even take the question with NUL in it.
-    if id.contains('\0') {
-        return Err(unknown());
-    }
-    app.users.by_id(id).await?.ok_or_else(unknown)
+async fn find(app: &App, id: &PathId) -> Result<User, Problem> {
+    app.users.by_id(id.as_str()).await?.ok_or_else(unknown)
 }
 
 /// Each once, in the form that tokens have them in (RFC 6749 section 3.3).

@@ -1,7 +1,7 @@
 //! `/me/avatar`: a user's picture, for whoever has a token.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
@@ -14,6 +14,7 @@ use tower_jwt_auth::VerifiedToken;
 
 use crate::avatars::{KEPT_TYPE, NotKept, TYPES};
 use crate::problem::Problem;
+use crate::typed::PathId;
 use crate::{App, User};
 
 /// Kept by the browser alone, which asks each time whether it is still the same.
@@ -92,11 +93,11 @@ pub(crate) async fn own(
 pub(crate) async fn of(
     State(app): State<App>,
     token: VerifiedToken,
-    Path(id): Path<String>,
+    id: PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.user_of(&token).await?;
-    let user = app.users.active(&id).await?;
+    let user = app.users.active(id.as_str()).await?;
     picture(&app, user, &headers).await
 }
 

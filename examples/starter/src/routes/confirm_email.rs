@@ -11,6 +11,7 @@ use super::reset_password::invalid_link;
 use crate::accounts::{Claimant, Proved, Purpose, Registration};
 use crate::letters::Letter;
 use crate::problem::Problem;
+use crate::typed::LinkSecret;
 use crate::users::is_id;
 use crate::{App, Email};
 
@@ -41,8 +42,9 @@ pub(crate) async fn verify(
     State(app): State<App>,
     Json(request): Json<Verify>,
 ) -> Result<StatusCode, Problem> {
+    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
     let registrations = &app.accounts.registrations;
-    let found = registrations.by_link(Purpose::Register, &request.token);
+    let found = registrations.by_link(Purpose::Register, token.as_str());
     let Some(registration) = found.await? else {
         return Err(invalid_link());
     };
@@ -54,7 +56,7 @@ pub(crate) async fn verify(
         }
     }
     // Pressed again, perhaps in this moment: whoever has the link learns only what they have done.
-    let found = registrations.by_link(Purpose::Register, &request.token);
+    let found = registrations.by_link(Purpose::Register, token.as_str());
     let owner = match found.await?.and_then(|registration| registration.user_id) {
         Some(id) => app.users.active(&id).await?,
         None => None,

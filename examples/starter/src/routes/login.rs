@@ -11,6 +11,7 @@ use tower_jwt_auth::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 use utoipa::ToSchema;
 
+use super::register::invalid_email;
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
 use crate::logging::digest;
@@ -72,13 +73,10 @@ async fn try_login(
     headers: &HeaderMap,
     request: &Request,
 ) -> Result<Json<Answer>, Problem> {
-    let email = Email::parse(&request.email);
-    let account = email.as_ref().map_or(&*request.email, Email::as_str);
-    let attempt = app.attempts.begin(account, Source::Address(client)).await?;
-    let user = match &email {
-        Some(email) => app.users.by_email(email).await?,
-        None => None,
-    };
+    let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
+    let source = Source::Address(client);
+    let attempt = app.attempts.begin(email.as_str(), source).await?;
+    let user = app.users.by_email(&email).await?;
     let verified = app.verify_password(&request.password, user.as_ref());
     let (Verification::Match { rehash }, Some(mut user)) = (verified.await?, user) else {
         return Err(refused(app));

@@ -14,7 +14,8 @@ use crate::attempts::Source;
 use crate::client_ip::ClientIp;
 use crate::openapi::Tokens;
 use crate::problem::Problem;
-use crate::second_factor::{Method, SmsPurpose};
+use crate::second_factor::{Method, Proof, SmsPurpose};
+use crate::typed::LinkSecret;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChallengeAnswer)]
@@ -46,22 +47,23 @@ pub(crate) async fn answer(
     headers: HeaderMap,
     Json(request): Json<Answer>,
 ) -> Result<Json<TokenPair>, Problem> {
+    let proof = Proof::parse(request.method, &request.code)?;
+    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(over)?;
     let challenges = &app.factors.challenges;
-    let user = challenges.holder(&request.challenge).await?;
+    let user = challenges.holder(challenge.as_str()).await?;
     let user = user.ok_or_else(over)?;
     let account = user.second_factor();
     let attempt = app
         .attempts
         .begin(&account, Source::Address(client))
         .await?;
-    if !challenges.count_try(&request.challenge).await? {
+    if !challenges.count_try(challenge.as_str()).await? {
         return Err(over());
     }
-    let right = app.factors.take(&user.id, request.method, &request.code);
-    if !right.await? {
+    if !app.factors.take(&user.id, &proof).await? {
         return Err(invalid_code());
     }
-    if !challenges.take(&request.challenge).await? {
+    if !challenges.take(challenge.as_str()).await? {
         return Err(over());
     }
     attempt.succeeded().await?;
@@ -81,7 +83,8 @@ pub(crate) async fn send(
     State(app): State<App>,
     Json(request): Json<Send>,
 ) -> Result<StatusCode, Problem> {
-    let user = app.factors.challenges.holder(&request.challenge).await?;
+    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(over)?;
+    let user = app.factors.challenges.holder(challenge.as_str()).await?;
     let user = user.ok_or_else(over)?;
     let phone = app.factors.phone(&user.id).await?.ok_or_else(over)?;
     app.send_code(&user.id, phone, SmsPurpose::Login).await?;

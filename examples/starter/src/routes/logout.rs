@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::problem::Problem;
+use crate::typed::trimmed;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(as = Logout)]
@@ -46,7 +47,7 @@ pub(crate) async fn logout(
         }
     }
     if let Some(token) = request.refresh_token {
-        app.sessions.end_by_token(&token).await?;
+        app.sessions.end_by_token(trimmed(&token)).await?;
     } else {
         access?;
     }

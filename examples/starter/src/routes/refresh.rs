@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::openapi::Tokens;
 use crate::problem::Problem;
+use crate::typed::trimmed;
 use crate::web::client_mark;
 
 #[derive(Deserialize, ToSchema)]
@@ -33,7 +34,10 @@ pub(crate) async fn refresh(
     headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Json<TokenPair>, Problem> {
-    let refresh = app.sessions.refresh(&request.refresh_token).await?;
+    let refresh = app
+        .sessions
+        .refresh(trimmed(&request.refresh_token))
+        .await?;
     let Some(user) = app.users.active(refresh.subject()).await? else {
         // Runs to its end once it has begun, whether or not the client waits for it.
         app.sessions.end(refresh.session_id()).await?;

@@ -43,10 +43,7 @@ pub(crate) async fn register(
     State(app): State<App>,
     Json(request): Json<Request>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
-    let email = Email::parse(&request.email).ok_or_else(|| {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Problem::new(status, "invalid_email", "This is not an e-mail address.")
-    })?;
+    let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
     let owner = Owner {
         email: email.as_str(),
         second_factor: false,
@@ -70,4 +67,10 @@ pub(crate) async fn register(
     let answer = answer.await?;
     end_of_step(start).await;
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// It says nothing of whether there is such an account.
+pub(super) fn invalid_email() -> Problem {
+    let detail = "This is not an email address: it has the form name@example.com.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_email", detail)
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::register::invalid_email;
 use crate::accounts::{self, Claimant, Proved};
 use crate::finish::finish;
 use crate::letters::Letter;
@@ -14,6 +15,7 @@ use crate::logging::digest;
 use crate::one_time_tokens::Purpose;
 use crate::password_policy::Owner;
 use crate::problem::Problem;
+use crate::typed::LinkSecret;
 use crate::{App, Email};
 
 #[derive(Deserialize, ToSchema)]
@@ -39,11 +41,13 @@ pub(crate) struct Reset {
     request_body = Forgot,
     responses((status = 202, description = "A letter with a link, if there is such an account"))
 )]
-pub(crate) async fn forgot(State(app): State<App>, Json(request): Json<Forgot>) -> StatusCode {
-    if let Some(email) = Email::parse(&request.email) {
-        app.outbox.post(Letter::ResetPassword(email));
-    }
-    StatusCode::ACCEPTED
+pub(crate) async fn forgot(
+    State(app): State<App>,
+    Json(request): Json<Forgot>,
+) -> Result<StatusCode, Problem> {
+    let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
+    app.outbox.post(Letter::ResetPassword(email));
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Ends all sessions, and opens none: the new password is to be used, and a second factor with it
@@ -61,8 +65,9 @@ pub(crate) async fn reset(
     Json(request): Json<Reset>,
 ) -> Result<StatusCode, Problem> {
     let purpose = Purpose::ResetPassword;
-    let Some(user) = app.one_time.holder(purpose, &request.token).await? else {
-        return first_proof(app, request).await;
+    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
+    let Some(user) = app.one_time.holder(purpose, token.as_str()).await? else {
+        return first_proof(app, token, request.new_password).await;
     };
     app.check_new_password_of(&user, &request.new_password)
         .await?;
@@ -70,7 +75,7 @@ pub(crate) async fn reset(
     finish(async move {
         // Before anything changes: if the sessions cannot be ended, the link is still good.
         app.sessions.end_all(&user.id).await?;
-        let taken = app.one_time.take(purpose, &request.token, &user).await?;
+        let taken = app.one_time.take(purpose, token.as_str(), &user).await?;
         if !taken || !app.users.reset_password(&user, &hash).await? {
             return Err(invalid_link());
         }
@@ -86,9 +91,13 @@ pub(crate) async fn reset(
 
 /// A link to an address that is not proved yet. Who uses it proves the address with it, and chooses the
 /// password of the new account.
-async fn first_proof(app: App, request: Reset) -> Result<StatusCode, Problem> {
+async fn first_proof(
+    app: App,
+    token: LinkSecret,
+    new_password: String,
+) -> Result<StatusCode, Problem> {
     let registrations = &app.accounts.registrations;
-    let found = registrations.by_link(accounts::Purpose::Reset, &request.token);
+    let found = registrations.by_link(accounts::Purpose::Reset, token.as_str());
     let open = found
         .await?
         .filter(|registration| registration.user_id.is_none());
@@ -97,8 +106,8 @@ async fn first_proof(app: App, request: Reset) -> Result<StatusCode, Problem> {
         email: &registration.email,
         second_factor: false,
     };
-    app.check_new_password(&request.new_password, owner).await?;
-    let hash = app.passwords.hash(&request.new_password).await?;
+    app.check_new_password(&new_password, owner).await?;
+    let hash = app.passwords.hash(&new_password).await?;
     finish(async move {
         let (id, email) = (&registration.id, Email::stored(&registration.email));
         let claimant = Claimant::WithPassword(hash);

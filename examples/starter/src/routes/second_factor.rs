@@ -1,7 +1,5 @@
 //! `/auth/second-factor`: a user adds codes of an app or by SMS, and removes them.
 
-use std::collections::BTreeSet;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +12,8 @@ use crate::letters::Letter;
 use crate::logging::digest;
 use crate::password_policy::MIN_PASSWORD_CHARS;
 use crate::problem::Problem;
-use crate::second_factor::{Enrolment, Method, SmsPurpose, is_phone};
+use crate::second_factor::{Enrolment, Method, Proof, SmsPurpose};
+use crate::typed::{OneTimeCode, Phone};
 use crate::{App, User};
 
 #[derive(Serialize, ToSchema)]
@@ -54,7 +53,7 @@ pub(crate) struct Remove {
 #[derive(Serialize, ToSchema)]
 #[schema(as = RecoveryCodes)]
 pub(crate) struct Added {
-    recovery_codes: BTreeSet<String>,
+    recovery_codes: Vec<String>,
 }
 
 #[utoipa::path(
@@ -109,8 +108,9 @@ pub(crate) async fn confirm_totp(
     token: VerifiedToken,
     Json(request): Json<Confirm>,
 ) -> Result<Json<Added>, Problem> {
+    let code = OneTimeCode::parse(&request.code)?;
     let user = app.user_of(&token).await?;
-    if !app.factors.confirm_totp(&user.id, &request.code).await? {
+    if !app.factors.confirm_totp(&user.id, &code).await? {
         return Err(invalid_code());
     }
     added(app, user, token, Method::Totp).await
@@ -129,18 +129,14 @@ pub(crate) async fn add_sms(
     token: VerifiedToken,
     Json(request): Json<AddSms>,
 ) -> Result<StatusCode, Problem> {
+    let phone = Phone::parse(&request.phone).ok_or_else(invalid_phone)?;
     let user = app.user_of(&token).await?;
-    if !is_phone(&request.phone) {
-        let detail = "A telephone has a number such as +4915112345678.";
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Err(Problem::new(status, "invalid_phone", detail));
-    }
     app.prove(&user, &token, &request.current_password).await?;
-    let proposed = app.factors.propose(&user.id, Method::Sms, &request.phone);
+    let proposed = app.factors.propose(&user.id, Method::Sms, phone.as_str());
     if !proposed.await? {
         return Err(exists());
     }
-    app.send_code(&user.id, request.phone, SmsPurpose::Enrol)
+    app.send_code(&user.id, phone.into_string(), SmsPurpose::Enrol)
         .await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -158,14 +154,13 @@ pub(crate) async fn confirm_sms(
     token: VerifiedToken,
     Json(request): Json<Confirm>,
 ) -> Result<Json<Added>, Problem> {
+    let code = OneTimeCode::parse(&request.code)?;
     let user = app.user_of(&token).await?;
     // First the number: it is the one that the code went to, or there is a newer code.
     let phone = app.factors.proposed(&user.id, Method::Sms).await?;
     let phone = phone.ok_or_else(invalid_code)?;
     let codes = &app.factors.sms_codes;
-    if !codes
-        .take(&user.id, SmsPurpose::Enrol, &request.code)
-        .await?
+    if !codes.take(&user.id, SmsPurpose::Enrol, &code).await?
         || !app.factors.confirm(&user.id, Method::Sms, &phone).await?
     {
         return Err(invalid_code());
@@ -210,9 +205,10 @@ pub(crate) async fn remove(
     token: VerifiedToken,
     Json(request): Json<Remove>,
 ) -> Result<StatusCode, Problem> {
+    let proof = Proof::parse(request.method, &request.code)?;
     let user = app.user_of(&token).await?;
     app.prove(&user, &token, &request.current_password).await?;
-    if request.current_password.chars().count() < MIN_PASSWORD_CHARS {
+    if app.passwords.char_count(&request.current_password) < MIN_PASSWORD_CHARS {
         let detail =
             "Without a second factor the password is too short: choose a longer one first.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -220,8 +216,7 @@ pub(crate) async fn remove(
     }
     let account = user.second_factor();
     let attempt = app.attempts.begin(&account, app.session_of(&token)).await?;
-    let right = app.factors.take(&user.id, request.method, &request.code);
-    if !right.await? {
+    if !app.factors.take(&user.id, &proof).await? {
         return Err(invalid_code());
     }
     attempt.succeeded().await?;
@@ -251,7 +246,10 @@ async fn added(
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
         let session = token.session_id().unwrap_or_default();
         app.sessions.end_others(&user.id, session).await?;
-        Ok(Json(Added { recovery_codes }))
+        let recovery_codes = recovery_codes.iter().map(|code| code.as_str().to_owned());
+        Ok(Json(Added {
+            recovery_codes: recovery_codes.collect(),
+        }))
     })
     .await
 }
@@ -279,6 +277,11 @@ impl App {
 pub(super) fn invalid_code() -> Problem {
     let detail = "The code is wrong, was used, or is too old.";
     Problem::new(StatusCode::FORBIDDEN, "invalid_code", detail)
+}
+
+fn invalid_phone() -> Problem {
+    let detail = "Give the number of a phone with its country, such as +49 151 12345678.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_phone", detail)
 }
 
 fn exists() -> Problem {

@@ -1,7 +1,7 @@
 //! `GET /auth/sessions` and `DELETE /auth/sessions/{id}`: where the user is logged in.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tower_jwt_auth::VerifiedToken;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::openapi::SessionShape;
 use crate::problem::Problem;
+use crate::typed::PathId;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Sessions {
@@ -62,11 +63,11 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn end(
     State(app): State<App>,
-    Path(id): Path<String>,
+    id: PathId,
     token: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let subject = token.subject().unwrap_or_default();
-    if !app.sessions.end_of(subject, &id).await? {
+    if !app.sessions.end_of(subject, id.as_str()).await? {
         let detail = "You have no session with this id.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     }

@@ -7,7 +7,7 @@ mod totp;
 
 pub(crate) use challenges::{Challenges, LIFETIME};
 pub(crate) use recovery_codes::RecoveryCodes;
-pub(crate) use sms_codes::{SmsCodes, SmsPurpose, is_phone};
+pub(crate) use sms_codes::{SmsCodes, SmsPurpose};
 pub(crate) use totp::Enrolment;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use crate::database::on_pool;
 use crate::one_time_tokens::now;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
+use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
 
 /// How a code is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,6 +31,14 @@ pub(crate) enum Method {
     Sms,
     /// Written down when the first factor was added.
     RecoveryCode,
+}
+
+/// A code in the form that its method has.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    Totp(OneTimeCode),
+    Sms(OneTimeCode),
+    Recovery(RecoveryCode),
 }
 
 /// The factors of all users.
@@ -58,6 +67,19 @@ impl Method {
         match self {
             Self::Totp | Self::RecoveryCode => "otp",
             Self::Sms => "sms",
+        }
+    }
+}
+
+// === impl Proof ===
+
+impl Proof {
+    /// What was typed, if it can be a code of this method. It costs nothing to find out.
+    pub(crate) fn parse(method: Method, typed: &str) -> std::result::Result<Self, Malformed> {
+        match method {
+            Method::Totp => OneTimeCode::parse(typed).map(Self::Totp),
+            Method::Sms => OneTimeCode::parse(typed).map(Self::Sms),
+            Method::RecoveryCode => RecoveryCode::parse(typed).map(Self::Recovery),
         }
     }
 }
@@ -101,13 +123,12 @@ impl Factors {
     pub(crate) async fn take(
         &self,
         user: &str,
-        method: Method,
-        code: &str,
+        proof: &Proof,
     ) -> std::result::Result<bool, Problem> {
-        match method {
-            Method::Totp => Ok(self.take_totp(user, code).await?),
-            Method::RecoveryCode => Ok(self.recovery_codes.take(user, code).await?),
-            Method::Sms => self.sms_codes.take(user, SmsPurpose::Login, code).await,
+        match proof {
+            Proof::Totp(code) => Ok(self.take_totp(user, code).await?),
+            Proof::Recovery(code) => Ok(self.recovery_codes.take(user, code).await?),
+            Proof::Sms(code) => self.sms_codes.take(user, SmsPurpose::Login, code).await,
         }
     }
 

@@ -7,6 +7,7 @@ use sqlx::Result;
 use crate::Database;
 use crate::database::on_pool;
 use crate::one_time_tokens::digest;
+use crate::typed::RecoveryCode;
 
 const CODES: usize = 10;
 
@@ -24,7 +25,7 @@ impl RecoveryCodes {
     }
 
     /// New ones in the place of all that there were.
-    pub(crate) async fn renew(&self, user: &str) -> Result<BTreeSet<String>> {
+    pub(crate) async fn renew(&self, user: &str) -> Result<BTreeSet<RecoveryCode>> {
         let mut codes = BTreeSet::new();
         while codes.len() < CODES {
             codes.insert(new_code()?);
@@ -34,7 +35,7 @@ impl RecoveryCodes {
         on_pool!(&self.database, pool => {
             sqlx::query(clear).bind(user).execute(pool).await?;
             for code in &codes {
-                let insert = sqlx::query(insert).bind(user).bind(digest(code));
+                let insert = sqlx::query(insert).bind(user).bind(digest(code.as_str()));
                 insert.execute(pool).await?;
             }
         });
@@ -49,24 +50,18 @@ impl RecoveryCodes {
     }
 
     /// Uses a code up.
-    pub(crate) async fn take(&self, user: &str, code: &str) -> Result<bool> {
+    pub(crate) async fn take(&self, user: &str, code: &RecoveryCode) -> Result<bool> {
         let query = "DELETE FROM recovery_codes WHERE user_id = $1 AND digest = $2";
-        let code = code.trim().to_ascii_lowercase();
         let taken = on_pool!(&self.database, pool => {
-            let query = sqlx::query(query).bind(user).bind(digest(&code));
+            let query = sqlx::query(query).bind(user).bind(digest(code.as_str()));
             query.execute(pool).await?.rows_affected()
         });
         Ok(taken == 1)
     }
 }
 
-/// 128 random bits, in four groups that can be copied by hand.
-fn new_code() -> Result<String> {
+fn new_code() -> Result<RecoveryCode> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
-    let groups: Vec<String> = bytes
-        .chunks(4)
-        .map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect();
-    Ok(groups.join("-"))
+    Ok(RecoveryCode::new(u128::from_ne_bytes(bytes)))
 }

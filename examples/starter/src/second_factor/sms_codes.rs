@@ -7,6 +7,7 @@ use crate::database::on_pool;
 use crate::one_time_tokens::now;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
+use crate::typed::OneTimeCode;
 
 /// For how long a code is good, in seconds (V6.5.5).
 const LIFETIME: i64 = 300;
@@ -80,13 +81,13 @@ impl SmsCodes {
         &self,
         user: &str,
         purpose: SmsPurpose,
-        code: &str,
+        code: &OneTimeCode,
     ) -> std::result::Result<bool, Problem> {
         let Some(hash) = self.count_try(user, purpose).await? else {
             return Ok(false);
         };
-        let six_digits = code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
-        if !six_digits || !self.passwords.verify(code, Some(&hash)).await?.is_match() {
+        let verified = self.passwords.verify(code.as_str(), Some(&hash)).await?;
+        if !verified.is_match() {
             return Ok(false);
         }
         let query = "UPDATE sms_codes SET expires_at = 0 \
@@ -106,13 +107,6 @@ impl SmsCodes {
             query.bind(now()).bind(MAX_TRIES).fetch_optional(pool).await
         })
     }
-}
-
-/// Whether this can be the number of a telephone, in the form of E.164.
-pub(crate) fn is_phone(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    let good = digits.bytes().all(|byte| byte.is_ascii_digit());
-    good && (8..=15).contains(&digits.len()) && !digits.starts_with('0')
 }
 
 /// Each of a million with the same chance.

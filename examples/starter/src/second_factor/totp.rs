@@ -10,6 +10,7 @@ use crate::User;
 use crate::database::on_pool;
 use crate::one_time_tokens::now;
 use crate::problem::Problem;
+use crate::typed::OneTimeCode;
 
 /// What an app needs. It is shown once.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -45,7 +46,7 @@ impl Factors {
     }
 
     /// Whether this is a code of the proposed secret, which counts from now on.
-    pub(crate) async fn confirm_totp(&self, user: &str, code: &str) -> Result<bool> {
+    pub(crate) async fn confirm_totp(&self, user: &str, code: &OneTimeCode) -> Result<bool> {
         let Some(secret) = self.proposed(user, Method::Totp).await? else {
             return Ok(false);
         };
@@ -58,7 +59,7 @@ impl Factors {
 
     /// A code is good for its 30 seconds and those before and after, and once: a step that was used,
     /// or one before it, does not come again (RFC 6238 section 5.2).
-    pub(super) async fn take_totp(&self, user: &str, code: &str) -> Result<bool> {
+    pub(super) async fn take_totp(&self, user: &str, code: &OneTimeCode) -> Result<bool> {
         let query = "SELECT secret FROM second_factors \
                      WHERE user_id = $1 AND kind = 'totp' AND confirmed";
         let secret: Option<String> = on_pool!(&self.database, pool => {
@@ -80,10 +81,10 @@ impl Factors {
     }
 
     /// The step that the code belongs to.
-    fn step(&self, secret: &str, code: &str) -> Option<i64> {
+    fn step(&self, secret: &str, code: &OneTimeCode) -> Option<i64> {
         let secret = Secret::try_from_base32(secret).ok()?;
         let time = u64::try_from(now()).ok()?;
-        let step = self.totp(secret, "user")?.check(code, time)?;
+        let step = self.totp(secret, "user")?.check(code.as_str(), time)?;
         i64::try_from(step).ok()
     }
 

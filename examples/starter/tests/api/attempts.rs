@@ -51,7 +51,7 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
     let service = proxied!();
     service.register("ada@example.com").await;
     let mut answers = Vec::new();
-    for email in ["ada@example.com", "nobody@example.com", "no address"] {
+    for email in ["ada@example.com", "nobody@example.com"] {
         for _ in 0..10 {
             let answer = login(&service, HOME, email, "wrong").await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

@@ -45,7 +45,6 @@ async fn everything_that_is_wrong_is_one_answer() {
     let long = "x".repeat(2000);
     for (email, password) in [
         ("nobody@example.com", PASSWORD),
-        ("no address", PASSWORD),
         ("ada@example.com", ""),
         ("ada@example.com", &long),
         ("eve@example.com", PASSWORD), // disabled

@@ -62,6 +62,88 @@ async fn length_counts_in_code_points_and_nothing_is_cut_off() {
     }
 }
 
+/// A Mac types an accent as a character of its own (NFD), Windows does not (NFC): the password is
+/// the same in each rule and at each step (NIST SP 800-63B-4 section 3.1.1.2).
+#[tokio::test]
+async fn a_password_is_the_same_in_every_unicode_form() {
+    let service = started!();
+    // Fourteen characters; its other form has sixteen code points.
+    let short = "zxq\u{fc}vrj\u{eb}wkpmtd";
+    let decompose = |text: &str| {
+        text.replace('\u{fc}', "u\u{308}")
+            .replace('\u{eb}', "e\u{308}")
+    };
+    assert_eq!(decompose(short).chars().count(), 16);
+    for form in [short.to_owned(), decompose(short)] {
+        assert_refused(&register(&service, "a@b.c", &form).await, "too_short");
+    }
+    // What is common, or made of the address, is so in both forms.
+    for form in [
+        "M\u{fc}llerm\u{fc}ller7493",
+        "Mu\u{308}llermu\u{308}ller7493",
+    ] {
+        let answer = register(&service, "m\u{fc}ller@example.com", form).await;
+        assert_refused(&answer, "too_common");
+    }
+
+    let composed = format!("{short}hs");
+    let decomposed = decompose(&composed);
+    let email = "ada@example.com";
+    let registered = register(&service, email, &decomposed).await;
+    assert_eq!(registered.status, StatusCode::ACCEPTED);
+    service.login(email, &composed).await.tokens();
+    let tokens = service.login(email, &decomposed).await.tokens();
+
+    let next = format!("{composed}fb");
+    let body = json!({ "current_password": composed, "new_password": decompose(&next) });
+    let path = "/auth/password/change";
+    let changed = service.post_as(&tokens, path, &body).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{:?}", changed.body);
+    service.login(email, &next).await.tokens();
+
+    service.letter(email, 2).await;
+    service
+        .post("/auth/password/forgot", &json!({ "email": email }))
+        .await;
+    let token = service.letter(email, 3).await.token("reset-password");
+    let body = json!({ "token": token, "new_password": decomposed });
+    let reset = service.post("/auth/password/reset", &body).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "{:?}", reset.body);
+    service.login(email, &composed).await.tokens();
+
+    // The longest password counts in the form that is hashed.
+    let longest: String = (0..)
+        .map(|n: u32| mixed('!', 17 + n, 15) + "\u{fc}")
+        .take(60)
+        .collect();
+    assert!(longest.len() <= 1024 && decompose(&longest).len() > 1024);
+    let answer = register(&service, "eve@example.com", &decompose(&longest)).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+    service.login("eve@example.com", &longest).await.tokens();
+}
+
+/// The list is asked for the SHA-1 of one form, the composed one.
+#[tokio::test]
+async fn a_breached_password_is_known_in_every_unicode_form() {
+    let web = Web::start().await;
+    let url = web.url();
+    let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
+    web.answers(StatusCode::OK, "");
+    let mut asked = Vec::new();
+    for (number, form) in [
+        "cr\u{e8}me br\u{fb}l\u{e9}e s'il vous",
+        "cre\u{300}me bru\u{302}le\u{301}e s'il vous",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = register(&service, &format!("user{number}@example.com"), form).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+        asked.push(web.asked().pop().unwrap().path);
+    }
+    assert_eq!(asked[0], asked[1]);
+}
+
 /// N04, V6.2.5.
 #[tokio::test]
 async fn there_are_no_rules_of_composition() {

@@ -57,17 +57,8 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
     );
 
     let confirm = "/auth/second-factor/totp/confirm";
-    for wrong in [
-        "",
-        "000",
-        "abcdef",
-        &code(first["secret"].as_str().unwrap()),
-    ] {
-        let answer = service
-            .post_as(&tokens, confirm, &json!({ "code": wrong }))
-            .await;
-        assert_invalid_code(&answer);
-    }
+    let body = json!({ "code": code(first["secret"].as_str().unwrap()) });
+    assert_invalid_code(&service.post_as(&tokens, confirm, &body).await);
     let body = json!({ "code": code(secret) });
     let added = service.post_as(&tokens, confirm, &body).await;
     assert_eq!(added.status, StatusCode::OK);

@@ -62,7 +62,7 @@ async fn a_code_by_sms_is_the_second_step() {
         "+",
         "015112345678",
         "+0151",
-        "+49 151 1234567",
+        "+49 151 1234 call",
         "+491511234567890123",
     ] {
         let answer = add(&service, &tokens, phone).await;

@@ -160,9 +160,10 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
     let one = service.send(method, "/auth/sessions/x", &tokens.access);
     one.await.assert_unavailable();
 
+    let secret = "A".repeat(43);
     let body = json!({
-        "token": "x", "new_password": PASSWORD, "current_password": PASSWORD,
-        "challenge": "x", "method": "totp", "code": "123456", "phone": "+491511234567",
+        "token": secret, "new_password": PASSWORD, "current_password": PASSWORD,
+        "challenge": secret, "method": "totp", "code": "123456", "phone": "+491511234567",
     });
     for path in [
         "/auth/password/reset",

@@ -150,6 +150,10 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
         .await;
     let code = browser.seen("#code").await;
     code.send_keys(&format!("nonsense{enter}")).await.unwrap();
+    browser.says("#second-notice", "has 32 characters").await;
+    code.clear().await.unwrap();
+    let wrong = "0".repeat(32);
+    code.send_keys(&format!("{wrong}{enter}")).await.unwrap();
     browser.says("#second-notice", "not right").await;
     browser.click("#back").await;
     log_in().await;

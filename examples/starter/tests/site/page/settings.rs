@@ -39,7 +39,9 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     );
     browser.type_in(&format!("000000{enter}")).await;
     browser.says("#factor-notice", "not right").await;
-    browser.set("#factor-code", &factor::code(&secret)).await;
+    let code = factor::code(&secret);
+    let typed = format!("{}\u{a0}{}", &code[..3], &code[3..]);
+    browser.set("#factor-code", &typed).await;
     browser.type_in(&enter).await;
     browser.shows("#recovery-codes li").await;
     browser.picture("recovery").await;
@@ -93,8 +95,13 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.set("#remove-code", "123").await;
     browser.set("#factor-password", PASSWORD).await;
     browser.type_in(&enter).await;
+    browser.says("#factor-notice", "has six digits").await;
+    browser.set("#remove-code", "000 000").await;
+    browser.type_in(&enter).await;
     browser.says("#factor-notice", "not right").await;
-    browser.set("#remove-code", &sms_code(&sms, 3).await).await;
+    let code = sms_code(&sms, 3).await;
+    let typed = format!(" {}-{} ", &code[..3], &code[3..]);
+    browser.set("#remove-code", &typed).await;
     browser.type_in(&enter).await;
     browser.says("#factor-notice", "The password alone").await;
     service.login("ada@example.com", PASSWORD).await.tokens();

@@ -1,0 +1,73 @@
+//! [`Phone`]: the number of a phone in the one spelling that gateways take.
+
+use super::meant;
+
+/// The number of a phone in the form of E.164, such as `+4915112345678`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Phone(String);
+
+// === impl Phone ===
+
+impl Phone {
+    /// The number, or `None` if the text cannot be one with its country. `00` stands for `+`, and a
+    /// zero in brackets is left out, as it is when somebody calls from abroad.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let typed: String = meant(text).take(64).collect();
+        let typed = typed.strip_prefix("tel:").unwrap_or(&typed);
+        let typed = typed.replacen("(0)", "", 1).replace(['(', ')'], "");
+        let digits = typed
+            .strip_prefix('+')
+            .or_else(|| typed.strip_prefix("00"))?;
+        let good = digits.bytes().all(|byte| byte.is_ascii_digit())
+            && (8..=15).contains(&digits.len())
+            && !digits.starts_with('0');
+        good.then(|| Self(format!("+{digits}")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_has_one_spelling() {
+        for text in [
+            "+4915112345678",
+            " +49 (151) 123-45678 ",
+            "+49 (0)151 / 12345678",
+            "0049.151.12345678",
+            "tel:+49-151-12345678",
+            "\u{ff0b}4915112345678",
+        ] {
+            let phone = Phone::parse(text).map(Phone::into_string);
+            assert_eq!(phone.as_deref(), Some("+4915112345678"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_number_is_none() {
+        for text in [
+            "",
+            "+",
+            "015112345678",
+            "+0151123456",
+            "+0049151123456",
+            "+4915",
+            "+491511234567890123",
+            "+49 151 call me",
+            "++4915112345678",
+            "4915112345678",
+            "+4915112345678\0",
+        ] {
+            assert_eq!(Phone::parse(text), None, "{text}");
+        }
+    }
+}
