@@ -46,6 +46,30 @@ impl Letter {
             Self::Code { .. } => "code",
         }
     }
+
+    /// The email address, or the phone number.
+    pub(crate) fn recipient(&self) -> &str {
+        match self {
+            Self::ConfirmEmail(email)
+            | Self::AlreadyRegistered(email)
+            | Self::ResetPassword(email)
+            | Self::PasswordChanged(email)
+            | Self::SecondFactorChanged(email) => email.as_str(),
+            Self::Code { phone, .. } => phone,
+        }
+    }
+
+    /// Whether it takes no more than the address to cause it. The others tell the owner what
+    /// happened to the account.
+    pub(crate) fn anybody_can_cause_it(&self) -> bool {
+        match self {
+            Self::ConfirmEmail(_)
+            | Self::AlreadyRegistered(_)
+            | Self::ResetPassword(_)
+            | Self::Code { .. } => true,
+            Self::PasswordChanged(_) | Self::SecondFactorChanged(_) => false,
+        }
+    }
 }
 
 impl std::fmt::Debug for Letter {

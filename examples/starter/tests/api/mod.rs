@@ -4,6 +4,7 @@ mod admin;
 mod attempts;
 mod email;
 mod login;
+mod outbox;
 mod password;
 mod policy;
 mod problems;
