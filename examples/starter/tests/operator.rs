@@ -177,7 +177,7 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
         ("MAIL_FROM", "", "MAIL_FROM is not set"),
         ("MAIL_FROM", "no-reply@localhost", "localhost is none"),
         ("MAIL_FROM", "no-reply@mail.local", "mail.local is none"),
-        ("MAIL_FROM", "no-reply@[192.0.2.1]", "[192.0.2.1] is none"),
+        ("MAIL_FROM", "no-reply@[192.0.2.1]", "MAIL_FROM must be"),
         ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"),
         ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"),
         (
@@ -305,7 +305,9 @@ fn variables_read() -> BTreeSet<String> {
         for pair in words.windows(2) {
             let name = pair[1];
             let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            if pair[0].trim_end().ends_with('(')
+            let is_read = pair[0].trim_end().ends_with('(')
+                || (pair[0].ends_with("&str = ") && name.starts_with("DANGEROUS_"));
+            if is_read
                 && name.contains('_')
                 && !name.ends_with('_')
                 && !name.starts_with("CARGO_") // read while it is built

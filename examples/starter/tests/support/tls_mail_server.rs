@@ -22,7 +22,8 @@ port, folder, mode = int(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
 class Keep:
     count = itertools.count()
     async def handle_DATA(self, server, session, envelope):
-        kept = {"tls": session.ssl is not None, "user": session.auth_data, "to": envelope.rcpt_tos[0]}
+        tls = server.transport.get_extra_info("sslcontext") is not None
+        kept = {"tls": tls, "user": session.auth_data, "to": envelope.rcpt_tos[0]}
         name = f"{next(self.count):08}.json"
         (folder / ("." + name)).write_text(json.dumps(kept))
         os.rename(folder / ("." + name), folder / name)
@@ -30,7 +31,7 @@ class Keep:
 
 def login(server, session, envelope, mechanism, data):
     good = data.login == b"user" and data.password == b"hunter2"
-    return AuthResult(success=good, auth_data=data.login.decode())
+    return AuthResult(success=good, handled=good, auth_data=data.login.decode())
 
 how = {}
 if mode != "plain":
