@@ -97,7 +97,7 @@
 //! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `challenge`, `claims`, `clock`, `error` |
+//! | 0 words | `challenge`, `claims`, `clock`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
@@ -105,6 +105,7 @@ mod challenge;
 pub mod claims;
 pub mod clock;
 pub mod error;
+mod secret_file;
 
 // floor 1
 mod codec;

@@ -10,7 +10,7 @@ use std::path::Path;
 /// Each floor from the ground up, and on it each file after the ones that it may import.
 const FLOORS: [&[&str]; 6] = [
     // words
-    &["challenge", "claims", "clock", "error"],
+    &["challenge", "claims", "clock", "error", "secret_file"],
     // keys and hashing
     &["keys", "codec", "jti", "password"],
     // policy and stores

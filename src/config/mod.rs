@@ -54,6 +54,9 @@ use vars::{Vars, environment};
 ///
 /// Each key may also be read from a file: `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`,
 /// `JWT_PUBLIC_KEY_FILE`, `JWT_PREVIOUS_KEYS_FILE`. White space around a secret is cut off.
+/// On Unix, the owner and the group of such a file may read it, its owner alone may write it, and nobody else may
+/// do either; a file of public keys may be read by anybody. That holds for the file of a key ring too, and
+/// [the guide](crate::_guide::keys) says how mounted secrets are set up for it.
 ///
 /// ```
 /// use tower_jwt_auth::config::AuthConfig;
@@ -170,7 +173,7 @@ impl AuthConfig {
             algorithm: vars.text("JWT_ALGORITHM"),
             secret: vars.secret("JWT_SECRET"),
             private_key: vars.secret("JWT_PRIVATE_KEY"),
-            public_key: vars.secret("JWT_PUBLIC_KEY"),
+            public_key: vars.public_keys("JWT_PUBLIC_KEY"),
             key_id: vars.text("JWT_KEY_ID"),
             key_ring_file: vars.text("JWT_KEY_RING_FILE"),
             rotate_keys: vars.text("JWT_ROTATE_KEYS"),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::problem::invalid;
 use super::secret::Secret;
 use crate::error::ConfigError;
+use crate::secret_file::{self, Content};
 
 /// Reads variables, and gathers what is wrong with them.
 pub(super) struct Vars<'a> {
@@ -26,30 +27,28 @@ impl Vars<'_> {
 
     /// The variable, or the content of the file that the one with `_FILE` names.
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
+        self.text_or_file(name, Content::Secret)
+    }
+
+    /// As [`secret`](Self::secret), for keys that anybody may read.
+    pub(super) fn public_keys(&mut self, name: &str) -> Option<Secret> {
+        self.text_or_file(name, Content::Public)
+    }
+
+    fn text_or_file(&mut self, name: &str, content: Content) -> Option<Secret> {
         let file = format!("{name}_FILE");
-        match (self.text(name), self.text(&file)) {
-            (Some(_), Some(_)) => {
-                self.problems.push(invalid(&format!(
-                    "{name} and {file} are both set: unset one"
-                )));
-                None
-            }
-            (Some(value), None) => Some(value.into()),
-            (None, Some(path)) => match std::fs::read_to_string(Path::new(&path)) {
-                Ok(text) if !text.trim().is_empty() => Some(text.into()),
-                Ok(_) => {
-                    self.problems
-                        .push(invalid(&format!("{file}: the file {path} is empty")));
-                    None
-                }
-                Err(error) => {
-                    let problem = format!("{file}: the file {path} cannot be read: {error}");
-                    self.problems.push(invalid(&problem));
-                    None
-                }
+        let problem = match (self.text(name), self.text(&file)) {
+            (Some(_), Some(_)) => format!("{name} and {file} are both set: unset one"),
+            (Some(value), None) => return Some(value.into()),
+            (None, Some(path)) => match secret_file::read(Path::new(&path), content) {
+                Ok(text) if !text.trim().is_empty() => return Some(text.into()),
+                Ok(_) => format!("{file}: the file {path} is empty"),
+                Err(error) => format!("{file}: the file {path} {error}"),
             },
-            (None, None) => None,
-        }
+            (None, None) => return None,
+        };
+        self.problems.push(invalid(&problem));
+        None
     }
 
     pub(super) fn number<T: FromStr>(&mut self, name: &str, unit: &str) -> Option<T> {

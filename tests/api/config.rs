@@ -238,7 +238,7 @@ fn keys_are_read_from_files_and_white_space_is_cut_off() {
     let folder = std::env::temp_dir().join(format!("tower-jwt-auth-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("secret");
-    std::fs::write(&path, format!("  {SECRET}\n\n")).unwrap();
+    crate::key_ring_support::write(&path, format!("  {SECRET}\n\n"));
     let from_file = config(&[("JWT_SECRET_FILE", path.to_str().unwrap())]).unwrap();
     let direct = config(&[("JWT_SECRET", SECRET)]).unwrap();
     let token = from_file

@@ -39,6 +39,8 @@ mod providers;
 mod refresh_cookie;
 mod revocation;
 mod scope;
+#[cfg(unix)]
+mod secret_files;
 #[cfg(feature = "testing")]
 mod session_store;
 mod sessions;

@@ -49,6 +49,30 @@ impl Letter {
             Self::Code { .. } => "code",
         }
     }
+
+    /// The email address, the phone number, or the id of a registration, which stands for its address.
+    pub(crate) fn recipient(&self) -> &str {
+        match self {
+            Self::Registered { email, .. }
+            | Self::ResetPassword(email)
+            | Self::PasswordChanged(email)
+            | Self::SecondFactorChanged(email) => email.as_str(),
+            Self::ConfirmAgain(registration) => registration,
+            Self::Code { phone, .. } => phone,
+        }
+    }
+
+    /// Whether it takes no more than the address to cause it. The others tell the owner what
+    /// happened to the account.
+    pub(crate) fn anybody_can_cause_it(&self) -> bool {
+        match self {
+            Self::Registered { .. }
+            | Self::ConfirmAgain(_)
+            | Self::ResetPassword(_)
+            | Self::Code { .. } => true,
+            Self::PasswordChanged(_) | Self::SecondFactorChanged(_) => false,
+        }
+    }
 }
 
 impl std::fmt::Debug for Letter {

@@ -1,6 +1,4 @@
-//! [`Operations`]: what the service is told about where it runs, and what production forbids.
-
-use tower_jwt_auth::config::AuthConfig;
+//! [`Operations`]: what the service is told about where it runs.
 
 use crate::variables::variable;
 use crate::{Error, Origin};
@@ -54,47 +52,6 @@ impl Operations {
                 Some(address) => MetricsPlace::At(address),
             },
         })
-    }
-
-    /// With `APP_ENV=production`, refuses what is fine for trying things out and nowhere else.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, at once.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        match variable("APP_ENV")?.as_deref() {
-            None | Some("development") => return Ok(()),
-            Some("production") => {}
-            Some(_) => return Err("APP_ENV must be development or production".into()),
-        }
-        let mut wrong = Vec::new();
-        if AuthConfig::env_is_empty() {
-            wrong.push(
-                "there is only the development key: set JWT_KEY_RING_FILE and JWT_ROTATE_KEYS (or \
-                 JWT_SECRET), JWT_ISSUER and JWT_AUDIENCE",
-            );
-        }
-        if variable("JWT_ISSUER")?.is_some_and(|issuer| issuer.starts_with("http://")) {
-            wrong.push("JWT_ISSUER must begin with https://");
-        }
-        match &self.public_url {
-            None => wrong.push("PUBLIC_URL is not set: set it to what browsers see, https://..."),
-            Some(url) if !url.is_https() => wrong.push("PUBLIC_URL must begin with https://"),
-            Some(_) => {}
-        }
-        if variable("SMTP_URL")?.is_none() && variable("MAIL_FOLDER")?.is_none() {
-            wrong.push("SMTP_URL is not set: letters would be files that nobody reads");
-        }
-        if self.cors_origins.iter().any(|origin| !origin.is_https()) {
-            wrong.push("CORS_ORIGINS must all begin with https://");
-        }
-        if self.metrics == MetricsPlace::Main {
-            wrong.push("METRICS_ADDR must be an address that only your monitoring reaches");
-        }
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        Err(format!("APP_ENV is production, but {}", wrong.join("; ")).into())
     }
 }
 

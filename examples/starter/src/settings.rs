@@ -10,7 +10,7 @@ use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 use crate::variables::{flag, parsed, seconds, variable};
 use crate::{
     Error, MailSettings, Operations, PasswordSettings, SmsSettings, StorageSettings,
-    TrustedProxies, development,
+    TrustedProxies, development, production,
 };
 
 /// Where the database and the development key live if nothing else is said.
@@ -98,7 +98,7 @@ impl Settings {
     /// A variable that cannot be meant, or a data folder that cannot be written.
     pub fn from_env() -> Result<Self, Error> {
         let operations = Operations::from_env()?;
-        operations.check()?;
+        production::check(&operations)?;
         let development = AuthConfig::env_is_empty();
         let auth = Self::auth_from_env()?;
         let bind_address =

@@ -85,10 +85,7 @@ impl Sms for SmsFolder {
                     tracing::info!(file = %path.display(), "short message written");
                     Ok(())
                 }
-                Err(error) => Err(NotSent {
-                    again: true,
-                    error: error.into(),
-                }),
+                Err(error) => Err(NotSent::for_now(error)),
             }
         })
     }
@@ -123,19 +120,21 @@ impl Sms for Gateway {
             let form = [("To", to), ("From", &*self.from), ("Body", text)];
             let request = self.client.post(&self.url).form(&form);
             let request = request.basic_auth(&self.account, Some(&self.token));
-            let again = |error: reqwest::Error| NotSent {
-                again: true,
-                error: error.without_url().into(),
-            };
-            let status = request.send().await.map_err(again)?.status();
+            let answer = request.send().await;
+            let answer = answer.map_err(|error| NotSent::for_now(error.without_url()))?;
+            let status = answer.status();
             if status.is_success() {
                 tracing::info!("short message sent");
                 return Ok(());
             }
             // A number that is none, or an account that may not: the same the next time.
+            let is_refused = matches!(status.as_u16(), 401 | 403);
             Err(NotSent {
-                again: status.is_server_error() || status.as_u16() == 429,
-                error: format!("the gateway answers {status}").into(),
+                again: is_refused || status.is_server_error() || status.as_u16() == 429,
+                error: format!("the SMS gateway answered {status}").into(),
+                cure: is_refused.then_some(
+                    "the gateway does not accept the account and token of SMS_URL: correct them",
+                ),
             })
         })
     }

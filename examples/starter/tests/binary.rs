@@ -148,6 +148,11 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
         ("PUBLIC_URL", "https://auth.example.com/#x"),
         ("SMTP_URL", "mail:hunter2"),
         ("SMTP_URL", "http://user:hunter2@mail.example.com"),
+        (
+            "SMTP_URL",
+            "smtp://user:hunter2@mail.example.com?tls=opportunistic",
+        ),
+        ("SMTP_URL", "smtp://mail.example.com?tls=sometimes"),
         ("MAIL_FROM", "nobody"),
         ("SMS_URL", "https://AC7:hunter2@gateway.example"), // no SMS_FROM
         ("BREACHED_PASSWORDS_URL", "user:hunter2@list.example"),

@@ -1,7 +1,7 @@
 //! The file of a ring on the disk: read without a lock, changed under one, replaced whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,9 +10,7 @@ use fs4::TryLockError;
 use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
-
-/// The largest file that is read, in bytes.
-pub(super) const MAX_BYTES: usize = 1024 * 1024;
+use crate::secret_file::{self, Content};
 
 /// How long a change waits for the lock. To change a file takes a fraction of a second.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -39,40 +37,8 @@ impl KeyFile {
     }
 
     pub(super) fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
-        let file = File::open(&self.path).map_err(|error| self.failed("be read", &error))?;
-        let about = file
-            .metadata()
-            .map_err(|error| self.failed("be read", &error))?;
-        self.check_mode(&about)?;
-        if about.len() > MAX_BYTES as u64 {
-            return Err(self.wrong("is larger than 1 MiB"));
-        }
-        // Its room is there from the start: to grow would leave copies of it behind.
-        let room = usize::try_from(about.len()).unwrap_or_default() + 1;
-        let mut text = Zeroizing::new(String::with_capacity(room));
-        file.take(MAX_BYTES as u64)
-            .read_to_string(&mut text)
-            .map_err(|error| self.failed("be read", &error))?;
-        Ok(text)
-    }
-
-    /// Others must not have the keys.
-    #[cfg(unix)]
-    fn check_mode(&self, about: &fs::Metadata) -> Result<(), ConfigError> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o027 != 0 {
-            return Err(self.wrong(&format!(
-                "has the mode {mode:o}, so that others can use the keys: `chmod 600` it"
-            )));
-        }
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // as on unix
-    fn check_mode(&self, _: &fs::Metadata) -> Result<(), ConfigError> {
-        Ok(())
+        let text = secret_file::read(&self.path, Content::Secret);
+        text.map_err(|error| self.wrong(&error.to_string()))
     }
 
     /// Keeps other processes from changing the file until the lock is dropped. Readers need no lock,

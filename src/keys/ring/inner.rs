@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::check;
 use super::document::Document;
-use super::file::{KeyFile, MAX_BYTES};
+use super::file::KeyFile;
 use super::life::{Life, Timeline};
 use super::look::{Looks, MAX_WAIT};
 use super::problems::{Problems, together};
@@ -16,6 +16,7 @@ use super::watch::Watcher;
 use crate::clock::{Clock, unix_micros};
 use crate::error::ConfigError;
 use crate::keys::SigningKey;
+use crate::secret_file::MAX_BYTES;
 
 /// How often a change is tried while somebody replaces the file by hand.
 const MAX_TRIES: u32 = 3;

@@ -34,10 +34,7 @@ impl Mailer for MailFolder {
                     tracing::info!(file = %path.display(), "e-mail written");
                     Ok(())
                 }
-                Err(error) => Err(NotSent {
-                    again: true,
-                    error: error.into(),
-                }),
+                Err(error) => Err(NotSent::for_now(error)),
             }
         })
     }

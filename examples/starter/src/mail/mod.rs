@@ -12,8 +12,8 @@ use std::sync::Arc;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox};
 
-use crate::Error;
 use crate::variables::{parsed, variable};
+use crate::{Error, dangerous};
 
 /// Where messages go, and what they say of the service.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ use crate::variables::{parsed, variable};
 pub struct MailSettings {
     /// The server that takes messages, `smtp://` or `smtps://`; if none, the folder is used.
     pub smtp_url: Option<String>,
+    /// Whether emails may go to a server on another machine without TLS.
+    pub without_tls: bool,
     /// Where messages are written if there is no server: a file each.
     pub folder: PathBuf,
     /// Who the messages are from.
@@ -43,6 +45,8 @@ pub(crate) struct NotSent {
     /// Whether another try may go better.
     pub(crate) again: bool,
     pub(crate) error: Error,
+    /// What the operator can do about it, if that is known.
+    pub(crate) cure: Option<&'static str>,
 }
 
 pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + 'a>>;
@@ -50,6 +54,27 @@ pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), NotSent>> +
 /// Takes a message in the form of RFC 5322, and delivers it.
 pub(crate) trait Mailer: Send + Sync {
     fn send(&self, message: lettre::Message) -> Sending<'_>;
+}
+
+// === impl NotSent ===
+
+impl NotSent {
+    /// Another try may go better.
+    pub(crate) fn for_now(error: impl Into<Error>) -> Self {
+        Self {
+            again: true,
+            error: error.into(),
+            cure: None,
+        }
+    }
+
+    /// Another try would go the same way.
+    pub(crate) fn for_good(error: impl Into<Error>) -> Self {
+        Self {
+            again: false,
+            ..Self::for_now(error)
+        }
+    }
 }
 
 // === impl MailSettings ===
@@ -62,6 +87,7 @@ impl MailSettings {
         )?;
         Ok(Self {
             smtp_url: variable("SMTP_URL")?,
+            without_tls: dangerous::without_tls()?.contains("SMTP_URL"),
             folder: variable("MAIL_FOLDER")?.map_or(folder, PathBuf::from),
             from: match from {
                 Some(from) => from,
@@ -74,7 +100,7 @@ impl MailSettings {
     /// The server if there is a URL, else the folder.
     pub(crate) fn mailer(&self) -> Result<Arc<dyn Mailer>, Error> {
         match &self.smtp_url {
-            Some(url) => Ok(Arc::new(smtp::Smtp::new(url)?)),
+            Some(url) => Ok(Arc::new(smtp::Smtp::new(url, self.without_tls)?)),
             None => Ok(Arc::new(folder::MailFolder::new(&self.folder)?)),
         }
     }
@@ -106,9 +132,6 @@ impl Message {
                 .header(ContentType::TEXT_PLAIN);
             Ok(message.body(body(self.text))?)
         };
-        written().map_err(|error| NotSent {
-            again: false,
-            error,
-        })
+        written().map_err(NotSent::for_good)
     }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod attempts;
 mod email;
 mod login;
+mod outbox;
 mod own_table;
 mod password;
 mod policy;

@@ -7,6 +7,7 @@ mod cookies;
 mod cors;
 mod headers;
 mod keys;
+mod mail_tls;
 mod metrics;
 mod openapi;
 mod page;

@@ -8,7 +8,7 @@ use super::Folder;
 use super::python::environment;
 use super::server::Server;
 
-const PACKAGE: &str = "aiosmtpd==1.4.6";
+pub(super) const PACKAGE: &str = "aiosmtpd==1.4.6";
 /// The domain of the sender names the folder, so that tests do not see each other's letters.
 const PROGRAM: &str = r#"
 import itertools, os, pathlib, signal, sys

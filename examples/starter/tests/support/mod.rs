@@ -12,6 +12,7 @@ pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod smtp;
+pub(crate) mod tls_mail_server;
 pub(crate) mod web;
 
 pub(crate) use client::{Answer, Client, PASSWORD, Tokens, claims};
@@ -151,6 +152,7 @@ impl Place {
             rate_limit: None,
             mail: MailSettings {
                 smtp_url: self.smtp_url.clone(),
+                without_tls: false,
                 folder: self.folder.path().join("mail"),
                 from: format!("no-reply@{}.test", self.name()).parse().unwrap(),
                 public_url: "https://app.test".to_owned(),

@@ -16,6 +16,9 @@ pub(crate) struct Sink {
     /// How many messages it does not take right now (451), and how many ever (550).
     pub(crate) later: Arc<AtomicU32>,
     pub(crate) never: Arc<AtomicU32>,
+    /// How often it has said later to recipients whose address begins with `later`, and held up those that
+    /// begin with `silent`.
+    pub(crate) put_off: Arc<AtomicU32>,
 }
 
 // === impl Sink ===
@@ -28,6 +31,7 @@ impl Sink {
             letters: Arc::default(),
             later: Arc::default(),
             never: Arc::default(),
+            put_off: Arc::default(),
         };
         let serving = sink.clone();
         tokio::spawn(async move {
@@ -46,6 +50,13 @@ impl Sink {
 
     pub(crate) fn letters(&self) -> Vec<Letter> {
         self.letters.lock().unwrap().clone()
+    }
+
+    /// Waits until so many recipients were put off.
+    pub(crate) async fn wait_until_put_off(&self, count: u32) {
+        while self.put_off.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) async fn wait(&self, count: usize) -> Letter {
@@ -77,6 +88,14 @@ impl Sink {
                     let letter = Letter::read(&message[..end]);
                     self.letters.lock().unwrap().push(letter);
                     b"250 taken\r\n"
+                }
+                "RCPT" if line.contains("<later") => {
+                    self.put_off.fetch_add(1, Ordering::SeqCst);
+                    b"451 try again later\r\n"
+                }
+                "RCPT" if line.contains("<silent") => {
+                    self.put_off.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending().await
                 }
                 "RCPT" if self.take_one(&self.later) => b"451 later\r\n",
                 "RCPT" if self.take_one(&self.never) => b"550 nobody\r\n",

@@ -1,0 +1,62 @@
+//! The variables that allow what production refuses. The name of each says what it does.
+
+use std::env;
+
+use crate::Error;
+use crate::variables::{flag, variable};
+
+/// Each is `true` or `false`.
+pub(crate) const EMAILS_TO_FILES: &str = "DANGEROUS_EMAILS_TO_FILES";
+/// Holds the names of the variables whose connections may go without TLS.
+pub(crate) const WITHOUT_TLS: &str = "DANGEROUS_WITHOUT_TLS";
+
+const FLAGS: [&str; 1] = [EMAILS_TO_FILES];
+/// What can be named in [`WITHOUT_TLS`].
+const CONNECTIONS: [&str; 6] = [
+    "BREACHED_PASSWORDS_URL",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SMS_URL",
+    "SMTP_URL",
+    "STORAGE_URL",
+];
+
+/// The connections to other machines that may go without TLS.
+pub(crate) struct WithoutTls(Vec<String>);
+
+/// Whether the operator has set this one.
+pub(crate) fn allows(name: &str) -> Result<bool, Error> {
+    Ok(flag(name)?.unwrap_or(false))
+}
+
+pub(crate) fn without_tls() -> Result<WithoutTls, Error> {
+    let names = variable(WITHOUT_TLS)?.unwrap_or_default();
+    let names = names.split([',', ' ']).filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    match names
+        .iter()
+        .find(|name| !CONNECTIONS.contains(&name.as_str()))
+    {
+        None => Ok(WithoutTls(names)),
+        Some(name) => Err(format!(
+            "{WITHOUT_TLS} holds names of variables, and {name:?} is none of {}",
+            CONNECTIONS.join(", ")
+        )
+        .into()),
+    }
+}
+
+/// A variable with a name that begins as these do, and that is none of them.
+pub(crate) fn unknown() -> Option<String> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names = names.filter(|name| name.starts_with("DANGEROUS_"));
+    names.find(|name| name != WITHOUT_TLS && !FLAGS.contains(&name.as_str()))
+}
+
+// === impl WithoutTls ===
+
+impl WithoutTls {
+    pub(crate) fn contains(&self, variable: &str) -> bool {
+        self.0.iter().any(|name| name == variable)
+    }
+}

@@ -1,0 +1,168 @@
+//! [`Lane`]: a queue with workers, for all messages that go the same way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::postman::Postman;
+use super::waiting::{Entry, Next, Refused, Waiting};
+use crate::error::with_causes;
+use crate::letters::Letter;
+use crate::mail::NotSent;
+
+/// How many messages are on their way at once.
+const WORKERS: usize = 4;
+
+/// Messages that wait, and who sends them.
+pub(super) struct Lane {
+    queue: Arc<Queue>,
+    /// Dropped, they end.
+    workers: Mutex<JoinSet<()>>,
+}
+
+/// What the workers share.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Tells the workers to look again.
+    changed: watch::Sender<()>,
+    postman: Arc<Postman>,
+    /// In seconds.
+    pauses: &'static [u64],
+}
+
+// === impl Lane ===
+
+impl Lane {
+    pub(super) fn start(postman: Arc<Postman>, pauses: &'static [u64]) -> Arc<Self> {
+        let queue = Arc::new(Queue {
+            waiting: Mutex::default(),
+            changed: watch::Sender::default(),
+            postman,
+            pauses,
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..WORKERS {
+            workers.spawn(Arc::clone(&queue).work());
+        }
+        Arc::new(Self {
+            queue,
+            workers: Mutex::new(workers),
+        })
+    }
+
+    pub(super) fn add(&self, letter: Letter) -> Result<(), Refused> {
+        self.queue.waiting().add(letter, Instant::now())?;
+        self.queue.changed.send_replace(());
+        Ok(())
+    }
+
+    /// Sends what waits, within this time.
+    pub(super) async fn drain(&self, time: Duration) {
+        self.queue.waiting().stop(Instant::now());
+        self.queue.changed.send_replace(());
+        let workers = std::mem::take(&mut *lock(&self.workers));
+        if tokio::time::timeout(time, workers.join_all())
+            .await
+            .is_err()
+        {
+            let lost = self.queue.waiting().len();
+            tracing::error!(
+                lost,
+                "messages were still waiting to be sent: they are lost"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
+    }
+
+    /// Ends when the service stops and nothing is left.
+    async fn work(self: Arc<Self>) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let (next, is_stopping) = {
+                let mut waiting = self.waiting();
+                (waiting.next(Instant::now()), waiting.is_stopping)
+            };
+            let again = async {
+                // The sender is ours, so it is there.
+                let _ = changed.changed().await;
+            };
+            match next {
+                Next::Send(entry) => self.send(*entry).await,
+                Next::WaitUntil(due) => {
+                    let _ = tokio::time::timeout_at(due, again).await;
+                }
+                // What else there is belongs to a worker that goes on after this.
+                Next::Wait if is_stopping => return,
+                Next::Wait => again.await,
+            }
+        }
+    }
+
+    async fn send(&self, mut entry: Entry) {
+        let recipient = entry.letter.recipient().to_owned();
+        let postman = Arc::clone(&self.postman);
+        // In a task, so that a panic costs one message and no worker; dropped, it ends.
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let sent = postman.send(&entry.letter, &mut entry.written).await;
+            (entry, sent)
+        });
+        let done = task.join_next().await;
+        let now = Instant::now();
+        let mut waiting = self.waiting();
+        waiting.is_over(&recipient);
+        match done {
+            Some(Ok((entry, Err(not_sent)))) => {
+                self.is_not_sent(&mut waiting, entry, now, &not_sent)
+            }
+            Some(Ok((_, Ok(())))) => {}
+            Some(Err(_)) | None => tracing::error!("a message is lost: sending it failed"),
+        }
+        drop(waiting);
+        // Another message may wait for the same recipient.
+        self.changed.send_replace(());
+    }
+
+    fn is_not_sent(&self, waiting: &mut Waiting, entry: Entry, now: Instant, why: &NotSent) {
+        let (letter, error) = (entry.letter.kind(), with_causes(&*why.error));
+        let tries = entry.tries;
+        let pause = self.pauses.get(tries - 1);
+        let pause = pause.filter(|_| why.again && !entry.is_last_try);
+        let cure = why.cure.unwrap_or_default();
+        let Some(&pause) = pause else {
+            tracing::error!(letter, tries, error, cure, "message given up");
+            return;
+        };
+        match why.cure {
+            // Until somebody does something, it will fail again.
+            Some(_) => tracing::error!(letter, error, cure, pause, "message not sent yet"),
+            None => tracing::warn!(letter, error, pause, "message not sent yet"),
+        }
+        let due = now + Duration::from_secs(pause);
+        if waiting.put_back(entry, now, due).is_err() {
+            tracing::error!(letter, tries, "message given up: the outbox is full");
+        }
+    }
+}
+
+/// Nothing panics while it is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,79 @@
+//! [`Postman`]: writes a message, and sends it once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use tokio::time::Instant;
+
+use crate::letters::{Letter, Writer, text_of};
+use crate::mail::{Mailer, NotSent};
+use crate::sms::Sms;
+
+/// How long a message is sent as it was written. Each writing takes one of the few links that a user
+/// gets; but a link is good for a short time, and should not arrive with most of it over.
+const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// A message as it goes over the wire, and when it was written.
+pub(super) struct Written {
+    message: lettre::Message,
+    at: Instant,
+}
+
+/// What it takes to send a message.
+pub(super) struct Postman {
+    writer: Writer,
+    mailer: Arc<dyn Mailer>,
+    sms: Arc<dyn Sms>,
+    from: Mailbox,
+}
+
+// === impl Written ===
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Written").finish_non_exhaustive()
+    }
+}
+
+// === impl Postman ===
+
+impl Postman {
+    pub(super) fn new(
+        writer: Writer,
+        mailer: Arc<dyn Mailer>,
+        sms: Arc<dyn Sms>,
+        from: Mailbox,
+    ) -> Self {
+        Self {
+            writer,
+            mailer,
+            sms,
+            from,
+        }
+    }
+
+    /// Tries once. `written` is the message of the try before, and becomes that of this one.
+    pub(super) async fn send(
+        &self,
+        letter: &Letter,
+        written: &mut Option<Written>,
+    ) -> Result<(), NotSent> {
+        if let Letter::Code { phone, code } = letter {
+            return self.sms.send(phone, &text_of(code)).await;
+        }
+        let kept = written.as_ref().filter(|kept| kept.at.elapsed() < KEPT_FOR);
+        let message = if let Some(kept) = kept {
+            kept.message.clone()
+        } else {
+            let at = Instant::now();
+            let made = self.writer.write(letter).await;
+            let Some(message) = made.map_err(NotSent::for_now)? else {
+                return Ok(());
+            };
+            let message = message.written(&self.from)?;
+            written.insert(Written { message, at }).message.clone()
+        };
+        self.mailer.send(message).await
+    }
+}

@@ -1,0 +1,245 @@
+//! [`Waiting`]: the messages that wait, each until its time.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tokio::time::Instant;
+
+use super::postman::Written;
+use crate::letters::Letter;
+
+/// How many messages may wait. With more, the mail server has been away for long.
+const QUEUE: usize = 1000;
+/// How many of those that anybody can cause may wait for one recipient.
+const PER_RECIPIENT: usize = 10;
+
+/// A message, and what became of it so far.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) letter: Letter,
+    /// As it was sent before, if it was.
+    pub(super) written: Option<Written>,
+    /// How often it was tried.
+    pub(super) tries: usize,
+    /// Whether the service has begun to stop before the present try.
+    pub(super) is_last_try: bool,
+}
+
+/// Messages by the time at which they are due. A message that waits holds up no other.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    entries: BTreeMap<(Instant, u64), Entry>,
+    /// To whom a message is on its way: the next one for them waits for it, and not the other way
+    /// round, so that one recipient takes one worker at most.
+    busy: HashSet<String>,
+    count: u64,
+    pub(super) is_stopping: bool,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    TooManyForOne,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    Send(Box<Entry>),
+    WaitUntil(Instant),
+    /// Until there is something.
+    Wait,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Takes a new message, due at once. Where there is no room, the message that failed most often
+    /// makes room for it.
+    pub(super) fn add(&mut self, letter: Letter, now: Instant) -> Result<(), Refused> {
+        if self.is_stopping {
+            return Err(Refused::Full);
+        }
+        if letter.anybody_can_cause_it() {
+            let waiting = self.entries.values().map(|entry| &entry.letter);
+            let same = waiting.filter(|other| {
+                other.anybody_can_cause_it() && other.recipient() == letter.recipient()
+            });
+            if same.count() >= PER_RECIPIENT {
+                return Err(Refused::TooManyForOne);
+            }
+        }
+        let entry = Entry {
+            letter,
+            written: None,
+            tries: 0,
+            is_last_try: false,
+        };
+        self.insert(entry, now)
+    }
+
+    /// What is due first, and can be sent.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        let free = |entry: &Entry| !self.busy.contains(entry.letter.recipient());
+        let first = self.entries.iter().find(|(_, entry)| free(entry));
+        let Some((&key, _)) = first else {
+            return Next::Wait;
+        };
+        if key.0 > now {
+            return Next::WaitUntil(key.0);
+        }
+        let Some(mut entry) = self.entries.remove(&key) else {
+            return Next::Wait;
+        };
+        self.busy.insert(entry.letter.recipient().to_owned());
+        entry.tries += 1;
+        entry.is_last_try = self.is_stopping;
+        Next::Send(Box::new(entry))
+    }
+
+    /// The try is over: its recipient may get the next message.
+    pub(super) fn is_over(&mut self, recipient: &str) {
+        self.busy.remove(recipient);
+    }
+
+    /// Takes back a message that was not sent, until it is due again.
+    pub(super) fn put_back(
+        &mut self,
+        entry: Entry,
+        now: Instant,
+        due: Instant,
+    ) -> Result<(), Refused> {
+        let due = if self.is_stopping { now } else { due };
+        self.insert(entry, due)
+    }
+
+    /// Takes no more, and makes everything due.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.is_stopping = true;
+        let entries = std::mem::take(&mut self.entries);
+        for ((_, number), entry) in entries {
+            self.entries.insert((now, number), entry);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.busy.len()
+    }
+
+    fn insert(&mut self, entry: Entry, due: Instant) -> Result<(), Refused> {
+        if self.entries.len() >= QUEUE {
+            let most_tried = self
+                .entries
+                .iter()
+                .max_by_key(|(key, entry)| (entry.tries, **key));
+            let most_tried = most_tried.map(|(key, entry)| (*key, entry.tries));
+            match most_tried {
+                Some((key, tries)) if tries > entry.tries => {
+                    if let Some(lost) = self.entries.remove(&key) {
+                        let letter = lost.letter.kind();
+                        tracing::error!(letter, tries, "given up: the outbox is full");
+                    }
+                }
+                _ => return Err(Refused::Full),
+            }
+        }
+        self.count += 1;
+        self.entries.insert((due, self.count), entry);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Email;
+
+    fn reset(number: usize) -> Letter {
+        Letter::ResetPassword(Email::parse(&format!("user{number}@example.com")).unwrap())
+    }
+
+    fn notice(number: usize) -> Letter {
+        Letter::PasswordChanged(Email::parse(&format!("user{number}@example.com")).unwrap())
+    }
+
+    /// The number of the recipient of the message that is sent next.
+    fn sent(waiting: &mut Waiting, now: Instant) -> Option<Entry> {
+        match waiting.next(now) {
+            Next::Send(entry) => Some(*entry),
+            Next::WaitUntil(_) | Next::Wait => None,
+        }
+    }
+
+    fn recipients(waiting: &mut Waiting, now: Instant) -> Vec<String> {
+        let entries = std::iter::from_fn(|| sent(waiting, now));
+        entries
+            .map(|entry| entry.letter.recipient().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_deferred_message_holds_up_no_other_and_comes_back_when_due() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        waiting.add(reset(1), now).unwrap();
+        waiting.add(reset(2), now).unwrap();
+        let first = sent(&mut waiting, now).unwrap();
+        waiting.is_over(first.letter.recipient());
+        let due = now + Duration::from_secs(5);
+        waiting.put_back(first, now, due).unwrap();
+        waiting.add(reset(3), now).unwrap();
+        let others = ["user2@example.com", "user3@example.com"];
+        assert_eq!(recipients(&mut waiting, now), others);
+        assert!(matches!(waiting.next(now), Next::WaitUntil(at) if at == due));
+        let again = sent(&mut waiting, due).unwrap();
+        assert_eq!(again.tries, 2);
+    }
+
+    #[test]
+    fn one_recipient_takes_one_worker_and_a_few_places() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        for _ in 0..PER_RECIPIENT {
+            waiting.add(reset(1), now).unwrap();
+        }
+        assert_eq!(waiting.add(reset(1), now), Err(Refused::TooManyForOne));
+        // What only the owner can cause is not crowded out by what anybody can.
+        waiting.add(notice(1), now).unwrap();
+        waiting.add(reset(2), now).unwrap();
+        let both = ["user1@example.com", "user2@example.com"];
+        assert_eq!(recipients(&mut waiting, now), both);
+        waiting.is_over("user1@example.com");
+        assert_eq!(recipients(&mut waiting, now), ["user1@example.com"]);
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_what_failed_most_often() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        waiting.add(reset(0), now).unwrap();
+        let deferred = sent(&mut waiting, now).unwrap();
+        waiting.is_over(deferred.letter.recipient());
+        waiting.put_back(deferred, now, now).unwrap();
+        for number in 1..QUEUE {
+            waiting.add(reset(number), now).unwrap();
+        }
+        waiting.add(reset(QUEUE), now).unwrap();
+        assert_eq!(waiting.add(reset(QUEUE + 1), now), Err(Refused::Full));
+        let sent = recipients(&mut waiting, now);
+        assert_eq!(sent.len(), QUEUE);
+        assert!(!sent.contains(&"user0@example.com".to_owned()));
+    }
+
+    #[test]
+    fn at_the_end_everything_is_due_and_nothing_more_is_taken() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let later = now + Duration::from_secs(600);
+        waiting.add(reset(1), now).unwrap();
+        let entry = sent(&mut waiting, now).unwrap();
+        assert!(!entry.is_last_try);
+        waiting.is_over(entry.letter.recipient());
+        waiting.put_back(entry, now, later).unwrap();
+        waiting.stop(now);
+        assert_eq!(waiting.add(reset(2), now), Err(Refused::Full));
+        assert!(sent(&mut waiting, now).unwrap().is_last_try);
+    }
+}

@@ -1,0 +1,122 @@
+//! [`read`]: a file of keys, read if nobody else may use it. The one rule for every such file.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// The largest file that is read, in bytes.
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+
+/// What a file holds, and so who may use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Its owner and its group may read it, and its owner alone may write it.
+    Secret,
+    /// Anybody may read it, and its owner alone may write it.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    Public,
+}
+
+/// Why a file was not read. The text completes a sentence that begins with the file's name.
+#[derive(Debug)]
+pub(crate) struct NotRead(String);
+
+// === impl Content ===
+
+impl Content {
+    /// The permission bits that such a file must not have.
+    #[cfg(unix)]
+    fn forbidden(self) -> u32 {
+        match self {
+            Self::Secret => 0o027,
+            Self::Public => 0o022,
+        }
+    }
+}
+
+// === impl NotRead ===
+
+impl NotRead {
+    #[cfg_attr(not(unix), allow(clippy::needless_pass_by_value, unused_variables))]
+    fn failed(error: io::Error) -> Self {
+        #[cfg(unix)]
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let user = rustix::process::geteuid().as_raw();
+            return Self(format!(
+                "cannot be read by the user {user}, who runs this service: {error}; give the file to that \
+                 user, or to its group with the mode 0440. {MOUNTS}"
+            ));
+        }
+        Self(format!("cannot be read: {error}"))
+    }
+}
+
+impl fmt::Display for NotRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads the whole file.
+pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, NotRead> {
+    let file = File::open(path).map_err(NotRead::failed)?;
+    let about = file.metadata().map_err(NotRead::failed)?;
+    #[cfg(unix)]
+    check_mode(&file, &about, content)?;
+    #[cfg(not(unix))]
+    let _ = content;
+    if about.len() > MAX_BYTES as u64 {
+        return Err(NotRead("is larger than 1 MiB".to_owned()));
+    }
+    // Its room is there from the start: to grow would leave copies of it behind.
+    let room = usize::try_from(about.len()).unwrap_or_default() + 1;
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    file.take(MAX_BYTES as u64)
+        .read_to_string(&mut text)
+        .map_err(NotRead::failed)?;
+    Ok(text)
+}
+
+/// Where a mount decides the mode and the owner, and not the file.
+#[cfg(unix)]
+const MOUNTS: &str = "For a mounted secret, set this where it is mounted: in Kubernetes by `defaultMode: 0400` of the \
+                      volume, and `fsGroup` of the pod where the service does not run as root; for a Docker \
+                      secret by its `mode: 0400` and `uid`; with systemd by `LoadCredential=`; for a file of the \
+                      host, there";
+
+/// Looks at the file that is open, wherever the links to it led.
+#[cfg(unix)]
+fn check_mode(file: &File, about: &std::fs::Metadata, content: Content) -> Result<(), NotRead> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mode = about.mode() & 0o777;
+    if mode & content.forbidden() == 0 {
+        return Ok(());
+    }
+    let (danger, right) = match content {
+        Content::Secret if mode & 0o022 == 0 => ("read the secrets in it", "600"),
+        Content::Secret => ("read or replace the secrets in it", "600"),
+        Content::Public => ("replace the keys in it", "644"),
+    };
+    let me = rustix::process::geteuid();
+    let cure = if is_read_only(file) {
+        format!("It is on a read-only mount, so that `chmod` cannot mend it. {MOUNTS}")
+    } else if !me.is_root() && me.as_raw() != about.uid() {
+        let owner = about.uid();
+        format!("It belongs to the user {owner}, who alone can `chmod {right}` it. {MOUNTS}")
+    } else {
+        format!("`chmod {right}` it")
+    };
+    Err(NotRead(format!(
+        "has the mode 0{mode:03o}, so that other users can {danger}. {cure}"
+    )))
+}
+
+/// Where that cannot be found out, the file counts as one that can be changed.
+#[cfg(unix)]
+fn is_read_only(file: &File) -> bool {
+    use rustix::fs::StatVfsMountFlags;
+    rustix::fs::fstatvfs(file).is_ok_and(|about| about.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
