@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::error::IssueError;
 use super::{Inner, MAX_TTL, TokenIssuer};
 use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, join_scopes};
-use crate::codec::{self, Registered};
+use crate::codec::{self, Payload};
 use crate::jti;
 use crate::keys::SigningKey;
 
@@ -186,9 +186,9 @@ impl<'a> TokenRequest<'a> {
             set("auth_time", auth_time.into());
         }
         let payload = Value::Object(claims).to_string();
-        if Registered::parse(&payload, &[]).is_err() {
-            return Err(IssueError::InvalidClaim("nested too deep".to_owned()));
-        }
+        let payload = Payload::parse(payload, &[])
+            .map_err(|_| IssueError::InvalidClaim("nested too deep".to_owned()))?
+            .into_json();
         Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
     }
 
