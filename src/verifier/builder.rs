@@ -214,8 +214,8 @@ impl TokenVerifierBuilder {
     /// and the types that extractors have read from them. Zero turns it off.
     ///
     /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
-    /// with the key that signed it. The guide says [what is kept and why it is
-    /// safe](crate::_guide::keys).
+    /// with the key that signed it. The guide says [what is kept, and why that is
+    /// safe](crate::_guide::threat_model#what-a-verifier-remembers).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = count;

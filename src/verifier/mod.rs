@@ -3,6 +3,8 @@
 mod builder;
 mod claim_rules;
 mod directory;
+#[cfg(all(test, feature = "cache"))]
+mod every_rule;
 mod judge;
 mod keys;
 mod kind;

@@ -70,6 +70,27 @@ impl Single {
         self.inner.keys.health()
     }
 
+    /// Judges by its own rules what another verifier of the same keys remembers.
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn with_memory_of(self, other: Self) -> Option<Self> {
+        let memory = Arc::into_inner(other.inner)?.memory;
+        let inner = Arc::into_inner(self.inner)?;
+        Some(Self::new(Inner { memory, ..inner }))
+    }
+
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn policy(&self) -> &Policy {
+        &self.inner.judge.policy
+    }
+
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn remembers(&self, token: &str) -> bool {
+        let Inner { keys, memory, .. } = &*self.inner;
+        memory
+            .recall(&memory.show(token.as_bytes()), keys)
+            .is_some()
+    }
+
     /// Signature and claims alone.
     pub(super) fn verify_local(&self, token: &[u8]) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
