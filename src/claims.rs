@@ -219,23 +219,6 @@ impl TokenType {
             Self::Refresh => "rt+jwt",
         }
     }
-
-    /// Whether a `typ` header may stand on a token of this type: its own, with or without
-    /// `application/` and in any case (RFC 7515 section 4.1.9), or the plain `JWT`.
-    pub(crate) fn accepts_typ(self, typ: &str) -> bool {
-        const PREFIX: &str = "application/";
-        let bare = match typ.get(..PREFIX.len()) {
-            Some(start) if start.eq_ignore_ascii_case(PREFIX) => &typ[PREFIX.len()..],
-            _ => typ,
-        };
-        bare.eq_ignore_ascii_case(self.header_typ()) || bare.eq_ignore_ascii_case("JWT")
-    }
-
-    /// Whether a `typ` that was accepted is the plain `JWT`, which every kind of token may have.
-    pub(crate) fn is_plain_typ(typ: &str) -> bool {
-        typ.get(typ.len().saturating_sub(4)..)
-            .is_none_or(|end| !end.eq_ignore_ascii_case("+jwt"))
-    }
 }
 
 impl fmt::Display for TokenType {
@@ -266,7 +249,7 @@ pub(crate) fn join_scopes<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{Audience, NumericDate, TokenType};
+    use super::{Audience, NumericDate};
 
     #[test]
     fn a_date_is_a_number_from_zero_to_two_to_the_53() {
@@ -296,28 +279,5 @@ mod tests {
             serde_json::from_str::<Audience>(r#"["api","admin"]"#).unwrap(),
             two
         );
-    }
-
-    #[test]
-    fn typ_is_compared_without_case_and_prefix() {
-        for good in [
-            "at+jwt",
-            "AT+JWT",
-            "application/at+jwt",
-            "Application/At+Jwt",
-            "JWT",
-        ] {
-            assert!(TokenType::Access.accepts_typ(good), "{good}"); // J30
-        }
-        for bad in [
-            "rt+jwt",
-            "dpop+jwt",
-            "at+jwt ",
-            "application/",
-            "",
-            "\u{e9}pplication/at+jwt",
-        ] {
-            assert!(!TokenType::Access.accepts_typ(bad), "{bad}"); // J31
-        }
     }
 }

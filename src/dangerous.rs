@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::NumericDate;
 use crate::clock::{Clock, unix_seconds};
-use crate::codec::{Compact, HEADER_ROOM, Header, MAX_TOKEN_BYTES, Registered};
+use crate::codec::{Compact, HEADER_ROOM, Header, MAX_TOKEN_BYTES, Payload};
 use crate::error::{AuthError, AuthErrorKind};
 
 /// What a token says, whoever wrote it.
@@ -38,9 +38,9 @@ pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<
     let header_json = parts.header_json(&mut room)?;
     let header = Header::parse(&header_json)?;
     let payload = parts.open_unverified()?;
-    Registered::parse(&payload, &[])?;
-    let claims =
-        serde_json::from_str(&payload).map_err(|_| AuthError::new(AuthErrorKind::InvalidClaim))?;
+    let payload = Payload::parse(payload, &[])?;
+    let claims = serde_json::from_str(payload.json())
+        .map_err(|_| AuthError::new(AuthErrorKind::InvalidClaim))?;
     Ok(Unverified {
         claims,
         algorithm: header.alg.into_owned(),
@@ -77,11 +77,12 @@ pub fn is_expired(token: &str, clock: &dyn Clock) -> Result<bool, AuthError> {
 
 fn expiry(token: &str) -> Result<Option<NumericDate>, AuthError> {
     let payload = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?.open_unverified()?;
-    let claims = Registered::parse(&payload, &[])?;
-    if claims.exp.is_wrong() {
+    let claims = Payload::parse(payload, &[])?;
+    let exp = claims.expires_at();
+    if exp.is_wrong() {
         return Err(not_a_date());
     }
-    Ok(claims.exp.value().copied())
+    Ok(exp.value().copied())
 }
 
 fn not_a_date() -> AuthError {

@@ -6,6 +6,7 @@ use serde::de::MapAccess;
 use serde_json::json;
 
 use super::json::{CowStr, Members, read_object};
+use crate::claims::TokenType;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::{MAX_KEY_ID_BYTES, SigningKey};
 
@@ -17,8 +18,58 @@ pub(crate) struct Header<'a> {
     pub(crate) alg: Cow<'a, str>,
     pub(crate) kid: Option<Cow<'a, str>>,
     pub(crate) typ: Option<Cow<'a, str>>,
+    /// What `typ` says of the kind of the token.
+    pub(crate) kind: Typ,
     /// Why the token cannot be accepted whatever its signature, where there is such a member.
     unsupported: Option<&'static str>,
+}
+
+/// What the header's `typ` says of the kind of a token: with or without `application/`, and in any
+/// case (RFC 7515 section 4.1.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Typ {
+    #[default]
+    Absent,
+    /// The plain `JWT`, which every kind of token may have.
+    Jwt,
+    /// `application/JWT`.
+    MediaTypeJwt,
+    /// A type of token that this crate issues.
+    Names(TokenType),
+    Other,
+}
+
+// === impl Typ ===
+
+impl Typ {
+    fn of(typ: &str) -> Self {
+        const PREFIX: &str = "application/";
+        let (bare, is_whole) = match typ.get(..PREFIX.len()) {
+            Some(start) if start.eq_ignore_ascii_case(PREFIX) => (&typ[PREFIX.len()..], false),
+            _ => (typ, true),
+        };
+        let is = |name: &str| bare.eq_ignore_ascii_case(name);
+        if is("JWT") {
+            return if is_whole {
+                Self::Jwt
+            } else {
+                Self::MediaTypeJwt
+            };
+        }
+        [TokenType::Access, TokenType::Refresh]
+            .into_iter()
+            .find(|one| is(one.header_typ()))
+            .map_or(Self::Other, Self::Names)
+    }
+
+    /// Whether it may stand on a token of this type.
+    pub(crate) fn fits(self, due: TokenType) -> bool {
+        match self {
+            Self::Absent | Self::Jwt | Self::MediaTypeJwt => true,
+            Self::Names(named) => named == due,
+            Self::Other => false,
+        }
+    }
 }
 
 // === impl Header ===
@@ -53,7 +104,11 @@ impl<'de> Members<'de> for Header<'de> {
         match name {
             "alg" => self.alg = map.next_value::<CowStr<'de>>()?.0,
             "kid" => self.kid = Some(map.next_value::<CowStr<'de>>()?.0),
-            "typ" => self.typ = Some(map.next_value::<CowStr<'de>>()?.0),
+            "typ" => {
+                let typ = map.next_value::<CowStr<'de>>()?.0;
+                self.kind = Typ::of(&typ);
+                self.typ = Some(typ);
+            }
             "cty" => self.check_cty(&map.next_value::<CowStr<'de>>()?.0),
             // No extension is understood, so naming one, or none at all, is an error (J12).
             "crit" => self.refuse("the token demands an extension (`crit`)"),
@@ -80,6 +135,7 @@ impl Header<'_> {
             alg: self.alg.to_string().into(),
             kid: own(&self.kid),
             typ: own(&self.typ),
+            kind: self.kind,
             unsupported: self.unsupported,
         }
     }
@@ -92,4 +148,34 @@ impl Header<'_> {
 /// The header of a token that `key` signs.
 pub(crate) fn header_json(key: &SigningKey, typ: &str) -> String {
     json!({ "alg": key.algorithm().as_str(), "kid": key.key_id(), "typ": typ }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Typ;
+    use crate::claims::TokenType::{Access, Refresh};
+
+    #[test]
+    fn typ_is_compared_without_case_and_media_type_prefix() {
+        for (typ, read) in [
+            ("at+jwt", Typ::Names(Access)),
+            ("AT+JWT", Typ::Names(Access)),
+            ("Application/At+Jwt", Typ::Names(Access)),
+            ("application/rt+jwt", Typ::Names(Refresh)),
+            ("JWT", Typ::Jwt),
+            ("jwt", Typ::Jwt),
+            ("application/jwt", Typ::MediaTypeJwt),
+            ("dpop+jwt", Typ::Other),
+            ("at+jwt ", Typ::Other),
+            ("application/", Typ::Other),
+            ("", Typ::Other),
+            ("\u{e9}pplication/at+jwt", Typ::Other),
+        ] {
+            assert_eq!(Typ::of(typ), read, "{typ}");
+            assert_eq!(
+                read.fits(Access),
+                !matches!(read, Typ::Other | Typ::Names(Refresh))
+            );
+        }
+    }
 }

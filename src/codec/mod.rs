@@ -8,10 +8,10 @@ mod marks;
 mod registered;
 
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
-pub(crate) use header::Header;
 use header::header_json;
+pub(crate) use header::{Header, Typ};
 pub(crate) use marks::Marks;
-pub(crate) use registered::{Field, Registered, RegisteredPlaces, Text, issuer_of};
+pub(crate) use registered::{Field, Payload};
 
 use crate::error::AuthError;
 use crate::keys::SigningKey;

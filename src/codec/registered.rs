@@ -1,6 +1,8 @@
-//! The registered claims of a payload, each absent, of the wrong type, or present: policy decides what that means.
+//! [`Payload`]: the claims of a token as text, and where in it the registered ones are. Each is absent, of
+//! the wrong type, or present: policy decides what that means.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use serde::de::MapAccess;
@@ -16,66 +18,47 @@ use crate::error::{AuthError, AuthErrorKind};
 pub(crate) enum Field<T> {
     #[default]
     Absent,
-    /// It is there, and not what RFC 7519 says it must be (J23, B03).
+    /// It is there, and not what RFC 7519 says it must be.
     WrongType,
     Is(T),
 }
 
-/// Nearly always one.
-type Audiences<'a> = SmallVec<[Cow<'a, str>; 1]>;
-
-/// The registered claims, borrowed from the payload.
-#[derive(Debug, Default)]
-pub(crate) struct Registered<'a> {
-    pub(crate) iss: Field<Cow<'a, str>>,
-    pub(crate) sub: Field<Cow<'a, str>>,
-    pub(crate) aud: Field<Audiences<'a>>,
-    pub(crate) exp: Field<NumericDate>,
-    pub(crate) nbf: Field<NumericDate>,
-    pub(crate) iat: Field<NumericDate>,
-    pub(crate) jti: Field<Cow<'a, str>>,
-    pub(crate) token_type: Field<Cow<'a, str>>,
-    pub(crate) scope: Field<Cow<'a, str>>,
-    pub(crate) sid: Field<Cow<'a, str>>,
-    /// Our own claim; a foreign token may mean anything by it.
-    pub(crate) generation: Option<u64>,
-    /// What other claims say of the kind of the token.
-    pub(crate) marks: Marks,
-    /// Whether all claims are there that were said to be required.
-    pub(crate) complete: bool,
+/// The claims of a token: their JSON text, and the registered ones, found in one pass.
+pub(crate) struct Payload {
+    json: String,
+    places: Places,
 }
 
-/// Where the registered claims of a payload are, so that they need not be sought again.
-#[cfg_attr(
-    not(feature = "cache"),
-    expect(dead_code, reason = "some are read only where tokens are judged again")
-)]
-pub(crate) struct RegisteredPlaces {
-    pub(crate) iss: Field<Text>,
-    pub(crate) sub: Field<Text>,
+/// Where the registered claims are, so that they need not be sought again.
+#[derive(Default)]
+struct Places {
+    iss: Field<Text>,
+    sub: Field<Text>,
+    /// Nearly always one.
     aud: Field<SmallVec<[Text; 1]>>,
-    pub(crate) exp: Field<NumericDate>,
+    exp: Field<NumericDate>,
     nbf: Field<NumericDate>,
-    pub(crate) iat: Field<NumericDate>,
-    pub(crate) jti: Field<Text>,
+    iat: Field<NumericDate>,
+    jti: Field<Text>,
     token_type: Field<Text>,
-    pub(crate) scope: Field<Text>,
-    pub(crate) sid: Field<Text>,
-    pub(crate) generation: Option<u64>,
+    scope: Field<Text>,
+    sid: Field<Text>,
+    roles: Field<Vec<Text>>,
+    generation: Option<u64>,
     marks: Marks,
-    complete: bool,
+    is_complete: bool,
 }
 
 /// Takes the claims one by one, and notes which of the required names are there.
 struct Reader<'r, 'a> {
-    claims: &'r mut Registered<'a>,
+    json: &'a str,
+    places: &'r mut Places,
     required: &'r [Box<str>],
     found: SmallVec<[bool; 8]>,
 }
 
 /// A claim's text: a place in the payload, or a copy where it was written with escapes.
-#[derive(Debug, Clone)]
-pub(crate) enum Text {
+enum Text {
     In(Range<usize>),
     Own(Box<str>),
 }
@@ -90,6 +73,17 @@ impl<T> Field<T> {
         }
     }
 
+    pub(crate) fn into_value(self) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::WrongType => None,
+        }
+    }
+
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self, Self::WrongType)
+    }
+
     fn map<'f, U>(&'f self, map: impl FnOnce(&'f T) -> U) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,
@@ -97,85 +91,124 @@ impl<T> Field<T> {
             Self::Is(value) => Field::Is(map(value)),
         }
     }
+}
 
-    pub(crate) fn is_wrong(&self) -> bool {
-        matches!(self, Self::WrongType)
+impl<'a> Field<&'a str> {
+    /// The text, if the claim is one.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        self.value().copied()
     }
 }
 
-impl Field<Cow<'_, str>> {
-    fn text(&self) -> Option<&str> {
-        self.value().map(|text| &**text)
-    }
-}
+// === impl Payload ===
 
-// === impl Registered ===
-
-impl<'a> Registered<'a> {
-    /// Reads the claims in one pass, and whether all of the `required` names are there.
-    pub(crate) fn parse(payload: &'a str, required: &[Box<str>]) -> Result<Self, AuthError> {
-        let mut claims = Self::default();
+impl Payload {
+    /// Reads the registered claims in one pass, and whether all of the `required` names are there.
+    pub(crate) fn parse(json: String, required: &[Box<str>]) -> Result<Self, AuthError> {
+        let mut places = Places::default();
         let mut reader = Reader {
-            claims: &mut claims,
+            json: &json,
+            places: &mut places,
             required,
             found: SmallVec::from_elem(false, required.len()),
         };
-        read_object(payload, &mut reader).map_err(|_| {
+        read_object(&json, &mut reader).map_err(|_| {
             AuthError::new(AuthErrorKind::MalformedToken)
                 .because("the token's claims are not a valid JSON object")
         })?;
-        claims.complete = reader.found.iter().all(|&found| found);
-        Ok(claims)
+        places.is_complete = reader.found.iter().all(|&found| found);
+        Ok(Self { json, places })
     }
 
-    /// Where in `payload`, from which they were read, the claims are.
-    pub(crate) fn places(&self, payload: &str) -> RegisteredPlaces {
-        let place = |field: &Field<Cow<'_, str>>| field.map(|text| Text::keep(text, payload));
-        RegisteredPlaces {
-            iss: place(&self.iss),
-            sub: place(&self.sub),
-            aud: self
-                .aud
-                .map(|all| all.iter().map(|one| Text::keep(one, payload)).collect()),
-            exp: self.exp.clone(),
-            nbf: self.nbf.clone(),
-            iat: self.iat.clone(),
-            jti: place(&self.jti),
-            token_type: place(&self.token_type),
-            scope: place(&self.scope),
-            sid: place(&self.sid),
-            generation: self.generation,
-            marks: self.marks,
-            complete: self.complete,
+    /// All claims, as they were written.
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+
+    pub(crate) fn into_json(self) -> String {
+        self.json
+    }
+
+    pub(crate) fn issuer(&self) -> Field<&str> {
+        self.read(&self.places.iss)
+    }
+
+    pub(crate) fn subject(&self) -> Field<&str> {
+        self.read(&self.places.sub)
+    }
+
+    pub(crate) fn audiences(&self) -> Field<impl Iterator<Item = &str>> {
+        self.read_all(self.places.aud.map(|all| &**all))
+    }
+
+    pub(crate) fn expires_at(&self) -> &Field<NumericDate> {
+        &self.places.exp
+    }
+
+    pub(crate) fn not_before(&self) -> &Field<NumericDate> {
+        &self.places.nbf
+    }
+
+    pub(crate) fn issued_at(&self) -> &Field<NumericDate> {
+        &self.places.iat
+    }
+
+    pub(crate) fn token_id(&self) -> Field<&str> {
+        self.read(&self.places.jti)
+    }
+
+    pub(crate) fn token_type(&self) -> Field<&str> {
+        self.read(&self.places.token_type)
+    }
+
+    pub(crate) fn scope(&self) -> Field<&str> {
+        self.read(&self.places.scope)
+    }
+
+    pub(crate) fn session_id(&self) -> Field<&str> {
+        self.read(&self.places.sid)
+    }
+
+    /// The claim `roles`, where it is a text or an array of different texts.
+    pub(crate) fn roles(&self) -> Field<impl Iterator<Item = &str>> {
+        self.read_all(self.places.roles.map(|all| &**all))
+    }
+
+    /// This crate's own claim; a foreign token may mean anything by it.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.places.generation
+    }
+
+    /// What other claims say of the kind of the token.
+    pub(crate) fn marks(&self) -> Marks {
+        self.places.marks
+    }
+
+    /// Whether all claims are there that were said to be required.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.places.is_complete
+    }
+
+    fn read<'p>(&'p self, field: &'p Field<Text>) -> Field<&'p str> {
+        match field {
+            Field::Absent => Field::Absent,
+            Field::WrongType => Field::WrongType,
+            Field::Is(text) => Field::Is(text.read(&self.json)),
+        }
+    }
+
+    fn read_all<'p>(&'p self, field: Field<&'p [Text]>) -> Field<impl Iterator<Item = &'p str>> {
+        match field {
+            Field::Absent => Field::Absent,
+            Field::WrongType => Field::WrongType,
+            Field::Is(all) => Field::Is(all.iter().map(|text| text.read(&self.json))),
         }
     }
 }
 
-// === impl RegisteredPlaces ===
-
-#[cfg(feature = "cache")]
-#[cfg(feature = "cache")]
-impl RegisteredPlaces {
-    /// The claims, as they were read from this payload.
-    pub(crate) fn read<'p>(&'p self, payload: &'p str) -> Registered<'p> {
-        let text = |field: &'p Field<Text>| field.map(|text| Cow::Borrowed(text.read(payload)));
-        Registered {
-            iss: text(&self.iss),
-            sub: text(&self.sub),
-            aud: self
-                .aud
-                .map(|all| all.iter().map(|one| one.read(payload).into()).collect()),
-            exp: self.exp.clone(),
-            nbf: self.nbf.clone(),
-            iat: self.iat.clone(),
-            jti: text(&self.jti),
-            token_type: text(&self.token_type),
-            scope: text(&self.scope),
-            sid: text(&self.sid),
-            generation: self.generation,
-            marks: self.marks,
-            complete: self.complete,
-        }
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").finish_non_exhaustive()
     }
 }
 
@@ -195,31 +228,33 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
         for (found, required) in self.found.iter_mut().zip(self.required) {
             *found |= **required == *name;
         }
-        let claims = &mut *self.claims;
+        let (json, claims) = (self.json, &mut *self.places);
         match name {
             "iss" => {
-                claims.iss = string_or_null(map)?;
-                if claims.iss == Field::Absent {
+                claims.iss = string_or_null(json, map)?;
+                if matches!(claims.iss, Field::Absent) {
                     self.is_missing(name);
                 }
             }
-            "sub" => claims.sub = string(map)?,
-            "jti" => claims.jti = string(map)?,
+            "sub" => claims.sub = string(json, map)?,
+            "jti" => claims.jti = string(json, map)?,
             "type" => {
-                claims.token_type = string(map)?;
-                claims.marks.set(hinted_kind(claims.token_type.text()));
+                claims.token_type = string(json, map)?;
+                let said = claims.token_type.value().map(|text| text.read(json));
+                claims.marks.set(hinted_kind(said));
             }
-            "scope" => claims.scope = string(map)?,
-            "sid" => claims.sid = string(map)?,
+            "scope" => claims.scope = string(json, map)?,
+            "sid" => claims.sid = string(json, map)?,
             "exp" => claims.exp = date(map)?,
             "nbf" => claims.nbf = date(map)?,
             "iat" => claims.iat = date(map)?,
             "aud" => {
-                claims.aud = audience(map)?;
-                if claims.aud == Field::Absent {
+                claims.aud = audience(json, map)?;
+                if matches!(claims.aud, Field::Absent) {
                     self.is_missing(name);
                 }
             }
+            "roles" => claims.roles = roles(json, map)?,
             "gen" => claims.generation = date(map)?.value().map(|number| number.as_secs()),
             // OpenID Connect Core section 3.1.3.6
             "at_hash" | "c_hash" | "s_hash" => {
@@ -237,17 +272,14 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 return Ok(false);
             }
             "token_use" | "typ" => {
-                let said = string(map)?;
-                claims.marks.set(kind_of(said.text()));
-                if said
-                    .value()
-                    .is_some_and(|text| text.eq_ignore_ascii_case("dpop"))
-                {
+                let said = text(map)?;
+                claims.marks.set(kind_of(said.as_deref()));
+                if said.is_some_and(|text| text.eq_ignore_ascii_case("dpop")) {
                     claims.marks.set(Marks::BOUND);
                 }
             }
             "token_type" | "tokenType" | "token_kind" | "use" => {
-                claims.marks.set(hinted_kind(string(map)?.text()));
+                claims.marks.set(hinted_kind(text(map)?.as_deref()));
             }
             // RFC 7800 section 3.1
             "cnf" => {
@@ -256,7 +288,7 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 }
             }
             "client_id" => {
-                if string(map)?.is_wrong() {
+                if text(map)?.is_none() {
                     claims.marks.set(Marks::BAD_CLIENT_ID);
                 }
             }
@@ -269,46 +301,47 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
 // === impl Text ===
 
 impl Text {
-    /// Keeps `value` without copying it where it stands in `payload`.
-    #[allow(clippy::ptr_arg)] // whether it is borrowed is the point
-    pub(crate) fn keep(value: &Cow<'_, str>, payload: &str) -> Self {
+    /// Keeps `value` without copying it where it stands in `json`.
+    fn keep(value: Cow<'_, str>, json: &str) -> Self {
         match value {
             Cow::Borrowed(text) => {
-                let start = text.as_ptr() as usize - payload.as_ptr() as usize;
+                let start = text.as_ptr() as usize - json.as_ptr() as usize;
                 Self::In(start..start + text.len())
             }
-            Cow::Owned(text) => Self::Own(text.as_str().into()),
+            Cow::Owned(text) => Self::Own(text.into()),
         }
     }
 
-    pub(crate) fn read<'t>(&'t self, payload: &'t str) -> &'t str {
+    fn read<'t>(&'t self, json: &'t str) -> &'t str {
         match self {
-            Self::In(range) => payload.get(range.clone()).unwrap_or_default(),
+            Self::In(range) => json.get(range.clone()).unwrap_or_default(),
             Self::Own(text) => text,
         }
     }
 }
 
-/// The `iss` of a payload that nobody has verified: it may choose who verifies, and nothing else.
-pub(crate) fn issuer_of(payload: &str) -> Result<Option<Cow<'_, str>>, AuthError> {
-    let claims = Registered::parse(payload, &[])?;
-    Ok(match claims.iss {
-        Field::Is(issuer) => Some(issuer),
-        Field::Absent | Field::WrongType => None,
+/// A text, or nothing where the claim is something else.
+fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    Ok(match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => Some(text),
+        _ => None,
     })
 }
 
-fn string<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
-    Ok(match map.next_value_seed(Loose::ROOT)? {
-        Value::Text(text) => Field::Is(text),
-        _ => Field::WrongType,
+fn string<'de, A: MapAccess<'de>>(json: &str, map: &mut A) -> Result<Field<Text>, A::Error> {
+    Ok(match text(map)? {
+        Some(text) => Field::Is(Text::keep(text, json)),
+        None => Field::WrongType,
     })
 }
 
 /// As [`string`], but some systems write `null` for a claim that is missing.
-fn string_or_null<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Cow<'de, str>>, A::Error> {
+fn string_or_null<'de, A: MapAccess<'de>>(
+    json: &str,
+    map: &mut A,
+) -> Result<Field<Text>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
-        Value::Text(text) => Field::Is(text),
+        Value::Text(text) => Field::Is(Text::keep(text, json)),
         Value::Null => Field::Absent,
         _ => Field::WrongType,
     })
@@ -325,11 +358,34 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
 
 /// A string or an array of strings, and nothing else. Some systems (devise-jwt) write `null` for a
 /// claim that is missing.
-fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<Audiences<'de>>, A::Error> {
+fn audience<'de, A: MapAccess<'de>>(
+    json: &str,
+    map: &mut A,
+) -> Result<Field<SmallVec<[Text; 1]>>, A::Error> {
+    let keep = |text| Text::keep(text, json);
     Ok(match map.next_value_seed(Loose::ROOT)? {
-        Value::Text(text) => Field::Is(smallvec![text]),
-        Value::Texts(texts) => Field::Is(texts.into()),
+        Value::Text(text) => Field::Is(smallvec![keep(text)]),
+        Value::Texts(texts) => Field::Is(texts.into_iter().map(keep).collect()),
         Value::Null => Field::Absent,
         Value::Number(_) | Value::Other => Field::WrongType,
+    })
+}
+
+/// Roles as nearly everybody writes them. Others are of the wrong type here, and read in another way.
+fn roles<'de, A: MapAccess<'de>>(json: &str, map: &mut A) -> Result<Field<Vec<Text>>, A::Error> {
+    let texts = match map.next_value_seed(Loose::ROOT)? {
+        Value::Text(text) => vec![text],
+        Value::Texts(texts) => texts,
+        Value::Null => return Ok(Field::Absent),
+        Value::Number(_) | Value::Other => return Ok(Field::WrongType),
+    };
+    let is_new =
+        |(index, text): (usize, &Cow<'_, str>)| !text.is_empty() && !texts[..index].contains(text);
+    Ok(if texts.iter().enumerate().all(is_new) {
+        // In the place of the vector of texts: nothing is allocated.
+        let keep = |text| Text::keep(text, json);
+        Field::Is(texts.into_iter().map(keep).collect())
+    } else {
+        Field::WrongType
     })
 }

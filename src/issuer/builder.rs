@@ -143,8 +143,8 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets for how many access tokens the verifiers remember that the signature was valid. The
-    /// default is 16,384 for asymmetric keys, and none for secrets. See
+    /// Sets for how many access tokens the verifiers remember that the signature was valid: 16,384 by
+    /// default. See
     /// [`TokenVerifierBuilder::cached_tokens`](crate::verifier::TokenVerifierBuilder::cached_tokens).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {

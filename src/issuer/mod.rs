@@ -152,7 +152,7 @@ impl TokenIssuer {
 
     /// Starts another verifier of this issuer's access tokens, for settings that
     /// [`verifier`](Self::verifier) does not have, such as
-    /// [`role_claim`](TokenVerifierBuilder::role_claim). All else is set already.
+    /// [`require`](TokenVerifierBuilder::require). All else is set already.
     ///
     /// # Security
     ///

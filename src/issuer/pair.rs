@@ -88,6 +88,18 @@ impl PairRequest<'_> {
         self
     }
 
+    /// Adds a role to both tokens, in the claim `roles`. An empty text adds no role.
+    pub fn role(mut self, role: impl AsRef<str>) -> Self {
+        self.request = self.request.role(role);
+        self
+    }
+
+    /// Adds several roles to both tokens.
+    pub fn roles<S: AsRef<str>>(mut self, roles: impl IntoIterator<Item = S>) -> Self {
+        self.request = self.request.roles(roles);
+        self
+    }
+
     /// Sets the session (`sid`) that both tokens belong to.
     pub fn session(mut self, sid: impl Into<String>) -> Self {
         self.request = self.request.session(sid);

@@ -21,6 +21,11 @@ impl ClaimPath {
         !self.0.is_empty() && (self.0.contains("//") || !self.0.split('.').any(str::is_empty))
     }
 
+    /// Whether it is this one name.
+    pub(super) fn is(&self, name: &str) -> bool {
+        *self.0 == *name
+    }
+
     pub(super) fn find<'v>(&self, claims: &'v Value) -> Option<&'v Value> {
         let whole = claims.get(&*self.0);
         whole.or_else(|| self.0.split('.').try_fold(claims, Value::get))
@@ -41,14 +46,20 @@ pub(crate) fn scopes_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> 
     scopes.0.into()
 }
 
-/// Reads the roles at these paths: each a text, an array of texts, or an object whose members are
-/// the roles, as Zitadel writes them. A member that is `false` or `null` is not granted.
+/// Reads the roles at these paths: each a text, an array of texts or of objects whose `value` is the
+/// role (RFC 7643 section 2.4), or an object whose members are the roles, as Zitadel writes them. A
+/// member that is `false` or `null` is not granted.
 pub(crate) fn roles_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
     let mut roles = Texts::default();
     for value in paths.iter().filter_map(|path| path.find(claims)) {
         match value {
             Value::String(text) => roles.extend([text.as_str()]),
-            Value::Array(items) => roles.extend(items.iter().filter_map(Value::as_str)),
+            Value::Array(items) => {
+                roles.extend(items.iter().filter_map(|item| match item {
+                    Value::Object(role) => role.get("value")?.as_str(),
+                    _ => item.as_str(),
+                }));
+            }
             Value::Object(members) => {
                 let granted = members
                     .iter()

@@ -1,8 +1,7 @@
 //! [`ClaimRule`]: the values that a claim may have.
 
-use serde_json::Value;
-
 use super::ClaimPath;
+use super::further::Found;
 use crate::error::{AuthError, AuthErrorKind};
 
 /// A claim that must have one of these values.
@@ -17,11 +16,11 @@ pub(crate) struct ClaimRule {
 // === impl ClaimRule ===
 
 impl ClaimRule {
-    pub(super) fn check(&self, claims: &Value) -> Result<(), AuthError> {
-        let fits = match self.path.find(claims) {
-            None | Some(Value::Null) => !self.required,
-            Some(Value::String(text)) => self.values.iter().any(|one| **one == **text),
-            Some(_) => false,
+    pub(super) fn check(&self, found: &Found) -> Result<(), AuthError> {
+        let fits = match found {
+            Found::Absent => !self.required,
+            Found::Text(text) => self.values.contains(text),
+            Found::Texts(_) | Found::Other => false,
         };
         if fits {
             Ok(())

@@ -2,25 +2,28 @@
 
 mod claim_path;
 mod claim_rule;
+mod further;
 mod profile;
 
-pub(crate) use claim_path::{ClaimPath, roles_at, scopes_at};
+pub(crate) use claim_path::ClaimPath;
 pub(crate) use claim_rule::ClaimRule;
+pub(crate) use further::{Further, Roles};
 pub use profile::TokenProfile;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::claims::{NumericDate, TokenType};
-use crate::codec::{Field, Marks, Registered};
+use crate::codec::{Field, Marks, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
+use further::Found;
 
 /// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 /// The most that may be asked for ("no more than a few minutes", RFC 9068 section 4).
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The claim that roles are read from by default (RFC 9068 section 2.2.3.1, RFC 7643 section 4.1.2).
+pub(crate) const ROLES: &str = "roles";
 
 /// The rules of one verifier.
 #[derive(Debug, Clone)]
@@ -41,44 +44,64 @@ pub(crate) struct Policy {
     pub(crate) claim_rules: Box<[ClaimRule]>,
     /// Whether a token that is bound to a key is taken without proof that the client has it.
     pub(crate) takes_bound_tokens: bool,
+    /// Where scopes are, if not in `scope` as RFC 9068 has it.
+    pub(crate) scope_claims: Box<[ClaimPath]>,
+    pub(crate) role_claims: Box<[ClaimPath]>,
 }
 
 // === impl Policy ===
 
 impl Policy {
-    /// The `typ` header.
-    pub(crate) fn check_typ(&self, typ: Option<&str>) -> Result<(), AuthError> {
-        self.profile.check_typ(self.token_type, typ)
-    }
-
-    /// The claims, at `now` in seconds since the epoch.
-    pub(crate) fn check(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
+    /// Every rule that needs no store, about a token whose signature is good: at `now`, in seconds
+    /// since the epoch. Nothing else decides whether a token is accepted, the first time or later.
+    pub(crate) fn check(
+        &self,
+        typ: Typ,
+        claims: &Payload,
+        further: &Further,
+        now: f64,
+    ) -> Result<(), AuthError> {
+        self.check_typ(typ)?;
         self.profile.check_type(self.token_type, claims)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         self.check_times(claims, now)?;
-        let wrong = claims.sub.is_wrong()
-            || claims.jti.is_wrong()
-            || (claims.scope.is_wrong() && self.profile == TokenProfile::Own)
-            || claims.sid.is_wrong();
+        let wrong = claims.subject().is_wrong()
+            || claims.token_id().is_wrong()
+            || (claims.scope().is_wrong() && self.profile == TokenProfile::Own)
+            || claims.session_id().is_wrong();
         if wrong {
-            return Err(invalid("a registered claim has the wrong type")); // J23
+            return Err(invalid("a registered claim has the wrong type"));
         }
-        if !claims.complete {
+        if !claims.is_complete() {
             return Err(invalid("a required claim is missing"));
         }
         // RFC 9449 section 7.2, RFC 8705 section 3
-        if claims.marks.has(Marks::BOUND) && !self.takes_bound_tokens {
+        if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
             return Err(invalid(
                 "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
                  have the issuer send bearer tokens to this API",
             ));
         }
-        Ok(())
+        if further.is_unreadable {
+            return Err(AuthErrorKind::MalformedToken.into());
+        }
+        self.check_audience_claim(&further.audience)?;
+        // What was read for another policy than this one grants nothing.
+        let mut found = further.ruled.iter();
+        self.claim_rules
+            .iter()
+            .try_for_each(|rule| rule.check(found.next().unwrap_or(&Found::Other)))
     }
 
-    fn check_issuer(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
-        let trusted = match &claims.iss {
+    /// The header's `typ`. A verifier also looks at it before it looks for a key.
+    pub(crate) fn check_typ(&self, typ: Typ) -> Result<(), AuthError> {
+        self.profile.check_typ(self.token_type, typ)
+    }
+
+    fn check_issuer(&self, claims: &Payload) -> Result<(), AuthError> {
+        let issuer = claims.issuer();
+        let trusted = match &issuer {
             Field::Is(iss) => {
                 self.issuers.is_empty() || self.issuers.iter().any(|one| **one == **iss)
             }
@@ -88,7 +111,7 @@ impl Policy {
         if trusted {
             Ok(())
         } else {
-            Err(self.wrong_issuer(claims.iss.value().map(|iss| &**iss)))
+            Err(self.wrong_issuer(issuer.text()))
         }
     }
 
@@ -113,16 +136,17 @@ impl Policy {
         }
     }
 
-    fn check_audience(&self, claims: &Registered<'_>) -> Result<(), AuthError> {
-        let meant = match &claims.aud {
-            Field::Is(aud) => {
-                let is_ours =
-                    |one: &Cow<'_, str>| self.audiences.iter().any(|ours| **ours == **one);
+    fn check_audience(&self, claims: &Payload) -> Result<(), AuthError> {
+        let meant = match claims.audiences() {
+            Field::Is(mut aud) => {
                 self.audiences.is_empty()
                     || match self.profile {
                         // OpenID Connect Core section 3.1.3.7: nobody else whom we do not trust.
-                        TokenProfile::IdToken => !aud.is_empty() && aud.iter().all(is_ours),
-                        _ => aud.iter().any(is_ours),
+                        TokenProfile::IdToken => {
+                            let mut aud = aud.peekable();
+                            aud.peek().is_some() && aud.all(|one| self.is_ours(one))
+                        }
+                        _ => aud.any(|one| self.is_ours(one)),
                     }
             }
             Field::WrongType => false,
@@ -133,36 +157,19 @@ impl Policy {
             Ok(())
         } else {
             Err(AuthErrorKind::InvalidAudience.into())
-        } // J25, V9.2.3
-    }
-
-    /// Whether some rules are about claims that are not registered ones.
-    pub(crate) fn needs_all_claims(&self) -> bool {
-        self.audience_claim.is_some() || !self.claim_rules.is_empty()
-    }
-
-    /// The rules about claims that are not registered ones.
-    pub(crate) fn check_all_claims(&self, claims: &Value) -> Result<(), AuthError> {
-        self.check_audience_claim(claims)?;
-        self.claim_rules
-            .iter()
-            .try_for_each(|rule| rule.check(claims))
+        }
     }
 
     /// The claim that says whom the token is for instead of `aud`, if one was named.
-    fn check_audience_claim(&self, claims: &Value) -> Result<(), AuthError> {
-        let Some(path) = &self.audience_claim else {
+    fn check_audience_claim(&self, found: &Found) -> Result<(), AuthError> {
+        if self.audience_claim.is_none() {
             return Ok(());
-        };
-        let is_ours = |text: &str| self.audiences.iter().any(|ours| **ours == *text);
+        }
         let meant = self.audiences.is_empty()
-            || match path.find(claims) {
-                Some(Value::String(text)) => is_ours(text),
-                Some(Value::Array(items)) => {
-                    items.iter().all(Value::is_string)
-                        && items.iter().filter_map(Value::as_str).any(is_ours)
-                }
-                _ => false,
+            || match found {
+                Found::Text(text) => self.is_ours(text),
+                Found::Texts(texts) => texts.iter().any(|text| self.is_ours(text)),
+                Found::Absent | Found::Other => false,
             };
         if meant {
             Ok(())
@@ -171,17 +178,21 @@ impl Policy {
         }
     }
 
-    fn check_times(&self, claims: &Registered<'_>, now: f64) -> Result<(), AuthError> {
+    fn is_ours(&self, audience: &str) -> bool {
+        self.audiences.iter().any(|ours| **ours == *audience)
+    }
+
+    fn check_times(&self, claims: &Payload, now: f64) -> Result<(), AuthError> {
         let leeway = self.leeway.as_secs_f64();
         let seconds = |field: &Field<NumericDate>| match field {
             Field::Is(date) => Ok(Some(date.as_secs_f64())),
             Field::Absent => Ok(None),
             Field::WrongType => Err(invalid("a date of the token is not a date")), // B03
         };
-        let Some(exp) = seconds(&claims.exp)? else {
+        let Some(exp) = seconds(claims.expires_at())? else {
             return Err(invalid("the token has no expiry"));
         };
-        let (nbf, iat) = (seconds(&claims.nbf)?, seconds(&claims.iat)?);
+        let (nbf, iat) = (seconds(claims.not_before())?, seconds(claims.issued_at())?);
         if now >= exp + leeway {
             return Err(AuthErrorKind::Expired.into()); // B01
         }
@@ -213,7 +224,7 @@ mod tests {
 
     use super::{Policy, TokenProfile};
     use crate::claims::TokenType;
-    use crate::codec::Registered;
+    use crate::codec::{Payload, Typ};
     use crate::error::AuthErrorKind::{
         self, Expired, InvalidAudience, InvalidClaim, InvalidIssuer, NotYetValid, WrongType,
     };
@@ -230,12 +241,17 @@ mod tests {
             required: Box::default(),
             claim_rules: Box::default(),
             takes_bound_tokens: false,
+            scope_claims: Box::default(),
+            role_claims: Box::default(),
         }
     }
 
     fn check_with(policy: &Policy, payload: &str) -> Result<(), AuthErrorKind> {
-        let claims = Registered::parse(payload, &policy.required).map_err(|error| error.kind())?;
-        policy.check(&claims, 1000.0).map_err(|error| error.kind())
+        let claims = Payload::parse(payload.to_owned(), &policy.required);
+        let claims = claims.map_err(|error| error.kind())?;
+        let further = policy.read_further(&claims);
+        let verdict = policy.check(Typ::Absent, &claims, &further, 1000.0);
+        verdict.map_err(|error| error.kind())
     }
 
     /// The verdict on a good payload with `member` put in place of the one of the same name.

@@ -2,7 +2,7 @@
 
 use super::invalid;
 use crate::claims::TokenType;
-use crate::codec::{Field, Marks, Registered};
+use crate::codec::{Marks, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 
 /// By which marks an access token is told from every other kind of token that its issuer signs.
@@ -60,14 +60,12 @@ impl TokenProfile {
         }
     }
 
-    /// The header's `typ` (J30, J31).
-    pub(super) fn check_typ(self, due: TokenType, typ: Option<&str>) -> Result<(), AuthError> {
-        let fits = match (self, typ) {
-            (Self::Own | Self::Compatible | Self::IdToken, None) => true,
-            (Self::Own | Self::Compatible, Some(typ)) => due.accepts_typ(typ),
-            (Self::Rfc9068, None) => false,
-            (Self::IdToken, Some(typ)) => typ.eq_ignore_ascii_case("JWT"),
-            (Self::Rfc9068, Some(typ)) => due.accepts_typ(typ) && !TokenType::is_plain_typ(typ),
+    /// The header's `typ`.
+    pub(super) fn check_typ(self, due: TokenType, typ: Typ) -> Result<(), AuthError> {
+        let fits = match self {
+            Self::Own | Self::Compatible => typ.fits(due),
+            Self::Rfc9068 => typ == Typ::Names(due),
+            Self::IdToken => matches!(typ, Typ::Absent | Typ::Jwt),
         };
         if fits {
             Ok(())
@@ -76,42 +74,32 @@ impl TokenProfile {
         }
     }
 
-    /// The claims that say what kind of token it is (J32, V9.2.2).
-    pub(super) fn check_type(
-        self,
-        due: TokenType,
-        claims: &Registered<'_>,
-    ) -> Result<(), AuthError> {
+    /// The claims that say what kind of token it is (RFC 8725 section 3.12).
+    pub(super) fn check_type(self, due: TokenType, claims: &Payload) -> Result<(), AuthError> {
+        let says = |one: TokenType| claims.token_type().text() == Some(one.as_str());
         let fits = match self {
-            Self::Own => {
-                matches!(&claims.token_type, Field::Is(found) if found == due.as_str())
-            }
+            Self::Own => says(due),
             Self::Rfc9068 | Self::Compatible => {
-                !claims.marks.has(Marks::ID_TOKEN | Marks::OTHER_KIND)
-                    && !says_another_type(due, claims)
+                // `type` may be one of this crate's, and not the one that is due; other providers
+                // may mean anything else by it.
+                let other = match due {
+                    TokenType::Access => TokenType::Refresh,
+                    TokenType::Refresh => TokenType::Access,
+                };
+                !claims.marks().has(Marks::ID_TOKEN | Marks::OTHER_KIND) && !says(other)
             }
             Self::IdToken => {
-                !claims.marks.has(Marks::ACCESS_TOKEN | Marks::OTHER_KIND)
-                    && !matches!(&claims.token_type, Field::Is(found)
-                        if found == TokenType::Access.as_str() || found == TokenType::Refresh.as_str())
+                !claims.marks().has(Marks::ACCESS_TOKEN | Marks::OTHER_KIND)
+                    && !says(TokenType::Access)
+                    && !says(TokenType::Refresh)
             }
         };
         if !fits {
             return Err(AuthErrorKind::WrongType.into());
         }
-        if self == Self::Rfc9068 && claims.marks.has(Marks::BAD_CLIENT_ID) {
+        if self == Self::Rfc9068 && claims.marks().has(Marks::BAD_CLIENT_ID) {
             return Err(invalid("a registered claim has the wrong type"));
         }
         Ok(())
     }
-}
-
-/// Whether `type` is one of this crate's, and not the one that is due. Other providers may
-/// mean anything else by it.
-fn says_another_type(due: TokenType, claims: &Registered<'_>) -> bool {
-    let other = match due {
-        TokenType::Access => TokenType::Refresh,
-        TokenType::Refresh => TokenType::Access,
-    };
-    matches!(&claims.token_type, Field::Is(found) if found == other.as_str())
 }

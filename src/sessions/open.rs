@@ -89,6 +89,19 @@ impl<'a> OpenSession<'a> {
         self
     }
 
+    /// Adds a role to all access tokens of the session, in the claim `roles`. An empty text adds no
+    /// role.
+    pub fn role(mut self, role: impl AsRef<str>) -> Self {
+        self.request = self.request.role(role);
+        self
+    }
+
+    /// Adds several roles to all access tokens of the session.
+    pub fn roles<S: AsRef<str>>(mut self, roles: impl IntoIterator<Item = S>) -> Self {
+        self.request = self.request.roles(roles);
+        self
+    }
+
     /// Sets the time at which the user logged in. The default is now. It stays the same through
     /// all refreshes (RFC 9068 section 2.2.1).
     pub fn auth_time(mut self, time: SystemTime) -> Self {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenVerifier;
-use super::headers::KnownHeaders;
-#[cfg(feature = "cache")]
-use super::seen::SeenTokens;
-use super::single::{Inner, Keys, Single};
+use super::judge::{Judge, Revocations};
+use super::keys::Keys;
+use super::memory::Memory;
+use super::single::{Inner, Single};
 use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
-use crate::policy::{ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, TokenProfile};
+use crate::policy::{
+    ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, ROLES, TokenProfile,
+};
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
 use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
@@ -41,10 +43,9 @@ pub struct TokenVerifierBuilder {
     takes_bound_tokens: bool,
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
-    revocation: Option<Arc<dyn DynRevocationStore>>,
-    acknowledger: AcknowledgerSlot,
+    revocations: Revocations,
     #[cfg(feature = "cache")]
-    cached_tokens: Option<usize>,
+    cached_tokens: usize,
 }
 
 // === impl TokenVerifierBuilder ===
@@ -70,10 +71,9 @@ impl TokenVerifierBuilder {
             takes_bound_tokens: false,
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
-            revocation: None,
-            acknowledger: AcknowledgerSlot::default(),
+            revocations: Revocations::default(),
             #[cfg(feature = "cache")]
-            cached_tokens: None,
+            cached_tokens: super::DEFAULT_CACHED_TOKENS,
         }
     }
 
@@ -175,8 +175,11 @@ impl TokenVerifierBuilder {
 
     /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots such as
     /// `realm_access.roles`. A text is one role; of an array each text is one, of an object the name
-    /// of each member that is not `false` or `null`. Call it again for another claim. By default
-    /// there are none.
+    /// of each member that is not `false` or `null`; an object in an array gives its `value`
+    /// (RFC 7643 section 2.4). Call it again for another claim.
+    ///
+    /// With the [profile](Self::profile) `Own` and no word here, `roles` is read (RFC 9068 section
+    /// 2.2.3.1). With another one there are none by default.
     pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
         self.role_claims.push(ClaimPath::new(path.as_ref()));
         self
@@ -211,11 +214,11 @@ impl TokenVerifierBuilder {
     /// and the types that extractors have read from them. Zero turns it off.
     ///
     /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
-    /// with the key that signed it. Tokens of HMAC keys are remembered only where this was called:
-    /// verifying one costs a microsecond or two, which not everybody wants to buy with memory.
+    /// with the key that signed it. The guide says [what is kept, and why that is
+    /// safe](crate::_guide::threat_model#what-a-verifier-remembers).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
-        self.cached_tokens = Some(count);
+        self.cached_tokens = count;
         self
     }
 
@@ -225,7 +228,7 @@ impl TokenVerifierBuilder {
     }
 
     pub(crate) fn shared_revocation(mut self, store: Option<Arc<dyn DynRevocationStore>>) -> Self {
-        self.revocation = store;
+        self.revocations.store = store;
         self
     }
 
@@ -245,7 +248,7 @@ impl TokenVerifierBuilder {
     }
 
     pub(crate) fn acknowledger(mut self, acknowledger: AcknowledgerSlot) -> Self {
-        self.acknowledger = acknowledger;
+        self.revocations.acknowledger = acknowledger;
         self
     }
 
@@ -312,50 +315,44 @@ impl TokenVerifierBuilder {
         if self.profile != TokenProfile::Own && self.scope_claims.is_empty() {
             self.scope_claims = ["scope", "scp"].map(ClaimPath::new).into();
         }
+        if self.profile == TokenProfile::Own && self.role_claims.is_empty() {
+            self.role_claims = [ClaimPath::new(ROLES)].into();
+        }
         #[cfg(feature = "cache")]
-        let seen = {
-            let is_symmetric = matches!(&self.keys, Keys::Fixed(set)
-                if set.iter().all(|key| key.algorithm().is_symmetric()));
-            let count = match self.cached_tokens {
-                Some(count) => count,
-                None if is_symmetric => 0,
-                None => super::DEFAULT_CACHED_TOKENS,
-            };
-            let with_hmac = self.cached_tokens.is_some();
-            (count > 0).then(|| SeenTokens::new(count, with_hmac))
-        };
+        let memory = Memory::new(self.cached_tokens);
         #[cfg(not(feature = "cache"))]
-        let seen = None;
-        Ok(Single::new(Inner {
-            keys: self.keys,
+        let memory = Memory::new(0);
+        let policy = Policy {
+            issuers: if self.any_issuer {
+                Box::default()
+            } else {
+                self.issuers.into()
+            },
+            audiences: if self.any_audience {
+                Box::default()
+            } else {
+                self.audiences.into()
+            },
+            audience_claim: self.audience_claim,
+            token_type: self.token_type,
+            profile: self.profile,
+            leeway: self.leeway,
+            max_lifetime: self.max_lifetime,
+            required: self.required.into(),
+            claim_rules: self.claim_rules.into(),
+            takes_bound_tokens: self.takes_bound_tokens,
             scope_claims: self.scope_claims.into(),
             role_claims: self.role_claims.into(),
-            policy: Policy {
-                issuers: if self.any_issuer {
-                    Box::default()
-                } else {
-                    self.issuers.into()
-                },
-                audiences: if self.any_audience {
-                    Box::default()
-                } else {
-                    self.audiences.into()
-                },
-                audience_claim: self.audience_claim,
-                token_type: self.token_type,
-                profile: self.profile,
-                leeway: self.leeway,
-                max_lifetime: self.max_lifetime,
-                required: self.required.into(),
-                claim_rules: self.claim_rules.into(),
-                takes_bound_tokens: self.takes_bound_tokens,
+        };
+        Ok(Single::new(Inner {
+            keys: self.keys,
+            judge: Judge {
+                policy,
+                clock: self.clock,
+                revocations: self.revocations,
             },
+            memory,
             max_token_bytes: self.max_token_bytes,
-            clock: self.clock,
-            revocation: self.revocation,
-            acknowledger: self.acknowledger,
-            seen,
-            headers: KnownHeaders::default(),
         })
         .into())
     }

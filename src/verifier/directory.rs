@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::single::Single;
-use crate::codec::{Compact, issuer_of};
+use crate::codec::{Compact, Payload};
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 
 /// Who judges the tokens of which issuer.
@@ -50,12 +50,14 @@ impl Directory {
         singles
     }
 
-    /// Who judges this token, by what it says of itself: whoever that is verifies it (J21, J22).
+    /// Who judges this token, by what it says of itself: whoever that is verifies all of it.
     pub(super) fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
         let payload = Compact::parse(token, self.max_token_bytes)?.open_unverified()?;
-        let issuer = issuer_of(&payload)?.ok_or(AuthErrorKind::InvalidIssuer)?;
+        let payload = Payload::parse(payload, &[])?;
+        let issuer = payload.issuer();
+        let issuer = issuer.text().ok_or(AuthErrorKind::InvalidIssuer)?;
         self.by_issuer
-            .get(&*issuer)
+            .get(issuer)
             .ok_or_else(|| AuthErrorKind::InvalidIssuer.into())
     }
 }

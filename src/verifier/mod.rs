@@ -3,21 +3,25 @@
 mod builder;
 mod claim_rules;
 mod directory;
-mod headers;
-#[cfg(feature = "cache")]
-mod seen;
-#[cfg(not(feature = "cache"))]
-#[path = "unseen.rs"]
-mod seen;
+#[cfg(all(test, feature = "cache"))]
+mod every_rule;
+mod judge;
+mod keys;
+mod kind;
+mod memory;
+mod proof;
 mod single;
-mod verified;
+mod typed;
 
 pub use crate::policy::TokenProfile;
 pub use builder::TokenVerifierBuilder;
+pub(crate) use judge::Progress;
+pub use judge::VerifiedToken;
+#[expect(unused_imports, reason = "the other kinds of credentials come later")]
+pub(crate) use judge::{Credential, Revocations};
+pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
-pub use seen::DEFAULT_CACHED_TOKENS;
-pub(crate) use single::Progress;
-pub use verified::VerifiedToken;
+pub use memory::DEFAULT_CACHED_TOKENS;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +31,8 @@ use crate::error::{AuthError, ConfigError};
 use crate::jwks::RemoteJwks;
 use crate::keys::{KeySet, KeySource, KeySourceHealth};
 use directory::Directory;
-use single::{Keys, Single};
+use keys::Keys;
+use single::Single;
 
 /// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
 ///
@@ -174,10 +179,7 @@ impl TokenVerifier {
     ///
     /// The [reason](crate::error::AuthErrorKind) why the token is refused, or cannot be judged now.
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthError> {
-        match self.start(token.as_bytes()) {
-            Progress::Done(result) => result,
-            Progress::Wait(future) => future.await,
-        }
+        self.start(token.as_bytes()).finish().await
     }
 
     /// Verifies the signature and the claims of a token, with no I/O: revocation is not looked

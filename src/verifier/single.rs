@@ -1,25 +1,19 @@
-//! [`Single`]: the verification of one issuer's tokens, step by step.
+//! [`Single`]: the verification of one issuer's tokens. A token is proved, and then judged.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::headers::{self, KnownHeaders};
-use super::seen::SeenTokens;
-use super::verified::{Elsewhere, Proof, VerifiedToken};
-use crate::clock::{Clock, unix_seconds};
-use crate::codec::{Compact, HEADER_ROOM, Header, Registered};
+use super::judge::{Judge, Progress, VerifiedToken};
+use super::keys::Keys;
+use super::kind::CredentialKind;
+use super::memory::{KnownHeader, Memory, Shown};
+use super::proof::{Facts, Proof, Proved};
+use super::typed::TypedClaims;
+use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::keys::{
-    Algorithm, DynKeySource, KeyLookup, KeyMiss, KeySet, KeySourceHealth, VerifyingKey,
-};
-use crate::policy::{ClaimPath, Policy};
-use crate::revocation::DynRevocationStore;
-use crate::session::AcknowledgerSlot;
+use crate::keys::{Algorithm, KeyMiss, KeySourceHealth};
+use crate::policy::{Policy, TokenProfile};
 
 /// Verifies by one policy, with the keys of one place.
 #[derive(Clone)]
@@ -29,31 +23,24 @@ pub(super) struct Single {
 
 pub(super) struct Inner {
     pub(super) keys: Keys,
-    pub(super) policy: Policy,
-    /// Where scopes are, if not in `scope` as RFC 9068 has it.
-    pub(super) scope_claims: Box<[ClaimPath]>,
-    pub(super) role_claims: Box<[ClaimPath]>,
+    pub(super) judge: Judge,
+    pub(super) memory: Memory,
     pub(super) max_token_bytes: usize,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) revocation: Option<Arc<dyn DynRevocationStore>>,
-    pub(super) acknowledger: AcknowledgerSlot,
-    /// Tokens whose signature need not be checked again.
-    pub(super) seen: Option<SeenTokens>,
-    /// Headers that need not be read again.
-    pub(super) headers: KnownHeaders,
 }
 
-/// Fixed keys are borrowed for a verification; a source hands out shared ones.
-#[derive(Clone, Debug)]
-pub(super) enum Keys {
-    Fixed(KeySet),
-    Source(Arc<dyn DynKeySource>),
+/// What comes of looking for the proof of a token.
+enum Search {
+    Proved(Proved),
+    /// No key for it now; a source may still learn of one.
+    KeyNotFound {
+        key_id: Option<String>,
+    },
 }
 
-/// How far a verification comes without waiting.
-pub(crate) enum Progress {
-    Done(Result<VerifiedToken, AuthError>),
-    Wait(Pin<Box<dyn Future<Output = Result<VerifiedToken, AuthError>> + Send>>),
+/// What comes of everything that needs no I/O.
+enum Checked {
+    Good(VerifiedToken),
+    KeyNotFound { key_id: Option<String> },
 }
 
 // === impl Single ===
@@ -71,7 +58,7 @@ impl Single {
 
     /// The issuers that it trusts; none where it trusts any.
     pub(super) fn issuers(&self) -> &[Box<str>] {
-        &self.inner.policy.issuers
+        &self.inner.judge.policy.issuers
     }
 
     pub(super) fn max_token_bytes(&self) -> usize {
@@ -80,10 +67,28 @@ impl Single {
 
     /// How the source of the keys is doing, if it changes at all.
     pub(super) fn health(&self) -> Option<KeySourceHealth> {
-        match &self.inner.keys {
-            Keys::Fixed(_) => None,
-            Keys::Source(source) => source.health(),
-        }
+        self.inner.keys.health()
+    }
+
+    /// Judges by its own rules what another verifier of the same keys remembers.
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn with_memory_of(self, other: Self) -> Option<Self> {
+        let memory = Arc::into_inner(other.inner)?.memory;
+        let inner = Arc::into_inner(self.inner)?;
+        Some(Self::new(Inner { memory, ..inner }))
+    }
+
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn policy(&self) -> &Policy {
+        &self.inner.judge.policy
+    }
+
+    #[cfg(all(test, feature = "cache"))]
+    pub(super) fn remembers(&self, token: &str) -> bool {
+        let Inner { keys, memory, .. } = &*self.inner;
+        memory
+            .recall(&memory.show(token.as_bytes()), keys)
+            .is_some()
     }
 
     /// Signature and claims alone.
@@ -96,24 +101,10 @@ impl Single {
 
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
     pub(super) fn start(&self, token: &[u8]) -> Progress {
-        let verified = match self.check(token) {
-            Ok(Checked::Good(verified)) => verified,
-            Ok(Checked::KeyNotFound { key_id }) => return self.wait_for_key(token, key_id),
-            Err(error) => return Progress::Done(Err(error)),
-        };
-        let Some(store) = &self.inner.revocation else {
-            return Progress::Done(Ok(self.accept(verified)));
-        };
-        match verified.revocation_query().map(|query| store.peek(&query)) {
+        match self.check(token) {
+            Ok(Checked::Good(verified)) => self.inner.judge.revocations.judge(verified),
+            Ok(Checked::KeyNotFound { key_id }) => self.wait_for_key(token, key_id),
             Err(error) => Progress::Done(Err(error)),
-            Ok(Some(true)) => Progress::Done(Err(AuthErrorKind::Revoked.into())),
-            Ok(Some(false)) => Progress::Done(Ok(self.accept(verified))),
-            Ok(None) => {
-                let this = self.clone();
-                Progress::Wait(Box::pin(
-                    async move { this.check_revocation(verified).await },
-                ))
-            }
         }
     }
 
@@ -124,56 +115,46 @@ impl Single {
         let (source, this, token) = (Arc::clone(source), self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
             source.refresh(key_id.as_deref()).await?;
-            this.check_revocation(this.verify_local(&token)?).await
+            let verified = this.verify_local(&token)?;
+            this.inner.judge.revocations.judge(verified).finish().await
         }))
     }
 
-    async fn check_revocation(&self, verified: VerifiedToken) -> Result<VerifiedToken, AuthError> {
-        if let Some(store) = &self.inner.revocation
-            && store.is_revoked(verified.revocation_query()?).await?
-        {
-            return Err(AuthErrorKind::Revoked.into());
-        }
-        Ok(self.accept(verified))
-    }
-
-    /// A token that passed everything: its session is in use.
-    fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
-        if let Some(acknowledger) = self.inner.acknowledger.get()
-            && let (Some(session), Some(generation)) =
-                (verified.session_id(), verified.generation())
-        {
-            acknowledger.seen(session, generation);
-        }
-        verified
-    }
-
-    /// Everything that needs no I/O.
+    /// Everything that needs no I/O: the proof, from memory or made, and then always the judge.
     fn check(&self, token: &[u8]) -> Result<Checked, AuthError> {
         let Inner {
             keys,
-            policy,
-            scope_claims,
-            role_claims,
-            max_token_bytes,
-            clock,
-            seen,
-            headers,
+            judge,
+            memory,
             ..
         } = &*self.inner;
-        if let Some(seen) = seen
-            && let Some(verdict) = seen.judge(token, keys, |typ, claims, payload| {
-                self.judge(typ, claims, payload)
-            })
-        {
-            return verdict.map(Checked::Good);
-        }
-        let parts = Compact::parse(token, *max_token_bytes)?;
-        let known = headers.load();
-        let known = headers::find(&known, parts.encoded_header());
+        let shown = memory.show(token);
+        let (proved, is_recalled) = match memory.recall(&shown, keys) {
+            Some(proved) => (proved, true),
+            None => match self.prove(&shown)? {
+                Search::Proved(proved) => (proved, false),
+                Search::KeyNotFound { key_id } => return Ok(Checked::KeyNotFound { key_id }),
+            },
+        };
+        let verdict = judge.judge(proved);
+        memory.note(&shown, is_recalled, &verdict);
+        verdict.map(Checked::Good)
+    }
+
+    /// Takes a token apart, and checks its signature.
+    fn prove(&self, shown: &Shown<'_>) -> Result<Search, AuthError> {
+        let Inner {
+            keys,
+            judge,
+            memory,
+            max_token_bytes,
+        } = &*self.inner;
+        let policy = &judge.policy;
+        let parts = Compact::parse(shown.token, *max_token_bytes)?;
+        let known = memory.header(parts.encoded_header());
         let (mut room, text, read);
-        let header: &Header<'_> = match known {
-            Some(header) => header,
+        let header: &Header<'_> = match &known {
+            Some(header) => header.shared(),
             None => {
                 room = [0; HEADER_ROOM];
                 text = parts.header_json(&mut room)?;
@@ -181,123 +162,62 @@ impl Single {
                 &read
             }
         };
-
         let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| {
             let payload = parts.open(key)?;
-            let kept = seen.as_ref().and_then(|seen| seen.wants(token, key));
-            Ok::<_, AuthError>((payload, kept))
+            Ok::<_, AuthError>((payload, memory.wants(shown, key)))
         });
-        let (payload, key_to_keep): (String, _) = match found {
+        let (payload, key_to_keep) = match found {
             Ok(opened) => opened?,
-            Err(miss) => {
-                return match miss {
-                    KeyMiss::UnsupportedAlgorithm => {
-                        Err(AuthErrorKind::UnsupportedAlgorithm.into())
-                    }
-                    KeyMiss::Ambiguous => Err(AuthErrorKind::UnknownKey.into()),
-                    KeyMiss::UnknownKey => Ok(Checked::KeyNotFound {
-                        key_id: header.kid.as_deref().map(str::to_owned),
-                    }),
-                };
+            Err(KeyMiss::UnsupportedAlgorithm) => {
+                return Err(AuthErrorKind::UnsupportedAlgorithm.into());
+            }
+            Err(KeyMiss::Ambiguous) => return Err(AuthErrorKind::UnknownKey.into()),
+            Err(KeyMiss::UnknownKey) => {
+                let key_id = header.kid.as_deref().map(str::to_owned);
+                return Ok(Search::KeyNotFound { key_id });
             }
         };
-
-        let claims = Registered::parse(&payload, &policy.required)?;
-        policy.check(&claims, unix_seconds(&**clock))?;
-        let mut elsewhere = Elsewhere::default();
-        if policy.needs_all_claims() || !scope_claims.is_empty() || !role_claims.is_empty() {
-            let claims = parsed(&payload)?;
-            policy.check_all_claims(&claims)?;
-            elsewhere = Elsewhere::read(&claims, scope_claims, role_claims);
-        }
         if known.is_none() {
-            headers.add(parts.encoded_header(), header);
+            memory.add_header(parts.encoded_header(), header);
         }
+        let payload = Payload::parse(payload, &policy.required)?;
         // Kept is a token of a header that is known, and so the same object for all of them.
-        let proof = key_to_keep.zip(known).map(|(key, header)| Proof {
-            key,
-            header: Arc::clone(header),
-        });
-        let seen = seen.as_ref().filter(|_| proof.is_some());
-        let places = claims.places(&payload);
-        drop(claims);
-        let verified = VerifiedToken::new(payload, places, elsewhere, proof)?;
-        if let Some(seen) = seen {
-            seen.keep(token, &verified);
-        }
-        Ok(Checked::Good(verified))
-    }
-
-    /// Everything about a token that may change while its signature stays what it is.
-    fn judge(
-        &self,
-        typ: Option<&str>,
-        claims: &Registered<'_>,
-        payload: &str,
-    ) -> Result<(), AuthError> {
-        let Inner { policy, clock, .. } = &*self.inner;
-        policy.check_typ(typ)?;
-        policy.check(claims, unix_seconds(&**clock))?;
-        if policy.needs_all_claims() {
-            policy.check_all_claims(&parsed(payload)?)?;
-        }
-        Ok(())
+        let proof = key_to_keep.zip(known.as_ref().map(KnownHeader::shared));
+        Ok(Search::Proved(Proved::new(Facts {
+            kind: match policy.profile {
+                TokenProfile::Own => CredentialKind::OwnToken,
+                _ => CredentialKind::ProviderToken,
+            },
+            typ: header.kind,
+            further: policy.read_further(&payload),
+            expires_at: payload.expires_at().value().copied(),
+            payload,
+            proof: proof.map(|(key, header)| Proof {
+                key,
+                header: Arc::clone(header),
+            }),
+            typed: TypedClaims::default(),
+        })))
     }
 }
 
-/// Reads a header, and refuses one that no token can have here.
+/// Reads a header, and refuses one that no token can have here: before a key is looked for, for which
+/// a source may have to be asked.
 fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthError> {
     let header = Header::parse(text)?;
     if Algorithm::from_str(&header.alg).is_err() {
-        return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // J03: whatever the keys
+        return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // whatever the keys
     }
-    policy.check_typ(header.typ.as_deref())?;
+    policy.check_typ(header.kind)?;
     Ok(header)
-}
-
-fn parsed(payload: &str) -> Result<Value, AuthError> {
-    serde_json::from_str(payload).map_err(|_| AuthErrorKind::MalformedToken.into())
-}
-
-enum Checked {
-    Good(VerifiedToken),
-    /// No key for it now; a source may still learn of one.
-    KeyNotFound {
-        key_id: Option<String>,
-    },
 }
 
 impl fmt::Debug for Single {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenVerifier")
             .field("keys", &self.inner.keys)
-            .field("policy", &self.inner.policy)
-            .field("revocation", &self.inner.revocation)
+            .field("policy", &self.inner.judge.policy)
+            .field("revocation", &self.inner.judge.revocations.store)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Keys ===
-
-impl Keys {
-    /// Runs `open` with the key that the header names.
-    pub(super) fn with_key<T>(
-        &self,
-        key_id: Option<&str>,
-        alg: &str,
-        open: impl FnOnce(&VerifyingKey) -> T,
-    ) -> Result<T, KeyMiss> {
-        match self {
-            Self::Fixed(set) => set.lookup(key_id, alg).map(open),
-            Self::Source(source) => match source.find(key_id, alg) {
-                // A source must not stretch a key to another algorithm (J05).
-                KeyLookup::Found(key) if key.algorithm().accepts(alg) => Ok(open(&key)),
-                KeyLookup::Found(_) | KeyLookup::UnsupportedAlgorithm => {
-                    Err(KeyMiss::UnsupportedAlgorithm)
-                }
-                KeyLookup::UnknownKey => Err(KeyMiss::UnknownKey),
-                KeyLookup::Ambiguous => Err(KeyMiss::Ambiguous),
-            },
-        }
     }
 }

@@ -32,12 +32,15 @@ mod key_ring_shared;
 mod key_ring_support;
 mod keys;
 mod layer;
+#[cfg(feature = "cache")]
+mod one_judge;
 #[cfg(feature = "password")]
 mod password;
 mod profiles;
 mod providers;
 mod refresh_cookie;
 mod revocation;
+mod roles;
 mod scope;
 #[cfg(unix)]
 mod secret_files;

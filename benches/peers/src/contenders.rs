@@ -28,7 +28,7 @@ use serde_json::Value;
 use tower::Service as _;
 use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorizationLayer};
 use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::verifier::{DEFAULT_CACHED_TOKENS, TokenVerifierBuilder};
+use tower_jwt_auth::verifier::TokenVerifierBuilder;
 use tower_jwt_auth::{JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_oauth2_resource_server::server::OAuth2ResourceServer;
 use tower_oauth2_resource_server::tenant::TenantConfiguration;
@@ -40,7 +40,7 @@ use crate::{AUDIENCE, ISSUER, Tokens, User};
 pub const ROUTER: &str = "router alone";
 pub const SIGNATURE: &str = "signature alone, aws-lc-rs";
 pub const OURS: &str = "tower-jwt-auth";
-pub const OURS_CACHED: &str = "tower-jwt-auth, cached_tokens()";
+pub const OURS_FORGETS: &str = "tower-jwt-auth, cached_tokens(0)";
 
 /// Something that judges requests.
 pub struct Contender {
@@ -77,7 +77,7 @@ impl Contender {
 
     /// Whether it is this crate, in one way or another.
     pub fn is_ours(&self) -> bool {
-        [OURS, OURS_CACHED].contains(&self.name)
+        [OURS, OURS_FORGETS].contains(&self.name)
     }
 
     /// Whether it looks at tokens at all.
@@ -125,11 +125,12 @@ pub fn routed(name: &'static str, router: Router) -> Contender {
 
 /// Everybody, the limits first.
 pub async fn all(tokens: &Tokens) -> Vec<Contender> {
-    let mut all = vec![bare_router(), limit(tokens), ours(tokens)];
-    // Tokens of other keys are remembered without being told to.
-    if tokens.algorithm.is_symmetric() {
-        all.push(ours_cached(tokens));
-    }
+    let mut all = vec![
+        bare_router(),
+        limit(tokens),
+        ours(tokens),
+        ours_without_memory(tokens),
+    ];
     all.extend([
         raw_jsonwebtoken(tokens),
         axum_pattern(tokens),
@@ -180,10 +181,9 @@ pub fn ours(tokens: &Tokens) -> Contender {
     layered(OURS, verifier(tokens))
 }
 
-/// The same, where tokens of HMAC keys are remembered too.
-fn ours_cached(tokens: &Tokens) -> Contender {
-    let count = DEFAULT_CACHED_TOKENS;
-    layered(OURS_CACHED, verifier(tokens).cached_tokens(count))
+/// The same, where no token is remembered.
+fn ours_without_memory(tokens: &Tokens) -> Contender {
+    layered(OURS_FORGETS, verifier(tokens).cached_tokens(0))
 }
 
 fn verifier(tokens: &Tokens) -> TokenVerifierBuilder {

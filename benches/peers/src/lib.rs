@@ -4,7 +4,7 @@ mod contenders;
 mod tokens;
 
 pub use contenders::{
-    Contender, OURS, OURS_CACHED, ROUTER, SIGNATURE, all, bare_router, ours, routed,
+    Contender, OURS, OURS_FORGETS, ROUTER, SIGNATURE, all, bare_router, ours, routed,
 };
 pub use tokens::{AUDIENCE, Case, ISSUER, Tokens};
 

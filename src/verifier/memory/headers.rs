@@ -12,26 +12,36 @@ const MOST: usize = 8;
 
 #[derive(Default)]
 pub(super) struct KnownHeaders {
-    headers: ArcSwap<Vec<KnownHeader>>,
+    headers: ArcSwap<Vec<Entry>>,
 }
 
 #[derive(Clone)]
-pub(super) struct KnownHeader {
+struct Entry {
     /// As it stands in the token.
     encoded: Box<[u8]>,
     header: Arc<Header<'static>>,
 }
 
+/// A header that was read before. To hold it shares no counter with other threads.
+pub(in crate::verifier) struct KnownHeader {
+    headers: Guard<Arc<Vec<Entry>>>,
+    index: usize,
+}
+
 // === impl KnownHeaders ===
 
 impl KnownHeaders {
-    pub(super) fn load(&self) -> Guard<Arc<Vec<KnownHeader>>> {
-        self.headers.load()
+    /// What this header says, if it is known.
+    pub(super) fn find(&self, encoded: &[u8]) -> Option<KnownHeader> {
+        let headers = self.headers.load();
+        let index = headers
+            .iter()
+            .position(|entry| *entry.encoded == *encoded)?;
+        Some(KnownHeader { headers, index })
     }
 
-    /// Takes the header of a token that was verified: nobody else can add one.
     pub(super) fn add(&self, encoded: &[u8], header: &Header<'_>) {
-        let known = KnownHeader {
+        let known = Entry {
             encoded: encoded.into(),
             header: Arc::new(header.to_owned()),
         };
@@ -46,13 +56,13 @@ impl KnownHeaders {
     }
 }
 
-/// What this header says, if it is known.
-pub(super) fn find<'h>(
-    known: &'h [KnownHeader],
-    encoded: &[u8],
-) -> Option<&'h Arc<Header<'static>>> {
-    let found = known.iter().find(|header| *header.encoded == *encoded)?;
-    Some(&found.header)
+// === impl KnownHeader ===
+
+impl KnownHeader {
+    /// The same object for all tokens of a key.
+    pub(in crate::verifier) fn shared(&self) -> &Arc<Header<'static>> {
+        &self.headers[self.index].header
+    }
 }
 
 #[cfg(test)]
@@ -65,11 +75,10 @@ mod tests {
         for number in 0..20_u8 {
             for _ in 0..3 {
                 known.add(&[number], &Header::default());
-                let known = known.load();
-                assert!(find(&known, &[number]).is_some());
-                assert!(known.len() <= MOST);
+                assert!(known.find(&[number]).is_some());
+                assert!(known.headers.load().len() <= MOST);
             }
         }
-        assert!(find(&known.load(), &[0]).is_none());
+        assert!(known.find(&[0]).is_none());
     }
 }

@@ -1,0 +1,338 @@
+//! Every rule holds for a token that is remembered as it does for one that is new.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::single::Single;
+use super::{Issuers, TokenProfile, TokenVerifier, TokenVerifierBuilder};
+use crate::claims::TokenType;
+use crate::clock::ManualClock;
+use crate::codec::sign;
+use crate::error::AuthErrorKind::{
+    self, Expired, InvalidAudience, InvalidClaim, InvalidIssuer, NotYetValid, Revoked, WrongType,
+};
+use crate::keys::{Algorithm, SigningKey};
+use crate::policy::Policy;
+use crate::revocation::{MemoryRevocations, RevocationStore};
+
+const NOW: u64 = 1_767_225_600;
+
+/// A rule, by which a token that was accepted and remembered must be refused.
+struct Rule {
+    name: &'static str,
+    typ: &'static str,
+    /// Claims in place of those that every token has.
+    claims: Value,
+    /// A verifier that accepts the token.
+    before: Setting,
+    /// The same one, but for the rule.
+    after: Setting,
+    refused: AuthErrorKind,
+}
+
+type Setting = fn(TokenVerifierBuilder) -> TokenVerifierBuilder;
+
+fn rule(name: &'static str, claims: Value, after: Setting, refused: AuthErrorKind) -> Rule {
+    Rule {
+        name,
+        typ: "at+jwt",
+        claims,
+        before: |builder| builder.issuer("me").audience("api"),
+        after,
+        refused,
+    }
+}
+
+fn at(seconds: u64) -> ManualClock {
+    ManualClock::at_unix_seconds(seconds)
+}
+
+fn rules() -> Vec<Rule> {
+    vec![
+        rule(
+            "issuers",
+            json!({}),
+            |builder| builder.issuer("you").audience("api"),
+            InvalidIssuer,
+        ),
+        rule(
+            "audiences",
+            json!({}),
+            |builder| builder.issuer("me").audience("x"),
+            InvalidAudience,
+        ),
+        Rule {
+            before: |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .audience_claim("client")
+            },
+            ..rule(
+                "audience_claim",
+                json!({"aud": null, "client": "api"}),
+                |builder| builder.issuer("me").audience("x").audience_claim("client"),
+                InvalidAudience,
+            )
+        },
+        Rule {
+            typ: "JWT",
+            ..rule(
+                "token_type",
+                json!({}),
+                |builder| {
+                    builder
+                        .issuer("me")
+                        .audience("api")
+                        .token_type(TokenType::Refresh)
+                },
+                WrongType,
+            )
+        },
+        Rule {
+            before: |builder| compatible(builder).token_type(TokenType::Access),
+            ..rule(
+                "token_type, by the header alone",
+                json!({"type": null}),
+                |builder| compatible(builder).token_type(TokenType::Refresh),
+                WrongType,
+            )
+        },
+        Rule {
+            typ: "JWT",
+            ..rule(
+                "profile",
+                json!({"client_id": "c"}),
+                |builder| {
+                    builder
+                        .issuer("me")
+                        .audience("api")
+                        .profile(TokenProfile::Rfc9068)
+                },
+                WrongType,
+            )
+        },
+        rule(
+            "leeway",
+            json!({"exp": NOW - 20}),
+            |builder| builder.issuer("me").audience("api").leeway(Duration::ZERO),
+            Expired,
+        ),
+        rule(
+            "max_lifetime",
+            json!({}),
+            |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .max_lifetime(Duration::from_secs(1))
+            },
+            InvalidClaim,
+        ),
+        Rule {
+            before: |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .claim_one_of("plan", ["pro", "free"])
+            },
+            ..rule(
+                "claim_rules",
+                json!({"plan": "free"}),
+                |builder| {
+                    builder
+                        .issuer("me")
+                        .audience("api")
+                        .claim_one_of("plan", ["pro"])
+                },
+                InvalidClaim,
+            )
+        },
+        Rule {
+            before: |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .dangerous_accept_bound_tokens()
+            },
+            ..rule(
+                "takes_bound_tokens",
+                json!({"cnf": {"jkt": "x"}}),
+                |builder| builder.issuer("me").audience("api"),
+                InvalidClaim,
+            )
+        },
+        rule(
+            "exp",
+            json!({}),
+            |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .clock(at(NOW + 300 + 30))
+            },
+            Expired,
+        ),
+        rule(
+            "nbf",
+            json!({"nbf": NOW}),
+            |builder| builder.issuer("me").audience("api").clock(at(NOW - 31)),
+            NotYetValid,
+        ),
+        rule(
+            "iat",
+            json!({"nbf": null}),
+            |builder| builder.issuer("me").audience("api").clock(at(NOW - 31)),
+            NotYetValid,
+        ),
+    ]
+}
+
+fn compatible(builder: TokenVerifierBuilder) -> TokenVerifierBuilder {
+    builder
+        .issuer("me")
+        .audience("api")
+        .profile(TokenProfile::Compatible)
+}
+
+impl Rule {
+    fn token(&self, key: &SigningKey) -> String {
+        let mut claims = json!({
+            "iss": "me", "aud": "api", "sub": "u", "jti": "1", "type": "access", "iat": NOW,
+            "exp": NOW + 300,
+        });
+        if let (Some(claims), Some(others)) = (claims.as_object_mut(), self.claims.as_object()) {
+            claims.extend(others.clone());
+            claims.retain(|_, value| !value.is_null());
+        }
+        sign(key, self.typ, claims.to_string().as_bytes()).unwrap()
+    }
+}
+
+fn single(key: &SigningKey, setting: Setting) -> Single {
+    let builder = TokenVerifier::builder(key.verifying_key()).clock(at(NOW));
+    match setting(builder).build().unwrap().issuers {
+        Issuers::One(single) => single,
+        Issuers::Many(_) => panic!("one"),
+    }
+}
+
+fn kind(verifier: &Single, token: &str) -> Option<AuthErrorKind> {
+    let refused = verifier.verify_local(token.as_bytes()).err()?;
+    Some(refused.kind())
+}
+
+/// One that has accepted this token so often that it remembers it.
+fn that_remembers(key: &SigningKey, setting: Setting, token: &str) -> Single {
+    let verifier = single(key, setting);
+    for _ in 0..3 {
+        assert_eq!(kind(&verifier, token), None);
+    }
+    assert!(verifier.remembers(token));
+    verifier
+}
+
+#[test]
+fn a_remembered_token_is_refused_by_each_rule_as_a_new_one_is() {
+    for algorithm in [Algorithm::EdDSA, Algorithm::HS256] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        for rule in rules() {
+            let token = rule.token(&key);
+            let memory = that_remembers(&key, rule.before, &token);
+            let refused = single(&key, rule.after).with_memory_of(memory).unwrap();
+            assert!(refused.remembers(&token), "{}", rule.name);
+            assert_eq!(kind(&refused, &token), Some(rule.refused), "{}", rule.name);
+            let new = single(&key, rule.after);
+            assert_eq!(kind(&new, &token), Some(rule.refused), "{}", rule.name);
+            // It is the rule that refuses it, and not that the memory has moved.
+            let memory = that_remembers(&key, rule.before, &token);
+            let accepted = single(&key, rule.before).with_memory_of(memory).unwrap();
+            assert_eq!(kind(&accepted, &token), None, "{}", rule.name);
+        }
+    }
+}
+
+#[test]
+fn a_remembered_token_that_has_expired_is_forgotten() {
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    for rule in rules() {
+        let token = rule.token(&key);
+        let memory = that_remembers(&key, rule.before, &token);
+        let refused = single(&key, rule.after).with_memory_of(memory).unwrap();
+        assert_eq!(kind(&refused, &token), Some(rule.refused), "{}", rule.name);
+        let is_forgotten = !refused.remembers(&token);
+        assert_eq!(is_forgotten, rule.refused == Expired, "{}", rule.name);
+    }
+}
+
+#[test]
+fn a_token_without_a_required_claim_is_never_remembered() {
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let setting: Setting = |builder| builder.issuer("me").audience("api").require("tenant");
+    let token = rule("required", json!({}), setting, InvalidClaim).token(&key);
+    let verifier = single(&key, setting);
+    for _ in 0..5 {
+        assert_eq!(kind(&verifier, &token), Some(InvalidClaim));
+        assert!(!verifier.remembers(&token));
+    }
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_refused_once_it_is_revoked() {
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let store = MemoryRevocations::with_clock(at(NOW));
+    let token = rule("revocation", json!({}), |builder| builder, Revoked).token(&key);
+    let verifier = TokenVerifier::builder(key.verifying_key())
+        .issuer("me")
+        .audience("api")
+        .clock(at(NOW))
+        .revocation(store.clone())
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        assert!(verifier.verify(&token).await.is_ok());
+    }
+    let revocation = verifier.verify(&token).await.unwrap().revocation();
+    store.revoke(&[revocation.unwrap()]).await.unwrap();
+    let refused = verifier.verify(&token).await.unwrap_err();
+    assert_eq!(refused.kind(), Revoked);
+}
+
+#[test]
+fn each_rule_of_a_policy_is_in_the_table() {
+    /// Does not compile once a policy has another field: then add its rule to the table.
+    fn names(policy: &Policy) -> [&'static str; 9] {
+        let Policy {
+            issuers: _,
+            audiences: _,
+            audience_claim: _,
+            token_type: _,
+            profile: _,
+            leeway: _,
+            max_lifetime: _,
+            claim_rules: _,
+            takes_bound_tokens: _,
+            required: _,     // a token without such a claim is never remembered
+            scope_claims: _, // no rule
+            role_claims: _,  // no rule
+        } = policy;
+        [
+            "issuers",
+            "audiences",
+            "audience_claim",
+            "token_type",
+            "profile",
+            "leeway",
+            "max_lifetime",
+            "claim_rules",
+            "takes_bound_tokens",
+        ]
+    }
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let any = single(&key, |builder| builder.issuer("me").audience("api"));
+    let rules = rules();
+    for name in names(any.policy()) {
+        assert!(rules.iter().any(|rule| rule.name == name), "{name}");
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Revocations`]: the last rule, for which a store may have to be asked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::VerifiedToken;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::revocation::DynRevocationStore;
+use crate::session::AcknowledgerSlot;
+
+/// Refuses what was revoked, and reports which sessions are in use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Revocations {
+    pub(crate) store: Option<Arc<dyn DynRevocationStore>>,
+    pub(crate) acknowledger: AcknowledgerSlot,
+}
+
+/// How far a verification comes without waiting.
+pub(crate) enum Progress {
+    Done(Result<VerifiedToken, AuthError>),
+    Wait(Pin<Box<dyn Future<Output = Result<VerifiedToken, AuthError>> + Send>>),
+}
+
+// === impl Revocations ===
+
+impl Revocations {
+    /// Judges a credential that passed everything else; boxes a future only where the store must
+    /// be asked.
+    pub(crate) fn judge(&self, verified: VerifiedToken) -> Progress {
+        let Some(store) = &self.store else {
+            return Progress::Done(Ok(self.accept(verified)));
+        };
+        match verified.revocation_query().map(|query| store.peek(&query)) {
+            Err(error) => Progress::Done(Err(error)),
+            Ok(Some(true)) => Progress::Done(Err(AuthErrorKind::Revoked.into())),
+            Ok(Some(false)) => Progress::Done(Ok(self.accept(verified))),
+            Ok(None) => {
+                let (this, store) = (self.clone(), Arc::clone(store));
+                Progress::Wait(Box::pin(async move {
+                    if store.is_revoked(verified.revocation_query()?).await? {
+                        return Err(AuthErrorKind::Revoked.into());
+                    }
+                    Ok(this.accept(verified))
+                }))
+            }
+        }
+    }
+
+    /// A token that passed everything: its session is in use.
+    fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
+        if let Some(acknowledger) = self.acknowledger.get()
+            && let (Some(session), Some(generation)) =
+                (verified.session_id(), verified.generation())
+        {
+            acknowledger.seen(session, generation);
+        }
+        verified
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Waits where something must be waited for.
+    pub(crate) async fn finish(self) -> Result<VerifiedToken, AuthError> {
+        match self {
+            Self::Done(result) => result,
+            Self::Wait(future) => future.await,
+        }
+    }
+}

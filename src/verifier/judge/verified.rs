@@ -1,0 +1,275 @@
+//! [`VerifiedToken`]: the proof that a token was verified, and what it says.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+
+use crate::claims::{NumericDate, is_scope_token, join_scopes};
+use crate::codec::{Payload, Typ};
+use crate::error::{AuthError, AuthErrorKind};
+use crate::jti;
+use crate::policy::{Further, MAX_LEEWAY, Roles};
+use crate::revocation::{Revocation, RevocationQuery};
+use crate::verifier::kind::CredentialKind;
+use crate::verifier::proof::{Facts, Proved};
+use crate::verifier::typed::TypedClaims;
+
+/// A credential that was verified, and what it says: to hold one is the proof.
+///
+/// Only a [`TokenVerifier`](crate::TokenVerifier) makes one of a token. It is cheap to clone; its typed claims are
+/// parsed once per type, however many clones ask. `Debug` shows neither the claims nor the token.
+#[derive(Clone)]
+pub struct VerifiedToken {
+    proved: Proved,
+}
+
+/// What the judge of a credential that is no JWT has found out.
+pub(crate) struct Credential {
+    pub(crate) kind: CredentialKind,
+    /// A JSON object, in which `sub`, `iss`, `jti`, `sid` and `iat` mean what they mean in a JWT.
+    pub(crate) claims: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    /// None for a credential that ends only when somebody ends it.
+    pub(crate) expires_at: Option<NumericDate>,
+}
+
+// === impl VerifiedToken ===
+
+impl VerifiedToken {
+    /// Only for the judge, which has just judged it.
+    pub(super) fn of(proved: Proved) -> Self {
+        Self { proved }
+    }
+
+    /// Takes what the judge of another kind of credential has found good. Whether it was revoked is
+    /// still to be judged, by [`Revocations`](super::Revocations).
+    ///
+    /// Fails if the claims are not a JSON object.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the other kinds of credentials come later")
+    )]
+    pub(crate) fn of_credential(credential: Credential) -> Result<Self, AuthError> {
+        let scopes = credential.scopes.iter();
+        let scope = join_scopes(scopes.filter(|scope| is_scope_token(scope)));
+        let proved = Proved::new(Facts {
+            kind: credential.kind,
+            typ: Typ::Absent,
+            payload: Payload::parse(credential.claims, &[])?,
+            further: Further::granting(scope, credential.roles),
+            expires_at: credential.expires_at,
+            proof: None,
+            typed: TypedClaims::default(),
+        });
+        Ok(Self { proved })
+    }
+
+    #[cfg(feature = "cache")]
+    pub(in crate::verifier) fn proved(&self) -> &Proved {
+        &self.proved
+    }
+
+    fn facts(&self) -> &Facts {
+        self.proved.facts()
+    }
+
+    /// Returns by what the caller was proved: a token of this crate's form, or one of a provider.
+    #[must_use]
+    pub fn kind(&self) -> CredentialKind {
+        self.facts().kind
+    }
+
+    /// `iss`: who issued the token.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.facts().payload.issuer().text()
+    }
+
+    /// `sub`: whom the token is about.
+    ///
+    /// # Security
+    ///
+    /// Unique only within its issuer: where several issuers are trusted, an identity is the
+    /// pair of [`issuer`](Self::issuer) and subject (RFC 9700 section 4.15, V6.8.1).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.facts().payload.subject().text()
+    }
+
+    /// `jti`: the token's own id.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.facts().payload.token_id().text()
+    }
+
+    /// `sid`: the session that the token belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.facts().payload.session_id().text()
+    }
+
+    /// `gen`: the generation of the session when the token was issued.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.facts().payload.generation()
+    }
+
+    /// The scopes, one by one.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        let Facts {
+            payload, further, ..
+        } = self.facts();
+        further
+            .scope
+            .as_deref()
+            .or_else(|| payload.scope().text())
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether the token has this scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|one| one == scope)
+    }
+
+    /// Returns the roles: of a token of this crate's form from the claim `roles` (RFC 9068 section
+    /// 2.2.3.1), or from the claims that
+    /// [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) names.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let Facts {
+            payload, further, ..
+        } = self.facts();
+        let (registered, listed) = match &further.roles {
+            Roles::None => (None, &[][..]),
+            Roles::Registered => (payload.roles().into_value(), &[][..]),
+            Roles::Listed(roles) => (None, &**roles),
+        };
+        let listed = listed.iter().map(|role| &**role);
+        registered.into_iter().flatten().chain(listed)
+    }
+
+    /// Whether the token has this role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|one| one == role)
+    }
+
+    /// `exp`: when the token expires. A JWT always does; an API key may not.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<NumericDate> {
+        self.facts().expires_at
+    }
+
+    /// `iat`: when the token was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<NumericDate> {
+        self.facts().payload.issued_at().value().copied()
+    }
+
+    /// All claims, as the JSON text that was signed.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        self.facts().payload.json()
+    }
+
+    /// The claims as a type of yours; parsed at the first call, shared from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClaim`](AuthErrorKind::InvalidClaim): the claims do not fit the type.
+    pub fn claims<C>(&self) -> Result<Arc<C>, AuthError>
+    where
+        C: DeserializeOwned + Send + Sync + 'static,
+    {
+        let Facts { typed, payload, .. } = self.facts();
+        typed.shared(payload.json())
+    }
+
+    /// The same by value, for an extractor: the first that asks takes what it parses away.
+    #[cfg(feature = "axum")]
+    pub(crate) fn own_claims<C>(&self) -> Result<C, AuthError>
+    where
+        C: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        let Facts { typed, payload, .. } = self.facts();
+        typed.owned(payload.json())
+    }
+
+    /// The entry that revokes this one token; none if it has no `jti`, or never expires.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Revocation> {
+        Some(Revocation::token(
+            self.issuer(),
+            self.token_id()?,
+            self.accepted_until()?,
+        ))
+    }
+
+    /// When no verifier accepts the token any more.
+    fn accepted_until(&self) -> Option<SystemTime> {
+        self.expires_at()?.to_system_time()?.checked_add(MAX_LEEWAY)
+    }
+
+    /// What to look for; a token that lacks what the look-up needs is refused, never passed over.
+    pub(crate) fn revocation_query(&self) -> Result<RevocationQuery<'_>, AuthError> {
+        let (Some(subject), Some(token)) = (self.subject(), self.token_id()) else {
+            return Err(AuthError::new(AuthErrorKind::InvalidClaim)
+                .because("the token lacks `sub` or `jti`, without which it cannot be revoked"));
+        };
+        let iat = self.issued_at().map_or(0.0, NumericDate::as_secs_f64);
+        Ok(RevocationQuery {
+            issuer: self.issuer(),
+            subject,
+            session: self.session_id(),
+            token,
+            issued_at: jti::issued_micros(token, iat),
+        })
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_that_is_no_jwt_is_read_like_one() {
+        let token = VerifiedToken::of_credential(Credential {
+            kind: CredentialKind::ProviderToken,
+            claims: r#"{"sub":"alice","jti":"key-1","iat":5,"scope":"ignored","aud":7}"#.to_owned(),
+            scopes: ["read".into(), "not a scope".into(), "write".into()].into(),
+            roles: ["admin".into()].into(),
+            expires_at: NumericDate::from_secs_f64(1000.0),
+        })
+        .unwrap();
+        assert_eq!(token.kind(), CredentialKind::ProviderToken);
+        assert_eq!(token.subject(), Some("alice"));
+        assert_eq!(token.scopes().collect::<Vec<_>>(), ["read", "write"]);
+        assert!(token.has_role("admin") && !token.has_scope("ignored"));
+        assert_eq!(token.expires_at().map(NumericDate::as_secs), Some(1000));
+        assert!(token.revocation().is_some());
+        let query = token.revocation_query().unwrap();
+        assert_eq!((query.subject, query.token), ("alice", "key-1"));
+    }
+
+    #[test]
+    fn a_credential_whose_claims_are_no_object_is_refused() {
+        let refused = VerifiedToken::of_credential(Credential {
+            kind: CredentialKind::ProviderToken,
+            claims: "[]".to_owned(),
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            expires_at: None,
+        });
+        assert_eq!(refused.unwrap_err().kind(), AuthErrorKind::MalformedToken);
+    }
+}

@@ -1,0 +1,112 @@
+//! [`Memory`]: what a verifier remembers of tokens whose signature was good. It saves work, and decides
+//! nothing: what it hands out is judged like any other token.
+
+mod headers;
+#[cfg(feature = "cache")]
+mod seen;
+
+pub(super) use headers::KnownHeader;
+#[cfg(feature = "cache")]
+pub use seen::DEFAULT_CACHED_TOKENS;
+
+use super::judge::VerifiedToken;
+use super::keys::Keys;
+use super::proof::Proved;
+use crate::codec::Header;
+use crate::error::AuthError;
+#[cfg(feature = "cache")]
+use crate::error::AuthErrorKind;
+use crate::keys::VerifyingKey;
+use headers::KnownHeaders;
+#[cfg(feature = "cache")]
+use seen::{SeenTokens, Sight};
+
+/// The tokens and headers that a verifier has seen; its own, shared with no other.
+pub(super) struct Memory {
+    headers: KnownHeaders,
+    #[cfg(feature = "cache")]
+    tokens: Option<SeenTokens>,
+}
+
+/// A token that is shown now.
+pub(super) struct Shown<'t> {
+    pub(super) token: &'t [u8],
+    #[cfg(feature = "cache")]
+    sight: Option<Sight<'t>>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// With room for so many tokens; without the feature `cache` there is none.
+    pub(super) fn new(tokens: usize) -> Self {
+        #[cfg(not(feature = "cache"))]
+        let _ = tokens;
+        Self {
+            headers: KnownHeaders::default(),
+            #[cfg(feature = "cache")]
+            tokens: (tokens > 0).then(|| SeenTokens::new(tokens)),
+        }
+    }
+
+    pub(super) fn show<'t>(&self, token: &'t [u8]) -> Shown<'t> {
+        Shown {
+            token,
+            #[cfg(feature = "cache")]
+            sight: self.tokens.as_ref().and_then(|tokens| tokens.sight(token)),
+        }
+    }
+
+    /// The proof of a token that is known byte by byte, if the very key that proved it is still trusted.
+    pub(super) fn recall(&self, shown: &Shown<'_>, keys: &Keys) -> Option<Proved> {
+        #[cfg(feature = "cache")]
+        if let (Some(tokens), Some(sight)) = (&self.tokens, &shown.sight) {
+            return tokens.recall(sight, keys);
+        }
+        let _ = (shown, keys);
+        None
+    }
+
+    /// What a header says, if a token with the same one was proved before.
+    pub(super) fn header(&self, encoded: &[u8]) -> Option<KnownHeader> {
+        self.headers.find(encoded)
+    }
+
+    /// Takes the header of a token whose signature was good: nobody else can add one.
+    pub(super) fn add_header(&self, encoded: &[u8], header: &Header<'_>) {
+        self.headers.add(encoded, header);
+    }
+
+    /// The key, if a token whose signature it has just proved is to be kept.
+    pub(super) fn wants(&self, shown: &Shown<'_>, key: &VerifyingKey) -> Option<VerifyingKey> {
+        #[cfg(feature = "cache")]
+        if let (Some(tokens), Some(sight)) = (&self.tokens, &shown.sight)
+            && tokens.wants(sight)
+        {
+            return Some(key.clone());
+        }
+        let _ = (shown, key);
+        None
+    }
+
+    /// Takes note of a verdict: keeps a token that was accepted and has its proof with it, and forgets
+    /// one that has expired.
+    pub(super) fn note(
+        &self,
+        shown: &Shown<'_>,
+        is_recalled: bool,
+        verdict: &Result<VerifiedToken, AuthError>,
+    ) {
+        #[cfg(feature = "cache")]
+        if let (Some(tokens), Some(sight)) = (&self.tokens, &shown.sight) {
+            match verdict {
+                Ok(verified) if !is_recalled => tokens.keep(sight, verified.proved()),
+                Err(error) if is_recalled && error.kind() == AuthErrorKind::Expired => {
+                    tokens.forget(sight);
+                }
+                _ => {}
+            }
+        }
+        let _ = (shown, is_recalled, verdict);
+    }
+}
