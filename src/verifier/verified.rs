@@ -2,8 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-#[cfg(feature = "axum")]
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -35,9 +33,6 @@ struct Verified {
     /// Where the token is to be known when it comes again.
     #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "none is known"))]
     proof: Option<Proof>,
-    /// Whether an extractor has asked for the claims as a type of the application's.
-    #[cfg(feature = "axum")]
-    asked: AtomicBool,
     /// The claims as the type that they were first shared as; rarely is there another.
     typed: OnceLock<Typed>,
     other_types: Mutex<Vec<Typed>>,
@@ -96,8 +91,6 @@ impl VerifiedToken {
             expires_at,
             elsewhere,
             proof,
-            #[cfg(feature = "axum")]
-            asked: AtomicBool::new(false),
             typed: OnceLock::new(),
             other_types: Mutex::default(),
         });
@@ -203,7 +196,7 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// [`InvalidClaim`](AuthErrorKind::InvalidClaim): the claims do not fit the type.
+    /// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch): the claims do not fit the type.
     pub fn claims<C>(&self) -> Result<Arc<C>, AuthError>
     where
         C: DeserializeOwned + Send + Sync + 'static,
@@ -228,25 +221,11 @@ impl VerifiedToken {
         Ok(claims)
     }
 
-    /// The same by value, for an extractor. Nearly always there is one, so the first that asks
-    /// takes what it parses away; from the second on there is something to share.
-    #[cfg(feature = "axum")]
-    pub(crate) fn own_claims<C>(&self) -> Result<C, AuthError>
-    where
-        C: DeserializeOwned + Clone + Send + Sync + 'static,
-    {
-        if self.inner.asked.swap(true, Ordering::Relaxed) {
-            return self.claims::<C>().map(|claims| C::clone(&claims));
-        }
-        self.read()
-    }
-
-    fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
-        serde_json::from_str(&self.inner.payload).map_err(|error| {
-            AuthError::new(AuthErrorKind::InvalidClaim)
-                .because("the token's claims do not fit the type that the application reads")
-                .with_source(ClaimsMismatch::new::<C>(&error))
-        })
+    /// Parses the claims, for an extractor that takes them away.
+    pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
+        let payload = self.payload();
+        serde_json::from_str(payload)
+            .map_err(|error| AuthError::claims_mismatch::<C>(&error, payload))
     }
 
     /// The entry that revokes this one token; none if it has no `jti`.
@@ -286,34 +265,3 @@ impl fmt::Debug for VerifiedToken {
         f.debug_struct("VerifiedToken").finish_non_exhaustive()
     }
 }
-
-/// Why claims do not fit a type: the message of the parser, without any value from the token.
-#[derive(Debug)]
-struct ClaimsMismatch {
-    type_name: &'static str,
-    what: String,
-}
-
-impl ClaimsMismatch {
-    fn new<C>(error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        // A missing field's message holds its name alone; others may quote the claim.
-        let what = if message.starts_with("missing field `") {
-            message
-        } else {
-            format!("a claim has the wrong type at column {}", error.column())
-        };
-        Self {
-            type_name: std::any::type_name::<C>(),
-            what,
-        }
-    }
-}
-
-impl fmt::Display for ClaimsMismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.type_name, self.what)
-    }
-}
-
-impl std::error::Error for ClaimsMismatch {}

@@ -32,15 +32,20 @@ mod key_ring_shared;
 mod key_ring_support;
 mod keys;
 mod layer;
+mod optional_cookies;
 #[cfg(feature = "password")]
 mod password;
 mod profiles;
 mod providers;
 mod refresh_cookie;
 mod revocation;
+#[cfg(feature = "axum")]
+mod routing;
 mod scope;
 #[cfg(feature = "testing")]
 mod session_store;
 mod sessions;
 mod sources;
 mod support;
+mod told;
+mod why_401;
