@@ -19,6 +19,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// clock.advance(Duration::from_secs(5));
 /// assert_eq!(reader.now(), std::time::UNIX_EPOCH + Duration::from_secs(1_005));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a clock",
+    note = "use `SystemClock`, `ManualClock` in tests, or implement `Clock`, which also needs `Debug`"
+)]
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
@@ -38,6 +42,12 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // the one place that may
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> SystemTime {
+        C::now(self)
     }
 }
 

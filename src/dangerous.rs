@@ -31,7 +31,7 @@ pub struct Unverified<C> {
 ///
 /// [`MalformedToken`](AuthErrorKind::MalformedToken) for text that is no token,
 /// [`UnsupportedAlgorithm`](AuthErrorKind::UnsupportedAlgorithm) for a header that demands an extension, and
-/// [`InvalidClaim`](AuthErrorKind::InvalidClaim) for claims that do not fit `C`.
+/// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch) for claims that do not fit `C`.
 pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<C>, AuthError> {
     let parts = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?;
     let mut room = [0; HEADER_ROOM];
@@ -40,7 +40,7 @@ pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<
     let payload = parts.open_unverified()?;
     let payload = Payload::parse(payload, &[])?;
     let claims = serde_json::from_str(payload.json())
-        .map_err(|_| AuthError::new(AuthErrorKind::InvalidClaim))?;
+        .map_err(|error| AuthError::claims_mismatch::<C>(&error, payload.json()))?;
     Ok(Unverified {
         claims,
         algorithm: header.alg.into_owned(),

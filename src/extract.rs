@@ -8,21 +8,24 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::Claims;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{EmptyBody, Seen, response_for};
+use crate::layer::{EmptyBody, IgnoredCookie, Seen, response_for};
 use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
 ///
-/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The first extractor
-/// of a request parses the claims and takes them away; where there are more, the second parses
-/// them once again for all that follow and ask for the same type.
+/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The type needs to implement
+/// `Deserialize` and nothing else. Each extractor parses the claims for itself; to share them,
+/// extract the [`VerifiedToken`] and call [`claims`](VerifiedToken::claims).
+///
+/// If the compiler says that the handler does not implement `Handler`, the type most likely lacks
+/// `Deserialize`. `#[axum::debug_handler]` on the handler names the reason.
 ///
 /// ```
 /// use axum::{Router, routing::get};
 /// use serde::Deserialize;
 /// use tower_jwt_auth::{JwtAuthLayer, JwtClaims};
 ///
-/// #[derive(Clone, Deserialize)]
+/// #[derive(Deserialize)]
 /// struct User {
 ///     sub: String,
 ///     tenant: u32,
@@ -39,21 +42,25 @@ use crate::verifier::VerifiedToken;
 ///
 /// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
 /// let app: Router =
-///     Router::new().route("/me", get(me)).layer(JwtAuthLayer::new(verifier));
+///     Router::new().route("/me", get(me)).route_layer(JwtAuthLayer::new(verifier));
 /// # let _ = (app, get::<_, _, ()>(greet)); }
 /// ```
 ///
 /// # Rejections
 ///
-/// No token (behind an [optional](crate::JwtAuthLayer::optional) layer): 401. Claims that do
-/// not fit `C`: 401 `invalid_token`. No layer: 500; the error names the cure.
+/// - No token, behind an [optional](crate::JwtAuthLayer::optional) layer: 401.
+/// - A valid token whose claims do not fit `C`: 403, as another token of the same kind would not help
+///   either ([`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch)). The source of the error names the
+///   claim. `Option<JwtClaims<C>>` is refused as well. If some tokens lack a claim, make it an
+///   `Option` in the type.
+/// - No layer: 500. The error names the cure.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JwtClaims<C = Claims>(pub C);
 
 impl<S, C> FromRequestParts<S> for JwtClaims<C>
 where
     S: Send + Sync,
-    C: DeserializeOwned + Clone + Send + Sync + 'static,
+    C: DeserializeOwned,
 {
     type Rejection = AuthError;
 
@@ -68,7 +75,7 @@ where
 impl<S, C> OptionalFromRequestParts<S> for JwtClaims<C>
 where
     S: Send + Sync,
-    C: DeserializeOwned + Clone + Send + Sync + 'static,
+    C: DeserializeOwned,
 {
     type Rejection = AuthError;
 
@@ -98,6 +105,15 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for VerifiedToken {
     }
 }
 
+/// The cookie that counted as none, if any.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IgnoredCookie {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
 impl IntoResponse for AuthError {
     /// The status, an empty body, and the challenge or `Retry-After` that belongs to it.
     fn into_response(self) -> Response {
@@ -116,10 +132,10 @@ fn verified(parts: &Parts) -> Result<Option<&VerifiedToken>, AuthError> {
 
 fn claims_of<C>(token: &VerifiedToken, parts: &Parts) -> Result<JwtClaims<C>, AuthError>
 where
-    C: DeserializeOwned + Clone + Send + Sync + 'static,
+    C: DeserializeOwned,
 {
     token
-        .own_claims()
+        .read()
         .map(JwtClaims)
         .map_err(|error| told(error, parts))
 }

@@ -11,7 +11,7 @@
 //! use tower_jwt_auth::keys::Algorithm;
 //! use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
 //!
-//! #[derive(Clone, Deserialize)]
+//! #[derive(Deserialize)]
 //! struct User {
 //!     sub: String,
 //! }
@@ -24,7 +24,7 @@
 //! let key = SigningKey::generate(Algorithm::HS256)?; // a service keeps its key: see `config`
 //! let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
 //! let app: Router =
-//!     Router::new().route("/me", get(me)).layer(JwtAuthLayer::new(tokens.verifier()));
+//!     Router::new().route("/me", get(me)).route_layer(JwtAuthLayer::new(tokens.verifier()));
 //!
 //! let token = tokens.access("alice").issue()?;
 //! let with_token = Request::get("/me").header("Authorization", format!("Bearer {token}"));
@@ -82,7 +82,7 @@
 //!
 //! # Guide
 //!
-//! [Threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
+//! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
 //! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
@@ -93,7 +93,7 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `respond`, `testing` |
-//! | 4 http | `bearer`, `refresh_cookie`, `layer`, `scope`, `jwks_route` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `scope`, `jwks_route` |
 //! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
@@ -142,6 +142,7 @@ pub mod verifier;
 mod bearer;
 mod jwks_route;
 pub mod layer;
+mod origin;
 pub mod refresh_cookie;
 mod scope;
 
@@ -180,6 +181,8 @@ pub mod _guide {
     pub mod threat_model {}
     #[doc = include_str!("guide/defaults.md")]
     pub mod defaults {}
+    #[doc = include_str!("guide/why_401.md")]
+    pub mod why_401 {}
     #[doc = include_str!("guide/keys.md")]
     pub mod keys {}
     #[cfg(feature = "jwks")]

@@ -33,7 +33,14 @@ const FLOORS: [&[&str]; 6] = [
         "config",
     ],
     // http
-    &["bearer", "refresh_cookie", "layer", "scope", "jwks_route"],
+    &[
+        "origin",
+        "bearer",
+        "refresh_cookie",
+        "layer",
+        "scope",
+        "jwks_route",
+    ],
     // frameworks
     &["extract", "respond", "testing"],
 ];

@@ -1,9 +1,11 @@
-//! The two errors: [`ConfigError`] at start-up, [`AuthError`] per request; and the
-//! one mapping from a verdict to a status and an RFC 6750 error code.
+//! The two errors: [`ConfigError`] at start-up, [`AuthError`] per request.
 
 mod config;
+mod kind;
+mod mismatch;
 
 pub use config::ConfigError;
+pub use kind::AuthErrorKind;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -40,46 +42,6 @@ pub struct AuthError {
     detail: Option<Arc<Detail>>,
 }
 
-/// The distinct reasons behind an [`AuthError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AuthErrorKind {
-    /// The request carries no credentials that this layer reads.
-    MissingToken,
-    /// The request carries credentials twice, or a header that is no credential (RFC 6750 section 3.1).
-    MalformedRequest,
-    /// The token is not a signed token in compact form, or is too large.
-    MalformedToken,
-    /// The header names an algorithm that no configured key has, or demands an extension (`crit`).
-    UnsupportedAlgorithm,
-    /// No configured key fits the token's key id and algorithm.
-    UnknownKey,
-    /// The signature does not verify.
-    InvalidSignature,
-    /// The token has expired.
-    Expired,
-    /// The token is not valid yet (`nbf`), or was issued in the future (`iat`).
-    NotYetValid,
-    /// `iss` is missing, of the wrong type, or another one.
-    InvalidIssuer,
-    /// `aud` is missing, of the wrong type, or names others only.
-    InvalidAudience,
-    /// A claim that is needed is missing, or one has the wrong type.
-    InvalidClaim,
-    /// The token is of another type, for example a refresh token where an access token is due.
-    WrongType,
-    /// The token, its session, or all tokens of its subject were revoked.
-    Revoked,
-    /// The token lacks a scope that the resource needs.
-    InsufficientScope,
-    /// An extractor or scope layer runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
-    LayerMissing,
-    /// The token cannot be judged now: a key server or store does not answer.
-    Unavailable,
-    /// A fault of this crate or of its back end.
-    Internal,
-}
-
 #[derive(Default, Clone)]
 struct Detail {
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -90,83 +52,6 @@ struct Detail {
 
 /// `Retry-After` where nothing better is known.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
-
-// === impl AuthErrorKind ===
-
-impl AuthErrorKind {
-    /// A stable, lower-case name for logs and metric labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingToken => "missing_token",
-            Self::MalformedRequest => "malformed_request",
-            Self::MalformedToken => "malformed_token",
-            Self::UnsupportedAlgorithm => "unsupported_algorithm",
-            Self::UnknownKey => "unknown_key",
-            Self::InvalidSignature => "invalid_signature",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::InvalidIssuer => "invalid_issuer",
-            Self::InvalidAudience => "invalid_audience",
-            Self::InvalidClaim => "invalid_claim",
-            Self::WrongType => "wrong_type",
-            Self::Revoked => "revoked",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::LayerMissing => "layer_missing",
-            Self::Unavailable => "unavailable",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// The status and, where RFC 6750 section 3.1 has one, the error code: the only such table.
-    const fn verdict(self) -> (StatusCode, Option<&'static str>) {
-        match self {
-            Self::MissingToken => (StatusCode::UNAUTHORIZED, None),
-            Self::MalformedRequest => (StatusCode::BAD_REQUEST, Some("invalid_request")),
-            Self::MalformedToken
-            | Self::UnsupportedAlgorithm
-            | Self::UnknownKey
-            | Self::InvalidSignature
-            | Self::Expired
-            | Self::NotYetValid
-            | Self::InvalidIssuer
-            | Self::InvalidAudience
-            | Self::InvalidClaim
-            | Self::WrongType
-            | Self::Revoked => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-            Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
-            Self::LayerMissing | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
-        }
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Self::MissingToken => "the request carries no bearer token",
-            Self::MalformedRequest => "the request's credentials are malformed or given twice",
-            Self::MalformedToken => "the token is malformed",
-            Self::UnsupportedAlgorithm => "the token's algorithm is not supported",
-            Self::UnknownKey => "the token names a key that is not known",
-            Self::InvalidSignature => "the token's signature is invalid",
-            Self::Expired => "the token has expired",
-            Self::NotYetValid => "the token is not valid yet",
-            Self::InvalidIssuer => "the token is from another issuer",
-            Self::InvalidAudience => "the token is for another audience",
-            Self::InvalidClaim => "a claim of the token is missing or has the wrong type",
-            Self::WrongType => {
-                "the token is not of the type that is due (`type` claim, `typ` header)"
-            }
-            Self::Revoked => "the token has been revoked",
-            Self::InsufficientScope => "the token lacks a scope that is needed",
-            Self::LayerMissing => {
-                "no `JwtAuthLayer` has seen this request: add `.layer(JwtAuthLayer::new(verifier))` \
-                 to the router, outside (after) the routes and scope layers that need it"
-            }
-            Self::Unavailable => "the token cannot be judged at the moment",
-            Self::Internal => "the token could not be processed",
-        }
-    }
-}
 
 // === impl AuthError ===
 
@@ -224,7 +109,8 @@ impl AuthError {
         self.kind.verdict().0
     }
 
-    /// The error code of RFC 6750 section 3.1; none for a request without credentials.
+    /// Returns the error code of RFC 6750 section 3.1, or `None` if it has none for this error, such
+    /// as a request without credentials.
     #[must_use]
     pub const fn code(&self) -> Option<&'static str> {
         self.kind.verdict().1
@@ -247,7 +133,8 @@ impl AuthError {
     }
 
     /// The value of `WWW-Authenticate`, with the realm and the metadata address of the layer
-    /// that refused the request; none where the answer is no challenge (500, 503).
+    /// that refused the request. Returns `None` if the response is not a challenge: a 500, a 503, or
+    /// the 403 of [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch).
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
         self.challenge().map(Cow::into_owned)
@@ -256,10 +143,9 @@ impl AuthError {
     /// The same, with nothing to allocate where only the code is to be told.
     pub(crate) fn challenge(&self) -> Option<Cow<'static, str>> {
         let status = self.status();
-        let told = matches!(
-            status,
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        );
+        // A 403 without a code is cured by no other token, so it is not a challenge for one.
+        let told = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
+            || self.code() == Some("insufficient_scope");
         let known = self
             .detail
             .as_ref()

@@ -20,6 +20,10 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// It must not follow redirects: the address was checked, the one that it leads to was not. It
 /// should send nothing but the request: no cookies, no credentials.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an HTTP client for keys",
+    note = "wrap a tower service in `ServiceClient`, use `HttpsClient`, or implement `HttpClient` and `Debug`"
+)]
 pub trait HttpClient: Debug + Send + Sync + 'static {
     /// Sends a GET request and returns the answer, whatever its status.
     ///

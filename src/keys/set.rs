@@ -61,6 +61,11 @@ pub enum KeyLookup {
 ///
 /// `key_id` and `algorithm` come from an unverified header. They may only choose among
 /// keys that are already trusted; the `key_id` is at most 256 bytes of any text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of keys",
+    note = "keys that never change go to `TokenVerifier::builder`; keys of a provider come from \
+            `TokenVerifier::from_issuer`; a source of your own implements `KeySource` and `Debug`"
+)]
 pub trait KeySource: Debug + Send + Sync + 'static {
     /// The key for a token, from memory. Called for each token: it must neither block nor wait.
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;

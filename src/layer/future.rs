@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::response::ResponseForAuthError;
-use super::service::Config;
+use super::service::{Config, conclude};
 use crate::error::AuthError;
 use crate::verifier::VerifiedToken;
 
@@ -42,11 +42,13 @@ pin_project! {
 }
 
 /// What waits until the token is judged: the service that was ready, and its request.
-struct Parked<S, B, R> {
-    service: S,
-    request: Request<B>,
-    config: Arc<Config>,
-    respond: R,
+pub(super) struct Parked<S, B, R> {
+    pub(super) service: S,
+    pub(super) request: Request<B>,
+    pub(super) config: Arc<Config>,
+    pub(super) respond: R,
+    /// The cookie that the token is from, if a bad one counts as none.
+    pub(super) lenient_cookie: Option<Arc<str>>,
 }
 
 impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
@@ -64,19 +66,8 @@ impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
         }
     }
 
-    pub(super) fn checking(
-        check: Check,
-        service: S,
-        request: Request<B>,
-        config: Arc<Config>,
-        respond: R,
-    ) -> Self {
-        let parked = Some(Parked {
-            service,
-            request,
-            config,
-            respond,
-        });
+    pub(super) fn checking(check: Check, parked: Parked<S, B, R>) -> Self {
+        let parked = Some(parked);
         Self {
             state: State::Checking { check, parked },
         }
@@ -109,10 +100,11 @@ where
                         mut request,
                         config,
                         respond,
+                        lenient_cookie,
                     } = parked;
-                    let next = match verdict {
-                        Ok(verified) => {
-                            config.mark(&mut request, Some(verified));
+                    let next = match conclude(verdict, lenient_cookie.as_ref()) {
+                        Ok(passed) => {
+                            config.mark(&mut request, passed);
                             State::Inner {
                                 future: service.call(request),
                             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::response::EmptyBody;
-use super::service::{Config, JwtAuth};
+use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
 use crate::challenge::Challenge;
 use crate::verifier::TokenVerifier;
@@ -23,7 +23,9 @@ use crate::verifier::TokenVerifier;
 /// | carries a token that is refused | 401 | `Bearer realm="api", error="invalid_token"` |
 /// | cannot be judged now | 503 with `Retry-After` | none |
 ///
-/// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs.
+/// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs. With the feature
+/// `tracing`, the layer logs each refusal; in debug builds without a log, it writes the first refusal
+/// of each kind to standard error. The guide has a page on [what causes each](crate::_guide::why_401).
 ///
 /// Bodies of any type pass through it untouched. A token that is judged from memory costs
 /// no boxed future and no wait.
@@ -41,10 +43,15 @@ use crate::verifier::TokenVerifier;
 ///     .build()?;
 /// let app: Router = Router::new()
 ///     .route("/me", get(async |JwtClaims(claims): JwtClaims| claims.sub.unwrap_or_default()))
-///     .layer(JwtAuthLayer::new(tokens.verifier()));
+///     .route_layer(JwtAuthLayer::new(tokens.verifier()));
 /// # let _ = app; }
 /// # Ok::<(), tower_jwt_auth::ConfigError>(())
 /// ```
+///
+/// Use `route_layer`. It protects the routes that were added before it, and unknown paths stay 404.
+/// With `layer`, the router's answer to unknown paths is protected as well: they answer 401, even after
+/// the router is merged into another that has open routes. A wrong method is 405 to a good token and
+/// 401 to strangers; the [cookbook](crate::_guide::cookbook) shows how to make it 405 to everyone.
 ///
 /// # CORS
 ///
@@ -69,10 +76,49 @@ impl JwtAuthLayer {
 }
 
 impl<R> JwtAuthLayer<R> {
-    /// Lets requests without a token through too. A token that is there must still be good.
+    /// Lets requests without a token through, too. A token that is there must still be good.
     #[must_use]
     pub fn optional(mut self) -> Self {
-        self.config_mut().optional = true;
+        self.config_mut().token = Token::Optional;
+        self
+    }
+
+    /// Lets requests without a token through, as [`optional`](Self::optional) does, and treats a bad
+    /// cookie as none. Use it for pages that anyone may see and that browsers open with a
+    /// [cookie](TokenSource::cookie), such as the home page and the login page.
+    ///
+    /// Browsers send a cookie until it is removed. Behind `optional`, one that has expired, was
+    /// revoked, or was signed with an old key answers 401 to every page, and two of them answer 400,
+    /// so that the user cannot even log in. Here, such requests go on without a token, with an
+    /// [`IgnoredCookie`](super::IgnoredCookie) in the extensions that says why, so that the page can
+    /// remove the cookie.
+    ///
+    /// Only cookies are treated so:
+    ///
+    /// - A bad token in the `Authorization` header or another source is still refused, because the
+    ///   client has put it there for this request and must learn that it is bad.
+    /// - A token in the header or another source goes before a cookie, which is then not looked at.
+    /// - If a cookie cannot be judged now, because the revocation store or the key server is
+    ///   unavailable, the response is still 503. An outage must not look like a log-out: the page
+    ///   would remove a good cookie. If such pages must stay up, choose it at the revocation store
+    ///   (`OutagePolicy` of [`CachedRevocations`](crate::_guide::revocation)).
+    /// - A cookie that does not count because of the request's `Origin` is no bad cookie.
+    ///
+    /// Routes that need a user belong behind a layer without this setting, or use a required
+    /// extractor, which answers 401 if the cookie was ignored.
+    ///
+    /// ```
+    /// use tower_jwt_auth::{JwtAuthLayer, TokenSource};
+    ///
+    /// # fn example(verifier: tower_jwt_auth::TokenVerifier) -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let pages = JwtAuthLayer::new(verifier)
+    ///     .token_source(TokenSource::cookie("__Host-token", ["https://app.example"])?)
+    ///     .optional_ignoring_bad_cookies();
+    /// # let _: JwtAuthLayer = pages; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn optional_ignoring_bad_cookies(mut self) -> Self {
+        self.config_mut().token = Token::OptionalWithLenientCookies;
         self
     }
 
@@ -119,6 +165,22 @@ impl<R> JwtAuthLayer<R> {
     ///     response
     /// });
     /// # let _: JwtAuthLayer<_> = layer; }
+    /// ```
+    ///
+    /// Without it, the body type of the inner service must implement `Default`. The compiler says so
+    /// if it does not:
+    ///
+    /// ```compile_fail
+    /// use http::{Request, Response};
+    /// use tower::{Layer, Service, service_fn};
+    /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+    ///
+    /// struct NoDefault;
+    ///
+    /// fn example(verifier: TokenVerifier) -> impl Service<Request<()>> {
+    ///     let inner = service_fn(async |_| Ok::<_, ()>(Response::new(NoDefault)));
+    ///     JwtAuthLayer::new(verifier).layer(inner)
+    /// }
     /// ```
     #[must_use]
     pub fn on_error<R2>(self, respond: R2) -> JwtAuthLayer<R2> {

@@ -1,13 +1,16 @@
 //! [`JwtAuthLayer`]: lets requests with a good token through, and tells what follows whose it is.
 
 mod future;
+mod ignored;
 #[allow(clippy::module_inception)]
 mod layer;
 mod response;
 mod service;
+mod tell;
 
 pub use crate::challenge::DEFAULT_REALM;
 pub use future::ResponseFuture;
+pub use ignored::IgnoredCookie;
 pub use layer::JwtAuthLayer;
 pub use response::{EmptyBody, ProblemJson, ResponseForAuthError, response_for};
 pub use service::JwtAuth;

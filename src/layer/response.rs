@@ -7,12 +7,19 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response};
 use serde_json::json;
 
+use super::tell;
 use crate::error::AuthError;
 
-/// Makes the answer to a request that was refused.
+/// Makes the response to a request that was refused.
 ///
-/// Implemented for closures `Fn(&AuthError) -> Response<B>`. The layer adds
-/// `WWW-Authenticate` and `Retry-After` where the answer has none of its own.
+/// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The layer adds
+/// `WWW-Authenticate` and `Retry-After` if the response has none of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make a refusal with the body type `{B}`",
+    label = "makes no response with the body type `{B}`",
+    note = "say how: `.on_error(|error: &AuthError| ..)` with a closure that returns `http::Response<{B}>`",
+    note = "without `on_error` the body type needs `Default`, and `ProblemJson` needs `From<String>`"
+)]
 pub trait ResponseForAuthError<B> {
     /// The answer; its status should be [`AuthError::status`].
     fn response_for_auth_error(&self, error: &AuthError) -> Response<B>;
@@ -78,8 +85,7 @@ pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>
 where
     R: ResponseForAuthError<B>,
 {
-    #[cfg(feature = "tracing")]
-    log(&error);
+    tell::refusal(&error);
     let mut response = respond.response_for_auth_error(&error);
     add_headers(response.headers_mut(), &error);
     response.extensions_mut().insert(error);
@@ -118,15 +124,4 @@ fn is_bearer_challenge(value: &HeaderValue) -> bool {
         .as_bytes()
         .get(..6)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
-}
-
-/// A client's mistake is told at debug, an outage at warn.
-#[cfg(feature = "tracing")]
-fn log(error: &AuthError) {
-    let kind = error.kind().as_str();
-    if error.status().is_server_error() {
-        tracing::warn!(kind, source = ?std::error::Error::source(error), "{error}");
-    } else {
-        tracing::debug!(kind, "{error}");
-    }
 }

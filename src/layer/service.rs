@@ -9,9 +9,11 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, Request, Response};
 use tower_service::Service;
 
-use super::future::ResponseFuture;
+use super::future::{Check, Parked, ResponseFuture};
+use super::ignored::IgnoredCookie;
 use super::response::{ResponseForAuthError, response_for};
-use crate::bearer::{TokenSource, find_token};
+use super::tell;
+use crate::bearer::{Cookies, TokenSource, find_token};
 use crate::challenge::Challenge;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{Progress, TokenVerifier, VerifiedToken};
@@ -28,10 +30,27 @@ pub struct JwtAuth<S, R = super::EmptyBody> {
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) verifier: TokenVerifier,
-    pub(super) optional: bool,
+    pub(super) token: Token,
     pub(super) sources: Vec<TokenSource>,
     pub(super) challenge: Arc<Challenge>,
     pub(super) allow_preflight: bool,
+}
+
+/// What becomes of a request without a good token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Required,
+    /// It passes without a token, but not with a bad one.
+    Optional,
+    /// As optional; and a bad cookie counts as none.
+    OptionalWithLenientCookies,
+}
+
+/// What a request that passes goes on with.
+#[derive(Default)]
+pub(super) struct Passed {
+    verified: Option<VerifiedToken>,
+    ignored: Option<IgnoredCookie>,
 }
 
 /// Stands in the extensions of a request that a layer has let through, where an extractor or
@@ -48,41 +67,70 @@ impl Config {
     pub(super) fn new(verifier: TokenVerifier) -> Self {
         Self {
             verifier,
-            optional: false,
+            token: Token::Required,
             sources: Vec::new(),
             challenge: Arc::default(),
             allow_preflight: false,
         }
     }
 
-    /// How far a request comes without waiting; no token, where that is allowed, is `None`.
+    /// Decides as far as possible without waiting.
     fn decide<B>(&self, request: &Request<B>) -> Decision {
         if self.allow_preflight && is_preflight(request) {
-            return Decision::Pass(None);
+            return Decision::Pass(Passed::default());
         }
-        match find_token(request, &self.sources) {
-            Ok(Some(token)) => match self.verifier.start(token) {
-                Progress::Done(Ok(verified)) => Decision::Pass(Some(verified)),
-                Progress::Done(Err(error)) => Decision::Refuse(error),
-                Progress::Wait(check) => Decision::Wait(check),
+        let cookies = match self.token {
+            Token::OptionalWithLenientCookies => Cookies::BadOnesCountAsNone,
+            Token::Required | Token::Optional => Cookies::AreStrict,
+        };
+        let found = match find_token(request, &self.sources, cookies) {
+            Ok(found) => found,
+            Err(error) => return Decision::Refuse(error),
+        };
+        if let Some((cookie, error)) = found.bad_cookie {
+            return Decision::Pass(Passed::ignoring(&cookie.name, error));
+        }
+        let Some(credential) = found.token else {
+            if self.token != Token::Required {
+                return Decision::Pass(Passed::default());
+            }
+            let missing = AuthError::new(AuthErrorKind::MissingToken);
+            return Decision::Refuse(match found.hint {
+                Some(hint) => missing.because(hint),
+                None => missing,
+            });
+        };
+        let lenient = credential
+            .cookie
+            .filter(|_| cookies == Cookies::BadOnesCountAsNone)
+            .map(|cookie| &cookie.name);
+        match self.verifier.start(credential.token) {
+            Progress::Done(verdict) => match conclude(verdict, lenient) {
+                Ok(passed) => Decision::Pass(passed),
+                Err(error) => Decision::Refuse(error),
             },
-            Ok(None) if self.optional => Decision::Pass(None),
-            Ok(None) => Decision::Refuse(AuthErrorKind::MissingToken.into()),
-            Err(error) => Decision::Refuse(error),
+            Progress::Wait(check) => Decision::Wait(check, lenient.cloned()),
         }
     }
 
     /// Tells what follows what was found.
-    pub(super) fn mark<B>(&self, request: &mut Request<B>, verified: Option<VerifiedToken>) {
+    pub(super) fn mark<B>(&self, request: &mut Request<B>, passed: Passed) {
+        let extensions = request.extensions_mut();
         // What a layer further out has found is not what this one was asked for.
-        request.extensions_mut().remove::<Seen>();
-        request.extensions_mut().remove::<VerifiedToken>();
-        if verified.is_none() || *self.challenge != Challenge::default() {
-            let challenge = Arc::clone(&self.challenge);
-            request.extensions_mut().insert(Seen { challenge });
+        extensions.remove::<Seen>();
+        extensions.remove::<VerifiedToken>();
+        if self.token == Token::OptionalWithLenientCookies {
+            extensions.remove::<IgnoredCookie>();
         }
-        if let Some(verified) = verified {
-            request.extensions_mut().insert(verified);
+        if passed.verified.is_none() || *self.challenge != Challenge::default() {
+            let challenge = Arc::clone(&self.challenge);
+            extensions.insert(Seen { challenge });
+        }
+        if let Some(verified) = passed.verified {
+            extensions.insert(verified);
+        }
+        if let Some(ignored) = passed.ignored {
+            extensions.insert(ignored);
         }
     }
 
@@ -95,9 +143,41 @@ impl Config {
 }
 
 enum Decision {
-    Pass(Option<VerifiedToken>),
+    Pass(Passed),
     Refuse(AuthError),
-    Wait(super::future::Check),
+    /// With the name of the cookie that the token is from, if a bad one counts as none.
+    Wait(Check, Option<Arc<str>>),
+}
+
+/// What a verdict on a token means. A bad token in the cookie `lenient` counts as none; but if it
+/// cannot be judged now, the request is refused with 503 as any other: an outage must not look like
+/// a log-out.
+pub(super) fn conclude(
+    verdict: Result<VerifiedToken, AuthError>,
+    lenient: Option<&Arc<str>>,
+) -> Result<Passed, AuthError> {
+    match (verdict, lenient) {
+        (Ok(verified), _) => Ok(Passed {
+            verified: Some(verified),
+            ignored: None,
+        }),
+        (Err(error), Some(cookie)) if error.status().is_client_error() => {
+            Ok(Passed::ignoring(cookie, error))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+// === impl Passed ===
+
+impl Passed {
+    fn ignoring(cookie: &Arc<str>, error: AuthError) -> Self {
+        tell::ignored_cookie(&error);
+        Self {
+            verified: None,
+            ignored: Some(IgnoredCookie::new(Arc::clone(cookie), error)),
+        }
+    }
 }
 
 fn is_preflight<B>(request: &Request<B>) -> bool {
@@ -119,17 +199,17 @@ impl<S, R> JwtAuth<S, R> {
         }
     }
 
-    /// The service behind.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service behind, to change.
+    /// Returns the inner service for changes.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service behind, by value.
+    /// Returns the inner service by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -150,19 +230,26 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.config.decide(&request) {
-            Decision::Pass(verified) => {
-                self.config.mark(&mut request, verified);
+            Decision::Pass(passed) => {
+                self.config.mark(&mut request, passed);
                 ResponseFuture::inner(self.inner.call(request))
             }
             Decision::Refuse(error) => {
                 ResponseFuture::refused(self.config.refuse(&self.respond, error))
             }
-            Decision::Wait(check) => {
+            Decision::Wait(check, lenient_cookie) => {
                 // The service that was polled ready is the one that will be called.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let (config, respond) = (Arc::clone(&self.config), self.respond.clone());
-                ResponseFuture::checking(check, ready, request, config, respond)
+                let parked = Parked {
+                    service: ready,
+                    request,
+                    config,
+                    respond,
+                    lenient_cookie,
+                };
+                ResponseFuture::checking(check, parked)
             }
         }
     }

@@ -1,12 +1,12 @@
 //! [`RefreshCookieBuilder`]: the name, attributes and origins of a refresh cookie, checked once.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::{Inner, RefreshCookie};
 use crate::error::ConfigError;
+use crate::origin::{Scheme, check_origin, is_token, shown};
 
 /// The default name of the cookie. Its prefix prevents other hosts from setting it.
 pub const DEFAULT_COOKIE_NAME: &str = "__Host-refresh";
@@ -89,7 +89,7 @@ impl RefreshCookieBuilder {
             ));
         }
         for origin in &self.origins {
-            check_origin(origin, self.insecure).map_err(invalid)?;
+            check(origin, self.insecure).map_err(invalid)?;
         }
         check_name(&self.name).map_err(invalid)?;
 
@@ -123,7 +123,7 @@ fn check_name(name: &str) -> Result<(), String> {
             "the cookie name `__Host-` has nothing after the prefix: call it \
              `{DEFAULT_COOKIE_NAME}`, or leave `name` out"
         )),
-        Some(rest) if !rest.bytes().all(is_token_byte) => Err(format!(
+        Some(rest) if !is_token(rest) => Err(format!(
             "the cookie name `{shown}` contains a character that is not allowed in one: use \
              letters, digits, `-` and `_`"
         )),
@@ -132,91 +132,13 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// Checks that an origin is written as browsers send it, and that its page may use the cookie.
-fn check_origin(origin: &str, insecure: bool) -> Result<(), String> {
-    let shown = shown(origin);
-    let parts = parse_origin(origin).ok_or_else(|| {
-        format!(
-            "`{shown}` is not an origin in the form that browsers send: write \
-             `https://app.example` or `https://app.example:8443`, in lower case, without a path, a \
-             slash at the end or a default port"
-        )
-    })?;
-    match parts {
-        ("https", _) if insecure => Err(format!(
-            "the origin `{shown}` uses TLS and needs no insecure cookie: leave \
-             `dangerous_insecure` out"
+fn check(origin: &str, insecure: bool) -> Result<(), String> {
+    match check_origin(origin)? {
+        Scheme::Https if insecure => Err(format!(
+            "the origin `{}` uses TLS and needs no insecure cookie: leave \
+             `dangerous_insecure` out",
+            shown(origin)
         )),
-        ("http", host) if !is_loopback(host) => Err(format!(
-            "the origin `{shown}` is plain http, and a refresh token must not be sent \
-             unencrypted: serve the page over https"
-        )),
-        _ => Ok(()),
+        Scheme::Https | Scheme::LocalHttp => Ok(()),
     }
-}
-
-/// The scheme and the host of an origin (RFC 6454 section 6.2).
-fn parse_origin(origin: &str) -> Option<(&str, &str)> {
-    let (scheme, authority) = origin.split_once("://")?;
-    let default_port = match scheme {
-        "https" => 443,
-        "http" => 80,
-        _ => return None,
-    };
-    // The colons of an IPv6 address are in brackets.
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let port_is_good = port.is_none_or(|port| {
-        let number = port.parse::<u16>().ok();
-        number.is_some_and(|number| number != default_port && number.to_string() == port)
-    });
-    let v6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let host_is_good = match v6 {
-        Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() == v6),
-        None => !host.is_empty() && host.bytes().all(is_host_byte),
-    };
-    (port_is_good && host_is_good).then_some((scheme, host))
-}
-
-/// Whether a host is this machine (RFC 6761 section 6.3).
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host == "[::1]"
-        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Whether a byte may be in a host name as browsers send it: in lower case, and Punycode.
-const fn is_host_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_')
-}
-
-/// Whether a byte may be in a token (RFC 9110 section 5.6.2).
-const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// Text from the configuration, escaped and shortened for an error message.
-fn shown(text: &str) -> String {
-    text.escape_default().take(256).collect()
 }

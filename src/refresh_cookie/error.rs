@@ -18,7 +18,7 @@ pub enum RefreshCookieError {
     MissingOrigin,
     /// The request is from a page of another origin, or of another site. The status is 403.
     ForeignOrigin,
-    /// The request has two cookies of this name. The status is 400.
+    /// The request has two cookies of this name with different values. The status is 400.
     TwoCookies,
     /// The refresh token is too long for a cookie, whose name and value may have 4096 bytes
     /// together. The status is 500.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
-use crate::bearer::{find_cookie, is_from};
+use crate::bearer::find_cookie;
 use crate::error::ConfigError;
 use crate::issuer::TokenPair;
+use crate::origin::is_from;
 use crate::sessions::SessionError;
 
 /// The header in which the browser says where the requesting page is from (Fetch Metadata). No
@@ -204,7 +205,8 @@ impl RefreshCookie {
     /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
     ///   [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the request has the cookie, but is
     ///   not from one of your pages.
-    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the request has the cookie twice.
+    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the request has two cookies of the name with
+    ///   different values. Two of equal value are one.
     ///
     /// These errors say nothing about the session: do not remove the cookie.
     pub fn read<'r>(&self, headers: &'r HeaderMap) -> Result<Option<&'r str>, RefreshCookieError> {

@@ -44,6 +44,12 @@ use crate::store::StoreError;
 /// To use a store of your own, implement this with `async fn`. [`Revocation`] contains what to
 /// store, and [`RevocationQuery`] what to look for. The function
 /// `testing::check_revocation_store` (feature `testing`) checks the rules.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a revocation store",
+    note = "wrap a database pool in `PostgresRevocations` or `SqliteRevocations`, a connection in \
+            `RedisRevocations`, or use `MemoryRevocations`; a store of your own implements \
+            `RevocationStore` and `Debug`"
+)]
 pub trait RevocationStore: Debug + Send + Sync + 'static {
     /// Records revocations: one, or those of all sessions that ended together. Recording one
     /// again changes nothing. When the call returns `Ok`, all of them are in effect.

@@ -25,6 +25,12 @@ use crate::store::StoreError;
 ///
 /// Ids and subjects come from clients or from user names. Bind them as parameters, and never put
 /// them into the text of a statement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a session store",
+    note = "wrap a database pool in `PostgresSessions` or `SqliteSessions`, a connection in \
+            `RedisSessions`, or use `MemorySessions`; a store of your own implements `SessionStore` \
+            and `Debug`"
+)]
 pub trait SessionStore: Debug + Send + Sync + 'static {
     /// Stores a new session, unless the subject has as many live sessions as `limit` allows. In
     /// that case [`WhenFull`] decides whether the new session is refused or the least recently used

@@ -2,14 +2,14 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
-use tower_jwt_auth::error::{AuthError, AuthErrorKind::*};
+use tower_jwt_auth::error::{AuthError, AuthErrorKind, AuthErrorKind::*};
 use tower_jwt_auth::{ConfigError, StoreError};
 
 #[test]
 fn every_kind_has_its_status_code_and_challenge() {
     // The whole table of RFC 6750 section 3.1, once.
     let invalid = Some(r#"Bearer realm="api", error="invalid_token""#);
-    for (kind, name, status, challenge) in [
+    let table = [
         (
             MissingToken,
             "missing_token",
@@ -39,10 +39,13 @@ fn every_kind_has_its_status_code_and_challenge() {
             403,
             Some(r#"Bearer realm="api", error="insufficient_scope""#),
         ),
+        (ClaimsMismatch, "claims_mismatch", 403, None),
         (LayerMissing, "layer_missing", 500, None),
         (Unavailable, "unavailable", 503, None),
         (Internal, "internal", 500, None),
-    ] {
+    ];
+    assert_eq!(table.map(|(kind, ..)| kind), AuthErrorKind::ALL);
+    for (kind, name, status, challenge) in table {
         let error = AuthError::new(kind);
         assert_eq!(kind.as_str(), name);
         assert_eq!(error.status().as_u16(), status, "{kind:?}");

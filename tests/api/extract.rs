@@ -5,11 +5,12 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_jwt_auth::{JwtAuthLayer, JwtClaims, RequireScopeLayer, VerifiedToken};
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::{AuthError, JwtAuthLayer, JwtClaims, RequireScopeLayer, VerifiedToken};
 
 use crate::support::{bearer, request, tokens, verifier};
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)] // and nothing else
 struct User {
     sub: String,
     tenant: u32,
@@ -113,7 +114,7 @@ async fn without_a_token_the_required_are_401_and_the_optional_none() {
 }
 
 #[tokio::test]
-async fn claims_that_do_not_fit_are_401_for_the_optional_too() {
+async fn claims_that_do_not_fit_are_403_for_the_optional_too() {
     let token = tokens()
         .access("alice")
         .claim("tenant", "seven")
@@ -124,12 +125,22 @@ async fn claims_that_do_not_fit_are_401_for_the_optional_too() {
         JwtAuthLayer::new(verifier()).optional(),
     ] {
         for path in ["/typed", "/maybe_typed"] {
-            let answer = send(routes().layer(layer.clone()), path, bearer(&token)).await;
-            let refused = (
-                StatusCode::UNAUTHORIZED,
-                r#"Bearer realm="api", error="invalid_token""#.into(),
+            let mut request = bearer(&token).map(Body::from);
+            *request.uri_mut() = path.parse().unwrap();
+            let app = routes().route_layer(layer.clone());
+            let response = app.oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
+            // A challenge would ask for another token, and every other is refused as well.
+            assert_eq!(response.headers().get("www-authenticate"), None);
+            let error = response.extensions().get::<AuthError>().unwrap();
+            assert_eq!(error.kind(), AuthErrorKind::ClaimsMismatch);
+            let source = std::error::Error::source(error).unwrap().to_string();
+            assert!(
+                source.ends_with("User`: the claim `tenant` is a string; expected u32"),
+                "{source}"
             );
-            assert_eq!(answer, refused, "{path}");
+            let shown = format!("{error:?}");
+            assert!(!shown.contains("seven"), "{shown}");
         }
     }
 }
@@ -153,10 +164,7 @@ async fn a_missing_layer_is_a_500_whose_error_names_the_cure() {
             StatusCode::INTERNAL_SERVER_ERROR,
             "{path}"
         );
-        let error = response
-            .extensions()
-            .get::<tower_jwt_auth::AuthError>()
-            .unwrap();
+        let error = response.extensions().get::<AuthError>().unwrap();
         assert!(
             error.to_string().contains("JwtAuthLayer::new(verifier)"),
             "{error}"
@@ -174,4 +182,38 @@ async fn a_client_cannot_put_claims_into_a_request_by_headers() {
         ("x-jwt-claims", "{}"),
     ]);
     assert_eq!(send(app, "/maybe_token", spoof).await.1, "nobody");
+}
+
+#[tokio::test]
+async fn a_type_of_claims_needs_deserialize_alone() {
+    #[derive(Deserialize)]
+    struct NeitherCloneNorSync {
+        sub: std::cell::RefCell<String>,
+    }
+    async fn mine(JwtClaims(user): JwtClaims<NeitherCloneNorSync>) -> String {
+        user.sub.take()
+    }
+    let app = Router::new()
+        .route("/", get(mine))
+        .route_layer(JwtAuthLayer::new(verifier()));
+    let token = tokens().access("alice").issue().unwrap();
+    let answer = send(app, "/", bearer(&token)).await;
+    assert_eq!(answer, (StatusCode::OK, "alice".into()));
+}
+
+#[tokio::test]
+async fn several_extractors_of_one_request_agree() {
+    async fn both(
+        JwtClaims(one): JwtClaims<User>,
+        JwtClaims(other): JwtClaims<User>,
+        JwtClaims(claims): JwtClaims,
+    ) -> String {
+        format!("{} {} {:?}", one.sub, other.tenant, claims.sub)
+    }
+    let app = Router::new()
+        .route("/", get(both))
+        .route_layer(JwtAuthLayer::new(verifier()));
+    let token = tokens().access("alice").claim("tenant", 7).issue().unwrap();
+    let answer = send(app, "/", bearer(&token)).await;
+    assert_eq!(answer, (StatusCode::OK, "alice 7 Some(\"alice\")".into()));
 }

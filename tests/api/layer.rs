@@ -462,10 +462,8 @@ async fn the_token_is_in_no_debug_output() {
 #[tokio::test]
 async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
     let other = builder().0.issuer("other").build().unwrap();
-    let outer = JwtAuthLayer::new(verifier()).token_source(tower_jwt_auth::TokenSource::cookie(
-        "c",
-        ["https://a.example"],
-    ));
+    let source = tower_jwt_auth::TokenSource::cookie("c", ["https://a.example"]).unwrap();
+    let outer = JwtAuthLayer::new(verifier()).token_source(source);
     let inner = JwtAuthLayer::new(other.verifier()).optional();
     let service = outer.layer(inner.layer(crate::support::probe()));
     let token = tokens().access("alice").issue().unwrap();

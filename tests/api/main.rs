@@ -34,6 +34,7 @@ mod keys;
 mod layer;
 #[cfg(feature = "cache")]
 mod one_judge;
+mod optional_cookies;
 #[cfg(feature = "password")]
 mod password;
 mod profiles;
@@ -41,6 +42,8 @@ mod providers;
 mod refresh_cookie;
 mod revocation;
 mod roles;
+#[cfg(feature = "axum")]
+mod routing;
 mod scope;
 #[cfg(unix)]
 mod secret_files;
@@ -49,3 +52,5 @@ mod session_store;
 mod sessions;
 mod sources;
 mod support;
+mod told;
+mod why_401;

@@ -1,7 +1,9 @@
 use http::{Method, Request};
-use tower_jwt_auth::{JwtAuthLayer, TokenSource};
+use tower::{Layer, ServiceExt};
+use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::{AuthError, JwtAuthLayer, TokenSource};
 
-use crate::support::{bearer, request, send, tokens, verifier};
+use crate::support::{bearer, probe, request, send, tokens, verifier};
 
 const REQUEST: &str = r#"400 Bearer realm="api", error="invalid_request""#;
 const TOKEN: &str = r#"401 Bearer realm="api", error="invalid_token""#;
@@ -81,7 +83,7 @@ async fn other_places_are_read_only_where_asked_for() {
 
 #[tokio::test]
 async fn a_cookie_counts_for_our_own_pages_only() {
-    let source = TokenSource::cookie("__Host-token", ["https://app.example"]);
+    let source = TokenSource::cookie("__Host-token", ["https://app.example"]).unwrap();
     let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
     let cookie = format!("theme=dark; __Host-token={token}; lang=en");
@@ -137,7 +139,7 @@ async fn a_cookie_counts_for_our_own_pages_only() {
 
 #[tokio::test]
 async fn cookies_of_others_may_be_in_any_encoding() {
-    let source = TokenSource::cookie("__Host-token", ["https://app.example"]);
+    let source = TokenSource::cookie("__Host-token", ["https://app.example"]).unwrap();
     let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
     let mut request = request(&[]);
@@ -153,8 +155,8 @@ async fn cookies_of_others_may_be_in_any_encoding() {
 
 #[tokio::test]
 async fn a_websocket_protocol_carries_a_token() {
-    let layer =
-        JwtAuthLayer::new(verifier()).token_source(TokenSource::websocket_protocol("bearer."));
+    let source = TokenSource::websocket_protocol("bearer.").unwrap();
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
     let offered = format!("chat.v2, bearer.{token}");
     assert_eq!(
@@ -174,8 +176,8 @@ async fn a_websocket_protocol_carries_a_token() {
 
 #[tokio::test]
 async fn a_query_parameter_carries_a_token_only_by_the_dangerous_way() {
-    let layer =
-        JwtAuthLayer::new(verifier()).token_source(TokenSource::dangerous_query("access_token"));
+    let source = TokenSource::dangerous_query("access_token").unwrap();
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
     let at = |query: &str| {
         let mut request = request(&[]);
@@ -205,4 +207,156 @@ async fn a_query_parameter_carries_a_token_only_by_the_dangerous_way() {
     let mut both = bearer(&token);
     *both.uri_mut() = format!("/x?access_token={token}").parse().unwrap();
     assert_eq!(verdict(&layer, both).await, REQUEST); // B06
+}
+
+#[tokio::test]
+async fn a_websocket_pair_carries_a_token_after_its_marker() {
+    let source = TokenSource::websocket_pair("bearer").unwrap();
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
+    let token = tokens().access("alice").issue().unwrap();
+    for (offered, expected) in [
+        (format!("bearer, {token}"), "alice"),
+        (format!("chat.v2,bearer,{token}"), "alice"),
+        (format!("bearer, {token}, chat.v2"), "alice"),
+        (format!("{token}, bearer"), REQUEST),
+        ("bearer".into(), REQUEST),
+        ("bearer,".into(), REQUEST),
+        (format!("bearer, {token}, bearer, {token}"), REQUEST),
+        (format!("bearer, bearer, {token}"), REQUEST),
+        ("bearer, chat".into(), TOKEN),
+        (format!("Bearer, {token}"), r#"401 Bearer realm="api""#),
+        (token.clone(), r#"401 Bearer realm="api""#),
+    ] {
+        let request = request(&[("sec-websocket-protocol", &offered)]);
+        assert_eq!(verdict(&layer, request).await, expected, "{offered}");
+    }
+    let two_lines = request(&[
+        ("sec-websocket-protocol", "bearer"),
+        ("sec-websocket-protocol", &token),
+    ]);
+    assert_eq!(verdict(&layer, two_lines).await, "alice");
+    let both = request(&[
+        ("authorization", &format!("Bearer {token}")),
+        ("sec-websocket-protocol", &format!("bearer, {token}")),
+    ]);
+    assert_eq!(verdict(&layer, both).await, REQUEST);
+}
+
+#[tokio::test]
+async fn a_gateway_hands_over_a_bare_token_in_a_header() {
+    let source = TokenSource::header("Cf-Access-Jwt-Assertion").unwrap();
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
+    let token = tokens().access("alice").issue().unwrap();
+    let name = "cf-access-jwt-assertion";
+    for (value, expected) in [
+        (token.clone(), "alice"),
+        (format!("Bearer {token}"), REQUEST),
+        (format!("{token}, {token}"), REQUEST),
+        (format!("{token},"), REQUEST),
+        (String::new(), REQUEST),
+        ("  ".into(), REQUEST),
+        ("garbage".into(), TOKEN),
+    ] {
+        let verdict = verdict(&layer, request(&[(name, &value)])).await;
+        assert_eq!(verdict, expected, "{value}");
+    }
+    let twice = request(&[(name, &token), (name, &token)]);
+    assert_eq!(verdict(&layer, twice).await, REQUEST);
+    let both = request(&[
+        (name, &token),
+        ("authorization", &format!("Bearer {token}")),
+    ]);
+    assert_eq!(verdict(&layer, both).await, REQUEST);
+    let mut not_text = request(&[]);
+    let value = http::HeaderValue::from_bytes(b"\xff").unwrap();
+    not_text.headers_mut().insert(name, value);
+    assert_eq!(verdict(&layer, not_text).await, REQUEST);
+    assert_eq!(
+        verdict(&layer, request(&[])).await,
+        r#"401 Bearer realm="api""#
+    );
+}
+
+#[test]
+fn a_source_that_could_never_match_is_refused_when_it_is_made() {
+    let cookie = |name: &str, origins: &[&str]| {
+        TokenSource::cookie(name, origins.iter().copied()).map_err(|error| error.to_string())
+    };
+    for good in [
+        "https://app.example",
+        "https://app.example:8443",
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+    ] {
+        assert!(cookie("__Host-token", &[good]).is_ok(), "{good}");
+    }
+    for (name, origins, expected) in [
+        ("t", &["https://app.example/"] as &[_], "a slash at the end"),
+        ("t", &["https://App.example"], "in lower case"),
+        ("t", &["https://app.example:443"], "default port"),
+        ("t", &["app.example"], "is not an origin"),
+        ("t", &["https://a.example", "*"], "`*` is not an origin"),
+        ("t", &["null"], "is not an origin"),
+        ("t", &[""], "is not an origin"),
+        ("t", &["http://app.example"], "serve the page over https"),
+        ("t", &[], "has no origins"),
+        ("", &["https://app.example"], "the cookie name"),
+        ("a b", &["https://app.example"], "the cookie name `a b`"),
+        ("a=", &["https://app.example"], "the cookie name `a=`"),
+    ] {
+        let error = cookie(name, origins).unwrap_err();
+        assert!(error.contains(expected), "{name} {origins:?}: {error}");
+    }
+    for (name, expected) in [
+        ("", "is not a header name"),
+        ("x y", "is not a header name"),
+        ("authorization", "it is always read"),
+        ("Cookie", "TokenSource::cookie"),
+        ("Sec-WebSocket-Protocol", "TokenSource::websocket_pair"),
+        ("Proxy-Authorization", "for proxies"),
+    ] {
+        let error = TokenSource::header(name).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    for bad in ["", "bearer ", "a,b", "b\u{e4}r"] {
+        for error in [
+            TokenSource::websocket_protocol(bad).unwrap_err(),
+            TokenSource::websocket_pair(bad).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("WebSocket"), "{bad}: {error}");
+        }
+    }
+    for bad in ["", "access token", "a=b", "a&b", "a%20"] {
+        let error = TokenSource::dangerous_query(bad).unwrap_err().to_string();
+        assert!(error.contains("query parameter"), "{bad}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_why_what_looks_like_a_token_is_none() {
+    let source = TokenSource::cookie("t", ["https://app.example"]).unwrap();
+    let layer = JwtAuthLayer::new(verifier()).token_source(source);
+    let token = tokens().access("alice").issue().unwrap();
+    let cookie = format!("t={token}");
+    for (headers, expected) in [
+        (
+            &[("authorization", token.as_str())] as &[_],
+            "`Bearer` and a space",
+        ),
+        (&[("authorization", "Basic eDp5")], "`Bearer` and a space"),
+        (
+            &[("cookie", &cookie), ("upgrade", "websocket")],
+            "no `Origin`",
+        ),
+        (&[], "the request carries no bearer token"),
+    ] {
+        let response = layer
+            .layer(probe())
+            .oneshot(request(headers))
+            .await
+            .unwrap();
+        let error = response.extensions().get::<AuthError>().unwrap();
+        assert_eq!(error.kind(), AuthErrorKind::MissingToken);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }

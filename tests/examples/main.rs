@@ -59,6 +59,9 @@ fn copied_examples_start_without_configuration() {
         assert_eq!(claims["sub"], "alice");
         assert_eq!(claims["iss"], "http://localhost");
 
+        assert_eq!(server.get_with("/nowhere", &[]).status, 404, "{name}");
+        assert_eq!(server.get("/nowhere", "bad").status, 404, "{name}");
+
         let other = Server::start(name, &NO_VARIABLES);
         let refused = other.get("/me", &token);
         is_challenged(

@@ -66,7 +66,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 fn app(tokens: TokenIssuer) -> Router {
     Router::new()
         .route("/me", get(me))
-        .layer(JwtAuthLayer::new(tokens.verifier()))
+        .route_layer(JwtAuthLayer::new(tokens.verifier()))
         .route_service(JWKS_PATH, JwksService::new(&tokens))
         .route("/token", get(token))
         .route("/keys", get(keys))

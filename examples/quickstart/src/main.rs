@@ -30,9 +30,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .route("/me", get(me))
         .route(
             "/scoped",
-            get(me).layer(RequireScopeLayer::all_of(["read"])),
+            get(me).route_layer(RequireScopeLayer::all_of(["read"])),
         )
-        .layer(JwtAuthLayer::new(config.verifier()?.build()?))
+        .route_layer(JwtAuthLayer::new(config.verifier()?.build()?))
         .route("/healthz", get(async || "ok"));
 
     let listener = tokio::net::TcpListener::bind(&address).await?;

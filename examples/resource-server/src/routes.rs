@@ -11,12 +11,12 @@ use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, TokenVerifier, VerifiedTok
 pub(crate) fn router(verifier: TokenVerifier) -> Router {
     let with_scope = Router::new()
         .route("/reports", get(reports))
-        .layer(RequireScopeLayer::all_of(["reports:read"]));
+        .route_layer(RequireScopeLayer::all_of(["reports:read"]));
     Router::new()
         .route("/me", get(me))
         .route("/audit", get(audit))
         .merge(with_scope)
-        .layer(JwtAuthLayer::new(verifier.clone()))
+        .route_layer(JwtAuthLayer::new(verifier.clone()))
         // From here on no token is asked for.
         .route(
             "/",

@@ -14,7 +14,7 @@ use crate::policy::{Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::kind::CredentialKind;
 use crate::verifier::proof::{Facts, Proved};
-use crate::verifier::typed::TypedClaims;
+use crate::verifier::typed::{self, TypedClaims};
 
 /// A credential that was verified, and what it says: to hold one is the proof.
 ///
@@ -180,7 +180,7 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// [`InvalidClaim`](AuthErrorKind::InvalidClaim): the claims do not fit the type.
+    /// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch): the claims do not fit the type.
     pub fn claims<C>(&self) -> Result<Arc<C>, AuthError>
     where
         C: DeserializeOwned + Send + Sync + 'static,
@@ -189,14 +189,10 @@ impl VerifiedToken {
         typed.shared(payload.json())
     }
 
-    /// The same by value, for an extractor: the first that asks takes what it parses away.
+    /// Parses the claims, for an extractor that takes them away.
     #[cfg(feature = "axum")]
-    pub(crate) fn own_claims<C>(&self) -> Result<C, AuthError>
-    where
-        C: DeserializeOwned + Clone + Send + Sync + 'static,
-    {
-        let Facts { typed, payload, .. } = self.facts();
-        typed.owned(payload.json())
+    pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
+        typed::parse(self.payload())
     }
 
     /// The entry that revokes this one token; none if it has no `jti`, or never expires.

@@ -168,7 +168,7 @@ async fn no_other_refusal_touches_the_cookie() {
     let ours = ("origin", OURS);
     let theirs = ("origin", "https://evil.example");
     let post = Method::POST;
-    let twice = format!("{cookie}; {cookie}");
+    let twice = format!("{cookie}; __Host-refresh=another");
 
     for path in ["/refresh", "/logout"] {
         let sent = ("cookie", &*cookie);

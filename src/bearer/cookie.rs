@@ -1,0 +1,36 @@
+//! The reading of one cookie among those of a request (RFC 6265 section 5.4).
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use super::malformed;
+use crate::error::AuthError;
+
+/// The cookie of this name, which must be spelled exactly; none if it is empty or not text. Two of equal
+/// value are one, as where a cookie was set for two paths. The only error is that there are two others.
+pub(crate) fn find_cookie<'r>(
+    headers: &'r HeaderMap,
+    name: &str,
+) -> Result<Option<&'r str>, AuthError> {
+    // Bytes: a cookie of somebody else may be in any encoding.
+    let values = headers.get_all(COOKIE).iter();
+    let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+    let mut found = pairs.filter_map(|pair| {
+        let value = pair
+            .trim_ascii()
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=")?;
+        std::str::from_utf8(value)
+            .ok()
+            .filter(|value| !value.is_empty())
+    });
+    let Some(first) = found.next() else {
+        return Ok(None);
+    };
+    if found.any(|other| other != first) {
+        return Err(malformed(
+            "the request carries two cookies of the same name with different values",
+        ));
+    }
+    Ok(Some(first))
+}

@@ -1,0 +1,203 @@
+//! Finds a request's one token (RFC 6750 section 2).
+
+use http::header::{AUTHORIZATION, UPGRADE};
+use http::{HeaderMap, Method, Request, Uri};
+
+use super::{CookieSource, TokenSource, malformed};
+use crate::error::AuthError;
+
+/// What a request carries.
+#[derive(Debug)]
+pub(crate) struct Found<'r, 's> {
+    pub(crate) token: Option<Credential<'r, 's>>,
+    /// A cookie that counts as none, and why; only where [`Cookies::BadOnesCountAsNone`].
+    pub(crate) bad_cookie: Option<(&'s CookieSource, AuthError)>,
+    /// Why what looks like a credential is none.
+    pub(crate) hint: Option<&'static str>,
+}
+
+/// A token, whatever it is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credential<'r, 's> {
+    pub(crate) token: &'r [u8],
+    /// The source, if it is a cookie.
+    pub(crate) cookie: Option<&'s CookieSource>,
+}
+
+/// What becomes of a request with a bad cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    /// It is refused.
+    AreStrict,
+    /// It goes on as one without the cookie; and any other token goes before a cookie.
+    BadOnesCountAsNone,
+}
+
+/// What of a request is looked at.
+pub(super) struct RequestHead<'r> {
+    pub(super) method: &'r Method,
+    pub(super) uri: &'r Uri,
+    pub(super) headers: &'r HeaderMap,
+}
+
+// === impl RequestHead ===
+
+impl RequestHead<'_> {
+    /// Whether a page of another site may cause it with no harm done.
+    pub(super) fn is_safe(&self) -> bool {
+        let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+        safe.contains(self.method) && !self.headers.contains_key(UPGRADE)
+    }
+}
+
+/// The request's one token; an error if it carries two, or something malformed.
+pub(crate) fn find_token<'r, 's, B>(
+    request: &'r Request<B>,
+    sources: &'s [TokenSource],
+    cookies: Cookies,
+) -> Result<Found<'r, 's>, AuthError> {
+    let Authorization { mut token, hint } = authorization(request.headers())?;
+    let mut found = Found {
+        token: None,
+        bad_cookie: None,
+        hint,
+    };
+    if !sources.is_empty() {
+        let head = RequestHead {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+        };
+        for source in sources
+            .iter()
+            .filter(|source| source.cookie_source().is_none())
+        {
+            token = only(token, source.find(&head)?.map(str::as_bytes))?;
+        }
+        if token.is_none() || cookies == Cookies::AreStrict {
+            find_in_cookies(&head, sources, cookies, &mut found)?;
+        }
+    }
+    if let Some(token) = token {
+        if found.token.is_some() {
+            return Err(two_tokens());
+        }
+        let cookie = None;
+        found.token = Some(Credential { token, cookie });
+    }
+    Ok(found)
+}
+
+fn find_in_cookies<'r, 's>(
+    head: &RequestHead<'r>,
+    sources: &'s [TokenSource],
+    cookies: Cookies,
+    found: &mut Found<'r, 's>,
+) -> Result<(), AuthError> {
+    for source in sources.iter().filter_map(TokenSource::cookie_source) {
+        if !source.counts_in(head) {
+            if source.find(head).is_ok_and(|cookie| cookie.is_some()) {
+                found.hint = Some(
+                    "the request carries the cookie, but no `Origin` that `TokenSource::cookie` \
+                     names, so the cookie does not count",
+                );
+            }
+            continue;
+        }
+        let problem = match source.find(head) {
+            Ok(None) => continue,
+            Ok(Some(text)) if found.token.is_none() => {
+                found.token = Some(Credential {
+                    token: text.as_bytes(),
+                    cookie: Some(source),
+                });
+                continue;
+            }
+            Ok(Some(_)) => two_tokens(),
+            Err(error) => error,
+        };
+        if cookies == Cookies::AreStrict {
+            return Err(problem);
+        }
+        found.bad_cookie = Some((source, problem));
+    }
+    if found.bad_cookie.is_some() {
+        found.token = None;
+    }
+    Ok(())
+}
+
+/// The one of two places in which there is a token.
+fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
+    match (one, other) {
+        (Some(_), Some(_)) => Err(two_tokens()),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+/// The only one that is found, if any.
+pub(super) fn only_one<'r>(
+    mut found: impl Iterator<Item = &'r str>,
+) -> Result<Option<&'r str>, AuthError> {
+    let first = found.next();
+    only(first, found.next())
+}
+
+pub(super) fn two_tokens() -> AuthError {
+    malformed("the request carries two tokens")
+}
+
+#[derive(Default)]
+struct Authorization<'r> {
+    token: Option<&'r [u8]>,
+    hint: Option<&'static str>,
+}
+
+/// `Authorization: Bearer <token>` (RFC 6750 section 2.1): the scheme in any case, one or more spaces.
+fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
+    const SCHEME: &[u8] = b"bearer";
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(Authorization::default());
+    };
+    if values.next().is_some() {
+        return Err(malformed("the request has two Authorization headers"));
+    }
+    let other_scheme = Authorization {
+        token: None,
+        hint: Some("the Authorization header does not begin with `Bearer` and a space"),
+    };
+    let value = value.as_bytes();
+    let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
+        return Ok(other_scheme);
+    };
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Ok(other_scheme); // another scheme: not our credentials
+    }
+    let token = match rest {
+        [] => return Err(malformed("the Authorization header names no token")),
+        [b' ', token @ ..] => token.trim_ascii(),
+        [b'\t' | b',', ..] => return Err(malformed("the Authorization header is malformed")),
+        _ => return Ok(other_scheme), // a longer scheme that begins alike
+    };
+    if token.is_empty() {
+        return Err(malformed("the Authorization header names no token"));
+    }
+    if holds_a_separator(token) {
+        return Err(malformed(
+            "the Authorization header holds more than one token",
+        ));
+    }
+    Ok(Authorization {
+        token: Some(token),
+        hint: None,
+    })
+}
+
+/// Whether a comma or blank makes more than one of a text.
+pub(super) fn holds_a_separator(text: &[u8]) -> bool {
+    // Without a way out in the middle, this is done for many bytes at once.
+    text.iter().fold(false, |several, byte| {
+        several | matches!(byte, b',' | b' ' | b'\t')
+    })
+}

@@ -1,0 +1,323 @@
+//! Where a request's token is: [`TokenSource`], and the strict reading of each (RFC 6750 section 2).
+
+mod cookie;
+mod find;
+
+pub(crate) use cookie::find_cookie;
+pub(crate) use find::{Cookies, find_token};
+
+use std::sync::Arc;
+
+use http::header::{
+    AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL,
+};
+
+use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::origin::{check_origin, is_from, is_token, shown};
+use find::{RequestHead, holds_a_separator, only_one, two_tokens};
+
+/// A place besides the `Authorization` header where a request may carry its token.
+///
+/// The header is always read. A request that carries tokens in two places is refused with
+/// 400 (RFC 6750 section 2), whatever the tokens are. Two cookies of one name with equal values
+/// count as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSource {
+    place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Cookie(CookieSource),
+    Header { name: HeaderName },
+    WebSocketProtocol { prefix: Box<str> },
+    WebSocketPair { marker: Box<str> },
+    Query { parameter: Box<str> },
+}
+
+/// A cookie, and the pages that may use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CookieSource {
+    pub(crate) name: Arc<str>,
+    origins: Box<[Box<str>]>,
+}
+
+// === impl TokenSource ===
+
+impl TokenSource {
+    /// Reads the token from the cookie `name`. Other hosts cannot set a cookie whose name begins with
+    /// `__Host-`.
+    ///
+    /// `origins` are the origins of your own pages, such as `https://app.example`, written as browsers
+    /// send them.
+    ///
+    /// # Security
+    ///
+    /// A browser sends cookies along with requests that other sites cause. For every method
+    /// but GET, HEAD, OPTIONS and TRACE, and for each WebSocket handshake, the cookie counts
+    /// only if the request's `Origin` is one of `origins`; otherwise the request is treated
+    /// as one without a token. Keep GET free of side effects, and set the cookie with
+    /// `Secure; HttpOnly; SameSite=Lax; Path=/`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no origin, if one is not written as browsers send it (for example with a slash
+    /// at the end, so that no request would ever match) or is plain http and not on this machine, or if
+    /// `name` is not a token (RFC 6265 section 4.1.1).
+    ///
+    /// ```
+    /// use tower_jwt_auth::TokenSource;
+    ///
+    /// assert!(TokenSource::cookie("__Host-token", ["https://app.example"]).is_ok());
+    /// let error = TokenSource::cookie("__Host-token", ["https://app.example/"]).unwrap_err();
+    /// assert!(error.to_string().contains("without a path, a slash at the end"));
+    /// ```
+    pub fn cookie<O: Into<String>>(
+        name: impl Into<String>,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if !is_token(&name) {
+            return Err(invalid(format!(
+                "the cookie name `{}` is empty or contains a character that is not allowed in one: \
+                 use letters, digits, `-` and `_`, such as `__Host-token`",
+                shown(&name)
+            )));
+        }
+        let mut ours: Vec<Box<str>> = Vec::new();
+        for origin in origins {
+            let origin = origin.into();
+            check_origin(&origin).map_err(invalid)?;
+            ours.push(origin.into());
+        }
+        if ours.is_empty() {
+            return Err(invalid(format!(
+                "the token source for the cookie `{name}` has no origins, so it would not count in \
+                 any POST: list the origins of your pages, such as `https://app.example`"
+            )));
+        }
+        Ok(Self::at(Place::Cookie(CookieSource {
+            name: name.into(),
+            origins: ours.into(),
+        })))
+    }
+
+    /// Reads the token from the header `name`, for a service behind a gateway that authenticates users
+    /// and adds a signed token: `Cf-Access-Jwt-Assertion` of Cloudflare Access, or
+    /// `X-Goog-IAP-JWT-Assertion` of Google IAP.
+    ///
+    /// The header must occur once, and its value is the bare token with no scheme before it. Anything
+    /// else is refused with 400.
+    ///
+    /// # Security
+    ///
+    /// The gateway must remove this header from the requests of clients before it adds its own, and
+    /// the service must be reachable through the gateway alone. The token is verified in any case, so
+    /// a client can send only a token that it already has, but it could choose which.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `name` is not a header name, or is `Authorization` (which is always read), `Cookie`
+    /// or `Sec-WebSocket-Protocol` (which have a source of their own).
+    ///
+    /// ```
+    /// use tower_jwt_auth::TokenSource;
+    ///
+    /// assert!(TokenSource::header("Cf-Access-Jwt-Assertion").is_ok());
+    /// assert!(TokenSource::header("Authorization").is_err());
+    /// ```
+    pub fn header(name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let name = name.as_ref();
+        let not_a_name = |_| {
+            invalid(format!(
+                "`{}` is not a header name: write one such as `Cf-Access-Jwt-Assertion`",
+                shown(name)
+            ))
+        };
+        let name = name.parse::<HeaderName>().map_err(not_a_name)?;
+        let instead = [
+            (AUTHORIZATION, "it is always read, so leave it out"),
+            (
+                PROXY_AUTHORIZATION,
+                "it is for proxies (RFC 9110 section 11.7.2)",
+            ),
+            (COOKIE, "use `TokenSource::cookie`"),
+            (SEC_WEBSOCKET_PROTOCOL, "use `TokenSource::websocket_pair`"),
+        ];
+        if let Some((_, instead)) = instead.iter().find(|(other, _)| *other == name) {
+            return Err(invalid(format!(
+                "`{name}` cannot be a token source for a bare token: {instead}"
+            )));
+        }
+        Ok(Self::at(Place::Header { name }))
+    }
+
+    /// Reads the token from the entry of `Sec-WebSocket-Protocol` that begins with `prefix`, such as
+    /// `bearer.`; the token is what follows.
+    ///
+    /// Scripts in a browser can set no other header on a WebSocket handshake:
+    /// `new WebSocket(url, ["chat.v2", "bearer." + token])`. The client must offer a second protocol for
+    /// the server to select. Never echo the token. If the client sends `bearer` and the token as two
+    /// entries, use [`websocket_pair`](Self::websocket_pair).
+    ///
+    /// # Errors
+    ///
+    /// Fails if `prefix` is empty, or contains a character that no protocol name has (RFC 6455 section
+    /// 4.1).
+    pub fn websocket_protocol(prefix: impl Into<String>) -> Result<Self, ConfigError> {
+        let prefix = protocol(prefix.into(), "bearer.")?;
+        Ok(Self::at(Place::WebSocketProtocol { prefix }))
+    }
+
+    /// Reads the token from the entry of `Sec-WebSocket-Protocol` that follows the entry `marker`, such
+    /// as `bearer`, as from `new WebSocket(url, ["bearer", token])`.
+    ///
+    /// The server must select the marker as the protocol, and never the token: browsers close a
+    /// connection whose server selects none of those that they offered.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `marker` is empty, or contains a character that no protocol name has (RFC 6455 section
+    /// 4.1).
+    pub fn websocket_pair(marker: impl Into<String>) -> Result<Self, ConfigError> {
+        let marker = protocol(marker.into(), "bearer")?;
+        Ok(Self::at(Place::WebSocketPair { marker }))
+    }
+
+    /// Reads the token from a parameter of the query, such as `access_token` (RFC 6750 section 2.3).
+    ///
+    /// # Security
+    ///
+    /// Addresses end up in logs, histories and `Referer` headers, and the token with them.
+    /// OAuth 2.1 forbids it. Use it only for clients that can send nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the name is empty, or contains a character other than letters, digits, `-`, `.`, `_` and
+    /// `~`, which clients would encode.
+    pub fn dangerous_query(parameter: impl Into<String>) -> Result<Self, ConfigError> {
+        let parameter = parameter.into();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if parameter.is_empty() || !parameter.bytes().all(is_plain) {
+            return Err(invalid(format!(
+                "`{}` cannot be the name of a query parameter with a token: use letters, digits, \
+                 `-`, `.`, `_` and `~`, such as `access_token`",
+                shown(&parameter)
+            )));
+        }
+        let parameter = parameter.into();
+        Ok(Self::at(Place::Query { parameter }))
+    }
+
+    const fn at(place: Place) -> Self {
+        Self { place }
+    }
+
+    fn cookie_source(&self) -> Option<&CookieSource> {
+        match &self.place {
+            Place::Cookie(cookie) => Some(cookie),
+            _ => None,
+        }
+    }
+
+    fn find<'r>(&self, request: &RequestHead<'r>) -> Result<Option<&'r str>, AuthError> {
+        match &self.place {
+            Place::Cookie(cookie) => cookie.find(request),
+            Place::Header { name } => bare_token(request, name),
+            Place::WebSocketProtocol { prefix } => {
+                only_one(protocols(request).filter_map(|one| one.strip_prefix(&**prefix)))
+            }
+            Place::WebSocketPair { marker } => after_marker(protocols(request), marker),
+            Place::Query { parameter } => {
+                let query = request.uri.query().unwrap_or_default();
+                only_one(
+                    query
+                        .split('&')
+                        .filter_map(|pair| pair.strip_prefix(&**parameter)?.strip_prefix('=')),
+                )
+            }
+        }
+    }
+}
+
+// === impl CookieSource ===
+
+impl CookieSource {
+    fn find<'r>(&self, request: &RequestHead<'r>) -> Result<Option<&'r str>, AuthError> {
+        find_cookie(request.headers, &self.name)
+    }
+
+    /// Whether the request is harmless, or one of our own pages has caused it.
+    fn counts_in(&self, request: &RequestHead<'_>) -> bool {
+        request.is_safe() || is_from(request.headers, &self.origins)
+    }
+}
+
+/// The value of a header that must be there once, and be one token without a scheme.
+fn bare_token<'r>(
+    request: &RequestHead<'r>,
+    name: &HeaderName,
+) -> Result<Option<&'r str>, AuthError> {
+    let mut values = request.headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(malformed("the request has the header with the token twice"));
+    }
+    let token = value.to_str().map(str::trim_ascii).unwrap_or_default();
+    if token.is_empty() || holds_a_separator(token.as_bytes()) {
+        return Err(malformed(
+            "the header with the token does not hold one bare token: it must have no scheme such as \
+             `Bearer`",
+        ));
+    }
+    Ok(Some(token))
+}
+
+/// The entries of `Sec-WebSocket-Protocol`, in order.
+fn protocols<'r>(request: &RequestHead<'r>) -> impl Iterator<Item = &'r str> {
+    let values = request.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = values.filter_map(|value| value.to_str().ok());
+    offered
+        .flat_map(|value| value.split(','))
+        .map(str::trim_ascii)
+}
+
+fn after_marker<'r>(
+    mut protocols: impl Iterator<Item = &'r str>,
+    marker: &str,
+) -> Result<Option<&'r str>, AuthError> {
+    if !protocols.any(|protocol| protocol == marker) {
+        return Ok(None);
+    }
+    let token = protocols
+        .next()
+        .filter(|token| !token.is_empty() && *token != marker);
+    if protocols.any(|protocol| protocol == marker) {
+        return Err(two_tokens());
+    }
+    token
+        .map(Some)
+        .ok_or_else(|| malformed("no token follows the marker in `Sec-WebSocket-Protocol`"))
+}
+
+/// A name, or the beginning of one, that a WebSocket protocol may have.
+fn protocol(text: String, example: &str) -> Result<Box<str>, ConfigError> {
+    if is_token(&text) {
+        return Ok(text.into());
+    }
+    Err(invalid(format!(
+        "`{}` cannot be in the name of a WebSocket protocol: use letters, digits, `-`, `.` and `_`, \
+         such as `{example}`",
+        shown(&text)
+    )))
+}
+
+fn invalid(text: String) -> ConfigError {
+    ConfigError::Invalid(text)
+}
+
+fn malformed(message: &'static str) -> AuthError {
+    AuthError::new(AuthErrorKind::MalformedRequest).because(message)
+}

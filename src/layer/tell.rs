@@ -1,0 +1,112 @@
+//! Tells whoever runs or develops the service why a request was refused.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::error::{AuthError, AuthErrorKind};
+
+/// An error and its causes in one line.
+struct Causes<'e>(&'e dyn StdError);
+
+/// Tells a refusal: with the feature `tracing` as an event, and in debug builds, if nothing listens to
+/// events, on standard error, once for each kind.
+pub(super) fn refusal(error: &AuthError) {
+    #[cfg(feature = "tracing")]
+    log(error);
+    #[cfg(debug_assertions)]
+    on_standard_error(error);
+}
+
+/// Tells that a bad cookie counts as none.
+pub(super) fn ignored_cookie(error: &AuthError) {
+    #[cfg(feature = "tracing")]
+    {
+        let kind = error.kind().as_str();
+        tracing::debug!(kind, "a bad cookie was ignored: {}", Causes(error));
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+/// A client's mistake is told at debug. What the operator or the developer has to mend, an outage and
+/// claims that do not fit the handler's type, is told at warn.
+#[cfg(feature = "tracing")]
+fn log(error: &AuthError) {
+    let kind = error.kind().as_str();
+    let error_text = Causes(error);
+    if error.status().is_server_error() || error.kind() == AuthErrorKind::ClaimsMismatch {
+        tracing::warn!(kind, "{error_text}");
+    } else {
+        tracing::debug!(kind, "{error_text}");
+    }
+}
+
+#[cfg(debug_assertions)]
+fn on_standard_error(error: &AuthError) {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// One bit for each kind that was told.
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    const { assert!(AuthErrorKind::ALL.len() <= 32, "more kinds than bits") };
+
+    #[cfg(feature = "tracing")]
+    if tracing::enabled!(tracing::Level::ERROR) {
+        return; // somebody listens
+    }
+    let bit = 1 << error.kind() as u32;
+    if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        #[allow(clippy::print_stderr)]
+        // in debug builds alone, where nobody would be told otherwise
+        {
+            eprintln!("{}", told_once(error));
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+fn told_once(error: &AuthError) -> String {
+    format!(
+        "tower-jwt-auth: a request was refused with {} ({}): {}\n  \
+         Debug builds say this once for each kind of refusal. To see all of them, turn on the feature \
+         `tracing` and listen at debug. The guide has causes and cures: \
+         https://docs.rs/tower-jwt-auth/latest/tower_jwt_auth/_guide/why_401/",
+        error.status().as_u16(),
+        error.kind().as_str(),
+        Causes(error),
+    )
+}
+
+// === impl Causes ===
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut error = self.0;
+        while let Some(cause) = error.source() {
+            write!(f, ": {cause}")?;
+            error = cause;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use crate::error::AuthError;
+
+    #[test]
+    fn the_line_for_developers_names_the_claim_and_the_types() {
+        let payload = r#"{"tenant":"4711"}"#;
+        let error = serde_json::from_str::<std::collections::BTreeMap<String, u32>>(payload);
+        let error = AuthError::claims_mismatch::<u32>(&error.unwrap_err(), payload);
+        let line = super::told_once(&error);
+        assert!(
+            line.starts_with(
+                "tower-jwt-auth: a request was refused with 403 (claims_mismatch): the token is \
+                 valid, but its claims do not fit the type that the handler reads: `u32`: the claim \
+                 `tenant` is a string; expected u32\n"
+            ),
+            "{line}"
+        );
+    }
+}

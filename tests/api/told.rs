@@ -1,0 +1,36 @@
+//! What a developer is told on standard error where nothing listens to events.
+
+use std::process::Command;
+
+use tower_jwt_auth::JwtAuthLayer;
+
+use crate::support::{bearer, request, send, verifier};
+
+/// By itself it says that a refusal is the same each time; run as a child, it is watched from outside.
+#[tokio::test]
+async fn refusals_repeat_themselves() {
+    let layer = JwtAuthLayer::new(verifier());
+    for _ in 0..3 {
+        assert_eq!(send(&layer, request(&[])).await.status, 401);
+        assert_eq!(send(&layer, bearer("s3cr3t.s3cr3t")).await.status, 401);
+    }
+}
+
+#[test]
+fn each_kind_is_told_once_in_debug_builds_without_a_log() {
+    let program = std::env::current_exe().unwrap();
+    let child = Command::new(program)
+        .args(["told::refusals_repeat_themselves", "--exact", "--nocapture"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(child.stderr).unwrap();
+    assert!(child.status.success(), "{told}");
+    let expected = usize::from(cfg!(debug_assertions));
+    for line in [
+        "refused with 401 (missing_token): the request carries no bearer token\n",
+        "refused with 401 (malformed_token): the token does not have exactly three parts\n",
+    ] {
+        assert_eq!(told.matches(line).count(), expected, "{told}");
+    }
+    assert!(!told.contains("s3cr3t"), "{told}");
+}
