@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod backend;
+mod changes;
 mod health;
 mod jwk;
 mod material;
@@ -14,7 +15,7 @@ mod verifying;
 mod wycheproof;
 
 pub use algorithm::Algorithm;
-pub use health::{KeySourceHealth, KeySourceState};
+pub use health::{KeyChange, KeySourceHealth, KeySourceState};
 pub use ring::{
     DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY, KeyRing,
     KeyRingBuilder, KeyState, KeyStatus,
@@ -24,6 +25,8 @@ pub use signing::SigningKey;
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 pub use verifying::VerifyingKey;
 
+#[cfg(feature = "jwks")]
+pub(crate) use changes::{Changes, replaced};
 pub(crate) use jwk::digest;
 #[cfg(feature = "jwks")]
 pub(crate) use set::why_skipped;

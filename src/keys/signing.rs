@@ -224,6 +224,25 @@ impl SigningKey {
         self.verifying.clone()
     }
 
+    /// Whether both have the same id and make the same signatures.
+    pub(super) fn is_same_key(&self, other: &Self) -> bool {
+        if self.verifying.is(&other.verifying) {
+            return true;
+        }
+        let is_named_alike =
+            self.key_id() == other.key_id() && self.algorithm() == other.algorithm();
+        is_named_alike
+            && match (self.verifying.to_jwk(), other.verifying.to_jwk()) {
+                (Some(jwk), Some(other)) => jwk == other,
+                // A secret does not come out again, but what it signs does.
+                _ => {
+                    let probe = b"tower-jwt-auth key comparison";
+                    let signed = self.signer.sign(probe);
+                    signed.is_ok_and(|signature| other.verifying.verify(probe, &signature))
+                }
+            }
+    }
+
     pub(super) fn verifying(&self) -> &VerifyingKey {
         &self.verifying
     }

@@ -249,7 +249,6 @@ impl VerifyingKey {
     }
 
     /// Whether both are the same key object: a key that was loaded anew is another one.
-    #[cfg(feature = "cache")]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

@@ -363,11 +363,12 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
         KeyLookup::UnknownKey => "unknown".into(),
         KeyLookup::UnsupportedAlgorithm => "unsupported".into(),
         KeyLookup::Ambiguous => "ambiguous".into(),
+        KeyLookup::OtherAlgorithm => "other".into(),
         _ => unreachable!(),
     };
     assert_eq!(find(Some("a"), "ES256"), "a ES256");
     assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, told apart by algorithm
-    assert_eq!(find(Some("b"), "EdDSA"), "unsupported"); // J06
+    assert_eq!(find(Some("b"), "EdDSA"), "other");
     assert_eq!(find(Some("c"), "ES256"), "unknown");
     assert_eq!(find(None, "ES256"), "ambiguous"); // two fit
     assert_eq!(find(None, "EdDSA"), "a EdDSA"); // one fits
@@ -534,4 +535,13 @@ async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
         Err(AuthErrorKind::Unavailable)
     );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // The key may have been replaced by another one under its id, or without any.
+    let claims = crate::support::claims("");
+    let other = b"Zq8Ws3Ed5Rf7Tg9Yh1Uj2Ik4Ol6Pa0Sd8Fg3Hj5Kl7Qw";
+    let forged = crate::support::signed_with(other, r#"{"alg":"HS256"}"#, claims);
+    let error = verifier.verify(&forged).await.unwrap_err();
+    assert_eq!(error.kind(), AuthErrorKind::Unavailable);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let error = verifier.verify_local(&forged).unwrap_err();
+    assert_eq!(error.kind(), AuthErrorKind::InvalidSignature);
 }

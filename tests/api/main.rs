@@ -28,6 +28,7 @@ mod key_ring_disk;
 mod key_ring_file;
 mod key_ring_load;
 mod key_ring_lock;
+mod key_ring_replaced;
 mod key_ring_shared;
 mod key_ring_support;
 mod keys;

@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod changed_keys;
 mod https;
 mod odd_keys;
 mod provider;

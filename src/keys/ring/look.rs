@@ -12,6 +12,8 @@ use crate::error::{AuthError, AuthErrorKind, ConfigError};
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How many requests wait at once; more are answered with 503.
 const MAX_WAITING: usize = 1024;
+/// How often forged tokens of a known key cause a look.
+const KNOWN_KEY_EVERY: Duration = Duration::from_secs(1);
 
 /// The looks at the file of a ring.
 ///
@@ -30,6 +32,8 @@ struct State {
     ended: u64,
     /// Since when one runs.
     running: Option<Instant>,
+    /// When the last one began.
+    last: Option<Instant>,
 }
 
 /// The look that runs. It has ended when the value is dropped, however that comes about.
@@ -52,8 +56,15 @@ pub(super) async fn look(inner: &Arc<Inner>) {
     }
 }
 
-/// Looks whether the file has changed, for a request, which does not wait long.
-pub(super) async fn look_now(inner: &Arc<Inner>) -> Result<(), AuthError> {
+/// Looks whether the file has changed, for a request, which does not wait long. Where it asks for a
+/// known key, a look of the last second will do.
+pub(super) async fn look_now(inner: &Arc<Inner>, is_known: bool) -> Result<(), AuthError> {
+    if is_known && !inner.looks.hang() && inner.looks.has_just_looked() {
+        return match inner.reading_problem() {
+            None => Ok(()),
+            problem => Err(cannot_be_used(problem)),
+        };
+    }
     let Ok(_place) = inner.looks.places.try_acquire() else {
         return Err(unavailable(
             "too many requests wait for the file of the key ring",
@@ -92,6 +103,12 @@ impl Looks {
         let running = self.state.borrow().running;
         running.is_some_and(|since| since.elapsed() >= MAX_WAIT)
     }
+
+    fn has_just_looked(&self) -> bool {
+        let state = self.state.borrow();
+        let is_recent = |last: Instant| last.elapsed() < KNOWN_KEY_EVERY;
+        state.running.is_none() && state.last.is_some_and(is_recent)
+    }
 }
 
 impl Default for Looks {
@@ -114,6 +131,7 @@ impl Look {
             if begins {
                 looks.begun += 1;
                 looks.running = Some(Instant::now());
+                looks.last = looks.running;
             }
             false // that one begins is no news for those who wait
         });
@@ -144,5 +162,36 @@ impl Drop for Look {
             looks.ended = looks.begun;
             looks.running = None;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use crate::keys::{Algorithm, KeyRing, KeySource as _};
+
+    #[tokio::test]
+    async fn tokens_of_a_known_key_cause_a_look_once_in_a_second() {
+        let name = format!("tower-jwt-auth-looks-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let ring = KeyRing::builder()
+            .file(folder.join("keys"))
+            .rotate(Algorithm::EdDSA);
+        let ring = ring.build().unwrap();
+        let key_id = ring.signing_key().unwrap().key_id().to_owned();
+        let begun = || ring.inner.looks.state.borrow().begun;
+        let start = Instant::now();
+        for _ in 0..1000 {
+            ring.refresh(Some(&key_id)).await.unwrap();
+        }
+        assert!((1..=start.elapsed().as_secs() + 1).contains(&begun()));
+        let before = begun();
+        for _ in 0..10 {
+            ring.refresh(Some("another")).await.unwrap();
+        }
+        assert_eq!(begun(), before + 10);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
