@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::ConfigError;
-use crate::keys::{Algorithm, KeyLookup, VerifyingKey, replaced, why_skipped};
+use crate::keys::{Algorithm, KeyLookup, VerifyingKey, not_a_set, replaced, why_skipped};
 
 /// More than any provider has; each costs memory, and a comparison per look-up.
 pub(super) const MAX_KEYS: usize = 100;
@@ -80,9 +80,12 @@ impl RemoteKeys {
             keys: Vec<&'a RawValue>,
         }
         let set: JwkSet<'_> = serde_json::from_slice(body)
-            .map_err(|_| "the answer is not a JWK set: expected an object with an array `keys`")?;
+            .map_err(|_| format!("the answer {}", not_a_set(&String::from_utf8_lossy(body))))?;
         if set.keys.len() > MAX_KEYS {
-            return Err("the JWK set has more than 100 keys".into());
+            let count = set.keys.len();
+            return Err(format!(
+                "the JWK set has {count} keys, and no more than {MAX_KEYS} are read"
+            ));
         }
         let mut keys: Vec<RemoteKey> = Vec::new();
         let mut reasons = Vec::new();
@@ -117,7 +120,7 @@ impl RemoteKeys {
         let keys: Vec<_> = keys.iter().filter(is_alone).cloned().collect();
         if keys.is_empty() {
             return Err(match reasons.is_empty() {
-                true => "the JWK set is empty".into(),
+                true => "the JWK set is empty: its `keys` has no element".into(),
                 false => ConfigError::NoUsableKey(reasons).to_string(),
             });
         }

@@ -6,6 +6,7 @@ mod changes;
 mod health;
 mod jwk;
 mod material;
+mod pem;
 mod ring;
 mod set;
 mod signing;
@@ -27,8 +28,8 @@ pub use verifying::VerifyingKey;
 
 #[cfg(feature = "jwks")]
 pub(crate) use changes::{Changes, replaced};
-pub(crate) use jwk::digest;
-#[cfg(feature = "jwks")]
-pub(crate) use set::why_skipped;
+pub(crate) use jwk::{digest, shown};
 pub(crate) use set::{DynKeySource, KeyMiss};
+#[cfg(feature = "jwks")]
+pub(crate) use set::{not_a_set, why_skipped};
 pub(crate) use strength::check_key_id;

@@ -174,10 +174,9 @@ impl KeySet {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
-        let set: JwkSet<'_> = serde_json::from_str(json).map_err(|_| ConfigError::InvalidKey {
-            algorithm: "JSON Web",
-            reason: "set could not be read: expected an object with an array `keys` (RFC 7517 section 5)",
-        })?;
+        let json = json.trim_start_matches('\u{feff}');
+        let set: JwkSet<'_> = serde_json::from_str(json)
+            .map_err(|_| ConfigError::Invalid(format!("the JWK set {}", not_a_set(json))))?;
         let (mut keys, mut reasons) = (Vec::<(VerifyingKey, &str)>::new(), Vec::new());
         for (index, text) in set.keys.iter().map(|key| key.get()).enumerate() {
             let key = match read(text) {
@@ -306,6 +305,38 @@ fn choose<'k>(
         Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
         Only::None => Err(KeyMiss::UnsupportedAlgorithm),
     }
+}
+
+/// What a text is that is not a JWK set, and what to do.
+pub(crate) fn not_a_set(text: &str) -> String {
+    let text = text.trim();
+    let said = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(members)) if members.contains_key("kty") => {
+            "is one key: put it into an array, `{\"keys\": [...]}`, or load it with `from_jwk`"
+        }
+        Ok(Value::Object(members)) if members.contains_key("jwks_uri") => {
+            "is the metadata of an issuer: use the address in its `jwks_uri`, or `TokenVerifier::from_issuer`"
+        }
+        Ok(Value::Object(members)) if members.contains_key("keys") => {
+            "has a member `keys` that is not an array, or has it twice"
+        }
+        Ok(Value::Array(_)) => "is an array: put it into an object, `{\"keys\": [...]}`",
+        Ok(_) => "has no array `keys` (RFC 7517 section 5)",
+        Err(_) if text.is_empty() => "is empty: expected an object with an array `keys`",
+        Err(_) if text.starts_with('<') => {
+            "is HTML or XML, not JSON: check the address or file that it comes from"
+        }
+        Err(_) if text.contains("-----BEGIN ") => "is PEM, not JSON: load the key with `from_pem`",
+        Err(error) => {
+            // The parser's own words may quote a key.
+            let (line, column) = (error.line(), error.column());
+            return format!(
+                "is not JSON (line {line}, column {column}): expected an object with an array `keys` (RFC \
+                 7517 section 5)"
+            );
+        }
+    };
+    said.to_owned()
 }
 
 /// Why a key of a JWK set is not used: its place, its `kid` if it has one, and the reason.

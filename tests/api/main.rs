@@ -10,6 +10,7 @@
 mod cached_tokens;
 mod config;
 mod config_keys;
+mod config_messages;
 mod dangerous;
 #[cfg(feature = "axum")]
 mod error_responses;
@@ -20,6 +21,7 @@ mod field;
 mod issue_verify;
 mod issuers;
 mod jwks_route;
+mod key_messages;
 mod key_ring;
 mod key_ring_bad_file;
 mod key_ring_clock;

@@ -70,25 +70,22 @@ async fn odd_keys_harm_no_other_key() {
     assert_eq!((health.keys, health.skipped), (2, odd.len()));
     let reasons = &health.skipped_reasons;
     assert_eq!(reasons.len(), odd.len());
-    for (number, said) in [
-        (1, "key 1 (`pq`): `ML-DSA-44` is not"),
-        (3, "`ES512` is not"),
-        (9, "its `key_ops` lack `verify`"),
+    for said in [
+        "key 1 (`pq`): `ML-DSA-44` is not a signature algorithm",
+        "`ES512` is not a signature algorithm",
         // The eighth is a good one.
-        (8, "its `use` is `enc`"),
-        (
-            22,
-            "key 24 (`key-0`): the key is for HS256, but only these are allowed",
-        ),
-        (
-            23,
-            "`kty` `OKP` and `crv` `X25519`, which are not supported",
-        ),
+        "): the JSON Web key is not meant for signatures: its `use` is `enc`",
+        "its `key_ops` lack `verify`",
+        "has a member `n` that is not base64url",
+        "(`key-0`): the key is for HS256, but only these are allowed",
+        "`kty` `OKP` and `crv` `X25519`, which are not supported",
     ] {
-        let reason = &reasons[number - usize::from(number < 22)];
-        assert!(reason.contains(said), "{said} in: {reason}");
-        assert!(!reason.contains("c2VjcmV0"), "{reason}");
+        assert!(
+            reasons.iter().any(|reason| reason.contains(said)),
+            "{said} in: {reasons:#?}"
+        );
     }
+    assert!(!reasons.concat().contains("c2VjcmV0"), "{reasons:?}");
 }
 
 #[tokio::test(start_paused = true)]

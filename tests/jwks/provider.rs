@@ -82,6 +82,13 @@ pub enum Mode {
     TooManyKeys,
     OtherIssuer,
     KeysElsewhere,
+    /// The issuer's metadata where its keys should be.
+    MetadataAsKeys,
+    /// No metadata anywhere.
+    NoMetadata(u16),
+    /// A page where the metadata should be.
+    MetadataIsPage,
+    IssuerWithSlash,
     /// The client itself panics.
     Panic,
     /// The address of OpenID Connect shows a page, that of RFC 8414 the metadata.
@@ -173,6 +180,7 @@ impl Provider {
             Mode::Garbage => b"<html>we are upgrading</html>".to_vec(),
             Mode::Huge => vec![b' '; 512 * 1024 + 1],
             Mode::NoKeys => br#"{"keys":[]}"#.to_vec(),
+            Mode::MetadataAsKeys => br#"{"issuer":"x","jwks_uri":"y"}"#.to_vec(),
             Mode::TooManyKeys => {
                 let keys: Vec<&Value> = state.published.iter().cycle().take(101).collect();
                 json!({ "keys": keys }).to_string().into_bytes()
@@ -206,6 +214,7 @@ impl Provider {
         let state = self.state();
         let (issuer, keys) = match state.mode {
             Mode::OtherIssuer => ("https://evil.example", KEYS),
+            Mode::IssuerWithSlash => ("https://idp.example/", KEYS),
             Mode::KeysElsewhere => (ISSUER, "https://evil.example/jwks"),
             _ => (ISSUER, KEYS),
         };
@@ -249,6 +258,14 @@ impl HttpClient for Provider {
             _ => {}
         }
         if !is_keys {
+            if let Mode::NoMetadata(status) = mode {
+                let mut response = Response::new(Vec::new());
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                return Ok(response);
+            }
+            if mode == Mode::MetadataIsPage {
+                return Ok(Response::new(b"<!doctype html><p>Log in".to_vec()));
+            }
             return match request.uri().path() {
                 "/.well-known/openid-configuration" if mode == Mode::PageFirst => {
                     Ok(Response::new(b"<html>an application</html>".to_vec()))

@@ -378,7 +378,9 @@ fn place(keys: &[(SigningKey, Life)], key_id: &str) -> Result<usize, ConfigError
 
 fn no_such_key(key_id: &str) -> ConfigError {
     let shown: String = key_id.escape_default().take(64).collect();
-    ConfigError::Invalid(format!("there is no key `{shown}` in the ring"))
+    ConfigError::Invalid(format!(
+        "there is no key `{shown}` in the ring: `KeyRing::keys` lists those that are"
+    ))
 }
 
 /// A ring has a key, and each key an id of its own.
