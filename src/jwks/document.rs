@@ -46,6 +46,17 @@ impl KeyRules {
     }
 
     fn read(&self, text: &str) -> Result<VerifyingKey, ConfigError> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            kty: &'a str,
+        }
+        if serde_json::from_str::<Kind<'_>>(text).is_ok_and(|key| key.kty == "oct") {
+            return Err(ConfigError::Invalid(
+                "the key is a secret (`kty` is `oct`), and whoever can read a secret can sign with it: only public \
+                 keys are taken from a server"
+                    .to_owned(),
+            ));
+        }
         let key = match (VerifyingKey::from_jwk(text), self.rsa_algorithm()) {
             // Only a key that does not name its algorithm becomes another by being told one.
             (Ok(key), Some(rsa)) if key.algorithm().is_rsa() => {
