@@ -50,6 +50,10 @@ impl NotRead {
                  user, or to its group with the mode 0440. {MOUNTS}"
             ));
         }
+        if error.kind() == io::ErrorKind::InvalidData {
+            let cure = "convert a key in DER to PEM, and write a binary secret as base64";
+            return Self(format!("is not UTF-8 text: {cure}"));
+        }
         Self(format!("cannot be read: {error}"))
     }
 }
@@ -64,12 +68,19 @@ impl fmt::Display for NotRead {
 pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, NotRead> {
     let file = File::open(path).map_err(NotRead::failed)?;
     let about = file.metadata().map_err(NotRead::failed)?;
+    if about.is_dir() {
+        return Err(NotRead("is a folder: name the file in it".to_owned()));
+    }
     #[cfg(unix)]
     check_mode(&file, &about, content)?;
     #[cfg(not(unix))]
     let _ = content;
     if about.len() > MAX_BYTES as u64 {
-        return Err(NotRead("is larger than 1 MiB".to_owned()));
+        return Err(NotRead(
+            "is larger than 1 MiB, so it is not a file of keys: name another one, or take out keys that are not \
+             needed"
+                .to_owned(),
+        ));
     }
     // Its room is there from the start: to grow would leave copies of it behind.
     let room = usize::try_from(about.len()).unwrap_or_default() + 1;

@@ -12,7 +12,9 @@ use super::problem::{invalid, named};
 use super::secret::Secret;
 use crate::error::ConfigError;
 use crate::issuer::IssuerKeys;
-use crate::keys::{Algorithm, DEFAULT_RETIRE_FOR, KeyRing, KeySet, SigningKey, VerifyingKey};
+use crate::keys::{
+    Algorithm, DEFAULT_RETIRE_FOR, KeyRing, KeySet, SigningKey, VerifyingKey, shown,
+};
 use crate::policy::MAX_LEEWAY;
 
 /// What signs and what verifies.
@@ -33,7 +35,11 @@ impl KeyMaterial {
     pub(super) fn new(main: MainKeys, previous: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
         let verifying = match &main {
             MainKeys::Signing(keys) => keys.key_set(&previous),
-            MainKeys::Verifying(keys) => KeySet::new(keys.iter().chain(&previous).cloned()),
+            MainKeys::Verifying(keys) => {
+                KeySet::new(keys.iter().cloned())
+                    .map_err(|error| named("JWT_PUBLIC_KEY", &error))?;
+                KeySet::new(keys.iter().chain(&previous).cloned())
+            }
         };
         let verifying = verifying.map_err(|error| named("JWT_PREVIOUS_KEYS", &error))?;
         Ok(Self {
@@ -74,7 +80,10 @@ impl AuthConfig {
                 let key = key.map_err(|error| named("JWT_SECRET", &error))?;
                 if secret.bytes().iter().any(u8::is_ascii_whitespace) {
                     // It could not be told apart among previous secrets later.
-                    return Err(invalid("JWT_SECRET must not hold white space"));
+                    return Err(invalid(
+                        "JWT_SECRET has white space inside: take it out, or make a secret without any with \
+                         `openssl rand -base64 48` (one older secret after another goes into JWT_PREVIOUS_KEYS)",
+                    ));
                 }
                 Ok(MainKeys::Signing(key.into()))
             }
@@ -135,6 +144,12 @@ impl AuthConfig {
                 "JWT_PRIVATE_KEY holds a symmetric key (`kty` is `oct`): put the secret itself into JWT_SECRET",
             ));
         }
+        if is_jwk_set(text) {
+            return Err(invalid(
+                "JWT_PRIVATE_KEY is a JWK set: set it to the one key that signs, or name the file of the set in \
+                 JWT_KEY_RING_FILE",
+            ));
+        }
         if text.is_json() {
             let key = SigningKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
             return self.fits(key.algorithm()).map(|()| key);
@@ -155,7 +170,7 @@ impl AuthConfig {
                 let key = VerifyingKey::from_jwk_or(algorithm, key)?;
                 self.fits(key.algorithm()).map(|()| key)
             })?;
-            return Ok(set.iter().cloned().collect());
+            return self.selected(&set);
         }
         let keys = if text.is_json() {
             let key = VerifyingKey::from_jwk_or(self.algorithm()?, text.trimmed())?;
@@ -165,6 +180,11 @@ impl AuthConfig {
             pem_keys(self.pem_algorithm()?, text)?
         };
         match &self.key_id {
+            Some(_) if keys.len() > 1 => Err(invalid(&format!(
+                "JWT_KEY_ID is the id of one key, but JWT_PUBLIC_KEY has {}: unset it, or move the other keys \
+                 into JWT_PREVIOUS_KEYS",
+                keys.len()
+            ))),
             Some(key_id) => keys
                 .into_iter()
                 .map(|key| key.with_key_id(key_id))
@@ -173,11 +193,33 @@ impl AuthConfig {
         }
     }
 
+    /// The keys of a set, or the one that JWT_KEY_ID names.
+    fn selected(&self, set: &KeySet) -> Result<Vec<VerifyingKey>, ConfigError> {
+        let Some(key_id) = self.key_id.as_deref() else {
+            return Ok(set.iter().cloned().collect());
+        };
+        let keys = set.iter().filter(|key| key.key_id() == key_id);
+        let keys: Vec<_> = keys.cloned().collect();
+        if keys.is_empty() {
+            let ids = set
+                .iter()
+                .take(8)
+                .map(|key| format!("`{}`", shown(key.key_id())));
+            return Err(invalid(&format!(
+                "JWT_KEY_ID is `{}`, but no key of JWT_PUBLIC_KEY that can be used has this `kid`: set it to one of \
+                 {}, or unset it to use all of them",
+                shown(key_id),
+                ids.collect::<Vec<_>>().join(", ")
+            )));
+        }
+        Ok(keys)
+    }
+
     /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
     fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
         match self.algorithm()? {
             Some(other) if other != algorithm => Err(invalid(&format!(
-                "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset it, or set it to that"
+                "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset JWT_ALGORITHM, or set it to {algorithm}"
             ))),
             _ => Ok(()),
         }
@@ -205,11 +247,11 @@ impl AuthConfig {
             }
             return Ok(vec![read(text.trimmed())?]);
         }
-        if text.text().contains("-----BEGIN") {
+        if text.trimmed().contains("-----BEGIN") {
             return pem_keys(self.pem_algorithm()?, text);
         }
         let algorithm = self.algorithm()?.unwrap_or(Algorithm::HS256);
-        let secrets = text.text().split_whitespace().map(|entry| {
+        let secrets = text.trimmed().split_whitespace().map(|entry| {
             let named = entry
                 .strip_prefix("kid=")
                 .and_then(|named| named.split_once(':'));

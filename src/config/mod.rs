@@ -40,7 +40,7 @@ use vars::{Vars, environment};
 /// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set; never a secret. `JWT_ALGORITHM` binds each key: those of a set that are for another algorithm are left out |
 /// | `JWT_KEY_RING_FILE` \[key_ring_file\] | or the path of a file of [keys that rotate](crate::KeyRing), which is followed while it changes |
 /// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one every 90 days. Not set: others write it |
-/// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself |
+/// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself. With a JWK set in `JWT_PUBLIC_KEY`: the one key of it that is used |
 /// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as they were, or as `kid=ID:secret` if they had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
 /// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
 /// | `JWT_AUDIENCE` \[audience\] | `aud` of the tokens, several separated by commas; required |
@@ -53,7 +53,8 @@ use vars::{Vars, environment};
 /// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 |
 ///
 /// Each key may also be read from a file: `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`,
-/// `JWT_PUBLIC_KEY_FILE`, `JWT_PREVIOUS_KEYS_FILE`. White space around a secret is cut off.
+/// `JWT_PUBLIC_KEY_FILE`, `JWT_PREVIOUS_KEYS_FILE`. White space around a value is cut off, and
+/// so is a byte order mark; a value in quotation marks is refused.
 /// On Unix, the owner and the group of such a file may read it, its owner alone may write it, and nobody else may
 /// do either; a file of public keys may be read by anybody. That holds for the file of a key ring too, and
 /// [the guide](crate::_guide::keys) says how mounted secrets are set up for it.
@@ -168,6 +169,7 @@ impl AuthConfig {
         let mut vars = Vars {
             vars,
             problems: &mut problems,
+            lacks_key: false,
         };
         let config = Self {
             algorithm: vars.text("JWT_ALGORITHM"),
@@ -189,11 +191,8 @@ impl AuthConfig {
             password_parallelism: vars.number("PASSWORD_PARALLELISM", "lanes, such as 1"),
         };
         // A key that could not be read is one problem, not also a missing one.
-        let unread = problems.iter().any(|problem| {
-            let text = problem.to_string();
-            text.contains("_FILE") || text.ends_with("is not UTF-8")
-        });
-        config.check(&mut problems, !unread);
+        let lacks_key = vars.lacks_key;
+        config.check(&mut problems, !lacks_key);
         config.or(problems)
     }
 
@@ -232,7 +231,7 @@ impl AuthConfig {
         if keys {
             let algorithm_is_known = rest.algorithm == self.algorithm;
             let needs_algorithm =
-                |text: &Secret| !text.is_json() && text.text().contains("-----BEGIN");
+                |text: &Secret| !text.is_json() && text.trimmed().contains("-----BEGIN");
             let readable = |text: &Option<Secret>| {
                 algorithm_is_known || !text.as_ref().is_some_and(needs_algorithm)
             };
@@ -260,12 +259,12 @@ impl AuthConfig {
         }
         if self.issuer.as_deref().is_none_or(str::is_empty) {
             problems.push(invalid(
-                "JWT_ISSUER is not set: set it to the URL of the token issuer",
+                "JWT_ISSUER is not set, or empty: set it to the URL of the token issuer",
             ));
         }
         if self.audiences().next().is_none() {
             problems.push(invalid(
-                "JWT_AUDIENCE is not set: set it to a name of this service, such as \"api\"",
+                "JWT_AUDIENCE is not set, or empty: set it to a name of this service, such as \"api\"",
             ));
         }
         for (name, seconds) in [
@@ -273,8 +272,10 @@ impl AuthConfig {
             ("JWT_LONGEST_ACCESS_TTL", self.longest_access_ttl),
             ("JWT_REFRESH_TTL", self.refresh_ttl),
         ] {
-            if seconds.is_some_and(|seconds| seconds == 0 || seconds > 100 * 365 * 86_400) {
-                problems.push(invalid(&format!("{name} must be 1 second to 100 years")));
+            if let Some(seconds) = seconds.filter(|one| *one == 0 || *one > 100 * 365 * 86_400) {
+                problems.push(invalid(&format!(
+                    "{name} must be 1 second to 100 years, but it is {seconds} seconds"
+                )));
             }
         }
         let access_ttl = self.access_ttl.unwrap_or(DEFAULT_ACCESS_TTL.as_secs());
@@ -285,8 +286,11 @@ impl AuthConfig {
                 "JWT_LONGEST_ACCESS_TTL ({longest}) is below JWT_ACCESS_TTL ({access_ttl}): raise it"
             )));
         }
-        if self.leeway.is_some_and(|seconds| seconds > 300) {
-            problems.push(invalid("JWT_LEEWAY must be at most 300 seconds"));
+        if let Some(seconds) = self.leeway.filter(|seconds| *seconds > 300) {
+            problems.push(invalid(&format!(
+                "JWT_LEEWAY must be at most 300 seconds, but it is {seconds}: if clocks differ by more, set them \
+                 right (NTP)"
+            )));
         }
         #[cfg(feature = "password")]
         problems.extend(self.password_service().err());

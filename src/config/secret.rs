@@ -13,12 +13,10 @@ pub struct Secret(Zeroizing<String>);
 // === impl Secret ===
 
 impl Secret {
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
-
+    /// The text without white space around it, and without the byte order mark that some editors
+    /// write at its beginning.
     pub(super) fn trimmed(&self) -> &str {
-        self.0.trim()
+        trimmed(&self.0)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -33,6 +31,10 @@ impl Secret {
     pub(super) fn pem(&self) -> Zeroizing<String> {
         Zeroizing::new(self.trimmed().replace("\\r", "").replace("\\n", "\n"))
     }
+}
+
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim().trim_start_matches('\u{feff}').trim()
 }
 
 impl From<String> for Secret {

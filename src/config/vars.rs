@@ -5,24 +5,31 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::problem::invalid;
-use super::secret::Secret;
+use super::secret::{Secret, trimmed};
 use crate::error::ConfigError;
 use crate::secret_file::{self, Content};
+
+/// No secret that can be used is shorter.
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Reads variables, and gathers what is wrong with them.
 pub(super) struct Vars<'a> {
     pub(super) vars: &'a HashMap<String, String>,
     pub(super) problems: &'a mut Vec<ConfigError>,
+    /// Whether a key could not be read, so that it is not missing besides.
+    pub(super) lacks_key: bool,
 }
 
 impl Vars<'_> {
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.vars.get(name)?.trim();
-        if value.contains(char::REPLACEMENT_CHARACTER) {
-            self.problems.push(invalid(&format!("{name} is not UTF-8")));
-            return None;
+        let value = trimmed(self.vars.get(name)?);
+        match wrong_text(value) {
+            Some(said) => {
+                self.problem(&format!("{name} {said}"));
+                None
+            }
+            None => (!value.is_empty()).then(|| value.to_owned()),
         }
-        (!value.is_empty()).then(|| value.to_owned())
     }
 
     /// The variable, or the content of the file that the one with `_FILE` names.
@@ -37,28 +44,123 @@ impl Vars<'_> {
 
     fn text_or_file(&mut self, name: &str, content: Content) -> Option<Secret> {
         let file = format!("{name}_FILE");
-        let problem = match (self.text(name), self.text(&file)) {
-            (Some(_), Some(_)) => format!("{name} and {file} are both set: unset one"),
-            (Some(value), None) => return Some(value.into()),
-            (None, Some(path)) => match secret_file::read(Path::new(&path), content) {
-                Ok(text) if !text.trim().is_empty() => return Some(text.into()),
-                Ok(_) => format!("{file}: the file {path} is empty"),
-                Err(error) => format!("{file}: the file {path} {error}"),
+        let before = self.problems.len();
+        let value = match (self.text(name), self.text(&file)) {
+            (Some(_), Some(_)) => {
+                self.problem(&format!(
+                    "{name} and {file} are both set: unset one of them"
+                ));
+                None
+            }
+            (Some(value), None) if is_file(&value) => {
+                self.problem(&format!(
+                    "{name} is the path of a file, not its content: set {file} to this path instead"
+                ));
+                None
+            }
+            (Some(value), None) => Some(value.into()),
+            (None, Some(path)) => match read(&path, content) {
+                Ok(text) => Some(text),
+                Err(said) => {
+                    self.problem(&format!("{file}: {said}"));
+                    None
+                }
             },
-            (None, None) => return None,
+            (None, None) => None,
         };
-        self.problems.push(invalid(&problem));
-        None
+        self.lacks_key |= self.problems.len() > before;
+        value
     }
 
     pub(super) fn number<T: FromStr>(&mut self, name: &str, unit: &str) -> Option<T> {
-        let number = self.text(name)?.parse().ok();
+        let text = self.text(name)?;
+        let number = text.parse().ok();
         if number.is_none() {
-            self.problems
-                .push(invalid(&format!("{name} must be a whole number of {unit}")));
+            let shown: String = text.escape_default().take(64).collect();
+            let meant = match in_seconds(&text).filter(|_| unit.starts_with("seconds")) {
+                Some(seconds) => format!("write {seconds}"),
+                None => "write digits alone, without a unit, a sign or a point".to_owned(),
+            };
+            self.problem(&format!(
+                "{name} must be a whole number of {unit}, but it is `{shown}`: {meant}"
+            ));
         }
         number
     }
+
+    fn problem(&mut self, text: &str) {
+        self.problems.push(invalid(text));
+    }
+}
+
+/// What is wrong with a text, whatever it is for.
+fn wrong_text(value: &str) -> Option<&'static str> {
+    let is_quoted = |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+    if value.contains(char::REPLACEMENT_CHARACTER) {
+        Some("is not UTF-8: write it as text, a key of binary data as base64 or PEM")
+    } else if is_quoted('"') || is_quoted('\'') {
+        Some(
+            "begins and ends with a quotation mark: remove both (Docker's `--env-file`, systemd and Kubernetes \
+             can pass them on as part of the value)",
+        )
+    } else {
+        None
+    }
+}
+
+/// Whether a value is the path of a file that is there.
+fn is_file(value: &str) -> bool {
+    let is_rooted = ["/", "./", "../", "C:\\"]
+        .iter()
+        .any(|start| value.starts_with(start));
+    is_rooted && !value.contains('\n') && Path::new(value).is_file()
+}
+
+/// The content of a file, or what is wrong with it.
+fn read(path: &str, content: Content) -> Result<Secret, String> {
+    if path.contains(['\n', '{']) || path.contains("-----BEGIN") {
+        return Err(
+            "this is a key, not the path of a file: set the variable without `_FILE` to it".to_owned(),
+        );
+    }
+    let shown = shown_path(path);
+    let text = secret_file::read(Path::new(path), content);
+    let text = text.map_err(|error| format!("the file {shown} {error}"))?;
+    match wrong_text(trimmed(&text)) {
+        Some(said) => Err(format!("the file {shown} {said}")),
+        None if trimmed(&text).is_empty() => {
+            Err(format!("the file {shown} is empty: write the key into it"))
+        }
+        None => Ok(text.into()),
+    }
+}
+
+/// A path as it may stand in a message: what may be a secret in the wrong variable stays unsaid.
+fn shown_path(path: &str) -> String {
+    let folder = Path::new(path).parent();
+    let has_folder = folder.is_some_and(|folder| !folder.as_os_str().is_empty() && folder.is_dir());
+    if has_folder || path.len() < MIN_SECRET_BYTES {
+        path.to_owned()
+    } else {
+        "that it names (its folder does not exist either; a secret itself belongs into the variable without \
+         `_FILE`)"
+            .to_owned()
+    }
+}
+
+/// What a duration with units is in seconds, such as 900 for `15m` or `15 min`.
+fn in_seconds(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60,
+        "h" | "hr" | "hour" | "hours" => 3600,
+        "d" | "day" | "days" => 86_400,
+        "w" | "week" | "weeks" => 604_800,
+        _ => return None,
+    };
+    number.checked_mul(unit)
 }
 
 /// The variables of the process that are ours; what is not text shows by its replacement characters.

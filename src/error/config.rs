@@ -91,13 +91,10 @@ impl fmt::Display for ConfigError {
                  make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`",
             ),
             Self::InvalidKey { algorithm, reason } => write!(f, "the {algorithm} key {reason}"),
-            Self::UnknownAlgorithm(name) => write!(
-                f,
-                "`{}` is no signature algorithm of this crate: use one of HS256 HS384 HS512 RS256 \
-                 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA Ed25519",
-                name.escape_default().take(64).collect::<String>()
-            ),
-            Self::InvalidKeyId => f.write_str("a key id must have 1 to 256 bytes"),
+            Self::UnknownAlgorithm(name) => write_unknown_algorithm(f, name),
+            Self::InvalidKeyId => {
+                f.write_str("a key id (`kid`) must have 1 to 256 bytes: choose another one")
+            }
             Self::DuplicateKeyId(kid) => write!(
                 f,
                 "two keys share the key id `{}` and the algorithm, so a token cannot say which of them \
@@ -116,7 +113,7 @@ impl fmt::Display for ConfigError {
                 }
             }
             Self::MissingIssuer => f.write_str(
-                "no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
+                "no issuer is set, or it is empty: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any",
             ),
             Self::DuplicateIssuer(issuer) => write!(
                 f,
@@ -124,15 +121,18 @@ impl fmt::Display for ConfigError {
                 issuer.escape_default().take(256).collect::<String>()
             ),
             Self::MissingAudience => f.write_str(
-                "no audience is set: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",
+                "no audience is set, or it is empty: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",
             ),
-            Self::LeewayTooLong => f.write_str("the leeway must be at most 300 seconds"),
-            Self::InvalidLifetime => {
-                f.write_str("a token's lifetime must be 1 second to 100 years")
-            }
-            Self::RotationGraceTooLong => {
-                f.write_str("the grace for concurrent rotations must be at most 60 seconds")
-            }
+            Self::LeewayTooLong => f.write_str(
+                "the leeway must be at most 300 seconds: if clocks differ by more, set them right (NTP)",
+            ),
+            Self::InvalidLifetime => f.write_str(
+                "the lifetime of a token must be 1 second to 100 years: set another one, such as 15 minutes for \
+                 access tokens",
+            ),
+            Self::RotationGraceTooLong => f.write_str(
+                "the grace for concurrent rotations must be at most 60 seconds: set a shorter one",
+            ),
             Self::NoSessionsAllowed => {
                 f.write_str("the limit of sessions must be at least 1: leave it out for no limit")
             }
@@ -146,6 +146,28 @@ impl fmt::Display for ConfigError {
             }
         }
     }
+}
+
+/// Names the algorithms, and the one that was meant.
+fn write_unknown_algorithm(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    const KNOWN: [&str; 13] = [
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
+        "ES384", "EdDSA", "Ed25519",
+    ];
+    let shown: String = name.escape_default().take(64).collect();
+    let bare = |text: &str| {
+        text.trim_matches(['"', '\'', ' '])
+            .replace('-', "")
+            .to_lowercase()
+    };
+    write!(f, "`{shown}` is not a signature algorithm of this crate: ")?;
+    if let Some(meant) = KNOWN.iter().find(|known| bare(known) == bare(name)) {
+        return write!(f, "write `{meant}`, exactly like this");
+    }
+    if name.eq_ignore_ascii_case("none") {
+        f.write_str("tokens without a signature are not supported; ")?;
+    }
+    write!(f, "use one of {}", KNOWN.join(" "))
 }
 
 impl StdError for ConfigError {}

@@ -84,6 +84,9 @@ impl KeySource for RingAndPrevious {
             (KeyLookup::Ambiguous, _) | (_, KeyLookup::Ambiguous) => KeyLookup::Ambiguous,
             (KeyLookup::Found(_), KeyLookup::Found(_)) if key_id.is_none() => KeyLookup::Ambiguous,
             (KeyLookup::Found(key), _) | (_, KeyLookup::Found(key)) => KeyLookup::Found(key),
+            (KeyLookup::OtherAlgorithm, _) | (_, KeyLookup::OtherAlgorithm) => {
+                KeyLookup::OtherAlgorithm
+            }
             (KeyLookup::UnsupportedAlgorithm, KeyLookup::UnsupportedAlgorithm) => {
                 KeyLookup::UnsupportedAlgorithm
             }

@@ -35,21 +35,33 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and the cure.
-    pub(super) fn parse(text: &str, rules: AddressRules) -> Result<Self, &'static str> {
-        if text.contains('#') {
-            return Err("must have no fragment");
+    /// The address, what is wrong with it, and the cure.
+    pub(super) fn parse(text: &str, rules: AddressRules) -> Result<Self, String> {
+        Self::read(text, rules).map_err(|reason| format!("`{}` {reason}", without_password(text)))
+    }
+
+    fn read(text: &str, rules: AddressRules) -> Result<Self, &'static str> {
+        if text.trim().is_empty() {
+            return Err("is empty: expected a URL such as `https://idp.example`");
         }
-        let uri: Uri = text.parse().map_err(|_| "is no URL")?;
+        if text.trim() != text {
+            return Err("begins or ends with white space: remove it");
+        }
+        if text.contains('#') {
+            return Err("has a fragment: remove the `#` and what follows it");
+        }
+        let uri: Uri = text.parse().map_err(|_| {
+            "is not a URL: expected one such as `https://idp.example`, without quotes and spaces"
+        })?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err("must be an absolute https URL");
+            return Err("is not an absolute https URL: begin it with `https://`");
         };
         if authority.as_str().contains('@') {
-            return Err("must hold no user name and no password");
+            return Err("has a user name or a password in it: remove them, keys are public");
         }
         let host = authority.host();
         if host.is_empty() {
-            return Err("names no host");
+            return Err("names no host: expected a URL such as `https://idp.example`");
         }
         let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         // RFC 6761 section 6.3: the name is this machine's, and no other's.
@@ -61,7 +73,12 @@ impl Address {
             "http" if loopback => {
                 return Err("is plain http: call `allow_loopback()` where it is for development");
             }
-            _ => return Err("must be https: keys fetched in the clear can be anybody's"),
+            "http" => {
+                return Err(
+                    "must be https, but is plain http: keys fetched in the clear can be anybody's",
+                );
+            }
+            _ => return Err("must be https: keys are fetched in no other way"),
         }
         if ip.is_some_and(|ip| !rules.allow(ip)) {
             return Err(PRIVATE);
@@ -84,6 +101,18 @@ impl Address {
         let host = self.uri.host().unwrap_or_default().to_ascii_lowercase();
         (scheme, host, self.uri.port_u16().or(Some(default)))
     }
+}
+
+/// The text as it may stand in a message.
+fn without_password(text: &str) -> String {
+    let text = match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}...{}", &text[..scheme + 3], &text[at..])
+        }
+        (None, Some(at)) => format!("...{}", &text[at..]),
+        _ => text.to_owned(),
+    };
+    super::discovery::shown(&text, 256)
 }
 
 pub(super) const PRIVATE: &str =

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::address::{Address, AddressRules};
 use super::client::{DynHttpClient, HttpClient};
+use super::discovery::shown;
 use super::document::KeyRules;
 use super::fetch::{Fetcher, Origin};
 use super::https::HttpsClient;
@@ -118,21 +119,32 @@ impl RemoteJwksBuilder {
     /// algorithm, or none; a `stale_for` over 7 days; no certificates to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let rules = self.addresses;
-        let address = |text: &str| {
-            Address::parse(text, rules).map_err(|reason| invalid(&format!("`{text}` {reason}")))
-        };
-        if self.algorithms.is_empty() || self.algorithms.iter().any(|one| one.is_symmetric()) {
+        let address = |text: &str| Address::parse(text, rules).map_err(|reason| invalid(&reason));
+        if self.algorithms.is_empty() {
             return Err(invalid(
-                "keys that are fetched are of asymmetric algorithms: name some",
+                "no algorithm is allowed for the keys that are fetched: name asymmetric ones, such as RS256 \
+                 or ES256, or leave `algorithms` out to allow all of them",
             ));
         }
+        if let Some(one) = self.algorithms.iter().find(|one| one.is_symmetric()) {
+            return Err(invalid(&format!(
+                "{one} is not for keys that are fetched, which must be asymmetric: take it out of `algorithms`"
+            )));
+        }
         if self.stale_for > MAX_STALE_FOR {
-            return Err(invalid("old keys must not count for more than 7 days"));
+            return Err(invalid(&format!(
+                "`stale_for` is {} seconds, but old keys must not count for more than 7 days (604800 seconds)",
+                self.stale_for.as_secs()
+            )));
         }
         let (name, issuer, origin) = match self.place {
             Place::Issuer(issuer) => {
                 if issuer.contains('?') {
-                    return Err(invalid("an issuer has no query (RFC 8414 section 2)"));
+                    return Err(invalid(&format!(
+                        "`{}` has a query, which an issuer never has (RFC 8414 section 2): remove the `?` and \
+                         what follows it",
+                        shown(&issuer, 256)
+                    )));
                 }
                 let elsewhere = self.elsewhere.iter().map(|text| address(text));
                 let origin = Origin::Issuer {

@@ -42,7 +42,7 @@ pub(super) enum NotMetadata {
 }
 
 /// A text of the provider's as it may stand in a log.
-fn shown(text: &str, most: usize) -> String {
+pub(super) fn shown(text: &str, most: usize) -> String {
     text.chars()
         .take(most)
         .flat_map(char::escape_default)
@@ -68,7 +68,14 @@ pub(super) fn keys_address(
         jwks_uri: String,
     }
     let metadata: Metadata = serde_json::from_slice(body).map_err(|_| {
-        NotMetadata::Unreadable("there is no document with `issuer` and `jwks_uri`")
+        let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
+        NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
+            "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
+             its server serve metadata at this address?"
+        } else {
+            "the answer is not the metadata of an issuer, which has the texts `issuer` and `jwks_uri`: is \
+             the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::at`"
+        })
     })?;
     if metadata.issuer != issuer {
         let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
@@ -83,10 +90,7 @@ pub(super) fn keys_address(
         )));
     }
     let keys = Address::parse(&metadata.jwks_uri, rules).map_err(|reason| {
-        let uri = shown(&metadata.jwks_uri, 256);
-        NotMetadata::Refused(format!(
-            "the metadata's `jwks_uri` is `{uri}`, which {reason}"
-        ))
+        NotMetadata::Refused(format!("the `jwks_uri` of the metadata, {reason}"))
     })?;
     let allowed = keys.has_origin_of(home) || elsewhere.iter().any(|one| keys.has_origin_of(one));
     if !allowed {

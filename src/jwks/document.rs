@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::ConfigError;
-use crate::keys::{Algorithm, KeyLookup, VerifyingKey, why_skipped};
+use crate::keys::{Algorithm, KeyLookup, VerifyingKey, not_a_set, replaced, why_skipped};
 
 /// More than any provider has; each costs memory, and a comparison per look-up.
 pub(super) const MAX_KEYS: usize = 100;
@@ -15,6 +15,8 @@ pub(super) struct RemoteKeys {
     keys: Vec<RemoteKey>,
     /// How many keys of the document were of no use.
     pub(super) skipped: usize,
+    /// Why not.
+    pub(super) skipped_reasons: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +46,17 @@ impl KeyRules {
     }
 
     fn read(&self, text: &str) -> Result<VerifyingKey, ConfigError> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            kty: &'a str,
+        }
+        if serde_json::from_str::<Kind<'_>>(text).is_ok_and(|key| key.kty == "oct") {
+            return Err(ConfigError::Invalid(
+                "the key is a secret (`kty` is `oct`), and whoever can read a secret can sign with it: only public \
+                 keys are taken from a server"
+                    .to_owned(),
+            ));
+        }
         let key = match (VerifyingKey::from_jwk(text), self.rsa_algorithm()) {
             // Only a key that does not name its algorithm becomes another by being told one.
             (Ok(key), Some(rsa)) if key.algorithm().is_rsa() => {
@@ -78,9 +91,12 @@ impl RemoteKeys {
             keys: Vec<&'a RawValue>,
         }
         let set: JwkSet<'_> = serde_json::from_slice(body)
-            .map_err(|_| "the answer is not a JWK set: expected an object with an array `keys`")?;
+            .map_err(|_| format!("the answer {}", not_a_set(&String::from_utf8_lossy(body))))?;
         if set.keys.len() > MAX_KEYS {
-            return Err("the JWK set has more than 100 keys".into());
+            let count = set.keys.len();
+            return Err(format!(
+                "the JWK set has {count} keys, and no more than {MAX_KEYS} are read"
+            ));
         }
         let mut keys: Vec<RemoteKey> = Vec::new();
         let mut reasons = Vec::new();
@@ -115,37 +131,48 @@ impl RemoteKeys {
         let keys: Vec<_> = keys.iter().filter(is_alone).cloned().collect();
         if keys.is_empty() {
             return Err(match reasons.is_empty() {
-                true => "the JWK set is empty".into(),
+                true => "the JWK set is empty: its `keys` has no element".into(),
                 false => ConfigError::NoUsableKey(reasons).to_string(),
             });
         }
         Ok(Self {
             skipped: set.keys.len() - keys.len(),
+            skipped_reasons: reasons,
             keys,
         })
+    }
+
+    /// The ids under which there are other keys than before.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<String> {
+        let key_id = |key: &RemoteKey| key.key.key_id().to_owned();
+        replaced(&before.keys, &self.keys, key_id, RemoteKey::is_same_key)
     }
 
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    pub(super) fn has_key_id(&self, key_id: Option<&str>) -> bool {
-        self.keys.iter().any(|key| Some(key.key.key_id()) == key_id)
+    /// The keys that a token with this key id, or with none, can mean.
+    pub(super) fn named<'k>(
+        &'k self,
+        key_id: Option<&'k str>,
+    ) -> impl Iterator<Item = &'k VerifyingKey> {
+        let keys = self.keys.iter().map(|key| &key.key);
+        keys.filter(move |key| key_id.is_none_or(|key_id| key.key_id() == key_id))
     }
 
     /// The key for a token. A key id that is unknown may be that of a new key, whatever the
     /// algorithms of those that are known.
     pub(super) fn find(&self, key_id: Option<&str>, alg: &str) -> KeyLookup {
-        let named = |key: &&RemoteKey| key_id.is_none_or(|key_id| key.key.key_id() == key_id);
         let mut fitting = self
-            .keys
-            .iter()
-            .filter(named)
-            .filter(|key| key.key.algorithm().accepts(alg));
+            .named(key_id)
+            .filter(|key| key.algorithm().accepts(alg));
         match (fitting.next(), fitting.next()) {
-            (Some(only), None) => KeyLookup::Found(only.key.clone()),
+            (Some(only), None) => KeyLookup::Found(only.clone()),
             (Some(_), Some(_)) => KeyLookup::Ambiguous,
-            (None, _) if self.has_key_id(key_id) => KeyLookup::UnsupportedAlgorithm, // J06
+            (None, _) if key_id.is_some() && self.named(key_id).next().is_some() => {
+                KeyLookup::OtherAlgorithm
+            }
             (None, _) => KeyLookup::UnknownKey,
         }
     }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, USER_AGENT};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
 
 use super::address::{Address, AddressRules};
 use super::client::{BoxError, DynHttpClient};
-use super::discovery::{NotMetadata, keys_address, metadata_addresses};
+use super::discovery::{NotMetadata, keys_address, metadata_addresses, shown};
 use super::document::{KeyRules, RemoteKeys};
 
 /// The longest document that is read. The largest that providers serve have some 20 KiB.
@@ -100,7 +100,7 @@ impl Fetcher {
                 Some(read.map_err(|what| FetchError::new(&what, address.uri()))?)
             }
             StatusCode::NOT_MODIFIED if conditional => None,
-            status => return Err(FetchError::status(status, address.uri())),
+            _ => return Err(FetchError::status(&response, address.uri())),
         };
         Ok(Fetched {
             keys,
@@ -132,7 +132,7 @@ impl Fetcher {
                 Err(error) => return Err(failed.unwrap_or(error)),
             };
             if response.status() != StatusCode::OK {
-                failed.get_or_insert(FetchError::status(response.status(), &uri));
+                failed.get_or_insert(FetchError::status(&response, &uri));
                 continue;
             }
             let found = keys_address(response.body(), issuer, home, elsewhere, self.addresses);
@@ -148,7 +148,10 @@ impl Fetcher {
             memory.found = Some((address.clone(), now));
             return Ok(address);
         }
-        Err(failed.unwrap_or_else(|| FetchError::new("there is no metadata", home.uri())))
+        Err(failed.map_or_else(
+            || FetchError::new("there is no metadata", home.uri()),
+            FetchError::of_metadata,
+        ))
     }
 
     async fn get(
@@ -221,16 +224,36 @@ impl FetchError {
         }
     }
 
-    fn status(status: StatusCode, uri: &Uri) -> Self {
-        let redirects = if status.is_redirection() {
-            ", and redirects are not followed"
-        } else {
-            ""
+    fn status(response: &Response<Vec<u8>>, uri: &Uri) -> Self {
+        let status = response.status();
+        let location = response.headers().get(LOCATION);
+        let more = match location.and_then(|location| location.to_str().ok()) {
+            Some(location) if status.is_redirection() => format!(
+                ", a redirect to `{}`, and redirects are not followed: configure the final address",
+                shown(location.split('?').next().unwrap_or_default(), 256)
+            ),
+            _ if status == StatusCode::NOT_MODIFIED => {
+                ", though nothing was asked that could be unchanged".to_owned()
+            }
+            _ if status.is_redirection() => ", and redirects are not followed".to_owned(),
+            _ if matches!(status.as_u16(), 401 | 403) => {
+                ": keys and metadata must be readable without credentials".to_owned()
+            }
+            _ => String::new(),
         };
-        Self::new(
-            &format!("the answer was {}{redirects}", status.as_u16()),
-            uri,
-        )
+        Self::new(&format!("the answer was {}{more}", status.as_u16()), uri)
+    }
+
+    /// Nothing at the places where metadata can be.
+    fn of_metadata(self) -> Self {
+        Self {
+            what: format!(
+                "the issuer's metadata was not found: {}; check the issuer, or give the address of its keys to \
+                 `RemoteJwks::at`",
+                self.what
+            ),
+            source: self.source,
+        }
     }
 
     fn with_source(mut self, source: BoxError) -> Self {

@@ -113,11 +113,22 @@ impl HttpsClientBuilder {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
         }
+        let mut count = 0;
         for certificate in CertificateDer::pem_slice_iter(&self.pem) {
+            count += 1;
             let added = certificate.ok().map(|certificate| roots.add(certificate));
             if !matches!(added, Some(Ok(()))) {
-                return Err(invalid("a root certificate cannot be read: it must be PEM"));
+                return Err(invalid(&format!(
+                    "root certificate number {count} cannot be read: give X.509 certificates in PEM, each from \
+                     `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`"
+                )));
             }
+        }
+        if count == 0 && !self.pem.trim_ascii().is_empty() {
+            return Err(invalid(
+                "`root_certificates` was given a text without a certificate: it takes the PEM text itself, not \
+                 the path of its file and not DER",
+            ));
         }
         if roots.is_empty() {
             return Err(invalid(

@@ -11,7 +11,7 @@
 //!
 //! What happens when:
 //!
-//! - **A token whose key is known** is verified at once, whatever else goes on. Reading the keys takes no lock.
+//! - **A good token whose key is known** is verified at once, whatever else goes on. Reading the keys takes no lock.
 //! - **Keys are fetched again** when 80 % of the answer's `max-age` (60 s to 24 h; 10 minutes where
 //!   it says nothing) is over, in the background. Only a good answer replaces them: it is 200, and
 //!   holds at least one key that can be used. A key that it lacks ends with it.
@@ -19,11 +19,16 @@
 //!   attempt. Whoever comes meanwhile waits for the same one, at most 5 seconds, at most 1,024
 //!   requests. Then the token is refused with 401; with 503 if the fetch failed, because the
 //!   provider might know the key.
+//! - **A signature does not match the known key**, or the key has another algorithm than the token: the
+//!   provider may have replaced the key under its id. That is a fetch in the same window, and so one in 30
+//!   seconds however many forged tokens come. A token of the new key passes on that very request, and the
+//!   old key's tokens are refused from then on. If the key is still the same, the answer is 401; if the
+//!   fetch failed, 503. [`KeySourceHealth::changed`](crate::keys::KeySourceHealth::changed) names keys that were replaced.
 //! - **The provider is down**: the known keys count on, for [an hour](RemoteJwksBuilder::stale_for) after their time; then,
 //!   or if there never were any, 503 with `Retry-After`. Attempts follow each other after 1 second,
 //!   doubling up to 5 minutes, each at a random moment of that time.
 //! - **Odd keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with
-//!   one name) are left out, and counted in [`KeySourceHealth`](crate::keys::KeySourceHealth); the others stay good.
+//!   one name) are left out; [`KeySourceHealth`](crate::keys::KeySourceHealth) says of each why. The others stay good.
 //!
 //! # Security
 //!

@@ -17,7 +17,7 @@ use super::fetch::{Fetcher, Memory};
 use super::schedule::Schedule;
 use super::worker;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::keys::{KeyLookup, KeySource, KeySourceHealth, KeySourceState};
+use crate::keys::{Changes, KeyLookup, KeySource, KeySourceHealth, KeySourceState, VerifyingKey};
 
 /// How long a request waits for a fetch that it, or another one, has caused.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -63,16 +63,17 @@ struct Control {
     wanted: bool,
     absent: Absent,
     memory: Memory,
+    changes: Changes,
     last_error: Option<String>,
 }
 
-/// What is to be done for a key id that is unknown, or while there are no keys.
+/// What is to be done for a token that the known keys refuse, or while there are none.
 enum Demand {
     /// A fetch is about to begin.
     Wait(watch::Receiver<u64>),
     /// A fetch is under way, which began before the key was asked for.
     Join(watch::Receiver<u64>),
-    /// The keys are new: there is no such key.
+    /// The keys are new: there is no other key.
     Refuse,
     /// The key might exist.
     Unavailable(AuthError),
@@ -105,6 +106,7 @@ impl RemoteJwks {
             wanted: false,
             absent: Absent::default(),
             memory: Memory::default(),
+            changes: Changes::default(),
             last_error: None,
         };
         let this = Self {
@@ -159,7 +161,7 @@ impl KeySource for RemoteJwks {
         self.ensure_worker();
         let allowed = &self.shared.fetcher.keys.algorithms;
         if !allowed.iter().any(|one| one.accepts(algorithm)) {
-            return KeyLookup::UnsupportedAlgorithm; // J02, J07
+            return KeyLookup::UnsupportedAlgorithm;
         }
         let snapshot = self.shared.snapshot.load();
         match snapshot.usable_until {
@@ -176,6 +178,7 @@ impl KeySource for RemoteJwks {
             ));
         }
         self.ensure_worker();
+        let before = self.shared.named(key_id, Instant::now());
         let (mut attempts, joined) = match self.shared.demand(key_id, Instant::now()) {
             Demand::Wait(attempts) => (attempts, false),
             Demand::Join(attempts) => (attempts, true),
@@ -189,7 +192,7 @@ impl KeySource for RemoteJwks {
         let waited = timeout(MAX_WAIT, attempts.changed()).await;
         let is_over = matches!(waited, Ok(Ok(())));
         self.shared
-            .after_wait(key_id, is_over, joined, Instant::now())
+            .after_wait(key_id, &before, is_over, joined, Instant::now())
     }
 
     fn health(&self) -> Option<KeySourceHealth> {
@@ -214,6 +217,15 @@ impl Shared {
 
     fn state(&self, now: Instant) -> KeySourceState {
         self.control().schedule.state(now)
+    }
+
+    /// The keys that count now, and that a token with this key id can mean.
+    fn named(&self, key_id: Option<&str>, now: Instant) -> Vec<VerifyingKey> {
+        let snapshot = self.snapshot.load();
+        match snapshot.usable_until {
+            Some(until) if now < until => snapshot.keys.named(key_id).cloned().collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn demand(&self, key_id: Option<&str>, now: Instant) -> Demand {
@@ -247,19 +259,20 @@ impl Shared {
     fn after_wait(
         &self,
         key_id: Option<&str>,
+        before: &[VerifyingKey],
         is_over: bool,
         joined: bool,
         now: Instant,
     ) -> Result<(), AuthError> {
         let mut control = self.control();
-        let snapshot = self.snapshot.load();
-        if snapshot.usable_until.is_some_and(|until| now < until)
-            && snapshot.keys.has_key_id(key_id)
-        {
+        let named = self.named(key_id, now);
+        let is_new = |key: &VerifyingKey| !before.iter().any(|other| other.is(key));
+        if named.iter().any(is_new) {
             return Ok(());
         }
         if is_over && control.can_judge(now) {
-            if !joined {
+            // Of a known id nothing is remembered: its key may be replaced at any time.
+            if !joined && named.is_empty() {
                 // A fetch that began before may have missed the key.
                 control.absent.add(key_id, now);
             }
@@ -274,6 +287,10 @@ impl Shared {
         let mut health = KeySourceHealth::new(&*self.name, control.schedule.state(now));
         health.keys = snapshot.keys.len();
         health.skipped = snapshot.keys.skipped;
+        health
+            .skipped_reasons
+            .clone_from(&snapshot.keys.skipped_reasons);
+        health.changed = control.changes.told(now);
         health.age = control.schedule.age(now);
         health.failures = control.schedule.failures();
         health.last_error.clone_from(&control.last_error);
@@ -311,7 +328,20 @@ impl Shared {
                 control.schedule.succeeded(now, fetched.max_age, chance);
                 control.memory = fetched.memory;
                 control.last_error = None;
-                let keys = fetched.keys.map_or(known, Arc::new);
+                let keys = match fetched.keys {
+                    Some(keys) => Arc::new(keys),
+                    None => Arc::clone(&known),
+                };
+                for key_id in keys.changed_since(&known) {
+                    control.changes.add(&key_id, now);
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!(
+                        event = "key_changed",
+                        source = self.name,
+                        key_id,
+                        "the provider has replaced a key under its id"
+                    );
+                }
                 #[cfg(feature = "tracing")]
                 tracing::debug!(
                     source = self.name,

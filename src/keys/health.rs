@@ -29,6 +29,10 @@ pub struct KeySourceHealth {
     pub keys: usize,
     /// How many keys of the last document were of no use here.
     pub skipped: usize,
+    /// Why each of them was skipped: its number in the document, its `kid` if it has one, and the reason.
+    pub skipped_reasons: Vec<String>,
+    /// The last keys that were replaced under their id, the newest first; at most 8.
+    pub changed: Vec<KeyChange>,
     /// How long ago they were fetched; none if never.
     pub age: Option<Duration>,
     /// How many attempts in a row have failed since then.
@@ -36,6 +40,19 @@ pub struct KeySourceHealth {
     /// Why the last attempt failed; `None` if it did not. For a key ring, its
     /// [`problem`](super::KeyRing::problem).
     pub last_error: Option<String>,
+}
+
+/// A key that its owner replaced by another one with the same key id.
+///
+/// Providers should give a new key a new id: until a verifier has noticed, it refuses the tokens of
+/// the new key, and then at once those of the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyChange {
+    /// The key id that both keys have.
+    pub key_id: String,
+    /// How long ago the new key was noticed.
+    pub age: Duration,
 }
 
 // === impl KeySourceState ===
@@ -76,6 +93,8 @@ impl KeySourceHealth {
             state,
             keys: 0,
             skipped: 0,
+            skipped_reasons: Vec::new(),
+            changed: Vec::new(),
             age: None,
             failures: 0,
             last_error: None,

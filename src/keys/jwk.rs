@@ -47,9 +47,8 @@ pub(super) enum JwkMaterial<P> {
 
 impl Jwk {
     pub(super) fn parse(json: &str) -> Result<Self, ConfigError> {
-        serde_json::from_str(json).map_err(|_| {
-            invalid("could not be read: expected a JSON object with the text `kty` (RFC 7517 section 4)")
-        })
+        let json = json.trim_start_matches('\u{feff}');
+        serde_json::from_str(json).map_err(|_| unreadable(json))
     }
 
     /// The same key, of this algorithm where it does not name one itself.
@@ -103,26 +102,29 @@ impl Jwk {
         self.check_use("sign")?;
         self.read(|jwk, family| {
             let public = jwk.public(family)?;
-            let d = bytes(jwk.d.as_deref(), "needs a private member `d` to sign")?;
+            let Some(d) = jwk.d.as_deref() else {
+                return Err(invalid(
+                    "is a public key where a private key is expected: it needs its private member `d` to sign",
+                ));
+            };
+            let d = bytes("d", Some(d), "")?;
             Ok(match public {
                 PublicNumbers::Ec { point } => PrivateNumbers::Ec { d, point },
                 PublicNumbers::Ed { x } => PrivateNumbers::Ed { d, x },
                 PublicNumbers::Rsa { n, e } => {
-                    let member = |value: &Option<Secret>| {
-                        bytes(
-                            value.as_deref(),
-                            "needs all of `p`, `q`, `dp`, `dq` and `qi` to sign",
-                        )
+                    let member = |name: &'static str, value: &Option<Secret>| {
+                        let reason = "needs all of `p`, `q`, `dp`, `dq` and `qi` to sign";
+                        bytes(name, value.as_deref(), reason)
                     };
                     PrivateNumbers::Rsa {
                         n,
                         e,
                         d,
-                        p: member(&jwk.p)?,
-                        q: member(&jwk.q)?,
-                        dp: member(&jwk.dp)?,
-                        dq: member(&jwk.dq)?,
-                        qi: member(&jwk.qi)?,
+                        p: member("p", &jwk.p)?,
+                        q: member("q", &jwk.q)?,
+                        dp: member("dp", &jwk.dp)?,
+                        dq: member("dq", &jwk.dq)?,
+                        qi: member("qi", &jwk.qi)?,
                     }
                 }
             })
@@ -148,6 +150,7 @@ impl Jwk {
         }
         if family == Family::Hmac {
             return Ok(JwkMaterial::Secret(bytes(
+                "k",
                 self.k.as_deref(),
                 "needs a member `k`",
             )?));
@@ -169,20 +172,20 @@ impl Jwk {
     }
 
     fn public(&self, family: Family) -> Result<PublicNumbers, ConfigError> {
-        let member = |value: &Option<String>, reason| {
-            bytes(value.as_ref(), reason).map(|bytes| bytes.to_vec())
+        let member = |name, value: &Option<String>, reason| {
+            bytes(name, value.as_ref(), reason).map(|bytes| bytes.to_vec())
         };
         match family {
             Family::Rsa => {
                 let reason = "needs the members `n` and `e`";
                 Ok(PublicNumbers::Rsa {
-                    n: member(&self.n, reason)?,
-                    e: member(&self.e, reason)?,
+                    n: member("n", &self.n, reason)?,
+                    e: member("e", &self.e, reason)?,
                 })
             }
             Family::Ec => {
                 let reason = "needs the members `x` and `y`";
-                let (x, y) = (member(&self.x, reason)?, member(&self.y, reason)?);
+                let (x, y) = (member("x", &self.x, reason)?, member("y", &self.y, reason)?);
                 if x.len() != y.len() {
                     return Err(invalid("has coordinates of different lengths")); // J14
                 }
@@ -191,7 +194,7 @@ impl Jwk {
                 })
             }
             Family::Ed => Ok(PublicNumbers::Ed {
-                x: member(&self.x, "needs a member `x`")?,
+                x: member("x", &self.x, "needs a member `x`")?,
             }),
             Family::Hmac => Err(invalid("is symmetric")),
         }
@@ -305,18 +308,76 @@ fn with_secrets(members: &Value, secrets: &[(&str, &[u8])]) -> Secret {
     text
 }
 
-fn bytes(value: Option<&String>, reason: &'static str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+fn bytes(
+    name: &str,
+    value: Option<&String>,
+    reason: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     let text = value.ok_or_else(|| invalid(reason))?;
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| invalid("has a member that is not base64url without padding"))?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| {
+        let cause = if text.contains(['+', '/']) {
+            "it has a `+` or `/`, so it is the other base64: write `-` for `+`, `_` for `/`, and no `=`"
+        } else if text.ends_with('=') {
+            "it ends with the padding `=`: take that off"
+        } else if text.contains(char::is_whitespace) {
+            "it has white space in it: take that out"
+        } else {
+            "it has a character outside of the alphabet, or was cut: copy all of it"
+        };
+        wrong(&format!(
+            "has a member `{name}` that is not base64url without padding (RFC 7515 section 2): {cause}"
+        ))
+    })?;
     Ok(Zeroizing::new(bytes))
+}
+
+/// What a text is that is not a JWK. What a parser says may quote the key.
+fn unreadable(text: &str) -> ConfigError {
+    const TEXTS: [&str; 16] = [
+        "alg", "use", "kid", "crv", "n", "e", "x", "y", "k", "d", "p", "q", "dp", "dq", "qi", "kty",
+    ];
+    let value = match serde_json::from_str::<Value>(text) {
+        Ok(value) => value,
+        Err(_) if text.trim().is_empty() => return invalid("is empty: give a JSON object"),
+        Err(_) if text.contains("-----BEGIN ") => {
+            return invalid("is PEM, not JSON: load it with `from_pem`");
+        }
+        Err(error) => {
+            return wrong(&format!(
+                "is not JSON (line {}, column {}): expected an object with the member `kty` (RFC 7517 \
+                 section 4)",
+                error.line(),
+                error.column()
+            ));
+        }
+    };
+    let Value::Object(members) = value else {
+        return invalid(
+            "is not a JSON object: expected one with the member `kty` (RFC 7517 section 4)",
+        );
+    };
+    if members.contains_key("keys") {
+        return invalid(
+            "is a set of keys, where one key is expected: load it with `KeySet::from_jwks`, or take one \
+             key out of its array `keys`",
+        );
+    }
+    if !members.contains_key("kty") {
+        return invalid("has no member `kty`, such as \"EC\" (RFC 7517 section 4)");
+    }
+    let is_wrong = |name: &&&str| members.get(**name).is_some_and(|value| !value.is_string());
+    match TEXTS.iter().find(is_wrong) {
+        Some(name) => wrong(&format!(
+            "has a member `{name}` that is not a text: put it in quotes"
+        )),
+        None => invalid("has a member twice, or a `key_ops` that is not an array of texts"),
+    }
 }
 
 const SUPPORTED: &str = "use an RSA key, an EC key with P-256 or P-384, or an OKP key with Ed25519";
 
 /// A text from a key as it may stand in a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars()
         .take(64)
         .flat_map(char::escape_default)

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::algorithm::Family;
 use super::backend::{PROVIDER, PrivateNumbers, PublicNumbers};
+use super::pem::{Half, check, refused, without_mark};
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
@@ -15,28 +16,11 @@ pub(super) fn public_from_pem(
     algorithm: Algorithm,
     pem: &[u8],
 ) -> Result<PublicNumbers, ConfigError> {
-    let invalid = |reason| ConfigError::InvalidKey {
-        algorithm: algorithm.as_str(),
-        reason,
-    };
-    if algorithm.family() != Family::Hmac {
-        check_is_pem(pem).map_err(invalid)?;
-    }
-    if contains(pem, b"PRIVATE KEY-----") {
-        return Err(invalid(
-            "is a private key where a public one is due: extract it with \
-                            `openssl pkey -pubout`",
-        ));
-    }
-    if contains(pem, b"CERTIFICATE-----") {
-        return Err(invalid(
-            "is a certificate where a public key is due: extract it with \
-                            `openssl x509 -pubkey -noout`",
-        ));
-    }
-    let wrong = || invalid(wrong_kind(algorithm, false));
+    let pem = without_mark(pem);
+    check(algorithm, pem, Half::Public)?;
+    let wrong = || refused(algorithm, pem, Half::Public);
     match algorithm.family() {
-        Family::Hmac => Err(invalid("is a PEM document where a secret is due")),
+        Family::Hmac => Err(wrong()),
         Family::Rsa => {
             let key = DecodingKey::from_rsa_pem(pem).map_err(|_| wrong())?;
             let der = key.try_get_as_bytes().map_err(|_| wrong())?;
@@ -62,30 +46,16 @@ pub(super) fn private_from_pem(
     algorithm: Algorithm,
     pem: &[u8],
 ) -> Result<PrivateNumbers, ConfigError> {
-    let invalid = |reason| ConfigError::InvalidKey {
-        algorithm: algorithm.as_str(),
-        reason,
-    };
-    if algorithm.family() != Family::Hmac {
-        check_is_pem(pem).map_err(invalid)?;
-    }
-    if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
-        return Err(invalid(
-            "is encrypted: decrypt it with `openssl pkcs8 -topk8 -nocrypt`",
-        ));
-    }
-    if contains(pem, b"BEGIN EC PRIVATE KEY") {
-        return Err(invalid(
-            "is in SEC 1 form: convert it with `openssl pkcs8 -topk8 -nocrypt`",
-        ));
-    }
+    let pem = without_mark(pem);
+    check(algorithm, pem, Half::Private)?;
+    let wrong = || refused(algorithm, pem, Half::Private);
     let key = match algorithm.family() {
-        Family::Hmac => return Err(invalid("is a PEM document where a secret is due")),
+        Family::Hmac => return Err(wrong()),
         Family::Rsa => EncodingKey::from_rsa_pem(pem),
         Family::Ec => EncodingKey::from_ec_pem(pem),
         Family::Ed => EncodingKey::from_ed_pem(pem),
     };
-    let key = key.map_err(|_| invalid(wrong_kind(algorithm, true)))?;
+    let key = key.map_err(|_| wrong())?;
     Ok(PrivateNumbers::Der(Zeroizing::new(key.as_bytes().to_vec())))
 }
 
@@ -147,46 +117,4 @@ pub(super) fn pem_of(label: &str, der: &[u8]) -> Zeroizing<String> {
         "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
         *base64
     ))
-}
-
-/// What kind of key would be right.
-pub(super) const fn wrong_kind(algorithm: Algorithm, private: bool) -> &'static str {
-    match (algorithm, private) {
-        (Algorithm::ES256, true) => "must be a P-256 private key in PKCS #8",
-        (Algorithm::ES256, false) => "must be a P-256 public key (SubjectPublicKeyInfo)",
-        (Algorithm::ES384, true) => "must be a P-384 private key in PKCS #8",
-        (Algorithm::ES384, false) => "must be a P-384 public key (SubjectPublicKeyInfo)",
-        (Algorithm::EdDSA | Algorithm::Ed25519, true) => {
-            "must be an Ed25519 private key in PKCS #8"
-        }
-        (Algorithm::EdDSA | Algorithm::Ed25519, false) => {
-            "must be an Ed25519 public key (SubjectPublicKeyInfo)"
-        }
-        (_, true) => "must be an RSA private key in PKCS #8 or PKCS #1",
-        (_, false) => "must be an RSA public key (SubjectPublicKeyInfo or PKCS #1)",
-    }
-}
-
-/// Says of a text that is not PEM what it looks like.
-fn check_is_pem(text: &[u8]) -> Result<(), &'static str> {
-    let text = text.trim_ascii();
-    if text.is_empty() || contains(text, b"-----BEGIN ") {
-        Ok(())
-    } else if is_encoded_again(text) || text.starts_with(b"eyJ") {
-        Err("was base64-encoded once more: decode it with `base64 -d`, and use what comes out")
-    } else {
-        Err(
-            "is not PEM: it must stand between the lines `-----BEGIN ... KEY-----` and \
-             `-----END ... KEY-----`",
-        )
-    }
-}
-
-/// Whether a text is the base64 of a PEM document: of `-----BEGIN`.
-pub(super) fn is_encoded_again(text: &[u8]) -> bool {
-    text.trim_ascii_start().starts_with(b"LS0tLS1CRUdJTi")
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }

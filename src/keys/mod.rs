@@ -2,9 +2,11 @@
 
 mod algorithm;
 mod backend;
+mod changes;
 mod health;
 mod jwk;
 mod material;
+mod pem;
 mod ring;
 mod set;
 mod signing;
@@ -14,7 +16,7 @@ mod verifying;
 mod wycheproof;
 
 pub use algorithm::Algorithm;
-pub use health::{KeySourceHealth, KeySourceState};
+pub use health::{KeyChange, KeySourceHealth, KeySourceState};
 pub use ring::{
     DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY, KeyRing,
     KeyRingBuilder, KeyState, KeyStatus,
@@ -24,8 +26,10 @@ pub use signing::SigningKey;
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 pub use verifying::VerifyingKey;
 
-pub(crate) use jwk::digest;
 #[cfg(feature = "jwks")]
-pub(crate) use set::why_skipped;
+pub(crate) use changes::{Changes, replaced};
+pub(crate) use jwk::{digest, shown};
 pub(crate) use set::{DynKeySource, KeyMiss};
+#[cfg(feature = "jwks")]
+pub(crate) use set::{not_a_set, why_skipped};
 pub(crate) use strength::check_key_id;

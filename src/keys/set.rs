@@ -51,7 +51,10 @@ pub enum KeyLookup {
     UnknownKey,
     /// Several keys fit, and nothing tells them apart: the token is refused at once.
     Ambiguous,
-    /// The key that is named has another algorithm, or no key has this one.
+    /// The key that is named has another algorithm. It may have been replaced under its id, so
+    /// [`refresh`](KeySource::refresh) is asked before the token is refused.
+    OtherAlgorithm,
+    /// No key has this algorithm, nor can one ever have it: the token is refused at once.
     UnsupportedAlgorithm,
 }
 
@@ -70,18 +73,22 @@ pub trait KeySource: Debug + Send + Sync + 'static {
     /// The key for a token, from memory. Called for each token: it must neither block nor wait.
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
 
-    /// Called when [`find`](Self::find) answers [`UnknownKey`](KeyLookup::UnknownKey), before the
-    /// token is refused; then the key is sought once more. A source that cannot learn new keys
-    /// keeps the default and does nothing.
+    /// Looks for newer keys, before a token is refused for its key; then the key is sought once more.
+    ///
+    /// Called when [`find`](Self::find) answers [`UnknownKey`](KeyLookup::UnknownKey) or
+    /// [`OtherAlgorithm`](KeyLookup::OtherAlgorithm), and when the signature does not match the key
+    /// that it found: the key may have been replaced under its id. A source that cannot learn new
+    /// keys keeps the default and does nothing.
     ///
     /// # Security
     ///
-    /// Anybody can cause a call: limit how often it does anything.
+    /// Anybody can cause a call, with a made-up key id or a forged signature: limit how often it
+    /// does anything.
     ///
     /// # Errors
     ///
     /// [`Unavailable`](crate::error::AuthErrorKind::Unavailable) where the source cannot be
-    /// reached and the key might exist.
+    /// reached, and another key than the known one might exist. Then the token is answered with 503.
     fn refresh(&self, key_id: Option<&str>) -> impl Future<Output = Result<(), AuthError>> + Send {
         let _ = key_id;
         std::future::ready(Ok(()))
@@ -123,6 +130,7 @@ impl<K: KeySource> DynKeySource for K {
 pub(crate) enum KeyMiss {
     UnknownKey,
     Ambiguous,
+    OtherAlgorithm,
     UnsupportedAlgorithm,
 }
 
@@ -171,10 +179,9 @@ impl KeySet {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
-        let set: JwkSet<'_> = serde_json::from_str(json).map_err(|_| ConfigError::InvalidKey {
-            algorithm: "JSON Web",
-            reason: "set could not be read: expected an object with an array `keys` (RFC 7517 section 5)",
-        })?;
+        let json = json.trim_start_matches('\u{feff}');
+        let set: JwkSet<'_> = serde_json::from_str(json)
+            .map_err(|_| ConfigError::Invalid(format!("the JWK set {}", not_a_set(json))))?;
         let (mut keys, mut reasons) = (Vec::<(VerifyingKey, &str)>::new(), Vec::new());
         for (index, text) in set.keys.iter().map(|key| key.get()).enumerate() {
             let key = match read(text) {
@@ -263,22 +270,19 @@ impl KeySource for KeySet {
 
 /// What a source of these keys answers.
 pub(super) fn find_among<'k>(
-    mut keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
+    keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
     key_id: Option<&str>,
     alg: &str,
 ) -> KeyLookup {
-    match choose(keys.clone(), key_id, alg) {
+    match choose(keys, key_id, alg) {
         Ok(key) if key_id.is_none_or(|key_id| key_id == key.key_id()) => {
             KeyLookup::Found(key.clone())
         }
         Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
         Err(KeyMiss::Ambiguous) => KeyLookup::Ambiguous,
+        Err(KeyMiss::OtherAlgorithm) => KeyLookup::OtherAlgorithm,
         // A key that is not here yet may be of another algorithm than those that are.
-        Err(KeyMiss::UnsupportedAlgorithm)
-            if key_id.is_some_and(|key_id| !keys.any(|key| key.key_id() == key_id)) =>
-        {
-            KeyLookup::UnknownKey
-        }
+        Err(KeyMiss::UnsupportedAlgorithm) if key_id.is_some() => KeyLookup::UnknownKey,
         Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
     }
 }
@@ -295,7 +299,7 @@ fn choose<'k>(
         if named.peek().is_some() {
             return match only(named.filter(|key| key.algorithm().accepts(alg))) {
                 Only::One(key) => Ok(key),
-                Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J06
+                Only::None => Err(KeyMiss::OtherAlgorithm),
                 Only::Many => Err(KeyMiss::Ambiguous),
             };
         }
@@ -304,8 +308,40 @@ fn choose<'k>(
         Only::One(key) if key_id.is_none() || !key.has_declared_id() => Ok(key),
         Only::Many if key_id.is_none() => Err(KeyMiss::Ambiguous),
         Only::One(_) | Only::Many => Err(KeyMiss::UnknownKey),
-        Only::None => Err(KeyMiss::UnsupportedAlgorithm), // J02
+        Only::None => Err(KeyMiss::UnsupportedAlgorithm),
     }
+}
+
+/// What a text is that is not a JWK set, and what to do.
+pub(crate) fn not_a_set(text: &str) -> String {
+    let text = text.trim();
+    let said = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(members)) if members.contains_key("kty") => {
+            "is one key: put it into an array, `{\"keys\": [...]}`, or load it with `from_jwk`"
+        }
+        Ok(Value::Object(members)) if members.contains_key("jwks_uri") => {
+            "is the metadata of an issuer: use the address in its `jwks_uri`, or `TokenVerifier::from_issuer`"
+        }
+        Ok(Value::Object(members)) if members.contains_key("keys") => {
+            "has a member `keys` that is not an array, or has it twice"
+        }
+        Ok(Value::Array(_)) => "is an array: put it into an object, `{\"keys\": [...]}`",
+        Ok(_) => "has no array `keys` (RFC 7517 section 5)",
+        Err(_) if text.is_empty() => "is empty: expected an object with an array `keys`",
+        Err(_) if text.starts_with('<') => {
+            "is HTML or XML, not JSON: check the address or file that it comes from"
+        }
+        Err(_) if text.contains("-----BEGIN ") => "is PEM, not JSON: load the key with `from_pem`",
+        Err(error) => {
+            // The parser's own words may quote a key.
+            let (line, column) = (error.line(), error.column());
+            return format!(
+                "is not JSON (line {line}, column {column}): expected an object with an array `keys` (RFC \
+                 7517 section 5)"
+            );
+        }
+    };
+    said.to_owned()
 }
 
 /// Why a key of a JWK set is not used: its place, its `kid` if it has one, and the reason.

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::backend::{PrivateNumbers, Signer};
 use super::jwk::{Jwk, JwkMaterial, private_jwk, secret_jwk};
-use super::material::{pem_of, private_from_pem, rsa_numbers, wrong_kind};
+use super::material::{pem_of, private_from_pem, rsa_numbers};
+use super::pem::{Half, check_is_der, or_refused, wrong_kind};
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::keys::Algorithm;
@@ -102,7 +103,9 @@ impl SigningKey {
     /// A document of another kind, an encrypted key, a key of another algorithm, or an
     /// RSA modulus outside 2048 to 8192 bits.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::private(algorithm, &private_from_pem(algorithm, pem.as_ref())?)
+        let pem = pem.as_ref();
+        let key = Self::private(algorithm, &private_from_pem(algorithm, pem)?);
+        key.map_err(|error| or_refused(error, algorithm, pem, Half::Private))
     }
 
     /// A private key in DER: PKCS #8 (RFC 5208).
@@ -111,6 +114,7 @@ impl SigningKey {
     ///
     /// As [`from_pem`](Self::from_pem).
     pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        check_is_der(algorithm, der.as_ref())?;
         Self::from_pem(algorithm, pem_of("PRIVATE KEY", der.as_ref()).as_bytes())
     }
 
@@ -224,6 +228,25 @@ impl SigningKey {
         self.verifying.clone()
     }
 
+    /// Whether both have the same id and make the same signatures.
+    pub(super) fn is_same_key(&self, other: &Self) -> bool {
+        if self.verifying.is(&other.verifying) {
+            return true;
+        }
+        let is_named_alike =
+            self.key_id() == other.key_id() && self.algorithm() == other.algorithm();
+        is_named_alike
+            && match (self.verifying.to_jwk(), other.verifying.to_jwk()) {
+                (Some(jwk), Some(other)) => jwk == other,
+                // A secret does not come out again, but what it signs does.
+                _ => {
+                    let probe = b"tower-jwt-auth key comparison";
+                    let signed = self.signer.sign(probe);
+                    signed.is_ok_and(|signature| other.verifying.verify(probe, &signature))
+                }
+            }
+    }
+
     pub(super) fn verifying(&self) -> &VerifyingKey {
         &self.verifying
     }
@@ -262,7 +285,8 @@ fn symmetric(algorithm: Algorithm) -> Result<Algorithm, ConfigError> {
     } else {
         Err(ConfigError::InvalidKey {
             algorithm: algorithm.as_str(),
-            reason: "cannot be a secret: give a private key, or choose HS256",
+            reason: "cannot be a secret: give a private key (`JWT_PRIVATE_KEY`), or choose HS256, HS384 or \
+                     HS512",
         })
     }
 }

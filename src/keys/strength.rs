@@ -1,6 +1,6 @@
 //! The floors under which a key is refused: secret length and guessability, RSA size, key id.
 
-use super::material::is_encoded_again;
+use super::pem::is_encoded_again;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::backend::{PublicNumbers, Signer, Verifier};
 use super::jwk::{self, Jwk, JwkMaterial};
-use super::material::{pem_of, public_from_pem, wrong_kind};
+use super::material::{pem_of, public_from_pem};
+use super::pem::{Half, check_is_der, or_refused, wrong_kind};
 use super::strength::{check_ed25519, check_key_id, check_rsa, check_secret, check_secret_length};
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
@@ -107,7 +108,9 @@ impl VerifyingKey {
     /// A document of another kind, a key of another algorithm, a point off its curve, an
     /// RSA modulus outside 2048 to 8192 bits, or a private key.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::public(algorithm, public_from_pem(algorithm, pem.as_ref())?)
+        let pem = pem.as_ref();
+        let key = Self::public(algorithm, public_from_pem(algorithm, pem)?);
+        key.map_err(|error| or_refused(error, algorithm, pem, Half::Public))
     }
 
     /// A public key in DER: SubjectPublicKeyInfo (RFC 5280).
@@ -116,6 +119,7 @@ impl VerifyingKey {
     ///
     /// As [`from_pem`](Self::from_pem).
     pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        check_is_der(algorithm, der.as_ref())?;
         Self::from_pem(algorithm, pem_of("PUBLIC KEY", der.as_ref()).as_bytes())
     }
 
@@ -249,7 +253,6 @@ impl VerifyingKey {
     }
 
     /// Whether both are the same key object: a key that was loaded anew is another one.
-    #[cfg(feature = "cache")]
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

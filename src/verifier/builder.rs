@@ -291,6 +291,16 @@ impl TokenVerifierBuilder {
         {
             return Err(ConfigError::MissingAudience); // J26
         }
+        let names = self.issuers.iter().chain(&self.audiences);
+        if let Some(name) = names
+            .into_iter()
+            .find(|name| name.trim().len() < name.len())
+        {
+            return Err(ConfigError::Invalid(format!(
+                "the issuer or audience `{}` begins or ends with white space, which no token has: remove it",
+                name.escape_default().take(256).collect::<String>()
+            )));
+        }
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::LeewayTooLong);
         }

@@ -29,6 +29,7 @@ impl Keys {
                 KeyLookup::Found(_) | KeyLookup::UnsupportedAlgorithm => {
                     Err(KeyMiss::UnsupportedAlgorithm)
                 }
+                KeyLookup::OtherAlgorithm => Err(KeyMiss::OtherAlgorithm),
                 KeyLookup::UnknownKey => Err(KeyMiss::UnknownKey),
                 KeyLookup::Ambiguous => Err(KeyMiss::Ambiguous),
             },

@@ -3,6 +3,7 @@
 mod builder;
 mod claim_rules;
 mod directory;
+mod doubt;
 #[cfg(all(test, feature = "cache"))]
 mod every_rule;
 mod judge;

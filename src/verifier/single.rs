@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::doubt::Doubt;
 use super::judge::{Judge, Progress, VerifiedToken};
 use super::keys::Keys;
 use super::kind::CredentialKind;
@@ -12,7 +13,7 @@ use super::proof::{Facts, Proof, Proved};
 use super::typed::TypedClaims;
 use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::keys::{Algorithm, KeyMiss, KeySourceHealth};
+use crate::keys::{Algorithm, KeySourceHealth, VerifyingKey};
 use crate::policy::{Policy, TokenProfile};
 
 /// Verifies by one policy, with the keys of one place.
@@ -31,16 +32,13 @@ pub(super) struct Inner {
 /// What comes of looking for the proof of a token.
 enum Search {
     Proved(Proved),
-    /// No key for it now; a source may still learn of one.
-    KeyNotFound {
-        key_id: Option<String>,
-    },
+    Doubted(Doubt),
 }
 
 /// What comes of everything that needs no I/O.
 enum Checked {
     Good(VerifiedToken),
-    KeyNotFound { key_id: Option<String> },
+    Doubted(Doubt),
 }
 
 // === impl Single ===
@@ -95,7 +93,7 @@ impl Single {
     pub(super) fn verify_local(&self, token: &[u8]) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
             Checked::Good(verified) => Ok(verified),
-            Checked::KeyNotFound { .. } => Err(AuthErrorKind::UnknownKey.into()),
+            Checked::Doubted(doubt) => Err(doubt.into_error()),
         }
     }
 
@@ -103,18 +101,18 @@ impl Single {
     pub(super) fn start(&self, token: &[u8]) -> Progress {
         match self.check(token) {
             Ok(Checked::Good(verified)) => self.inner.judge.revocations.judge(verified),
-            Ok(Checked::KeyNotFound { key_id }) => self.wait_for_key(token, key_id),
+            Ok(Checked::Doubted(doubt)) => self.wait_for_key(token, doubt),
             Err(error) => Progress::Done(Err(error)),
         }
     }
 
-    fn wait_for_key(&self, token: &[u8], key_id: Option<String>) -> Progress {
-        let Keys::Source(source) = &self.inner.keys else {
-            return Progress::Done(Err(AuthErrorKind::UnknownKey.into()));
+    fn wait_for_key(&self, token: &[u8], doubt: Doubt) -> Progress {
+        let Keys::Source(_) = &self.inner.keys else {
+            return Progress::Done(Err(doubt.into_error()));
         };
-        let (source, this, token) = (Arc::clone(source), self.clone(), token.to_owned());
+        let (this, token) = (self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
-            source.refresh(key_id.as_deref()).await?;
+            doubt.ask(&this.inner.keys).await?;
             let verified = this.verify_local(&token)?;
             this.inner.judge.revocations.judge(verified).finish().await
         }))
@@ -133,7 +131,7 @@ impl Single {
             Some(proved) => (proved, true),
             None => match self.prove(&shown)? {
                 Search::Proved(proved) => (proved, false),
-                Search::KeyNotFound { key_id } => return Ok(Checked::KeyNotFound { key_id }),
+                Search::Doubted(doubt) => return Ok(Checked::Doubted(doubt)),
             },
         };
         let verdict = judge.judge(proved);
@@ -163,19 +161,13 @@ impl Single {
             }
         };
         let found = keys.with_key(header.kid.as_deref(), &header.alg, |key| {
-            let payload = parts.open(key)?;
-            Ok::<_, AuthError>((payload, memory.wants(shown, key)))
+            let payload = parts.open(key).map_err(|error| (key.clone(), error))?;
+            Ok::<_, (VerifyingKey, AuthError)>((payload, memory.wants(shown, key)))
         });
         let (payload, key_to_keep) = match found {
-            Ok(opened) => opened?,
-            Err(KeyMiss::UnsupportedAlgorithm) => {
-                return Err(AuthErrorKind::UnsupportedAlgorithm.into());
-            }
-            Err(KeyMiss::Ambiguous) => return Err(AuthErrorKind::UnknownKey.into()),
-            Err(KeyMiss::UnknownKey) => {
-                let key_id = header.kid.as_deref().map(str::to_owned);
-                return Ok(Search::KeyNotFound { key_id });
-            }
+            Ok(Ok(opened)) => opened,
+            Ok(Err((key, error))) => return Doubt::failed(key, error, header).map(Search::Doubted),
+            Err(miss) => return Doubt::missed(miss, header).map(Search::Doubted),
         };
         if known.is_none() {
             memory.add_header(parts.encoded_header(), header);

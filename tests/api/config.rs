@@ -100,8 +100,8 @@ fn every_problem_is_told_at_once_with_variable_and_cure() {
         "JWT_LEEWAY must be at most 300 seconds",
         "JWT_PREVIOUS_KEYS_FILE: the file /nonexistent/keys cannot be read",
         "PASSWORD_MEMORY_KIB must be a whole number of KiB",
-        "JWT_ISSUER is not set: set it to",
-        "JWT_AUDIENCE is not set: set it to",
+        "JWT_ISSUER is not set, or empty: set it to",
+        "JWT_AUDIENCE is not set, or empty: set it to",
     ] {
         assert!(text.contains(part), "{part} in:\n{text}");
     }
@@ -127,7 +127,7 @@ fn each_problem_of_a_key_names_its_variable() {
         ), // J17
         (
             &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "none")],
-            "JWT_ALGORITHM: `none` is no",
+            "JWT_ALGORITHM: `none` is not",
         ), // J08
         (
             &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "HS512")],
@@ -187,7 +187,7 @@ fn each_problem_of_a_key_names_its_variable() {
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_KEY_ID", &"k".repeat(300))],
-            "JWT_KEY_ID: a key id must have 1 to 256",
+            "JWT_KEY_ID: a key id (`kid`) must have 1 to 256",
         ),
     ] {
         let problem = problem(vars);
@@ -488,7 +488,7 @@ fn one_bad_key_variable_hides_none_of_the_others() {
         "JWT_ALGORITHM: `HS999`",
         "JWT_SECRET: the HMAC secret has 5",
         "JWT_PREVIOUS_KEYS: the HMAC secret has 7",
-        "JWT_KEY_ID: a key id must",
+        "JWT_KEY_ID: a key id (`kid`) must",
     ] {
         assert!(text.contains(part), "{part} in: {text}");
     }
@@ -598,7 +598,7 @@ async fn a_key_ring_file_is_made_shared_and_followed() {
     for (wrong, told) in [
         (
             ("JWT_ROTATE_KEYS", "none"),
-            "JWT_ROTATE_KEYS: `none` is no signature algorithm",
+            "JWT_ROTATE_KEYS: `none` is not a signature algorithm",
         ),
         (("JWT_KEY_ID", "k"), "JWT_KEY_RING_FILE excludes"),
         (("JWT_PUBLIC_KEY", "{}"), "JWT_KEY_RING_FILE excludes"),

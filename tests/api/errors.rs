@@ -84,7 +84,7 @@ fn configuration_errors_name_the_cure() {
     assert_eq!(
         many.to_string(),
         "2 problems in the configuration:\n  \
-         - no issuer is set: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any\n  \
+         - no issuer is set, or it is empty: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any\n  \
          - there is no key to verify tokens with: add one"
     );
     let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();

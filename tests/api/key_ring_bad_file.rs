@@ -29,8 +29,8 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
         file.to_string()
     };
     let bad = [
-        (String::new(), "is no JSON object"),
-        ("[]".to_owned(), "is no JSON object"),
+        (String::new(), "is not a JSON object"),
+        ("[]".to_owned(), "is not a JSON object"),
         ("{}".to_owned(), "has no array `keys`"),
         (r#"{"keys":[]}"#.to_owned(), "no key"),
         (
@@ -39,11 +39,11 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
         ),
         (
             changed(|keys| keys[1]["nbf"] = (-1).into()),
-            "number 2: its `nbf` is no time",
+            "number 2: its `nbf` is not a time",
         ),
         (
             changed(|keys| keys[0]["exp"] = 1e300.into()),
-            "number 1: its `exp` is no time",
+            "number 1: its `exp` is not a time",
         ),
         (
             changed(|keys| keys[1] = keys[0].clone()),
@@ -59,7 +59,7 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
         ),
         (
             changed(|keys| drop(keys[1].as_object_mut().unwrap().remove("d"))),
-            "needs a private member `d`",
+            "needs its private member `d`",
         ),
         ("x".repeat(1_048_577), "larger than 1 MiB"),
     ];

@@ -10,6 +10,7 @@
 mod cached_tokens;
 mod config;
 mod config_keys;
+mod config_messages;
 mod dangerous;
 #[cfg(feature = "axum")]
 mod error_responses;
@@ -20,6 +21,7 @@ mod field;
 mod issue_verify;
 mod issuers;
 mod jwks_route;
+mod key_messages;
 mod key_ring;
 mod key_ring_bad_file;
 mod key_ring_clock;
@@ -28,6 +30,7 @@ mod key_ring_disk;
 mod key_ring_file;
 mod key_ring_load;
 mod key_ring_lock;
+mod key_ring_replaced;
 mod key_ring_shared;
 mod key_ring_support;
 mod keys;

@@ -91,6 +91,13 @@ fn cargo(command: &str, copy: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
     cargo.args([command, "--config", &patch, "--target-dir"]);
     cargo.arg(target()).env_remove("CARGO_BUILD_TARGET");
+    // What the repository has compiled in the same way is not compiled again: the programs are the
+    // copy's own, their dependencies come from where those of this test are (Cargo from 1.91 on).
+    if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none()
+        && let Some(shared) = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()
+    {
+        cargo.env("CARGO_BUILD_BUILD_DIR", shared);
+    }
     cargo.current_dir(copy).stdin(Stdio::null());
     cargo
 }

@@ -113,5 +113,5 @@ fn copied_examples_go_on_with_a_broken_key_file() {
     let variables = [("KEY_FILE", path.to_str().unwrap())];
     let (code, errors) = run_to_the_end(NAME, &variables);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("is no JSON object"), "{errors}");
+    assert!(errors.contains("is not a JSON object"), "{errors}");
 }

@@ -249,7 +249,7 @@ async fn a_redirect_is_not_followed() {
     let (verdict, error) = first(&keys).await;
     assert_eq!(verdict, "503");
     assert!(
-        error.contains("302, and redirects are not followed"),
+        error.contains("302, a redirect to `http://localhost:"),
         "{error}"
     );
     assert_eq!(server.requests(), 1);

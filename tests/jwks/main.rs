@@ -6,7 +6,9 @@
     unreachable_pub
 )]
 
+mod changed_keys;
 mod https;
+mod messages;
 mod odd_keys;
 mod provider;
 mod rules;

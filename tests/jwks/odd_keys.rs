@@ -68,6 +68,24 @@ async fn odd_keys_harm_no_other_key() {
     assert_eq!(verdict(&verifier, &KEYRING[1].token).await, "ok");
     let health = &verifier.health()[0];
     assert_eq!((health.keys, health.skipped), (2, odd.len()));
+    let reasons = &health.skipped_reasons;
+    assert_eq!(reasons.len(), odd.len());
+    for said in [
+        "key 1 (`pq`): `ML-DSA-44` is not a signature algorithm",
+        "`ES512` is not a signature algorithm",
+        // The eighth is a good one.
+        "): the JSON Web key is not meant for signatures: its `use` is `enc`",
+        "its `key_ops` lack `verify`",
+        "has a member `n` that is not base64url",
+        "(`key-0`): the key is a secret (`kty` is `oct`), and whoever can read a secret",
+        "`kty` `OKP` and `crv` `X25519`, which are not supported",
+    ] {
+        assert!(
+            reasons.iter().any(|reason| reason.contains(said)),
+            "{said} in: {reasons:#?}"
+        );
+    }
+    assert!(!reasons.concat().contains("c2VjcmV0"), "{reasons:?}");
 }
 
 #[tokio::test(start_paused = true)]

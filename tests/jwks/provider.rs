@@ -14,7 +14,8 @@ use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
 pub const ISSUER: &str = "https://idp.example";
 pub const KEYS: &str = "https://idp.example/jwks";
 
-/// The keys that the provider may publish, and a token of each.
+/// The keys that the provider may publish, and a token of each. The last two have the ids of the
+/// first two: as replacements of them.
 pub static KEYRING: LazyLock<Vec<Key>> = LazyLock::new(|| (0..6).map(Key::new).collect());
 
 pub struct Key {
@@ -26,7 +27,7 @@ impl Key {
     fn new(number: usize) -> Self {
         let signing = SigningKey::generate(Algorithm::EdDSA)
             .unwrap()
-            .with_key_id(format!("key-{number}"))
+            .with_key_id(format!("key-{}", number % 4))
             .unwrap();
         let token = token_of(signing.clone());
         Self { signing, token }
@@ -52,6 +53,21 @@ pub fn bogus(kid: &str) -> String {
     token_of(key.with_key_id(kid).unwrap())
 }
 
+/// A key without a name, and a token that names none.
+pub fn nameless(seed: u8) -> (Value, String) {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ed25519_dalek::Signer as _;
+
+    let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key());
+    let payload = KEYRING[0].token.split('.').nth(1).unwrap();
+    let message = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA"}"#));
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).to_bytes());
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    (jwk, format!("{message}.{signature}"))
+}
+
 /// How the provider answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -66,6 +82,13 @@ pub enum Mode {
     TooManyKeys,
     OtherIssuer,
     KeysElsewhere,
+    /// The issuer's metadata where its keys should be.
+    MetadataAsKeys,
+    /// No metadata anywhere.
+    NoMetadata(u16),
+    /// A page where the metadata should be.
+    MetadataIsPage,
+    IssuerWithSlash,
     /// The client itself panics.
     Panic,
     /// The address of OpenID Connect shows a page, that of RFC 8414 the metadata.
@@ -93,8 +116,8 @@ pub struct State {
 pub struct Fetch {
     pub began: Instant,
     pub ended: Option<Instant>,
-    /// The key ids that were served, if it was a good answer.
-    pub served: Option<Vec<String>>,
+    /// The keys that were served, if it was a good answer.
+    pub served: Option<Vec<Value>>,
     pub not_modified: bool,
     /// What the answer said of caching.
     pub cache_control: Option<String>,
@@ -157,6 +180,7 @@ impl Provider {
             Mode::Garbage => b"<html>we are upgrading</html>".to_vec(),
             Mode::Huge => vec![b' '; 512 * 1024 + 1],
             Mode::NoKeys => br#"{"keys":[]}"#.to_vec(),
+            Mode::MetadataAsKeys => br#"{"issuer":"x","jwks_uri":"y"}"#.to_vec(),
             Mode::TooManyKeys => {
                 let keys: Vec<&Value> = state.published.iter().cycle().take(101).collect();
                 json!({ "keys": keys }).to_string().into_bytes()
@@ -190,6 +214,7 @@ impl Provider {
         let state = self.state();
         let (issuer, keys) = match state.mode {
             Mode::OtherIssuer => ("https://evil.example", KEYS),
+            Mode::IssuerWithSlash => ("https://idp.example/", KEYS),
             Mode::KeysElsewhere => (ISSUER, "https://evil.example/jwks"),
             _ => (ISSUER, KEYS),
         };
@@ -233,6 +258,14 @@ impl HttpClient for Provider {
             _ => {}
         }
         if !is_keys {
+            if let Mode::NoMetadata(status) = mode {
+                let mut response = Response::new(Vec::new());
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                return Ok(response);
+            }
+            if mode == Mode::MetadataIsPage {
+                return Ok(Response::new(b"<!doctype html><p>Log in".to_vec()));
+            }
             return match request.uri().path() {
                 "/.well-known/openid-configuration" if mode == Mode::PageFirst => {
                     Ok(Response::new(b"<html>an application</html>".to_vec()))
@@ -251,15 +284,11 @@ impl HttpClient for Provider {
         let response = self.answer_keys(&request)?;
         let mut state = self.state();
         let good = mode == Mode::Good || matches!(mode, Mode::OtherIssuer | Mode::KeysElsewhere);
-        let kids = state
-            .published
-            .iter()
-            .filter_map(|jwk| jwk["kid"].as_str().map(str::to_owned))
-            .collect();
+        let keys = state.published.clone();
         let cache_control = state.cache_control.clone();
         let fetch = state.fetches.last_mut().unwrap();
         fetch.ended = Some(Instant::now());
-        fetch.served = good.then_some(kids);
+        fetch.served = good.then_some(keys);
         fetch.cache_control = cache_control;
         fetch.not_modified = response.status() == StatusCode::NOT_MODIFIED;
         if response.body().len() > limit {

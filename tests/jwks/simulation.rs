@@ -19,6 +19,8 @@ enum Step {
     AskMany(usize, usize),
     /// A token that names a key which nobody has.
     AskBogus(u8),
+    /// Forged tokens that name a key which the provider may have.
+    AskForged(u8, usize),
     /// These keys are published from now on.
     Publish(Vec<usize>),
     Answer(Mode),
@@ -55,12 +57,27 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0..6_usize).prop_map(Step::Ask),
         2 => (0..6_usize, 2..30_usize).prop_map(|(key, count)| Step::AskMany(key, count)),
         2 => (0..3_u8).prop_map(Step::AskBogus),
-        2 => prop::collection::vec(0..6_usize, 1..4).prop_map(Step::Publish),
+        2 => (0..4_u8, 1..10_usize).prop_map(|(key, count)| Step::AskForged(key, count)),
+        2 => prop::collection::vec(0..6_usize, 1..4).prop_map(publication),
         2 => mode.prop_map(Step::Answer),
         1 => caching.prop_map(Step::Caching),
         1 => (0..2000_u64).prop_map(Step::Slow),
     ];
     prop::collection::vec(step, 1..60)
+}
+
+/// Two keys with one id are both of no use; a document has one that is.
+fn publication(mut keys: Vec<usize>) -> Step {
+    let has_namesake = |key: &usize| keys.contains(&namesake(*key));
+    if keys.iter().all(has_namesake) {
+        keys.retain(|key| *key < 4);
+    }
+    Step::Publish(keys)
+}
+
+/// The key that has the same id, if there is one.
+fn namesake(key: usize) -> usize {
+    if key < 4 { key + 4 } else { key - 4 }
 }
 
 /// What the provider does, and since when.
@@ -71,7 +88,7 @@ struct World {
     discovers: bool,
     /// Since when it answers well.
     healthy_since: Option<Instant>,
-    /// Since when each key is published.
+    /// Since when each key is published, and no other with its id.
     published_since: [Option<Instant>; 6],
 }
 
@@ -110,10 +127,22 @@ impl World {
                 assert!(now.elapsed() <= Duration::from_secs(5));
                 self.check_refusal(&verdict);
             }
+            Step::AskForged(number, count) => {
+                let token = bogus(&format!("key-{number}"));
+                let before = self.provider.fetches();
+                let verdicts = (0..count).map(|_| verdict(&self.verifier, &token));
+                for verdict in join_all(verdicts).await {
+                    assert!(verdict == "401" || verdict == "503", "{verdict}");
+                    self.check_refusal(&verdict);
+                }
+                assert!(now.elapsed() <= Duration::from_secs(5));
+                assert!(self.provider.fetches() <= before + 1, "one fetch for all");
+            }
             Step::Publish(keys) => {
                 self.provider.publish(&keys);
                 for (key, since) in self.published_since.iter_mut().enumerate() {
-                    *since = keys.contains(&key).then(|| since.unwrap_or(now));
+                    let counts = keys.contains(&key) && !keys.contains(&namesake(key));
+                    *since = counts.then(|| since.unwrap_or(now));
                 }
             }
             Step::Answer(mode) => {
@@ -185,8 +214,9 @@ impl World {
             Some(other) => unreachable!("{other}"),
         });
         let until = good.ended.unwrap() + ttl + Duration::from_secs(3600);
-        let kid = format!("key-{key}");
-        now < until && good.served.unwrap().contains(&kid)
+        let (jwk, served) = (KEYRING[key].jwk(), good.served.unwrap());
+        let mut namesakes = served.iter().filter(|other| other["kid"] == jwk["kid"]);
+        now < until && served.contains(&jwk) && namesakes.all(|other| *other == jwk)
     }
 
     /// Fetches follow each other by the rules, whatever was asked.

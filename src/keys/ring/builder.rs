@@ -170,7 +170,9 @@ impl KeyRingBuilder {
             }
         }
         if self.check_every.is_zero() {
-            return invalid("there must be some time between two looks at the key file");
+            return invalid(
+                "`check_every` is zero: set the time between two looks at the key file, such as 10 seconds",
+            );
         }
         if self.file.is_none() {
             check(self.keys.iter().map(|(key, _)| key.key_id()))?;

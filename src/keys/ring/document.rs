@@ -40,11 +40,12 @@ impl Document {
         let set: Members<'_> = serde_json::from_str(text).map_err(|error| {
             // The parser's own words may quote the keys.
             let (line, column) = (error.line(), error.column());
-            file.wrong(&format!("is no JSON object (line {line}, column {column})"))
+            file.wrong(&format!("is not a JSON object (line {line}, column {column}): expected a JWK set with private keys (RFC 7517 section 5)"))
         })?;
         let keys = set.get("keys").map(|keys| keys.get()).unwrap_or_default();
-        let keys: Vec<&RawValue> = serde_json::from_str(keys)
-            .map_err(|_| file.wrong("has no array `keys` (RFC 7517 section 5)"))?;
+        let keys: Vec<&RawValue> = serde_json::from_str(keys).map_err(|_| {
+            file.wrong("has no array `keys` (RFC 7517 section 5): put its keys into one")
+        })?;
         let keys = keys.into_iter().enumerate().map(|(index, jwk)| {
             let key = FileKey::parse(jwk.get());
             key.map_err(|error| {
@@ -191,17 +192,21 @@ impl FileKey {
         }
         let key = SigningKey::from_jwk(jwk)?;
         let bad = |what: &str| ConfigError::Invalid(what.to_owned());
-        let members: Members<'_> =
-            serde_json::from_str(jwk).map_err(|_| bad("it is no JSON Web Key"))?;
+        let members: Members<'_> = serde_json::from_str(jwk)
+            .map_err(|_| bad("it is not a JSON Web Key, or has a member twice"))?;
         let times: Times = serde_json::from_str(jwk).map_err(|_| {
             bad("its `nbf`, `exp` and `iat` must be numbers: seconds since 1970 (NumericDate)")
         })?;
         let mut life = Life::ALWAYS;
         if let Some(from) = times.nbf {
-            life.from = seconds(from).ok_or_else(|| bad("its `nbf` is no time"))?;
+            life.from = seconds(from).ok_or_else(|| {
+                bad("its `nbf` is not a time: write seconds since 1970, up to the year 9999")
+            })?;
         }
         if let Some(ends) = times.exp {
-            life.ends = Some(seconds(ends).ok_or_else(|| bad("its `exp` is no time"))?);
+            life.ends = Some(seconds(ends).ok_or_else(|| {
+                bad("its `exp` is not a time: write seconds since 1970, up to the year 9999")
+            })?);
         }
         let members = members
             .into_iter()

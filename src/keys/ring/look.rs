@@ -12,6 +12,8 @@ use crate::error::{AuthError, AuthErrorKind, ConfigError};
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 /// How many requests wait at once; more are answered with 503.
 const MAX_WAITING: usize = 1024;
+/// How often forged tokens of a known key cause a look.
+const KNOWN_KEY_EVERY: Duration = Duration::from_secs(1);
 
 /// The looks at the file of a ring.
 ///
@@ -30,6 +32,8 @@ struct State {
     ended: u64,
     /// Since when one runs.
     running: Option<Instant>,
+    /// When the last one began.
+    last: Option<Instant>,
 }
 
 /// The look that runs. It has ended when the value is dropped, however that comes about.
@@ -52,8 +56,15 @@ pub(super) async fn look(inner: &Arc<Inner>) {
     }
 }
 
-/// Looks whether the file has changed, for a request, which does not wait long.
-pub(super) async fn look_now(inner: &Arc<Inner>) -> Result<(), AuthError> {
+/// Looks whether the file has changed, for a request, which does not wait long. Where it asks for a
+/// known key, a look of the last second will do.
+pub(super) async fn look_now(inner: &Arc<Inner>, is_known: bool) -> Result<(), AuthError> {
+    if is_known && !inner.looks.hang() && inner.looks.has_just_looked() {
+        return match inner.reading_problem() {
+            None => Ok(()),
+            problem => Err(cannot_be_used(problem)),
+        };
+    }
     let Ok(_place) = inner.looks.places.try_acquire() else {
         return Err(unavailable(
             "too many requests wait for the file of the key ring",
@@ -92,6 +103,12 @@ impl Looks {
         let running = self.state.borrow().running;
         running.is_some_and(|since| since.elapsed() >= MAX_WAIT)
     }
+
+    fn has_just_looked(&self) -> bool {
+        let state = self.state.borrow();
+        let is_recent = |last: Instant| last.elapsed() < KNOWN_KEY_EVERY;
+        state.running.is_none() && state.last.is_some_and(is_recent)
+    }
 }
 
 impl Default for Looks {
@@ -114,6 +131,7 @@ impl Look {
             if begins {
                 looks.begun += 1;
                 looks.running = Some(Instant::now());
+                looks.last = looks.running;
             }
             false // that one begins is no news for those who wait
         });
@@ -144,5 +162,37 @@ impl Drop for Look {
             looks.ended = looks.begun;
             looks.running = None;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{KNOWN_KEY_EVERY, Looks};
+
+    #[test]
+    fn tokens_of_a_known_key_cause_a_look_once_in_a_second() {
+        let looks = Looks::default();
+        assert!(!looks.has_just_looked());
+        let began = |ago| {
+            let last = Instant::now().checked_sub(ago);
+            looks.state.send_modify(|state| state.last = last);
+        };
+        began(KNOWN_KEY_EVERY / 1_000);
+        // A machine that stands still for a second in between makes it old.
+        let start = Instant::now();
+        let has_looked = looks.has_just_looked();
+        assert!(has_looked || start.elapsed() > KNOWN_KEY_EVERY / 2);
+        looks
+            .state
+            .send_modify(|state| state.running = Some(Instant::now()));
+        assert!(
+            !looks.has_just_looked(),
+            "one that runs may have read the file before"
+        );
+        looks.state.send_modify(|state| state.running = None);
+        began(KNOWN_KEY_EVERY);
+        assert!(!looks.has_just_looked());
     }
 }

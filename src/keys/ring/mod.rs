@@ -331,12 +331,16 @@ impl KeySource for KeyRing {
         find_among(accepted, key_id, algorithm)
     }
 
-    /// A node that shares the file may have added the key a moment ago: looks.
-    async fn refresh(&self, _: Option<&str>) -> Result<(), AuthError> {
-        match &self.inner.file {
-            Some(_) => look::look_now(&self.inner).await,
-            None => Ok(()),
+    /// A node that shares the file may have added the key a moment ago, or somebody has replaced it
+    /// under its id: looks. For the tokens of keys that are known, at most once in a second.
+    async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
+        if self.inner.file.is_none() {
+            return Ok(());
         }
+        let keys = self.inner.keys.load();
+        let is_known = keys.keys.iter().any(|key| Some(key.key_id()) == key_id);
+        drop(keys);
+        look::look_now(&self.inner, is_known).await
     }
 
     /// A ring in memory has nothing to tell.
@@ -350,6 +354,7 @@ impl KeySource for KeyRing {
         };
         let mut health = KeySourceHealth::new("key ring", state);
         health.keys = self.key_set().len();
+        health.changed = self.inner.keys.changes();
         health.last_error = problem.map(|problem| problem.to_string());
         Some(health)
     }
@@ -373,7 +378,9 @@ fn place(keys: &[(SigningKey, Life)], key_id: &str) -> Result<usize, ConfigError
 
 fn no_such_key(key_id: &str) -> ConfigError {
     let shown: String = key_id.escape_default().take(64).collect();
-    ConfigError::Invalid(format!("there is no key `{shown}` in the ring"))
+    ConfigError::Invalid(format!(
+        "there is no key `{shown}` in the ring: `KeyRing::keys` lists those that are"
+    ))
 }
 
 /// A ring has a key, and each key an id of its own.

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
+use tokio::time::Instant;
+
 use super::life::Life;
-use crate::keys::SigningKey;
+use crate::keys::changes::{Changes, replaced};
+use crate::keys::{KeyChange, SigningKey};
 
 /// The keys in the order of their activation.
 #[derive(Default)]
@@ -27,6 +30,7 @@ pub(super) struct Loaded {
     begun: AtomicU64,
     /// The newest look whose keys were kept; locked for as long as a pointer is replaced.
     newest: Mutex<u64>,
+    changes: Mutex<Changes>,
 }
 
 // === impl Snapshot ===
@@ -51,6 +55,7 @@ impl Loaded {
             snapshot: ArcSwap::from_pointee(snapshot),
             begun: AtomicU64::new(0),
             newest: Mutex::new(0),
+            changes: Mutex::default(),
         }
     }
 
@@ -69,9 +74,33 @@ impl Loaded {
         let is_newest = look > *newest;
         if is_newest {
             *newest = look;
+            self.tell_changes(&snapshot.keys);
             self.snapshot.store(Arc::new(snapshot));
         }
         is_newest
+    }
+
+    /// Returns the last keys that were replaced under their id.
+    pub(super) fn changes(&self) -> Vec<KeyChange> {
+        self.changes_mut().told(Instant::now())
+    }
+
+    fn tell_changes(&self, keys: &[SigningKey]) {
+        let before = self.snapshot.load();
+        let key_id = |key: &SigningKey| key.key_id().to_owned();
+        for key_id in replaced(&before.keys, keys, key_id, SigningKey::is_same_key) {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                event = "key_changed",
+                key_id,
+                "a key of the ring was replaced under its id"
+            );
+            self.changes_mut().add(&key_id, Instant::now());
+        }
+    }
+
+    fn changes_mut(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the file that a look has found is loaded already. Returns `false` if a newer look was

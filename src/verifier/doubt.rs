@@ -1,0 +1,77 @@
+//! [`Doubt`]: a token that the known keys refuse, while a source may still learn of another key.
+
+use super::keys::Keys;
+use crate::codec::Header;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::keys::{KeyMiss, VerifyingKey};
+
+/// A token for which no key is known, or whose signature does not match the known one: that may have
+/// been replaced under its id.
+pub(super) struct Doubt {
+    key_id: Option<String>,
+    alg: String,
+    /// The key whose signature it does not have.
+    key: Option<VerifyingKey>,
+    /// Why it is refused if there is no other key.
+    error: AuthError,
+}
+
+// === impl Doubt ===
+
+impl Doubt {
+    /// A token for which there is no key.
+    ///
+    /// Fails if no other key can change that.
+    pub(super) fn missed(miss: KeyMiss, header: &Header<'_>) -> Result<Self, AuthError> {
+        let error = match miss {
+            KeyMiss::UnsupportedAlgorithm => {
+                return Err(AuthErrorKind::UnsupportedAlgorithm.into());
+            }
+            KeyMiss::Ambiguous => return Err(AuthErrorKind::UnknownKey.into()),
+            KeyMiss::OtherAlgorithm => AuthErrorKind::UnsupportedAlgorithm,
+            KeyMiss::UnknownKey => AuthErrorKind::UnknownKey,
+        };
+        Ok(Self::of(header, None, error.into()))
+    }
+
+    /// A token that this key does not open.
+    ///
+    /// Fails if it is not for its signature.
+    pub(super) fn failed(
+        key: VerifyingKey,
+        error: AuthError,
+        header: &Header<'_>,
+    ) -> Result<Self, AuthError> {
+        match error.kind() {
+            AuthErrorKind::InvalidSignature => Ok(Self::of(header, Some(key), error)),
+            _ => Err(error),
+        }
+    }
+
+    fn of(header: &Header<'_>, key: Option<VerifyingKey>, error: AuthError) -> Self {
+        Self {
+            key_id: header.kid.as_deref().map(str::to_owned),
+            alg: (*header.alg).to_owned(),
+            key,
+            error,
+        }
+    }
+
+    pub(super) fn into_error(self) -> AuthError {
+        self.error
+    }
+
+    /// Asks the source of the keys for newer ones. Fails if there is no other key, or if that cannot be
+    /// said now.
+    pub(super) async fn ask(self, keys: &Keys) -> Result<(), AuthError> {
+        let Keys::Source(source) = keys else {
+            return Err(self.error);
+        };
+        source.refresh(self.key_id.as_deref()).await?;
+        let is_same = self.key.as_ref().is_some_and(|tried| {
+            let key_id = self.key_id.as_deref();
+            keys.with_key(key_id, &self.alg, |key| key.is(tried)) == Ok(true)
+        });
+        if is_same { Err(self.error) } else { Ok(()) }
+    }
+}
