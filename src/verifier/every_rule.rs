@@ -1,4 +1,5 @@
 //! Every rule holds for a token that is remembered as it does for one that is new.
+#![cfg(feature = "cache")]
 
 use std::time::Duration;
 

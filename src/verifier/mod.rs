@@ -4,7 +4,7 @@ mod builder;
 mod claim_rules;
 mod directory;
 mod doubt;
-#[cfg(all(test, feature = "cache"))]
+#[cfg(test)]
 mod every_rule;
 mod judge;
 mod keys;
