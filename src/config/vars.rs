@@ -120,7 +120,8 @@ fn is_file(value: &str) -> bool {
 fn read(path: &str, content: Content) -> Result<Secret, String> {
     if path.contains(['\n', '{']) || path.contains("-----BEGIN") {
         return Err(
-            "this is a key, not the path of a file: set the variable without `_FILE` to it".to_owned(),
+            "this is a key, not the path of a file: set the variable without `_FILE` to it"
+                .to_owned(),
         );
     }
     let shown = shown_path(path);
