@@ -1,7 +1,10 @@
 //! The text of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3, RFC 9110 section 11.6.1).
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// What every challenge of one resource says besides the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +14,34 @@ pub(crate) struct Challenge {
     pub(crate) realm: Cow<'static, str>,
     /// Where the protected resource's metadata is (RFC 9728 section 5.1).
     pub(crate) resource_metadata: Option<Box<str>>,
+}
+
+/// How one layer refuses requests. Its tokens and errors carry it, so that a refusal further in, by a
+/// guard, an extractor or a handler, looks like a refusal by the layer itself.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    pub(crate) challenge: Challenge,
+    /// Makes the responses: a `Responder` of the layer's body type. `None` means empty bodies.
+    pub(crate) responder: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusals")
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parameters of a challenge that depend on the error.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Needed<'a> {
+    pub(crate) code: Option<&'static str>,
+    pub(crate) scope: Option<&'a str>,
+    /// Authentication levels, separated by spaces (RFC 9470 section 3).
+    pub(crate) acr_values: Option<&'a str>,
+    /// The largest age of the login in seconds (RFC 9470 section 3).
+    pub(crate) max_age: Option<u64>,
 }
 
 /// The realm of challenges unless said otherwise. A challenge must have a parameter, and without
@@ -30,12 +61,15 @@ impl Default for Challenge {
 
 impl Challenge {
     /// `Bearer`, followed by the realm and the other parameters that are known, each at most once.
-    pub(crate) fn text(&self, code: Option<&'static str>, scope: Option<&str>) -> String {
+    pub(crate) fn text(&self, needed: Needed<'_>) -> String {
         let mut text = String::from("Bearer");
+        let max_age = needed.max_age.map(|seconds| seconds.to_string());
         let parameters = [
             ("realm", Some(&*self.realm)),
-            ("error", code),
-            ("scope", scope),
+            ("error", needed.code),
+            ("scope", needed.scope),
+            ("acr_values", needed.acr_values),
+            ("max_age", max_age.as_deref()),
             ("resource_metadata", self.resource_metadata.as_deref()),
         ];
         let mut separator = " ";
@@ -64,12 +98,12 @@ fn push_quoted(text: &mut String, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::Challenge;
+    use super::{Challenge, Needed};
 
     #[test]
     fn without_credentials_it_has_the_realm_alone() {
         // RFC 6750 section 3: at least one parameter.
-        let challenge = Challenge::default().text(None, None);
+        let challenge = Challenge::default().text(Needed::default());
         assert_eq!(challenge, "Bearer realm=\"api\"");
     }
 
@@ -79,22 +113,28 @@ mod tests {
             realm: "shop".into(),
             resource_metadata: Some("https://a.example/.well-known/x".into()),
         };
+        let needed = Needed {
+            code: Some("insufficient_user_authentication"),
+            scope: Some("read write"),
+            acr_values: Some("gold silver"),
+            max_age: Some(300),
+        };
         assert_eq!(
-            challenge.text(Some("insufficient_scope"), Some("read write")),
-            "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"read write\", \
+            challenge.text(needed),
+            "Bearer realm=\"shop\", error=\"insufficient_user_authentication\", scope=\"read write\", \
+             acr_values=\"gold silver\", max_age=\"300\", \
              resource_metadata=\"https://a.example/.well-known/x\"",
         );
     }
 
     #[test]
     fn nothing_can_break_out_of_a_parameter() {
-        // B12
         let challenge = Challenge {
             realm: "a\"b\\c\r\nX: y\u{e9}".into(),
             ..Challenge::default()
         };
         assert_eq!(
-            challenge.text(None, None),
+            challenge.text(Needed::default()),
             "Bearer realm=\"a\\\"b\\\\c??X: y?\""
         );
     }

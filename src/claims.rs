@@ -227,12 +227,17 @@ impl fmt::Display for TokenType {
     }
 }
 
-/// Whether `scope` is a scope-token (RFC 6749 section 3.3, B13).
-pub(crate) fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+/// Whether `scope` is a scope-token (RFC 6749 section 3.3).
+pub(crate) const fn is_scope_token(scope: &str) -> bool {
+    let bytes = scope.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        if !matches!(bytes[index], 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+            return false;
+        }
+        index += 1;
+    }
+    !bytes.is_empty()
 }
 
 /// Joins scopes by single spaces.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::Claims;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{EmptyBody, IgnoredCookie, Seen, response_for};
+use crate::layer::{IgnoredCookie, Seen, refusal};
 use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
@@ -66,7 +66,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
         match verified(parts)? {
-            Some(token) => claims_of(token, parts),
+            Some(token) => claims_of(token),
             None => Err(missing(parts)),
         }
     }
@@ -80,9 +80,7 @@ where
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
-        verified(parts)?
-            .map(|token| claims_of(token, parts))
-            .transpose()
+        verified(parts)?.map(claims_of).transpose()
     }
 }
 
@@ -115,9 +113,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IgnoredCookie {
 }
 
 impl IntoResponse for AuthError {
-    /// The status, an empty body, and the challenge or `Retry-After` that belongs to it.
+    /// Returns the status with the challenge or the `Retry-After` that belongs to it, and the body that
+    /// [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error) makes for the layer in front. The body
+    /// is empty if the error does not come from a token or an extractor behind a layer.
     fn into_response(self) -> Response {
-        response_for::<Body, _>(&EmptyBody, self)
+        refusal::<Body>(self)
     }
 }
 
@@ -130,24 +130,15 @@ fn verified(parts: &Parts) -> Result<Option<&VerifiedToken>, AuthError> {
     }
 }
 
-fn claims_of<C>(token: &VerifiedToken, parts: &Parts) -> Result<JwtClaims<C>, AuthError>
+fn claims_of<C>(token: &VerifiedToken) -> Result<JwtClaims<C>, AuthError>
 where
     C: DeserializeOwned,
 {
-    token
-        .read()
-        .map(JwtClaims)
-        .map_err(|error| told(error, parts))
+    token.read().map(JwtClaims)
 }
 
 fn missing(parts: &Parts) -> AuthError {
-    told(AuthErrorKind::MissingToken.into(), parts)
-}
-
-/// The error with the challenge of the layer in front.
-fn told(error: AuthError, parts: &Parts) -> AuthError {
-    match parts.extensions.get::<Seen>() {
-        Some(seen) => error.told_by(&seen.challenge),
-        None => error,
-    }
+    let seen = parts.extensions.get::<Seen>();
+    let error = AuthError::new(AuthErrorKind::MissingToken);
+    error.told_by(seen.and_then(|seen| seen.refusals.as_ref()))
 }

@@ -43,7 +43,7 @@
 //! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`], in this order:
 //! size and form, header, key, signature, claims, revocation. To hold a [`VerifiedToken`]
 //! is the proof: nothing else makes one. The [`JwtAuthLayer`] puts it into the extensions
-//! of the request; extractors and [`RequireScopeLayer`] read it there.
+//! of the request; extractors and guards ([`Require`]) read it there.
 //!
 //! A verdict is one of three. *Verified*: the request goes on. *Denied*: 400, 401 or 403 with
 //! the challenge of RFC 6750. *Cannot be judged now*: 503 with `Retry-After`. A client's
@@ -92,18 +92,20 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 5 frameworks | `extract`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `scope`, `jwks_route` |
+//! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard`, `jwks_route` |
 //! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `challenge`, `claims`, `clock`, `error`, `secret_file` |
+//! | 0 words | `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
 mod challenge;
 pub mod claims;
 pub mod clock;
+mod names;
+
 pub mod error;
 mod secret_file;
 
@@ -140,15 +142,17 @@ pub mod verifier;
 
 // floor 4
 mod bearer;
+pub mod guard;
 mod jwks_route;
 pub mod layer;
 mod origin;
 pub mod refresh_cookie;
-mod scope;
 
 // floor 5
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "axum")]
+mod extract_guards;
 #[cfg(feature = "axum")]
 mod respond;
 #[cfg(feature = "testing")]
@@ -160,6 +164,7 @@ pub use error::{AuthError, ConfigError};
 pub use event::AuthEvent;
 #[cfg(feature = "axum")]
 pub use extract::JwtClaims;
+pub use guard::Require;
 pub use issuer::{TokenIssuer, TokenPair};
 pub use jwks_route::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
 pub use keys::{KeyRing, SigningKey, VerifyingKey};
@@ -170,7 +175,6 @@ pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 #[cfg(feature = "redis")]
 pub use redis_connection::RedisConnection;
 pub use refresh_cookie::RefreshCookie;
-pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};
 pub use sessions::Sessions;
 pub use store::StoreError;
 pub use verifier::{TokenVerifier, VerifiedToken};

@@ -7,11 +7,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::Deserialize;
-use tower::Service as _;
+use tower::{Layer as _, Service, service_fn};
+use tower_jwt_auth::clock::{Clock as _, SystemClock};
+use tower_jwt_auth::guard::{AnyOf, Scoped};
 use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
+use tower_jwt_auth::{JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer};
 
 /// Over those of the bare router, by a token that was not seen before, typed claims included.
 const FIRST_SIGHT: u64 = 14;
@@ -76,6 +78,67 @@ fn count(mut router: Router, tokens: &[&str], expected: StatusCode) -> u64 {
         counted.count_total
     };
     tokens.iter().map(&mut send).last().unwrap()
+}
+
+tower_jwt_auth::scopes! {
+    struct Read = "read";
+    struct Write = "write";
+    struct Admin = "admin";
+}
+
+#[test]
+fn a_guard_that_lets_pass_allocates_nothing() {
+    let tokens = tokens(Algorithm::HS256);
+    let verifier = tokens.verifier();
+    let claims = serde_json::json!({
+        "tenant": 42, "roles": ["reader", "writer"], "org": {"id": "acme", "deep": [[[{"x": []}]]]},
+        "amr": ["pwd", "otp"], "acr": "gold",
+    });
+    let token = tokens
+        .access("alice")
+        .scopes(["read", "write"])
+        .claims(claims);
+    let token = token.auth_time(SystemClock.now()).issue().unwrap();
+    let token = verifier.verify_local(&token).unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    let require = Require::all_of("read write")
+        .and(Require::any_of(["admin", "write"]))
+        .and(Require::any_role(["writer", "owner"]).or(Require::role("none")))
+        .and(Require::claim("org.id", "acme"))
+        .and(Require::claim("tenant", 42))
+        .and(Require::claim_contains("amr", "otp"))
+        .and(Require::acr("gold").and(Require::recent_login(minute)))
+        .and(Require::that(|token| token.subject().is_some()))
+        .and(Require::claim("none", true).or(Require::scope("read")));
+    let handler =
+        service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(())));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut bare = handler;
+    let mut guarded = require.layer(handler);
+    let request = || {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(token.clone());
+        request
+    };
+    let (to_bare, to_guarded) = (request(), request());
+    let bare = allocation_counter::measure(|| {
+        assert_eq!(runtime.block_on(bare.call(to_bare)).unwrap().status(), 200);
+    });
+    let over = allocation_counter::measure(|| {
+        assert_eq!(
+            runtime.block_on(guarded.call(to_guarded)).unwrap().status(),
+            200
+        );
+    });
+    assert_eq!(over.count_total, bare.count_total);
+
+    let by_hand = allocation_counter::measure(|| {
+        token.require(&require).unwrap();
+        assert!(Scoped::<AnyOf<(Admin, (Read, Write))>>::new(token.clone()).is_ok());
+    });
+    assert_eq!(by_hand.count_total, 0);
 }
 
 fn count_bare(token: &str) -> u64 {

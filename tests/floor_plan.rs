@@ -10,7 +10,14 @@ use std::path::Path;
 /// Each floor from the ground up, and on it each file after the ones that it may import.
 const FLOORS: [&[&str]; 6] = [
     // words
-    &["challenge", "claims", "clock", "error", "secret_file"],
+    &[
+        "challenge",
+        "claims",
+        "clock",
+        "names",
+        "error",
+        "secret_file",
+    ],
     // keys and hashing
     &["keys", "codec", "jti", "password"],
     // policy and stores
@@ -38,11 +45,11 @@ const FLOORS: [&[&str]; 6] = [
         "bearer",
         "refresh_cookie",
         "layer",
-        "scope",
+        "guard",
         "jwks_route",
     ],
     // frameworks
-    &["extract", "respond", "testing"],
+    &["extract", "extract_guards", "respond", "testing"],
 ];
 
 /// What only some files may name, and which those are.

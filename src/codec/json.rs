@@ -117,11 +117,11 @@ impl<'de> Visitor<'de> for CowStrVisitor {
 
 /// How `serde_json` presents a number where some crate in the build has turned its feature
 /// `arbitrary_precision` on: as an object with this one member, whose value is the number's text.
-const NUMBER_MEMBER: &str = "$serde_json::private::Number";
+pub(crate) const NUMBER_MEMBER: &str = "$serde_json::private::Number";
 
 /// Reads a value, keeps nothing of it, and refuses one that nests deeper than so many levels.
 #[derive(Clone, Copy)]
-pub(super) struct Skip(pub(super) u8);
+pub(crate) struct Skip(pub(crate) u8);
 
 impl<'de> DeserializeSeed<'de> for Skip {
     type Value = ();

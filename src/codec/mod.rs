@@ -10,6 +10,7 @@ mod registered;
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 use header::header_json;
 pub(crate) use header::{Header, Typ};
+pub(crate) use json::{NUMBER_MEMBER, Skip};
 pub(crate) use marks::Marks;
 pub(crate) use registered::{Field, Payload};
 

@@ -2,6 +2,9 @@
 
 use http::StatusCode;
 
+/// The error code of RFC 9470 section 3.
+const STEP_UP: &str = "insufficient_user_authentication";
+
 /// Defines the enum, its names and its list from one table, so that none of them can lack a kind.
 macro_rules! kinds {
     ($($(#[$doc:meta])+ $kind:ident = $name:literal,)+) => {
@@ -57,6 +60,11 @@ kinds! {
     Revoked = "revoked",
     /// The token lacks a scope that the resource needs.
     InsufficientScope = "insufficient_scope",
+    /// The login is too old, or its authentication level too low, for the resource (RFC 9470).
+    InsufficientAuthentication = "insufficient_authentication",
+    /// The token is valid, but its subject may not do this: a role, a permission or a value of a claim
+    /// is missing. Other scopes would not help. The challenge has the realm alone.
+    Forbidden = "forbidden",
     /// The token is valid, but its claims do not have the form that this handler reads, such as
     /// `JwtClaims<User>`.
     ///
@@ -67,7 +75,7 @@ kinds! {
     /// 403 says what is true: the token is understood and does not suffice here (RFC 9110 section
     /// 15.5.4). The source of the error names the claim, the type and the cause, and no value.
     ClaimsMismatch = "claims_mismatch",
-    /// An extractor or scope layer runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
+    /// An extractor or guard runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
     LayerMissing = "layer_missing",
     /// The token cannot be judged now: a key server or store is unavailable.
     Unavailable = "unavailable",
@@ -95,7 +103,8 @@ impl AuthErrorKind {
             | Self::WrongType
             | Self::Revoked => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
+            Self::InsufficientAuthentication => (StatusCode::UNAUTHORIZED, Some(STEP_UP)),
+            Self::Forbidden | Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
             Self::LayerMissing | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
         }
@@ -119,13 +128,19 @@ impl AuthErrorKind {
             }
             Self::Revoked => "the token has been revoked",
             Self::InsufficientScope => "the token lacks a scope that is needed",
+            Self::InsufficientAuthentication => {
+                "the login is not recent enough, or its authentication level is too low"
+            }
+            Self::Forbidden => {
+                "the token's subject may not do this: a role, a permission or a value of a claim is missing"
+            }
             Self::ClaimsMismatch => {
                 "the token is valid, but its claims do not fit the type that the handler reads"
             }
             Self::LayerMissing => {
                 "no `JwtAuthLayer` has seen this request: add \
                  `.route_layer(JwtAuthLayer::new(verifier))` to the router, after the routes and the \
-                 scope layers that need it"
+                 guards that need it"
             }
             Self::Unavailable => "the token cannot be judged at the moment",
             Self::Internal => "the token could not be processed",

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::challenge::Challenge;
+use crate::challenge::{Challenge, Needed, Refusals};
+use crate::names::Names;
 
 /// Why a request was not let through.
 ///
@@ -46,8 +47,10 @@ pub struct AuthError {
 struct Detail {
     source: Option<Arc<dyn StdError + Send + Sync>>,
     scope: Option<Box<str>>,
+    acr_values: Option<Box<str>>,
+    max_age: Option<Duration>,
     retry_after: Option<Duration>,
-    challenge: Option<Arc<Challenge>>,
+    refusals: Option<Arc<Refusals>>,
 }
 
 /// `Retry-After` where nothing better is known.
@@ -86,11 +89,45 @@ impl AuthError {
         self
     }
 
-    /// An `InsufficientScope` that names all scopes that the resource needs.
-    pub(crate) fn insufficient_scope(needed: &str) -> Self {
-        let mut error = Self::new(AuthErrorKind::InsufficientScope);
-        error.detail_mut().scope = Some(needed.into());
-        error
+    /// Returns the 403 `insufficient_scope` that names the scopes that the resource needs, for a
+    /// handler that decides for itself.
+    ///
+    /// ```
+    /// use tower_jwt_auth::AuthError;
+    ///
+    /// let error = AuthError::insufficient_scope(["orders:read", "orders:write"]);
+    /// assert_eq!(error.status(), 403);
+    /// let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="orders:read orders:write""#;
+    /// assert_eq!(error.www_authenticate().as_deref(), Some(challenge));
+    /// ```
+    #[must_use]
+    pub fn insufficient_scope(needed: impl Names) -> Self {
+        Self::new(AuthErrorKind::InsufficientScope).with_scope(needed)
+    }
+
+    /// Sets the scopes that the challenge names. It does not change the kind of the error.
+    #[must_use]
+    pub fn with_scope(mut self, needed: impl Names) -> Self {
+        self.detail_mut().scope = joined(needed);
+        self
+    }
+
+    /// Sets the authentication levels that the challenge of an
+    /// [`InsufficientAuthentication`](AuthErrorKind::InsufficientAuthentication) names, the preferred
+    /// one first (RFC 9470 section 3).
+    #[must_use]
+    pub fn with_acr_values(mut self, levels: impl Names) -> Self {
+        self.detail_mut().acr_values = joined(levels);
+        self
+    }
+
+    /// Sets the largest age of a login that the challenge of an
+    /// [`InsufficientAuthentication`](AuthErrorKind::InsufficientAuthentication) names, in whole
+    /// seconds (RFC 9470 section 3).
+    #[must_use]
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.detail_mut().max_age = Some(max_age);
+        self
     }
 
     fn detail_mut(&mut self) -> &mut Detail {
@@ -122,6 +159,19 @@ impl AuthError {
         self.detail.as_ref()?.scope.as_deref()
     }
 
+    /// Returns the authentication levels that the resource needs, separated by spaces, if the login's
+    /// level is the reason.
+    #[must_use]
+    pub fn acr_values(&self) -> Option<&str> {
+        self.detail.as_ref()?.acr_values.as_deref()
+    }
+
+    /// Returns the largest age of a login that the resource takes, if the age is the reason.
+    #[must_use]
+    pub fn max_age(&self) -> Option<Duration> {
+        self.detail.as_ref()?.max_age
+    }
+
     /// When to come back, where the answer is a 503.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -143,20 +193,26 @@ impl AuthError {
     /// The same, with nothing to allocate where only the code is to be told.
     pub(crate) fn challenge(&self) -> Option<Cow<'static, str>> {
         let status = self.status();
-        // A 403 without a code is cured by no other token, so it is not a challenge for one.
-        let told = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
-            || self.code() == Some("insufficient_scope");
-        let known = self
-            .detail
-            .as_ref()
-            .and_then(|detail| detail.challenge.as_deref());
-        told.then(|| match (known, self.code(), self.scope()) {
-            (None, None, None) => r#"Bearer realm="api""#.into(),
-            (None, Some("invalid_token"), None) => {
-                r#"Bearer realm="api", error="invalid_token""#.into()
+        // Claims that do not fit the handler are cured by no other token, so it is not a challenge for one.
+        let told = matches!(
+            status,
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) && self.kind != AuthErrorKind::ClaimsMismatch;
+        told.then(|| match (&self.detail, self.code()) {
+            (None, None) => r#"Bearer realm="api""#.into(),
+            (None, Some("invalid_token")) => r#"Bearer realm="api", error="invalid_token""#.into(),
+            (_, code) => {
+                let needed = Needed {
+                    code,
+                    scope: self.scope(),
+                    acr_values: self.acr_values(),
+                    max_age: self.max_age().map(|age| age.as_secs()),
+                };
+                match self.refusals() {
+                    Some(refusals) => refusals.challenge.text(needed).into(),
+                    None => Challenge::default().text(needed).into(),
+                }
             }
-            (None, code, scope) => Challenge::default().text(code, scope).into(),
-            (Some(challenge), code, scope) => challenge.text(code, scope).into(),
         })
     }
 
@@ -166,6 +222,9 @@ impl AuthError {
         match self.kind.verdict() {
             (StatusCode::BAD_REQUEST, _) => "The credentials of the request are malformed.",
             (StatusCode::UNAUTHORIZED, None) => "The request needs a bearer token.",
+            _ if matches!(self.kind, AuthErrorKind::InsufficientAuthentication) => {
+                "The request needs a more recent or a stronger login."
+            }
             (StatusCode::UNAUTHORIZED, Some(_)) => "The bearer token is not valid.",
             (StatusCode::FORBIDDEN, _) => "The bearer token does not allow this.",
             (StatusCode::SERVICE_UNAVAILABLE, _) => "The bearer token cannot be checked right now.",
@@ -173,13 +232,31 @@ impl AuthError {
         }
     }
 
-    /// The same error, as the layer with this challenge tells it.
-    pub(crate) fn told_by(mut self, challenge: &Arc<Challenge>) -> Self {
-        if **challenge != Challenge::default() {
-            self.detail_mut().challenge = Some(Arc::clone(challenge));
+    /// The same error, as this layer refuses a request. The first layer that is named remains.
+    pub(crate) fn told_by(mut self, refusals: Option<&Arc<Refusals>>) -> Self {
+        if let (Some(refusals), None) = (refusals, self.refusals()) {
+            self.detail_mut().refusals = Some(Arc::clone(refusals));
         }
         self
     }
+
+    pub(crate) fn refusals(&self) -> Option<&Arc<Refusals>> {
+        self.detail.as_ref()?.refusals.as_ref()
+    }
+}
+
+/// The names, separated by spaces; `None` if there are none.
+fn joined(names: impl Names) -> Option<Box<str>> {
+    let mut joined = String::new();
+    names.for_each(&mut |name| {
+        for word in name.split_ascii_whitespace() {
+            if !joined.split(' ').any(|known| known == word) {
+                joined.push_str(if joined.is_empty() { "" } else { " " });
+                joined.push_str(word);
+            }
+        }
+    });
+    (!joined.is_empty()).then(|| joined.into())
 }
 
 impl From<AuthErrorKind> for AuthError {

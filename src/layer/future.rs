@@ -10,8 +10,9 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::response::ResponseForAuthError;
+use super::response::{ResponseForAuthError, response_for};
 use super::service::{Config, conclude};
+use crate::challenge::Refusals;
 use crate::error::AuthError;
 use crate::verifier::VerifiedToken;
 
@@ -47,6 +48,7 @@ pub(super) struct Parked<S, B, R> {
     pub(super) request: Request<B>,
     pub(super) config: Arc<Config>,
     pub(super) respond: R,
+    pub(super) refusals: Option<Arc<Refusals>>,
     /// The cookie that the token is from, if a bad one counts as none.
     pub(super) lenient_cookie: Option<Arc<str>>,
 }
@@ -100,18 +102,22 @@ where
                         mut request,
                         config,
                         respond,
+                        refusals,
                         lenient_cookie,
                     } = parked;
                     let next = match conclude(verdict, lenient_cookie.as_ref()) {
                         Ok(passed) => {
-                            config.mark(&mut request, passed);
+                            config.mark(&mut request, passed, refusals);
                             State::Inner {
                                 future: service.call(request),
                             }
                         }
-                        Err(error) => State::Refused {
-                            response: Some(config.refuse(&respond, error)),
-                        },
+                        Err(error) => {
+                            let error = error.told_by(refusals.as_ref());
+                            State::Refused {
+                                response: Some(response_for(&respond, error)),
+                            }
+                        }
                     };
                     this.state.set(next);
                 }

@@ -155,6 +155,9 @@ impl<R> JwtAuthLayer<R> {
     /// Makes the answers to refused requests: [`ProblemJson`](super::ProblemJson), or a closure
     /// `Fn(&AuthError) -> Response<B>`. The challenge headers are added to what it returns.
     ///
+    /// [Guards](crate::guard), extractors and handlers behind this layer refuse requests with the same
+    /// responses, as long as their responses have the same type of body. With axum they always do.
+    ///
     /// ```
     /// use http::Response;
     /// use tower_jwt_auth::{AuthError, JwtAuthLayer};
@@ -195,7 +198,7 @@ impl<R> JwtAuthLayer<R> {
     }
 
     fn challenge_mut(&mut self) -> &mut Challenge {
-        Arc::make_mut(&mut self.config_mut().challenge)
+        &mut self.config_mut().challenge
     }
 }
 

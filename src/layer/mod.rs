@@ -12,7 +12,10 @@ pub use crate::challenge::DEFAULT_REALM;
 pub use future::ResponseFuture;
 pub use ignored::IgnoredCookie;
 pub use layer::JwtAuthLayer;
-pub use response::{EmptyBody, ProblemJson, ResponseForAuthError, response_for};
+pub use response::{
+    EmptyBody, ProblemJson, ResponseForAuthError, SameAsLayer, refusal, response_for,
+};
+
 pub use service::JwtAuth;
 
 #[cfg(feature = "axum")]

@@ -1,6 +1,7 @@
 //! The answers to refused requests.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -34,6 +35,11 @@ pub struct EmptyBody;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
 
+/// Answers with what the layer in front would answer, the default of [guards](crate::guard). Without
+/// a layer, or if its type of body is another one, the body is empty.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SameAsLayer;
+
 impl<B, F: Fn(&AuthError) -> Response<B>> ResponseForAuthError<B> for F {
     fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
         self(error)
@@ -45,6 +51,19 @@ impl<B: Default> ResponseForAuthError<B> for EmptyBody {
         let mut response = Response::new(B::default());
         *response.status_mut() = error.status();
         response
+    }
+}
+
+impl<B: Default + 'static> ResponseForAuthError<B> for SameAsLayer {
+    fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
+        let responder = error.refusals().and_then(|refusals| {
+            let responder = refusals.responder.as_ref()?;
+            responder.downcast_ref::<Responder<B>>()
+        });
+        match responder {
+            Some(responder) => responder.response_for_auth_error(error),
+            None => EmptyBody.response_for_auth_error(error),
+        }
     }
 }
 
@@ -83,7 +102,7 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
 /// ```
 pub fn response_for<B, R>(respond: &R, error: AuthError) -> Response<B>
 where
-    R: ResponseForAuthError<B>,
+    R: ResponseForAuthError<B> + ?Sized,
 {
     tell::refusal(&error);
     let mut response = respond.response_for_auth_error(&error);
@@ -91,6 +110,22 @@ where
     response.extensions_mut().insert(error);
     response
 }
+
+/// Returns the response to an error in the look of the layer in front, which
+/// [`on_error`](super::JwtAuthLayer::on_error) sets.
+///
+/// The error must come from a token that the layer has let through, such as
+/// [`VerifiedToken::require`](crate::VerifiedToken::require), or from an extractor. Any other error,
+/// and a layer with another type of body, gets an empty body.
+///
+/// With axum nothing needs to call it: an [`AuthError`] is a response there.
+#[must_use]
+pub fn refusal<B: Default + 'static>(error: AuthError) -> Response<B> {
+    response_for(&SameAsLayer, error)
+}
+
+/// What makes the responses of a layer whose responses have the body `B`.
+pub(crate) type Responder<B> = Arc<dyn ResponseForAuthError<B> + Send + Sync>;
 
 fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
     let challenged = headers

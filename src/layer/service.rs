@@ -1,8 +1,9 @@
 //! The service: each request is decided by [`Config::decide`], a plain function.
 
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -11,19 +12,22 @@ use tower_service::Service;
 
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
-use super::response::{ResponseForAuthError, response_for};
+use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
 use crate::bearer::{Cookies, TokenSource, find_token};
-use crate::challenge::Challenge;
+use crate::challenge::{Challenge, Refusals};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{Progress, TokenVerifier, VerifiedToken};
 
 /// The service that [`JwtAuthLayer`](super::JwtAuthLayer) makes.
 #[derive(Clone)]
-pub struct JwtAuth<S, R = super::EmptyBody> {
+pub struct JwtAuth<S, R = EmptyBody> {
     inner: S,
     config: Arc<Config>,
     respond: R,
+    /// Known from the first request on, because only that tells the type of the body. Shared by
+    /// the clones, of which a router may make one for each request.
+    refusals: Arc<OnceLock<Option<Arc<Refusals>>>>,
 }
 
 /// What the layer was told.
@@ -32,7 +36,7 @@ pub(super) struct Config {
     pub(super) verifier: TokenVerifier,
     pub(super) token: Token,
     pub(super) sources: Vec<TokenSource>,
-    pub(super) challenge: Arc<Challenge>,
+    pub(super) challenge: Challenge,
     pub(super) allow_preflight: bool,
 }
 
@@ -53,12 +57,11 @@ pub(super) struct Passed {
     ignored: Option<IgnoredCookie>,
 }
 
-/// Stands in the extensions of a request that a layer has let through, where an extractor or
-/// scope layer further in needs to know: there is no token, or the challenge says more than
-/// the default.
+/// Stands in the extensions of a request that a layer has let through without a token, so that
+/// extractors and guards can tell it from a request that no layer has seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    pub(crate) challenge: Arc<Challenge>,
+    pub(crate) refusals: Option<Arc<Refusals>>,
 }
 
 // === impl Config ===
@@ -69,7 +72,7 @@ impl Config {
             verifier,
             token: Token::Required,
             sources: Vec::new(),
-            challenge: Arc::default(),
+            challenge: Challenge::default(),
             allow_preflight: false,
         }
     }
@@ -114,31 +117,27 @@ impl Config {
     }
 
     /// Tells what follows what was found.
-    pub(super) fn mark<B>(&self, request: &mut Request<B>, passed: Passed) {
+    pub(super) fn mark<B>(
+        &self,
+        request: &mut Request<B>,
+        passed: Passed,
+        refusals: Option<Arc<Refusals>>,
+    ) {
         let extensions = request.extensions_mut();
         // What a layer further out has found is not what this one was asked for.
-        extensions.remove::<Seen>();
-        extensions.remove::<VerifiedToken>();
         if self.token == Token::OptionalWithLenientCookies {
             extensions.remove::<IgnoredCookie>();
         }
-        if passed.verified.is_none() || *self.challenge != Challenge::default() {
-            let challenge = Arc::clone(&self.challenge);
-            extensions.insert(Seen { challenge });
-        }
         if let Some(verified) = passed.verified {
-            extensions.insert(verified);
+            extensions.remove::<Seen>();
+            extensions.insert(verified.behind(refusals));
+        } else {
+            extensions.remove::<VerifiedToken>();
+            extensions.insert(Seen { refusals });
         }
         if let Some(ignored) = passed.ignored {
             extensions.insert(ignored);
         }
-    }
-
-    pub(super) fn refuse<B, R>(&self, respond: &R, error: AuthError) -> Response<B>
-    where
-        R: ResponseForAuthError<B>,
-    {
-        response_for(respond, error.told_by(&self.challenge))
     }
 }
 
@@ -196,7 +195,30 @@ impl<S, R> JwtAuth<S, R> {
             inner,
             config,
             respond,
+            refusals: Arc::default(),
         }
+    }
+
+    /// How requests are refused from here on inwards; `None` if it is as by default.
+    fn refusals<B: 'static>(&self) -> Option<Arc<Refusals>>
+    where
+        R: ResponseForAuthError<B> + Clone + Send + Sync + 'static,
+    {
+        let refusals = self.refusals.get_or_init(|| {
+            let with_body = TypeId::of::<R>() != TypeId::of::<EmptyBody>();
+            let challenge = self.config.challenge.clone();
+            (with_body || challenge != Challenge::default()).then(|| {
+                let responder = with_body.then(|| {
+                    let responder: Responder<B> = Arc::new(self.respond.clone());
+                    Arc::new(responder) as Arc<dyn Any + Send + Sync>
+                });
+                Arc::new(Refusals {
+                    challenge,
+                    responder,
+                })
+            })
+        });
+        refusals.clone()
     }
 
     /// Returns the inner service.
@@ -218,7 +240,8 @@ impl<S, R> JwtAuth<S, R> {
 impl<S, R, B, ResBody> Service<Request<B>> for JwtAuth<S, R>
 where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
-    R: ResponseForAuthError<ResBody> + Clone,
+    R: ResponseForAuthError<ResBody> + Clone + Send + Sync + 'static,
+    ResBody: 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -229,13 +252,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let refusals = self.refusals();
         match self.config.decide(&request) {
             Decision::Pass(passed) => {
-                self.config.mark(&mut request, passed);
+                self.config.mark(&mut request, passed, refusals);
                 ResponseFuture::inner(self.inner.call(request))
             }
             Decision::Refuse(error) => {
-                ResponseFuture::refused(self.config.refuse(&self.respond, error))
+                let error = error.told_by(refusals.as_ref());
+                ResponseFuture::refused(response_for(&self.respond, error))
             }
             Decision::Wait(check, lenient_cookie) => {
                 // The service that was polled ready is the one that will be called.
@@ -247,6 +272,7 @@ where
                     request,
                     config,
                     respond,
+                    refusals,
                     lenient_cookie,
                 };
                 ResponseFuture::checking(check, parked)

@@ -26,6 +26,10 @@ impl ClaimPath {
         *self.0 == *name
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn find<'v>(&self, claims: &'v Value) -> Option<&'v Value> {
         let whole = claims.get(&*self.0);
         whole.or_else(|| self.0.split('.').try_fold(claims, Value::get))

@@ -2,11 +2,13 @@
 
 mod claim_path;
 mod claim_rule;
+mod claim_value;
 mod further;
 mod profile;
 
 pub(crate) use claim_path::ClaimPath;
 pub(crate) use claim_rule::ClaimRule;
+pub(crate) use claim_value::{Among, Scalar, claim_passes};
 pub(crate) use further::{Further, Roles};
 pub use profile::TokenProfile;
 

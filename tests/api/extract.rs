@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
 use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, JwtAuthLayer, JwtClaims, RequireScopeLayer, VerifiedToken};
+use tower_jwt_auth::{AuthError, JwtAuthLayer, JwtClaims, Require, VerifiedToken};
 
 use crate::support::{bearer, request, tokens, verifier};
 
@@ -49,10 +49,7 @@ fn routes() -> Router {
         .route("/token", get(token))
         .route("/maybe_typed", get(maybe_typed))
         .route("/maybe_token", get(maybe_token))
-        .route(
-            "/scoped",
-            get(token).layer(RequireScopeLayer::all_of(["read"])),
-        )
+        .route("/scoped", get(token).layer(Require::scope("read")))
 }
 
 async fn send(app: Router, path: &str, request: Request<String>) -> (StatusCode, String) {

@@ -18,6 +18,8 @@ mod errors;
 #[cfg(feature = "axum")]
 mod extract;
 mod field;
+#[cfg(feature = "axum")]
+mod guards;
 mod issue_verify;
 mod issuers;
 mod jwks_route;
@@ -47,7 +49,6 @@ mod revocation;
 mod roles;
 #[cfg(feature = "axum")]
 mod routing;
-mod scope;
 #[cfg(unix)]
 mod secret_files;
 #[cfg(feature = "testing")]

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use http::{Method, Request, StatusCode};
 use tower::ServiceExt;
-use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, VerifiedToken};
+use tower_jwt_auth::{JwtAuthLayer, Require, VerifiedToken};
 
 use crate::support::{tokens, verifier};
 
@@ -35,10 +35,9 @@ fn merged(protected: Router) -> Router {
 }
 
 fn protected() -> Router {
-    Router::new().route("/me", get(me)).route(
-        "/admin",
-        get(me).route_layer(RequireScopeLayer::all_of(["admin"])),
-    )
+    Router::new()
+        .route("/me", get(me))
+        .route("/admin", get(me).route_layer(Require::scope("admin")))
 }
 
 #[tokio::test]

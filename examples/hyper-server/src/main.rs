@@ -12,7 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, TokenVerifier, VerifiedToken};
+use tower_jwt_auth::{JwtAuthLayer, Require, TokenVerifier, VerifiedToken};
 
 type Answer = Response<Full<Bytes>>;
 type Route = BoxCloneSyncService<Request<Incoming>, Answer, Infallible>;
@@ -85,7 +85,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 fn routes(verifier: TokenVerifier) -> Route {
     let auth = JwtAuthLayer::new(verifier);
     let me = BoxCloneSyncService::new(auth.layer(service_fn(me)));
-    let scoped = RequireScopeLayer::all_of(["read"]).layer(service_fn(self::me));
+    let scoped = Require::scope("read").layer(service_fn(self::me));
     let scoped = BoxCloneSyncService::new(auth.layer(scoped));
     let healthz = BoxCloneSyncService::new(service_fn(async |_| Ok(text(StatusCode::OK, "ok"))));
     let nowhere = service_fn(async |_| Ok(text(StatusCode::NOT_FOUND, "not found")));

@@ -4,7 +4,7 @@ use std::{env, error::Error, process::ExitCode};
 
 use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer, VerifiedToken};
+use tower_jwt_auth::{JwtAuthLayer, Require, VerifiedToken};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -28,10 +28,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     let app = Router::new()
         .route("/me", get(me))
-        .route(
-            "/scoped",
-            get(me).route_layer(RequireScopeLayer::all_of(["read"])),
-        )
+        .route("/scoped", get(me).route_layer(Require::scope("read")))
         .route_layer(JwtAuthLayer::new(config.verifier()?.build()?))
         .route("/healthz", get(async || "ok"));
 

@@ -1,6 +1,8 @@
 //! The description of the API (OpenAPI 3.1), made from the handlers: `/openapi.json` and `/docs`.
 //!
-//! A new route gets `#[utoipa::path]` and a line below; a test names the routes that have none.
+//! A new route gets `#[utoipa::path]` and a line below; a test names the routes that have none. A route
+//! behind a guard names its scopes by their types, as `security(("bearer" = [Admin::NAME]))`; a test
+//! compares them with the challenge of the guard.
 
 use axum::Router;
 use axum::http::HeaderValue;

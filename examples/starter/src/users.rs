@@ -9,8 +9,13 @@ use tower_jwt_auth::password::PasswordHash;
 use crate::database::on_pool;
 use crate::{Database, Email};
 
-/// The scope that opens `/admin`. Nobody has it until it is granted.
-pub const ADMIN_SCOPE: &str = "admin";
+tower_jwt_auth::scopes! {
+    /// Opens `/admin`. Nobody has it until it is granted.
+    pub(crate) struct Admin = "admin";
+}
+
+/// The name of the scope that opens `/admin`.
+pub const ADMIN_SCOPE: &str = Admin::NAME;
 
 /// The users in the database.
 #[derive(Debug, Clone)]

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
+use crate::challenge::Refusals;
 use crate::claims::{NumericDate, is_scope_token, join_scopes};
+use crate::clock::{Clock, SystemClock, unix_seconds};
 use crate::codec::{Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
@@ -23,6 +25,10 @@ use crate::verifier::typed::{self, TypedClaims};
 #[derive(Clone)]
 pub struct VerifiedToken {
     proved: Proved,
+    /// The clock of the verifier, by which the age of the login is judged.
+    clock: Arc<dyn Clock>,
+    /// How the layer that let the token through refuses requests; `None` if it is as by default.
+    refusals: Option<Arc<Refusals>>,
 }
 
 /// What the judge of a credential that is no JWT has found out.
@@ -40,8 +46,27 @@ pub(crate) struct Credential {
 
 impl VerifiedToken {
     /// Only for the judge, which has just judged it.
-    pub(super) fn of(proved: Proved) -> Self {
-        Self { proved }
+    pub(super) fn of(proved: Proved, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            proved,
+            clock,
+            refusals: None,
+        }
+    }
+
+    /// The same token, behind a layer that refuses requests in this way.
+    pub(crate) fn behind(self, refusals: Option<Arc<Refusals>>) -> Self {
+        Self { refusals, ..self }
+    }
+
+    /// How the layer in front refuses requests.
+    pub(crate) fn refusals(&self) -> Option<&Arc<Refusals>> {
+        self.refusals.as_ref()
+    }
+
+    /// The time by the clock of the verifier, in seconds since the epoch.
+    pub(crate) fn now(&self) -> f64 {
+        unix_seconds(&*self.clock)
     }
 
     /// Takes what the judge of another kind of credential has found good. Whether it was revoked is
@@ -64,7 +89,7 @@ impl VerifiedToken {
             proof: None,
             typed: TypedClaims::default(),
         });
-        Ok(Self { proved })
+        Ok(Self::of(proved, Arc::new(SystemClock)))
     }
 
     #[cfg(feature = "cache")]
@@ -186,13 +211,15 @@ impl VerifiedToken {
         C: DeserializeOwned + Send + Sync + 'static,
     {
         let Facts { typed, payload, .. } = self.facts();
-        typed.shared(payload.json())
+        typed
+            .shared(payload.json())
+            .map_err(|error| error.told_by(self.refusals()))
     }
 
     /// Parses the claims, for an extractor that takes them away.
     #[cfg(feature = "axum")]
     pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
-        typed::parse(self.payload())
+        typed::parse(self.payload()).map_err(|error| error.told_by(self.refusals()))
     }
 
     /// The entry that revokes this one token; none if it has no `jti`, or never expires.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::problem::Problem;
+use crate::users::Admin;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Me {
@@ -47,13 +48,13 @@ pub(crate) async fn me(State(app): State<App>, token: VerifiedToken) -> Result<J
     }))
 }
 
-/// The scope layer in front has seen that the token allows this.
+/// The guard in front has seen that the token allows this.
 #[utoipa::path(
     get,
     path = "/admin",
     tag = "accounts",
-    responses((status = 200, description = "For the scope `admin`", body = Overview)),
-    security(("bearer" = []))
+    responses((status = 200, description = "An overview", body = Overview)),
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn admin(State(app): State<App>) -> Result<Json<Overview>, Problem> {
     let users = app.users.count().await?;

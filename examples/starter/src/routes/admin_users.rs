@@ -13,7 +13,7 @@ use crate::letters::Letter;
 use crate::logging::digest;
 use crate::problem::Problem;
 use crate::typed::PathId;
-use crate::users::{Changed, Listed};
+use crate::users::{Admin, Changed, Listed};
 use crate::{App, User};
 
 const MAX_PAGE: u32 = 200;
@@ -48,7 +48,7 @@ pub(crate) struct Scopes {
     tag = "admin",
     params(Page),
     responses((status = 200, description = "Users by address", body = Users)),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -74,7 +74,7 @@ pub(crate) async fn list(
     tag = "admin",
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 204, description = "No token of the user is good any more")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn disable(
     State(app): State<App>,
@@ -104,7 +104,7 @@ pub(crate) async fn disable(
     tag = "admin",
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 204, description = "The user may log in again")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn enable(
     State(app): State<App>,
@@ -130,7 +130,7 @@ pub(crate) async fn enable(
     request_body = Scopes,
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 204, description = "These scopes and no others")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn set_scopes(
     State(app): State<App>,
@@ -165,7 +165,7 @@ pub(crate) async fn set_scopes(
     tag = "admin",
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 204, description = "All sessions of the user are over")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn logout(
     State(app): State<App>,
@@ -190,7 +190,7 @@ pub(crate) async fn logout(
     tag = "admin",
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 202, description = "The owner gets a link for a new password")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn reset_password(
     State(app): State<App>,
@@ -216,7 +216,7 @@ pub(crate) async fn reset_password(
     tag = "admin",
     params(("id" = String, Path, description = "Of the user")),
     responses((status = 204, description = "The password is enough; all sessions are over")),
-    security(("bearer" = []))
+    security(("bearer" = [Admin::NAME]))
 )]
 pub(crate) async fn remove_second_factor(
     State(app): State<App>,

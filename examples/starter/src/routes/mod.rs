@@ -27,9 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tower_jwt_auth::layer::ProblemJson;
-use tower_jwt_auth::{JwtAuthLayer, RequireScopeLayer};
+use tower_jwt_auth::{JwtAuthLayer, Require};
 
-use crate::users::ADMIN_SCOPE;
+use crate::users::Admin;
 use crate::{App, avatars, edge, problem, rate_limit, web};
 
 /// Far more than any request here needs.
@@ -45,7 +45,7 @@ impl App {
     /// The service, ready to be served with `into_make_service_with_connect_info`: without the
     /// address of the client, all clients are limited as one.
     pub fn router(&self) -> Router {
-        let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
+        // Its look is that of guards and extractors, too.
         let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
         let for_admins = Router::new()
             .route("/admin", get(account::admin))
@@ -62,7 +62,7 @@ impl App {
                 "/admin/users/{id}/second-factor",
                 delete(admin_users::remove_second_factor),
             )
-            .route_layer(admin);
+            .route_layer(Require::scoped::<Admin>());
         let avatar = Router::new()
             .route(
                 "/me/avatar",

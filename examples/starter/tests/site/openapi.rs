@@ -54,6 +54,51 @@ async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
     }
 }
 
+#[tokio::test]
+async fn the_scopes_that_are_described_are_those_of_the_guards() {
+    let service = start(Default::default()).await;
+    let user = service.user("ada@example.com").await;
+    let bearer = format!("Bearer {}", user.access);
+    let api = document(&service).await;
+    let mut guarded = 0;
+    for (path, item) in api["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let scopes = operation["security"][0]["bearer"].as_array();
+            let scopes: Vec<_> = scopes
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            // Others may end the session of the user.
+            let is_read = method == "get";
+            if scopes.is_empty() && !is_read {
+                continue;
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let place = path.replace("{id}", "7");
+            let headers = [("authorization", bearer.as_str())];
+            let answer = service.request(method, &place, &headers, "").await;
+            let challenge = answer.headers.get("www-authenticate");
+            let challenge = challenge.map_or("", |value| value.to_str().unwrap());
+            if scopes.is_empty() {
+                assert!(
+                    !challenge.contains("insufficient_scope"),
+                    "{path}: {challenge}"
+                );
+            } else {
+                let named = format!(
+                    r#"error="insufficient_scope", scope="{}""#,
+                    scopes.join(" ")
+                );
+                assert!(challenge.contains(&named), "{path}: {challenge}");
+                assert_eq!(answer.header("content-type"), "application/problem+json");
+                guarded += 1;
+            }
+        }
+    }
+    assert!(guarded >= 8, "{guarded}");
+}
+
 fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {

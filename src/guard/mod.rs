@@ -1,0 +1,78 @@
+//! Guards: [`Require`] decides what a verified token may do. It is a layer, an extractor, or a call in a
+//! handler, and all three give the same response.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use axum::{Router, routing::{delete, get, post}};
+//! use tower_jwt_auth::guard::{Require, Scoped};
+//! use tower_jwt_auth::{AuthError, JwtAuthLayer, VerifiedToken};
+//!
+//! tower_jwt_auth::scopes! {
+//!     /// Creates orders.
+//!     struct OrdersWrite = "orders:write";
+//! }
+//!
+//! /// As an extractor.
+//! async fn create(user: Scoped<OrdersWrite>) -> String {
+//!     format!("created by {}", user.subject().unwrap_or_default())
+//! }
+//!
+//! /// By hand.
+//! async fn remove(token: VerifiedToken) -> Result<String, AuthError> {
+//!     token.require(&Require::scope("orders:write").and(Require::role("manager")))?;
+//!     Ok("removed".into())
+//! }
+//!
+//! # fn example(verifier: tower_jwt_auth::TokenVerifier) {
+//! let app: Router = Router::new()
+//!     .route("/orders", post(create))
+//!     .route("/orders/{id}", delete(remove))
+//!     // As a layer, for the routes above it or for one route.
+//!     .route("/reports", get(async || "...").route_layer(Require::any_of(["reports:read", "admin"])))
+//!     .route_layer(JwtAuthLayer::new(verifier)); // added last, so it runs first
+//! # let _ = app; } }
+//! ```
+//!
+//! # Responses
+//!
+//! | what is missing | response |
+//! |---|---|
+//! | a scope | 403 `insufficient_scope`; `scope` names every scope of the whole requirement |
+//! | a recent login, or an authentication level | 401 `insufficient_user_authentication` with `max_age`, `acr_values` and `scope` of the whole requirement (RFC 9470) |
+//! | a role, a claim, a permission, a predicate | 403 with the realm alone: another scope would not help ([`Forbidden`](crate::error::AuthErrorKind::Forbidden)) |
+//! | the answer of a database | 503 with `Retry-After` |
+//! | the token, behind an [optional](crate::JwtAuthLayer::optional) layer | 401 |
+//! | the [`JwtAuthLayer`](crate::JwtAuthLayer) | 500; the error names the cure |
+//! | anything to require, as from a variable that is not set | 500; the error says what is empty |
+//!
+//! If several things are missing, the first row that fits decides, but a login comes before a scope. Their
+//! look is that of the [layer in front](crate::JwtAuthLayer::on_error).
+//!
+//! There is no `not`: no challenge can ask a client for a token with fewer rights. To keep somebody out,
+//! write [`Require::that`], such as `Require::that(|token| !token.has_role("suspended"))`.
+
+mod by_hand;
+mod check;
+mod decide;
+mod future;
+mod layer;
+mod policy;
+mod problem;
+mod require;
+mod rule;
+mod scoped;
+mod scopes;
+mod service;
+mod value;
+
+pub use crate::names::Names;
+pub use future::RequireFuture;
+pub use layer::RequireLayer;
+pub use policy::{Allowed, Policy};
+pub use require::Require;
+pub use scoped::Scoped;
+#[doc(hidden)]
+pub use scopes::assert_scope;
+pub use scopes::{AnyOf, Scope, Scopes};
+pub use service::RequireService;
+pub use value::ClaimValue;

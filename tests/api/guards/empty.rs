@@ -1,0 +1,161 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tower_jwt_auth::guard::ClaimValue;
+use tower_jwt_auth::{AuthError, Require};
+
+use super::ways::{answer, answer_to, token, verifier};
+
+/// Requirements that are empty or malformed, and what the error says.
+fn broken() -> Vec<(Require, &'static str)> {
+    let none = Vec::<String>::new();
+    let mut broken = vec![
+        (Require::scope(""), "a required scope is empty"),
+        (Require::scope(" \t\n"), "a required scope is empty"),
+        (Require::scope(&none), "a required scope is empty"),
+        (Require::scope("re\"ad"), "is not a scope"),
+        (Require::scope("l\u{e9}"), "is not a scope"),
+        (
+            Require::any_of(["read write", "admin"]),
+            "names several scopes",
+        ),
+        (Require::role(""), "a required role is empty"),
+        (Require::role("  "), "a required role is empty"),
+        (Require::acr(""), "a required authentication level is empty"),
+        (Require::acr("\u{7f}"), "is not an authentication level"),
+        (Require::claim("", "x"), "the path of a required claim"),
+        (Require::claim("a..b", "x"), "the path of a required claim"),
+        (Require::claim(".a", "x"), "the path of a required claim"),
+        (Require::recent_login(Duration::ZERO), "at least 1 second"),
+        (
+            Require::recent_login(Duration::from_millis(999)),
+            "at least 1 second",
+        ),
+    ];
+    for names in [&[][..], &[""], &["read", ""], &["", "read"], &["", ""]] {
+        for require in [Require::all_of, Require::any_of] {
+            broken.push((require(names), "a required scope is empty"));
+        }
+        for require in [Require::all_roles, Require::any_role] {
+            broken.push((require(names), "a required role is empty"));
+        }
+        broken.push((
+            Require::acr(names),
+            "a required authentication level is empty",
+        ));
+    }
+    broken
+}
+
+#[tokio::test]
+async fn an_empty_requirement_lets_nobody_pass() {
+    let all =
+        r#","scope":"read write admin","roles":["read",""],"acr":"","auth_time":1767225600,"":"x""#;
+    let token = token(all);
+    for (require, _) in broken() {
+        for combined in [
+            require.clone(),
+            require.clone().and(Require::scope("read")),
+            require.clone().or(Require::scope("read")),
+            Require::scope("read").or(require.clone()),
+            Require::that(|_| true).or(Require::that(|_| true).and(require)),
+        ] {
+            assert_eq!(answer(&combined, Some(&token)).await, "500", "{combined}");
+            assert_eq!(answer(&combined, None).await, "500", "{combined}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_requirement_is_found_at_start_up() {
+    for (require, expected) in broken() {
+        let shown = require.to_string();
+        let error = require.clone().checked().unwrap_err().to_string();
+        assert!(error.contains(expected), "{shown}: {error}");
+        let combined = Require::scope("read").or(require);
+        let error = combined.checked().unwrap_err().to_string();
+        assert!(error.contains(expected), "{shown}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_an_empty_requirement_names_the_cure() {
+    let token = verifier().verify(&token("")).await.unwrap();
+    for (require, expected) in broken() {
+        let error: AuthError = token.require(&require).unwrap_err();
+        assert!(
+            error.to_string().contains("nobody is let through"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("checked"), "{error}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(expected), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_value_equals_no_claim_and_is_found_at_start_up() {
+    // It may come from a request, which is then refused, not failed.
+    for require in [
+        Require::claim("tenant", ""),
+        Require::claim_contains("tenant", ""),
+        Require::claim_one_of("tenant", [""]),
+        Require::claim_one_of("tenant", Vec::<ClaimValue>::new()),
+    ] {
+        for claims in [
+            "",
+            r#","tenant":"""#,
+            r#","tenant":[""]"#,
+            r#","tenant":null"#,
+        ] {
+            let refused = r#"403 Bearer realm="shop""#;
+            assert_eq!(answer_to(&require, claims).await, refused, "{claims}");
+        }
+        let error = require.checked().unwrap_err().to_string();
+        assert!(
+            error.contains("the claim `tenant` must have is empty"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_value_does_not_hide_a_worse_problem() {
+    let empty = || Require::claim("tenant", "");
+    for both in [
+        empty().and(Require::scope("")),
+        Require::scope("").and(empty()),
+    ] {
+        let error = both.checked().unwrap_err().to_string();
+        assert!(error.contains("a required scope is empty"), "{error}");
+    }
+}
+
+#[test]
+fn scopes_are_taken_in_every_form_that_people_write() {
+    let text = String::from("a b");
+    let pair = ["a", "b"];
+    let list = vec![String::from("a"), String::from("b")];
+    let expected = "all of the scopes `a b`";
+    for require in [
+        Require::all_of("a b"),
+        Require::all_of(&text),
+        Require::all_of(text.clone()),
+        Require::all_of(["a", "b"]),
+        Require::all_of([String::from("a"), String::from("b")]),
+        Require::all_of(&pair),
+        Require::all_of(list.as_slice()),
+        Require::all_of(&list),
+        Require::all_of(list.clone()),
+        Require::all_of(list.iter().cloned().collect::<BTreeSet<_>>()),
+        Require::scope("a b"),
+    ] {
+        assert_eq!(require.to_string(), expected);
+        assert!(require.checked().is_ok());
+    }
+    assert_eq!(Require::scope("admin").to_string(), "scope `admin`");
+    assert_eq!(
+        Require::any_of("a b").to_string(),
+        "one of the scopes `a b`"
+    );
+}
