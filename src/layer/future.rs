@@ -10,6 +10,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::decision::{Outcome, Report};
 use super::response::ResponseForAuthError;
 use super::service::{Config, conclude};
 use crate::error::AuthError;
@@ -36,7 +37,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Refused { response: Option<S::Response> },
-        Inner { #[pin] future: S::Future },
+        Inner { #[pin] future: S::Future, report: Option<Report> },
         Checking { check: Check, parked: Option<Parked<S, B, R>> },
     }
 }
@@ -49,6 +50,7 @@ pub(super) struct Parked<S, B, R> {
     pub(super) respond: R,
     /// The cookie that the token is from, if a bad one counts as none.
     pub(super) lenient_cookie: Option<Arc<str>>,
+    pub(super) report: Option<Report>,
 }
 
 impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
@@ -60,9 +62,9 @@ impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
         }
     }
 
-    pub(super) fn inner(future: S::Future) -> Self {
+    pub(super) fn inner(future: S::Future, report: Option<Report>) -> Self {
         Self {
-            state: State::Inner { future },
+            state: State::Inner { future, report },
         }
     }
 
@@ -85,7 +87,15 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                StateProjection::Inner { future } => return future.poll(cx),
+                StateProjection::Inner { future, report } => {
+                    let answer = ready!(future.poll(cx));
+                    if let (Ok(response), Some(report)) = (&answer, report.take())
+                        && let Some(error) = response.extensions().get::<AuthError>()
+                    {
+                        report.tell(Outcome::RefusedFurtherIn, None, Some(error));
+                    }
+                    return Poll::Ready(answer);
+                }
                 StateProjection::Refused { response } => {
                     let response = response
                         .take()
@@ -101,17 +111,27 @@ where
                         config,
                         respond,
                         lenient_cookie,
+                        report,
                     } = parked;
                     let next = match conclude(verdict, lenient_cookie.as_ref()) {
                         Ok(passed) => {
+                            if let Some(report) = &report {
+                                passed.tell(report);
+                            }
                             config.mark(&mut request, passed);
                             State::Inner {
                                 future: service.call(request),
+                                report,
                             }
                         }
-                        Err(error) => State::Refused {
-                            response: Some(config.refuse(&respond, error)),
-                        },
+                        Err(error) => {
+                            if let Some(report) = &report {
+                                report.refused(&error);
+                            }
+                            State::Refused {
+                                response: Some(config.refuse(&respond, error)),
+                            }
+                        }
                     };
                     this.state.set(next);
                 }

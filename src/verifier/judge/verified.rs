@@ -12,6 +12,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
 use crate::policy::{Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
+use crate::verifier::ended::World;
 use crate::verifier::kind::CredentialKind;
 use crate::verifier::proof::{Facts, Proved};
 use crate::verifier::typed::{self, TypedClaims};
@@ -23,6 +24,10 @@ use crate::verifier::typed::{self, TypedClaims};
 #[derive(Clone)]
 pub struct VerifiedToken {
     proved: Proved,
+    /// What the verifier knows of the world; none while the token is only remembered.
+    world: Option<Arc<dyn World>>,
+    /// Whether its signature was found good when it came before.
+    is_remembered: bool,
 }
 
 /// What the judge of a credential that is no JWT has found out.
@@ -41,7 +46,34 @@ pub(crate) struct Credential {
 impl VerifiedToken {
     /// Only for the judge, which has just judged it.
     pub(super) fn of(proved: Proved) -> Self {
-        Self { proved }
+        Self {
+            proved,
+            world: None,
+            is_remembered: false,
+        }
+    }
+
+    /// The same token, as the verifier hands it out.
+    pub(in crate::verifier) fn in_world(mut self, world: Arc<dyn World>) -> Self {
+        self.world = Some(world);
+        self
+    }
+
+    pub(in crate::verifier) fn world(&self) -> Option<&Arc<dyn World>> {
+        self.world.as_ref()
+    }
+
+    /// The same token, whose signature was checked when it came before, or now.
+    pub(in crate::verifier) fn remembered(mut self, is_remembered: bool) -> Self {
+        self.is_remembered = is_remembered;
+        self
+    }
+
+    /// Returns whether the signature was found good when the token came before, and was not checked
+    /// again. Everything else is always judged anew.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.is_remembered
     }
 
     /// Takes what the judge of another kind of credential has found good. Whether it was revoked is
@@ -64,7 +96,7 @@ impl VerifiedToken {
             proof: None,
             typed: TypedClaims::default(),
         });
-        Ok(Self { proved })
+        Ok(Self::of(proved))
     }
 
     #[cfg(feature = "cache")]
