@@ -46,7 +46,10 @@ impl App {
     /// address of the client, all clients are limited as one.
     pub fn router(&self) -> Router {
         let admin = RequireScopeLayer::all_of([ADMIN_SCOPE]).on_error(ProblemJson);
-        let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
+        let metrics = self.metrics.clone();
+        let token = JwtAuthLayer::new(self.tokens.verifier())
+            .on_decision(move |decision| metrics.decided(decision))
+            .on_error(ProblemJson);
         let for_admins = Router::new()
             .route("/admin", get(account::admin))
             .route("/admin/users", get(admin_users::list))
