@@ -1,9 +1,12 @@
 //! Where the time comes from: every decision about time goes through a [`Clock`].
 
 use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
 
 /// Tells the current time.
 ///
@@ -26,7 +29,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
+
+    /// Waits until the clock shows `time`. It may end earlier: whoever waits looks at the clock again.
+    ///
+    /// The default sleeps on the Tokio runtime, for a minute at most, so that a clock that was set or a
+    /// machine that was suspended is noticed. A clock that does not follow real time should end the
+    /// wait when it is moved, as [`ManualClock`] does.
+    fn wait_until(&self, time: SystemTime) -> Wait {
+        let left = time.duration_since(self.now()).unwrap_or_default();
+        Box::pin(tokio::time::sleep(left.min(LONGEST_SLEEP)))
+    }
 }
+
+/// A wait for a time of a [`Clock`].
+pub type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The longest sleep after which the clock is looked at again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The clock of the operating system; the default everywhere.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +54,7 @@ pub struct SystemClock;
 /// A clock that stands still until it is told to move; clones share one time.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
-    micros: Arc<AtomicU64>,
+    micros: Arc<watch::Sender<u64>>,
 }
 
 impl Clock for SystemClock {
@@ -49,6 +68,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> SystemTime {
         C::now(self)
     }
+
+    fn wait_until(&self, time: SystemTime) -> Wait {
+        C::wait_until(self, time)
+    }
 }
 
 // === impl ManualClock ===
@@ -58,7 +81,7 @@ impl ManualClock {
     #[must_use]
     pub fn at_unix_seconds(seconds: u64) -> Self {
         Self {
-            micros: Arc::new(AtomicU64::new(seconds.saturating_mul(1_000_000))),
+            micros: Arc::new(watch::Sender::new(seconds.saturating_mul(1_000_000))),
         }
     }
 
@@ -72,18 +95,29 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.micros.fetch_add(as_micros(by), Ordering::SeqCst);
+        let by = as_micros(by);
+        self.micros
+            .send_modify(|micros| *micros = micros.saturating_add(by));
     }
 
     /// Sets the clock, backwards too. A time before the Unix epoch counts as the epoch.
     pub fn set(&self, to: SystemTime) {
-        self.micros.store(unix_micros(to), Ordering::SeqCst);
+        self.micros.send_replace(unix_micros(to));
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_micros(self.micros.load(Ordering::SeqCst))
+        UNIX_EPOCH + Duration::from_micros(*self.micros.borrow())
+    }
+
+    fn wait_until(&self, time: SystemTime) -> Wait {
+        let (time, mut micros) = (unix_micros(time), self.micros.subscribe());
+        Box::pin(async move {
+            if micros.wait_for(|&now| now >= time).await.is_err() {
+                std::future::pending().await // no clock is left that could be moved
+            }
+        })
     }
 }
 

@@ -173,6 +173,21 @@ fn a_refusal_keeps_to_the_budget() {
     }
 }
 
+#[test]
+fn a_hook_for_decisions_allocates_nothing() {
+    let tokens = tokens(Algorithm::ES256);
+    let token = token(&tokens);
+    let router = |layer: JwtAuthLayer| {
+        let routes = Router::new().route("/", get(async || ()));
+        routes.route_layer(layer).with_state(())
+    };
+    let layer = || JwtAuthLayer::new(tokens.verifier());
+    let without = count(router(layer()), &[&*token; 5], StatusCode::OK);
+    let hooked = layer().on_decision(|decision| assert!(decision.kind().is_none()));
+    let with = count(router(hooked), &[&*token; 5], StatusCode::OK);
+    assert_eq!(with, without);
+}
+
 #[cfg(feature = "cache")]
 #[test]
 fn a_token_that_was_seen_before_keeps_to_the_budget() {

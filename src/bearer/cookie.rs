@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 use super::malformed;
-use crate::error::AuthError;
+use crate::error::{AuthError, Reason};
 
 /// The cookie of this name, which must be spelled exactly; none if it is empty or not text. Two of equal
 /// value are one, as where a cookie was set for two paths. The only error is that there are two others.
@@ -28,9 +28,10 @@ pub(crate) fn find_cookie<'r>(
         return Ok(None);
     };
     if found.any(|other| other != first) {
-        return Err(malformed(
-            "the request carries two cookies of the same name with different values",
-        ));
+        return Err(malformed(&Reason {
+            code: "two_cookies",
+            message: "the request carries two cookies of the same name with different values",
+        }));
     }
     Ok(Some(first))
 }

@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::{CookieSource, TokenSource, malformed};
-use crate::error::AuthError;
+use crate::error::{AuthError, Reason};
 
 /// What a request carries.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Found<'r, 's> {
     /// A cookie that counts as none, and why; only where [`Cookies::BadOnesCountAsNone`].
     pub(crate) bad_cookie: Option<(&'s CookieSource, AuthError)>,
     /// Why what looks like a credential is none.
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<&'static Reason>,
 }
 
 /// A token, whatever it is made of.
@@ -22,6 +22,18 @@ pub(crate) struct Credential<'r, 's> {
     pub(crate) token: &'r [u8],
     /// The source, if it is a cookie.
     pub(crate) cookie: Option<&'s CookieSource>,
+    pub(crate) carrier: Carrier,
+}
+
+/// Where in a request a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    None,
+    Authorization,
+    Cookie,
+    Header,
+    WebSocketProtocol,
+    Query,
 }
 
 /// What becomes of a request with a bad cookie.
@@ -38,6 +50,22 @@ pub(super) struct RequestHead<'r> {
     pub(super) method: &'r Method,
     pub(super) uri: &'r Uri,
     pub(super) headers: &'r HeaderMap,
+}
+
+// === impl Carrier ===
+
+impl Carrier {
+    /// A stable name for metric labels.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Authorization => "authorization",
+            Self::Cookie => "cookie",
+            Self::Header => "header",
+            Self::WebSocketProtocol => "websocket_protocol",
+            Self::Query => "query",
+        }
+    }
 }
 
 // === impl RequestHead ===
@@ -57,6 +85,7 @@ pub(crate) fn find_token<'r, 's, B>(
     cookies: Cookies,
 ) -> Result<Found<'r, 's>, AuthError> {
     let Authorization { mut token, hint } = authorization(request.headers())?;
+    let mut carrier = Carrier::Authorization;
     let mut found = Found {
         token: None,
         bad_cookie: None,
@@ -72,7 +101,10 @@ pub(crate) fn find_token<'r, 's, B>(
             .iter()
             .filter(|source| source.cookie_source().is_none())
         {
-            token = only(token, source.find(&head)?.map(str::as_bytes))?;
+            if let Some(another) = source.find(&head)? {
+                token = only(token, Some(another.as_bytes()))?;
+                carrier = source.carrier();
+            }
         }
         if token.is_none() || cookies == Cookies::AreStrict {
             find_in_cookies(&head, sources, cookies, &mut found)?;
@@ -82,8 +114,11 @@ pub(crate) fn find_token<'r, 's, B>(
         if found.token.is_some() {
             return Err(two_tokens());
         }
-        let cookie = None;
-        found.token = Some(Credential { token, cookie });
+        found.token = Some(Credential {
+            token,
+            cookie: None,
+            carrier,
+        });
     }
     Ok(found)
 }
@@ -97,10 +132,11 @@ fn find_in_cookies<'r, 's>(
     for source in sources.iter().filter_map(TokenSource::cookie_source) {
         if !source.counts_in(head) {
             if source.find(head).is_ok_and(|cookie| cookie.is_some()) {
-                found.hint = Some(
-                    "the request carries the cookie, but no `Origin` that `TokenSource::cookie` \
-                     names, so the cookie does not count",
-                );
+                found.hint = Some(&Reason {
+                    code: "cookie_of_foreign_page",
+                    message: "the request carries the cookie, but no `Origin` that \
+                              `TokenSource::cookie` names, so the cookie does not count",
+                });
             }
             continue;
         }
@@ -110,6 +146,7 @@ fn find_in_cookies<'r, 's>(
                 found.token = Some(Credential {
                     token: text.as_bytes(),
                     cookie: Some(source),
+                    carrier: Carrier::Cookie,
                 });
                 continue;
             }
@@ -144,13 +181,16 @@ pub(super) fn only_one<'r>(
 }
 
 pub(super) fn two_tokens() -> AuthError {
-    malformed("the request carries two tokens")
+    malformed(&Reason {
+        code: "two_tokens",
+        message: "the request carries two tokens",
+    })
 }
 
 #[derive(Default)]
 struct Authorization<'r> {
     token: Option<&'r [u8]>,
-    hint: Option<&'static str>,
+    hint: Option<&'static Reason>,
 }
 
 /// `Authorization: Bearer <token>` (RFC 6750 section 2.1): the scheme in any case, one or more spaces.
@@ -161,11 +201,17 @@ fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
         return Ok(Authorization::default());
     };
     if values.next().is_some() {
-        return Err(malformed("the request has two Authorization headers"));
+        return Err(malformed(&Reason {
+            code: "two_authorization_headers",
+            message: "the request has two Authorization headers",
+        }));
     }
     let other_scheme = Authorization {
         token: None,
-        hint: Some("the Authorization header does not begin with `Bearer` and a space"),
+        hint: Some(&Reason {
+            code: "other_scheme",
+            message: "the Authorization header does not begin with `Bearer` and a space",
+        }),
     };
     let value = value.as_bytes();
     let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
@@ -175,18 +221,32 @@ fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
         return Ok(other_scheme); // another scheme: not our credentials
     }
     let token = match rest {
-        [] => return Err(malformed("the Authorization header names no token")),
+        [] => {
+            return Err(malformed(&Reason {
+                code: "authorization_without_token",
+                message: "the Authorization header names no token",
+            }));
+        }
         [b' ', token @ ..] => token.trim_ascii(),
-        [b'\t' | b',', ..] => return Err(malformed("the Authorization header is malformed")),
+        [b'\t' | b',', ..] => {
+            return Err(malformed(&Reason {
+                code: "malformed_authorization",
+                message: "the Authorization header is malformed",
+            }));
+        }
         _ => return Ok(other_scheme), // a longer scheme that begins alike
     };
     if token.is_empty() {
-        return Err(malformed("the Authorization header names no token"));
+        return Err(malformed(&Reason {
+            code: "authorization_without_token",
+            message: "the Authorization header names no token",
+        }));
     }
     if holds_a_separator(token) {
-        return Err(malformed(
-            "the Authorization header holds more than one token",
-        ));
+        return Err(malformed(&Reason {
+            code: "several_tokens_in_authorization",
+            message: "the Authorization header holds more than one token",
+        }));
     }
     Ok(Authorization {
         token: Some(token),

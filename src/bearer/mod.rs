@@ -4,7 +4,7 @@ mod cookie;
 mod find;
 
 pub(crate) use cookie::find_cookie;
-pub(crate) use find::{Cookies, find_token};
+pub(crate) use find::{Carrier, Cookies, find_token};
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use http::header::{
     AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL,
 };
 
-use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::error::{AuthError, AuthErrorKind, ConfigError, Reason};
 use crate::origin::{check_origin, is_from, is_token, shown};
 use find::{RequestHead, holds_a_separator, only_one, two_tokens};
 
@@ -213,6 +213,17 @@ impl TokenSource {
         Self { place }
     }
 
+    const fn carrier(&self) -> Carrier {
+        match self.place {
+            Place::Cookie(_) => Carrier::Cookie,
+            Place::Header { .. } => Carrier::Header,
+            Place::WebSocketProtocol { .. } | Place::WebSocketPair { .. } => {
+                Carrier::WebSocketProtocol
+            }
+            Place::Query { .. } => Carrier::Query,
+        }
+    }
+
     fn cookie_source(&self) -> Option<&CookieSource> {
         match &self.place {
             Place::Cookie(cookie) => Some(cookie),
@@ -263,14 +274,18 @@ fn bare_token<'r>(
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(malformed("the request has the header with the token twice"));
+        return Err(malformed(&Reason {
+            code: "two_token_headers",
+            message: "the request has the header with the token twice",
+        }));
     }
     let token = value.to_str().map(str::trim_ascii).unwrap_or_default();
     if token.is_empty() || holds_a_separator(token.as_bytes()) {
-        return Err(malformed(
-            "the header with the token does not hold one bare token: it must have no scheme such as \
+        return Err(malformed(&Reason {
+            code: "not_a_bare_token",
+            message: "the header with the token does not hold one bare token: it must have no scheme such as \
              `Bearer`",
-        ));
+        }));
     }
     Ok(Some(token))
 }
@@ -297,9 +312,12 @@ fn after_marker<'r>(
     if protocols.any(|protocol| protocol == marker) {
         return Err(two_tokens());
     }
-    token
-        .map(Some)
-        .ok_or_else(|| malformed("no token follows the marker in `Sec-WebSocket-Protocol`"))
+    token.map(Some).ok_or_else(|| {
+        malformed(&Reason {
+            code: "websocket_marker_without_token",
+            message: "no token follows the marker in `Sec-WebSocket-Protocol`",
+        })
+    })
 }
 
 /// A name, or the beginning of one, that a WebSocket protocol may have.
@@ -318,6 +336,6 @@ fn invalid(text: String) -> ConfigError {
     ConfigError::Invalid(text)
 }
 
-fn malformed(message: &'static str) -> AuthError {
-    AuthError::new(AuthErrorKind::MalformedRequest).because(message)
+fn malformed(reason: &'static Reason) -> AuthError {
+    AuthError::new(AuthErrorKind::MalformedRequest).because(reason)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::base64url;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::VerifyingKey;
 
 /// The longest token that is looked at, in bytes; a header field of most servers ends there too.
@@ -32,7 +32,10 @@ impl<'a> Compact<'a> {
     /// Splits a token of at most `max_bytes`.
     pub(crate) fn parse(token: &'a [u8], max_bytes: usize) -> Result<Self, AuthError> {
         if token.len() > max_bytes {
-            return Err(malformed("the token is too long"));
+            return Err(malformed(&Reason {
+                code: "token_too_long",
+                message: "the token is too long",
+            }));
         }
         // The header and the signature are short: the dots are near the ends.
         let is_dot = |byte: &u8| *byte == b'.';
@@ -54,7 +57,10 @@ impl<'a> Compact<'a> {
             return Err(why_not_compact(token)); // J34
         }
         if first > MAX_HEADER_BYTES {
-            return Err(malformed("the token's header is too long"));
+            return Err(malformed(&Reason {
+                code: "token_header_too_long",
+                message: "the token's header is too long",
+            }));
         }
         Ok(Self {
             message: &token[..last],
@@ -85,8 +91,13 @@ impl<'a> Compact<'a> {
     /// Checks the signature, and only then gives the payload's JSON text away (V9.1.1).
     pub(crate) fn open(&self, key: &VerifyingKey) -> Result<String, AuthError> {
         let mut signature = [0_u8; MAX_SIGNATURE_BYTES];
-        let signature = base64url::decode_into(self.signature, &mut signature)
-            .ok_or_else(|| malformed("the token's signature is not base64url"))?;
+        let signature =
+            base64url::decode_into(self.signature, &mut signature).ok_or_else(|| {
+                malformed(&Reason {
+                    code: "signature_not_base64url",
+                    message: "the token's signature is not base64url",
+                })
+            })?;
         if !key.verify(self.message, signature) {
             return Err(AuthErrorKind::InvalidSignature.into());
         }
@@ -115,26 +126,44 @@ fn is_base64url(part: &[u8]) -> bool {
 fn why_not_compact(token: &[u8]) -> AuthError {
     let parts = token.split(|byte| *byte == b'.');
     malformed(if parts.clone().any(|part| part.ends_with(b"=")) {
-        "the token's base64url is padded with `=`, which RFC 7515 section 2 forbids: have its issuer \
-         leave the padding out (load balancers of AWS write it in `x-amzn-oidc-data`)"
+        &Reason {
+            code: "padded_base64url",
+            message: "the token's base64url is padded with `=`, which RFC 7515 section 2 forbids: have its issuer \
+         leave the padding out (load balancers of AWS write it in `x-amzn-oidc-data`)",
+        }
     } else if !parts.clone().all(is_base64url) {
-        "the token contains a character outside the base64url alphabet"
+        &Reason {
+            code: "foreign_character",
+            message: "the token contains a character outside the base64url alphabet",
+        }
     } else if parts.count() == 5 {
-        "the token is encrypted, which is not supported" // J11
+        &Reason {
+            code: "encrypted_token",
+            message: "the token is encrypted, which is not supported",
+        } // J11
     } else {
-        "the token does not have exactly three parts"
+        &Reason {
+            code: "not_three_parts",
+            message: "the token does not have exactly three parts",
+        }
     })
 }
 
 fn not_base64url() -> AuthError {
-    malformed("a part of the token is not base64url")
+    malformed(&Reason {
+        code: "not_base64url",
+        message: "a part of the token is not base64url",
+    })
 }
 
 /// J19
 fn not_utf8() -> AuthError {
-    malformed("a part of the token is not UTF-8")
+    malformed(&Reason {
+        code: "not_utf8",
+        message: "a part of the token is not UTF-8",
+    })
 }
 
-fn malformed(message: &'static str) -> AuthError {
-    AuthError::new(AuthErrorKind::MalformedToken).because(message)
+fn malformed(reason: &'static Reason) -> AuthError {
+    AuthError::new(AuthErrorKind::MalformedToken).because(reason)
 }

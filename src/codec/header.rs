@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::json::{CowStr, Members, read_object};
 use crate::claims::TokenType;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{MAX_KEY_ID_BYTES, SigningKey};
 
 /// The members of a header that decide anything.
@@ -21,7 +21,7 @@ pub(crate) struct Header<'a> {
     /// What `typ` says of the kind of the token.
     pub(crate) kind: Typ,
     /// Why the token cannot be accepted whatever its signature, where there is such a member.
-    unsupported: Option<&'static str>,
+    unsupported: Option<&'static Reason>,
 }
 
 /// What the header's `typ` says of the kind of a token: with or without `application/`, and in any
@@ -78,22 +78,31 @@ impl<'a> Header<'a> {
     pub(crate) fn parse(json: &'a str) -> Result<Self, AuthError> {
         let mut header = Self::default();
         read_object(json, &mut header).map_err(|_| {
-            AuthError::new(AuthErrorKind::MalformedToken)
-                .because("the token's header is not a valid JSON object")
+            AuthError::new(AuthErrorKind::MalformedToken).because(&Reason {
+                code: "token_header_not_json",
+                message: "the token's header is not a valid JSON object",
+            })
         })?;
         if let Some(reason) = header.unsupported {
             return Err(AuthError::new(AuthErrorKind::UnsupportedAlgorithm).because(reason));
         }
         if header.alg.is_empty() {
-            return Err(AuthError::new(AuthErrorKind::MalformedToken)
-                .because("the token's header names no algorithm"));
+            return Err(
+                AuthError::new(AuthErrorKind::MalformedToken).because(&Reason {
+                    code: "no_algorithm",
+                    message: "the token's header names no algorithm",
+                }),
+            );
         }
         if header
             .kid
             .as_ref()
             .is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES)
         {
-            return Err(AuthErrorKind::UnknownKey.into()); // J27
+            return Err(AuthError::new(AuthErrorKind::UnknownKey).because(&Reason {
+                code: "key_id_too_long",
+                message: "the token's key id is too long",
+            }));
         }
         Ok(header)
     }
@@ -111,10 +120,22 @@ impl<'de> Members<'de> for Header<'de> {
             }
             "cty" => self.check_cty(&map.next_value::<CowStr<'de>>()?.0),
             // No extension is understood, so naming one, or none at all, is an error (J12).
-            "crit" => self.refuse("the token demands an extension (`crit`)"),
-            "b64" => self.refuse("the token's payload is unencoded (`b64`)"), // J13
-            "zip" => self.refuse("the token is compressed (`zip`)"),          // J18, J36
-            "enc" => self.refuse("the token is encrypted (`enc`)"),
+            "crit" => self.refuse(&Reason {
+                code: "critical_extension",
+                message: "the token demands an extension (`crit`)",
+            }),
+            "b64" => self.refuse(&Reason {
+                code: "unencoded_payload",
+                message: "the token's payload is unencoded (`b64`)",
+            }), // J13
+            "zip" => self.refuse(&Reason {
+                code: "compressed_token",
+                message: "the token is compressed (`zip`)",
+            }), // J18, J36
+            "enc" => self.refuse(&Reason {
+                code: "encrypted_token",
+                message: "the token is encrypted (`enc`)",
+            }),
             _ => {}
         }
         Ok(matches!(name, "alg" | "kid" | "typ" | "cty"))
@@ -124,7 +145,10 @@ impl<'de> Members<'de> for Header<'de> {
 impl Header<'_> {
     fn check_cty(&mut self, cty: &str) {
         if cty.eq_ignore_ascii_case("JWT") {
-            self.refuse("the token is nested, which is not supported"); // J11
+            self.refuse(&Reason {
+                code: "nested_token",
+                message: "the token is nested, which is not supported",
+            }); // J11
         }
     }
 
@@ -140,7 +164,7 @@ impl Header<'_> {
         }
     }
 
-    fn refuse(&mut self, reason: &'static str) {
+    fn refuse(&mut self, reason: &'static Reason) {
         self.unsupported = Some(reason);
     }
 }

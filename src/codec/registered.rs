@@ -11,7 +11,7 @@ use smallvec::{SmallVec, smallvec};
 use super::json::{Loose, Members, Value, read_object};
 use super::marks::{Marks, hinted_kind, kind_of};
 use crate::claims::NumericDate;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 
 /// A claim as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -113,8 +113,10 @@ impl Payload {
             found: SmallVec::from_elem(false, required.len()),
         };
         read_object(&json, &mut reader).map_err(|_| {
-            AuthError::new(AuthErrorKind::MalformedToken)
-                .because("the token's claims are not a valid JSON object")
+            AuthError::new(AuthErrorKind::MalformedToken).because(&Reason {
+                code: "claims_not_json",
+                message: "the token's claims are not a valid JSON object",
+            })
         })?;
         places.is_complete = reader.found.iter().all(|&found| found);
         Ok(Self { json, places })

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::{AuthError, AuthErrorKind};
+use super::{AuthError, AuthErrorKind, Reason};
 
 /// Why the claims of a token do not fit a type of the application.
 ///
@@ -39,11 +39,23 @@ const MOST_SHOWN: usize = 120;
 impl AuthError {
     /// The error of a valid token whose claims, the text `payload`, do not fit the type `C`.
     pub(crate) fn claims_mismatch<C>(error: &serde_json::Error, payload: &str) -> Self {
-        Self::new(AuthErrorKind::ClaimsMismatch).with_source(ClaimsMismatch {
+        let error_of = Self::new(AuthErrorKind::ClaimsMismatch);
+        let error_of = match is_missing_field(error) {
+            true => error_of.because(&Reason {
+                code: "claims_lack_field",
+                message: "the token is valid, but its claims lack one that the handler's type needs",
+            }),
+            false => error_of,
+        };
+        error_of.with_source(ClaimsMismatch {
             type_name: std::any::type_name::<C>(),
             what: describe(error, payload),
         })
     }
+}
+
+fn is_missing_field(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("missing field ")
 }
 
 fn describe(error: &serde_json::Error, payload: &str) -> String {

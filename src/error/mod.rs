@@ -3,9 +3,11 @@
 mod config;
 mod kind;
 mod mismatch;
+mod reason;
 
 pub use config::ConfigError;
 pub use kind::AuthErrorKind;
+pub(crate) use reason::Reason;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -17,6 +19,7 @@ use http::StatusCode;
 
 use crate::challenge::{Challenge, Needed, Refusals};
 use crate::names::Names;
+use reason::Said;
 
 /// Why a request was not let through.
 ///
@@ -39,7 +42,7 @@ use crate::names::Names;
 #[derive(Clone)]
 pub struct AuthError {
     kind: AuthErrorKind,
-    message: Option<&'static str>,
+    said: Said,
     detail: Option<Arc<Detail>>,
 }
 
@@ -64,7 +67,7 @@ impl AuthError {
     pub const fn new(kind: AuthErrorKind) -> Self {
         Self {
             kind,
-            message: None,
+            said: Said::Text(kind.message()),
             detail: None,
         }
     }
@@ -84,8 +87,8 @@ impl AuthError {
     }
 
     /// Says more precisely, for the log, what is wrong. Never holds what a client sent.
-    pub(crate) fn because(mut self, message: &'static str) -> Self {
-        self.message = Some(message);
+    pub(crate) fn because(mut self, said: impl Into<Said>) -> Self {
+        self.said = said.into();
         self
     }
 
@@ -138,6 +141,17 @@ impl AuthError {
     #[must_use]
     pub const fn kind(&self) -> AuthErrorKind {
         self.kind
+    }
+
+    /// Returns the stable, lower-case code of the reason, for logs and metric labels. It is more precise
+    /// than the [kind](Self::kind): `expired` is both, and an `invalid_issuer` may be an
+    /// `issuer_differs_by_slash`. The guide [lists](crate::_guide::why_401) them.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self.said {
+            Said::Reason(reason) => reason.code,
+            Said::Text(_) => self.kind.as_str(),
+        }
     }
 
     /// The status of the answer: 400, 401, 403, 500 or 503.
@@ -269,7 +283,8 @@ impl fmt::Debug for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("AuthError");
         out.field("kind", &self.kind);
-        if let Some(message) = self.message {
+        out.field("reason", &self.reason());
+        if let Said::Text(message) = self.said {
             out.field("message", &message);
         }
         if let Some(source) = self
@@ -285,7 +300,10 @@ impl fmt::Debug for AuthError {
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message.unwrap_or(self.kind.message()))
+        f.write_str(match self.said {
+            Said::Reason(reason) => reason.message,
+            Said::Text(text) => text,
+        })
     }
 }
 

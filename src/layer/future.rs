@@ -10,6 +10,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::decision::{Outcome, Report};
 use super::response::{ResponseForAuthError, response_for};
 use super::service::{Config, conclude};
 use crate::challenge::Refusals;
@@ -37,7 +38,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Refused { response: Option<S::Response> },
-        Inner { #[pin] future: S::Future },
+        Inner { #[pin] future: S::Future, report: Option<Report> },
         Checking { check: Check, parked: Option<Parked<S, B, R>> },
     }
 }
@@ -51,6 +52,7 @@ pub(super) struct Parked<S, B, R> {
     pub(super) refusals: Option<Arc<Refusals>>,
     /// The cookie that the token is from, if a bad one counts as none.
     pub(super) lenient_cookie: Option<Arc<str>>,
+    pub(super) report: Option<Report>,
 }
 
 impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
@@ -62,9 +64,9 @@ impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
         }
     }
 
-    pub(super) fn inner(future: S::Future) -> Self {
+    pub(super) fn inner(future: S::Future, report: Option<Report>) -> Self {
         Self {
-            state: State::Inner { future },
+            state: State::Inner { future, report },
         }
     }
 
@@ -87,7 +89,15 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                StateProjection::Inner { future } => return future.poll(cx),
+                StateProjection::Inner { future, report } => {
+                    let answer = ready!(future.poll(cx));
+                    if let (Ok(response), Some(report)) = (&answer, report.take())
+                        && let Some(error) = response.extensions().get::<AuthError>()
+                    {
+                        report.tell(Outcome::RefusedFurtherIn, None, Some(error));
+                    }
+                    return Poll::Ready(answer);
+                }
                 StateProjection::Refused { response } => {
                     let response = response
                         .take()
@@ -104,15 +114,23 @@ where
                         respond,
                         refusals,
                         lenient_cookie,
+                        report,
                     } = parked;
                     let next = match conclude(verdict, lenient_cookie.as_ref()) {
                         Ok(passed) => {
+                            if let Some(report) = &report {
+                                passed.tell(report);
+                            }
                             config.mark(&mut request, passed, refusals);
                             State::Inner {
                                 future: service.call(request),
+                                report,
                             }
                         }
                         Err(error) => {
+                            if let Some(report) = &report {
+                                report.refused(&error);
+                            }
                             let error = error.told_by(refusals.as_ref());
                             State::Refused {
                                 response: Some(response_for(&respond, error)),

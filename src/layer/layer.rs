@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use super::decision::{Decision, DecisionHook};
 use super::response::EmptyBody;
 use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
@@ -191,6 +192,32 @@ impl<R> JwtAuthLayer<R> {
             config: self.config,
             respond,
         }
+    }
+
+    /// Receives each decision: outcome, kind and reason code, issuer, where the token was, whether its
+    /// signature was remembered, and the time that it took. Feed metrics from it; without it nothing is
+    /// measured.
+    ///
+    /// The hook is called while the request is decided, so it must not block. A refusal by a guard, an
+    /// extractor or a handler is reported when its response passes the layer. A panic is caught.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use tower_jwt_auth::JwtAuthLayer;
+    ///
+    /// static COUNTS: Mutex<Vec<(&str, &str)>> = Mutex::new(Vec::new());
+    ///
+    /// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
+    /// let layer = JwtAuthLayer::new(verifier).on_decision(|decision| {
+    ///     let labels = (decision.outcome().as_str(), decision.reason());
+    ///     COUNTS.lock().unwrap().push(labels);
+    /// });
+    /// # let _: JwtAuthLayer = layer; }
+    /// ```
+    #[must_use]
+    pub fn on_decision(mut self, hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        self.config_mut().on_decision = DecisionHook::new(hook);
+        self
     }
 
     fn config_mut(&mut self) -> &mut Config {

@@ -1,5 +1,6 @@
 //! [`JwtAuthLayer`]: lets requests with a good token through, and tells what follows whose it is.
 
+mod decision;
 mod future;
 mod ignored;
 #[allow(clippy::module_inception)]
@@ -9,6 +10,7 @@ mod service;
 mod tell;
 
 pub use crate::challenge::DEFAULT_REALM;
+pub use decision::{Decision, Outcome};
 pub use future::ResponseFuture;
 pub use ignored::IgnoredCookie;
 pub use layer::JwtAuthLayer;

@@ -10,11 +10,12 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, Request, Response};
 use tower_service::Service;
 
+use super::decision::{DecisionHook, Outcome, Report};
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
-use crate::bearer::{Cookies, TokenSource, find_token};
+use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
 use crate::challenge::{Challenge, Refusals};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{Progress, TokenVerifier, VerifiedToken};
@@ -38,6 +39,7 @@ pub(super) struct Config {
     pub(super) sources: Vec<TokenSource>,
     pub(super) challenge: Challenge,
     pub(super) allow_preflight: bool,
+    pub(super) on_decision: DecisionHook,
 }
 
 /// What becomes of a request without a good token.
@@ -55,6 +57,7 @@ pub(super) enum Token {
 pub(super) struct Passed {
     verified: Option<VerifiedToken>,
     ignored: Option<IgnoredCookie>,
+    is_preflight: bool,
 }
 
 /// Stands in the extensions of a request that a layer has let through without a token, so that
@@ -74,13 +77,14 @@ impl Config {
             sources: Vec::new(),
             challenge: Challenge::default(),
             allow_preflight: false,
+            on_decision: DecisionHook::default(),
         }
     }
 
     /// Decides as far as possible without waiting.
-    fn decide<B>(&self, request: &Request<B>) -> Decision {
+    fn decide<B>(&self, request: &Request<B>, report: Option<&mut Report>) -> Step {
         if self.allow_preflight && is_preflight(request) {
-            return Decision::Pass(Passed::default());
+            return Step::Pass(Passed::as_preflight());
         }
         let cookies = match self.token {
             Token::OptionalWithLenientCookies => Cookies::BadOnesCountAsNone,
@@ -88,17 +92,24 @@ impl Config {
         };
         let found = match find_token(request, &self.sources, cookies) {
             Ok(found) => found,
-            Err(error) => return Decision::Refuse(error),
+            Err(error) => return Step::Refuse(error),
         };
+        if let Some(report) = report {
+            report.carried_by(match (&found.token, &found.bad_cookie) {
+                (Some(credential), _) => credential.carrier,
+                (None, Some(_)) => Carrier::Cookie,
+                (None, None) => Carrier::None,
+            });
+        }
         if let Some((cookie, error)) = found.bad_cookie {
-            return Decision::Pass(Passed::ignoring(&cookie.name, error));
+            return Step::Pass(Passed::ignoring(&cookie.name, error));
         }
         let Some(credential) = found.token else {
             if self.token != Token::Required {
-                return Decision::Pass(Passed::default());
+                return Step::Pass(Passed::default());
             }
             let missing = AuthError::new(AuthErrorKind::MissingToken);
-            return Decision::Refuse(match found.hint {
+            return Step::Refuse(match found.hint {
                 Some(hint) => missing.because(hint),
                 None => missing,
             });
@@ -109,10 +120,10 @@ impl Config {
             .map(|cookie| &cookie.name);
         match self.verifier.start(credential.token) {
             Progress::Done(verdict) => match conclude(verdict, lenient) {
-                Ok(passed) => Decision::Pass(passed),
-                Err(error) => Decision::Refuse(error),
+                Ok(passed) => Step::Pass(passed),
+                Err(error) => Step::Refuse(error),
             },
-            Progress::Wait(check) => Decision::Wait(check, lenient.cloned()),
+            Progress::Wait(check) => Step::Wait(check, lenient.cloned()),
         }
     }
 
@@ -141,7 +152,8 @@ impl Config {
     }
 }
 
-enum Decision {
+/// How far a request has come.
+enum Step {
     Pass(Passed),
     Refuse(AuthError),
     /// With the name of the cookie that the token is from, if a bad one counts as none.
@@ -158,7 +170,7 @@ pub(super) fn conclude(
     match (verdict, lenient) {
         (Ok(verified), _) => Ok(Passed {
             verified: Some(verified),
-            ignored: None,
+            ..Passed::default()
         }),
         (Err(error), Some(cookie)) if error.status().is_client_error() => {
             Ok(Passed::ignoring(cookie, error))
@@ -173,9 +185,28 @@ impl Passed {
     fn ignoring(cookie: &Arc<str>, error: AuthError) -> Self {
         tell::ignored_cookie(&error);
         Self {
-            verified: None,
             ignored: Some(IgnoredCookie::new(Arc::clone(cookie), error)),
+            ..Self::default()
         }
+    }
+
+    fn as_preflight() -> Self {
+        Self {
+            is_preflight: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn tell(&self, report: &Report) {
+        let token = self.verified.as_ref();
+        let error = self.ignored.as_ref().map(IgnoredCookie::error);
+        let outcome = match (token, error) {
+            (Some(_), _) => Outcome::Accepted,
+            (None, Some(_)) => Outcome::CookieIgnored,
+            (None, None) if self.is_preflight => Outcome::Preflight,
+            (None, None) => Outcome::Anonymous,
+        };
+        report.tell(outcome, token, error);
     }
 }
 
@@ -253,20 +284,30 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let refusals = self.refusals();
-        match self.config.decide(&request) {
-            Decision::Pass(passed) => {
+        let mut report = self.config.on_decision.begin();
+        match self.config.decide(&request, report.as_mut()) {
+            Step::Pass(passed) => {
+                if let Some(report) = &report {
+                    passed.tell(report);
+                }
                 self.config.mark(&mut request, passed, refusals);
-                ResponseFuture::inner(self.inner.call(request))
+                ResponseFuture::inner(self.inner.call(request), report)
             }
-            Decision::Refuse(error) => {
+            Step::Refuse(error) => {
+                if let Some(report) = &report {
+                    report.refused(&error);
+                }
                 let error = error.told_by(refusals.as_ref());
                 ResponseFuture::refused(response_for(&self.respond, error))
             }
-            Decision::Wait(check, lenient_cookie) => {
+            Step::Wait(check, lenient_cookie) => {
                 // The service that was polled ready is the one that will be called.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let (config, respond) = (Arc::clone(&self.config), self.respond.clone());
+                if let Some(report) = &mut report {
+                    report.has_waited();
+                }
                 let parked = Parked {
                     service: ready,
                     request,
@@ -274,6 +315,7 @@ where
                     respond,
                     refusals,
                     lenient_cookie,
+                    report,
                 };
                 ResponseFuture::checking(check, parked)
             }

@@ -2,7 +2,7 @@
 
 use super::ClaimPath;
 use super::further::Found;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 
 /// A claim that must have one of these values.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl ClaimRule {
             Ok(())
         } else {
             Err(AuthError::new(AuthErrorKind::InvalidClaim)
-                .because("a claim of the token does not have one of the values that it must have"))
+                .because(&Reason { code: "claim_value_not_allowed", message: "a claim of the token does not have one of the values that it must have" }))
         }
     }
 }

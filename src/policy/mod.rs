@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::claims::{NumericDate, TokenType};
 use crate::codec::{Field, Marks, Payload, Typ};
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 use further::Found;
 
 /// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
@@ -73,17 +73,24 @@ impl Policy {
             || (claims.scope().is_wrong() && self.profile == TokenProfile::Own)
             || claims.session_id().is_wrong();
         if wrong {
-            return Err(invalid("a registered claim has the wrong type"));
+            return Err(invalid(&Reason {
+                code: "claim_of_wrong_type",
+                message: "a registered claim has the wrong type",
+            }));
         }
         if !claims.is_complete() {
-            return Err(invalid("a required claim is missing"));
+            return Err(invalid(&Reason {
+                code: "claim_missing",
+                message: "a required claim is missing",
+            }));
         }
         // RFC 9449 section 7.2, RFC 8705 section 3
         if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
-            return Err(invalid(
-                "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
+            return Err(invalid(&Reason {
+                code: "bound_token",
+                message: "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
                  have the issuer send bearer tokens to this API",
-            ));
+            }));
         }
         if further.is_unreadable {
             return Err(AuthErrorKind::MalformedToken.into());
@@ -129,11 +136,12 @@ impl Policy {
         });
         match close {
             Some((found, trusted)) => error
-                .because("the token's issuer differs from the trusted one by a slash at the end")
+                .because(&Reason { code: "issuer_differs_by_slash", message: "the token's issuer differs from the trusted one by a slash at the end" })
                 .with_source(format!(
                     "expected issuer `{trusted}`, but the token says `{found}`: configure it exactly \
                      as in the token"
                 )),
+            None if found.is_none() => error.because(&Reason { code: "issuer_missing", message: "the token has no issuer, or one that is not a text" }),
             None => error,
         }
     }
@@ -156,10 +164,16 @@ impl Policy {
             Field::Absent => self.audiences.is_empty() || self.audience_claim.is_some(),
         };
         if meant {
-            Ok(())
-        } else {
-            Err(AuthErrorKind::InvalidAudience.into())
+            return Ok(());
         }
+        let error = AuthError::new(AuthErrorKind::InvalidAudience);
+        Err(match claims.audiences() {
+            Field::Is(_) => error,
+            Field::WrongType | Field::Absent => error.because(&Reason {
+                code: "audience_missing",
+                message: "the token has no audience, or one that is not a text or a list of texts",
+            }),
+        })
     }
 
     /// The claim that says whom the token is for instead of `aud`, if one was named.
@@ -189,10 +203,16 @@ impl Policy {
         let seconds = |field: &Field<NumericDate>| match field {
             Field::Is(date) => Ok(Some(date.as_secs_f64())),
             Field::Absent => Ok(None),
-            Field::WrongType => Err(invalid("a date of the token is not a date")), // B03
+            Field::WrongType => Err(invalid(&Reason {
+                code: "malformed_date",
+                message: "a date of the token is not a date",
+            })), // B03
         };
         let Some(exp) = seconds(claims.expires_at())? else {
-            return Err(invalid("the token has no expiry"));
+            return Err(invalid(&Reason {
+                code: "no_expiry",
+                message: "the token has no expiry",
+            }));
         };
         let (nbf, iat) = (seconds(claims.not_before())?, seconds(claims.issued_at())?);
         if now >= exp + leeway {
@@ -202,22 +222,31 @@ impl Policy {
             return Err(AuthErrorKind::NotYetValid.into()); // B02
         }
         if iat.is_some_and(|iat| iat > now + leeway) {
-            return Err(AuthErrorKind::NotYetValid.into()); // B03
+            return Err(AuthError::new(AuthErrorKind::NotYetValid).because(&Reason {
+                code: "issued_in_the_future",
+                message: "the token was issued in the future, by the clock of this verifier",
+            })); // B03
         }
         if let Some(limit) = self.max_lifetime {
             let Some(iat) = iat else {
-                return Err(invalid("the token has no date of issue"));
+                return Err(invalid(&Reason {
+                    code: "no_issue_date",
+                    message: "the token has no date of issue",
+                }));
             };
             if exp - iat > limit.as_secs_f64() {
-                return Err(invalid("the token lives too long")); // B04
+                return Err(invalid(&Reason {
+                    code: "lifetime_too_long",
+                    message: "the token lives too long",
+                })); // B04
             }
         }
         Ok(())
     }
 }
 
-fn invalid(message: &'static str) -> AuthError {
-    AuthError::new(AuthErrorKind::InvalidClaim).because(message)
+fn invalid(reason: &'static Reason) -> AuthError {
+    AuthError::new(AuthErrorKind::InvalidClaim).because(reason)
 }
 
 #[cfg(test)]

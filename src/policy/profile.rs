@@ -3,7 +3,7 @@
 use super::invalid;
 use crate::claims::TokenType;
 use crate::codec::{Marks, Payload, Typ};
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 
 /// By which marks an access token is told from every other kind of token that its issuer signs.
 ///
@@ -70,7 +70,10 @@ impl TokenProfile {
         if fits {
             Ok(())
         } else {
-            Err(AuthErrorKind::WrongType.into())
+            Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
+                code: "header_of_wrong_type",
+                message: "the token's header says another type than the one that is due (`typ`)",
+            }))
         }
     }
 
@@ -98,7 +101,10 @@ impl TokenProfile {
             return Err(AuthErrorKind::WrongType.into());
         }
         if self == Self::Rfc9068 && claims.marks().has(Marks::BAD_CLIENT_ID) {
-            return Err(invalid("a registered claim has the wrong type"));
+            return Err(invalid(&Reason {
+                code: "claim_of_wrong_type",
+                message: "a registered claim has the wrong type",
+            }));
         }
         Ok(())
     }

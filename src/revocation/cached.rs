@@ -9,6 +9,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
+use super::changes::RevocationChanges;
 use super::slot::{Answer, Key, Question, Slot, age, no_answer};
 use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
@@ -168,6 +169,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// makes pushes fail is likely to be the one that this policy is meant for.
     pub fn forget_negatives(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.fresh.signal().send();
     }
 
     fn now(&self) -> u64 {
@@ -322,6 +324,13 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             return None;
         }
         answer.verdict.as_ref().ok().copied()
+    }
+
+    /// Returns a signal for what was revoked or [learned](Self::learn) through this object, and
+    /// [the lag](Self::lag) as the interval for everything else. So a stream ends at once if the
+    /// revocation is pushed, and within twice the lag otherwise.
+    fn changes(&self) -> RevocationChanges {
+        RevocationChanges::pushed_by(self.fresh.signal()).and_every(self.lag)
     }
 }
 

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::changes::{RevocationChanges, RevocationSignal};
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
@@ -32,6 +33,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// The number of entries of each kind. A kind without entries is not searched.
     counts: [AtomicUsize; 3],
+    signal: RevocationSignal,
 }
 
 #[derive(Default)]
@@ -77,6 +79,7 @@ impl MemoryRevocations {
                 hasher: RandomState::new(),
                 clock,
                 counts: Default::default(),
+                signal: RevocationSignal::new(),
             }),
         }
     }
@@ -130,6 +133,13 @@ impl MemoryRevocations {
             });
             self.inner.counts[kind as usize].fetch_add(1, Ordering::Release);
         }
+        drop(shard);
+        self.inner.signal.send();
+    }
+
+    /// Wakes the streams that wait for revocations.
+    pub(crate) fn signal(&self) -> &RevocationSignal {
+        &self.inner.signal
     }
 
     /// Returns whether an entry covers this token.
@@ -192,6 +202,10 @@ impl RevocationStore for MemoryRevocations {
 
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
         Some(self.hits(query))
+    }
+
+    fn changes(&self) -> RevocationChanges {
+        RevocationChanges::pushed_by(&self.inner.signal)
     }
 }
 

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "cache")]
 mod cached;
+mod changes;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -20,6 +21,7 @@ pub use self::redis::RedisRevocations;
 pub use self::redis::{LOSS_NOTICED_WITHIN, RevocationPushes};
 #[cfg(feature = "cache")]
 pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
+pub use changes::{DEFAULT_STREAM_POLL, RevocationChanges, RevocationSignal};
 pub use memory::MemoryRevocations;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresRevocations;
@@ -79,6 +81,14 @@ pub trait RevocationStore: Debug + Send + Sync + 'static {
         let _ = query;
         None
     }
+
+    /// Returns how streams learn of revocations, for
+    /// [`VerifiedToken::ended`](crate::VerifiedToken::ended). The default asks the store every
+    /// [5 seconds](DEFAULT_STREAM_POLL). A store that knows when a revocation takes effect returns a
+    /// signal of it.
+    fn changes(&self) -> RevocationChanges {
+        RevocationChanges::every(DEFAULT_STREAM_POLL)
+    }
 }
 
 /// One entry of a revocation store: what is revoked, and how long the entry must be kept. `Debug`
@@ -124,6 +134,7 @@ pub(crate) trait DynRevocationStore: Debug + Send + Sync {
     fn revoke<'a>(&'a self, revocations: &'a [Revocation]) -> StoreFuture<'a, ()>;
     fn is_revoked<'a>(&'a self, query: RevocationQuery<'a>) -> StoreFuture<'a, bool>;
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool>;
+    fn changes(&self) -> RevocationChanges;
 }
 
 type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -140,6 +151,10 @@ impl<S: RevocationStore> DynRevocationStore for S {
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
         RevocationStore::peek(self, query)
     }
+
+    fn changes(&self) -> RevocationChanges {
+        RevocationStore::changes(self)
+    }
 }
 
 /// Uses one store in several places.
@@ -154,6 +169,10 @@ impl<S: RevocationStore> RevocationStore for std::sync::Arc<S> {
 
     fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
         S::peek(self, query)
+    }
+
+    fn changes(&self) -> RevocationChanges {
+        S::changes(self)
     }
 }
 

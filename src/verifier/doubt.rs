@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use crate::codec::Header;
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{KeyMiss, VerifyingKey};
 
 /// A token for which no key is known, or whose signature does not match the known one: that may have
@@ -27,7 +27,12 @@ impl Doubt {
             KeyMiss::UnsupportedAlgorithm => {
                 return Err(AuthErrorKind::UnsupportedAlgorithm.into());
             }
-            KeyMiss::Ambiguous => return Err(AuthErrorKind::UnknownKey.into()),
+            KeyMiss::Ambiguous => {
+                return Err(AuthError::new(AuthErrorKind::UnknownKey).because(&Reason {
+                    code: "ambiguous_key",
+                    message: "several keys fit the token, and it names none of them by its key id",
+                }));
+            }
             KeyMiss::OtherAlgorithm => AuthErrorKind::UnsupportedAlgorithm,
             KeyMiss::UnknownKey => AuthErrorKind::UnknownKey,
         };

@@ -4,6 +4,7 @@ mod builder;
 mod claim_rules;
 mod directory;
 mod doubt;
+mod ended;
 #[cfg(test)]
 mod every_rule;
 mod judge;
@@ -16,6 +17,7 @@ mod typed;
 
 pub use crate::policy::TokenProfile;
 pub use builder::TokenVerifierBuilder;
+pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
 pub(crate) use judge::Progress;
 pub use judge::VerifiedToken;
 #[expect(unused_imports, reason = "the other kinds of credentials come later")]

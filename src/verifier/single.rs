@@ -3,18 +3,22 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::doubt::Doubt;
+use super::ended::World;
 use super::judge::{Judge, Progress, VerifiedToken};
 use super::keys::Keys;
 use super::kind::CredentialKind;
 use super::memory::{KnownHeader, Memory, Shown};
 use super::proof::{Facts, Proof, Proved};
 use super::typed::TypedClaims;
+use crate::clock::Clock;
 use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{Algorithm, KeySourceHealth, VerifyingKey};
 use crate::policy::{Policy, TokenProfile};
+use crate::revocation::DynRevocationStore;
 
 /// Verifies by one policy, with the keys of one place.
 #[derive(Clone)]
@@ -92,7 +96,7 @@ impl Single {
     /// Signature and claims alone.
     pub(super) fn verify_local(&self, token: &[u8]) -> Result<VerifiedToken, AuthError> {
         match self.check(token)? {
-            Checked::Good(verified) => Ok(verified),
+            Checked::Good(verified) => Ok(self.hand_out(verified)),
             Checked::Doubted(doubt) => Err(doubt.into_error()),
         }
     }
@@ -100,10 +104,20 @@ impl Single {
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
     pub(super) fn start(&self, token: &[u8]) -> Progress {
         match self.check(token) {
-            Ok(Checked::Good(verified)) => self.inner.judge.revocations.judge(verified),
+            Ok(Checked::Good(verified)) => {
+                let verified = self.hand_out(verified);
+                self.inner.judge.revocations.judge(verified)
+            }
             Ok(Checked::Doubted(doubt)) => self.wait_for_key(token, doubt),
             Err(error) => Progress::Done(Err(error)),
         }
+    }
+
+    /// The token with what it needs to know when it ends. Those that are remembered are without, so
+    /// that the verifier does not own itself.
+    fn hand_out(&self, verified: VerifiedToken) -> VerifiedToken {
+        let world = Arc::clone(&self.inner) as Arc<dyn World>;
+        verified.in_world(world)
     }
 
     fn wait_for_key(&self, token: &[u8], doubt: Doubt) -> Progress {
@@ -136,7 +150,7 @@ impl Single {
         };
         let verdict = judge.judge(proved);
         memory.note(&shown, is_recalled, &verdict);
-        verdict.map(Checked::Good)
+        verdict.map(|verified| Checked::Good(verified.remembered(is_recalled)))
     }
 
     /// Takes a token apart, and checks its signature.
@@ -198,7 +212,12 @@ impl Single {
 fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthError> {
     let header = Header::parse(text)?;
     if Algorithm::from_str(&header.alg).is_err() {
-        return Err(AuthErrorKind::UnsupportedAlgorithm.into()); // whatever the keys
+        return Err(
+            AuthError::new(AuthErrorKind::UnsupportedAlgorithm).because(&Reason {
+                code: "unknown_algorithm",
+                message: "the token names an algorithm that this crate does not have",
+            }),
+        ); // whatever the keys
     }
     policy.check_typ(header.kind)?;
     Ok(header)
@@ -211,5 +230,21 @@ impl fmt::Debug for Single {
             .field("policy", &self.inner.judge.policy)
             .field("revocation", &self.inner.judge.revocations.store)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Inner ===
+
+impl World for Inner {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.judge.clock
+    }
+
+    fn leeway(&self) -> Duration {
+        self.judge.policy.leeway
+    }
+
+    fn revocations(&self) -> Option<&Arc<dyn DynRevocationStore>> {
+        self.judge.revocations.store.as_ref()
     }
 }

@@ -12,6 +12,7 @@ mod config;
 mod config_keys;
 mod config_messages;
 mod dangerous;
+mod decisions;
 #[cfg(feature = "axum")]
 mod error_responses;
 mod errors;
@@ -55,6 +56,7 @@ mod secret_files;
 mod session_store;
 mod sessions;
 mod sources;
+mod streams;
 mod support;
 mod told;
 mod why_401;

@@ -35,6 +35,6 @@ impl Judge {
         } = proved.facts();
         let now = unix_seconds(&*self.clock);
         self.policy.check(*typ, payload, further, now)?;
-        Ok(VerifiedToken::of(proved, Arc::clone(&self.clock)))
+        Ok(VerifiedToken::of(proved))
     }
 }

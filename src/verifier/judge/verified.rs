@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 
 use crate::challenge::Refusals;
 use crate::claims::{NumericDate, is_scope_token, join_scopes};
-use crate::clock::{Clock, SystemClock, unix_seconds};
+use crate::clock::{SystemClock, unix_seconds};
 use crate::codec::{Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
 use crate::policy::{Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
+use crate::verifier::ended::World;
 use crate::verifier::kind::CredentialKind;
 use crate::verifier::proof::{Facts, Proved};
 use crate::verifier::typed::{self, TypedClaims};
@@ -25,8 +26,10 @@ use crate::verifier::typed::{self, TypedClaims};
 #[derive(Clone)]
 pub struct VerifiedToken {
     proved: Proved,
-    /// The clock of the verifier, by which the age of the login is judged.
-    clock: Arc<dyn Clock>,
+    /// What the verifier knows of the world; none while the token is only remembered.
+    world: Option<Arc<dyn World>>,
+    /// Whether its signature was found good when it came before.
+    is_remembered: bool,
     /// How the layer that let the token through refuses requests; `None` if it is as by default.
     refusals: Option<Arc<Refusals>>,
 }
@@ -46,10 +49,11 @@ pub(crate) struct Credential {
 
 impl VerifiedToken {
     /// Only for the judge, which has just judged it.
-    pub(super) fn of(proved: Proved, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn of(proved: Proved) -> Self {
         Self {
             proved,
-            clock,
+            world: None,
+            is_remembered: false,
             refusals: None,
         }
     }
@@ -66,7 +70,33 @@ impl VerifiedToken {
 
     /// The time by the clock of the verifier, in seconds since the epoch.
     pub(crate) fn now(&self) -> f64 {
-        unix_seconds(&*self.clock)
+        match &self.world {
+            Some(world) => unix_seconds(&**world.clock()),
+            None => unix_seconds(&SystemClock),
+        }
+    }
+
+    /// The same token, as the verifier hands it out.
+    pub(in crate::verifier) fn in_world(mut self, world: Arc<dyn World>) -> Self {
+        self.world = Some(world);
+        self
+    }
+
+    pub(in crate::verifier) fn world(&self) -> Option<&Arc<dyn World>> {
+        self.world.as_ref()
+    }
+
+    /// The same token, whose signature was checked when it came before, or now.
+    pub(in crate::verifier) fn remembered(mut self, is_remembered: bool) -> Self {
+        self.is_remembered = is_remembered;
+        self
+    }
+
+    /// Returns whether the signature was found good when the token came before, and was not checked
+    /// again. Everything else is always judged anew.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.is_remembered
     }
 
     /// Takes what the judge of another kind of credential has found good. Whether it was revoked is
@@ -89,7 +119,7 @@ impl VerifiedToken {
             proof: None,
             typed: TypedClaims::default(),
         });
-        Ok(Self::of(proved, Arc::new(SystemClock)))
+        Ok(Self::of(proved))
     }
 
     #[cfg(feature = "cache")]

@@ -22,6 +22,15 @@ pub(super) struct Refusal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Verdict {
+    pub(super) outcome: &'static str,
+    /// The stable code of the crate; that of an accepted token is the outcome.
+    pub(super) reason: &'static str,
+    /// Whether the signature was remembered: `true`, `false`, or empty without a token.
+    pub(super) remembered: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Event {
     pub(super) event: &'static str,
     /// Why a session ended, or a replaced token was accepted; empty for other events.

@@ -20,12 +20,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tower_jwt_auth::AuthEvent;
 use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::layer::{Decision, Outcome as DecisionOutcome};
 
-use labels::{Answer, Event, Outcome, Refusal, Route};
+use labels::{Answer, Event, Outcome, Refusal, Route, Verdict};
 
 /// In seconds: from what a token costs to what a request may take at most.
 const REQUEST_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
+/// In seconds: from a token that is remembered to a store that is asked.
+const DECISION_BUCKETS: [f64; 8] = [
+    0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.1,
 ];
 /// In seconds, with the time in the queue.
 const PASSWORD_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
@@ -38,6 +43,8 @@ pub(crate) struct Metrics {
     durations: Family<Route, Histogram>,
     in_flight: Gauge,
     refusals: Family<Refusal, Counter>,
+    decisions: Family<Verdict, Counter>,
+    decision_duration: Histogram,
     events: Family<Event, Counter>,
     passwords: Family<Outcome, Histogram>,
     passwords_waiting: Gauge,
@@ -58,6 +65,8 @@ impl Metrics {
             durations,
             in_flight: Gauge::default(),
             refusals: Family::default(),
+            decisions: Family::default(),
+            decision_duration: Histogram::new(DECISION_BUCKETS),
             events: Family::default(),
             passwords,
             passwords_waiting: Gauge::default(),
@@ -87,6 +96,17 @@ impl Metrics {
             "auth_refusals",
             "Requests whose token did not do, by reason",
             refusals,
+        );
+        all.register(
+            "auth_decisions",
+            "Decisions about requests to routes that need a token",
+            self.decisions.clone(),
+        );
+        all.register_with_unit(
+            "auth_decision_duration",
+            "Time to judge the token of a request",
+            Unit::Seconds,
+            self.decision_duration.clone(),
         );
         all.register("session_events", "What happened to sessions", events);
         all.register_with_unit(
@@ -126,6 +146,24 @@ impl Metrics {
     /// A password is being hashed, or waits, until the guard is dropped.
     pub(crate) fn password_waits(&self) -> Ongoing {
         Ongoing::new(&self.passwords_waiting)
+    }
+
+    /// Counts a decision of the layer that verifies tokens.
+    pub(crate) fn decided(&self, decision: &Decision<'_>) {
+        let labels = Verdict {
+            outcome: decision.outcome().as_str(),
+            reason: decision.reason(),
+            remembered: match decision.is_remembered() {
+                Some(true) => "true",
+                Some(false) => "false",
+                None => "",
+            },
+        };
+        self.decisions.get_or_create(&labels).inc();
+        if decision.outcome() != DecisionOutcome::RefusedFurtherIn {
+            self.decision_duration
+                .observe(decision.took().as_secs_f64());
+        }
     }
 
     fn refused(&self, kind: AuthErrorKind) {

@@ -45,8 +45,11 @@ impl App {
     /// The service, ready to be served with `into_make_service_with_connect_info`: without the
     /// address of the client, all clients are limited as one.
     pub fn router(&self) -> Router {
+        let metrics = self.metrics.clone();
         // Its look is that of guards and extractors, too.
-        let token = JwtAuthLayer::new(self.tokens.verifier()).on_error(ProblemJson);
+        let token = JwtAuthLayer::new(self.tokens.verifier())
+            .on_decision(move |decision| metrics.decided(decision))
+            .on_error(ProblemJson);
         let for_admins = Router::new()
             .route("/admin", get(account::admin))
             .route("/admin/users", get(admin_users::list))

@@ -48,6 +48,8 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
         r#"http_requests_in_flight 1"#,
         r#"auth_refusals_total{kind="malformed_token"} 1"#,
         r#"auth_refusals_total{kind="insufficient_scope"} 1"#,
+        r#"auth_decisions_total{outcome="refused",reason="not_three_parts",remembered=""} 1"#,
+        r#"auth_decisions_total{outcome="refused_further_in",reason="insufficient_scope",remembered=""} 1"#,
         r#"session_events_total{event="session_opened",reason=""} 1"#,
         r#"session_events_total{event="refresh_converged",reason="concurrent"} 1"#,
         r#"session_events_total{event="session_ended",reason="revoked"} 1"#,

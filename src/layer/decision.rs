@@ -1,0 +1,255 @@
+//! [`Decision`]: each verdict of a layer, for metrics and audits.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bearer::Carrier;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::verifier::VerifiedToken;
+
+/// A verdict of a [`JwtAuthLayer`](super::JwtAuthLayer) on one request, as its
+/// [`on_decision`](super::JwtAuthLayer::on_decision) receives it.
+///
+/// All names ([`Outcome::as_str`], [`reason`](Self::reason), [`carrier`](Self::carrier)) are stable and
+/// few, so that they can be labels of metrics; [the guide](crate::_guide::why_401) lists the reasons.
+/// None of them contains anything that a client has sent.
+#[derive(Clone, Copy)]
+pub struct Decision<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) token: Option<&'a VerifiedToken>,
+    pub(super) error: Option<&'a AuthError>,
+    pub(super) carrier: Carrier,
+    pub(super) waited: bool,
+    pub(super) took: Duration,
+}
+
+/// What a layer has decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The request goes on with a verified token.
+    Accepted,
+    /// The request goes on without a token, where that is [allowed](super::JwtAuthLayer::optional).
+    Anonymous,
+    /// The request goes on without a token, because its cookie is bad and
+    /// [counts as none](super::JwtAuthLayer::optional_ignoring_bad_cookies).
+    CookieIgnored,
+    /// The request goes on as a CORS [preflight](super::JwtAuthLayer::allow_preflight).
+    Preflight,
+    /// The layer has refused the request: 400, 401 or 403.
+    Refused,
+    /// The request could not be judged: 503.
+    Unavailable,
+    /// A fault of the service: 500.
+    Failed,
+    /// The layer has accepted the request, and a guard, an extractor or a handler further in has
+    /// refused it. It is reported in addition, when the response passes the layer.
+    RefusedFurtherIn,
+}
+
+type Hook = dyn Fn(&Decision<'_>) + Send + Sync;
+
+/// The function that receives decisions, if any.
+#[derive(Clone, Default)]
+pub(super) struct DecisionHook(Option<Arc<Hook>>);
+
+/// A decision in the making: the hook, and when the request came. There is none without a hook.
+pub(super) struct Report {
+    hook: Arc<Hook>,
+    begun: Instant,
+    carrier: Carrier,
+    waited: bool,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// All outcomes, for example to register one metric label for each.
+    pub const ALL: &'static [Self] = &[
+        Self::Accepted,
+        Self::Anonymous,
+        Self::CookieIgnored,
+        Self::Preflight,
+        Self::Refused,
+        Self::Unavailable,
+        Self::Failed,
+        Self::RefusedFurtherIn,
+    ];
+
+    /// Returns the stable, lower-case name of the outcome, for metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Anonymous => "anonymous",
+            Self::CookieIgnored => "cookie_ignored",
+            Self::Preflight => "preflight",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Failed => "failed",
+            Self::RefusedFurtherIn => "refused_further_in",
+        }
+    }
+}
+
+// === impl Decision ===
+
+impl<'a> Decision<'a> {
+    /// Returns what was decided.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Returns the kind of the error, or `None` if there is none.
+    #[must_use]
+    pub fn kind(&self) -> Option<AuthErrorKind> {
+        self.error.map(AuthError::kind)
+    }
+
+    /// Returns the [code of the reason](AuthError::reason) of a refusal or of an ignored cookie, and
+    /// otherwise the name of the outcome.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.error.map_or(self.outcome.as_str(), AuthError::reason)
+    }
+
+    /// Returns the error of a refusal or of an ignored cookie.
+    #[must_use]
+    pub const fn error(&self) -> Option<&'a AuthError> {
+        self.error
+    }
+
+    /// Returns the token that was accepted.
+    #[must_use]
+    pub const fn token(&self) -> Option<&'a VerifiedToken> {
+        self.token
+    }
+
+    /// Returns the issuer of the token that was accepted. That of a refused token is never told,
+    /// because anyone can write one.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&'a str> {
+        self.token?.issuer()
+    }
+
+    /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or
+    /// `query`; `none` if there was none, or if the request carries two.
+    #[must_use]
+    pub const fn carrier(&self) -> &'static str {
+        self.carrier.as_str()
+    }
+
+    /// Returns whether the signature of the accepted token was
+    /// [remembered](VerifiedToken::is_remembered), or `None` if no token was accepted.
+    #[must_use]
+    pub fn is_remembered(&self) -> Option<bool> {
+        Some(self.token?.is_remembered())
+    }
+
+    /// Returns whether a revocation store or a key server had to be waited for.
+    #[must_use]
+    pub const fn waited(&self) -> bool {
+        self.waited
+    }
+
+    /// Returns the time from the request to the decision. For
+    /// [`RefusedFurtherIn`](Outcome::RefusedFurtherIn), it includes the handler.
+    #[must_use]
+    pub const fn took(&self) -> Duration {
+        self.took
+    }
+}
+
+impl fmt::Debug for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision")
+            .field("outcome", &self.outcome)
+            .field("reason", &self.reason())
+            .field("carrier", &self.carrier())
+            .field("is_remembered", &self.is_remembered())
+            .field("waited", &self.waited)
+            .field("took", &self.took)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl DecisionHook ===
+
+impl DecisionHook {
+    pub(super) fn new(hook: impl Fn(&Decision<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hook)))
+    }
+
+    /// Begins a report; without a hook the time is not even looked at.
+    pub(super) fn begin(&self) -> Option<Report> {
+        let hook = Arc::clone(self.0.as_ref()?);
+        Some(Report {
+            hook,
+            begun: Instant::now(),
+            carrier: Carrier::None,
+            waited: false,
+        })
+    }
+}
+
+impl fmt::Debug for DecisionHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "DecisionHook(set)"
+        } else {
+            "DecisionHook(none)"
+        })
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    pub(super) fn carried_by(&mut self, carrier: Carrier) {
+        self.carrier = carrier;
+    }
+
+    pub(super) fn has_waited(&mut self) {
+        self.waited = true;
+    }
+
+    pub(super) fn refused(&self, error: &AuthError) {
+        let status = error.status();
+        self.tell(
+            match status.as_u16() {
+                503 => Outcome::Unavailable,
+                500.. => Outcome::Failed,
+                _ => Outcome::Refused,
+            },
+            None,
+            Some(error),
+        );
+    }
+
+    /// Tells a decision. A panic in the hook is caught.
+    pub(super) fn tell(
+        &self,
+        outcome: Outcome,
+        token: Option<&VerifiedToken>,
+        error: Option<&AuthError>,
+    ) {
+        let decision = Decision {
+            outcome,
+            token,
+            error,
+            carrier: self.carrier,
+            waited: self.waited,
+            took: self.begun.elapsed(),
+        };
+        let told = catch_unwind(AssertUnwindSafe(|| (self.hook)(&decision)));
+        #[cfg(feature = "tracing")]
+        if told.is_err() {
+            tracing::error!(outcome = outcome.as_str(), "the decision hook panicked");
+        }
+        #[cfg(not(feature = "tracing"))]
+        drop(told);
+    }
+}
