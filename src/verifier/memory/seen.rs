@@ -39,8 +39,8 @@ pub(super) struct SeenTokens {
     /// With a secret of this process, so that nobody can choose which tokens meet.
     hasher: RandomState,
     /// A mark for each token that was seen once: most are not seen again, and keeping one costs
-    /// more than a mark. A mark decides on nothing but that. They are small, since each first sight
-    /// touches another one: with 256 KiB of them it cost 10 % more, with 64 KiB 4 %.
+    /// more than a mark. A mark decides on nothing but that. They are few and small, since
+    /// each first sight touches another one, which is seldom in the cache of the processor.
     marks: Box<[AtomicU8]>,
     /// Counts the marks that met that of another token.
     met: AtomicU32,
