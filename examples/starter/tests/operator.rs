@@ -27,6 +27,10 @@ fn production(folder: &Folder) -> Command {
         ("JWT_ROTATE_KEYS", "EdDSA"),
         ("JWT_ISSUER", "https://auth.example.com"),
         ("JWT_AUDIENCE", "api"),
+        (
+            "SEALING_KEYS",
+            "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        ),
         ("BIND_ADDR", "127.0.0.1:0"),
         ("MAIL_FOLDER", "mail"),
     ]);
@@ -69,6 +73,8 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
             "CORS_ORIGINS must all",
         ),
         ("CORS_ORIGINS", "*", "CORS_ORIGINS must hold"),
+        ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"),
+        ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"),
         ("MAIL_FOLDER", "", "SMTP_URL is not set"),
         ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"),
         ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"),
