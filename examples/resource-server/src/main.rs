@@ -5,8 +5,14 @@ mod settings;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::time::Duration;
 use std::{env, error::Error, process::ExitCode};
 
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use settings::{DEVELOPMENT, Settings};
 use tokio::net::TcpListener;
 use tower_jwt_auth::TokenVerifier;
@@ -45,9 +51,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if settings.development {
         print!("{}", first_steps(address));
     }
-    axum::serve(listener, routes::router(verifier))
-        .with_graceful_shutdown(stopped())
-        .await?;
+    serve(listener, routes::router(verifier)).await;
     Ok(())
 }
 
@@ -72,6 +76,24 @@ README.md says how to see its keys rotate.
     )
 }
 
-async fn stopped() {
-    let _ = tokio::signal::ctrl_c().await;
+/// Serves until Ctrl-C. Unlike `axum::serve`, it closes a connection that sends no complete request
+/// head within 30 seconds, so that silent clients do not use up the open files.
+async fn serve(listener: TcpListener, app: Router) {
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of open files, or the client has gone.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()); // turns the time limit on
+        let service = TowerToHyperService::new(app.clone());
+        tokio::spawn(open.watch(http.serve_connection(TokioIo::new(stream), service)));
+    }
+    open.shutdown().await;
 }

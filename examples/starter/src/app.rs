@@ -93,7 +93,7 @@ impl App {
             }
             None => None,
         };
-        let factors = Factors::new(&database, &passwords, SERVICE);
+        let factors = Factors::new(&database, &passwords, &settings.sealing, SERVICE);
         let writer = Writer {
             users: users.clone(),
             tokens: one_time.clone(),

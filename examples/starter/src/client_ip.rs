@@ -75,8 +75,12 @@ impl TrustedProxies {
     }
 }
 
-/// Some proxies write the port as well.
+/// Some proxies write the port as well, or an IPv6 address in brackets, with and without one.
 fn address(text: &str) -> Option<IpAddr> {
+    let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    if let Some(inside) = inside {
+        return inside.parse().ok().map(IpAddr::V6);
+    }
     let with_port = text.parse::<SocketAddr>().map(|address| address.ip());
     text.parse().or(with_port).ok()
 }
@@ -123,6 +127,14 @@ mod tests {
         let chain = ["9.9.9.9, 1.2.3.4, 10.2.2.2", "fd00::1, 192.0.2.7"];
         assert_eq!(client(proxies, "::ffff:10.0.0.1", &chain), "1.2.3.4");
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4:567"]), "1.2.3.4");
+        for ipv6 in [
+            "2001:db8:1:2::3",
+            "[2001:db8:1:2::3]",
+            "[2001:db8:1:2::3]:567",
+        ] {
+            assert_eq!(client(proxies, "10.0.0.1", &[ipv6]), "2001:db8:1:2::");
+        }
+        assert_eq!(client(proxies, "10.0.0.1", &["[1.2.3.4]"]), "10.0.0.1");
         // What cannot be read ends the chain: what is left of it is anybody's.
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4, x"]), "10.0.0.1");
         assert_eq!(

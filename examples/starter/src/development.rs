@@ -7,6 +7,7 @@ use std::{env, io};
 use tower_jwt_auth::config::AuthConfig;
 
 use crate::Error;
+use crate::logging::say;
 
 /// Kept by the crate, as in production.
 const KEY_FILE: &str = "keys.json";
@@ -15,12 +16,12 @@ const KEY_FILE: &str = "keys.json";
 pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     data_folder(folder)?;
     let shown = folder.join(KEY_FILE).display().to_string();
-    eprintln!(
+    say(&format!(
         "starter: WARNING: no JWT_* variable is set, so tokens are signed with the development \
          key in {shown}.\nstarter: WARNING: whoever reads that file can be any user. Before others \
          reach this service, set JWT_KEY_RING_FILE, JWT_ROTATE_KEYS, JWT_ISSUER and JWT_AUDIENCE: \
          see .env.example."
-    );
+    ));
     let fixed = [
         ("JWT_KEY_RING_FILE".to_owned(), shown),
         ("JWT_ROTATE_KEYS".to_owned(), "EdDSA".to_owned()),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use starter::{
     ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, Settings, Users, asked_to_stop,
-    publish_keys, rotate_keys, serve, serve_metrics, start_log,
+    publish_keys, rotate_keys, say, serve, serve_metrics, start_log,
 };
 use tokio::net::TcpListener;
 
@@ -21,14 +21,14 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("starter: {error}");
+            say(&format!("starter: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run() -> Result<(), Error> {
-    start_log()?;
+    let _log = start_log()?;
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
     match arguments.as_slice() {
@@ -57,7 +57,8 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
     if settings.development {
         told += &first_steps(address);
     }
-    io::stdout().write_all(told.as_bytes())?;
+    // Whether anybody reads it or not.
+    let _ = io::stdout().write_all(told.as_bytes());
     serve(listener, app, stop).await
 }
 
@@ -67,24 +68,20 @@ async fn listen_for_metrics(address: &str, app: App) -> Result<(), Error> {
         .await
         .map_err(|error| format!("METRICS_ADDR: cannot listen on {address}: {error}"))?;
     tracing::info!(address = %listener.local_addr()?, "metrics");
-    tokio::spawn(async move {
-        if let Err(error) = serve_metrics(listener, &app).await {
-            tracing::error!(%error, "no metrics any more");
-        }
-    });
+    tokio::spawn(async move { serve_metrics(listener, &app).await });
     Ok(())
 }
 
 async fn tell_keys(now: bool) -> Result<(), Error> {
     let (auth, storage) = (Settings::auth_from_env()?, Settings::storage_from_env()?);
     for line in rotate_keys(&auth, now)? {
-        println!("{line}");
+        writeln!(io::stdout(), "{line}")?;
     }
     // Whoever verifies should know a key before it signs.
     match publish_keys(&auth, &storage).await {
         Ok(None) => Ok(()),
         Ok(Some(path)) => {
-            println!("published at {path}");
+            writeln!(io::stdout(), "published at {path}")?;
             Ok(())
         }
         Err(error) => {
@@ -108,11 +105,15 @@ async fn grant_admin(email: &str) -> Result<(), Error> {
                 .into(),
         );
     };
-    println!("granted; it holds from the next login of this user");
+    writeln!(
+        io::stdout(),
+        "granted; it holds from the next login of this user"
+    )?;
     if !user.email_verified {
-        println!(
+        writeln!(
+            io::stdout(),
             "the address is not confirmed: once it is, the account begins anew, without the scope"
-        );
+        )?;
     }
     Ok(())
 }

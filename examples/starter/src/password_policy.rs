@@ -5,8 +5,11 @@
 //! way Unicode writes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower_jwt_auth::password::MAX_PASSWORD_BYTES;
 use zxcvbn::{Score, zxcvbn};
 
@@ -27,6 +30,13 @@ const MIN_SCORE: Score = Score::Three;
 /// The same beside a second factor, 10^6: eight characters are never worth more than 10^8.
 const MIN_SCORE_WITH_FACTOR: Score = Score::Two;
 
+/// How much of a password the strength meter looks at: its work grows faster than the length, and
+/// what is strong so far is no weaker with more behind it.
+const MAX_METERED_CHARS: usize = 64;
+/// How many passwords are metered at once, and how long another one waits for its turn.
+const METERED_AT_ONCE: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The fewest characters that are to be left without the words that belong to the context.
 const MIN_CHARS_LEFT: usize = 8;
 
@@ -44,6 +54,7 @@ pub struct PasswordSettings {
 pub(crate) struct PasswordPolicy {
     context_words: Vec<String>,
     breached: Option<Arc<dyn Breached>>,
+    metering: Arc<Semaphore>,
 }
 
 /// Whose password it is to be.
@@ -73,6 +84,7 @@ impl PasswordPolicy {
         Ok(Self {
             context_words: settings.context_words.clone(),
             breached: breached::choose(settings.breached_url.as_deref())?,
+            metering: Arc::new(Semaphore::new(METERED_AT_ONCE)),
         })
     }
 
@@ -100,7 +112,7 @@ impl PasswordPolicy {
             let detail = format!("A password has at most {MAX_PASSWORD_BYTES} bytes.");
             return Err(refused("too_long", detail));
         }
-        if self.is_guessable(password, owner).await {
+        if self.is_guessable(password, owner).await? {
             let detail = "This password is among the first that somebody would try: it is common, \
                           repeats itself, or is made of your address or the name of the service. \
                           Choose some words that have nothing to do with each other.";
@@ -114,24 +126,28 @@ impl PasswordPolicy {
         Ok(())
     }
 
-    /// Beside the other requests: a long password takes some milliseconds.
-    async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> bool {
+    /// Beside the other requests, and few at once: a long password takes some milliseconds.
+    async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> Result<bool, Problem> {
         let mut words = self.context_words.clone();
         let parts = owner.email.split(|c: char| !c.is_alphanumeric());
         words.extend(parts.filter(|part| part.len() > 2).map(str::to_owned));
         if left_without(&words, password) < MIN_CHARS_LEFT {
-            return true;
+            return Ok(true);
         }
-        let password = password.to_owned();
+        let password: String = password.chars().take(MAX_METERED_CHARS).collect();
         let enough = match owner.second_factor {
             true => MIN_SCORE_WITH_FACTOR,
             false => MIN_SCORE,
         };
+        let permit = timeout(PATIENCE, Arc::clone(&self.metering).acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
         let score = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // held to the end, also if nobody waits for it any more
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             zxcvbn(&password, &words).score()
         });
-        score.await.is_ok_and(|score| score < enough)
+        // A meter that fails has not found the password good.
+        Ok(score.await.map_or(true, |score| score < enough))
     }
 
     /// An outage over there is no reason to turn anybody away here.

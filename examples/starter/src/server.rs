@@ -1,12 +1,12 @@
 //! Serving: until asked to stop, then until the open requests are answered.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::connections::{Limits, serve_connections};
 use crate::{App, Error};
 
 /// How long open requests may take after the request to stop: their own timeout, and a little.
@@ -17,21 +17,19 @@ const GRACE: Duration = Duration::from_secs(12);
 ///
 /// # Errors
 ///
-/// The listener fails.
+/// None at present.
 pub async fn serve(
     listener: TcpListener,
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let (stopping, stopped) = oneshot::channel();
-    let service = app
-        .router()
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+    let stop = async move {
         stop.await;
         tracing::info!("stopping");
         let _ = stopping.send(());
-    });
+    };
+    let server = serve_connections(listener, app.router(), Limits::of_this_process(), stop);
     let too_late = async {
         match stopped.await {
             Ok(()) => tokio::time::sleep(GRACE).await,
@@ -39,7 +37,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        served = server => served?,
+        () = server => {}
         () = app.work() => {} // never ends
         () = too_late => tracing::warn!("some connections were still open"),
     }

@@ -9,7 +9,7 @@ use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 
 use crate::variables::{flag, parsed, seconds, variable};
 use crate::{
-    Error, MailSettings, Operations, PasswordSettings, SmsSettings, StorageSettings,
+    Error, MailSettings, Operations, PasswordSettings, SealingKeys, SmsSettings, StorageSettings,
     TrustedProxies, development, production,
 };
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub require_verified_email: bool,
     /// How the service is reached and watched.
     pub operations: Operations,
+    /// What the secrets of second factors are encrypted with.
+    pub sealing: SealingKeys,
     /// Whether the key is the one for development.
     pub development: bool,
 }
@@ -120,6 +122,7 @@ impl Settings {
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?,
             storage: Self::storage_from_env()?,
+            sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
             operations,

@@ -180,6 +180,10 @@ fn in_production_links_have_to_lead_somewhere() {
         starter.env("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M");
         starter.env("JWT_ISSUER", "https://auth.example.com");
         starter.env("JWT_AUDIENCE", "api");
+        starter.env(
+            "SEALING_KEYS",
+            "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        );
         starter
     };
     let text = failure(&production().output().unwrap());

@@ -27,6 +27,10 @@ fn production(folder: &Folder) -> Command {
         ("JWT_ROTATE_KEYS", "EdDSA"),
         ("JWT_ISSUER", "https://auth.example.com"),
         ("JWT_AUDIENCE", "api"),
+        (
+            "SEALING_KEYS",
+            "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        ),
         ("BIND_ADDR", "127.0.0.1:0"),
         ("MAIL_FROM", "Example <no-reply@auth.example.com>"),
         ("DANGEROUS_EMAILS_TO_FILES", "true"),
@@ -178,6 +182,8 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
         ("MAIL_FROM", "no-reply@localhost", "localhost is none"),
         ("MAIL_FROM", "no-reply@mail.local", "mail.local is none"),
         ("MAIL_FROM", "no-reply@[192.0.2.1]", "MAIL_FROM must be"),
+        ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"),
+        ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"),
         ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"),
         ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"),
         (

@@ -1,4 +1,5 @@
--- What a user shows beside the password. A secret is in base 32, or the number of a telephone.
+-- What a user shows beside the password. A secret is encrypted (SEALING_KEYS), or the
+-- number of a phone.
 CREATE TABLE second_factors (
     user_id    text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     kind       text NOT NULL CHECK (kind IN ('totp', 'sms')),

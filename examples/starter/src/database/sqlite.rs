@@ -1,6 +1,6 @@
 //! The SQLite file: how it is opened, and brought up to date.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true);
+    make_private(&options)
+        .map_err(|error| format!("DATABASE_URL: cannot make the file of the database: {error}"))?;
     let lock = lock(&options)
         .await
         .map_err(|error| format!("DATABASE_URL: cannot open the database: {error}"))?;
@@ -56,11 +58,34 @@ async fn lock(options: &SqliteConnectOptions) -> io::Result<File> {
     let mut path = options.get_filename().as_os_str().to_owned();
     path.push(".lock");
     let locked = tokio::task::spawn_blocking(move || {
-        let file = File::create(path)?;
+        let file = private(OpenOptions::new().write(true)).open(path)?;
         file.lock()?;
         Ok(file)
     });
     locked.await?
+}
+
+/// Makes the file so that only its owner can read it: it holds hashes of passwords. SQLite gives its
+/// journal the same rights. A file that is there already keeps those that the operator gave it.
+fn make_private(options: &SqliteConnectOptions) -> io::Result<()> {
+    let file = options.get_filename();
+    private(OpenOptions::new().write(true)).open(file)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(file)?.permissions().mode() & 0o007 != 0 {
+            let file = file.display();
+            tracing::warn!(%file, "others can read the database: `chmod 600` it, and -wal and -shm");
+        }
+    }
+    Ok(())
+}
+
+/// Made if it is not there, for its owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.create(true).truncate(false)
 }
 
 /// The crate's tables first: a migration of ours moves rows into them.

@@ -2,19 +2,26 @@
 
 mod cors;
 mod headers;
+mod host;
 mod request_id;
 
 pub(crate) use request_id::RequestId;
 
+use std::any::Any;
+
 use axum::Router;
 use axum::extract::MatchedPath;
-use axum::http::Request;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_jwt_auth::{JWKS_PATH, JwksService};
 use tracing::{Level, Span};
 
+use crate::problem::Problem;
 use crate::{App, MetricsPlace, metrics, openapi, web};
 
 /// Puts around the routes what holds for all of them.
@@ -26,14 +33,24 @@ pub(crate) fn around(app: &App, api: Router) -> Router {
         routes = routes.layer(cors);
     }
     // The layer that is added last is the outermost.
-    headers::add(routes, app.operations.public_url.as_ref())
-        .layer(from_fn_with_state(app.metrics.clone(), metrics::observe))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(span)
-                .on_response(DefaultOnResponse::new().level(Level::INFO)),
-        )
-        .layer(from_fn(request_id::give))
+    headers::add(
+        routes.layer(from_fn(host::check)),
+        app.operations.public_url.as_ref(),
+    )
+    .layer(from_fn_with_state(app.metrics.clone(), metrics::observe))
+    .layer(
+        TraceLayer::new_for_http()
+            .make_span_with(span)
+            .on_response(DefaultOnResponse::new().level(Level::INFO)),
+    )
+    .layer(from_fn(request_id::give))
+    .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// A panic anywhere is an answer like any other, and the connection goes on.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    let problem = Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR);
+    ([(CACHE_CONTROL, "no-store")], problem).into_response()
 }
 
 /// What is no part of the API, and may be kept in caches.

@@ -1,7 +1,5 @@
 //! `GET /metrics`.
 
-use std::io;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -11,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::Metrics;
 use crate::App;
+use crate::connections::serve_for_ever;
 use crate::problem::Problem;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,13 +21,9 @@ pub(crate) async fn show(State(metrics): State<Metrics>) -> Result<impl IntoResp
 }
 
 /// Serves the metrics, and nothing else, at an address of their own; until it is dropped.
-///
-/// # Errors
-///
-/// The listener fails.
-pub async fn serve_metrics(listener: TcpListener, app: &App) -> io::Result<()> {
+pub async fn serve_metrics(listener: TcpListener, app: &App) {
     let routes = Router::new()
         .route("/metrics", get(show))
         .with_state(app.metrics.clone());
-    axum::serve(listener, routes).await
+    serve_for_ever(listener, routes).await;
 }

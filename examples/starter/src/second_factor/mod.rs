@@ -19,6 +19,7 @@ use crate::database::on_pool;
 use crate::one_time_tokens::now;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
+use crate::sealing::SealingKeys;
 use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
 
 /// How a code is made.
@@ -46,6 +47,7 @@ pub(crate) enum Proof {
 pub(crate) struct Factors {
     database: Database,
     issuer: String,
+    sealing: SealingKeys,
     pub(crate) challenges: Challenges,
     pub(crate) recovery_codes: RecoveryCodes,
     pub(crate) sms_codes: SmsCodes,
@@ -88,8 +90,14 @@ impl Proof {
 
 impl Factors {
     /// `issuer` is the name of the service that an app shows.
-    pub(crate) fn new(database: &Database, passwords: &Passwords, issuer: &str) -> Self {
+    pub(crate) fn new(
+        database: &Database,
+        passwords: &Passwords,
+        sealing: &SealingKeys,
+        issuer: &str,
+    ) -> Self {
         Self {
+            sealing: sealing.clone(),
             database: database.clone(),
             issuer: issuer.to_owned(),
             challenges: Challenges::new(database.clone()),
@@ -126,7 +134,7 @@ impl Factors {
         proof: &Proof,
     ) -> std::result::Result<bool, Problem> {
         match proof {
-            Proof::Totp(code) => Ok(self.take_totp(user, code).await?),
+            Proof::Totp(code) => self.take_totp(user, code).await,
             Proof::Recovery(code) => Ok(self.recovery_codes.take(user, code).await?),
             Proof::Sms(code) => self.sms_codes.take(user, SmsPurpose::Login, code).await,
         }

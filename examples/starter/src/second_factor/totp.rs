@@ -10,6 +10,7 @@ use crate::User;
 use crate::database::on_pool;
 use crate::one_time_tokens::now;
 use crate::problem::Problem;
+use crate::sealing::Opened;
 use crate::typed::OneTimeCode;
 
 /// What an app needs. It is shown once.
@@ -41,34 +42,77 @@ impl Factors {
             qr_code: qr_code(&uri).map_err(|error| Problem::internal(&error))?,
             otpauth_uri: uri,
         };
-        let kept = self.propose(&user.id, Method::Totp, &enrolment.secret);
+        let sealed = self.seal(&user.id, &enrolment.secret)?;
+        let kept = self.propose(&user.id, Method::Totp, &sealed);
         Ok(kept.await?.then_some(enrolment))
     }
 
     /// Whether this is a code of the proposed secret, which counts from now on.
-    pub(crate) async fn confirm_totp(&self, user: &str, code: &OneTimeCode) -> Result<bool> {
-        let Some(secret) = self.proposed(user, Method::Totp).await? else {
+    pub(crate) async fn confirm_totp(
+        &self,
+        user: &str,
+        code: &OneTimeCode,
+    ) -> std::result::Result<bool, Problem> {
+        let Some(sealed) = self.proposed(user, Method::Totp).await? else {
             return Ok(false);
         };
-        match self.step(&secret, code) {
+        match self.step(&self.unseal(user, &sealed)?.secret, code) {
             Some(step) => Ok(self.use_step(user, step).await?
-                && self.confirm(user, Method::Totp, &secret).await?),
+                && self.confirm(user, Method::Totp, &sealed).await?),
             None => Ok(false),
         }
     }
 
     /// A code is good for its 30 seconds and those before and after, and once: a step that was used,
     /// or one before it, does not come again (RFC 6238 section 5.2).
-    pub(super) async fn take_totp(&self, user: &str, code: &OneTimeCode) -> Result<bool> {
+    pub(super) async fn take_totp(
+        &self,
+        user: &str,
+        code: &OneTimeCode,
+    ) -> std::result::Result<bool, Problem> {
         let query = "SELECT secret FROM second_factors \
                      WHERE user_id = $1 AND kind = 'totp' AND confirmed";
-        let secret: Option<String> = on_pool!(&self.database, pool => {
+        let sealed: Option<String> = on_pool!(&self.database, pool => {
             sqlx::query_scalar(query).bind(user).fetch_optional(pool).await?
         });
-        match secret.and_then(|secret| self.step(&secret, code)) {
-            Some(step) => self.use_step(user, step).await,
-            None => Ok(false),
+        let Some(sealed) = sealed else {
+            return Ok(false);
+        };
+        let opened = self.unseal(user, &sealed)?;
+        let Some(step) = self.step(&opened.secret, code) else {
+            return Ok(false);
+        };
+        let used = self.use_step(user, step).await?;
+        if used && !opened.is_current {
+            self.seal_anew(user, &sealed, &opened.secret).await?;
         }
+        Ok(used)
+    }
+
+    /// With the key that is first by now, so that an old one can be removed some day.
+    async fn seal_anew(
+        &self,
+        user: &str,
+        sealed: &str,
+        secret: &str,
+    ) -> std::result::Result<(), Problem> {
+        let anew = self.seal(user, secret)?;
+        let query = "UPDATE second_factors SET secret = $2 \
+                     WHERE user_id = $1 AND kind = 'totp' AND secret = $3";
+        on_pool!(&self.database, pool => {
+            sqlx::query(query).bind(user).bind(anew).bind(sealed).execute(pool).await?;
+        });
+        Ok(())
+    }
+
+    fn seal(&self, user: &str, secret: &str) -> std::result::Result<String, Problem> {
+        let sealed = self.sealing.seal(&context(user), secret);
+        sealed.map_err(|error| Problem::internal(&error))
+    }
+
+    fn unseal(&self, user: &str, sealed: &str) -> std::result::Result<Opened, Problem> {
+        let opened = self.sealing.open(&context(user), sealed);
+        opened.map_err(|error| Problem::internal(&error))
     }
 
     async fn use_step(&self, user: &str, step: i64) -> Result<bool> {
@@ -98,6 +142,12 @@ impl Factors {
             .ok()
     }
 }
+
+/// What a sealed secret is bound to: a row that is copied to another user does not open.
+fn context(user: &str) -> String {
+    format!("totp of {user}")
+}
+
 /// What a camera reads, though a part of it is hidden.
 fn qr_code(text: &str) -> std::result::Result<Vec<String>, DataTooLong> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium)?;

@@ -76,6 +76,31 @@ async fn a_body_that_does_not_come_is_the_fault_of_the_client() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+/// RFC 9112 section 3.2.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let service = started!();
+    for hosts in [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a\r\nhost: a\r\n",
+        "host: a b\r\n",
+    ] {
+        for path in ["/healthz", "/", "/nowhere"] {
+            let mut connection = TcpStream::connect(service.address()).await.unwrap();
+            let head = format!("GET {path} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+            connection.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).await.unwrap();
+            assert!(
+                answer.starts_with("HTTP/1.1 400 "),
+                "{hosts:?} {path}: {answer}"
+            );
+            assert!(answer.contains("application/problem+json"), "{answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_answer_repeats_what_was_sent() {
     let service = started!();

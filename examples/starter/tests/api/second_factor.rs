@@ -169,6 +169,16 @@ async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
     let status = service.get("/auth/second-factor", &tokens.access).await;
     assert_eq!(status.json()["recovery_codes_left"], 9);
 
+    // Who reads the database alone makes no codes.
+    let sealed: String = sqlx::query_scalar("SELECT secret FROM second_factors")
+        .fetch_one(&mut service.database().await)
+        .await
+        .unwrap();
+    assert!(
+        sealed.starts_with("1.") && !sealed.contains(app.secret()),
+        "{sealed}"
+    );
+
     let kept: Vec<String> = sqlx::query_scalar("SELECT digest FROM recovery_codes")
         .fetch_all(&mut service.database().await)
         .await
@@ -274,6 +284,33 @@ async fn removing_it_takes_the_password_and_a_code() {
     let path = "/auth/second-factor";
     let status = service.get(path, &app.tokens.access).await.json();
     assert_eq!(status, json!({ "methods": [], "recovery_codes_left": 0 }));
+}
+
+/// The key is replaced while the old one still opens, and then the old one is removed.
+#[tokio::test]
+async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
+    const NEW: &str = "2:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY=";
+    const OLD: &str = "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let service = started!();
+    let app = App::of(&service, EMAIL).await;
+    let mut place = service.stop().await;
+    for keys in [format!("{NEW} {OLD}"), NEW.to_owned()] {
+        let service = Service::start_with(place, |settings| {
+            settings.sealing = starter::SealingKeys::parse(&keys).unwrap();
+        })
+        .await;
+        let challenge = challenge(&service).await;
+        answer(&service, &challenge, "totp", &app.code())
+            .await
+            .tokens();
+        forget_step(&service).await;
+        place = service.stop().await;
+    }
+    // Without it nobody is told that a code is wrong.
+    let service = Service::start_in(place).await;
+    let challenge = challenge(&service).await;
+    let lost = answer(&service, &challenge, "totp", &app.code()).await;
+    assert_eq!(lost.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

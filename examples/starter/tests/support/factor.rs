@@ -36,6 +36,11 @@ impl App {
         }
     }
 
+    /// The secret as somebody types it into an app.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     pub(crate) fn code(&self) -> String {
         code(&self.secret)
     }

@@ -167,6 +167,8 @@ impl Place {
                 folder: self.folder.path().join("storage"),
                 publish_jwks: None,
             },
+            sealing: starter::SealingKeys::parse("1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+                .unwrap(),
             require_verified_email: false,
             development: false,
         }

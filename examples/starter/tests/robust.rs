@@ -1,0 +1,212 @@
+//! The program where the machine is short of something: a log that cannot be written, files that
+//! may not be opened, other users on the same machine.
+#![cfg(unix)]
+
+#[path = "support/folder.rs"]
+mod folder;
+#[allow(dead_code)] // the other tests use the rest of it
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use folder::Folder;
+
+/// A generous bound: a test that is well ends long before.
+const WAIT: Duration = Duration::from_secs(60);
+
+struct Service {
+    child: Child,
+    address: SocketAddr,
+    stderr: Option<ChildStderr>,
+}
+
+// === impl Service ===
+
+impl Service {
+    fn start(mut command: Command, stderr: Stdio) -> Self {
+        let command = command.env("BIND_ADDR", "127.0.0.1:0");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut first).unwrap();
+        let address = first.trim().strip_prefix("listening on http://");
+        let address = address.expect("it starts").parse().unwrap();
+        // Nobody reads what it says next either.
+        drop(output);
+        Self {
+            stderr: child.stderr.take(),
+            child,
+            address,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let connection = TcpStream::connect(self.address).unwrap();
+        connection.set_read_timeout(Some(WAIT)).unwrap();
+        connection
+    }
+
+    /// The first line of the answer to a request.
+    fn ask(&self, request: &str) -> String {
+        let mut connection = self.connect();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    fn assert_answers(&self) {
+        let head = "HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+        for _ in 0..20 {
+            let healthy = self.ask(&format!("GET /healthz {head}\r\n"));
+            assert_eq!(healthy, "HTTP/1.1 200 OK");
+            let refused = self.ask(&format!("GET /me {head}authorization: Bearer x\r\n\r\n"));
+            assert_eq!(refused, "HTTP/1.1 401 Unauthorized");
+            let body = r#"{"email":"ada@example.com","password":"violet umbrella carousel"}"#;
+            let register = format!(
+                "POST /auth/register {head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let answer = self.ask(&register);
+            assert!(
+                answer.starts_with("HTTP/1.1 202") || answer.starts_with("HTTP/1.1 429"),
+                "{answer}"
+            );
+        }
+    }
+
+    /// Ends it as an operator would.
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn starter(folder: &Folder) -> Command {
+    let mut starter = program::starter(folder.path());
+    starter.env("RUST_LOG", "debug");
+    starter
+}
+
+/// As on a disk that is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_log_that_cannot_be_written_costs_no_answer() {
+    let folder = Folder::new("full");
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let service = Service::start(starter(&folder), full.into());
+    service.assert_answers();
+    service.stop();
+}
+
+#[test]
+fn a_log_whose_reader_has_died_costs_no_answer() {
+    let folder = Folder::new("died");
+    let mut service = Service::start(starter(&folder), Stdio::piped());
+    service.stderr = None;
+    service.assert_answers();
+    service.stop();
+}
+
+#[test]
+fn a_log_whose_reader_does_not_read_costs_no_answer() {
+    let folder = Folder::new("stuck");
+    let mut command = starter(&folder);
+    command.env("RUST_LOG", "trace"); // more than a pipe holds
+    let service = Service::start(command, Stdio::piped());
+    service.assert_answers();
+    service.stop();
+}
+
+#[test]
+fn silent_connections_do_not_use_up_the_open_files() {
+    let folder = Folder::new("files");
+    let mut command = program::clean("sh", folder.path());
+    let script = "ulimit -n 160 && exec \"$0\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_starter")]);
+    let mut service = Service::start(command, Stdio::piped());
+    let mut log = service.stderr.take().unwrap();
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut silent: Vec<_> = (0..100).map(|_| service.connect()).collect();
+    for (number, connection) in silent.iter_mut().enumerate() {
+        if number % 2 == 0 {
+            connection
+                .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ")
+                .unwrap();
+        }
+    }
+    // It waits until some of the silent ones were closed, and is answered; the database opens files.
+    service.assert_answers();
+    let mut rest = Vec::new();
+    assert_eq!(silent[1].read_to_end(&mut rest).unwrap(), 0, "it is closed");
+    service.stop();
+    let log = log.join().unwrap();
+    let said = log.matches("as many connections are open").count();
+    assert_eq!(said, 1, "{log}");
+}
+
+#[test]
+fn other_users_of_the_machine_cannot_read_the_database() {
+    let folder = Folder::new("mode");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = program::clean("sh", folder.path());
+    command.args([
+        "-c",
+        "umask 022 && exec \"$0\"",
+        env!("CARGO_BIN_EXE_starter"),
+    ]);
+    command.env("DATABASE_URL", "sqlite:own.sqlite");
+    let service = Service::start(command, Stdio::null());
+    service.assert_answers();
+    let mut seen = Vec::new();
+    for file in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        let name = file.file_name().into_string().unwrap();
+        if name.starts_with("own.sqlite") {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{name}");
+            seen.push(name);
+        }
+    }
+    seen.sort();
+    let all = [
+        "own.sqlite",
+        "own.sqlite-shm",
+        "own.sqlite-wal",
+        "own.sqlite.lock",
+    ];
+    assert_eq!(seen, all);
+    let keys = folder.path().join("starter-data/sealing-keys");
+    assert_eq!(
+        fs::metadata(keys).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    service.stop();
+}
