@@ -31,6 +31,7 @@ fn production(folder: &Folder) -> Command {
         ("MAIL_FROM", "Example <no-reply@auth.example.com>"),
         ("DANGEROUS_EMAILS_TO_FILES", "true"),
         ("MAIL_FOLDER", "mail"),
+        ("TRUSTED_PROXIES", "none"),
     ]);
     starter
 }
@@ -80,6 +81,83 @@ fn production_warns_of_what_a_dangerous_variable_allows() {
         assert!(log.contains("allowed in production"), "{log}");
         assert!(log.contains(said), "{said}: {log}");
     }
+}
+
+/// Each row is refused, and allowed by its variable, if there is one. That is told at each start.
+#[test]
+fn production_refuses_settings_that_protect_nobody() {
+    let folder = Folder::new("protect-nobody");
+    for (name, value, danger) in [
+        ("TRUSTED_PROXIES", "", ""),
+        ("TRUSTED_PROXIES", "0.0.0.0/0", "TRUST_ANY_PROXY"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 ::/0", "TRUST_ANY_PROXY"),
+        (
+            "TRUSTED_PROXIES",
+            "0.0.0.0/1,128.0.0.0/1",
+            "TRUST_ANY_PROXY",
+        ),
+        ("RATE_LIMIT_PER_MINUTE", "0", "NO_RATE_LIMIT"),
+        ("RATE_LIMIT_PER_MINUTE", "1000000", "NO_RATE_LIMIT"),
+        ("REQUIRE_VERIFIED_EMAIL", "false", "UNCONFIRMED_LOGINS"),
+        ("JWT_ACCESS_TTL", "3153600000", ""),
+        ("JWT_ACCESS_TTL", "172800", "LONG_TOKENS"),
+        ("JWT_REFRESH_TTL", "3153600000", ""),
+        ("JWT_REFRESH_TTL", "63072000", "LONG_TOKENS"),
+        ("SESSION_IDLE_TTL", "3153600000", ""),
+        ("JWT_ISSUER", "a", ""),
+        ("JWT_ISSUER", "http://auth.example.com", ""),
+        ("SMTP_URL", "", "EMAILS_TO_FILES"),
+    ] {
+        let mut starter = production(&folder);
+        starter.env("SMTP_URL", "smtps://mail.example.com");
+        starter.env_remove("DANGEROUS_EMAILS_TO_FILES");
+        starter.env(name, value);
+        let text = failure(&starter.output().unwrap());
+        assert!(text.contains("APP_ENV is production, but "), "{text}");
+        assert!(text.contains(name), "{name}={value}: {text}");
+        if danger.is_empty() {
+            continue;
+        }
+        let danger = format!("DANGEROUS_{danger}");
+        assert!(text.contains(&format!("set {danger}=true")), "{text}");
+        starter.env(&danger, "true");
+        let log = Running::start_in_production(starter).stop();
+        let warned = format!("{danger} is true: {name}");
+        assert!(log.contains("allowed in production"), "{log}");
+        assert!(log.contains(&warned), "{warned}: {log}");
+    }
+}
+
+/// Without a gateway nobody gets a code: it would be in a file.
+#[test]
+fn production_sends_no_sms_without_a_gateway() {
+    let folder = Folder::new("no-sms");
+    Running::start_in_production(production(&folder)).stop();
+    assert!(!folder.path().join("starter-data/sms").exists());
+    let mut starter = production(&folder);
+    starter.env("DANGEROUS_SMS_TO_FILES", "true");
+    let log = Running::start_in_production(starter).stop();
+    assert!(log.contains("DANGEROUS_SMS_TO_FILES is true"), "{log}");
+}
+
+#[test]
+fn a_proxy_that_is_not_known_is_logged_once() {
+    let folder = Folder::new("proxy");
+    let running = Running::start_in_production(production(&folder));
+    let script = r#"
+        curl -sS $HOST/healthz >/dev/null
+        for n in 1 2 3; do curl -sS $HOST/healthz -H "X-Forwarded-For: 192.0.2.$n" >/dev/null; done
+        curl -sS $HOST/healthz -H 'Forwarded: for=192.0.2.1' >/dev/null
+    "#;
+    let asked = clean("sh", folder.path())
+        .args(["-ec", script])
+        .env("HOST", &running.address)
+        .status()
+        .unwrap();
+    assert!(asked.success());
+    let log = running.stop();
+    assert_eq!(log.matches("unknown_proxy").count(), 1, "{log}");
+    assert!(log.contains("not in TRUSTED_PROXIES"), "{log}");
 }
 
 /// Everything that is sent to another machine goes over TLS.
@@ -212,6 +290,7 @@ fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
         ("LOG_FORMAT", "json"),
         ("RUST_LOG", "trace"),
         ("REQUIRE_VERIFIED_EMAIL", "false"),
+        ("DANGEROUS_UNCONFIRMED_LOGINS", "true"),
     ]);
     let running = Running::start_in_production(starter);
     let script = r#"
