@@ -33,6 +33,7 @@ mod password_policy;
 mod passwords;
 mod problem;
 mod production;
+mod quotas;
 mod rate_limit;
 mod routes;
 mod second_factor;
