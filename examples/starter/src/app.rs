@@ -9,14 +9,17 @@ use crate::accounts::{Accounts, Registrations};
 use crate::attempts::Attempts;
 use crate::avatars::Avatars;
 use crate::client_ip::TrustedProxies;
+use crate::error::with_causes;
 use crate::letters::Writer;
 use crate::metrics::Metrics;
 use crate::one_time_tokens::OneTimeTokens;
 use crate::outbox::Outbox;
 use crate::password_policy::PasswordPolicy;
 use crate::passwords::Passwords;
+use crate::quotas::Quotas;
 use crate::rate_limit::RateLimit;
-use crate::second_factor::Factors;
+use crate::routes::health::Readiness;
+use crate::second_factor::{Factors, SmsLimits};
 use crate::storage::{Publisher, Storage};
 use crate::stores::{self, Chosen, Revocations};
 use crate::{Database, Error, Operations, Settings, Users, events};
@@ -39,6 +42,9 @@ pub struct App {
     pub(crate) outbox: Outbox,
     pub(crate) password_policy: PasswordPolicy,
     pub(crate) factors: Factors,
+    pub(crate) quotas: Quotas,
+    /// `None` if no SMS are sent.
+    pub(crate) sms_limits: Option<SmsLimits>,
     pub(crate) attempts: Attempts,
     pub(crate) proxies: TrustedProxies,
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
@@ -46,6 +52,7 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) operations: Operations,
     pub(crate) database: Database,
+    pub(crate) readiness: Readiness,
     pub(crate) avatars: Avatars,
     pub(crate) publisher: Option<Publisher>,
 }
@@ -88,11 +95,16 @@ impl App {
         let rate_limit = match settings.rate_limit {
             Some(per_minute) => {
                 let limit = RateLimit::new(per_minute, redis_url).await;
-                let limit = limit.map_err(|error| format!("REDIS_URL: {error}"))?;
+                let limit = limit.map_err(|error| format!("REDIS_URL: {}", with_causes(&error)))?;
                 Some(Arc::new(limit))
             }
             None => None,
         };
+        let quotas = Quotas::new(database.clone());
+        let sms_limits = settings
+            .sms
+            .is_offered
+            .then(|| SmsLimits::new(quotas.clone(), settings.sms.per_day));
         let factors = Factors::new(&database, &passwords, &settings.sealing, SERVICE);
         let writer = Writer {
             users: users.clone(),
@@ -129,12 +141,15 @@ impl App {
             one_time,
             password_policy,
             factors,
+            quotas,
+            sms_limits,
             attempts: Attempts::new(database.clone()),
             proxies: settings.trusted_proxies.clone(),
             rate_limit,
             outbox: Outbox::start(writer, mailer, sms, settings.mail.from.clone()),
             require_verified_email: settings.require_verified_email,
             database,
+            readiness: Readiness::default(),
             avatars,
             publisher,
         })

@@ -50,8 +50,9 @@ impl App {
             let failures = self.attempts.clean_up(BATCH).await?;
             let registrations = self.accounts.registrations.clean_up(BATCH).await?;
             let accounts = self.accounts.clear_removed(BATCH).await?;
-            removed +=
-                sessions + revocations + links + logins + failures + registrations + accounts;
+            let quotas = self.quotas.clean_up(BATCH).await?;
+            let claims = registrations + accounts;
+            removed += sessions + revocations + links + logins + failures + claims + quotas;
             if sessions
                 .max(revocations)
                 .max(links)
@@ -59,6 +60,7 @@ impl App {
                 .max(failures)
                 .max(registrations)
                 .max(accounts)
+                .max(quotas)
                 < u64::from(BATCH)
             {
                 break;

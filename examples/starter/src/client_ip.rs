@@ -1,6 +1,8 @@
 //! [`ClientIp`]: whose request it is, also behind proxies that are known.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
@@ -16,7 +18,14 @@ pub(crate) struct ClientIp(pub(crate) IpAddr);
 
 /// The proxies in front of the service: what they say of the client is believed.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    /// Whether it was logged that somebody else sends the headers of a proxy.
+    is_logged: Arc<AtomicBool>,
+}
+
+/// What proxies send to say whose request it is.
+const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 // === impl TrustedProxies ===
 
@@ -25,12 +34,15 @@ impl TrustedProxies {
         Self::parse(&variable("TRUSTED_PROXIES")?.unwrap_or_default())
     }
 
-    /// Addresses and networks such as `10.0.0.0/8`, separated by spaces or commas.
+    /// Addresses and networks such as `10.0.0.0/8`, separated by spaces or commas; or `none`.
     ///
     /// # Errors
     ///
     /// One of them is none.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text == "none" {
+            return Ok(Self::default());
+        }
         let words = text.split([' ', ',']).filter(|word| !word.is_empty());
         let network = |word: &str| {
             let network = word.parse::<IpNet>().ok();
@@ -38,7 +50,18 @@ impl TrustedProxies {
                 .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
                 .ok_or_else(|| format!("TRUSTED_PROXIES: {word} is no network, such as 10.0.0.0/8"))
         };
-        Ok(Self(words.map(network).collect::<Result<_, _>>()?))
+        Ok(Self {
+            networks: words.map(network).collect::<Result<_, _>>()?,
+            is_logged: Arc::default(),
+        })
+    }
+
+    /// Whether one of the networks is so large that it holds clients as well.
+    pub(crate) fn has_almost_everybody(&self) -> bool {
+        self.networks.iter().any(|network| match network {
+            IpNet::V4(network) => network.prefix_len() < 8,
+            IpNet::V6(network) => network.prefix_len() < 16,
+        })
     }
 
     /// Who sent the request. Without a proxy that is known, `X-Forwarded-For` is only what the
@@ -47,7 +70,29 @@ impl TrustedProxies {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         // Nobody said who: then all are one, and limited together.
         let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip());
-        ClientIp(block(self.behind(peer.to_canonical(), request.headers())))
+        let peer = peer.to_canonical();
+        self.notice(peer, request.headers());
+        ClientIp(block(self.behind(peer, request.headers())))
+    }
+
+    /// Logs once that there seems to be a proxy that is not known. A client can send such a header too.
+    fn notice(&self, peer: IpAddr, headers: &HeaderMap) {
+        if self.trusts(peer) {
+            return;
+        }
+        let Some(header) = FORWARDING.iter().find(|name| headers.contains_key(**name)) else {
+            return;
+        };
+        if !self.is_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "unknown_proxy",
+                %peer,
+                header,
+                "a request names another client, and comes from an address that is not in TRUSTED_PROXIES: if \
+                 that is your proxy, add it, since all clients behind it count as one now and can lock each \
+                 other out; if not, a client has made the header up, and it is ignored (this is logged once)"
+            );
+        }
     }
 
     /// From the right, where the proxy next to us wrote, to the first that is no proxy of ours.
@@ -71,7 +116,9 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
     }
 }
 

@@ -7,10 +7,22 @@ use crate::variables::{flag, variable};
 
 /// Each is `true` or `false`.
 pub(crate) const EMAILS_TO_FILES: &str = "DANGEROUS_EMAILS_TO_FILES";
+pub(crate) const SMS_TO_FILES: &str = "DANGEROUS_SMS_TO_FILES";
+pub(crate) const TRUST_ANY_PROXY: &str = "DANGEROUS_TRUST_ANY_PROXY";
+pub(crate) const NO_RATE_LIMIT: &str = "DANGEROUS_NO_RATE_LIMIT";
+pub(crate) const UNCONFIRMED_LOGINS: &str = "DANGEROUS_UNCONFIRMED_LOGINS";
+pub(crate) const LONG_TOKENS: &str = "DANGEROUS_LONG_TOKENS";
 /// Holds the names of the variables whose connections may go without TLS.
 pub(crate) const WITHOUT_TLS: &str = "DANGEROUS_WITHOUT_TLS";
 
-const FLAGS: [&str; 1] = [EMAILS_TO_FILES];
+const FLAGS: [&str; 6] = [
+    EMAILS_TO_FILES,
+    LONG_TOKENS,
+    NO_RATE_LIMIT,
+    SMS_TO_FILES,
+    TRUST_ANY_PROXY,
+    UNCONFIRMED_LOGINS,
+];
 /// What can be named in [`WITHOUT_TLS`].
 const CONNECTIONS: [&str; 6] = [
     "BREACHED_PASSWORDS_URL",

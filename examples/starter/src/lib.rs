@@ -35,6 +35,7 @@ mod password_policy;
 mod passwords;
 mod problem;
 mod production;
+mod quotas;
 mod rate_limit;
 mod routes;
 mod sealing;

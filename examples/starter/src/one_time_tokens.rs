@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Result;
 
 use crate::database::on_pool;
+use crate::quotas::{Quota, Quotas};
 use crate::{Database, User, Users};
 
 /// How many links of one purpose a user gets in [`WINDOW`]: more would only fill the mailbox.
@@ -27,6 +28,7 @@ pub(crate) enum Purpose {
 pub(crate) struct OneTimeTokens {
     database: Database,
     users: Users,
+    quotas: Quotas,
 }
 
 // === impl Purpose ===
@@ -35,6 +37,12 @@ impl Purpose {
     fn name(self) -> &'static str {
         match self {
             Self::ResetPassword => "reset_password",
+        }
+    }
+
+    fn quota(self) -> &'static str {
+        match self {
+            Self::ResetPassword => "links_to_reset_password",
         }
     }
 
@@ -59,19 +67,31 @@ impl Purpose {
 impl OneTimeTokens {
     pub(crate) fn new(database: Database) -> Self {
         let users = Users::new(database.clone());
-        Self { database, users }
+        let quotas = Quotas::new(database.clone());
+        Self {
+            database,
+            users,
+            quotas,
+        }
     }
 
     /// A new token for the user; none if there were too many of late.
     pub(crate) async fn make(&self, purpose: Purpose, user: &User) -> Result<Option<String>> {
+        let quota = Quota {
+            kind: purpose.quota(),
+            of: &user.id,
+            limit: MAX_IN_WINDOW,
+            window: seconds(WINDOW),
+        };
+        if self.quotas.take(quota).await?.is_some() {
+            return Ok(None);
+        }
         let token = random_token()?;
         let now = now();
         let query = "INSERT INTO one_time_tokens \
                          (digest, purpose, user_id, state, created_at, expires_at) \
-                     SELECT $1, $2, $3, $4, $5, $6 \
-                     WHERE (SELECT count(*) FROM one_time_tokens WHERE user_id = $3 \
-                         AND purpose = $2 AND created_at > $7) < $8";
-        let made = on_pool!(&self.database, pool => {
+                     VALUES ($1, $2, $3, $4, $5, $6)";
+        on_pool!(&self.database, pool => {
             sqlx::query(query)
                 .bind(digest(&token))
                 .bind(purpose.name())
@@ -79,13 +99,10 @@ impl OneTimeTokens {
                 .bind(purpose.state(user))
                 .bind(now)
                 .bind(now + seconds(purpose.lifetime()))
-                .bind(now - seconds(WINDOW))
-                .bind(MAX_IN_WINDOW)
                 .execute(pool)
-                .await?
-                .rows_affected()
+                .await?;
         });
-        Ok((made == 1).then_some(token))
+        Ok(Some(token))
     }
 
     /// Whose token it is, while it is good. It stays good.

@@ -1,11 +1,13 @@
 //! With `APP_ENV=production`, refuses what is fine for trying things out and nowhere else.
 
+use std::time::Duration;
+
 use lettre::message::Mailbox;
 use tower_jwt_auth::config::AuthConfig;
 
 use crate::dangerous::{self, WithoutTls};
-use crate::variables::{flag, parsed, variable};
-use crate::{Error, MetricsPlace, Operations, in_clear};
+use crate::variables::{flag, parsed, seconds, variable};
+use crate::{Error, MetricsPlace, Operations, TrustedProxies, in_clear};
 
 /// Domains that no mail from outside comes from (RFC 6761, RFC 6762, and what ICANN reserves).
 const NOT_PUBLIC: [&str; 6] = [
@@ -32,11 +34,24 @@ const ANY_CERTIFICATE: [&str; 3] = [
     "GOOGLE_ALLOW_INVALID_CERTIFICATES",
 ];
 
+/// More than this is no limit: a hundred requests a second, of one client to one route.
+const MAX_PER_MINUTE: u32 = 6000;
+const DAY: u64 = 24 * 60 * 60;
+
 /// What is wrong, and what was allowed all the same.
 struct Findings {
     wrong: Vec<String>,
     allowed: Vec<String>,
     without_tls: WithoutTls,
+}
+
+/// Whether this is production.
+pub(crate) fn is_on() -> Result<bool, Error> {
+    match variable("APP_ENV")?.as_deref() {
+        None | Some("development") => Ok(false),
+        Some("production") => Ok(true),
+        Some(_) => Err("APP_ENV must be development or production".into()),
+    }
 }
 
 /// Does nothing but in production. What a variable allows that is named `DANGEROUS_...` is logged as
@@ -46,10 +61,8 @@ struct Findings {
 ///
 /// Everything that is wrong, at once.
 pub(crate) fn check(operations: &Operations) -> Result<(), Error> {
-    match variable("APP_ENV")?.as_deref() {
-        None | Some("development") => return Ok(()),
-        Some("production") => {}
-        Some(_) => return Err("APP_ENV must be development or production".into()),
+    if !is_on()? {
+        return Ok(());
     }
     let mut findings = Findings {
         wrong: Vec::new(),
@@ -63,6 +76,8 @@ pub(crate) fn check(operations: &Operations) -> Result<(), Error> {
     addresses(operations, &mut findings);
     mail(&mut findings)?;
     connections(&mut findings)?;
+    clients(&mut findings)?;
+    lifetimes(&mut findings)?;
     findings.judge()
 }
 
@@ -73,8 +88,10 @@ fn keys(findings: &mut Findings) -> Result<(), Error> {
              JWT_SECRET), JWT_ISSUER and JWT_AUDIENCE",
         );
     }
-    if variable("JWT_ISSUER")?.is_some_and(|issuer| issuer.starts_with("http://")) {
-        findings.refuse("JWT_ISSUER must begin with https://");
+    if variable("JWT_ISSUER")?.is_some_and(|issuer| !issuer.starts_with("https://")) {
+        findings.refuse(
+            "JWT_ISSUER must begin with https://: set it to PUBLIC_URL, which no other issuer of tokens has",
+        );
     }
     Ok(())
 }
@@ -117,6 +134,65 @@ fn mail(findings: &mut Findings) -> Result<(), Error> {
             from.email.domain()
         )),
         Some(_) => {}
+    }
+    Ok(())
+}
+
+/// Who may ask how often, and who may log in.
+fn clients(findings: &mut Findings) -> Result<(), Error> {
+    match variable("TRUSTED_PROXIES")? {
+        None => findings.refuse(
+            "TRUSTED_PROXIES is not set, so that all clients behind a proxy would count as one, and one could \
+             lock all of them out: set it to the addresses of your proxies, or to none where there is none",
+        ),
+        Some(text) if TrustedProxies::parse(&text)?.has_almost_everybody() => {
+            findings.refuse_unless(
+                dangerous::TRUST_ANY_PROXY,
+                "TRUSTED_PROXIES holds a network that is larger than any of proxies (/8, or /16 for IPv6), so \
+                 that clients can choose the address that they are limited by",
+            )?;
+        }
+        Some(_) => {}
+    }
+    let per_minute: Option<u32> =
+        parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
+    if per_minute.is_some_and(|limit| limit == 0 || limit > MAX_PER_MINUTE) {
+        findings.refuse_unless(
+            dangerous::NO_RATE_LIMIT,
+            "RATE_LIMIT_PER_MINUTE is 0 or more than 6000, which limits nobody",
+        )?;
+    }
+    if flag("REQUIRE_VERIFIED_EMAIL")? == Some(false) {
+        findings.refuse_unless(
+            dangerous::UNCONFIRMED_LOGINS,
+            "REQUIRE_VERIFIED_EMAIL is false, so that anybody can log in as the owner of any address that is \
+             not registered yet",
+        )?;
+    }
+    // Without a gateway no SMS are sent: see `SmsSettings`.
+    if variable("SMS_URL")?.is_none() && dangerous::allows(dangerous::SMS_TO_FILES)? {
+        let name = dangerous::SMS_TO_FILES;
+        findings.allow(format!(
+            "{name} is true: codes by SMS are files, and whoever reads them can use them"
+        ));
+    }
+    Ok(())
+}
+
+/// What was stolen is good for as long as it lasts.
+fn lifetimes(findings: &mut Findings) -> Result<(), Error> {
+    for (name, max, said) in [
+        ("JWT_ACCESS_TTL", DAY, "a day"),
+        ("JWT_LONGEST_ACCESS_TTL", DAY, "a day"),
+        ("JWT_REFRESH_TTL", 400 * DAY, "400 days"),
+        ("SESSION_IDLE_TTL", 400 * DAY, "400 days"),
+    ] {
+        if seconds(name)?.is_some_and(|ttl| ttl > Duration::from_secs(max)) {
+            findings.refuse_unless(
+                dangerous::LONG_TOKENS,
+                &format!("{name} is longer than {said}"),
+            )?;
+        }
     }
     Ok(())
 }

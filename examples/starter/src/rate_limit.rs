@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{RedisError, Script};
+use tower_jwt_auth::{RedisConnection, StoreError};
 
 use crate::App;
 use crate::client_ip::ClientIp;
@@ -32,7 +32,8 @@ pub(crate) struct RateLimit {
 }
 
 struct Shared {
-    redis: ConnectionManager,
+    /// It follows the name of the server when that becomes a replica.
+    redis: RedisConnection,
     script: Script,
     per_minute: NonZeroU32,
 }
@@ -44,7 +45,7 @@ impl RateLimit {
     pub(crate) async fn new(
         per_minute: NonZeroU32,
         redis_url: Option<&str>,
-    ) -> Result<Self, RedisError> {
+    ) -> Result<Self, StoreError> {
         let shared = match redis_url {
             Some(url) => Some(Shared::connect(url, per_minute).await?),
             None => None,
@@ -84,14 +85,9 @@ impl std::fmt::Debug for RateLimit {
 // === impl Shared ===
 
 impl Shared {
-    async fn connect(url: &str, per_minute: NonZeroU32) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT))
-            .set_number_of_retries(0);
-        let client = redis::Client::open(url)?;
+    async fn connect(url: &str, per_minute: NonZeroU32) -> Result<Self, StoreError> {
         Ok(Self {
-            redis: client.get_connection_manager_with_config(config).await?,
+            redis: RedisConnection::connect_within(url, TIMEOUT, TIMEOUT).await?,
             script: Script::new(include_str!("rate_limit.lua")),
             per_minute,
         })

@@ -6,6 +6,7 @@ use sqlx::{FromRow, Result};
 
 use crate::database::on_pool;
 use crate::one_time_tokens::{digest, now, random_token, seconds};
+use crate::quotas::{Quota, Quotas};
 use crate::users::new_id;
 use crate::{Database, Email};
 
@@ -26,6 +27,7 @@ pub(crate) enum Purpose {
 #[derive(Debug, Clone)]
 pub(crate) struct Registrations {
     database: Database,
+    quotas: Quotas,
 }
 
 /// One registration. It has no `Debug`, because of the hash.
@@ -60,7 +62,8 @@ impl Purpose {
 
 impl Registrations {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        let quotas = Quotas::new(database.clone());
+        Self { database, quotas }
     }
 
     /// Keeps a registration, unless the address is proved already, or had too many of late. Returns
@@ -70,9 +73,7 @@ impl Registrations {
                          (id, email, purpose, password_hash, created_at, expires_at) \
                      SELECT $1, $2, $3, $4, $5, $6 \
                      WHERE NOT EXISTS (SELECT 1 FROM users \
-                         WHERE email = $2 AND (email_verified OR disabled)) \
-                     AND (SELECT count(*) FROM registrations WHERE email = $2 \
-                         AND purpose = $3 AND created_at > $7) < $8";
+                         WHERE email = $2 AND (email_verified OR disabled))";
         let (id, _) = self
             .insert(query, email, Purpose::Register, Some(hash))
             .await?;
@@ -89,9 +90,7 @@ impl Registrations {
                          WHERE email = $2 AND (email_verified OR disabled)) \
                      AND (EXISTS (SELECT 1 FROM users WHERE email = $2) \
                          OR EXISTS (SELECT 1 FROM registrations \
-                             WHERE email = $2 AND expires_at > $5)) \
-                     AND (SELECT count(*) FROM registrations WHERE email = $2 \
-                         AND purpose = $3 AND created_at > $7) < $8";
+                             WHERE email = $2 AND expires_at > $5))";
         let (id, made) = self.insert(query, email, Purpose::Reset, None).await?;
         if !made {
             return Ok(None);
@@ -107,13 +106,27 @@ impl Registrations {
         hash: Option<&str>,
     ) -> Result<(String, bool)> {
         let (id, now) = (new_id()?, now());
+        let kind = format!("registrations_{}", purpose.name());
+        if self.has_had_too_many(&kind, email.as_str()).await? {
+            return Ok((id, false));
+        }
         let made = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(&id).bind(email.as_str()).bind(purpose.name());
             let query = query.bind(hash).bind(now).bind(now + seconds(purpose.lifetime()));
-            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
             query.execute(pool).await?.rows_affected()
         });
         Ok((id, made == 1))
+    }
+
+    /// Counts one more for the address, unless it has had too many of late.
+    async fn has_had_too_many(&self, kind: &str, email: &str) -> Result<bool> {
+        let quota = Quota {
+            kind,
+            of: email,
+            limit: MAX_IN_WINDOW,
+            window: seconds(WINDOW),
+        };
+        Ok(self.quotas.take(quota).await?.is_some())
     }
 
     /// The address that was registered, while the registration is open.
@@ -129,19 +142,24 @@ impl Registrations {
     /// Makes another link of an open registration, and tells its address. Returns `None` if the address
     /// had too many links of late.
     pub(crate) async fn link(&self, id: &str) -> Result<Option<(String, Email)>> {
-        let Some(email) = self.email(id).await? else {
+        let (token, now) = (random_token()?, now());
+        let query = "SELECT email, purpose FROM registrations \
+                     WHERE id = $1 AND user_id IS NULL AND expires_at > $2";
+        let open: Option<(String, String)> = on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(id).bind(now).fetch_optional(pool).await?
+        });
+        let Some((email, purpose)) = open else {
             return Ok(None);
         };
-        let (token, now) = (random_token()?, now());
+        let kind = format!("registration_links_{purpose}");
+        if self.has_had_too_many(&kind, &email).await? {
+            return Ok(None);
+        }
+        let email = Email::stored(&email);
         let query = "INSERT INTO registration_links (digest, registration_id, created_at) \
-                     SELECT $1, r.id, $3 FROM registrations AS r WHERE r.id = $2 \
-                     AND (SELECT count(*) FROM registration_links AS l \
-                         JOIN registrations AS other ON other.id = l.registration_id \
-                         WHERE other.email = r.email AND other.purpose = r.purpose \
-                         AND l.created_at > $4) < $5";
+                     SELECT $1, r.id, $3 FROM registrations AS r WHERE r.id = $2";
         let made = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(&token)).bind(id).bind(now);
-            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
             query.execute(pool).await?.rows_affected()
         });
         Ok((made == 1).then_some((token, email)))

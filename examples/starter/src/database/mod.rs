@@ -39,13 +39,18 @@ impl Database {
         }
     }
 
-    /// Whether it answers.
+    /// Whether it can be written to. A full disk, a replica, or somebody who holds the lock lets one read
+    /// all the same.
     ///
     /// # Errors
     ///
-    /// It does not.
-    pub async fn ping(&self) -> sqlx::Result<()> {
-        on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))
+    /// It cannot be written to, or does not answer.
+    pub async fn check_writable(&self) -> sqlx::Result<()> {
+        let query = "INSERT INTO writable (id, checked_at) VALUES (1, $1) \
+                     ON CONFLICT (id) DO UPDATE SET checked_at = $1";
+        on_pool!(self, pool => {
+            sqlx::query(query).bind(crate::one_time_tokens::now()).execute(pool).await.map(drop)
+        })
     }
 
     /// Waits for what is running, and closes the connections.

@@ -1,19 +1,45 @@
 //! `GET /healthz` and `GET /readyz`: whether to restart us, and whether to send us requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
-use crate::App;
 use crate::error::with_causes;
 use crate::problem::Problem;
+use crate::{App, Database};
 
 /// How long each of what we need may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the database counts as writable.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// When the database was last found to be writable; clones share it.
+///
+/// Anybody can ask, and each look writes to the disk: so there is one at a time, and one a second where all is
+/// well.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Readiness(Arc<Mutex<Option<Instant>>>);
+
+// === impl Readiness ===
+
+impl Readiness {
+    async fn database(&self, database: &Database) -> sqlx::Result<()> {
+        let mut last = self.0.lock().await;
+        if last.is_some_and(|last| last.elapsed() < GOOD_FOR) {
+            return Ok(());
+        }
+        *last = None;
+        database.check_writable().await?;
+        *last = Some(Instant::now());
+        Ok(())
+    }
+}
 
 /// The process is alive. It does not ask the database: restarting us would not mend that.
 #[utoipa::path(
@@ -26,17 +52,17 @@ pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// The database and Redis answer. A 503 names those that do not; the log says why.
+/// The database and Redis can be written to. A 503 names those that cannot; the log says why.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operations",
-    responses((status = 200, description = "The database and Redis answer"))
+    responses((status = 200, description = "The database and Redis can be written to"))
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let database = async {
-        app.database
-            .ping()
+        app.readiness
+            .database(&app.database)
             .await
             .map_err(|error| with_causes(&error))
     };

@@ -87,7 +87,7 @@ pub(crate) async fn send(
     let user = app.factors.challenges.holder(challenge.as_str()).await?;
     let user = user.ok_or_else(over)?;
     let phone = app.factors.phone(&user.id).await?.ok_or_else(over)?;
-    app.send_code(&user.id, phone, SmsPurpose::Login).await?;
+    app.send_code(&user, phone, SmsPurpose::Login).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -12,7 +12,7 @@ use crate::letters::Letter;
 use crate::logging::digest;
 use crate::password_policy::MIN_PASSWORD_CHARS;
 use crate::problem::Problem;
-use crate::second_factor::{Enrolment, Method, Proof, SmsPurpose};
+use crate::second_factor::{Enrolment, Method, Proof, SmsLimits, SmsPurpose};
 use crate::typed::{OneTimeCode, Phone};
 use crate::{App, User};
 
@@ -131,12 +131,13 @@ pub(crate) async fn add_sms(
 ) -> Result<StatusCode, Problem> {
     let phone = Phone::parse(&request.phone).ok_or_else(invalid_phone)?;
     let user = app.user_of(&token).await?;
+    app.sms_limits_for(&user)?;
     app.prove(&user, &token, &request.current_password).await?;
     let proposed = app.factors.propose(&user.id, Method::Sms, phone.as_str());
     if !proposed.await? {
         return Err(exists());
     }
-    app.send_code(&user.id, phone.into_string(), SmsPurpose::Enrol)
+    app.send_code(&user, phone.into_string(), SmsPurpose::Enrol)
         .await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -186,7 +187,7 @@ pub(crate) async fn send_sms(
         let detail = "Codes by SMS are not turned on.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     };
-    app.send_code(&user.id, phone, SmsPurpose::Login).await?;
+    app.send_code(&user, phone, SmsPurpose::Login).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -257,15 +258,42 @@ async fn added(
 // === impl App ===
 
 impl App {
+    /// What this user's codes are counted by. Until the address is confirmed, accounts cost nothing to make,
+    /// and would get around every limit for an account.
+    fn sms_limits_for(&self, user: &User) -> Result<&SmsLimits, Problem> {
+        let Some(limits) = &self.sms_limits else {
+            let detail = "This service sends no codes by SMS.";
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "sms_not_offered",
+                detail,
+            ));
+        };
+        if !user.email_verified {
+            let detail = "Confirm your email address first, by the link that was sent to it.";
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "email_not_confirmed",
+                detail,
+            ));
+        }
+        Ok(limits)
+    }
+
     /// Sends a code in a short message, unless there were too many of late.
     pub(super) async fn send_code(
         &self,
-        user: &str,
+        user: &User,
         phone: String,
         purpose: SmsPurpose,
     ) -> Result<(), Problem> {
-        let Some(code) = self.factors.sms_codes.make(user, purpose).await? else {
-            let detail = "Too many codes were sent. `Retry-After` says when to ask for another.";
+        let detail = "Too many codes were sent. `Retry-After` says when to ask for another.";
+        let limits = self.sms_limits_for(user)?;
+        if let Some(wait) = limits.take(&user.id, &phone, purpose).await? {
+            tracing::warn!(event = "sms_limited", user = digest(&user.id));
+            return Err(Problem::too_many(detail, wait));
+        }
+        let Some(code) = self.factors.sms_codes.make(&user.id, purpose).await? else {
             let wait = std::time::Duration::from_secs(900);
             return Err(Problem::too_many(detail, wait));
         };

@@ -3,11 +3,13 @@
 mod challenges;
 mod recovery_codes;
 mod sms_codes;
+mod sms_limits;
 mod totp;
 
 pub(crate) use challenges::{Challenges, LIFETIME};
 pub(crate) use recovery_codes::RecoveryCodes;
 pub(crate) use sms_codes::{SmsCodes, SmsPurpose};
+pub(crate) use sms_limits::SmsLimits;
 pub(crate) use totp::Enrolment;
 
 use serde::{Deserialize, Serialize};

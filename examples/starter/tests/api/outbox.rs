@@ -18,13 +18,14 @@ async fn deferred_emails_hold_up_no_other_email_and_no_sms() {
         assert_eq!(answer.status, StatusCode::ACCEPTED);
     }
     sink.wait_until_put_off(8).await;
-    let tokens = service.user("ada@example.com").await;
+    service.register("ada@example.com").await;
     let letter = sink.wait(1).await;
     assert!(letter.head.contains("To: ada@example.com"), "{letter:?}");
-
     let body = json!({ "token": letter.token("confirm-email") });
     let answer = service.post("/auth/email/verify", &body).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
+
+    let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
     let body = json!({ "current_password": PASSWORD, "phone": "+4915112345678" });
     let path = "/auth/second-factor/sms";
     let answer = service.post_as(&tokens, path, &body).await;
@@ -66,7 +67,7 @@ async fn another_try_sends_the_same_link() {
     sink.later.store(1, Ordering::SeqCst);
     service.register("ada@example.com").await;
     sink.wait(1).await;
-    let links: i64 = sqlx::query_scalar("SELECT count(*) FROM one_time_tokens")
+    let links: i64 = sqlx::query_scalar("SELECT count(*) FROM registration_links")
         .fetch_one(&mut service.database().await)
         .await
         .unwrap();

@@ -56,7 +56,7 @@ fn other_than(code: &str) -> String {
 #[tokio::test]
 async fn a_code_by_sms_is_the_second_step() {
     let service = started!();
-    let tokens = service.user(EMAIL).await;
+    let tokens = service.proved_user(EMAIL).await;
     for phone in [
         "",
         "+",
@@ -113,7 +113,7 @@ async fn a_code_by_sms_is_the_second_step() {
 #[tokio::test]
 async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
     let service = started!();
-    let tokens = service.user(EMAIL).await;
+    let tokens = service.proved_user(EMAIL).await;
     add(&service, &tokens, PHONE).await;
     let code = received(&service, 1).await;
     for _ in 0..5 {
@@ -156,7 +156,7 @@ async fn the_gateway_gets_the_form_of_twilio() {
             settings.sms.from = "+15550006789".to_owned();
         }
     );
-    let tokens = service.user(EMAIL).await;
+    let tokens = service.proved_user(EMAIL).await;
     // Away for a moment.
     web.answers(StatusCode::SERVICE_UNAVAILABLE, "");
     let answer = add(&service, &tokens, PHONE).await;
@@ -196,7 +196,7 @@ async fn the_gateway_gets_the_form_of_twilio() {
 #[tokio::test]
 async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
     let service = started!();
-    let ada = service.user(EMAIL).await;
+    let ada = service.proved_user(EMAIL).await;
     let send = "/auth/second-factor/sms/send";
     let none = service.post_as(&ada, send, &json!({})).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
@@ -215,4 +215,83 @@ async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
         .await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT);
     service.login(EMAIL, PASSWORD).await.tokens();
+}
+
+/// Each SMS costs money: accounts are free, and must not multiply what one can send.
+#[tokio::test]
+async fn many_accounts_send_few_codes_to_one_number() {
+    let service = started!();
+    let mut accepted = 0;
+    for number in 0..3 {
+        let email = format!("user{number}@example.com");
+        let tokens = service.proved_user(&email).await;
+        for _ in 0..5 {
+            let answer = add(&service, &tokens, PHONE).await;
+            if answer.status == StatusCode::ACCEPTED {
+                accepted += 1;
+                continue;
+            }
+            assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+            let wait = answer.header("retry-after").parse::<u32>().unwrap();
+            assert!((1..=3600).contains(&wait), "{wait}");
+        }
+    }
+    assert_eq!(accepted, 5);
+    // Another number has limits of its own.
+    let tokens = service.proved_user("eve@example.com").await;
+    let answer = add(&service, &tokens, "+4915187654321").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_account_without_a_confirmed_address_sends_no_sms() {
+    let service = started!();
+    let tokens = service.user(EMAIL).await;
+    let answer = add(&service, &tokens, PHONE).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.code(), "email_not_confirmed");
+    let folder = service.stop().await.folder;
+    let sms = std::fs::read_dir(folder.path().join("sms")).unwrap();
+    let texts = sms.flatten().map(|file| file.file_name());
+    let texts = texts.filter(|name| name.to_string_lossy().ends_with(".txt"));
+    assert_eq!(texts.count(), 0);
+}
+
+/// Codes for new numbers cannot use up what logins need.
+#[tokio::test]
+async fn the_whole_service_sends_so_many_codes_a_day() {
+    let service = started!(with | settings | settings.sms.per_day = 4);
+    let ada = service.proved_user(EMAIL).await;
+    assert_eq!(
+        add(&service, &ada, PHONE).await.status,
+        StatusCode::ACCEPTED
+    );
+    let code = received(&service, 1).await;
+    assert_eq!(confirm(&service, &ada, &code).await.status, StatusCode::OK);
+    let eve = service.proved_user("eve@example.com").await;
+    for (phone, status) in [
+        ("+4915100000001", StatusCode::ACCEPTED),
+        ("+4915100000002", StatusCode::TOO_MANY_REQUESTS),
+    ] {
+        assert_eq!(add(&service, &eve, phone).await.status, status, "{phone}");
+    }
+    let challenge = service.login(EMAIL, PASSWORD).await.challenge();
+    let body = json!({ "challenge": challenge });
+    for status in [
+        StatusCode::ACCEPTED,
+        StatusCode::ACCEPTED,
+        StatusCode::TOO_MANY_REQUESTS,
+    ] {
+        let sent = service.post("/auth/login/sms", &body).await;
+        assert_eq!(sent.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_sms_says_so() {
+    let service = started!(with | settings | settings.sms.is_offered = false);
+    let tokens = service.proved_user(EMAIL).await;
+    let answer = add(&service, &tokens, PHONE).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.code(), "sms_not_offered");
 }

@@ -17,6 +17,20 @@ mod support;
 
 use support::{Place, postgres};
 
+/// As after a failover to a replica, or by an operator before the disk is full.
+const FORBID_WRITING: [&str; 2] = [
+    "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
+     ' SET default_transaction_read_only = on'; END $$",
+    CLOSE_OTHERS,
+];
+const ALLOW_WRITING: [&str; 2] = [
+    "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
+     ' RESET default_transaction_read_only'; END $$",
+    CLOSE_OTHERS,
+];
+const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 /// Where a test keeps what it has.
 async fn new_place() -> Option<Place> {
     Some(postgres::shared().await?.new_place().await)

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -69,7 +70,8 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
     follow(&new, &old);
     let to = Arc::new(AtomicU16::new(port(&old)));
     let url = format!("redis://127.0.0.1:{}/", relay(Arc::clone(&to)).await);
-    let service = Service::start_in(Place::sqlite().with_redis(url)).await;
+    let limited = |settings: &mut starter::Settings| settings.rate_limit = NonZeroU32::new(1000);
+    let service = Service::start_with(Place::sqlite().with_redis(url), limited).await;
     let tokens = service.user("ada@example.com").await;
     assert_eq!(ready(&service).await.status, StatusCode::OK);
 
@@ -103,4 +105,16 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
     let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
     service.logout(&tokens.access).await;
     service.assert_over(&tokens).await;
+
+    // Requests are counted there as well, for all processes.
+    let body = serde_json::json!({ "email": "nobody@example.com" });
+    loop {
+        for _ in 0..20 {
+            service.post("/auth/email/resend", &body).await;
+        }
+        if tell(&new, "KEYS starter:rate:*").contains("/auth/email/resend") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "each process counts by itself");
+    }
 }

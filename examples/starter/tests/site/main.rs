@@ -11,6 +11,7 @@ mod mail_tls;
 mod metrics;
 mod openapi;
 mod page;
+mod production;
 mod publishing;
 mod ready;
 #[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it

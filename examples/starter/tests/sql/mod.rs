@@ -197,3 +197,64 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
     let answer = service.refresh("garbage").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
+
+/// Several processes write at once; each counts what the others have written.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_together_send_no_link_too_many() {
+    let one = started!();
+    one.register("ada@example.com").await;
+    one.letter("ada@example.com", 1).await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut place = crate::support::Place::sqlite();
+        place.database_url = one.place.database_url.clone();
+        others.push(Service::start_in(place).await);
+    }
+    let body = json!({ "email": "ada@example.com" });
+    let mut asked = tokio::task::JoinSet::new();
+    for service in others.iter().cycle().take(30) {
+        let (client, body) = ((**service).clone(), body.clone());
+        asked.spawn(async move {
+            let answer = client.post("/auth/password/forgot", &body).await;
+            assert_eq!(answer.status, StatusCode::ACCEPTED);
+        });
+    }
+    asked.join_all().await;
+    let mut letters = 0;
+    for service in others {
+        let place = service.stop().await;
+        let mail = place.folder.path().join("mail");
+        letters += crate::support::mail::Letter::all(&mail, "ada@example.com").len();
+    }
+    assert_eq!(letters, 5);
+}
+
+/// Reading works all the same, so that it does not show.
+#[tokio::test]
+async fn a_service_whose_database_cannot_be_written_is_not_ready() {
+    let service = started!();
+    let ready = async || service.request(Method::GET, "/readyz", &[], "").await;
+    assert_eq!(ready().await.status, StatusCode::OK);
+    let mut other = service.database().await;
+    for statement in crate::FORBID_WRITING {
+        sqlx::query(statement).execute(&mut other).await.unwrap();
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let answer = ready().await;
+        if answer.status != StatusCode::OK {
+            assert_eq!(answer.code(), "not_ready");
+            assert_eq!(answer.json()["detail"], "Not ready: database.");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "always ready");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for statement in crate::ALLOW_WRITING {
+        sqlx::query(statement).execute(&mut other).await.unwrap();
+    }
+    while ready().await.status != StatusCode::OK {
+        assert!(std::time::Instant::now() < deadline, "never ready again");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}

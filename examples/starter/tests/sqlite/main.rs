@@ -15,6 +15,10 @@ mod support;
 
 use support::Place;
 
+/// Somebody else holds the lock.
+const FORBID_WRITING: [&str; 1] = ["BEGIN IMMEDIATE"];
+const ALLOW_WRITING: [&str; 1] = ["ROLLBACK"];
+
 /// Where a test keeps what it has.
 async fn new_place() -> Option<Place> {
     Some(Place::sqlite())

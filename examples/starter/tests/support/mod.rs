@@ -161,6 +161,8 @@ impl Place {
                 url: None,
                 from: String::new(),
                 folder: self.folder.path().join("sms"),
+                is_offered: true,
+                per_day: 1000,
             },
             storage: starter::StorageSettings {
                 url: None,

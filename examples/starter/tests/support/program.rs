@@ -28,6 +28,29 @@ pub(crate) fn starter(folder: &Path) -> Command {
     clean(env!("CARGO_BIN_EXE_starter"), folder)
 }
 
+/// What production needs, in a folder of its own.
+pub(crate) fn production(folder: &Path) -> Command {
+    let mut starter = starter(folder);
+    starter.envs([
+        ("APP_ENV", "production"),
+        ("PUBLIC_URL", "https://auth.example.com"),
+        ("JWT_KEY_RING_FILE", "keys.json"),
+        ("JWT_ROTATE_KEYS", "EdDSA"),
+        ("JWT_ISSUER", "https://auth.example.com"),
+        ("JWT_AUDIENCE", "api"),
+        (
+            "SEALING_KEYS",
+            "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        ),
+        ("BIND_ADDR", "127.0.0.1:0"),
+        ("MAIL_FROM", "Example <no-reply@auth.example.com>"),
+        ("DANGEROUS_EMAILS_TO_FILES", "true"),
+        ("MAIL_FOLDER", "mail"),
+        ("TRUSTED_PROXIES", "none"),
+    ]);
+    starter
+}
+
 /// What it says when it does not start.
 pub(crate) fn failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
