@@ -1,7 +1,7 @@
 //! [`OneTimeTokens`]: the secrets in links to users whose address is proved, good once, for one purpose and a
 //! short time. Links that prove an address are those of [`Registrations`](crate::accounts::Registrations).
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +10,7 @@ use sqlx::Result;
 
 use crate::database::on_pool;
 use crate::quotas::{Quota, Quotas};
+use crate::times::{SKEW, now, seconds};
 use crate::{Database, User, Users};
 
 /// How many links of one purpose a user gets in [`WINDOW`]: more would only fill the mailbox.
@@ -108,10 +109,11 @@ impl OneTimeTokens {
     /// Whose token it is, while it is good. It stays good.
     pub(crate) async fn holder(&self, purpose: Purpose, token: &str) -> Result<Option<User>> {
         let query = "SELECT user_id, state FROM one_time_tokens \
-                     WHERE digest = $1 AND purpose = $2 AND expires_at > $3";
+                     WHERE digest = $1 AND purpose = $2 AND expires_at > $3 \
+                     AND created_at <= $4";
         let row: Option<(String, String)> = on_pool!(&self.database, pool => {
             let query = sqlx::query_as(query).bind(digest(token)).bind(purpose.name());
-            query.bind(now()).fetch_optional(pool).await?
+            query.bind(now()).bind(now() + SKEW).fetch_optional(pool).await?
         });
         let Some((id, state)) = row else {
             return Ok(None);
@@ -123,7 +125,7 @@ impl OneTimeTokens {
     /// Uses the token up: true for one caller, whatever comes at once (V6.4.3, V6.5.1).
     pub(crate) async fn take(&self, purpose: Purpose, token: &str, user: &User) -> Result<bool> {
         let query = "DELETE FROM one_time_tokens WHERE digest = $1 AND purpose = $2 \
-                     AND user_id = $3 AND state = $4 AND expires_at > $5";
+                     AND user_id = $3 AND state = $4 AND expires_at > $5 AND created_at <= $6";
         let taken = on_pool!(&self.database, pool => {
             sqlx::query(query)
                 .bind(digest(token))
@@ -131,6 +133,7 @@ impl OneTimeTokens {
                 .bind(&user.id)
                 .bind(purpose.state(user))
                 .bind(now())
+                .bind(now() + SKEW)
                 .execute(pool)
                 .await?
                 .rows_affected()
@@ -159,13 +162,4 @@ pub(crate) fn random_token() -> Result<String> {
 
 pub(crate) fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
-}
-
-/// Seconds since 1970, as in the tables.
-pub(crate) fn now() -> i64 {
-    seconds(UNIX_EPOCH.elapsed().unwrap_or_default())
-}
-
-pub(crate) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,8 @@ use sqlx::Result;
 
 use crate::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, now};
+use crate::one_time_tokens::digest;
+use crate::times::{SKEW, now};
 
 /// Counts what is taken of each quota. The window of a quota begins with the first take after the last
 /// window has ended.
@@ -37,18 +38,22 @@ impl Quotas {
     /// Takes one. Returns the time until the next window where none is left.
     ///
     /// It is one statement on one row, which the database locks: of two that come at once, the second
-    /// counts the first. A `count(*)` in a condition would not, on PostgreSQL.
+    /// counts the first. A `count(*)` in a condition would not, on PostgreSQL. A window that ends later
+    /// than one that begins now was begun by a clock that was wrong, and counts as over.
     pub(crate) async fn take(&self, quota: Quota<'_>) -> Result<Option<Duration>> {
         let name = format!("{} {}", quota.kind, digest(quota.of));
         let now = now();
         let query = "INSERT INTO quotas AS q (name, used, ends_at) VALUES ($1, 1, $2) \
                      ON CONFLICT (name) DO UPDATE SET \
-                         used = CASE WHEN q.ends_at <= $3 THEN 1 ELSE q.used + 1 END, \
-                         ends_at = CASE WHEN q.ends_at <= $3 THEN $2 ELSE q.ends_at END \
-                     WHERE q.ends_at <= $3 OR q.used < $4";
+                         used = CASE WHEN q.ends_at <= $3 OR q.ends_at > $5 THEN 1 \
+                             ELSE q.used + 1 END, \
+                         ends_at = CASE WHEN q.ends_at <= $3 OR q.ends_at > $5 THEN $2 \
+                             ELSE q.ends_at END \
+                     WHERE q.ends_at <= $3 OR q.ends_at > $5 OR q.used < $4";
         let taken = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(&name).bind(now + quota.window).bind(now);
-            query.bind(quota.limit).execute(pool).await?.rows_affected()
+            let query = query.bind(quota.limit).bind(now + quota.window + SKEW);
+            query.execute(pool).await?.rows_affected()
         });
         if taken == 1 {
             return Ok(None);

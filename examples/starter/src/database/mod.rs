@@ -49,8 +49,17 @@ impl Database {
         let query = "INSERT INTO writable (id, checked_at) VALUES (1, $1) \
                      ON CONFLICT (id) DO UPDATE SET checked_at = $1";
         on_pool!(self, pool => {
-            sqlx::query(query).bind(crate::one_time_tokens::now()).execute(pool).await.map(drop)
+            sqlx::query(query).bind(crate::times::now()).execute(pool).await.map(drop)
         })
+    }
+
+    /// What begins a transaction that writes. The lock for writing is taken first, so that a transaction does
+    /// not fail in the middle because another one has it.
+    pub(crate) fn begin_to_write(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+            Self::Postgres(_) => "BEGIN",
+        }
     }
 
     /// Waits for what is running, and closes the connections.
