@@ -27,7 +27,12 @@ impl Doubt {
             KeyMiss::UnsupportedAlgorithm => {
                 return Err(AuthErrorKind::UnsupportedAlgorithm.into());
             }
-            KeyMiss::Ambiguous => return Err(AuthError::new(AuthErrorKind::UnknownKey).because(&Reason { code: "ambiguous_key", message: "several keys fit the token, and it names none of them by its key id" })),
+            KeyMiss::Ambiguous => {
+                return Err(AuthError::new(AuthErrorKind::UnknownKey).because(&Reason {
+                    code: "ambiguous_key",
+                    message: "several keys fit the token, and it names none of them by its key id",
+                }));
+            }
             KeyMiss::OtherAlgorithm => AuthErrorKind::UnsupportedAlgorithm,
             KeyMiss::UnknownKey => AuthErrorKind::UnknownKey,
         };

@@ -212,7 +212,12 @@ impl Single {
 fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthError> {
     let header = Header::parse(text)?;
     if Algorithm::from_str(&header.alg).is_err() {
-        return Err(AuthError::new(AuthErrorKind::UnsupportedAlgorithm).because(&Reason { code: "unknown_algorithm", message: "the token names an algorithm that this crate does not have" })); // whatever the keys
+        return Err(
+            AuthError::new(AuthErrorKind::UnsupportedAlgorithm).because(&Reason {
+                code: "unknown_algorithm",
+                message: "the token names an algorithm that this crate does not have",
+            }),
+        ); // whatever the keys
     }
     policy.check_typ(header.kind)?;
     Ok(header)
