@@ -115,7 +115,7 @@ impl Clock for ManualClock {
         let (time, mut micros) = (unix_micros(time), self.micros.subscribe());
         Box::pin(async move {
             if micros.wait_for(|&now| now >= time).await.is_err() {
-                std::future::pending().await // no clock is left that could be moved
+                std::future::pending::<()>().await; // no clock is left that could be moved
             }
         })
     }

@@ -101,7 +101,7 @@ impl RevocationChanges {
         };
         if !alive {
             self.pushed = None;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
