@@ -18,8 +18,6 @@ pub(super) enum Problem {
     EmptyLevel,
     MalformedLevel(Box<str>),
     ClaimPath,
-    /// An empty value. It is the only problem that may come from a request, so it refuses as any other
-    /// value would.
     EmptyValue(Box<str>),
     MaxAge,
     TooLarge,
@@ -28,6 +26,12 @@ pub(super) enum Problem {
 // === impl Problem ===
 
 impl Problem {
+    /// Whether the name or value may come from a request, as in `format!("tenant:{tenant}:read")`. No
+    /// token has it, so the answer is the one to any other token without it, and not a 500.
+    pub(super) fn is_only_unmet(&self) -> bool {
+        self.refusal().is_none()
+    }
+
     /// The error for every request, if the programmer or the configuration is at fault.
     pub(super) fn refusal(&self) -> Option<AuthError> {
         let message = match self {
@@ -35,17 +39,13 @@ impl Problem {
                 "a required scope is empty, as from a variable that is not set, so nobody is let \
                  through: name at least one scope in each text (`Require::checked` finds it at start-up)"
             }
-            Self::MalformedScope(_) | Self::SeveralInOne(_) => {
-                "a required scope is malformed, so nobody is let through (`Require::checked` finds it at \
-                 start-up)"
-            }
             Self::EmptyRole => {
                 "a required role is empty, as from a variable that is not set, so nobody is let through: \
                  name at least one role (`Require::checked` finds it at start-up)"
             }
-            Self::EmptyLevel | Self::MalformedLevel(_) => {
-                "a required authentication level is empty or malformed, so nobody is let through: name at \
-                 least one value of `acr` (`Require::checked` finds it at start-up)"
+            Self::EmptyLevel => {
+                "a required authentication level is empty, so nobody is let through: name at least one \
+                 value of `acr` (`Require::checked` finds it at start-up)"
             }
             Self::ClaimPath => {
                 "the path of a required claim is empty or has an empty part, so nobody is let through: \
@@ -59,7 +59,10 @@ impl Problem {
                 "a requirement is too large, so nobody is let through: at most 1024 rules and names, and 32 \
                  levels of `and` and `or` (`Require::checked` finds it at start-up)"
             }
-            Self::EmptyValue(_) => return None,
+            Self::MalformedScope(_)
+            | Self::SeveralInOne(_)
+            | Self::MalformedLevel(_)
+            | Self::EmptyValue(_) => return None,
         };
         let error = AuthError::new(AuthErrorKind::Internal).because(message);
         Some(error.with_source(self.explanation()))

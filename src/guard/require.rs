@@ -40,9 +40,9 @@ use crate::verifier::VerifiedToken;
 ///
 /// # Security
 ///
-/// An empty requirement lets nobody pass. If a name is empty, as from a variable that is not set, or
-/// malformed, every request is answered with 500, and the error says why. For names from a
-/// configuration, [`checked`](Self::checked) finds it at start-up.
+/// An empty requirement lets nobody pass. If a name is empty, as from a variable that is not set, every
+/// request is answered with 500, and the error says why. A malformed name is one that no token has. For
+/// names from a configuration, [`checked`](Self::checked) finds both at start-up.
 #[derive(Clone)]
 #[must_use = "a requirement does nothing until it is a layer or is given to `VerifiedToken::require`"]
 pub struct Require {
@@ -90,10 +90,11 @@ impl Require {
         Self::scopes(scopes, true)
     }
 
-    /// Requires at least one of these scopes: `["reports:read", "admin"]`, or `"reports:read admin"`.
+    /// Requires at least one of these scopes: `["reports:read", "admin"]`.
     ///
-    /// In a list, each text must name one scope. `["reports:read reports:write", "admin"]` could mean two
-    /// things, so it is refused; write `Require::all_of("reports:read reports:write").or(Require::scope("admin"))`.
+    /// Each text must name one scope, because `["reports:read reports:write", "admin"]` could mean two
+    /// things. A text with a space is met by no token, and [`checked`](Self::checked) finds it. Write
+    /// `Require::all_of("reports:read reports:write").or(Require::scope("admin"))`.
     pub fn any_of(scopes: impl Names) -> Self {
         Self::scopes(scopes, false)
     }
@@ -235,6 +236,12 @@ impl Require {
         Self::of(Rule::Check(Check::new(state, predicate)), None)
     }
 
+    /// Requires a verified token and nothing else, for routes behind an
+    /// [optional](crate::JwtAuthLayer::optional) layer: without a token the response is 401.
+    pub fn token() -> Self {
+        Self::of(Rule::Token, None)
+    }
+
     /// Requires both.
     pub fn and(self, other: Self) -> Self {
         self.combined(other, true)
@@ -286,17 +293,16 @@ impl Require {
 
     fn scopes(scopes: impl Names, all: bool) -> Self {
         let texts = texts(scopes);
-        let (names, is_empty) = words(&texts);
-        let malformed = names.iter().find(|name| !is_scope_token(name));
-        let several = texts
-            .iter()
-            .find(|text| !all && texts.len() > 1 && text.split_ascii_whitespace().count() > 1);
-        let problem = match (malformed, several) {
+        let (words, is_empty) = words(&texts);
+        let malformed = words.iter().find(|name| !is_scope_token(name));
+        let problem = match malformed {
             _ if is_empty => Some(Problem::EmptyScope),
-            (Some(scope), _) => Some(Problem::MalformedScope(scope.clone())),
-            (None, Some(text)) => Some(Problem::SeveralInOne(text.clone())),
-            (None, None) => None,
+            Some(scope) => Some(Problem::MalformedScope(scope.clone())),
+            None if all || words.len() == texts.len() => None,
+            None => Some(Problem::SeveralInOne(texts.join(" ").into())),
         };
+        // An alternative with a space is never split: each word alone would let pass.
+        let names = if all { words } else { texts };
         let names = names.into();
         Self::of(Rule::Scopes { names, all }, problem)
     }
@@ -338,7 +344,7 @@ impl Require {
         // What refuses every request goes before what only refuses some.
         let (first, second) = (ours.problem, theirs.problem);
         let problem = match (&first, &second) {
-            (Some(Problem::EmptyValue(_)), Some(_)) => second,
+            (Some(one), Some(_)) if one.is_only_unmet() => second,
             _ => first.or(second),
         };
         let mut rules = Vec::new();

@@ -16,13 +16,21 @@ type Predicate = dyn Fn(&VerifiedToken) -> bool + Send + Sync;
 
 #[derive(Clone)]
 pub(super) enum Rule {
-    Scopes { names: Box<[Box<str>]>, all: bool },
-    Roles { names: Box<[Box<str>]>, all: bool },
+    Scopes {
+        names: Box<[Box<str>]>,
+        all: bool,
+    },
+    Roles {
+        names: Box<[Box<str>]>,
+        all: bool,
+    },
     Claim(ClaimTest),
     RecentLogin(Duration),
     Level(Box<[Box<str>]>),
     That(Arc<Predicate>),
     Check(Check),
+    /// Any verified token.
+    Token,
     All(Vec<Self>),
     Any(Vec<Self>),
 }
@@ -92,6 +100,7 @@ impl Rule {
             Self::All(rules) => return all(rules, token, known),
             Self::Any(rules) => return any(rules, token, known),
             Self::Check(check) => return known.verdict(check),
+            Self::Token => return Verdict::Pass,
             Self::That(predicate) => {
                 // It is the application's code. A panic must neither let pass nor take the connection.
                 match catch_unwind(AssertUnwindSafe(|| predicate(token))) {
@@ -160,7 +169,7 @@ impl Rule {
                 (names.len(), 1)
             }
             Self::Claim(test) => (test.values.len(), 1),
-            Self::RecentLogin(_) | Self::That(_) | Self::Check(_) => (1, 1),
+            Self::RecentLogin(_) | Self::That(_) | Self::Check(_) | Self::Token => (1, 1),
         }
     }
 }
@@ -278,6 +287,7 @@ impl fmt::Display for Rule {
             Self::Level(levels) => list(f, "authentication level", false, levels),
             Self::That(_) => f.write_str("a predicate"),
             Self::Check(_) => f.write_str("a permission"),
+            Self::Token => f.write_str("a token"),
             Self::All(rules) => join(f, " and ", rules),
             Self::Any(rules) => join(f, " or ", rules),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::tell;
@@ -14,7 +14,8 @@ use crate::error::AuthError;
 /// Makes the response to a request that was refused.
 ///
 /// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The layer adds
-/// `WWW-Authenticate` and `Retry-After` if the response has none of its own.
+/// `WWW-Authenticate` and `Retry-After` if the response has none of its own. A 404, which hides that there
+/// is something to refuse, and a redirect get no challenge.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make a refusal with the body type `{B}`",
     label = "makes no response with the body type `{B}`",
@@ -106,7 +107,10 @@ where
 {
     tell::refusal(&error);
     let mut response = respond.response_for_auth_error(&error);
-    add_headers(response.headers_mut(), &error);
+    let status = response.status();
+    // A 404 that hides the resource, or a redirect to a login page, is no challenge.
+    let may_challenge = status != StatusCode::NOT_FOUND && !status.is_redirection();
+    add_headers(response.headers_mut(), &error, may_challenge);
     response.extensions_mut().insert(error);
     response
 }
@@ -127,12 +131,12 @@ pub fn refusal<B: Default + 'static>(error: AuthError) -> Response<B> {
 /// What makes the responses of a layer whose responses have the body `B`.
 pub(crate) type Responder<B> = Arc<dyn ResponseForAuthError<B> + Send + Sync>;
 
-fn add_headers(headers: &mut HeaderMap, error: &AuthError) {
+fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challenge: bool) {
     let challenged = headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
         .any(is_bearer_challenge);
-    if !challenged {
+    if may_challenge && !challenged {
         let challenge = error.challenge().and_then(|text| match text {
             Cow::Borrowed(text) => Some(HeaderValue::from_static(text)),
             Cow::Owned(text) => HeaderValue::try_from(text).ok(),

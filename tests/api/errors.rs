@@ -7,7 +7,7 @@ use tower_jwt_auth::{ConfigError, StoreError};
 
 #[test]
 fn every_kind_has_its_status_code_and_challenge() {
-    // The whole table of RFC 6750 section 3.1, once.
+    // The whole table of RFC 6750 section 3.1 and RFC 9470 section 3, once.
     let invalid = Some(r#"Bearer realm="api", error="invalid_token""#);
     let table = [
         (
@@ -39,6 +39,13 @@ fn every_kind_has_its_status_code_and_challenge() {
             403,
             Some(r#"Bearer realm="api", error="insufficient_scope""#),
         ),
+        (
+            InsufficientAuthentication,
+            "insufficient_authentication",
+            401,
+            Some(r#"Bearer realm="api", error="insufficient_user_authentication""#),
+        ),
+        (Forbidden, "forbidden", 403, Some(r#"Bearer realm="api""#)),
         (ClaimsMismatch, "claims_mismatch", 403, None),
         (LayerMissing, "layer_missing", 500, None),
         (Unavailable, "unavailable", 503, None),

@@ -150,7 +150,7 @@ fn claims() -> impl Strategy<Value = Claims> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn all_ways_agree_for_any_requirement_and_token(tree in trees(), claims in claims()) {

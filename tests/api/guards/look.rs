@@ -128,6 +128,22 @@ async fn without_a_layer_the_answer_is_500_and_names_the_cure() {
     assert_eq!(Seen::of(response).verdict(), "500");
 }
 
+#[tokio::test]
+async fn a_guard_can_hide_what_it_protects() {
+    for (status, told) in [(404, "404"), (303, "303")] {
+        let hidden = Require::role("admin").on_error(move |_: &AuthError| {
+            let mut response = Response::new(String::new());
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            response
+        });
+        let layers = ServiceBuilder::new()
+            .layer(JwtAuthLayer::new(verifier()))
+            .layer(hidden);
+        let response = layers.service(probe()).oneshot(bearer(&token(""))).await;
+        assert_eq!(Seen::of(response.unwrap()).verdict(), told);
+    }
+}
+
 /// A body with no `Default` and no `From<String>`.
 struct Plain(#[allow(dead_code)] &'static str);
 

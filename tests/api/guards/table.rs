@@ -113,6 +113,7 @@ fn rows() -> Vec<Row> {
             FORBIDDEN,
         ),
         row(Require::that(|_| false), &[], &[""], FORBIDDEN),
+        row(Require::token(), &[""], &[], FORBIDDEN),
         row(
             Require::that_async("alice", async |name: &'static str, token| {
                 Ok::<_, String>(token.subject() == Some(name))

@@ -1,6 +1,7 @@
 //! The ways to use a guard, each as a request and its response.
 
 use std::convert::Infallible;
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Body;
@@ -36,14 +37,11 @@ async fn by_hand(
     Ok(token.subject().unwrap_or_default().to_owned())
 }
 
-/// Takes the roles from `roles`.
+/// One for all tests, as they make many requests.
 pub fn verifier() -> TokenVerifier {
-    let tokens = builder().0.build().unwrap();
-    tokens
-        .verifier_builder()
-        .role_claim("roles")
-        .build()
-        .unwrap()
+    static VERIFIER: LazyLock<TokenVerifier> =
+        LazyLock::new(|| builder().0.build().unwrap().verifier());
+    VERIFIER.clone()
 }
 
 pub fn token(more: &str) -> String {
