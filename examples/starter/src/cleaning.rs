@@ -49,18 +49,20 @@ impl App {
             let logins = self.factors.challenges.clean_up(BATCH).await?;
             let failures = self.attempts.clean_up(BATCH).await?;
             let registrations = self.accounts.registrations.clean_up(BATCH).await?;
+            let factors = self.factors.clean_up(BATCH).await?;
             let accounts = self.accounts.clear_removed(BATCH).await?;
-            removed +=
-                sessions + revocations + links + logins + failures + registrations + accounts;
-            if sessions
-                .max(revocations)
-                .max(links)
-                .max(logins)
-                .max(failures)
-                .max(registrations)
-                .max(accounts)
-                < u64::from(BATCH)
-            {
+            let batch = [
+                sessions,
+                revocations,
+                links,
+                logins,
+                failures,
+                registrations,
+                factors,
+                accounts,
+            ];
+            removed += batch.iter().sum::<u64>();
+            if batch.iter().all(|&rows| rows < u64::from(BATCH)) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;

@@ -44,6 +44,7 @@ mod settings;
 mod sms;
 mod storage;
 mod stores;
+mod times;
 mod typed;
 mod uniform;
 mod users;

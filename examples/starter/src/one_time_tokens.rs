@@ -1,7 +1,7 @@
 //! [`OneTimeTokens`]: the secrets in links to users whose address is proved, good once, for one purpose and a
 //! short time. Links that prove an address are those of [`Registrations`](crate::accounts::Registrations).
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Result;
 
 use crate::database::on_pool;
+use crate::times::{SKEW, now, seconds};
 use crate::{Database, User, Users};
 
 /// How many links of one purpose a user gets in [`WINDOW`]: more would only fill the mailbox.
@@ -70,7 +71,7 @@ impl OneTimeTokens {
                          (digest, purpose, user_id, state, created_at, expires_at) \
                      SELECT $1, $2, $3, $4, $5, $6 \
                      WHERE (SELECT count(*) FROM one_time_tokens WHERE user_id = $3 \
-                         AND purpose = $2 AND created_at > $7) < $8";
+                         AND purpose = $2 AND created_at > $7 AND created_at <= $9) < $8";
         let made = on_pool!(&self.database, pool => {
             sqlx::query(query)
                 .bind(digest(&token))
@@ -81,6 +82,7 @@ impl OneTimeTokens {
                 .bind(now + seconds(purpose.lifetime()))
                 .bind(now - seconds(WINDOW))
                 .bind(MAX_IN_WINDOW)
+                .bind(now + SKEW)
                 .execute(pool)
                 .await?
                 .rows_affected()
@@ -91,10 +93,11 @@ impl OneTimeTokens {
     /// Whose token it is, while it is good. It stays good.
     pub(crate) async fn holder(&self, purpose: Purpose, token: &str) -> Result<Option<User>> {
         let query = "SELECT user_id, state FROM one_time_tokens \
-                     WHERE digest = $1 AND purpose = $2 AND expires_at > $3";
+                     WHERE digest = $1 AND purpose = $2 AND expires_at > $3 \
+                     AND created_at <= $4";
         let row: Option<(String, String)> = on_pool!(&self.database, pool => {
             let query = sqlx::query_as(query).bind(digest(token)).bind(purpose.name());
-            query.bind(now()).fetch_optional(pool).await?
+            query.bind(now()).bind(now() + SKEW).fetch_optional(pool).await?
         });
         let Some((id, state)) = row else {
             return Ok(None);
@@ -106,7 +109,7 @@ impl OneTimeTokens {
     /// Uses the token up: true for one caller, whatever comes at once (V6.4.3, V6.5.1).
     pub(crate) async fn take(&self, purpose: Purpose, token: &str, user: &User) -> Result<bool> {
         let query = "DELETE FROM one_time_tokens WHERE digest = $1 AND purpose = $2 \
-                     AND user_id = $3 AND state = $4 AND expires_at > $5";
+                     AND user_id = $3 AND state = $4 AND expires_at > $5 AND created_at <= $6";
         let taken = on_pool!(&self.database, pool => {
             sqlx::query(query)
                 .bind(digest(token))
@@ -114,6 +117,7 @@ impl OneTimeTokens {
                 .bind(&user.id)
                 .bind(purpose.state(user))
                 .bind(now())
+                .bind(now() + SKEW)
                 .execute(pool)
                 .await?
                 .rows_affected()
@@ -142,13 +146,4 @@ pub(crate) fn random_token() -> Result<String> {
 
 pub(crate) fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
-}
-
-/// Seconds since 1970, as in the tables.
-pub(crate) fn now() -> i64 {
-    seconds(UNIX_EPOCH.elapsed().unwrap_or_default())
-}
-
-pub(crate) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -4,8 +4,11 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local earned = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + interval
-local wait = earned - now - interval * burst
+local full = now + interval * burst
+-- More than a full bucket was written by a clock that was ahead.
+local before = math.min(tonumber(redis.call('GET', KEYS[1]) or 0), full)
+local earned = math.max(before, now) + interval
+local wait = earned - full
 if wait > 0 then
     return math.ceil(wait)
 end

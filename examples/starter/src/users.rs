@@ -39,6 +39,9 @@ pub struct User {
     pub email_verified: bool,
     /// A disabled user cannot log in, and gets no further tokens.
     pub disabled: bool,
+    /// Another one after every change of what a login depends on: the address, the password, the scopes, the
+    /// second factors, and whether the user is disabled. The database sees to that.
+    pub version: i64,
 }
 
 /// A user as an admin sees it.
@@ -69,7 +72,8 @@ pub(crate) enum Changed {
 macro_rules! select_user {
     ($condition:literal) => {
         concat!(
-            "SELECT id, email, password_hash, scopes, email_verified, disabled FROM users WHERE ",
+            "SELECT id, email, password_hash, scopes, email_verified, disabled, version \
+             FROM users WHERE ",
             $condition
         )
     };
@@ -108,7 +112,12 @@ impl User {
 
     /// What tries of the second factor are counted under.
     pub(crate) fn second_factor(&self) -> String {
-        format!("second factor of {}", self.id)
+        second_factor_of(&self.id)
+    }
+
+    /// What tries to confirm an app are counted under.
+    pub(crate) fn enrolment(&self) -> String {
+        enrolment_of(&self.id)
     }
 
     /// Where the user reads messages.
@@ -167,14 +176,25 @@ impl Users {
         })
     }
 
-    /// Replaces the hash that was read with `user`. Nothing happens if it is another one by now:
-    /// a password that was just changed must not come back.
+    /// Replaces the hash that was read with `user` by another one of the same password. Nothing happens if
+    /// it is another one by now: a password that was just changed must not come back.
     ///
     /// # Errors
     ///
     /// The database does not answer.
     pub async fn replace_hash(&self, user: &User, new: &PasswordHash) -> Result<bool> {
+        let query = "UPDATE users SET password_hash = $1, rehashes = rehashes + 1 \
+                     WHERE id = $2 AND password_hash = $3";
+        self.set_hash(query, user, new).await
+    }
+
+    /// Replaces the password that was read with `user`. Nothing happens if it is another one by now.
+    pub(crate) async fn change_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+        self.set_hash(query, user, new).await
+    }
+
+    async fn set_hash(&self, query: &'static str, user: &User, new: &PasswordHash) -> Result<bool> {
         let replaced = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(new.as_str()).bind(&user.id);
             query.bind(&user.password_hash).execute(pool).await?.rows_affected()
@@ -303,6 +323,16 @@ impl Users {
         let query = "SELECT count(*) FROM users";
         on_pool!(&self.database, pool => sqlx::query_scalar(query).fetch_one(pool).await)
     }
+}
+
+/// What tries of the second factor of a user are counted under.
+pub(crate) fn second_factor_of(id: &str) -> String {
+    format!("second factor of {id}")
+}
+
+/// What tries to confirm an app of a user are counted under.
+pub(crate) fn enrolment_of(id: &str) -> String {
+    format!("enrolment of {id}")
 }
 
 /// Whether this can be an id that was made here.

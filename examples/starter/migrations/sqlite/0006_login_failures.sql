@@ -1,4 +1,4 @@
--- Passwords that were tried in vain, in a row: see src/attempts.rs. An account is the SHA-256 of
+-- Passwords that were tried in vain, in a row: see src/attempts/mod.rs. An account is the SHA-256 of
 -- what the client called it, whether or not it exists.
 CREATE TABLE login_failures (
     account   TEXT NOT NULL,

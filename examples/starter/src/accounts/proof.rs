@@ -11,10 +11,11 @@ use crate::attempts::FORGET;
 use crate::database::on_pool;
 use crate::finish::finish;
 use crate::logging::digest;
-use crate::one_time_tokens::{self, now};
+use crate::one_time_tokens;
 use crate::problem::Problem;
-use crate::users::{new_id, select_user};
-use crate::{Database, Email, User};
+use crate::times::now;
+use crate::users::{enrolment_of, new_id, second_factor_of, select_user};
+use crate::{Email, User};
 
 /// How often somebody may register the address in the very moment in which it is proved.
 const MAX_ROUNDS: u32 = 8;
@@ -112,11 +113,7 @@ impl Accounts {
         email: &Email,
         claimant: &Claimant,
     ) -> SqlResult<(Proved, Vec<String>)> {
-        let begin = match &self.database {
-            // The lock for writing is taken first, so that nobody else can have it in between.
-            Database::Sqlite(_) => "BEGIN IMMEDIATE",
-            Database::Postgres(_) => "BEGIN",
-        };
+        let begin = self.database.begin_to_write();
         let (id, hash) = match claimant {
             Claimant::WithPassword(hash) => (new_id()?, Some(hash.as_str())),
             Claimant::WithoutPassword => (new_id()?, Some(NO_PASSWORD)),
@@ -173,6 +170,10 @@ impl Accounts {
             let query = sqlx::query(FORGET).bind(one_time_tokens::digest(email));
             query.execute(&mut *transaction).await?;
             for user in &removed {
+                for counted in [second_factor_of(user), enrolment_of(user)] {
+                    let query = sqlx::query(FORGET).bind(one_time_tokens::digest(&counted));
+                    query.execute(&mut *transaction).await?;
+                }
                 let query = "INSERT INTO removed_users (id, removed_at) VALUES ($1, $2) \
                              ON CONFLICT (id) DO NOTHING";
                 let query = sqlx::query(query).bind(user).bind(now());

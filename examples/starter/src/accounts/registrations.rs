@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::{FromRow, Result};
 
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, now, random_token, seconds};
+use crate::one_time_tokens::{digest, random_token};
+use crate::times::{SKEW, now, seconds};
 use crate::users::new_id;
 use crate::{Database, Email};
 
@@ -72,7 +73,7 @@ impl Registrations {
                      WHERE NOT EXISTS (SELECT 1 FROM users \
                          WHERE email = $2 AND (email_verified OR disabled)) \
                      AND (SELECT count(*) FROM registrations WHERE email = $2 \
-                         AND purpose = $3 AND created_at > $7) < $8";
+                         AND purpose = $3 AND created_at > $7 AND created_at <= $9) < $8";
         let (id, _) = self
             .insert(query, email, Purpose::Register, Some(hash))
             .await?;
@@ -89,9 +90,9 @@ impl Registrations {
                          WHERE email = $2 AND (email_verified OR disabled)) \
                      AND (EXISTS (SELECT 1 FROM users WHERE email = $2) \
                          OR EXISTS (SELECT 1 FROM registrations \
-                             WHERE email = $2 AND expires_at > $5)) \
+                             WHERE email = $2 AND expires_at > $5 AND created_at <= $9)) \
                      AND (SELECT count(*) FROM registrations WHERE email = $2 \
-                         AND purpose = $3 AND created_at > $7) < $8";
+                         AND purpose = $3 AND created_at > $7 AND created_at <= $9) < $8";
         let (id, made) = self.insert(query, email, Purpose::Reset, None).await?;
         if !made {
             return Ok(None);
@@ -110,7 +111,7 @@ impl Registrations {
         let made = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(&id).bind(email.as_str()).bind(purpose.name());
             let query = query.bind(hash).bind(now).bind(now + seconds(purpose.lifetime()));
-            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
+            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW).bind(now + SKEW);
             query.execute(pool).await?.rows_affected()
         });
         Ok((id, made == 1))
@@ -119,9 +120,10 @@ impl Registrations {
     /// The address that was registered, while the registration is open.
     pub(crate) async fn email(&self, id: &str) -> Result<Option<Email>> {
         let query = "SELECT email FROM registrations \
-                     WHERE id = $1 AND user_id IS NULL AND expires_at > $2";
+                     WHERE id = $1 AND user_id IS NULL AND expires_at > $2 AND created_at <= $3";
         let email: Option<String> = on_pool!(&self.database, pool => {
-            sqlx::query_scalar(query).bind(id).bind(now()).fetch_optional(pool).await?
+            let query = sqlx::query_scalar(query).bind(id).bind(now());
+            query.bind(now() + SKEW).fetch_optional(pool).await?
         });
         Ok(email.map(|email| Email::stored(&email)))
     }
@@ -138,10 +140,10 @@ impl Registrations {
                      AND (SELECT count(*) FROM registration_links AS l \
                          JOIN registrations AS other ON other.id = l.registration_id \
                          WHERE other.email = r.email AND other.purpose = r.purpose \
-                         AND l.created_at > $4) < $5";
+                         AND l.created_at > $4 AND l.created_at <= $6) < $5";
         let made = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(&token)).bind(id).bind(now);
-            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW);
+            let query = query.bind(now - seconds(WINDOW)).bind(MAX_IN_WINDOW).bind(now + SKEW);
             query.execute(pool).await?.rows_affected()
         });
         Ok((made == 1).then_some((token, email)))
@@ -155,10 +157,11 @@ impl Registrations {
     ) -> Result<Option<Registration>> {
         let query = "SELECT r.id, r.email, r.password_hash, r.user_id FROM registrations AS r \
                      JOIN registration_links AS l ON l.registration_id = r.id \
-                     WHERE l.digest = $1 AND r.purpose = $2 AND r.expires_at > $3";
+                     WHERE l.digest = $1 AND r.purpose = $2 AND r.expires_at > $3 \
+                     AND r.created_at <= $4";
         on_pool!(&self.database, pool => {
             let query = sqlx::query_as(query).bind(digest(token)).bind(purpose.name());
-            query.bind(now()).fetch_optional(pool).await
+            query.bind(now()).bind(now() + SKEW).fetch_optional(pool).await
         })
     }
 

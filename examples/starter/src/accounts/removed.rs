@@ -9,7 +9,7 @@ use super::Accounts;
 use crate::Error;
 use crate::database::on_pool;
 use crate::error::with_causes;
-use crate::one_time_tokens::{now, seconds};
+use crate::times::{SKEW, now, seconds};
 
 /// After this time, no request is under way any more that read the account while it was there.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -29,11 +29,11 @@ impl Accounts {
     /// Clears at most `limit` removed accounts for the last time, and tells how many: what was under way
     /// when they were removed may have left something behind.
     pub(crate) async fn clear_removed(&self, limit: u32) -> Result<u64, Error> {
-        let query = "SELECT id FROM removed_users WHERE removed_at <= $1 \
+        let query = "SELECT id FROM removed_users WHERE removed_at <= $1 OR removed_at > $3 \
                      ORDER BY removed_at LIMIT $2";
         let users: Vec<String> = on_pool!(&self.database, pool => {
             let query = sqlx::query_scalar(query).bind(now() - seconds(SETTLED));
-            query.bind(i64::from(limit)).fetch_all(pool).await?
+            query.bind(i64::from(limit)).bind(now() + SKEW).fetch_all(pool).await?
         });
         let mut cleared = 0;
         for user in users {

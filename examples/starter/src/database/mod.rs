@@ -48,6 +48,15 @@ impl Database {
         on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))
     }
 
+    /// What begins a transaction that writes. The lock for writing is taken first, so that a transaction does
+    /// not fail in the middle because another one has it.
+    pub(crate) fn begin_to_write(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+            Self::Postgres(_) => "BEGIN",
+        }
+    }
+
     /// Waits for what is running, and closes the connections.
     pub async fn close(&self) {
         on_pool!(self, pool => pool.close().await);

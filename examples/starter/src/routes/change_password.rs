@@ -13,7 +13,7 @@ use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
 use crate::problem::Problem;
-use crate::{App, User};
+use crate::{App, User, events};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PasswordChange)]
@@ -43,11 +43,12 @@ pub(crate) async fn change(
         .await?;
     let hash = app.passwords.hash(&request.new_password).await?;
     finish(async move {
-        if !app.users.replace_hash(&user, &hash).await? {
+        if !app.users.change_password(&user, &hash).await? {
             let detail = "The password was changed by somebody else just now.";
             return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
         }
         tracing::info!(event = "password_changed", user = digest(&user.id));
+        app.attempts.new_password(&user).await?;
         app.outbox.post(Letter::PasswordChanged(user.address()));
         let session = token.session_id().unwrap_or_default();
         app.sessions.end_others(&user.id, session).await?;
@@ -81,6 +82,7 @@ impl App {
         let attempt = self.attempts.begin(&user.email, self.session_of(token));
         let attempt = attempt.await?;
         if !self.verify_password(password, Some(user)).await?.is_match() {
+            events::password_refused(user, token.session_id().unwrap_or_default());
             let detail = "The current password is wrong.";
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,

@@ -1,19 +1,23 @@
 //! `POST /auth/email/verify` and `POST /auth/email/resend`: the owner proves an address.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use tower_jwt_auth::password::PasswordHash;
 use utoipa::ToSchema;
 
 use super::reset_password::invalid_link;
 use crate::accounts::{Claimant, Proved, Purpose, Registration};
+use crate::client_ip::ClientIp;
 use crate::letters::Letter;
 use crate::problem::Problem;
 use crate::typed::LinkSecret;
 use crate::users::is_id;
 use crate::{App, Email};
+
+/// What the log says of links of this kind.
+const CONFIRM: &str = "confirm_email";
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = EmailConfirmation)]
@@ -40,13 +44,15 @@ pub(crate) struct Resend {
 )]
 pub(crate) async fn verify(
     State(app): State<App>,
+    Extension(client): Extension<ClientIp>,
     Json(request): Json<Verify>,
 ) -> Result<StatusCode, Problem> {
-    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
+    let token = LinkSecret::parse(&request.token);
+    let token = token.ok_or_else(|| invalid_link(client, CONFIRM))?;
     let registrations = &app.accounts.registrations;
     let found = registrations.by_link(Purpose::Register, token.as_str());
     let Some(registration) = found.await? else {
-        return Err(invalid_link());
+        return Err(invalid_link(client, CONFIRM));
     };
     if let Some(claimant) = claimant(&registration) {
         let (id, email) = (&registration.id, Email::stored(&registration.email));
@@ -64,7 +70,7 @@ pub(crate) async fn verify(
     let confirmed = owner.is_some_and(|owner| owner.email == registration.email);
     match confirmed {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(invalid_link()),
+        false => Err(invalid_link(client, CONFIRM)),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::second_factor::{LIFETIME, Method};
 use crate::uniform::end_of_step;
 use crate::web::client_mark;
-use crate::{App, Email, User};
+use crate::{App, Email, User, events};
 
 /// How much of the `User-Agent` a session is labelled with.
 const MAX_LABEL_CHARS: usize = 100;
@@ -78,23 +78,34 @@ async fn try_login(
     let attempt = app.attempts.begin(email.as_str(), source).await?;
     let user = app.users.by_email(&email).await?;
     let verified = app.verify_password(&request.password, user.as_ref());
-    let (Verification::Match { rehash }, Some(mut user)) = (verified.await?, user) else {
+    let verified = verified.await?;
+    let (Verification::Match { rehash }, Some(user)) = (&verified, &user) else {
+        let reason = match user {
+            Some(_) => "wrong_password",
+            None => "unknown_account",
+        };
+        events::login_failed(email.as_str(), user.as_ref(), client, reason);
         return Err(refused(app));
     };
-    if user.disabled || (app.require_verified_email && !user.email_verified) {
+    let reason = match user.disabled {
+        true => Some("disabled"),
+        false => (app.require_verified_email && !user.email_verified).then_some("not_confirmed"),
+    };
+    if let Some(reason) = reason {
+        events::login_failed(email.as_str(), Some(user), client, reason);
         return Err(refused(app));
     }
     attempt.succeeded().await?;
     if let Some(new) = rehash {
-        replace_hash(app, &mut user, &new).await;
+        replace_hash(app, user, new).await;
     }
     let methods = app.factors.methods(&user.id).await?;
     if methods.is_empty() {
-        let Json(pair) = open_session(app, &user, headers, &["pwd"]).await?;
+        let Json(pair) = open_session(app, user, client, headers, &["pwd"]).await?;
         return Ok(Json(Answer::Tokens(pair)));
     }
     Ok(Json(Answer::Challenge {
-        challenge: app.factors.challenges.make(&user).await?,
+        challenge: app.factors.challenges.make(user).await?,
         methods,
         expires_in: LIFETIME,
     }))
@@ -104,6 +115,7 @@ async fn try_login(
 pub(super) async fn open_session(
     app: &App,
     user: &User,
+    client: ClientIp,
     headers: &HeaderMap,
     amr: &[&str],
 ) -> Result<Json<TokenPair>, Problem> {
@@ -122,15 +134,15 @@ pub(super) async fn open_session(
     }
     let pair = session.issue().await?;
 
-    // Whoever was disabled, or got another password or fewer scopes, while this was going on was
-    // logged out everywhere then: this session was not there yet.
+    // Whoever was disabled, or got another password, fewer scopes or a second factor, while this was going
+    // on was logged out everywhere then: this session was not there yet.
     let now = app.users.active(&user.id).await?;
-    let same =
-        now.is_some_and(|now| now.password_hash == user.password_hash && now.scopes == user.scopes);
-    if !same {
+    if now.is_none_or(|now| now.version != user.version) {
         app.sessions.end_by_token(&pair.refresh_token).await?;
+        events::login_failed(&user.email, Some(user), client, "changed");
         return Err(refused(app));
     }
+    events::login_succeeded(user, client, amr);
     Ok(Json(pair))
 }
 
@@ -142,12 +154,9 @@ fn label(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
-async fn replace_hash(app: &App, user: &mut User, new: &PasswordHash) {
+async fn replace_hash(app: &App, user: &User, new: &PasswordHash) {
     match app.users.replace_hash(user, new).await {
-        Ok(true) => {
-            tracing::info!(user = digest(&user.id), "password hash replaced");
-            user.password_hash = new.as_str().to_owned();
-        }
+        Ok(true) => tracing::info!(user = digest(&user.id), "password hash replaced"),
         Ok(false) => {} // somebody else was faster
         Err(error) => tracing::warn!(%error, "password hash not replaced"),
     }

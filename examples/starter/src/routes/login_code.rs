@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 
 use super::login::open_session;
 use super::second_factor::invalid_code;
-use crate::App;
 use crate::attempts::Source;
 use crate::client_ip::ClientIp;
 use crate::openapi::Tokens;
 use crate::problem::Problem;
 use crate::second_factor::{Method, Proof, SmsPurpose};
 use crate::typed::LinkSecret;
+use crate::{App, events};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ChallengeAnswer)]
@@ -48,26 +48,35 @@ pub(crate) async fn answer(
     Json(request): Json<Answer>,
 ) -> Result<Json<TokenPair>, Problem> {
     let proof = Proof::parse(request.method, &request.code)?;
-    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(over)?;
+    let unknown = || {
+        events::challenge_refused(client);
+        over()
+    };
+    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(unknown)?;
     let challenges = &app.factors.challenges;
     let user = challenges.holder(challenge.as_str()).await?;
-    let user = user.ok_or_else(over)?;
+    let user = user.ok_or_else(unknown)?;
     let account = user.second_factor();
     let attempt = app
         .attempts
         .begin(&account, Source::Address(client))
         .await?;
+    let method = request.method;
     if !challenges.count_try(challenge.as_str()).await? {
+        events::code_refused(&user, client, method, "tried_too_often");
         return Err(over());
     }
     if !app.factors.take(&user.id, &proof).await? {
+        events::code_refused(&user, client, method, "wrong_code");
         return Err(invalid_code());
     }
     if !challenges.take(challenge.as_str()).await? {
+        events::code_refused(&user, client, method, "used");
         return Err(over());
     }
     attempt.succeeded().await?;
-    open_session(&app, &user, &headers, &["pwd", request.method.amr(), "mfa"]).await
+    let amr = ["pwd", method.amr(), "mfa"];
+    open_session(&app, &user, client, &headers, &amr).await
 }
 
 /// Sends a code to the telephone of whoever has shown the password.

@@ -1,14 +1,15 @@
 //! `POST /auth/password/forgot` and `POST /auth/password/reset`: a new password for who reads the
 //! mail of the account.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::register::invalid_email;
 use crate::accounts::{self, Claimant, Proved};
+use crate::client_ip::ClientIp;
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
@@ -16,7 +17,10 @@ use crate::one_time_tokens::Purpose;
 use crate::password_policy::Owner;
 use crate::problem::Problem;
 use crate::typed::LinkSecret;
-use crate::{App, Email};
+use crate::{App, Email, events};
+
+/// What the log says of links of this kind.
+const RESET: &str = "reset_password";
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ForgottenPassword)]
@@ -62,12 +66,13 @@ pub(crate) async fn forgot(
 )]
 pub(crate) async fn reset(
     State(app): State<App>,
+    Extension(client): Extension<ClientIp>,
     Json(request): Json<Reset>,
 ) -> Result<StatusCode, Problem> {
     let purpose = Purpose::ResetPassword;
-    let token = LinkSecret::parse(&request.token).ok_or_else(invalid_link)?;
+    let token = LinkSecret::parse(&request.token).ok_or_else(|| invalid_link(client, RESET))?;
     let Some(user) = app.one_time.holder(purpose, token.as_str()).await? else {
-        return first_proof(app, token, request.new_password).await;
+        return first_proof(app, client, token, request.new_password).await;
     };
     app.check_new_password_of(&user, &request.new_password)
         .await?;
@@ -77,11 +82,11 @@ pub(crate) async fn reset(
         app.sessions.end_all(&user.id).await?;
         let taken = app.one_time.take(purpose, token.as_str(), &user).await?;
         if !taken || !app.users.reset_password(&user, &hash).await? {
-            return Err(invalid_link());
+            return Err(invalid_link(client, RESET));
         }
         // What was opened in between, with the old password.
         app.sessions.end_all(&user.id).await?;
-        app.attempts.forget(&user.email).await?;
+        app.attempts.new_password(&user).await?;
         tracing::info!(event = "password_reset", user = digest(&user.id));
         app.outbox.post(Letter::PasswordChanged(user.address()));
         Ok(StatusCode::NO_CONTENT)
@@ -93,6 +98,7 @@ pub(crate) async fn reset(
 /// password of the new account.
 async fn first_proof(
     app: App,
+    client: ClientIp,
     token: LinkSecret,
     new_password: String,
 ) -> Result<StatusCode, Problem> {
@@ -101,7 +107,7 @@ async fn first_proof(
     let open = found
         .await?
         .filter(|registration| registration.user_id.is_none());
-    let registration = open.ok_or_else(invalid_link)?;
+    let registration = open.ok_or_else(|| invalid_link(client, RESET))?;
     let owner = Owner {
         email: &registration.email,
         second_factor: false,
@@ -113,7 +119,7 @@ async fn first_proof(
         let claimant = Claimant::WithPassword(hash);
         let proved = app.accounts.prove_by(Some(id), &email, claimant).await?;
         let Proved::First(user) = proved else {
-            return Err(invalid_link());
+            return Err(invalid_link(client, RESET));
         };
         tracing::info!(event = "password_reset", user = digest(&user.id));
         app.outbox.post(Letter::PasswordChanged(user.address()));
@@ -122,8 +128,9 @@ async fn first_proof(
     .await
 }
 
-/// One answer to all that is wrong with a link.
-pub(super) fn invalid_link() -> Problem {
+/// One answer to all that is wrong with a link. `purpose` is for the log.
+pub(super) fn invalid_link(client: ClientIp, purpose: &str) -> Problem {
+    events::link_refused(client, purpose);
     let detail = "The link is not valid: it was used, is too old, or is not the newest.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_link", detail)
 }

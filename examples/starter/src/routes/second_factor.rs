@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tower_jwt_auth::VerifiedToken;
 use utoipa::ToSchema;
 
+use crate::error::with_causes;
 use crate::finish::finish;
 use crate::letters::Letter;
 use crate::logging::digest;
@@ -14,7 +15,7 @@ use crate::password_policy::MIN_PASSWORD_CHARS;
 use crate::problem::Problem;
 use crate::second_factor::{Enrolment, Method, Proof, SmsPurpose};
 use crate::typed::{OneTimeCode, Phone};
-use crate::{App, User};
+use crate::{App, User, events};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = SecondFactor)]
@@ -110,10 +111,15 @@ pub(crate) async fn confirm_totp(
 ) -> Result<Json<Added>, Problem> {
     let code = OneTimeCode::parse(&request.code)?;
     let user = app.user_of(&token).await?;
-    if !app.factors.confirm_totp(&user.id, &code).await? {
+    let (account, source) = (user.enrolment(), app.session_of(&token));
+    let attempt = app.attempts.begin(&account, source).await?;
+    let taken = app.factors.take_proposed(&user.id, &code).await?;
+    let Some(secret) = taken else {
+        refused(&user, &token, Method::Totp);
         return Err(invalid_code());
-    }
-    added(app, user, token, Method::Totp).await
+    };
+    attempt.succeeded().await?;
+    added(app, user, token, Method::Totp, secret).await
 }
 
 #[utoipa::path(
@@ -160,12 +166,11 @@ pub(crate) async fn confirm_sms(
     let phone = app.factors.proposed(&user.id, Method::Sms).await?;
     let phone = phone.ok_or_else(invalid_code)?;
     let codes = &app.factors.sms_codes;
-    if !codes.take(&user.id, SmsPurpose::Enrol, &code).await?
-        || !app.factors.confirm(&user.id, Method::Sms, &phone).await?
-    {
+    if !codes.take(&user.id, SmsPurpose::Enrol, &code).await? {
+        refused(&user, &token, Method::Sms);
         return Err(invalid_code());
     }
-    added(app, user, token, Method::Sms).await
+    added(app, user, token, Method::Sms, phone).await
 }
 
 /// For `remove`: whoever has lost the recovery codes has the telephone still.
@@ -217,6 +222,7 @@ pub(crate) async fn remove(
     let account = user.second_factor();
     let attempt = app.attempts.begin(&account, app.session_of(&token)).await?;
     if !app.factors.take(&user.id, &proof).await? {
+        refused(&user, &token, request.method);
         return Err(invalid_code());
     }
     attempt.succeeded().await?;
@@ -235,17 +241,25 @@ async fn added(
     user: User,
     token: VerifiedToken,
     method: Method,
+    secret: String,
 ) -> Result<Json<Added>, Problem> {
     finish(async move {
-        let recovery_codes = app.factors.recovery_codes.renew(&user.id).await?;
+        let session = token.session_id().unwrap_or_default();
+        // Before anything changes: if they cannot be ended, there is no factor yet.
+        app.sessions.end_others(&user.id, session).await?;
+        let confirmed = app.factors.confirm(&user.id, method, &secret).await?;
+        let recovery_codes = confirmed.ok_or_else(invalid_code)?;
         tracing::info!(
             event = "second_factor_added",
             user = digest(&user.id),
             method = method.name()
         );
         app.outbox.post(Letter::SecondFactorChanged(user.address()));
-        let session = token.session_id().unwrap_or_default();
-        app.sessions.end_others(&user.id, session).await?;
+        // What was opened in between. The codes are shown only now, whatever becomes of this.
+        if let Err(error) = app.sessions.end_others(&user.id, session).await {
+            let error = with_causes(&error);
+            tracing::error!(error, "sessions from before the second factor may go on");
+        }
         let recovery_codes = recovery_codes.iter().map(|code| code.as_str().to_owned());
         Ok(Json(Added {
             recovery_codes: recovery_codes.collect(),
@@ -272,6 +286,10 @@ impl App {
         self.outbox.post(Letter::Code { phone, code });
         Ok(())
     }
+}
+
+fn refused(user: &User, token: &VerifiedToken, method: Method) {
+    events::code_refused_in(user, token.session_id().unwrap_or_default(), method);
 }
 
 pub(super) fn invalid_code() -> Problem {

@@ -3,7 +3,8 @@
 use sqlx::Result;
 
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, now, random_token};
+use crate::one_time_tokens::{digest, random_token};
+use crate::times::{SKEW, now};
 use crate::{Database, User, Users};
 
 /// For how long a challenge is good, in seconds.
@@ -42,10 +43,11 @@ impl Challenges {
     /// Who has to answer it; none if it is over.
     pub(crate) async fn holder(&self, challenge: &str) -> Result<Option<User>> {
         let query = "SELECT user_id, state FROM login_challenges \
-                     WHERE digest = $1 AND expires_at > $2 AND tries < $3";
+                     WHERE digest = $1 AND expires_at > $2 AND tries < $3 \
+                     AND expires_at <= $4";
         let row: Option<(String, String)> = on_pool!(&self.database, pool => {
             let query = sqlx::query_as(query).bind(digest(challenge)).bind(now());
-            query.bind(MAX_TRIES).fetch_optional(pool).await?
+            query.bind(MAX_TRIES).bind(latest()).fetch_optional(pool).await?
         });
         let Some((id, state)) = row else {
             return Ok(None);
@@ -57,20 +59,22 @@ impl Challenges {
     /// Counts a try before the code is looked at; false if there were too many.
     pub(crate) async fn count_try(&self, challenge: &str) -> Result<bool> {
         let query = "UPDATE login_challenges SET tries = tries + 1 \
-                     WHERE digest = $1 AND expires_at > $2 AND tries < $3";
+                     WHERE digest = $1 AND expires_at > $2 AND tries < $3 \
+                     AND expires_at <= $4";
         let counted = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(challenge)).bind(now());
-            query.bind(MAX_TRIES).execute(pool).await?.rows_affected()
+            query.bind(MAX_TRIES).bind(latest()).execute(pool).await?.rows_affected()
         });
         Ok(counted == 1)
     }
 
     /// Uses it up, for one caller.
     pub(crate) async fn take(&self, challenge: &str) -> Result<bool> {
-        let query = "DELETE FROM login_challenges WHERE digest = $1 AND expires_at > $2";
+        let query = "DELETE FROM login_challenges \
+                     WHERE digest = $1 AND expires_at > $2 AND expires_at <= $3";
         let taken = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(challenge)).bind(now());
-            query.execute(pool).await?.rows_affected()
+            query.bind(latest()).execute(pool).await?.rows_affected()
         });
         Ok(taken == 1)
     }
@@ -86,11 +90,16 @@ impl Challenges {
     }
 }
 
-/// Whether the user is as when the challenge was made: with the same password, and not disabled.
+/// What ends later was made by a clock that was wrong.
+fn latest() -> i64 {
+    now() + LIFETIME + SKEW
+}
+
+/// Whether the user is as when the challenge was made, in all that a login depends on.
 fn is_for(user: &User, read: &str) -> bool {
     !user.disabled && state(user) == read
 }
 
 fn state(user: &User) -> String {
-    digest(&format!("challenge\0{}", user.password_hash))
+    digest(&format!("challenge\0{}", user.version))
 }

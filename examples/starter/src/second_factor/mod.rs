@@ -10,17 +10,23 @@ pub(crate) use recovery_codes::RecoveryCodes;
 pub(crate) use sms_codes::{SmsCodes, SmsPurpose};
 pub(crate) use totp::Enrolment;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
 use utoipa::ToSchema;
 
 use crate::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::now;
+use crate::one_time_tokens::digest;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
 use crate::sealing::SealingKeys;
+use crate::times::{SKEW, now};
 use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
+
+/// For how long a factor can be confirmed after it was proposed, in seconds: its secret is on a screen.
+const PROPOSAL: i64 = 900;
 
 /// How a code is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -149,7 +155,7 @@ impl Factors {
         })
     }
 
-    /// Keeps a factor that is not confirmed yet; false if there is one that is.
+    /// Keeps a factor that is not confirmed yet, for [`PROPOSAL`] seconds; false if there is one that is.
     pub(crate) async fn propose(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
         let query = "INSERT INTO second_factors AS f (user_id, kind, secret, created_at) \
                      VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, kind) \
@@ -162,23 +168,46 @@ impl Factors {
         Ok(kept == 1)
     }
 
-    /// The factor works: from now on it is asked for.
-    pub(crate) async fn confirm(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
+    /// The factor works: from now on it is asked for, and there are new recovery codes; both or nothing. It
+    /// must run to its end: see `on_pool`.
+    pub(crate) async fn confirm(
+        &self,
+        user: &str,
+        method: Method,
+        secret: &str,
+    ) -> Result<Option<BTreeSet<RecoveryCode>>> {
+        let codes = recovery_codes::new_codes()?;
         let query = "UPDATE second_factors SET confirmed = TRUE \
-                     WHERE user_id = $1 AND kind = $2 AND secret = $3 AND NOT confirmed";
-        let confirmed = on_pool!(&self.database, pool => {
+                     WHERE user_id = $1 AND kind = $2 AND secret = $3 AND NOT confirmed \
+                     AND created_at > $4 AND created_at <= $5";
+        let begin = self.database.begin_to_write();
+        on_pool!(&self.database, pool => {
+            let mut transaction = pool.begin_with(begin).await?;
             let query = sqlx::query(query).bind(user).bind(method.name()).bind(secret);
-            query.execute(pool).await?.rows_affected()
+            let query = query.bind(now() - PROPOSAL).bind(now() + SKEW);
+            if query.execute(&mut *transaction).await?.rows_affected() != 1 {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+            let clear = sqlx::query(recovery_codes::CLEAR).bind(user);
+            clear.execute(&mut *transaction).await?;
+            for code in &codes {
+                let insert = sqlx::query(recovery_codes::INSERT).bind(user).bind(digest(code.as_str()));
+                insert.execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
         });
-        Ok(confirmed == 1)
+        Ok(Some(codes))
     }
 
-    /// What was proposed and is not confirmed yet.
+    /// What was proposed of late, and is not confirmed yet.
     pub(crate) async fn proposed(&self, user: &str, method: Method) -> Result<Option<String>> {
         let query = "SELECT secret FROM second_factors \
-                     WHERE user_id = $1 AND kind = $2 AND NOT confirmed";
+                     WHERE user_id = $1 AND kind = $2 AND NOT confirmed \
+                     AND created_at > $3 AND created_at <= $4";
         on_pool!(&self.database, pool => {
             let query = sqlx::query_scalar(query).bind(user).bind(method.name());
+            let query = query.bind(now() - PROPOSAL).bind(now() + SKEW);
             query.fetch_optional(pool).await
         })
     }
@@ -187,12 +216,23 @@ impl Factors {
     pub(crate) async fn remove_all(&self, user: &str) -> Result<()> {
         for query in [
             "DELETE FROM second_factors WHERE user_id = $1",
-            "DELETE FROM recovery_codes WHERE user_id = $1",
+            recovery_codes::CLEAR,
         ] {
             on_pool!(&self.database, pool => {
                 sqlx::query(query).bind(user).execute(pool).await?;
             });
         }
         Ok(())
+    }
+
+    /// Removes at most `limit` proposed factors that were not confirmed in time, and tells how many.
+    pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
+        let query = "DELETE FROM second_factors WHERE (user_id, kind) IN \
+                         (SELECT user_id, kind FROM second_factors \
+                         WHERE NOT confirmed AND created_at <= $1 LIMIT $2) AND NOT confirmed";
+        Ok(on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(now() - PROPOSAL).bind(i64::from(limit));
+            query.execute(pool).await?.rows_affected()
+        }))
     }
 }

@@ -11,6 +11,10 @@ use crate::typed::RecoveryCode;
 
 const CODES: usize = 10;
 
+/// The statements that put new codes in the place of all that there were.
+pub(super) const CLEAR: &str = "DELETE FROM recovery_codes WHERE user_id = $1";
+pub(super) const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
+
 /// The table of codes. They have 128 random bits, so their SHA-256 is enough (V6.5.2).
 #[derive(Debug, Clone)]
 pub(crate) struct RecoveryCodes {
@@ -22,24 +26,6 @@ pub(crate) struct RecoveryCodes {
 impl RecoveryCodes {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
-    }
-
-    /// New ones in the place of all that there were.
-    pub(crate) async fn renew(&self, user: &str) -> Result<BTreeSet<RecoveryCode>> {
-        let mut codes = BTreeSet::new();
-        while codes.len() < CODES {
-            codes.insert(new_code()?);
-        }
-        let clear = "DELETE FROM recovery_codes WHERE user_id = $1";
-        let insert = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
-        on_pool!(&self.database, pool => {
-            sqlx::query(clear).bind(user).execute(pool).await?;
-            for code in &codes {
-                let insert = sqlx::query(insert).bind(user).bind(digest(code.as_str()));
-                insert.execute(pool).await?;
-            }
-        });
-        Ok(codes)
     }
 
     pub(crate) async fn count(&self, user: &str) -> Result<i64> {
@@ -58,6 +44,15 @@ impl RecoveryCodes {
         });
         Ok(taken == 1)
     }
+}
+
+/// As many as a user gets.
+pub(super) fn new_codes() -> Result<BTreeSet<RecoveryCode>> {
+    let mut codes = BTreeSet::new();
+    while codes.len() < CODES {
+        codes.insert(new_code()?);
+    }
+    Ok(codes)
 }
 
 fn new_code() -> Result<RecoveryCode> {

@@ -4,9 +4,9 @@ use sqlx::Result;
 
 use crate::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::now;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
+use crate::times::{SKEW, now};
 use crate::typed::OneTimeCode;
 
 /// For how long a code is good, in seconds (V6.5.5).
@@ -65,13 +65,15 @@ impl SmsCodes {
                          (user_id, purpose, hash, tries, expires_at, sent, sent_since) \
                      VALUES ($1, $2, $3, 0, $4, 1, $5) ON CONFLICT (user_id, purpose) \
                      DO UPDATE SET hash = $3, tries = 0, expires_at = $4, \
-                         sent = CASE WHEN c.sent_since <= $6 THEN 1 ELSE c.sent + 1 END, \
-                         sent_since = CASE WHEN c.sent_since <= $6 THEN $5 ELSE c.sent_since END \
-                     WHERE c.sent_since <= $6 OR c.sent < $7";
+                         sent = CASE WHEN c.sent_since <= $6 OR c.sent_since > $8 \
+                             THEN 1 ELSE c.sent + 1 END, \
+                         sent_since = CASE WHEN c.sent_since <= $6 OR c.sent_since > $8 \
+                             THEN $5 ELSE c.sent_since END \
+                     WHERE c.sent_since <= $6 OR c.sent_since > $8 OR c.sent < $7";
         let made = on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(user).bind(purpose.name()).bind(hash.as_str());
             let query = query.bind(now() + LIFETIME).bind(now()).bind(now() - WINDOW);
-            query.bind(MAX_SENT).execute(pool).await?.rows_affected()
+            query.bind(MAX_SENT).bind(now() + SKEW).execute(pool).await?.rows_affected()
         });
         Ok((made == 1).then_some(code))
     }
@@ -101,10 +103,10 @@ impl SmsCodes {
 
     async fn count_try(&self, user: &str, purpose: SmsPurpose) -> Result<Option<String>> {
         let query = "UPDATE sms_codes SET tries = tries + 1 WHERE user_id = $1 AND purpose = $2 \
-                     AND expires_at > $3 AND tries < $4 RETURNING hash";
+                     AND expires_at > $3 AND expires_at <= $5 AND tries < $4 RETURNING hash";
         on_pool!(&self.database, pool => {
             let query = sqlx::query_scalar(query).bind(user).bind(purpose.name());
-            query.bind(now()).bind(MAX_TRIES).fetch_optional(pool).await
+            query.bind(now()).bind(MAX_TRIES).bind(now() + LIFETIME + SKEW).fetch_optional(pool).await
         })
     }
 }

@@ -8,10 +8,13 @@ use totp_rs::{Builder, Secret, Totp};
 use super::{Factors, Method};
 use crate::User;
 use crate::database::on_pool;
-use crate::one_time_tokens::now;
 use crate::problem::Problem;
 use crate::sealing::Opened;
+use crate::times::{SKEW, now};
 use crate::typed::OneTimeCode;
+
+/// How long a code is the present one.
+const STEP_SECONDS: i64 = 30;
 
 /// What an app needs. It is shown once.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -47,19 +50,18 @@ impl Factors {
         Ok(kept.await?.then_some(enrolment))
     }
 
-    /// Whether this is a code of the proposed secret, which counts from now on.
-    pub(crate) async fn confirm_totp(
+    /// The proposed secret as it is kept, if this is a code of it, which is used up by that.
+    pub(crate) async fn take_proposed(
         &self,
         user: &str,
         code: &OneTimeCode,
-    ) -> std::result::Result<bool, Problem> {
+    ) -> std::result::Result<Option<String>, Problem> {
         let Some(sealed) = self.proposed(user, Method::Totp).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         match self.step(&self.unseal(user, &sealed)?.secret, code) {
-            Some(step) => Ok(self.use_step(user, step).await?
-                && self.confirm(user, Method::Totp, &sealed).await?),
-            None => Ok(false),
+            Some(step) => Ok(self.use_step(user, step).await?.then_some(sealed)),
+            None => Ok(None),
         }
     }
 
@@ -115,11 +117,14 @@ impl Factors {
         opened.map_err(|error| Problem::internal(&error))
     }
 
+    /// A step that lies in the future was used by a clock that was wrong.
     async fn use_step(&self, user: &str, step: i64) -> Result<bool> {
         let query = "UPDATE second_factors SET last_step = $2 \
-                     WHERE user_id = $1 AND kind = 'totp' AND last_step < $2";
+                     WHERE user_id = $1 AND kind = 'totp' AND (last_step < $2 OR last_step > $3)";
+        let latest = (now() + SKEW) / STEP_SECONDS;
         let used = on_pool!(&self.database, pool => {
-            sqlx::query(query).bind(user).bind(step).execute(pool).await?.rows_affected()
+            let query = sqlx::query(query).bind(user).bind(step).bind(latest);
+            query.execute(pool).await?.rows_affected()
         });
         Ok(used == 1)
     }

@@ -3,6 +3,7 @@
 mod admin;
 mod attempts;
 mod email;
+mod lockout;
 mod login;
 mod outbox;
 mod own_table;

@@ -1,5 +1,8 @@
 //! Several processes of the program at one place.
 
+mod clocks;
+mod log;
+
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};

@@ -1,5 +1,7 @@
 //! What is the same in SQLite and PostgreSQL where sessions and revocations are in it.
 
+mod versions;
+
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 use sqlx::AnyConnection;

@@ -1,6 +1,8 @@
 //! A service under test, in this process: the test binary says where it keeps what it has.
 
 mod client;
+#[cfg(unix)]
+pub(crate) mod clock;
 pub(crate) mod factor;
 pub(crate) mod folder;
 pub(crate) mod mail;
