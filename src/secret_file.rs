@@ -40,8 +40,7 @@ impl Content {
 // === impl NotRead ===
 
 impl NotRead {
-    #[cfg_attr(not(unix), allow(clippy::needless_pass_by_value, unused_variables))]
-    fn failed(error: io::Error) -> Self {
+    fn failed(error: &io::Error) -> Self {
         #[cfg(unix)]
         if error.kind() == io::ErrorKind::PermissionDenied {
             let user = rustix::process::geteuid().as_raw();
@@ -66,8 +65,8 @@ impl fmt::Display for NotRead {
 
 /// Reads the whole file.
 pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, NotRead> {
-    let file = File::open(path).map_err(NotRead::failed)?;
-    let about = file.metadata().map_err(NotRead::failed)?;
+    let file = File::open(path).map_err(|error| NotRead::failed(&error))?;
+    let about = file.metadata().map_err(|error| NotRead::failed(&error))?;
     if about.is_dir() {
         return Err(NotRead("is a folder: name the file in it".to_owned()));
     }
@@ -87,7 +86,7 @@ pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, N
     let mut text = Zeroizing::new(String::with_capacity(room));
     file.take(MAX_BYTES as u64)
         .read_to_string(&mut text)
-        .map_err(NotRead::failed)?;
+        .map_err(|error| NotRead::failed(&error))?;
     Ok(text)
 }
 

@@ -1,5 +1,11 @@
 //! Files of secrets and keys: who may use them, and what is said where others may.
 #![cfg(unix)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "its processes are told by the environment what to do, and say what they saw"
+)]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -172,7 +172,7 @@ fn scopes_are_taken_in_every_form_that_people_write() {
         Require::all_of(text.clone()),
         Require::all_of(["a", "b"]),
         Require::all_of([String::from("a"), String::from("b")]),
-        Require::all_of(&pair),
+        Require::all_of(pair),
         Require::all_of(list.as_slice()),
         Require::all_of(&list),
         Require::all_of(list.clone()),
