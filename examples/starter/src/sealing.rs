@@ -85,6 +85,7 @@ impl SealingKeys {
             }
             (Some(keys), None, _) => Self::parse(&keys),
             (None, Some(file), _) => {
+                check_mode(&file)?;
                 let keys = fs::read_to_string(&file)
                     .map_err(|error| format!("{KEYS_FILE}: cannot read {file}: {error}"))?;
                 Self::parse(&keys)
@@ -169,6 +170,23 @@ impl Key {
             key: RandomizedNonceKey::new(&AES_256_GCM, &key).ok()?,
         })
     }
+}
+
+/// Refuses a file that others may read or change, as for the other files of secrets.
+#[cfg(unix)]
+fn check_mode(file: &str) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::metadata(file) {
+        Ok(about) if about.permissions().mode() & 0o027 != 0 => {
+            Err(format!("{KEYS_FILE}: others can use the file {file}: `chmod 600` it").into())
+        }
+        _ => Ok(()), // what cannot be read is told by the next step
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &str) -> Result<(), Error> {
+    Ok(())
 }
 
 /// Of processes that start at once, one makes the file, and all read it.
@@ -271,6 +289,19 @@ mod tests {
         let error = new.open("x", &sealed).err().unwrap();
         assert_eq!(error, SealError::UnknownKey("1".to_owned()));
         assert_eq!(format!("{both:?}"), r#"["2", "1"]"#);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = std::env::temp_dir().join(format!("starter-sealing-{}", std::process::id()));
+        fs::write(&file, key("1", 1)).unwrap();
+        for (mode, good) in [(0o600, true), (0o640, true), (0o644, false), (0o660, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check_mode(file.to_str().unwrap()).is_ok(), good, "{mode:o}");
+        }
+        fs::remove_file(&file).unwrap();
     }
 
     #[test]
