@@ -160,6 +160,10 @@ fn an_empty_value_does_not_hide_a_worse_problem() {
     }
 }
 
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "references are among what people write"
+)]
 #[test]
 fn scopes_are_taken_in_every_form_that_people_write() {
     let text = String::from("a b");
@@ -172,7 +176,7 @@ fn scopes_are_taken_in_every_form_that_people_write() {
         Require::all_of(text.clone()),
         Require::all_of(["a", "b"]),
         Require::all_of([String::from("a"), String::from("b")]),
-        Require::all_of(pair),
+        Require::all_of(&pair),
         Require::all_of(list.as_slice()),
         Require::all_of(&list),
         Require::all_of(list.clone()),
