@@ -129,8 +129,13 @@ impl PasswordPolicy {
     /// Beside the other requests, and few at once: a long password takes some milliseconds.
     async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> Result<bool, Problem> {
         let mut words = self.context_words.clone();
-        let parts = owner.email.split(|c: char| !c.is_alphanumeric());
-        words.extend(parts.filter(|part| part.len() > 2).map(str::to_owned));
+        let (local, domain) = owner.email.split_once('@').unwrap_or((owner.email, ""));
+        // As people write it: it is stored in ASCII.
+        let (domain, _) = idna::domain_to_unicode(domain);
+        for part in [local, &domain] {
+            let parts = part.split(|c: char| !c.is_alphanumeric());
+            words.extend(parts.filter(|part| part.len() > 2).map(str::to_owned));
+        }
         if left_without(&words, password) < MIN_CHARS_LEFT {
             return Ok(true);
         }

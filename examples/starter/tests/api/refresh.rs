@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 use starter::SessionSettings;
@@ -251,20 +251,22 @@ async fn a_user_who_is_gone_gets_no_more_tokens() {
     sessions.assert_invalid_token();
 }
 
-/// Polls the request so many times, and drops it. Returns whether it was answered.
-async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> bool {
+/// Polls the request so many times, and drops it. Returns the status if it was answered.
+async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> Option<StatusCode> {
     let body = json!({ "refresh_token": refresh_token }).to_string();
     let request = Request::post("/auth/refresh")
+        .header(HOST, "starter.test")
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body));
     let mut answer = pin!(service.app.router().call(request.unwrap()));
     let mut left = polls;
     poll_fn(|context| {
         if left == 0 {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
         left -= 1;
-        answer.as_mut().poll(context).map(|_| true)
+        let answer = answer.as_mut().poll(context);
+        answer.map(|Ok(answer)| Some(answer.status()))
     })
     .await
 }
@@ -277,7 +279,11 @@ async fn a_refusal_that_is_dropped_is_carried_out_whole_or_not_at_all() {
     for polls in 1.. {
         let tokens = service.login("ada@example.com", PASSWORD).await.tokens();
         execute(&service, DISABLE).await;
-        let is_answered = dropped_after(polls, &service, &tokens.refresh).await;
+        let answered = dropped_after(polls, &service, &tokens.refresh).await;
+        if let Some(status) = answered {
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+        }
+        let is_answered = answered.is_some();
         execute(&service, ENABLE).await;
 
         let answer = service.refresh(&tokens.refresh).await;

@@ -111,7 +111,7 @@ async fn text_that_looks_like_sql_is_only_text() {
     let email = "x'or'1'='1'--@example.com";
     assert_eq!(service.register(email).await.status, StatusCode::ACCEPTED);
     assert_eq!(service.app.users().count().await.unwrap(), 1);
-    let answer = service.login("'OR(1=1)--@x", PASSWORD).await;
+    let answer = service.login("'or'1'='1'--@x.example", PASSWORD).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -164,7 +164,7 @@ async fn every_address_that_is_accepted_can_be_written_to() {
         match stored {
             Some(stored) => {
                 assert_eq!(answer.status, StatusCode::ACCEPTED, "{address}");
-                assert_eq!(answer.json(), json!({ "email": stored }));
+                assert_eq!(answer.json()["email"], stored);
                 service.letter(stored, 1).await.token("confirm-email");
             }
             None => {

@@ -148,7 +148,7 @@ async fn what_cannot_be_a_code_costs_no_try() {
 #[tokio::test]
 async fn a_phone_number_is_the_same_however_it_is_typed() {
     let service = started!();
-    let tokens = service.user(EMAIL).await;
+    let tokens = service.proved_user(EMAIL).await;
     for typed in [
         "+49 151 12345678",
         "+49 (0) 151 123-456-78",
@@ -161,12 +161,13 @@ async fn a_phone_number_is_the_same_however_it_is_typed() {
         let answer = service
             .post_as(&tokens, "/auth/second-factor/sms", &body)
             .await;
-        // Five codes may be sent within a quarter of an hour.
-        let clear = "DELETE FROM sms_codes";
-        sqlx::query(clear)
-            .execute(&mut service.database().await)
-            .await
-            .unwrap();
+        // Five codes may be sent to a new number within a quarter of an hour.
+        for clear in ["DELETE FROM quotas", "DELETE FROM sms_codes"] {
+            sqlx::query(clear)
+                .execute(&mut service.database().await)
+                .await
+                .unwrap();
+        }
         assert_eq!(
             answer.status,
             StatusCode::ACCEPTED,
@@ -184,14 +185,14 @@ async fn a_phone_number_is_the_same_however_it_is_typed() {
 #[tokio::test]
 async fn an_email_address_is_the_same_however_it_is_pasted() {
     let service = started!();
-    service.user("zo\u{eb}@example.com").await;
+    service.user("ada@zo\u{eb}.example").await;
     for typed in [
-        " zo\u{eb}@example.com\n",
-        "\u{a0}ZO\u{cb}@Example.com\u{200b}",
-        "zoe\u{308}@example.com",
-        "\u{202a}zo\u{eb}\u{ff20}example.com\u{202c}",
-        "mailto:zo\u{eb}@example.com",
-        "<zo\u{eb}@example.com>",
+        " ada@zo\u{eb}.example\n",
+        "\u{a0}ADA@ZO\u{cb}.Example\u{200b}",
+        "ada@zoe\u{308}.example",
+        "\u{202a}ada\u{ff20}zo\u{eb}.example\u{202c}",
+        "mailto:ada@zo\u{eb}.example",
+        "<ada@zo\u{eb}.example>",
     ] {
         service.login(typed, PASSWORD).await.tokens();
     }

@@ -203,6 +203,21 @@ pub(crate) async fn register(browser: &Browser, email: &str) {
     browser.says("#who", email).await;
 }
 
+/// Logs in to an account that is there, by keyboard alone.
+pub(crate) async fn log_in(browser: &Browser, email: &str) {
+    browser.says("#entry", "Log in").await;
+    browser
+        .script("document.querySelector('[value=login]').focus()", &[])
+        .await;
+    let tab = String::from(char::from(Key::Tab));
+    browser.type_in(&tab).await;
+    browser.type_in(email).await;
+    browser.type_in(&tab).await;
+    browser.type_in(PASSWORD).await;
+    browser.type_in(&String::from(char::from(Key::Enter))).await;
+    browser.says("#who", email).await;
+}
+
 /// The form for a new account, and sends it.
 pub(crate) async fn fill_in(browser: &Browser, email: &str) {
     browser.says("#entry", "Log in").await;
