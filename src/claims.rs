@@ -270,7 +270,7 @@ mod tests {
             "[]",
             "true",
         ] {
-            assert!(serde_json::from_str::<NumericDate>(bad).is_err(), "{bad}"); // B03
+            assert!(serde_json::from_str::<NumericDate>(bad).is_err(), "{bad}");
         }
     }
 

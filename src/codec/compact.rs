@@ -8,7 +8,7 @@ use crate::keys::VerifyingKey;
 
 /// The longest token that is looked at, in bytes; a header field of most servers ends there too.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The longest encoded header: 4 KiB of JSON (J37).
+/// The longest encoded header: 4 KiB of JSON.
 const MAX_HEADER_BYTES: usize = 4 * 1024 * 4 / 3;
 /// The longest signature: RSA with 8192 bits.
 const MAX_SIGNATURE_BYTES: usize = 1024;
@@ -54,7 +54,7 @@ impl<'a> Compact<'a> {
             return Err(why_not_compact(token));
         };
         if ![header, payload, signature].into_iter().all(is_base64url) {
-            return Err(why_not_compact(token)); // J34
+            return Err(why_not_compact(token));
         }
         if first > MAX_HEADER_BYTES {
             return Err(malformed(&Reason {
@@ -140,7 +140,7 @@ fn why_not_compact(token: &[u8]) -> AuthError {
         &Reason {
             code: "encrypted_token",
             message: "the token is encrypted, which is not supported",
-        } // J11
+        }
     } else {
         &Reason {
             code: "not_three_parts",
@@ -156,7 +156,6 @@ fn not_base64url() -> AuthError {
     })
 }
 
-/// J19
 fn not_utf8() -> AuthError {
     malformed(&Reason {
         code: "not_utf8",

@@ -12,7 +12,7 @@ use crate::keys::{MAX_KEY_ID_BYTES, SigningKey};
 
 /// The members of a header that decide anything.
 ///
-/// `jwk`, `jku`, `x5u` and `x5c` are not among them: no key is ever taken from a token (J28).
+/// `jwk`, `jku`, `x5u` and `x5c` are not among them: no key is ever taken from a token.
 #[derive(Default)]
 pub(crate) struct Header<'a> {
     pub(crate) alg: Cow<'a, str>,
@@ -119,7 +119,7 @@ impl<'de> Members<'de> for Header<'de> {
                 self.typ = Some(typ);
             }
             "cty" => self.check_cty(&map.next_value::<CowStr<'de>>()?.0),
-            // No extension is understood, so naming one, or none at all, is an error (J12).
+            // No extension is understood, so naming one, or none at all, is an error.
             "crit" => self.refuse(&Reason {
                 code: "critical_extension",
                 message: "the token demands an extension (`crit`)",
@@ -127,11 +127,11 @@ impl<'de> Members<'de> for Header<'de> {
             "b64" => self.refuse(&Reason {
                 code: "unencoded_payload",
                 message: "the token's payload is unencoded (`b64`)",
-            }), // J13
+            }),
             "zip" => self.refuse(&Reason {
                 code: "compressed_token",
                 message: "the token is compressed (`zip`)",
-            }), // J18, J36
+            }),
             "enc" => self.refuse(&Reason {
                 code: "encrypted_token",
                 message: "the token is encrypted (`enc`)",
@@ -148,7 +148,7 @@ impl Header<'_> {
             self.refuse(&Reason {
                 code: "nested_token",
                 message: "the token is nested, which is not supported",
-            }); // J11
+            });
         }
     }
 

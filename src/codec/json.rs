@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use smallvec::SmallVec;
 
-/// How deep a value may nest, the object itself included (J37).
+/// How deep a value may nest, the object itself included.
 const MAX_DEPTH: u8 = 32;
 
 /// Receives the members of an object one by one.
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_name_is_found_twice_wherever_it_stands() {
-        // J20: few and many, and names that are hard to tell apart.
+        // Few and many, and names that are hard to tell apart.
         for count in [2, 3, FEW - 1, FEW, FEW + 1, FEW + 2, 70] {
             for form in ["n", "same beginning ", ""] {
                 let names: Vec<_> = (0..count).map(|index| format!("{form}{index}")).collect();

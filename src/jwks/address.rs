@@ -212,7 +212,6 @@ mod tests {
 
     #[test]
     fn private_hosts_are_fetched_only_by_choice() {
-        // J29
         for host in [
             "10.0.0.1",
             "172.16.0.1",

@@ -176,7 +176,7 @@ fn invalid(text: &str) -> ConfigError {
     ConfigError::Invalid(text.to_owned())
 }
 
-/// Resolves names, and gives away only addresses that connections may go to (J29). A name
+/// Resolves names, and gives away only addresses that connections may go to. A name
 /// that leads elsewhere after it was checked is checked again with each connection.
 #[derive(Clone)]
 struct Guarded {

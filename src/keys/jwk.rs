@@ -187,7 +187,7 @@ impl Jwk {
                 let reason = "needs the members `x` and `y`";
                 let (x, y) = (member("x", &self.x, reason)?, member("y", &self.y, reason)?);
                 if x.len() != y.len() {
-                    return Err(invalid("has coordinates of different lengths")); // J14
+                    return Err(invalid("has coordinates of different lengths"));
                 }
                 Ok(PublicNumbers::Ec {
                     point: [&[4][..], &x, &y].concat(),

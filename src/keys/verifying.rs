@@ -164,7 +164,7 @@ impl VerifyingKey {
                 }
             }
             PublicNumbers::Ec { point } if point.len() != algorithm.point_bytes() => {
-                return Err(rejected(algorithm)); // J09, J14
+                return Err(rejected(algorithm));
             }
             PublicNumbers::Ec { .. } => {}
             PublicNumbers::Ed { x } => check_ed25519(algorithm, x)?,

@@ -206,7 +206,7 @@ impl Policy {
             Field::WrongType => Err(invalid(&Reason {
                 code: "malformed_date",
                 message: "a date of the token is not a date",
-            })), // B03
+            })),
         };
         let Some(exp) = seconds(claims.expires_at())? else {
             return Err(invalid(&Reason {
@@ -216,16 +216,16 @@ impl Policy {
         };
         let (nbf, iat) = (seconds(claims.not_before())?, seconds(claims.issued_at())?);
         if now >= exp + leeway {
-            return Err(AuthErrorKind::Expired.into()); // B01
+            return Err(AuthErrorKind::Expired.into());
         }
         if nbf.is_some_and(|nbf| nbf > now + leeway) {
-            return Err(AuthErrorKind::NotYetValid.into()); // B02
+            return Err(AuthErrorKind::NotYetValid.into());
         }
         if iat.is_some_and(|iat| iat > now + leeway) {
             return Err(AuthError::new(AuthErrorKind::NotYetValid).because(&Reason {
                 code: "issued_in_the_future",
                 message: "the token was issued in the future, by the clock of this verifier",
-            })); // B03
+            }));
         }
         if let Some(limit) = self.max_lifetime {
             let Some(iat) = iat else {
@@ -238,7 +238,7 @@ impl Policy {
                 return Err(invalid(&Reason {
                     code: "lifetime_too_long",
                     message: "the token lives too long",
-                })); // B04
+                }));
             }
         }
         Ok(())
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn times_are_exact_to_the_second() {
-        assert_eq!(check("exp", Some("971")), Ok(())); // B01: 1000 < 971 + 30
+        assert_eq!(check("exp", Some("971")), Ok(())); // 1000 < 971 + 30
         assert_eq!(check("exp", Some("970")), Err(Expired));
         assert_eq!(check("exp", Some("970.5")), Ok(()));
         assert_eq!(check("exp", None), Err(InvalidClaim));
-        assert_eq!(check("nbf", Some("1030")), Ok(())); // B02
+        assert_eq!(check("nbf", Some("1030")), Ok(()));
         assert_eq!(check("nbf", Some("1030.25")), Err(NotYetValid));
-        assert_eq!(check("iat", Some("1030")), Ok(())); // B03
+        assert_eq!(check("iat", Some("1030")), Ok(()));
         assert_eq!(check("iat", Some("1031")), Err(NotYetValid));
         for date in ["exp", "nbf", "iat"] {
             for bad in [
@@ -334,7 +334,7 @@ mod tests {
         for bad in [
             "\"ME\"", "\"me/\"", "\"m\"", "\"mee\"", "[\"me\"]", "5", "null", "\"\"",
         ] {
-            assert_eq!(check("iss", Some(bad)), Err(InvalidIssuer), "{bad}"); // J22, J23
+            assert_eq!(check("iss", Some(bad)), Err(InvalidIssuer), "{bad}");
         }
         assert_eq!(check("iss", None), Err(InvalidIssuer));
         for good in ["\"api\"", "[\"api\"]", "[\"x\",\"admin\"]"] {
@@ -349,7 +349,7 @@ mod tests {
             "5",
             "[[\"api\"]]",
         ] {
-            assert_eq!(check("aud", Some(bad)), Err(InvalidAudience), "{bad}"); // J25
+            assert_eq!(check("aud", Some(bad)), Err(InvalidAudience), "{bad}");
         }
         assert_eq!(check("aud", None), Err(InvalidAudience));
     }
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn the_type_is_required_and_exact() {
         for bad in ["\"refresh\"", "\"Access\"", "[\"access\"]", "null"] {
-            assert_eq!(check("type", Some(bad)), Err(WrongType), "{bad}"); // J32
+            assert_eq!(check("type", Some(bad)), Err(WrongType), "{bad}");
         }
         assert_eq!(check("type", None), Err(WrongType));
     }
@@ -366,7 +366,7 @@ mod tests {
     fn the_wrong_json_type_is_never_passed_over() {
         for name in ["sub", "jti", "scope", "sid"] {
             for bad in ["5", "null", "[\"a\"]", "{}"] {
-                assert_eq!(check(name, Some(bad)), Err(InvalidClaim), "{name} {bad}"); // J23, A04
+                assert_eq!(check(name, Some(bad)), Err(InvalidClaim), "{name} {bad}");
             }
         }
     }
@@ -383,7 +383,7 @@ mod tests {
             check_with(&policy, &format!("{{{base}{more}}}"))
         };
         assert_eq!(with(r#","iat":1000,"tenant":1"#), Ok(()));
-        assert_eq!(with(r#","iat":999,"tenant":1"#), Err(InvalidClaim)); // B04
+        assert_eq!(with(r#","iat":999,"tenant":1"#), Err(InvalidClaim));
         assert_eq!(with(r#","tenant":1"#), Err(InvalidClaim));
         assert_eq!(with(r#","iat":1000"#), Err(InvalidClaim));
     }

@@ -138,6 +138,7 @@ impl MemoryRevocations {
     }
 
     /// Wakes the streams that wait for revocations.
+    #[cfg(feature = "cache")]
     pub(crate) fn signal(&self) -> &RevocationSignal {
         &self.inner.signal
     }

@@ -289,7 +289,7 @@ impl TokenVerifierBuilder {
         if self.audiences.iter().any(|audience| audience.is_empty())
             || (self.audiences.is_empty() && !self.any_audience)
         {
-            return Err(ConfigError::MissingAudience); // J26
+            return Err(ConfigError::MissingAudience);
         }
         let names = self.issuers.iter().chain(&self.audiences);
         if let Some(name) = names

@@ -124,11 +124,11 @@ fn each_problem_of_a_key_names_its_variable() {
         (
             &[("JWT_SECRET", "please-change-me-please-change-me-1234")],
             "JWT_SECRET: the HMAC secret is a placeholder",
-        ), // J17
+        ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "none")],
             "JWT_ALGORITHM: `none` is not",
-        ), // J08
+        ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "HS512")],
             "JWT_SECRET: the HMAC secret has 44",
@@ -140,7 +140,7 @@ fn each_problem_of_a_key_names_its_variable() {
         (
             &[("JWT_SECRET", pem)],
             "JWT_SECRET: the HS256 key is a PEM or JWK document",
-        ), // J04
+        ),
         (
             &[("JWT_PRIVATE_KEY", private)],
             "a PEM key needs JWT_ALGORITHM",
@@ -354,7 +354,7 @@ fn password_costs_are_set_and_never_below_the_floor() {
         "{}",
         hash.as_str()
     );
-    let problem = problem(&costs("1024", "1")); // O07
+    let problem = problem(&costs("1024", "1"));
     assert!(
         problem.starts_with("PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS"),
         "{problem}"
@@ -392,7 +392,7 @@ fn debug_shows_no_secret() {
     assert!(
         !debug.contains(SECRET) && debug.contains("[redacted]"),
         "{debug}"
-    ); // B14
+    );
 }
 
 #[test]

@@ -9,15 +9,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
+#[cfg(feature = "cache")]
+use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::error::{AuthError, AuthErrorKind};
 use tower_jwt_auth::keys::{Algorithm, KeySet};
 use tower_jwt_auth::layer::{EmptyBody, Outcome, response_for};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::verifier::TokenVerifierBuilder;
-use tower_jwt_auth::{
-    JwtAuthLayer, SigningKey, StoreError, TokenIssuer, TokenSource, TokenVerifier,
-};
+use tower_jwt_auth::{JwtAuthLayer, SigningKey, StoreError, TokenSource, TokenVerifier};
 
 use crate::support::{NOW, bearer, builder, claims, key, probe, request, signed, tokens, verifier};
 

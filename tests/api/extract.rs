@@ -171,7 +171,6 @@ async fn a_missing_layer_is_a_500_whose_error_names_the_cure() {
 
 #[tokio::test]
 async fn a_client_cannot_put_claims_into_a_request_by_headers() {
-    // S11
     let app = routes().layer(JwtAuthLayer::new(verifier()).optional());
     let spoof = request(&[
         ("x-user", "alice"),

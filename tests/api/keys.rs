@@ -133,12 +133,12 @@ fn a_key_of_another_kind_is_refused_with_what_would_be_right() {
             Algorithm::ES384,
             pem!("p256.spki"),
             "the ES384 key must be a P-384 public key",
-        ), // J09
+        ),
         (
             Algorithm::ES256,
             pem!("secp256k1.spki"),
             "the ES256 key must be a P-256 public key",
-        ), // J14
+        ),
         (
             Algorithm::ES384,
             pem!("p521.spki"),
@@ -163,7 +163,7 @@ fn a_key_of_another_kind_is_refused_with_what_would_be_right() {
             Algorithm::RS256,
             pem!("rsa1024.spki"),
             "the RSA key must have 2048 to 8192 bits",
-        ), // J10
+        ),
         (
             Algorithm::ES256,
             pem!("p256.certificate"),
@@ -369,10 +369,10 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
     assert_eq!(find(None, "ES256"), "ambiguous"); // two fit
     assert_eq!(find(None, "EdDSA"), "a EdDSA"); // one fits
     for alg in ["none", "HS256", "es256", "RS256", ""] {
-        assert_eq!(find(None, alg), "unsupported", "{alg}"); // J02, J03
+        assert_eq!(find(None, alg), "unsupported", "{alg}");
     }
     for kid in ["'; DROP TABLE keys; --", "../../etc/passwd", "\0", "a\0"] {
-        assert_eq!(find(Some(kid), "ES256"), "unknown"); // J27
+        assert_eq!(find(Some(kid), "ES256"), "unknown");
     }
 }
 
@@ -436,7 +436,7 @@ fn debug_shows_no_key() {
     assert!(
         !text.contains(&secret[1..20]) && text.contains("key_id"),
         "{text}"
-    ); // B14
+    );
 }
 
 #[test]

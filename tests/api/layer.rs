@@ -148,9 +148,9 @@ async fn realm_and_metadata_stand_in_every_challenge() {
         .resource_metadata("https://api.example/.well-known/oauth-protected-resource");
     let metadata =
         r#"resource_metadata="https://api.example/.well-known/oauth-protected-resource""#;
-    let realm = r#"realm="the \"api\"??""#; // B12
+    let realm = r#"realm="the \"api\"??""#;
     for (request, expected) in [
-        (request(&[]), format!("401 Bearer {realm}, {metadata}")), // B09, R02
+        (request(&[]), format!("401 Bearer {realm}, {metadata}")),
         (
             bearer("x"),
             format!(r#"401 Bearer {realm}, error="invalid_token", {metadata}"#),
@@ -205,7 +205,6 @@ async fn answers_can_be_problem_documents_or_anything_else() {
 
 #[tokio::test]
 async fn challenges_of_inner_services_are_kept() {
-    // B17
     let inner = service_fn(async |_: Request<String>| {
         let mut response = Response::new(String::new());
         response
@@ -229,7 +228,6 @@ async fn the_error_is_in_the_extensions_of_the_response() {
 
 #[tokio::test]
 async fn preflight_passes_only_where_asked_for() {
-    // B18
     let preflight = || {
         let mut request = request(&[
             ("origin", "https://a.example"),
@@ -450,7 +448,7 @@ async fn the_token_is_in_no_debug_output() {
     assert!(
         !texts.contains(signature) && !texts.contains("private"),
         "{texts}"
-    ); // B14
+    );
     let error = verifier().verify_local(&format!("{token}x")).unwrap_err();
     let text = format!("{error:?} {error}");
     assert!(

@@ -109,7 +109,7 @@ async fn serve(
         };
         let head = String::from_utf8(request.drain(..end + 4).collect()).unwrap();
         for forbidden in ["cookie:", "authorization:", "referer:"] {
-            assert!(!head.to_ascii_lowercase().contains(forbidden), "{head}"); // J29
+            assert!(!head.to_ascii_lowercase().contains(forbidden), "{head}");
         }
         let path = head.split(' ').nth(1).unwrap().to_owned();
         requests.fetch_add(1, Ordering::SeqCst);
@@ -211,7 +211,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
-    // J29: the text of the address does not tell, so each connection is checked.
+    // The text of the address does not tell, so each connection is checked.
     let server = Server::start(true, provider).await;
     let keys = RemoteJwks::at(server.url("/realms/one/keys"))
         .build()

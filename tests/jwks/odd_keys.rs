@@ -141,7 +141,7 @@ async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
             .unwrap();
         verifier
     };
-    // J05: told by nobody, it is an RS256 key.
+    // Told by nobody, it is an RS256 key.
     assert_eq!(
         verdict(&verifier(&[RS256, PS256, EdDSA], &nameless), &token).await,
         "401"
@@ -158,5 +158,5 @@ async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
     assert_eq!(
         verdict(&verifier(&[RS256, EdDSA], &said), &token).await,
         "401"
-    ); // J07
+    );
 }

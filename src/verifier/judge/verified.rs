@@ -17,7 +17,9 @@ use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::ended::World;
 use crate::verifier::kind::CredentialKind;
 use crate::verifier::proof::{Facts, Proved};
-use crate::verifier::typed::{self, TypedClaims};
+#[cfg(feature = "axum")]
+use crate::verifier::typed;
+use crate::verifier::typed::TypedClaims;
 
 /// A credential that was verified, and what it says: to hold one is the proof.
 ///

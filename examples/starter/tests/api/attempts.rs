@@ -74,7 +74,7 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
     login(&service, HOME, "ada@example.com", PASSWORD)
         .await
         .tokens();
-    // In a row: a success begins anew (N12).
+    // In a row: a success begins anew.
     for _ in 0..10 {
         let answer = login(&service, HOME, "ada@example.com", "wrong").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -119,7 +119,6 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
     assert_throttled(&answer, 2);
 }
 
-/// N12.
 #[tokio::test]
 async fn after_100_failures_in_a_row_there_is_only_the_reset() {
     let service = proxied!();

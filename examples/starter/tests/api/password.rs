@@ -66,7 +66,7 @@ async fn a_reset_ends_all_sessions_and_logs_nobody_in() {
     assert!(!kept.contains(&link));
 }
 
-/// O19: neither the answer nor what is done in the request depends on the account.
+/// Neither the answer nor what is done in the request depends on the account.
 #[tokio::test]
 async fn forgot_answers_the_same_whoever_it_is() {
     let service = started!();
@@ -97,7 +97,7 @@ async fn forgot_answers_the_same_whoever_it_is() {
     assert_eq!(letters.count(), 2, "only to who has an account");
 }
 
-/// O19: a link leads to where the configuration says, whatever the request says.
+/// A link leads to where the configuration says, whatever the request says.
 #[tokio::test]
 async fn a_link_does_not_follow_the_host_header() {
     let service = started!();

@@ -144,7 +144,19 @@ async fn a_breached_password_is_known_in_every_unicode_form() {
     assert_eq!(asked[0], asked[1]);
 }
 
-/// N04, V6.2.5.
+/// A long password would keep the estimate of its strength busy, so only its beginning is looked at.
+#[tokio::test]
+async fn only_the_first_64_characters_make_a_password_strong() {
+    let service = started!();
+    let strong = mixed('\u{e0}', 17, 40);
+    let weak = "a".repeat(64);
+    let answer = register(&service, "ada@example.com", &format!("{weak}{strong}")).await;
+    assert_refused(&answer, "too_common");
+    let answer = register(&service, "ada@example.com", &format!("{strong}{weak}")).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+}
+
+/// There are no such rules (NIST SP 800-63B-4 section 3.1.1.2).
 #[tokio::test]
 async fn there_are_no_rules_of_composition() {
     let service = started!();

@@ -245,7 +245,8 @@ async fn a_token_of_a_link_may_be_pasted_with_white_space() {
     service.assert_over(&tokens).await;
 }
 
-/// PostgreSQL takes no NUL in a text: what cannot be an id is nobody's.
+/// PostgreSQL takes no NUL in a text, and no id leads to another folder of the storage: what cannot be an id is
+/// nobody's.
 #[tokio::test]
 async fn what_cannot_be_an_id_is_not_found() {
     let service = started!();
@@ -254,7 +255,14 @@ async fn what_cannot_be_an_id_is_not_found() {
     service.app.users().grant(&user, "admin").await.unwrap();
     let admin = service.login(EMAIL, PASSWORD).await.tokens();
     let long = "x".repeat(4000);
-    for id in ["%00", "a%00b", "%FF", "%20", "%0A", "caf%C3%A9", &long] {
+    let elsewhere = [
+        "%2e%2e",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%2Fetc%2Fpasswd",
+        "..%5C..",
+    ];
+    let unreadable = ["%00", "a%00b", "%FF", "%20", "%0A", "caf%C3%A9", &long];
+    for id in elsewhere.into_iter().chain(unreadable) {
         for (method, path) in [
             (Method::GET, format!("/users/{id}/avatar")),
             (Method::POST, format!("/admin/users/{id}/disable")),
