@@ -33,7 +33,11 @@ use crate::keys::Algorithm;
 /// assert_eq!(key.key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 ///
 /// let wrong = VerifyingKey::from_pem(Algorithm::ES256, pem).unwrap_err();
-/// assert_eq!(wrong.to_string(), "the ES256 key must be a P-256 public key (SubjectPublicKeyInfo)");
+/// assert_eq!(
+///     wrong.to_string(),
+///     "the ES256 key must be a P-256 public key (SubjectPublicKeyInfo), but this is an Ed25519 key: \
+///      give a key of the right kind, or set the algorithm to EdDSA",
+/// );
 /// # Ok::<(), tower_jwt_auth::ConfigError>(())
 /// ```
 #[derive(Clone)]
