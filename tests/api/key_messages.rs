@@ -277,7 +277,7 @@ fn a_text_that_is_no_jwk_says_what_it_is() {
 #[test]
 fn a_text_that_is_no_jwk_set_says_what_it_is() {
     let key = r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let other = r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"ytM2DcO3r9tMCMOfiW4DWuU-3DrXbWTyJGk9BaUK8Vs"}"#;
+    let other = r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}"#;
     let spiffe = include_str!("../field/spiffe-bundle.json");
     for (input, expected) in [
         (key.to_owned(), "the JWK set is one key: put it into an array"),
