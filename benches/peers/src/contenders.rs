@@ -181,7 +181,7 @@ pub fn ours(tokens: &Tokens) -> Contender {
     layered(OURS, verifier(tokens))
 }
 
-/// The same, where no token is remembered.
+/// This crate with `cached_tokens(0)`: no token is remembered.
 fn ours_without_memory(tokens: &Tokens) -> Contender {
     layered(OURS_FORGETS, verifier(tokens).cached_tokens(0))
 }
