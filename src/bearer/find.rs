@@ -12,7 +12,7 @@ pub(crate) struct Found<'r, 's> {
     pub(crate) token: Option<Credential<'r, 's>>,
     /// A cookie that counts as none, and why; only where [`Cookies::BadOnesCountAsNone`].
     pub(crate) bad_cookie: Option<(&'s CookieSource, AuthError)>,
-    /// Why what looks like a credential is none.
+    /// Why something that looks like a credential does not count.
     pub(crate) hint: Option<&'static Reason>,
 }
 

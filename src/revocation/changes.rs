@@ -36,7 +36,7 @@ impl RevocationSignal {
         }
     }
 
-    /// Wakes every stream that waits. It costs next to nothing if there is none.
+    /// Wakes every stream that waits. It costs next to nothing if no stream waits.
     pub fn send(&self) {
         self.sender.send_replace(());
     }
@@ -93,7 +93,7 @@ impl RevocationChanges {
         }
     }
 
-    /// Waits for the next signal, for ever if there is none.
+    /// Waits for the next signal. It never ends if no signal comes.
     pub(crate) async fn pushed(&mut self) {
         let alive = match &mut self.pushed {
             Some(pushed) => pushed.changed().await.is_ok(),

@@ -58,7 +58,7 @@ pub(crate) fn without_tls() -> Result<WithoutTls, Error> {
     }
 }
 
-/// A variable with a name that begins as these do, and that is none of them.
+/// An unknown variable whose name begins with `DANGEROUS_`.
 pub(crate) fn unknown() -> Option<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut names = names.filter(|name| name.starts_with("DANGEROUS_"));

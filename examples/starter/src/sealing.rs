@@ -77,7 +77,7 @@ impl SealingKeys {
         Ok(Self(keys.into()))
     }
 
-    /// Reads the variables, or a file in this folder that is made if there is none.
+    /// Reads the variables. Without them, reads a file in this folder, and makes it first if it is missing.
     pub(crate) fn from_env(development: Option<&Path>) -> Result<Self, Error> {
         match (variable(KEYS)?, variable(KEYS_FILE)?, development) {
             (Some(_), Some(_), _) => {

@@ -16,7 +16,7 @@ const ATTACKER: &str = "the attacker chose these words";
 const OWNER: &str = "mira chose some other words";
 const RESET: &str = "mira chose words once more";
 
-/// A registration with a password of its own, and the token of its link, in the letter with this number.
+/// Registers with this password. Returns the token of the link in the email with this number.
 async fn register(service: &Service, password: &str, letter: usize) -> String {
     let account = json!({ "email": EMAIL, "password": password });
     let answer = service.post("/auth/register", &account).await;

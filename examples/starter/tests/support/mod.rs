@@ -225,7 +225,7 @@ impl Service {
         mail::Letter::wait(&self.place.folder.path().join("mail"), to, count).await
     }
 
-    /// A new user who has confirmed the address, which takes the first letter to it, and logged in.
+    /// Makes a user who has confirmed the address, by the first email to it, and logged in.
     pub(crate) async fn proved_user(&self, email: &str) -> Tokens {
         assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
         let link = self.letter(email, 1).await.token("confirm-email");
