@@ -94,7 +94,7 @@
 //! |---|---|
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
 //! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard`, `jwks_route` |
-//! | 3 services | `jwks`, `verifier`, `issuer`, `dangerous`, `config` |
+//! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
@@ -135,6 +135,7 @@ mod event;
 pub mod jwks;
 
 pub mod config;
+pub mod credential;
 pub mod dangerous;
 pub mod issuer;
 pub mod sessions;

@@ -34,6 +34,7 @@ const FLOORS: [&[&str]; 6] = [
     &[
         "jwks",
         "verifier",
+        "credential",
         "issuer",
         "sessions",
         "dangerous",

@@ -23,6 +23,8 @@ pub(crate) struct Credential<'r, 's> {
     /// The source, if it is a cookie.
     pub(crate) cookie: Option<&'s CookieSource>,
     pub(crate) carrier: Carrier,
+    /// Which of the sources it is from; `None` if it is in the `Authorization` header.
+    pub(crate) source: Option<usize>,
 }
 
 /// Where in a request a token is.
@@ -86,6 +88,7 @@ pub(crate) fn find_token<'r, 's, B>(
 ) -> Result<Found<'r, 's>, AuthError> {
     let Authorization { mut token, hint } = authorization(request.headers())?;
     let mut carrier = Carrier::Authorization;
+    let mut from = None;
     let mut found = Found {
         token: None,
         bad_cookie: None,
@@ -97,13 +100,13 @@ pub(crate) fn find_token<'r, 's, B>(
             uri: request.uri(),
             headers: request.headers(),
         };
-        for source in sources
-            .iter()
-            .filter(|source| source.cookie_source().is_none())
-        {
-            if let Some(another) = source.find(&head)? {
+        for (index, source) in sources.iter().enumerate() {
+            if source.cookie_source().is_none()
+                && let Some(another) = source.find(&head)?
+            {
                 token = only(token, Some(another.as_bytes()))?;
                 carrier = source.carrier();
+                from = Some(index);
             }
         }
         if token.is_none() || cookies == Cookies::AreStrict {
@@ -118,6 +121,7 @@ pub(crate) fn find_token<'r, 's, B>(
             token,
             cookie: None,
             carrier,
+            source: from,
         });
     }
     Ok(found)
@@ -129,7 +133,10 @@ fn find_in_cookies<'r, 's>(
     cookies: Cookies,
     found: &mut Found<'r, 's>,
 ) -> Result<(), AuthError> {
-    for source in sources.iter().filter_map(TokenSource::cookie_source) {
+    for (index, source) in sources.iter().enumerate() {
+        let Some(source) = source.cookie_source() else {
+            continue;
+        };
         if !source.counts_in(head) {
             if source.find(head).is_ok_and(|cookie| cookie.is_some()) {
                 found.hint = Some(&Reason {
@@ -147,6 +154,7 @@ fn find_in_cookies<'r, 's>(
                     token: text.as_bytes(),
                     cookie: Some(source),
                     carrier: Carrier::Cookie,
+                    source: Some(index),
                 });
                 continue;
             }

@@ -58,6 +58,8 @@ kinds! {
     WrongType = "wrong_type",
     /// The token, its session, or all tokens of its subject were revoked.
     Revoked = "revoked",
+    /// An API key or an opaque token is not known, or is not active any more.
+    InvalidCredential = "invalid_credential",
     /// The token lacks a scope that the resource needs.
     InsufficientScope = "insufficient_scope",
     /// The login is too old, or its authentication level too low, for the resource (RFC 9470).
@@ -101,7 +103,8 @@ impl AuthErrorKind {
             | Self::InvalidAudience
             | Self::InvalidClaim
             | Self::WrongType
-            | Self::Revoked => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            | Self::Revoked
+            | Self::InvalidCredential => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::InsufficientAuthentication => (StatusCode::UNAUTHORIZED, Some(STEP_UP)),
             Self::Forbidden | Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
@@ -127,6 +130,9 @@ impl AuthErrorKind {
                 "the token is not of the type that is due (`type` claim, `typ` header)"
             }
             Self::Revoked => "the token has been revoked",
+            Self::InvalidCredential => {
+                "the API key or opaque token is not known, or is not active any more"
+            }
             Self::InsufficientScope => "the token lacks a scope that is needed",
             Self::InsufficientAuthentication => {
                 "the login is not recent enough, or its authentication level is too low"

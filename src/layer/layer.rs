@@ -10,6 +10,7 @@ use super::response::EmptyBody;
 use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
 use crate::challenge::Challenge;
+use crate::credential::CredentialJudge;
 use crate::verifier::TokenVerifier;
 
 /// Verifies the bearer token of each request.
@@ -70,7 +71,27 @@ impl JwtAuthLayer {
     #[must_use]
     pub fn new(verifier: TokenVerifier) -> Self {
         Self {
-            config: Arc::new(Config::new(verifier)),
+            config: Arc::new(Config::new(Some(verifier))),
+            respond: EmptyBody,
+        }
+    }
+
+    /// Refuses every request that this judge does not accept: for a service that takes API keys or
+    /// opaque tokens, and no JWTs.
+    ///
+    /// ```
+    /// # use tower_jwt_auth::JwtAuthLayer;
+    /// # use tower_jwt_auth::credential::CredentialJudge;
+    /// # fn example(api_keys: impl CredentialJudge) {
+    /// let layer = JwtAuthLayer::for_credentials(api_keys);
+    /// # let _: JwtAuthLayer = layer; }
+    /// ```
+    #[must_use]
+    pub fn for_credentials(judge: impl CredentialJudge) -> Self {
+        let mut config = Config::new(None);
+        config.judges.add(judge, None);
+        Self {
+            config: Arc::new(config),
             respond: EmptyBody,
         }
     }
@@ -127,6 +148,44 @@ impl<R> JwtAuthLayer<R> {
     #[must_use]
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.config_mut().sources.push(source);
+        self
+    }
+
+    /// Also takes credentials of another kind, wherever a token may be: those whose form this judge
+    /// [takes](CredentialJudge::takes), such as API keys with their prefix. Call it again to add more;
+    /// a credential that several would take goes to the one that was added first.
+    ///
+    /// A credential goes to one judge alone. If that refuses it, the request is refused.
+    ///
+    /// ```
+    /// # use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+    /// # use tower_jwt_auth::credential::CredentialJudge;
+    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialJudge) {
+    /// let layer = JwtAuthLayer::new(verifier).credentials(api_keys);
+    /// # let _: JwtAuthLayer = layer; }
+    /// ```
+    #[must_use]
+    pub fn credentials(mut self, judge: impl CredentialJudge) -> Self {
+        self.config_mut().judges.add(judge, None);
+        self
+    }
+
+    /// Reads credentials of another kind from this source, and hands all that it contains to this
+    /// judge, whatever its form. A request that carries a token as well is refused with 400.
+    ///
+    /// ```
+    /// # use tower_jwt_auth::{ConfigError, JwtAuthLayer, TokenSource, TokenVerifier};
+    /// # use tower_jwt_auth::credential::CredentialJudge;
+    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialJudge) -> Result<(), ConfigError> {
+    /// let header = TokenSource::header("X-Api-Key")?;
+    /// let layer = JwtAuthLayer::new(verifier).credentials_in(header, api_keys);
+    /// # let _: JwtAuthLayer = layer; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn credentials_in(mut self, source: TokenSource, judge: impl CredentialJudge) -> Self {
+        let config = self.config_mut();
+        config.judges.add(judge, Some(config.sources.len()));
+        config.sources.push(source);
         self
     }
 

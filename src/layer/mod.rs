@@ -3,6 +3,7 @@
 mod decision;
 mod future;
 mod ignored;
+mod judges;
 #[allow(clippy::module_inception)]
 mod layer;
 mod response;

@@ -13,6 +13,7 @@ use tower_service::Service;
 use super::decision::{DecisionHook, Outcome, Report};
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
+use super::judges::Judges;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
 use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
@@ -34,7 +35,7 @@ pub struct JwtAuth<S, R = EmptyBody> {
 /// What the layer was told.
 #[derive(Debug, Clone)]
 pub(super) struct Config {
-    pub(super) verifier: TokenVerifier,
+    pub(super) judges: Judges,
     pub(super) token: Token,
     pub(super) sources: Vec<TokenSource>,
     pub(super) challenge: Challenge,
@@ -70,9 +71,9 @@ pub(crate) struct Seen {
 // === impl Config ===
 
 impl Config {
-    pub(super) fn new(verifier: TokenVerifier) -> Self {
+    pub(super) fn new(verifier: Option<TokenVerifier>) -> Self {
         Self {
-            verifier,
+            judges: Judges::new(verifier),
             token: Token::Required,
             sources: Vec::new(),
             challenge: Challenge::default(),
@@ -118,7 +119,7 @@ impl Config {
             .cookie
             .filter(|_| cookies == Cookies::BadOnesCountAsNone)
             .map(|cookie| &cookie.name);
-        match self.verifier.start(credential.token) {
+        match self.judges.start(credential.token, credential.source) {
             Progress::Done(verdict) => match conclude(verdict, lenient) {
                 Ok(passed) => Step::Pass(passed),
                 Err(error) => Step::Refuse(error),

@@ -32,7 +32,7 @@ pub enum TokenEnd {
 }
 
 /// What a verifier knows that a stream needs as well.
-pub(in crate::verifier) trait World: Send + Sync {
+pub(crate) trait World: Send + Sync {
     fn clock(&self) -> &Arc<dyn Clock>;
     /// How long after its expiry a token is still accepted.
     fn leeway(&self) -> Duration;

@@ -9,4 +9,27 @@ pub enum CredentialKind {
     OwnToken,
     /// A JWT of another provider, accepted by any other [profile](super::TokenProfile).
     ProviderToken,
+    /// An API key: a long-lived secret that a user or a service has made.
+    ApiKey,
+    /// An opaque token that its authorization server has vouched for (RFC 7662).
+    Introspection,
+    /// A credential that a [`CredentialJudge`](crate::credential::CredentialJudge) of the application
+    /// has judged.
+    Other,
+}
+
+// === impl CredentialKind ===
+
+impl CredentialKind {
+    /// Returns the stable, lower-case name of the kind, for logs and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnToken => "own_token",
+            Self::ProviderToken => "provider_token",
+            Self::ApiKey => "api_key",
+            Self::Introspection => "introspection",
+            Self::Other => "other",
+        }
+    }
 }

@@ -17,11 +17,11 @@ mod typed;
 
 pub use crate::policy::TokenProfile;
 pub use builder::TokenVerifierBuilder;
+pub(crate) use ended::World;
 pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
+pub(crate) use judge::Credential;
 pub(crate) use judge::Progress;
 pub use judge::VerifiedToken;
-#[expect(unused_imports, reason = "the other kinds of credentials come later")]
-pub(crate) use judge::{Credential, Revocations};
 pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
 pub use memory::DEFAULT_CACHED_TOKENS;

@@ -36,7 +36,10 @@ pub struct VerifiedToken {
     refusals: Option<Arc<Refusals>>,
 }
 
-/// What the judge of a credential that is no JWT has found out.
+/// The name in the place of an issuer, under which API keys are revoked.
+pub(crate) const REVOKED_API_KEYS: &str = "tower-jwt-auth/api-keys";
+
+/// What the judge of a credential that is not a JWT has found out.
 pub(crate) struct Credential {
     pub(crate) kind: CredentialKind,
     /// A JSON object, in which `sub`, `iss`, `jti`, `sid` and `iat` mean what they mean in a JWT.
@@ -79,7 +82,7 @@ impl VerifiedToken {
     }
 
     /// The same token, as the verifier hands it out.
-    pub(in crate::verifier) fn in_world(mut self, world: Arc<dyn World>) -> Self {
+    pub(crate) fn in_world(mut self, world: Arc<dyn World>) -> Self {
         self.world = Some(world);
         self
     }
@@ -101,14 +104,9 @@ impl VerifiedToken {
         self.is_remembered
     }
 
-    /// Takes what the judge of another kind of credential has found good. Whether it was revoked is
-    /// still to be judged, by [`Revocations`](super::Revocations).
+    /// Takes what the judge of another kind of credential has found good.
     ///
     /// Fails if the claims are not a JSON object.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the other kinds of credentials come later")
-    )]
     pub(crate) fn of_credential(credential: Credential) -> Result<Self, AuthError> {
         let scopes = credential.scopes.iter();
         let scope = join_scopes(scopes.filter(|scope| is_scope_token(scope)));
@@ -258,10 +256,19 @@ impl VerifiedToken {
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         Some(Revocation::token(
-            self.issuer(),
+            self.revoked_under(),
             self.token_id()?,
             self.accepted_until()?,
         ))
+    }
+
+    /// The name under which revocations of it are kept: that of the issuer, and for API keys a name of
+    /// their own, so that "log out everywhere" of their owner does not end them.
+    fn revoked_under(&self) -> Option<&str> {
+        match self.kind() {
+            CredentialKind::ApiKey => Some(REVOKED_API_KEYS),
+            _ => self.issuer(),
+        }
     }
 
     /// When no verifier accepts the token any more.
@@ -277,7 +284,7 @@ impl VerifiedToken {
         };
         let iat = self.issued_at().map_or(0.0, NumericDate::as_secs_f64);
         Ok(RevocationQuery {
-            issuer: self.issuer(),
+            issuer: self.revoked_under(),
             subject,
             session: self.session_id(),
             token,
@@ -299,14 +306,14 @@ mod tests {
     #[test]
     fn a_credential_that_is_no_jwt_is_read_like_one() {
         let token = VerifiedToken::of_credential(Credential {
-            kind: CredentialKind::ProviderToken,
+            kind: CredentialKind::Introspection,
             claims: r#"{"sub":"alice","jti":"key-1","iat":5,"scope":"ignored","aud":7}"#.to_owned(),
             scopes: ["read".into(), "not a scope".into(), "write".into()].into(),
             roles: ["admin".into()].into(),
             expires_at: NumericDate::from_secs_f64(1000.0),
         })
         .unwrap();
-        assert_eq!(token.kind(), CredentialKind::ProviderToken);
+        assert_eq!(token.kind(), CredentialKind::Introspection);
         assert_eq!(token.subject(), Some("alice"));
         assert_eq!(token.scopes().collect::<Vec<_>>(), ["read", "write"]);
         assert!(token.has_role("admin") && !token.has_scope("ignored"));
@@ -319,7 +326,7 @@ mod tests {
     #[test]
     fn a_credential_whose_claims_are_no_object_is_refused() {
         let refused = VerifiedToken::of_credential(Credential {
-            kind: CredentialKind::ProviderToken,
+            kind: CredentialKind::ApiKey,
             claims: "[]".to_owned(),
             scopes: Vec::new(),
             roles: Vec::new(),

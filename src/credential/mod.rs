@@ -1,0 +1,128 @@
+//! Credentials other than JWTs, on the same routes: API keys, opaque tokens, and those of your own.
+//!
+//! A [`CredentialJudge`] judges one kind of credential. A
+//! [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) hands each credential to exactly one judge,
+//! which it chooses by the form of the credential or by the header that it is in, before anything is
+//! verified. If that judge refuses it, nobody else is asked. What handlers, guards and extractors get
+//! is a [`VerifiedToken`](crate::VerifiedToken) in any case, whose [`kind`](crate::VerifiedToken::kind) says by what it was proved.
+
+mod claims;
+
+pub use claims::{CredentialClaims, CredentialClaimsBuilder};
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::error::AuthError;
+use crate::verifier::Progress;
+
+/// Judges credentials of one kind. Implement it for a kind of your own.
+///
+/// The verdict is one of three: the claims, a refusal (such as
+/// [`InvalidCredential`](crate::error::AuthErrorKind::InvalidCredential)), or
+/// [`Unavailable`](crate::error::AuthErrorKind::Unavailable) if the credential cannot be judged now. An
+/// outage must never be a refusal.
+///
+/// ```
+/// use http::Request;
+/// use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+/// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+///
+/// /// Guests have a ticket with a number.
+/// #[derive(Debug)]
+/// struct Tickets;
+///
+/// impl CredentialJudge for Tickets {
+///     fn takes(&self, credential: &str) -> bool {
+///         credential.starts_with("ticket_")
+///     }
+///
+///     async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+///         if credential != "ticket_4711" {
+///             return Err(AuthErrorKind::InvalidCredential.into());
+///         }
+///         CredentialClaims::builder("guest-4711").scope("menu:read").build()
+///     }
+/// }
+///
+/// # fn example(verifier: TokenVerifier) {
+/// let layer = JwtAuthLayer::new(verifier).credentials(Tickets);
+/// # let _: JwtAuthLayer = layer; }
+/// ```
+///
+/// # Security
+///
+/// Compare secrets in constant time, or compare digests of them. Bound what a client can make the judge
+/// do: refuse what is malformed before any I/O, give each call a time limit, and ask once for the same
+/// credential if it comes many times at once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a judge of credentials",
+    note = "use `ApiKeys` or `Introspection`, or implement `CredentialJudge` and `Debug`"
+)]
+pub trait CredentialJudge: Debug + Send + Sync + 'static {
+    /// Returns whether the credential has the form of those that this judge takes, such as a reserved
+    /// prefix. It must not look at anything but the text, and do no I/O.
+    ///
+    /// It is not asked about a source that
+    /// [belongs to this judge](crate::JwtAuthLayer::credentials_in).
+    fn takes(&self, credential: &str) -> bool;
+
+    /// Judges a credential.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason why the credential is refused, or cannot be judged now.
+    fn judge(
+        &self,
+        credential: &str,
+    ) -> impl Future<Output = Result<CredentialClaims, AuthError>> + Send;
+
+    /// Returns the result of [`judge`](Self::judge) if it is known without waiting, and `None`
+    /// otherwise.
+    fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
+        let _ = credential;
+        None
+    }
+}
+
+/// The dyn-compatible counterpart of [`CredentialJudge`].
+pub(crate) trait DynCredentialJudge: Debug + Send + Sync {
+    fn takes(&self, credential: &str) -> bool;
+    /// Comes as far as memory allows; boxes a future only where something must be waited for.
+    fn start(self: Arc<Self>, credential: &str) -> Progress;
+}
+
+impl<J: CredentialJudge> DynCredentialJudge for J {
+    fn takes(&self, credential: &str) -> bool {
+        CredentialJudge::takes(self, credential)
+    }
+
+    fn start(self: Arc<Self>, credential: &str) -> Progress {
+        if let Some(verdict) = self.peek(credential) {
+            return Progress::Done(verdict.and_then(CredentialClaims::verified));
+        }
+        let credential = Zeroizing::new(credential.to_owned());
+        Progress::Wait(Box::pin(async move {
+            self.judge(&credential).await?.verified()
+        }))
+    }
+}
+
+/// Uses one judge in several places.
+impl<J: CredentialJudge> CredentialJudge for Arc<J> {
+    fn takes(&self, credential: &str) -> bool {
+        J::takes(self, credential)
+    }
+
+    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+        J::judge(self, credential).await
+    }
+
+    fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
+        J::peek(self, credential)
+    }
+}

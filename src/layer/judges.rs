@@ -1,0 +1,78 @@
+//! [`Judges`]: who judges which credential.
+
+use std::sync::Arc;
+
+use crate::credential::{CredentialJudge, DynCredentialJudge};
+use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::verifier::{Progress, TokenVerifier};
+
+/// The verifier of JWTs, and the judges of other credentials.
+#[derive(Debug, Clone)]
+pub(super) struct Judges {
+    verifier: Option<TokenVerifier>,
+    others: Vec<Other>,
+}
+
+#[derive(Debug, Clone)]
+struct Other {
+    judge: Arc<dyn DynCredentialJudge>,
+    /// The source that belongs to it; without one it takes credentials of its form from anywhere else.
+    source: Option<usize>,
+}
+
+// === impl Judges ===
+
+impl Judges {
+    pub(super) const fn new(verifier: Option<TokenVerifier>) -> Self {
+        Self {
+            verifier,
+            others: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, judge: impl CredentialJudge, source: Option<usize>) {
+        let judge = Arc::new(judge);
+        self.others.push(Other { judge, source });
+    }
+
+    /// Has a credential judged by exactly one judge, chosen by the source that it is from, or else by
+    /// its form.
+    pub(super) fn start(&self, credential: &[u8], source: Option<usize>) -> Progress {
+        if !self.others.is_empty()
+            && let Some((judge, text)) = self.judge_of(credential, source)
+        {
+            return Arc::clone(judge).start(text);
+        }
+        match &self.verifier {
+            Some(verifier) => verifier.start(credential),
+            None => Progress::Done(Err(nobody())),
+        }
+    }
+
+    fn judge_of<'c>(
+        &self,
+        credential: &'c [u8],
+        source: Option<usize>,
+    ) -> Option<(&Arc<dyn DynCredentialJudge>, &'c str)> {
+        let owner = source.and_then(|source| {
+            let owns = |other: &&Other| other.source == Some(source);
+            self.others.iter().find(owns)
+        });
+        let Ok(text) = std::str::from_utf8(credential) else {
+            // The owner of the source refuses the empty text as any other that it does not know.
+            return owner.map(|owner| (&owner.judge, ""));
+        };
+        let by_form = || {
+            let takes = |other: &&Other| other.source.is_none() && other.judge.takes(text);
+            self.others.iter().find(takes)
+        };
+        Some((&owner.or_else(by_form)?.judge, text))
+    }
+}
+
+fn nobody() -> AuthError {
+    AuthError::new(AuthErrorKind::MalformedToken).because(&Reason {
+        code: "unknown_form_of_credential",
+        message: "the credential does not have the form of any that the layer takes",
+    })
+}
