@@ -116,6 +116,13 @@ impl CredentialClaimsBuilder {
         self
     }
 
+    /// Sets the clock by which the expiry is judged; the system's clock by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        let clock = Arc::new(clock);
+        self.world = Arc::new(PlainWorld { clock });
+        self
+    }
+
     /// Adds a scope, or several that are separated by spaces.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         for scope in scope.as_ref().split(' ').filter(|scope| !scope.is_empty()) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bearer::Carrier;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::verifier::VerifiedToken;
+use crate::verifier::{CredentialKind, VerifiedToken};
 
 /// A verdict of a [`JwtAuthLayer`](super::JwtAuthLayer) on one request, as its
 /// [`on_decision`](super::JwtAuthLayer::on_decision) receives it.
@@ -133,6 +133,12 @@ impl<'a> Decision<'a> {
     #[must_use]
     pub fn issuer(&self) -> Option<&'a str> {
         self.token?.issuer()
+    }
+
+    /// Returns by what the caller was proved, or `None` if no credential was accepted.
+    #[must_use]
+    pub fn credential_kind(&self) -> Option<CredentialKind> {
+        Some(self.token?.kind())
     }
 
     /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or

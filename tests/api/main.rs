@@ -11,6 +11,7 @@ mod cached_tokens;
 mod config;
 mod config_keys;
 mod config_messages;
+mod credentials;
 mod dangerous;
 mod decisions;
 #[cfg(feature = "axum")]
