@@ -8,7 +8,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
-use tower_jwt_auth::password::{Argon2Params, PasswordService};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::Argon2Params;
 
 const PASSWORD: &str = "correct horse battery staple";
 const WORKERS: usize = 2;

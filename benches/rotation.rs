@@ -8,9 +8,8 @@
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
-use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::sessions::{MemorySessions, SessionStore};
-use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer};
+use tower_jwt_auth::{Algorithm, Sessions, SigningKey, TokenIssuer};
 
 struct Rotation<'c> {
     group: BenchmarkGroup<'c, WallTime>,

@@ -11,9 +11,8 @@ use http::{Request, Response};
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::keys::Algorithm;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::{JwtAuthLayer, SigningKey, TokenIssuer};
+use tower_jwt_auth::{Algorithm, JwtAuthLayer, SigningKey, TokenIssuer};
 
 const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::HS256,

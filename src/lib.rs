@@ -8,8 +8,7 @@
 //! use http::{Request, StatusCode};
 //! use serde::Deserialize;
 //! use tower::ServiceExt;
-//! use tower_jwt_auth::keys::Algorithm;
-//! use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
+//! use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
 //!
 //! #[derive(Deserialize)]
 //! struct User {
@@ -93,9 +92,9 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard`, `jwks_route` |
-//! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `sql`, `redis_connection`, `revocation`, `session`, `event` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard` |
+//! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
+//! | 2 policy and stores | `policy`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -106,7 +105,7 @@ pub mod claims;
 pub mod clock;
 mod names;
 
-pub mod error;
+mod error;
 mod secret_file;
 
 // floor 1
@@ -120,10 +119,7 @@ pub mod password;
 mod policy;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
-mod store;
-
-#[cfg(feature = "redis")]
-mod redis_connection;
+pub mod store;
 
 pub mod revocation;
 mod session;
@@ -131,7 +127,6 @@ mod session;
 mod event;
 
 // floor 3
-#[cfg(feature = "jwks")]
 pub mod jwks;
 
 pub mod config;
@@ -144,7 +139,6 @@ pub mod verifier;
 // floor 4
 mod bearer;
 pub mod guard;
-mod jwks_route;
 pub mod layer;
 mod origin;
 pub mod refresh_cookie;
@@ -159,26 +153,22 @@ mod respond;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use bearer::TokenSource;
-pub use claims::Claims;
-pub use error::{AuthError, ConfigError};
-pub use event::AuthEvent;
+pub use claims::set::Claims;
+pub use error::{AuthError, AuthErrorKind, ConfigError};
 #[cfg(feature = "axum")]
 pub use extract::JwtClaims;
-pub use guard::Require;
-pub use issuer::{TokenIssuer, TokenPair};
-pub use jwks_route::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
-pub use keys::{KeyRing, SigningKey, VerifyingKey};
-pub use layer::JwtAuthLayer;
+pub use guard::require::Require;
+pub use issuer::service::TokenIssuer;
+pub use keys::algorithm::Algorithm;
+pub use keys::ring::KeyRing;
+pub use keys::signing::SigningKey;
+pub use keys::verifying::VerifyingKey;
+pub use layer::layer::JwtAuthLayer;
 #[cfg(feature = "password")]
-pub use password::PasswordService;
-pub use policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
-#[cfg(feature = "redis")]
-pub use redis_connection::RedisConnection;
-pub use refresh_cookie::RefreshCookie;
-pub use sessions::Sessions;
-pub use store::StoreError;
-pub use verifier::{TokenVerifier, VerifiedToken};
+pub use password::service::PasswordService;
+pub use sessions::service::Sessions;
+pub use verifier::judge::VerifiedToken;
+pub use verifier::service::TokenVerifier;
 
 /// The guide.
 pub mod _guide {

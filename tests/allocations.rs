@@ -12,8 +12,7 @@ use serde::Deserialize;
 use tower::{Layer as _, Service, service_fn};
 use tower_jwt_auth::clock::{Clock as _, SystemClock};
 use tower_jwt_auth::guard::{AnyOf, Scoped};
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer};
+use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer};
 
 /// Over those of the bare router, by a token that was not seen before, typed claims included.
 const FIRST_SIGHT: u64 = 14;

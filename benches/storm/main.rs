@@ -19,8 +19,7 @@ mod sql;
 use std::time::Duration;
 
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{SigningKey, TokenIssuer};
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 
 const REVOCATIONS: usize = 100_000;
 const SESSIONS: usize = 1_000_000;

@@ -1,8 +1,9 @@
 //! In Redis, filled through the stores with 32 requests at once.
 
+use tower_jwt_auth::Sessions;
 use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationStore};
 use tower_jwt_auth::sessions::RedisSessions;
-use tower_jwt_auth::{RedisConnection, Sessions};
+use tower_jwt_auth::store::RedisConnection;
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, measured, memory, row, subject, token_id, tokens};
 

@@ -66,7 +66,7 @@ impl TokenSource {
     /// `name` is not a token (RFC 6265 section 4.1.1).
     ///
     /// ```
-    /// use tower_jwt_auth::TokenSource;
+    /// use tower_jwt_auth::layer::TokenSource;
     ///
     /// assert!(TokenSource::cookie("__Host-token", ["https://app.example"]).is_ok());
     /// let error = TokenSource::cookie("__Host-token", ["https://app.example/"]).unwrap_err();
@@ -78,7 +78,7 @@ impl TokenSource {
     ) -> Result<Self, ConfigError> {
         let name = name.into();
         if !is_token(&name) {
-            return Err(invalid(format!(
+            return Err(ConfigError::invalid(format!(
                 "the cookie name `{}` is empty or contains a character that is not allowed in one: \
                  use letters, digits, `-` and `_`, such as `__Host-token`",
                 shown(&name)
@@ -87,11 +87,11 @@ impl TokenSource {
         let mut ours: Vec<Box<str>> = Vec::new();
         for origin in origins {
             let origin = origin.into();
-            check_origin(&origin).map_err(invalid)?;
+            check_origin(&origin).map_err(ConfigError::invalid)?;
             ours.push(origin.into());
         }
         if ours.is_empty() {
-            return Err(invalid(format!(
+            return Err(ConfigError::invalid(format!(
                 "the token source for the cookie `{name}` has no origins, so it would not count in \
                  any POST: list the origins of your pages, such as `https://app.example`"
             )));
@@ -121,7 +121,7 @@ impl TokenSource {
     /// or `Sec-WebSocket-Protocol` (which have a source of their own).
     ///
     /// ```
-    /// use tower_jwt_auth::TokenSource;
+    /// use tower_jwt_auth::layer::TokenSource;
     ///
     /// assert!(TokenSource::header("Cf-Access-Jwt-Assertion").is_ok());
     /// assert!(TokenSource::header("Authorization").is_err());
@@ -129,7 +129,7 @@ impl TokenSource {
     pub fn header(name: impl AsRef<str>) -> Result<Self, ConfigError> {
         let name = name.as_ref();
         let not_a_name = |_| {
-            invalid(format!(
+            ConfigError::invalid(format!(
                 "`{}` is not a header name: write one such as `Cf-Access-Jwt-Assertion`",
                 shown(name)
             ))
@@ -145,7 +145,7 @@ impl TokenSource {
             (SEC_WEBSOCKET_PROTOCOL, "use `TokenSource::websocket_pair`"),
         ];
         if let Some((_, instead)) = instead.iter().find(|(other, _)| *other == name) {
-            return Err(invalid(format!(
+            return Err(ConfigError::invalid(format!(
                 "`{name}` cannot be a token source for a bare token: {instead}"
             )));
         }
@@ -199,7 +199,7 @@ impl TokenSource {
         let parameter = parameter.into();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         if parameter.is_empty() || !parameter.bytes().all(is_plain) {
-            return Err(invalid(format!(
+            return Err(ConfigError::invalid(format!(
                 "`{}` cannot be the name of a query parameter with a token: use letters, digits, \
                  `-`, `.`, `_` and `~`, such as `access_token`",
                 shown(&parameter)
@@ -325,15 +325,11 @@ fn protocol(text: String, example: &str) -> Result<Box<str>, ConfigError> {
     if is_token(&text) {
         return Ok(text.into());
     }
-    Err(invalid(format!(
+    Err(ConfigError::invalid(format!(
         "`{}` cannot be in the name of a WebSocket protocol: use letters, digits, `-`, `.` and `_`, \
          such as `{example}`",
         shown(&text)
     )))
-}
-
-fn invalid(text: String) -> ConfigError {
-    ConfigError::Invalid(text)
 }
 
 fn malformed(reason: &'static Reason) -> AuthError {

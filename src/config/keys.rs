@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::AuthConfig;
-use super::problem::{invalid, named};
+use super::problem::named;
 use super::secret::Secret;
 use crate::error::ConfigError;
 use crate::issuer::IssuerKeys;
@@ -66,7 +66,7 @@ impl AuthConfig {
         let one_key = [&self.secret, &self.private_key, &self.public_key];
         if let Some(path) = &self.key_ring_file {
             if one_key.into_iter().any(Option::is_some) || key_id.is_some() {
-                return Err(invalid(
+                return Err(ConfigError::invalid(
                     "JWT_KEY_RING_FILE excludes JWT_SECRET, JWT_PRIVATE_KEY, JWT_PUBLIC_KEY and \
                      JWT_KEY_ID: set the file alone (older keys go into JWT_PREVIOUS_KEYS)",
                 ));
@@ -80,7 +80,7 @@ impl AuthConfig {
                 let key = key.map_err(|error| named("JWT_SECRET", &error))?;
                 if secret.bytes().iter().any(u8::is_ascii_whitespace) {
                     // It could not be told apart among previous secrets later.
-                    return Err(invalid(
+                    return Err(ConfigError::invalid(
                         "JWT_SECRET has white space inside: take it out, or make a secret without any with \
                          `openssl rand -base64 48` (one older secret after another goes into JWT_PREVIOUS_KEYS)",
                     ));
@@ -97,11 +97,11 @@ impl AuthConfig {
                 let keys = keys.map_err(|error| named("JWT_PUBLIC_KEY", &error))?;
                 Ok(MainKeys::Verifying(keys))
             }
-            (None, None, None) => Err(invalid(
+            (None, None, None) => Err(ConfigError::invalid(
                 "there is no key: set JWT_SECRET (make one with `openssl rand -base64 48`), \
                  JWT_PRIVATE_KEY or JWT_KEY_RING_FILE, or JWT_PUBLIC_KEY to verify only",
             )),
-            _ => Err(invalid(
+            _ => Err(ConfigError::invalid(
                 "JWT_SECRET, JWT_PRIVATE_KEY and JWT_PUBLIC_KEY exclude each other: set one \
                  (older keys go into JWT_PREVIOUS_KEYS)",
             )),
@@ -134,18 +134,20 @@ impl AuthConfig {
     /// The algorithm of a PEM key, which does not name one itself.
     fn pem_algorithm(&self) -> Result<Algorithm, ConfigError> {
         self.algorithm()?.ok_or_else(|| {
-            invalid("a PEM key needs JWT_ALGORITHM: set it to EdDSA, ES256, ES384, RS256 or PS256")
+            ConfigError::invalid(
+                "a PEM key needs JWT_ALGORITHM: set it to EdDSA, ES256, ES384, RS256 or PS256",
+            )
         })
     }
 
     fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
         if has_symmetric_key(text) {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "JWT_PRIVATE_KEY holds a symmetric key (`kty` is `oct`): put the secret itself into JWT_SECRET",
             ));
         }
         if is_jwk_set(text) {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "JWT_PRIVATE_KEY is a JWK set: set it to the one key that signs, or name the file of the set in \
                  JWT_KEY_RING_FILE",
             ));
@@ -159,7 +161,7 @@ impl AuthConfig {
 
     fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
         if has_symmetric_key(text) {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "JWT_PUBLIC_KEY holds a symmetric key (`kty` is `oct`), which could sign as well as \
                  verify: put public keys here, and a secret into JWT_SECRET",
             ));
@@ -180,7 +182,7 @@ impl AuthConfig {
             pem_keys(self.pem_algorithm()?, text)?
         };
         match &self.key_id {
-            Some(_) if keys.len() > 1 => Err(invalid(&format!(
+            Some(_) if keys.len() > 1 => Err(ConfigError::invalid(format!(
                 "JWT_KEY_ID is the id of one key, but JWT_PUBLIC_KEY has {}: unset it, or move the other keys \
                  into JWT_PREVIOUS_KEYS",
                 keys.len()
@@ -205,7 +207,7 @@ impl AuthConfig {
                 .iter()
                 .take(8)
                 .map(|key| format!("`{}`", shown(key.key_id())));
-            return Err(invalid(&format!(
+            return Err(ConfigError::invalid(format!(
                 "JWT_KEY_ID is `{}`, but no key of JWT_PUBLIC_KEY that can be used has this `kid`: set it to one of \
                  {}, or unset it to use all of them",
                 shown(key_id),
@@ -218,7 +220,7 @@ impl AuthConfig {
     /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
     fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
         match self.algorithm()? {
-            Some(other) if other != algorithm => Err(invalid(&format!(
+            Some(other) if other != algorithm => Err(ConfigError::invalid(format!(
                 "JWT_ALGORITHM is {other}, but the key is for {algorithm}: unset JWT_ALGORITHM, or set it to {algorithm}"
             ))),
             _ => Ok(()),

@@ -23,7 +23,7 @@ use crate::keys::check_key_id;
 use crate::password::{Argon2Params, PasswordService};
 use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 use keys::{KeyMaterial, MainKeys};
-use problem::{invalid, named};
+use problem::named;
 use vars::{Vars, environment};
 
 /// What a service is configured with: keys, issuer, audience, lifetimes, password costs.
@@ -253,17 +253,17 @@ impl AuthConfig {
             }
         }
         if self.rotate_keys.is_some() && self.key_ring_file.is_none() {
-            problems.push(invalid(
+            problems.push(ConfigError::invalid(
                 "JWT_ROTATE_KEYS needs JWT_KEY_RING_FILE: set it as well",
             ));
         }
         if self.issuer.as_deref().is_none_or(str::is_empty) {
-            problems.push(invalid(
+            problems.push(ConfigError::invalid(
                 "JWT_ISSUER is not set, or empty: set it to the URL of the token issuer",
             ));
         }
         if self.audiences().next().is_none() {
-            problems.push(invalid(
+            problems.push(ConfigError::invalid(
                 "JWT_AUDIENCE is not set, or empty: set it to a name of this service, such as \"api\"",
             ));
         }
@@ -273,7 +273,7 @@ impl AuthConfig {
             ("JWT_REFRESH_TTL", self.refresh_ttl),
         ] {
             if let Some(seconds) = seconds.filter(|one| *one == 0 || *one > 100 * 365 * 86_400) {
-                problems.push(invalid(&format!(
+                problems.push(ConfigError::invalid(format!(
                     "{name} must be 1 second to 100 years, but it is {seconds} seconds"
                 )));
             }
@@ -282,12 +282,12 @@ impl AuthConfig {
         if let Some(longest) = self.longest_access_ttl
             && longest < access_ttl
         {
-            problems.push(invalid(&format!(
+            problems.push(ConfigError::invalid(format!(
                 "JWT_LONGEST_ACCESS_TTL ({longest}) is below JWT_ACCESS_TTL ({access_ttl}): raise it"
             )));
         }
         if let Some(seconds) = self.leeway.filter(|seconds| *seconds > 300) {
-            problems.push(invalid(&format!(
+            problems.push(ConfigError::invalid(format!(
                 "JWT_LEEWAY must be at most 300 seconds, but it is {seconds}: if clocks differ by more, set them \
                  right (NTP)"
             )));
@@ -306,7 +306,7 @@ impl AuthConfig {
         self.validate()?;
         let keys = self.key_material()?;
         let MainKeys::Signing(key) = keys.main else {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE",
             ));
         };
@@ -345,7 +345,7 @@ impl AuthConfig {
                 inner.watch()?;
                 ring.verifier(&keys.previous)?
             }
-            _ => TokenVerifier::builder(keys.verifying),
+            _ => TokenVerifier::builder().keys(keys.verifying),
         };
         // As the issuer keeps revocations for no longer.
         if let Some(seconds) = self.longest_access_ttl.or(self.access_ttl) {
@@ -377,7 +377,7 @@ impl AuthConfig {
             .argon2(params)
             .build()
             .map_err(|error| {
-                invalid(&format!(
+                ConfigError::invalid(format!(
                     "PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS and PASSWORD_PARALLELISM: {error}"
                 ))
             })

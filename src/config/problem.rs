@@ -6,12 +6,8 @@ use crate::error::ConfigError;
 pub(super) fn named(variable: &str, error: &ConfigError) -> ConfigError {
     let text = error.to_string();
     if text.starts_with("JWT_") {
-        invalid(&text)
+        ConfigError::invalid(text)
     } else {
-        invalid(&format!("{variable}: {text}"))
+        ConfigError::invalid(format!("{variable}: {text}"))
     }
-}
-
-pub(super) fn invalid(text: &str) -> ConfigError {
-    ConfigError::Invalid(text.to_owned())
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::problem::invalid;
 use super::secret::{Secret, trimmed};
 use crate::error::ConfigError;
 use crate::secret_file::{self, Content};
@@ -89,7 +88,7 @@ impl Vars<'_> {
     }
 
     fn problem(&mut self, text: &str) {
-        self.problems.push(invalid(text));
+        self.problems.push(ConfigError::invalid(text));
     }
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 use crate::claims::{NumericDate, is_scope_token};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::names::Names;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Credential, CredentialKind, VerifiedToken, World};
 
@@ -137,19 +136,26 @@ impl CredentialClaimsBuilder {
     }
 
     /// Adds several scopes.
-    pub fn scopes(mut self, scopes: impl Names) -> Self {
-        let mut all = Vec::new();
-        scopes.for_each(&mut |scope| all.push(scope.to_owned()));
-        for scope in all {
-            self = self.scope(scope);
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        scopes
+            .into_iter()
+            .fold(self, |claims, scope| claims.scope(scope))
+    }
+
+    /// Adds a role. An empty text adds no role.
+    pub fn role(mut self, role: impl AsRef<str>) -> Self {
+        let role = role.as_ref();
+        if !role.is_empty() {
+            self.roles.push(role.to_owned());
         }
         self
     }
 
-    /// Adds roles.
-    pub fn roles(mut self, roles: impl Names) -> Self {
-        roles.for_each(&mut |role| self.roles.push(role.to_owned()));
-        self
+    /// Adds several roles.
+    pub fn roles<S: AsRef<str>>(self, roles: impl IntoIterator<Item = S>) -> Self {
+        roles
+            .into_iter()
+            .fold(self, |claims, role| claims.role(role))
     }
 
     /// Adds a claim that handlers and guards can read. The registered ones have setters of their own.

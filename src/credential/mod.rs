@@ -22,15 +22,14 @@ use crate::verifier::Progress;
 /// Judges credentials of one kind. Implement it for a kind of your own.
 ///
 /// The verdict is one of three: the claims, a refusal (such as
-/// [`InvalidCredential`](crate::error::AuthErrorKind::InvalidCredential)), or
-/// [`Unavailable`](crate::error::AuthErrorKind::Unavailable) if the credential cannot be judged now. An
+/// [`InvalidCredential`](crate::AuthErrorKind::InvalidCredential)), or
+/// [`Unavailable`](crate::AuthErrorKind::Unavailable) if the credential cannot be judged now. An
 /// outage must never be a refusal.
 ///
 /// ```
 /// use http::Request;
+/// use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenVerifier};
 /// use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
-/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
-/// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
 ///
 /// /// Guests have a ticket with a number.
 /// #[derive(Debug)]

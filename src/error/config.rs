@@ -68,6 +68,13 @@ const MOST_REASONS: usize = 8;
 
 // === impl ConfigError ===
 
+impl ConfigError {
+    /// The text says what is wrong, and the cure.
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+}
+
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -101,7 +108,10 @@ impl fmt::Display for ConfigError {
                  signed it: give one of them another id (`kid`), or remove it",
                 kid.escape_default().take(64).collect::<String>()
             ),
-            Self::NoKeys => f.write_str("there is no key to verify tokens with: add one"),
+            Self::NoKeys => f.write_str(
+                "there is no key to verify tokens with: give the builder at least one, as \
+                 `TokenVerifier::builder().keys(..)`",
+            ),
             Self::NoUsableKey(reasons) => {
                 f.write_str("the JWK set has no key that can verify a token")?;
                 for reason in reasons.iter().take(MOST_REASONS) {

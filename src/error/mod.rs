@@ -33,7 +33,7 @@ use reason::Said;
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+/// use tower_jwt_auth::{AuthError, AuthErrorKind};
 ///
 /// let error = AuthError::new(AuthErrorKind::Expired);
 /// assert_eq!(error.status(), StatusCode::UNAUTHORIZED);

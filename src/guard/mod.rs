@@ -1,11 +1,11 @@
-//! Guards: [`Require`] decides what a verified token may do. It is a layer, an extractor, or a call in a
+//! Guards: [`Require`](crate::Require) decides what a verified token may do. It is a layer, an extractor, or a call in a
 //! handler, and all three give the same response.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
 //! use axum::{Router, routing::{delete, get, post}};
-//! use tower_jwt_auth::guard::{Require, Scoped};
-//! use tower_jwt_auth::{AuthError, JwtAuthLayer, VerifiedToken};
+//! use tower_jwt_auth::{AuthError, JwtAuthLayer, Require, VerifiedToken};
+//! use tower_jwt_auth::guard::Scoped;
 //!
 //! tower_jwt_auth::scopes! {
 //!     /// Creates orders.
@@ -39,7 +39,7 @@
 //! |---|---|
 //! | a scope | 403 `insufficient_scope`; `scope` names every scope of the whole requirement |
 //! | a recent login, or an authentication level | 401 `insufficient_user_authentication` with `max_age`, `acr_values` and `scope` of the whole requirement (RFC 9470) |
-//! | a role, a claim, a permission, a predicate | 403 with the realm alone: another scope would not help ([`Forbidden`](crate::error::AuthErrorKind::Forbidden)) |
+//! | a role, a claim, a permission, a predicate | 403 with the realm alone: another scope would not help ([`Forbidden`](crate::AuthErrorKind::Forbidden)) |
 //! | the answer of a database | 503 with `Retry-After` |
 //! | the token, behind an [optional](crate::JwtAuthLayer::optional) layer | 401 |
 //! | the [`JwtAuthLayer`](crate::JwtAuthLayer) | 500; the error names the cure |
@@ -49,7 +49,7 @@
 //! look is that of the [layer in front](crate::JwtAuthLayer::on_error).
 //!
 //! There is no `not`: no challenge can ask a client for a token with fewer rights. To keep somebody out,
-//! write [`Require::that`], such as `Require::that(|token| !token.has_role("suspended"))`.
+//! write [`Require::that`](crate::Require::that), such as `Require::that(|token| !token.has_role("suspended"))`.
 
 mod by_hand;
 mod check;
@@ -58,7 +58,7 @@ mod future;
 mod layer;
 mod policy;
 mod problem;
-mod require;
+pub(crate) mod require;
 mod rule;
 mod scoped;
 mod scopes;
@@ -69,7 +69,6 @@ pub use crate::names::Names;
 pub use future::RequireFuture;
 pub use layer::RequireLayer;
 pub use policy::{Allowed, Policy};
-pub use require::Require;
 pub use scoped::Scoped;
 #[doc(hidden)]
 pub use scopes::assert_scope;

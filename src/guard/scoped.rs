@@ -42,7 +42,7 @@ use crate::verifier::VerifiedToken;
 /// ```
 ///
 /// A malformed scope does not compile. The same type is a layer by
-/// [`Require::scoped`](super::Require::scoped), and tells an OpenAPI description what a route needs by
+/// [`Require::scoped`](crate::Require::scoped), and tells an OpenAPI description what a route needs by
 /// [`Scopes::alternatives`].
 pub struct Scoped<S> {
     token: VerifiedToken,

@@ -52,11 +52,11 @@ impl IssuerKeys {
     ) -> Result<TokenVerifierBuilder, ConfigError> {
         let all = self.key_set(previous)?;
         Ok(match self {
-            Self::Key(_) => TokenVerifier::builder(all),
+            Self::Key(_) => TokenVerifier::builder().keys(all),
             Self::Ring(ring) if previous.is_empty() => {
-                TokenVerifier::builder_with_source(ring.clone())
+                TokenVerifier::builder().source(ring.clone())
             }
-            Self::Ring(ring) => TokenVerifier::builder_with_source(RingAndPrevious {
+            Self::Ring(ring) => TokenVerifier::builder().source(RingAndPrevious {
                 ring: ring.clone(),
                 previous: KeySet::new(previous.iter().cloned())?,
             }),

@@ -25,7 +25,7 @@ pub struct PairRequest<'a> {
 /// # Security
 ///
 /// Send it with `Cache-Control: no-store`; the response for axum has that header. Keep the refresh
-/// token away from scripts in a browser: see [`RefreshCookie`](crate::RefreshCookie).
+/// token away from scripts in a browser: see [`RefreshCookie`](crate::refresh_cookie::RefreshCookie).
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct TokenPair {

@@ -86,7 +86,7 @@ impl<'a> TokenRequest<'a> {
     /// no role.
     ///
     /// ```
-    /// # use tower_jwt_auth::{SigningKey, TokenIssuer, keys::Algorithm};
+    /// # use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
     /// # let key = SigningKey::generate(Algorithm::EdDSA)?;
     /// # let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
     /// let token = tokens.access("alice").role("admin").issue()?;

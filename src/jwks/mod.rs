@@ -1,10 +1,18 @@
-//! Keys that an identity provider serves: fetched, kept up to date, and never waited for if known.
+//! JWK sets (RFC 7517): serving the public keys of one's own, and fetching those of identity providers.
+//!
+//! - [`JwksService`] serves the keys of an issuer, so that other services can verify its tokens.
+//! - With the feature `jwks`, `RemoteJwks` fetches the keys of an identity provider, keeps them up to
+//!   date, and never makes a request wait for keys that are known.
+//!
+//! # Keys of an identity provider
 //!
 //! ```no_run
+//! # #[cfg(feature = "jwks")]
+//! # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
 //! use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
 //!
-//! # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
-//! let verifier = TokenVerifier::from_issuer("https://idp.example/").audience("api").build()?;
+//! let verifier =
+//!     TokenVerifier::builder().discover("https://idp.example/").audience("api").build()?;
 //! let layer = JwtAuthLayer::new(verifier);
 //! # let _ = layer; Ok(()) }
 //! ```
@@ -24,7 +32,7 @@
 //!   seconds however many forged tokens come. A token of the new key passes on that very request, and the
 //!   old key's tokens are refused from then on. If the key is still the same, the answer is 401; if the
 //!   fetch failed, 503. [`KeySourceHealth::changed`](crate::keys::KeySourceHealth::changed) names keys that were replaced.
-//! - **The provider is down**: the known keys count on, for [an hour](RemoteJwksBuilder::stale_for) after their time; then,
+//! - **The provider is down**: the known keys count on, for [an hour](crate::_guide::providers) after their time; then,
 //!   or if there never were any, 503 with `Retry-After`. Attempts follow each other after 1 second,
 //!   doubling up to 5 minutes, each at a random moment of that time.
 //! - **Odd keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with
@@ -36,19 +44,15 @@
 //! the configured issuer byte for byte, and keys at its own origin. A token never names an
 //! address: `jku` and `x5u` are not read.
 
-mod absent;
-mod address;
-mod builder;
-mod client;
-mod discovery;
-mod document;
-mod fetch;
-mod https;
-mod schedule;
-mod source;
-mod worker;
+#[cfg(feature = "jwks")]
+mod remote;
+mod serve;
 
-pub use builder::RemoteJwksBuilder;
-pub use client::{BoxError, HttpClient, ServiceClient};
-pub use https::{HttpsClient, HttpsClientBuilder};
-pub use source::RemoteJwks;
+#[cfg(feature = "jwks")]
+pub use remote::{
+    BoxError, HttpClient, HttpsClient, HttpsClientBuilder, RemoteJwks, RemoteJwksBuilder,
+    ServiceClient,
+};
+pub use serve::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
+
+pub(crate) use serve::IssuerKeySet;

@@ -73,7 +73,7 @@ impl Jwk {
             ("EC", Some("P-256")) => Ok(Algorithm::ES256),
             ("EC", Some("P-384")) => Ok(Algorithm::ES384),
             ("OKP", Some("Ed25519")) => Ok(Algorithm::EdDSA),
-            ("oct", _) => Err(invalid("needs an `alg` member, such as \"HS256\"")),
+            ("oct", _) => Err(unfit("needs an `alg` member, such as \"HS256\"")),
             (kty, Some(crv)) => Err(wrong(&format!(
                 "has `kty` `{}` and `crv` `{}`, which are not supported: {SUPPORTED}",
                 shown(kty),
@@ -90,7 +90,7 @@ impl Jwk {
     pub(super) fn verifying(&self) -> Result<JwkMaterial<PublicNumbers>, ConfigError> {
         self.check_use("verify")?;
         if self.d.is_some() || self.p.is_some() || self.q.is_some() {
-            return Err(invalid(
+            return Err(unfit(
                 "is a private key where a public key is expected: remove `d` and the other private members",
             ));
         }
@@ -103,7 +103,7 @@ impl Jwk {
         self.read(|jwk, family| {
             let public = jwk.public(family)?;
             let Some(d) = jwk.d.as_deref() else {
-                return Err(invalid(
+                return Err(unfit(
                     "is a public key where a private key is expected: it needs its private member `d` to sign",
                 ));
             };
@@ -187,7 +187,7 @@ impl Jwk {
                 let reason = "needs the members `x` and `y`";
                 let (x, y) = (member("x", &self.x, reason)?, member("y", &self.y, reason)?);
                 if x.len() != y.len() {
-                    return Err(invalid("has coordinates of different lengths"));
+                    return Err(unfit("has coordinates of different lengths"));
                 }
                 Ok(PublicNumbers::Ec {
                     point: [&[4][..], &x, &y].concat(),
@@ -196,7 +196,7 @@ impl Jwk {
             Family::Ed => Ok(PublicNumbers::Ed {
                 x: member("x", &self.x, "needs a member `x`")?,
             }),
-            Family::Hmac => Err(invalid("is symmetric")),
+            Family::Hmac => Err(unfit("is symmetric")),
         }
     }
 
@@ -239,7 +239,7 @@ pub(super) fn required_members(key: &PublicNumbers) -> Value {
 /// The SHA-256 thumbprint of RFC 7638: members in lexicographic order, which is how a JSON map is kept.
 pub(super) fn thumbprint(key: &PublicNumbers) -> Result<String, ConfigError> {
     let text = required_members(key).to_string();
-    digest(text.as_bytes()).ok_or_else(|| invalid("could not be hashed"))
+    digest(text.as_bytes()).ok_or_else(|| unfit("could not be hashed"))
 }
 
 /// SHA-256, as base64url.
@@ -256,7 +256,7 @@ pub(super) fn private_jwk(
     key_id: &str,
 ) -> Result<Secret, ConfigError> {
     let secrets: Vec<(&str, &[u8])> = match key {
-        PrivateNumbers::Der(_) => return Err(invalid("could not be taken apart")),
+        PrivateNumbers::Der(_) => return Err(unfit("could not be taken apart")),
         PrivateNumbers::Ec { d, .. } | PrivateNumbers::Ed { d, .. } => vec![("d", d)],
         PrivateNumbers::Rsa {
             d,
@@ -313,7 +313,7 @@ fn bytes(
     value: Option<&String>,
     reason: &'static str,
 ) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-    let text = value.ok_or_else(|| invalid(reason))?;
+    let text = value.ok_or_else(|| unfit(reason))?;
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| {
         let cause = if text.contains(['+', '/']) {
             "it has a `+` or `/`, so it is the other base64: write `-` for `+`, `_` for `/`, and no `=`"
@@ -338,9 +338,9 @@ fn unreadable(text: &str) -> ConfigError {
     ];
     let value = match serde_json::from_str::<Value>(text) {
         Ok(value) => value,
-        Err(_) if text.trim().is_empty() => return invalid("is empty: give a JSON object"),
+        Err(_) if text.trim().is_empty() => return unfit("is empty: give a JSON object"),
         Err(_) if text.contains("-----BEGIN ") => {
-            return invalid("is PEM, not JSON: load it with `from_pem`");
+            return unfit("is PEM, not JSON: load it with `from_pem`");
         }
         Err(error) => {
             return wrong(&format!(
@@ -352,25 +352,25 @@ fn unreadable(text: &str) -> ConfigError {
         }
     };
     let Value::Object(members) = value else {
-        return invalid(
+        return unfit(
             "is not a JSON object: expected one with the member `kty` (RFC 7517 section 4)",
         );
     };
     if members.contains_key("keys") {
-        return invalid(
+        return unfit(
             "is a set of keys, where one key is expected: load it with `KeySet::from_jwks`, or take one \
              key out of its array `keys`",
         );
     }
     if !members.contains_key("kty") {
-        return invalid("has no member `kty`, such as \"EC\" (RFC 7517 section 4)");
+        return unfit("has no member `kty`, such as \"EC\" (RFC 7517 section 4)");
     }
     let is_wrong = |name: &&&str| members.get(**name).is_some_and(|value| !value.is_string());
     match TEXTS.iter().find(is_wrong) {
         Some(name) => wrong(&format!(
             "has a member `{name}` that is not a text: put it in quotes"
         )),
-        None => invalid("has a member twice, or a `key_ops` that is not an array of texts"),
+        None => unfit("has a member twice, or a `key_ops` that is not an array of texts"),
     }
 }
 
@@ -389,7 +389,7 @@ fn wrong(reason: &str) -> ConfigError {
     ConfigError::Invalid(format!("the JSON Web key {reason}"))
 }
 
-const fn invalid(reason: &'static str) -> ConfigError {
+const fn unfit(reason: &'static str) -> ConfigError {
     ConfigError::InvalidKey {
         algorithm: "JSON Web",
         reason,

@@ -1,35 +1,36 @@
 //! Keys: one key serves exactly one algorithm, is parsed once, and is strong enough or not a key at all.
 
-mod algorithm;
+pub(crate) mod algorithm;
 mod backend;
 mod changes;
 mod health;
 mod jwk;
 mod material;
 mod pem;
-mod ring;
+pub(crate) mod ring;
 mod set;
-mod signing;
+pub(crate) mod signing;
 mod strength;
-mod verifying;
+pub(crate) mod verifying;
 #[cfg(test)]
 mod wycheproof;
 
-pub use algorithm::Algorithm;
 pub use health::{KeyChange, KeySourceHealth, KeySourceState};
 pub use ring::{
-    DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY, KeyRing,
+    DEFAULT_CHECK_EVERY, DEFAULT_PUBLISH_FOR, DEFAULT_RETIRE_FOR, DEFAULT_ROTATE_EVERY,
     KeyRingBuilder, KeyState, KeyStatus,
 };
 pub use set::{KeyLookup, KeySet, KeySource};
-pub use signing::SigningKey;
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
-pub use verifying::VerifyingKey;
 
+pub(crate) use algorithm::Algorithm;
 #[cfg(feature = "jwks")]
 pub(crate) use changes::{Changes, replaced};
 pub(crate) use jwk::{digest, shown};
+pub(crate) use ring::KeyRing;
 pub(crate) use set::{DynKeySource, KeyMiss};
 #[cfg(feature = "jwks")]
 pub(crate) use set::{not_a_set, why_skipped};
+pub(crate) use signing::SigningKey;
 pub(crate) use strength::check_key_id;
+pub(crate) use verifying::VerifyingKey;

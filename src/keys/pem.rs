@@ -132,8 +132,8 @@ fn not_pem(text: &str) -> String {
     {
         "is an OpenSSH public key, not PEM: convert it with `ssh-keygen -e -m PKCS8 -f FILE.pub`"
     } else if text.starts_with("http://") || text.starts_with("https://") {
-        "is a URL, not a key: keys that are served somewhere are fetched by `jwks::RemoteJwks::at` (a key \
-         set) or `TokenVerifier::from_issuer` (an issuer)"
+        "is a URL, not a key: keys that are served somewhere are fetched by `jwks::RemoteJwks::builder_at` (a key \
+         set) or `TokenVerifierBuilder::discover` (an issuer)"
     } else if text.starts_with('<') {
         "is HTML or XML, not PEM: check where the text comes from"
     } else if looks_like_path(text) {

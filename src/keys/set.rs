@@ -26,8 +26,8 @@ use crate::error::{AuthError, ConfigError};
 ///   answers to a foreign `kid`, so that a source around it learns of new keys.
 ///
 /// ```
-/// use tower_jwt_auth::SigningKey;
-/// use tower_jwt_auth::keys::{Algorithm, KeySet};
+/// use tower_jwt_auth::{Algorithm, SigningKey};
+/// use tower_jwt_auth::keys::KeySet;
 ///
 /// let current = SigningKey::generate(Algorithm::ES256)?;
 /// let previous = SigningKey::generate(Algorithm::ES256)?;
@@ -67,7 +67,7 @@ pub enum KeyLookup {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of keys",
     note = "keys that never change go to `TokenVerifier::builder`; keys of a provider come from \
-            `TokenVerifier::from_issuer`; a source of your own implements `KeySource` and `Debug`"
+            `TokenVerifierBuilder::discover`; a source of your own implements `KeySource` and `Debug`"
 )]
 pub trait KeySource: Debug + Send + Sync + 'static {
     /// The key for a token, from memory. Called for each token: it must neither block nor wait.
@@ -87,7 +87,7 @@ pub trait KeySource: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::error::AuthErrorKind::Unavailable) where the source cannot be
+    /// [`Unavailable`](crate::AuthErrorKind::Unavailable) where the source cannot be
     /// reached, and another key than the known one might exist. Then the token is answered with 503.
     fn refresh(&self, key_id: Option<&str>) -> impl Future<Output = Result<(), AuthError>> + Send {
         let _ = key_id;
@@ -320,7 +320,7 @@ pub(crate) fn not_a_set(text: &str) -> String {
             "is one key: put it into an array, `{\"keys\": [...]}`, or load it with `from_jwk`"
         }
         Ok(Value::Object(members)) if members.contains_key("jwks_uri") => {
-            "is the metadata of an issuer: use the address in its `jwks_uri`, or `TokenVerifier::from_issuer`"
+            "is the metadata of an issuer: use the address in its `jwks_uri`, or `TokenVerifierBuilder::discover`"
         }
         Ok(Value::Object(members)) if members.contains_key("keys") => {
             "has a member `keys` that is not an array, or has it twice"

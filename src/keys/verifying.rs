@@ -24,7 +24,7 @@ use crate::keys::Algorithm;
 /// Cheap to clone. `Debug` shows the algorithm and the key id alone.
 ///
 /// ```
-/// use tower_jwt_auth::keys::{Algorithm, VerifyingKey};
+/// use tower_jwt_auth::{Algorithm, VerifyingKey};
 ///
 /// let pem = "-----BEGIN PUBLIC KEY-----\n\
 ///            MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\

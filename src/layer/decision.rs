@@ -9,8 +9,8 @@ use crate::bearer::Carrier;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{CredentialKind, VerifiedToken};
 
-/// A verdict of a [`JwtAuthLayer`](super::JwtAuthLayer) on one request, as its
-/// [`on_decision`](super::JwtAuthLayer::on_decision) receives it.
+/// A verdict of a [`JwtAuthLayer`](crate::JwtAuthLayer) on one request, as its
+/// [`on_decision`](crate::JwtAuthLayer::on_decision) receives it.
 ///
 /// All names ([`Outcome::as_str`], [`reason`](Self::reason), [`carrier`](Self::carrier)) are stable and
 /// few, so that they can be labels of metrics; [the guide](crate::_guide::why_401) lists the reasons.
@@ -31,12 +31,12 @@ pub struct Decision<'a> {
 pub enum Outcome {
     /// The request goes on with a verified token.
     Accepted,
-    /// The request goes on without a token, where that is [allowed](super::JwtAuthLayer::optional).
+    /// The request goes on without a token, where that is [allowed](crate::JwtAuthLayer::optional).
     Anonymous,
     /// The request goes on without a token, because its cookie is bad and
-    /// [counts as none](super::JwtAuthLayer::optional_ignoring_bad_cookies).
+    /// [counts as none](crate::JwtAuthLayer::optional_ignoring_bad_cookies).
     CookieIgnored,
-    /// The request goes on as a CORS [preflight](super::JwtAuthLayer::allow_preflight).
+    /// The request goes on as a CORS [preflight](crate::JwtAuthLayer::allow_preflight).
     Preflight,
     /// The layer has refused the request: 400, 401 or 403.
     Refused,

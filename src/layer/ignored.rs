@@ -7,7 +7,7 @@ use crate::error::AuthError;
 
 /// Says that the request has a bad cookie, which counted as none, and why. It is in the extensions of
 /// requests behind
-/// [`optional_ignoring_bad_cookies`](super::JwtAuthLayer::optional_ignoring_bad_cookies), and with the
+/// [`optional_ignoring_bad_cookies`](crate::JwtAuthLayer::optional_ignoring_bad_cookies), and with the
 /// feature `axum` it is an optional extractor: a page can remove the cookie, so that the browser does
 /// not send it again.
 ///

@@ -37,7 +37,7 @@ use crate::verifier::TokenVerifier;
 /// ```
 /// # #[cfg(feature = "axum")] {
 /// use axum::{Router, routing::get};
-/// use tower_jwt_auth::{JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer, keys::Algorithm};
+/// use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, SigningKey, TokenIssuer};
 ///
 /// let tokens = TokenIssuer::builder(SigningKey::generate(Algorithm::HS256)?)
 ///     .issuer("me")
@@ -130,7 +130,8 @@ impl<R> JwtAuthLayer<R> {
     /// extractor, which answers 401 if the cookie was ignored.
     ///
     /// ```
-    /// use tower_jwt_auth::{JwtAuthLayer, TokenSource};
+    /// use tower_jwt_auth::JwtAuthLayer;
+    /// use tower_jwt_auth::layer::TokenSource;
     ///
     /// # fn example(verifier: tower_jwt_auth::TokenVerifier) -> Result<(), tower_jwt_auth::ConfigError> {
     /// let pages = JwtAuthLayer::new(verifier)
@@ -174,8 +175,9 @@ impl<R> JwtAuthLayer<R> {
     /// judge, whatever its form. A request that carries a token as well is refused with 400.
     ///
     /// ```
-    /// # use tower_jwt_auth::{ConfigError, JwtAuthLayer, TokenSource, TokenVerifier};
+    /// # use tower_jwt_auth::{ConfigError, JwtAuthLayer, TokenVerifier};
     /// # use tower_jwt_auth::credential::CredentialJudge;
+    /// # use tower_jwt_auth::layer::TokenSource;
     /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialJudge) -> Result<(), ConfigError> {
     /// let header = TokenSource::header("X-Api-Key")?;
     /// let layer = JwtAuthLayer::new(verifier).credentials_in(header, api_keys);

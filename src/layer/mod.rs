@@ -1,20 +1,20 @@
-//! [`JwtAuthLayer`]: lets requests with a good token through, and tells what follows whose it is.
+//! [`JwtAuthLayer`](crate::JwtAuthLayer): lets requests with a good token through, and tells what follows whose it is.
 
 mod decision;
 mod future;
 mod ignored;
 mod judges;
 #[allow(clippy::module_inception)]
-mod layer;
+pub(crate) mod layer;
 mod response;
 mod service;
 mod tell;
 
+pub use crate::bearer::TokenSource;
 pub use crate::challenge::DEFAULT_REALM;
 pub use decision::{Decision, Outcome};
 pub use future::ResponseFuture;
 pub use ignored::IgnoredCookie;
-pub use layer::JwtAuthLayer;
 pub use response::{
     EmptyBody, ProblemJson, ResponseForAuthError, SameAsLayer, refusal, response_for,
 };

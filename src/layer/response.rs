@@ -94,8 +94,8 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
 ///
 /// ```
 /// use http::Response;
-/// use tower_jwt_auth::error::{AuthError, AuthErrorKind};
-/// use tower_jwt_auth::layer::{ProblemJson, response_for};
+/// use tower_jwt_auth::{AuthError, AuthErrorKind};
+/// use tower_jwt_auth::layer::{response_for, ProblemJson};
 ///
 /// let response: Response<String> = response_for(&ProblemJson, AuthErrorKind::Expired.into());
 /// assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer realm="api", error="invalid_token""#);
@@ -116,7 +116,7 @@ where
 }
 
 /// Returns the response to an error in the look of the layer in front, which
-/// [`on_error`](super::JwtAuthLayer::on_error) sets.
+/// [`on_error`](crate::JwtAuthLayer::on_error) sets.
 ///
 /// The error must come from a token that the layer has let through, such as
 /// [`VerifiedToken::require`](crate::VerifiedToken::require), or from an extractor. Any other error,

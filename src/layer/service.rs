@@ -21,7 +21,7 @@ use crate::challenge::{Challenge, Refusals};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{Progress, TokenVerifier, VerifiedToken};
 
-/// The service that [`JwtAuthLayer`](super::JwtAuthLayer) makes.
+/// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
 #[derive(Clone)]
 pub struct JwtAuth<S, R = EmptyBody> {
     inner: S,

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::password::error::PasswordError;
-use crate::password::hash::{PasswordAlgorithm, fresh_salt, invalid, same_tag};
+use crate::password::hash::{PasswordAlgorithm, damaged, fresh_salt, same_tag};
 use crate::password::params::Argon2Params;
 use crate::password::policy::Pepper;
 use crate::password::pool::Scratch;
@@ -48,7 +48,7 @@ impl Argon2Hash {
         let salt = decode(fields.next(), 8, "the salt is not 8 to 64 bytes of base64")?;
         let tag = decode(fields.next(), 10, "the tag is not 10 to 64 bytes of base64")?;
         if fields.next().is_some() {
-            return Err(invalid("something follows the tag"));
+            return Err(damaged("something follows the tag"));
         }
         Ok(Self {
             algorithm,
@@ -184,7 +184,7 @@ fn read_params(field: &str) -> Result<(Argon2Params, Option<Vec<u8>>), PasswordE
         return Err(PasswordError::CostTooHigh);
     }
     if !params.is_possible() {
-        return Err(invalid("its parameters are impossible"));
+        return Err(damaged("its parameters are impossible"));
     }
     let key_id = match values.next() {
         None => None,
@@ -192,14 +192,14 @@ fn read_params(field: &str) -> Result<(Argon2Params, Option<Vec<u8>>), PasswordE
             let id = value
                 .strip_prefix("keyid=")
                 .and_then(|id| STANDARD_NO_PAD.decode(id).ok());
-            Some(id.ok_or(invalid(
+            Some(id.ok_or(damaged(
                 "its parameters go on with something other than a keyid",
             ))?)
         }
     };
     match values.next() {
         None => Ok((params, key_id)),
-        Some(_) => Err(invalid("it has more parameters than are known")),
+        Some(_) => Err(damaged("it has more parameters than are known")),
     }
 }
 
@@ -209,7 +209,7 @@ fn read_number(field: Option<&str>, name: &str) -> Result<u32, PasswordError> {
         .and_then(|field| field.strip_prefix(name))
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
         .filter(|digits| !digits.starts_with('0'))
-        .ok_or(invalid("its parameters are not m, t and p in decimal"))?;
+        .ok_or(damaged("its parameters are not m, t and p in decimal"))?;
     digits.parse().map_err(|_| PasswordError::CostTooHigh)
 }
 
@@ -217,7 +217,7 @@ fn decode(field: Option<&str>, min: usize, reason: &'static str) -> Result<Vec<u
     field
         .and_then(|field| STANDARD_NO_PAD.decode(field).ok())
         .filter(|bytes| (min..=64).contains(&bytes.len()))
-        .ok_or(invalid(reason))
+        .ok_or(damaged(reason))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::password::error::PasswordError;
-use crate::password::hash::{fresh_salt, invalid, same_tag};
+use crate::password::hash::{damaged, fresh_salt, same_tag};
 
 /// The parts of `$2b$12$` + 22 characters of salt + 31 characters of tag.
 ///
@@ -39,17 +39,17 @@ impl BcryptHash {
             .filter(|cost| cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|cost| cost.parse().ok())
             .filter(|cost| *cost >= 4)
-            .ok_or(invalid("the cost is not two digits from 04"))?;
+            .ok_or(damaged("the cost is not two digits from 04"))?;
         let rest = fields
             .next()
             .filter(|rest| rest.len() == 53 && fields.next().is_none());
         let (salt, tag) = rest
             .and_then(|rest| rest.split_at_checked(22))
-            .ok_or(invalid("salt and tag are not 53 characters"))?;
-        let salt = decode(salt).ok_or(invalid("the salt is not base64"))?;
+            .ok_or(damaged("salt and tag are not 53 characters"))?;
+        let salt = decode(salt).ok_or(damaged("the salt is not base64"))?;
         let tag = decode(tag)
             .map(Zeroizing::new)
-            .ok_or(invalid("the tag is not base64"))?;
+            .ok_or(damaged("the tag is not base64"))?;
         if cost > MAX_COST {
             return Err(PasswordError::CostTooHigh);
         }

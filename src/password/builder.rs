@@ -5,8 +5,9 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::password::bcrypt;
-use crate::password::error::PasswordConfigError;
+use crate::password::error::Unfit;
 use crate::password::others::OtherHashes;
 use crate::password::params::Argon2Params;
 use crate::password::policy::{Pepper, Policy};
@@ -17,7 +18,7 @@ use crate::password::service::PasswordService;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_jwt_auth::password::{PasswordConfigError, PasswordService};
+/// use tower_jwt_auth::{ConfigError, PasswordService};
 ///
 /// let passwords = PasswordService::builder()
 ///     .workers(2)
@@ -26,8 +27,8 @@ use crate::password::service::PasswordService;
 ///     .build()?;
 ///
 /// let starved = PasswordService::builder().memory_budget(1024).build();
-/// assert!(matches!(starved, Err(PasswordConfigError::MemoryBudget { .. })));
-/// # Ok::<(), PasswordConfigError>(())
+/// assert!(starved.unwrap_err().to_string().contains("raise memory_budget()"));
+/// # Ok::<(), ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
@@ -162,7 +163,7 @@ impl PasswordServiceBuilder {
     /// does not tell which users exist.
     ///
     /// ```
-    /// use tower_jwt_auth::password::PasswordService;
+    /// use tower_jwt_auth::PasswordService;
     ///
     /// let passwords = PasswordService::new();
     /// let row = passwords.hash_blocking("cafe\u{301} au lait")?; // typed on one system
@@ -185,7 +186,8 @@ impl PasswordServiceBuilder {
     /// that digests the password first has no part in the new hash.
     ///
     /// ```
-    /// use tower_jwt_auth::password::{PasswordService, Verification};
+    /// use tower_jwt_auth::PasswordService;
+    /// use tower_jwt_auth::password::Verification;
     ///
     /// # fn legacy_digest(password: &str) -> String { format!("{}!", password.len()) }
     /// let passwords = PasswordService::builder()
@@ -238,14 +240,18 @@ impl PasswordServiceBuilder {
     ///
     /// # Errors
     ///
-    /// A [`PasswordConfigError`] that names what to change, above all if the parameters are under
+    /// A [`ConfigError`] that names what to change, above all if the parameters are under
     /// the OWASP floor.
-    pub fn build(self) -> Result<PasswordService, PasswordConfigError> {
+    pub fn build(self) -> Result<PasswordService, ConfigError> {
+        self.check()?;
+        Ok(self.start())
+    }
+
+    fn check(&self) -> Result<(), Unfit> {
         self.argon2.check(self.weak_allowed)?;
         self.check_bcrypt()?;
         self.check_peppers()?;
-        self.check_limits()?;
-        Ok(self.start())
+        self.check_limits()
     }
 
     /// Starts what was checked, or what nobody changed.
@@ -270,7 +276,7 @@ impl PasswordServiceBuilder {
         PasswordService::start(policy, limits)
     }
 
-    fn check_bcrypt(&self) -> Result<(), PasswordConfigError> {
+    fn check_bcrypt(&self) -> Result<(), Unfit> {
         let (min, max) = (
             if self.weak_allowed {
                 4
@@ -280,42 +286,40 @@ impl PasswordServiceBuilder {
             bcrypt::MAX_COST,
         );
         match self.bcrypt_cost {
-            Some(cost) if !(min..=max).contains(&cost) => {
-                Err(PasswordConfigError::BcryptCost { min, max })
-            }
-            Some(_) if self.pepper.is_some() => Err(PasswordConfigError::PepperWithBcrypt),
+            Some(cost) if !(min..=max).contains(&cost) => Err(Unfit::BcryptCost { min, max }),
+            Some(_) if self.pepper.is_some() => Err(Unfit::PepperWithBcrypt),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn check_peppers(&self) -> Result<(), PasswordConfigError> {
+    fn check_peppers(&self) -> Result<(), Unfit> {
         let mut ids = HashSet::new();
         for pepper in self.pepper.iter().chain(&self.previous_peppers) {
             if !(1..=8).contains(&pepper.id().len()) {
-                return Err(PasswordConfigError::PepperId);
+                return Err(Unfit::PepperId);
             }
             if !ids.insert(pepper.id()) {
-                return Err(PasswordConfigError::DuplicatePepper);
+                return Err(Unfit::DuplicatePepper);
             }
             if pepper.secret().len() < 32 {
-                return Err(PasswordConfigError::PepperTooShort);
+                return Err(Unfit::PepperTooShort);
             }
         }
         Ok(())
     }
 
-    fn check_limits(&self) -> Result<(), PasswordConfigError> {
+    fn check_limits(&self) -> Result<(), Unfit> {
         let workers = self.chosen_workers();
         if workers == 0 {
-            return Err(PasswordConfigError::NoWorkers);
+            return Err(Unfit::NoWorkers);
         }
         if self.max_wait.is_zero() {
-            return Err(PasswordConfigError::NoWait);
+            return Err(Unfit::NoWait);
         }
         let blocks = workers.saturating_mul(self.argon2.blocks());
         if blocks > self.budget_blocks() {
             let needed = (blocks as u64).saturating_mul(1024);
-            return Err(PasswordConfigError::MemoryBudget { needed });
+            return Err(Unfit::MemoryBudget { needed });
         }
         Ok(())
     }

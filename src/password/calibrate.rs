@@ -23,7 +23,8 @@ impl Argon2Params {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tower_jwt_auth::password::{Argon2Params, PasswordService};
+    /// use tower_jwt_auth::PasswordService;
+    /// use tower_jwt_auth::password::Argon2Params;
     ///
     /// let params = Argon2Params::calibrate(Duration::from_millis(20));
     /// println!("argon2id m={} t={}", params.memory_kib(), params.passes());

@@ -1,4 +1,4 @@
-//! What can go wrong: [`PasswordError`] while serving, [`PasswordConfigError`] while building.
+//! What can go wrong with passwords: [`PasswordError`] while serving, [`Unfit`] while building.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -6,6 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
+
+use crate::error::ConfigError;
 
 /// Why a password could not be hashed or judged.
 ///
@@ -21,7 +23,7 @@ use http::StatusCode;
 /// Where a stored hash that cannot be used becomes a response, it is told to the client as a wrong
 /// password is: 401 `invalid_credentials`. A response of its own would tell that the account
 /// exists, and so would a quick one.
-/// [`PasswordService::verify_stored`](crate::password::PasswordService::verify_stored) takes care
+/// [`PasswordService::verify_stored`](crate::PasswordService::verify_stored) takes care
 /// of both: it does the work of a wrong password and returns the error as a
 /// [`Verification`](crate::password::Verification).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +63,9 @@ pub enum PasswordError {
     Internal,
 }
 
-/// Why a [`PasswordService`](crate::password::PasswordService) could not be built. Each message
-/// names the cure.
+/// What is wrong with the settings of a password service. It becomes a [`ConfigError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PasswordConfigError {
+pub(super) enum Unfit {
     /// The Argon2 parameters are weaker than the OWASP floor.
     BelowFloor,
     /// The Argon2 parameters are over the caps that verification enforces.
@@ -185,9 +185,9 @@ impl fmt::Display for PasswordError {
 
 impl Error for PasswordError {}
 
-// === impl PasswordConfigError ===
+// === impl Unfit ===
 
-impl fmt::Display for PasswordConfigError {
+impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BelowFloor => {
@@ -233,7 +233,11 @@ impl fmt::Display for PasswordConfigError {
     }
 }
 
-impl Error for PasswordConfigError {}
+impl From<Unfit> for ConfigError {
+    fn from(problem: Unfit) -> Self {
+        Self::invalid(problem.to_string())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -251,8 +255,8 @@ mod tests {
                 reason: "the salt is not base64",
             }
             .to_string(),
-            PasswordConfigError::BelowFloor.to_string(),
-            PasswordConfigError::MemoryBudget { needed: 1 }.to_string(),
+            Unfit::BelowFloor.to_string(),
+            Unfit::MemoryBudget { needed: 1 }.to_string(),
         ];
         for message in messages {
             assert!(message.starts_with(|c: char| c.is_lowercase()), "{message}");

@@ -79,7 +79,7 @@ impl PasswordHash {
     /// # Security
     ///
     /// At a login, leave the reading to
-    /// [`verify_stored`](crate::password::PasswordService::verify_stored). A login that ends with
+    /// [`verify_stored`](crate::PasswordService::verify_stored). A login that ends with
     /// the error of `parse` ends sooner than one with a wrong password, which tells a stranger
     /// that the account exists.
     pub fn parse(stored: &str) -> Result<Self, PasswordError> {
@@ -176,7 +176,7 @@ impl fmt::Display for PasswordAlgorithm {
 impl Parts {
     fn read(stored: &str) -> Result<Self, PasswordError> {
         if stored.len() > MAX_HASH_BYTES {
-            return Err(invalid("it is longer than 512 bytes"));
+            return Err(damaged("it is longer than 512 bytes"));
         }
         if marks_no_password(stored) {
             return Err(PasswordError::NoPassword);
@@ -190,12 +190,12 @@ impl Parts {
             Some("2a" | "2b" | "2y") => BcryptHash::read(stored).map(Self::Bcrypt),
             Some(other) if is_identifier(other) => Err(PasswordError::UnsupportedAlgorithm),
             _ if names_another_system(stored) => Err(PasswordError::UnsupportedAlgorithm),
-            _ => Err(invalid("it does not begin with an algorithm")),
+            _ => Err(damaged("it does not begin with an algorithm")),
         }
     }
 }
 
-pub(super) fn invalid(reason: &'static str) -> PasswordError {
+pub(super) fn damaged(reason: &'static str) -> PasswordError {
     PasswordError::InvalidHash { reason }
 }
 
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_string_too_long_for_any_hash_is_not_looked_into() {
         let megabyte = format!("$argon2id${}", "A".repeat(1 << 20));
-        let error = invalid("it is longer than 512 bytes");
+        let error = damaged("it is longer than 512 bytes");
         assert_eq!(PasswordHash::parse(&megabyte).unwrap_err(), error);
         assert_eq!(PasswordHash::try_from(megabyte).unwrap_err(), error);
     }

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use std::collections::HashMap;
-//! use tower_jwt_auth::password::{PasswordError, PasswordService, Verification};
+//! use tower_jwt_auth::PasswordService;
+//! use tower_jwt_auth::password::{PasswordError, Verification};
 //!
 //! fn login(
 //!     passwords: &PasswordService,
@@ -54,15 +55,15 @@ mod others;
 mod params;
 mod policy;
 mod pool;
-mod service;
+pub(crate) mod service;
 mod typed;
 
 pub use builder::{
     DEFAULT_MAX_WAIT, DEFAULT_MEMORY_BUDGET, DEFAULT_QUEUE_LIMIT, PasswordServiceBuilder,
 };
-pub use error::{PasswordConfigError, PasswordError};
+pub use error::PasswordError;
 pub use hash::{PasswordAlgorithm, PasswordHash};
 pub use params::Argon2Params;
 pub use policy::Verification;
-pub use service::PasswordService;
+pub(crate) use service::PasswordService;
 pub use typed::MAX_PASSWORD_BYTES;

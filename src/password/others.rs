@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::password::error::PasswordError;
-use crate::password::hash::invalid;
+use crate::password::hash::damaged;
 
 /// Verifiers that are asked one after the other until one knows the hash.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl OtherHashes {
                 .iter()
                 .find_map(|verifier| verifier(password, stored))
         };
-        catch_unwind(AssertUnwindSafe(ask)).map_err(|_| invalid("its verifier panicked"))
+        catch_unwind(AssertUnwindSafe(ask)).map_err(|_| damaged("its verifier panicked"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Argon2Params`]: how much memory and time one Argon2id hash costs.
 
-use crate::password::error::PasswordConfigError;
+use crate::password::error::Unfit;
 
 /// The cost of one Argon2id hash: memory, passes over it, and lanes.
 ///
@@ -9,16 +9,15 @@ use crate::password::error::PasswordConfigError;
 /// too weak or too dear. [`calibrate`](Argon2Params::calibrate) proposes one for this machine.
 ///
 /// ```
-/// use tower_jwt_auth::password::{Argon2Params, PasswordConfigError, PasswordService};
+/// use tower_jwt_auth::PasswordService;
+/// use tower_jwt_auth::password::Argon2Params;
 ///
 /// let strong = Argon2Params::new(65_536, 3, 1);
 /// assert!(PasswordService::builder().argon2(strong).build().is_ok());
 ///
 /// let weak = Argon2Params::new(4096, 1, 1);
-/// assert_eq!(
-///     PasswordService::builder().argon2(weak).build().unwrap_err(),
-///     PasswordConfigError::BelowFloor,
-/// );
+/// let refused = PasswordService::builder().argon2(weak).build().unwrap_err();
+/// assert!(refused.to_string().starts_with("argon2 parameters are weaker than the owasp floor"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {
@@ -101,12 +100,12 @@ impl Argon2Params {
             || self.lanes < policy.lanes
     }
 
-    pub(super) fn check(self, weak_allowed: bool) -> Result<(), PasswordConfigError> {
+    pub(super) fn check(self, weak_allowed: bool) -> Result<(), Unfit> {
         if !self.is_possible() {
-            return Err(PasswordConfigError::ImpossibleParameters);
+            return Err(Unfit::ImpossibleParameters);
         }
         if !self.is_within_caps() {
-            return Err(PasswordConfigError::AboveCaps);
+            return Err(Unfit::AboveCaps);
         }
         let meets_floor = FLOOR
             .iter()
@@ -114,7 +113,7 @@ impl Argon2Params {
         if meets_floor || weak_allowed {
             Ok(())
         } else {
-            Err(PasswordConfigError::BelowFloor)
+            Err(Unfit::BelowFloor)
         }
     }
 }
@@ -134,7 +133,7 @@ mod tests {
         for (memory, passes) in FLOOR {
             assert_eq!(Argon2Params::new(memory, passes, 1).check(false), Ok(()));
             let less = Argon2Params::new(memory - 1, passes, 1);
-            assert_eq!(less.check(false), Err(PasswordConfigError::BelowFloor));
+            assert_eq!(less.check(false), Err(Unfit::BelowFloor));
             assert_eq!(less.check(true), Ok(()));
         }
     }
@@ -143,7 +142,7 @@ mod tests {
     fn the_dangerous_escape_does_not_lift_the_caps() {
         for (memory, passes, lanes) in [(1_048_577, 2, 1), (19_456, 21, 1), (19_456, 2, 17)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
-            assert_eq!(error, Err(PasswordConfigError::AboveCaps));
+            assert_eq!(error, Err(Unfit::AboveCaps));
         }
     }
 
@@ -151,7 +150,7 @@ mod tests {
     fn impossible_parameters_are_named_so() {
         for (memory, passes, lanes) in [(0, 1, 1), (7, 1, 1), (64, 0, 1), (64, 1, 0), (15, 1, 2)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
-            assert_eq!(error, Err(PasswordConfigError::ImpossibleParameters));
+            assert_eq!(error, Err(Unfit::ImpossibleParameters));
         }
     }
 }

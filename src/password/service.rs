@@ -17,7 +17,8 @@ use crate::password::typed::{Typed, count};
 /// particular runtime, and the `_blocking` twins need none.
 ///
 /// ```
-/// use tower_jwt_auth::password::{PasswordService, Verification};
+/// use tower_jwt_auth::PasswordService;
+/// use tower_jwt_auth::password::Verification;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let passwords = PasswordService::new();
@@ -91,7 +92,8 @@ impl PasswordService {
     /// a mark such as `!`, damaged or of another system costs the same work as a wrong password:
     ///
     /// ```
-    /// use tower_jwt_auth::password::{PasswordService, Verification};
+    /// use tower_jwt_auth::PasswordService;
+    /// use tower_jwt_auth::password::Verification;
     ///
     /// let passwords = PasswordService::new();
     /// let mut may_log_in = |row: Option<&str>| {
@@ -161,7 +163,8 @@ impl PasswordService {
     /// Not for async tasks, whose thread it would hold up.
     ///
     /// ```
-    /// use tower_jwt_auth::password::{PasswordError, PasswordService};
+    /// use tower_jwt_auth::PasswordService;
+    /// use tower_jwt_auth::password::PasswordError;
     ///
     /// let passwords = PasswordService::new();
     /// let hash = passwords.hash_blocking("correct horse battery staple")?;
@@ -214,7 +217,7 @@ impl PasswordService {
     /// does not hang on the system that the password was typed on.
     ///
     /// ```
-    /// use tower_jwt_auth::password::PasswordService;
+    /// use tower_jwt_auth::PasswordService;
     ///
     /// let passwords = PasswordService::new();
     /// assert_eq!(passwords.char_count("u\u{308}ber"), 4);

@@ -73,20 +73,20 @@ impl Policy {
             || (claims.scope().is_wrong() && self.profile == TokenProfile::Own)
             || claims.session_id().is_wrong();
         if wrong {
-            return Err(invalid(&Reason {
+            return Err(wrong_claim(&Reason {
                 code: "claim_of_wrong_type",
                 message: "a registered claim has the wrong type",
             }));
         }
         if !claims.is_complete() {
-            return Err(invalid(&Reason {
+            return Err(wrong_claim(&Reason {
                 code: "claim_missing",
                 message: "a required claim is missing",
             }));
         }
         // RFC 9449 section 7.2, RFC 8705 section 3
         if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
-            return Err(invalid(&Reason {
+            return Err(wrong_claim(&Reason {
                 code: "bound_token",
                 message: "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
                  have the issuer send bearer tokens to this API",
@@ -203,13 +203,13 @@ impl Policy {
         let seconds = |field: &Field<NumericDate>| match field {
             Field::Is(date) => Ok(Some(date.as_secs_f64())),
             Field::Absent => Ok(None),
-            Field::WrongType => Err(invalid(&Reason {
+            Field::WrongType => Err(wrong_claim(&Reason {
                 code: "malformed_date",
                 message: "a date of the token is not a date",
             })),
         };
         let Some(exp) = seconds(claims.expires_at())? else {
-            return Err(invalid(&Reason {
+            return Err(wrong_claim(&Reason {
                 code: "no_expiry",
                 message: "the token has no expiry",
             }));
@@ -229,13 +229,13 @@ impl Policy {
         }
         if let Some(limit) = self.max_lifetime {
             let Some(iat) = iat else {
-                return Err(invalid(&Reason {
+                return Err(wrong_claim(&Reason {
                     code: "no_issue_date",
                     message: "the token has no date of issue",
                 }));
             };
             if exp - iat > limit.as_secs_f64() {
-                return Err(invalid(&Reason {
+                return Err(wrong_claim(&Reason {
                     code: "lifetime_too_long",
                     message: "the token lives too long",
                 }));
@@ -245,7 +245,7 @@ impl Policy {
     }
 }
 
-fn invalid(reason: &'static Reason) -> AuthError {
+fn wrong_claim(reason: &'static Reason) -> AuthError {
     AuthError::new(AuthErrorKind::InvalidClaim).because(reason)
 }
 

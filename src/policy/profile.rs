@@ -1,6 +1,6 @@
 //! [`TokenProfile`]: by which marks an access token is told from every other kind of token.
 
-use super::invalid;
+use super::wrong_claim;
 use crate::claims::TokenType;
 use crate::codec::{Marks, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind, Reason};
@@ -101,7 +101,7 @@ impl TokenProfile {
             return Err(AuthErrorKind::WrongType.into());
         }
         if self == Self::Rfc9068 && claims.marks().has(Marks::BAD_CLIENT_ID) {
-            return Err(invalid(&Reason {
+            return Err(wrong_claim(&Reason {
                 code: "claim_of_wrong_type",
                 message: "a registered claim has the wrong type",
             }));

@@ -80,18 +80,16 @@ impl RefreshCookieBuilder {
     /// [insecure](Self::dangerous_insecure), or if the name does not begin with `__Host-` or is not
     /// a token (RFC 6265 section 4.1.1).
     pub fn build(self) -> Result<RefreshCookie, ConfigError> {
-        let invalid = ConfigError::Invalid;
         if self.origins.is_empty() {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "the refresh cookie has no origins, so every request would be refused: list the \
-                 origins of your pages, such as `https://app.example`"
-                    .into(),
+                 origins of your pages, such as `https://app.example`",
             ));
         }
         for origin in &self.origins {
-            check(origin, self.insecure).map_err(invalid)?;
+            check(origin, self.insecure).map_err(ConfigError::invalid)?;
         }
-        check_name(&self.name).map_err(invalid)?;
+        check_name(&self.name).map_err(ConfigError::invalid)?;
 
         let (name, secure) = match self.name.strip_prefix(PREFIX) {
             Some(rest) if self.insecure => (rest, ""),
@@ -99,7 +97,7 @@ impl RefreshCookieBuilder {
         };
         let attributes = format!("Path=/; {secure}HttpOnly; SameSite={}", self.same_site);
         let clear = HeaderValue::try_from(format!("{name}=; Max-Age=0; {attributes}"))
-            .map_err(|_| invalid("the refresh cookie's name is not a token".into()))?;
+            .map_err(|_| ConfigError::invalid("the refresh cookie's name is not a token"))?;
         let origins = self.origins.iter().map(|origin| origin.as_str().into());
         Ok(RefreshCookie {
             inner: Arc::new(Inner {

@@ -35,9 +35,10 @@ const MAX_COOKIE_BYTES: usize = 4096;
 /// use axum::{Router, body::Body, routing::post};
 /// use http::{HeaderMap, Request, StatusCode};
 /// use tower::ServiceExt;
-/// use tower_jwt_auth::refresh_cookie::RefreshCookieError;
+/// use tower_jwt_auth::Sessions;
+/// use tower_jwt_auth::issuer::TokenPair;
+/// use tower_jwt_auth::refresh_cookie::{RefreshCookie, RefreshCookieError};
 /// use tower_jwt_auth::sessions::{MemorySessions, SessionError};
-/// use tower_jwt_auth::{RefreshCookie, Sessions, TokenPair};
 ///
 /// #[derive(Clone)]
 /// struct App {
@@ -89,7 +90,7 @@ const MAX_COOKIE_BYTES: usize = 4096;
 /// }
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// # use tower_jwt_auth::{SigningKey, TokenIssuer, keys::Algorithm};
+/// # use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 /// # let key = SigningKey::generate(Algorithm::HS256)?;
 /// # let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
 /// let app = App {

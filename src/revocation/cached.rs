@@ -51,7 +51,7 @@ pub enum OutagePolicy {
 ///   node goes unnoticed. A revocation made through this object takes effect at once.
 /// - The answer "revoked" is final. It stays in the cache until the cache needs the space.
 /// - Concurrent look-ups of one token are one look-up in the store.
-/// - If the store does not respond within [the timeout](Self::timeout) (50 ms by default), it counts
+/// - If the store does not respond within [the timeout](Self::store_timeout) (50 ms by default), it counts
 ///   as unavailable, and [the policy](Self::on_outage) decides.
 ///
 /// The cache has a bounded size. If it drops an answer, it asks the store again.
@@ -112,7 +112,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// Sets how long the store may take to respond: 50 ms by default. Allow more if connections are
     /// made on demand, or if the store waits for a lock, as SQLite does.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }

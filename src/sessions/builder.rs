@@ -124,7 +124,7 @@ impl SessionsBuilder {
     /// grace is over 60 seconds or the time for a lost response over an hour, if the limit of
     /// sessions or of lost responses is zero, or if sessions were already built from this issuer.
     pub fn build(self) -> Result<Sessions, ConfigError> {
-        let invalid = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
+        let invalid = |what: &str| Err(ConfigError::invalid(what));
         if self.grace > MAX_ROTATION_GRACE {
             return Err(ConfigError::RotationGraceTooLong);
         }

@@ -51,8 +51,8 @@ impl Sessions {
     ///
     /// ```
     /// # use std::time::Duration;
+    /// # use tower_jwt_auth::{Algorithm, Sessions, SigningKey, TokenIssuer};
     /// # use tower_jwt_auth::sessions::MemorySessions;
-    /// # use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer, keys::Algorithm};
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// # let key = SigningKey::generate(Algorithm::HS256)?;
     /// # let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;

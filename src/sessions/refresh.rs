@@ -159,7 +159,7 @@ impl<'a> RefreshSession<'a> {
     /// is the one that replaces a token, the replaced token is accepted from any client.
     ///
     /// Without marks, a thief who refreshes within seconds of the client each time is reported as
-    /// an [event](crate::AuthEvent::RefreshConverged), but not stopped.
+    /// an [event](crate::sessions::AuthEvent::RefreshConverged), but not stopped.
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());
         self

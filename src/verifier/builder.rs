@@ -13,6 +13,10 @@ use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::ConfigError;
+#[cfg(feature = "jwks")]
+use crate::jwks::RemoteJwks;
+use crate::keys::{KeySet, KeySource};
+use crate::names::Names;
 use crate::policy::{
     ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, ROLES, TokenProfile,
 };
@@ -24,7 +28,9 @@ use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenVerifierBuilder {
-    keys: Keys,
+    keys: Option<Keys>,
+    /// Whether the keys are those of another provider.
+    is_remote: bool,
     /// What was wrong with the keys, told by `build`.
     problem: Option<ConfigError>,
     issuers: Vec<Box<str>>,
@@ -33,7 +39,7 @@ pub struct TokenVerifierBuilder {
     any_audience: bool,
     audience_claim: Option<ClaimPath>,
     token_type: TokenType,
-    profile: TokenProfile,
+    profile: Option<TokenProfile>,
     scope_claims: Vec<ClaimPath>,
     role_claims: Vec<ClaimPath>,
     leeway: Duration,
@@ -51,9 +57,10 @@ pub struct TokenVerifierBuilder {
 // === impl TokenVerifierBuilder ===
 
 impl TokenVerifierBuilder {
-    pub(super) fn new(keys: Keys) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            keys,
+            keys: None,
+            is_remote: false,
             problem: None,
             issuers: Vec::new(),
             audiences: Vec::new(),
@@ -61,7 +68,7 @@ impl TokenVerifierBuilder {
             any_audience: false,
             audience_claim: None,
             token_type: TokenType::Access,
-            profile: TokenProfile::Own,
+            profile: None,
             scope_claims: Vec::new(),
             role_claims: Vec::new(),
             leeway: DEFAULT_LEEWAY,
@@ -77,20 +84,100 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Of tokens of another provider, with what was wrong with its keys, if anything.
+    /// Sets the keys that are trusted: a [`VerifyingKey`](crate::VerifyingKey), or a
+    /// [`KeySet`](crate::keys::KeySet) of several.
+    pub fn keys(self, keys: impl Into<KeySet>) -> Self {
+        self.with_keys(Keys::Fixed(keys.into()))
+    }
+
+    /// Sets a source of keys that change, such as a [`KeyRing`](crate::KeyRing) or one of your own.
+    pub fn source(self, source: impl KeySource) -> Self {
+        self.with_keys(Keys::Source(Arc::new(source)))
+    }
+
+    /// Verifies the tokens of an identity provider, whose keys are found by its metadata, fetched, and
+    /// kept up to date: see [`jwks`](crate::jwks).
+    ///
+    /// `issuer` is the `iss` of its tokens, byte for byte, and is set as the
+    /// [issuer](Self::issuer). The [profile](Self::profile) becomes
+    /// [`Compatible`](TokenProfile::Compatible) unless one is set.
+    ///
+    /// ```no_run
+    /// use tower_jwt_auth::TokenVerifier;
+    ///
+    /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let verifier =
+    ///     TokenVerifier::builder().discover("https://idp.example/").audience("api").build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
     #[cfg(feature = "jwks")]
-    pub(super) fn remote(keys: Keys, issuer: Option<String>, problem: Option<ConfigError>) -> Self {
-        let mut builder = Self::new(keys).profile(TokenProfile::Compatible);
-        builder.problem = problem;
-        match issuer {
-            Some(issuer) => builder.issuer(issuer),
-            None => builder,
+    pub fn discover(mut self, issuer: impl Into<String>) -> Self {
+        match RemoteJwks::builder(issuer).build() {
+            Ok(keys) => self.remote(&keys),
+            Err(problem) => {
+                self.problem.get_or_insert(problem);
+                self
+            }
         }
     }
 
-    /// Adds an issuer: tokens with this `iss`, compared byte by byte, are trusted. Call it again to add more.
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuers.push(issuer.into().into());
+    /// Verifies the tokens of an identity provider, as [`discover`](Self::discover) does, with keys that
+    /// were set up in other ways: another address, another client, fewer algorithms.
+    ///
+    /// ```no_run
+    /// use tower_jwt_auth::TokenVerifier;
+    /// use tower_jwt_auth::jwks::RemoteJwks;
+    /// use tower_jwt_auth::verifier::TokenProfile;
+    ///
+    /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let google = RemoteJwks::builder("https://accounts.google.com")
+    ///     .allow_keys_from("https://www.googleapis.com")
+    ///     .build()?;
+    /// let verifier = TokenVerifier::builder()
+    ///     .remote(&google)
+    ///     .audience("123.apps.googleusercontent.com")
+    ///     .profile(TokenProfile::IdToken)
+    ///     .build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
+    #[cfg(feature = "jwks")]
+    pub fn remote(mut self, keys: &RemoteJwks) -> Self {
+        if let Some(issuer) = keys.issuer()
+            && self.issuers.is_empty()
+        {
+            self.issuers.push(issuer.into());
+        }
+        self.is_remote = true;
+        self.with_keys(Keys::Source(Arc::new(keys.clone())))
+    }
+
+    fn with_keys(mut self, keys: Keys) -> Self {
+        if self.keys.replace(keys).is_some() {
+            self.problem.get_or_insert_with(|| {
+                ConfigError::invalid(
+                    "the verifier has two sets or sources of keys: call one of `keys`, `source`, \
+                     `discover` and `remote`, once. For several issuers, build one verifier for each and \
+                     join them with `TokenVerifier::for_issuers`",
+                )
+            });
+        }
+        self
+    }
+
+    /// Sets the issuer: tokens with this `iss`, compared byte by byte, are trusted.
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        self.issuers([issuer.into()])
+    }
+
+    /// Sets the names of an issuer that has several: tokens with any of them as `iss` are trusted.
+    ///
+    /// # Security
+    ///
+    /// All of them are trusted with the same keys. For several issuers, build one verifier for each and
+    /// join them with [`TokenVerifier::for_issuers`].
+    pub fn issuers(mut self, names: impl Names) -> Self {
+        self.issuers.clear();
+        names.for_each(&mut |name| self.issuers.push(name.into()));
         self
     }
 
@@ -155,9 +242,10 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// By which marks access tokens are told from others; [`TokenProfile::Own`] unless said otherwise.
+    /// Sets by which marks access tokens are told from others. The default is [`TokenProfile::Own`], and
+    /// [`Compatible`](TokenProfile::Compatible) for the keys of an identity provider.
     pub fn profile(mut self, profile: TokenProfile) -> Self {
-        self.profile = profile;
+        self.profile = Some(profile);
         self
     }
 
@@ -278,9 +366,16 @@ impl TokenVerifierBuilder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        if matches!(&self.keys, Keys::Fixed(set) if set.is_empty()) {
-            return Err(ConfigError::NoKeys);
-        }
+        let keys = match self.keys {
+            Some(Keys::Fixed(set)) if set.is_empty() => return Err(ConfigError::NoKeys),
+            Some(keys) => keys,
+            None => return Err(ConfigError::NoKeys),
+        };
+        let profile = self.profile.unwrap_or(if self.is_remote {
+            TokenProfile::Compatible
+        } else {
+            TokenProfile::Own
+        });
         if self.issuers.iter().any(|issuer| issuer.is_empty())
             || (self.issuers.is_empty() && !self.any_issuer)
         {
@@ -320,12 +415,12 @@ impl TokenVerifierBuilder {
                     .into(),
             ));
         }
-        let required = self.profile.required().iter();
+        let required = profile.required().iter();
         self.required.extend(required.map(|&claim| claim.into()));
-        if self.profile != TokenProfile::Own && self.scope_claims.is_empty() {
+        if profile != TokenProfile::Own && self.scope_claims.is_empty() {
             self.scope_claims = ["scope", "scp"].map(ClaimPath::new).into();
         }
-        if self.profile == TokenProfile::Own && self.role_claims.is_empty() {
+        if profile == TokenProfile::Own && self.role_claims.is_empty() {
             self.role_claims = [ClaimPath::new(ROLES)].into();
         }
         #[cfg(feature = "cache")]
@@ -345,7 +440,7 @@ impl TokenVerifierBuilder {
             },
             audience_claim: self.audience_claim,
             token_type: self.token_type,
-            profile: self.profile,
+            profile,
             leeway: self.leeway,
             max_lifetime: self.max_lifetime,
             required: self.required.into(),
@@ -355,7 +450,7 @@ impl TokenVerifierBuilder {
             role_claims: self.role_claims.into(),
         };
         Ok(Single::new(Inner {
-            keys: self.keys,
+            keys,
             judge: Judge {
                 policy,
                 clock: self.clock,

@@ -13,10 +13,10 @@ impl TokenVerifierBuilder {
     /// ```
     /// use tower_jwt_auth::TokenVerifier;
     /// use tower_jwt_auth::verifier::TokenProfile;
-    /// # use tower_jwt_auth::{SigningKey, keys::Algorithm};
+    /// # use tower_jwt_auth::{Algorithm, SigningKey};
     /// # let key = SigningKey::generate(Algorithm::ES256)?.verifying_key();
     ///
-    /// let verifier = TokenVerifier::builder(key)
+    /// let verifier = TokenVerifier::builder().keys(key)
     ///     .issuer("https://django.example")
     ///     .audience("shop-api")
     ///     .profile(TokenProfile::Compatible)

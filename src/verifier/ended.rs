@@ -85,10 +85,9 @@ impl VerifiedToken {
     ///
     /// ```
     /// use std::time::Duration;
+    /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
     /// use tower_jwt_auth::clock::ManualClock;
-    /// use tower_jwt_auth::keys::Algorithm;
     /// use tower_jwt_auth::verifier::TokenEnd;
-    /// use tower_jwt_auth::{SigningKey, TokenIssuer};
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// let clock = ManualClock::at_now();

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::service::Issuers;
 use super::single::Single;
-use super::{Issuers, TokenProfile, TokenVerifier, TokenVerifierBuilder};
+use super::{TokenProfile, TokenVerifier, TokenVerifierBuilder};
 use crate::claims::TokenType;
 use crate::clock::ManualClock;
 use crate::codec::sign;
@@ -212,7 +213,9 @@ impl Rule {
 }
 
 fn single(key: &SigningKey, setting: Setting) -> Single {
-    let builder = TokenVerifier::builder(key.verifying_key()).clock(at(NOW));
+    let builder = TokenVerifier::builder()
+        .keys(key.verifying_key())
+        .clock(at(NOW));
     match setting(builder).build().unwrap().issuers {
         Issuers::One(single) => single,
         Issuers::Many(_) => panic!("one"),
@@ -284,7 +287,8 @@ async fn a_remembered_token_is_refused_once_it_is_revoked() {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let store = MemoryRevocations::with_clock(at(NOW));
     let token = rule("revocation", json!({}), |builder| builder, Revoked).token(&key);
-    let verifier = TokenVerifier::builder(key.verifying_key())
+    let verifier = TokenVerifier::builder()
+        .keys(key.verifying_key())
         .issuer("me")
         .audience("api")
         .clock(at(NOW))

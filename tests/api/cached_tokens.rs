@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
+use tower_jwt_auth::AuthErrorKind::{Expired, InvalidAudience, InvalidIssuer, Revoked, UnknownKey};
 use tower_jwt_auth::clock::{Clock, ManualClock};
-use tower_jwt_auth::error::AuthErrorKind::{
-    Expired, InvalidAudience, InvalidIssuer, Revoked, UnknownKey,
-};
-use tower_jwt_auth::keys::{Algorithm, KeyRing};
 use tower_jwt_auth::revocation::{MemoryRevocations, RevocationStore};
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{Algorithm, KeyRing, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::support::NOW;
 
@@ -89,7 +86,8 @@ fn a_known_token_dies_with_its_key() {
         .unwrap();
     ring.add(&new, clock.now()).unwrap();
     let tokens = issuer(old.clone(), &clock);
-    let verifier = TokenVerifier::builder_with_source(ring.clone())
+    let verifier = TokenVerifier::builder()
+        .source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -110,7 +108,8 @@ fn what_one_verifier_knows_is_news_to_another() {
     let key = key();
     let token = issuer(key.clone(), &clock).access("alice").issue().unwrap();
     let verifier = |issuer: &str, audience: &str| {
-        TokenVerifier::builder(key.verifying_key())
+        TokenVerifier::builder()
+            .keys(key.verifying_key())
             .issuer(issuer)
             .audience(audience)
             .clock(clock.clone())
@@ -144,7 +143,8 @@ fn a_known_token_whose_audience_is_in_another_claim_is_judged_by_it_each_time() 
     let claims = serde_json::json!({ "client_id": "app" });
     let token = tokens.access("alice").claims(claims).issue().unwrap();
     let verifier = |client: &str| {
-        TokenVerifier::builder(key.verifying_key())
+        TokenVerifier::builder()
+            .keys(key.verifying_key())
             .issuer("me")
             .audience(client)
             .audience_claim("client_id")
@@ -166,7 +166,8 @@ fn tokens_of_the_ninth_key_and_later_are_good_as_well() {
         .clock(clock.clone())
         .build()
         .unwrap();
-    let verifier = TokenVerifier::builder_with_source(ring.clone())
+    let verifier = TokenVerifier::builder()
+        .source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -188,7 +189,8 @@ fn remembering_tokens_can_be_turned_off() {
     let key = key();
     let token = issuer(key.clone(), &clock).access("alice").issue().unwrap();
     for count in [0, 1, 1000] {
-        let verifier = TokenVerifier::builder(key.verifying_key())
+        let verifier = TokenVerifier::builder()
+            .keys(key.verifying_key())
             .issuer("me")
             .audience("api")
             .cached_tokens(count)

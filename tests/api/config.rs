@@ -1,6 +1,5 @@
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{ConfigError, SigningKey};
+use tower_jwt_auth::{Algorithm, ConfigError, SigningKey};
 
 const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
 const BASE: [(&str, &str); 2] = [("JWT_ISSUER", "me"), ("JWT_AUDIENCE", "api")];

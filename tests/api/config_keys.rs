@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::keys::{Algorithm, KeySet, VerifyingKey};
-use tower_jwt_auth::{ConfigError, SigningKey, TokenIssuer};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, ConfigError, SigningKey, TokenIssuer, VerifyingKey};
 
 const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
 const RSA: &str = include_str!("../keys/rsa2048.pkcs8.pem");

@@ -30,8 +30,7 @@ fn told(vars: &[(&str, &str)]) -> String {
 
 fn set(kids: &[&str]) -> String {
     let keys = kids.iter().map(|kid| {
-        let key =
-            tower_jwt_auth::SigningKey::generate(tower_jwt_auth::keys::Algorithm::ES256).unwrap();
+        let key = tower_jwt_auth::SigningKey::generate(tower_jwt_auth::Algorithm::ES256).unwrap();
         key.with_key_id(*kid)
             .unwrap()
             .verifying_key()

@@ -9,10 +9,9 @@ use serde::Deserialize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
-use tower_jwt_auth::error::{AuthError, AuthErrorKind};
-use tower_jwt_auth::guard::Require;
+use tower_jwt_auth::layer::TokenSource;
 use tower_jwt_auth::verifier::{CredentialKind, TokenEnd};
-use tower_jwt_auth::{JwtAuthLayer, TokenSource, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, Require, VerifiedToken};
 
 use crate::support::{NOW, Seen, bearer, probe, request, send, tokens, verifier};
 
@@ -53,7 +52,7 @@ impl Prefix {
                 .issuer("keys")
                 .id("key-1")
                 .scopes(["orders:read", "orders:write"])
-                .roles("robot")
+                .role("robot")
                 .claim("tenant", 4711)
                 .build(),
             _ => Err(AuthErrorKind::InvalidCredential.into()),

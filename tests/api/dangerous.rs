@@ -1,9 +1,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::dangerous::{decode_unverified, expires_at, is_expired};
-use tower_jwt_auth::error::AuthErrorKind;
 
 use crate::support::{NOW, claims, key, signed, tokens};
 

@@ -9,15 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-#[cfg(feature = "cache")]
-use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::{AuthError, AuthErrorKind};
-use tower_jwt_auth::keys::{Algorithm, KeySet};
-use tower_jwt_auth::layer::{EmptyBody, Outcome, response_for};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::layer::{EmptyBody, Outcome, TokenSource, response_for};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
+use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::verifier::TokenVerifierBuilder;
-use tower_jwt_auth::{JwtAuthLayer, SigningKey, StoreError, TokenSource, TokenVerifier};
+#[cfg(feature = "cache")]
+use tower_jwt_auth::{
+    Algorithm, AuthError, AuthErrorKind, JwtAuthLayer, SigningKey, TokenIssuer, TokenVerifier,
+};
 
 use crate::support::{NOW, bearer, builder, claims, key, probe, request, signed, tokens, verifier};
 
@@ -57,7 +58,8 @@ impl RevocationStore for Down {
 }
 
 fn plain() -> TokenVerifierBuilder {
-    TokenVerifier::builder(key().verifying_key())
+    TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("me")
         .audience("api")
         .clock(ManualClock::at_unix_seconds(NOW))
@@ -206,7 +208,10 @@ async fn refused_by_setting() -> Vec<(&'static str, TokenVerifier, String)> {
         key.verifying_key().with_key_id(id).unwrap()
     };
     let around = |keys: KeySet| {
-        let builder = TokenVerifier::builder(keys).issuer("me").audience("api");
+        let builder = TokenVerifier::builder()
+            .keys(keys)
+            .issuer("me")
+            .audience("api");
         let clock = ManualClock::at_unix_seconds(NOW);
         builder.clock(clock).build().unwrap()
     };

@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use tower_jwt_auth::Sessions;
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::refresh_cookie::RefreshCookieError;
 use tower_jwt_auth::sessions::{MemorySessions, SessionError, SessionErrorKind, WhenFull};
-use tower_jwt_auth::{Sessions, TokenPair};
 
 use crate::support::{NOW, builder, tokens};
 

@@ -2,8 +2,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
-use tower_jwt_auth::error::{AuthError, AuthErrorKind, AuthErrorKind::*};
-use tower_jwt_auth::{ConfigError, StoreError};
+use tower_jwt_auth::AuthErrorKind::*;
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{AuthError, AuthErrorKind, ConfigError};
 
 #[test]
 fn every_kind_has_its_status_code_and_challenge() {
@@ -33,6 +34,7 @@ fn every_kind_has_its_status_code_and_challenge() {
         (InvalidClaim, "invalid_claim", 401, invalid),
         (WrongType, "wrong_type", 401, invalid),
         (Revoked, "revoked", 401, invalid),
+        (InvalidCredential, "invalid_credential", 401, invalid),
         (
             InsufficientScope,
             "insufficient_scope",
@@ -92,7 +94,7 @@ fn configuration_errors_name_the_cure() {
         many.to_string(),
         "2 problems in the configuration:\n  \
          - no issuer is set, or it is empty: call `.issuer(..)`, or `.dangerous_no_issuer()` to accept any\n  \
-         - there is no key to verify tokens with: add one"
+         - there is no key to verify tokens with: give the builder at least one, as `TokenVerifier::builder().keys(..)`"
     );
     let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();
     assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // V16.4.1

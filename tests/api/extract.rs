@@ -5,8 +5,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, JwtAuthLayer, JwtClaims, Require, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, JwtClaims, Require, VerifiedToken};
 
 use crate::support::{bearer, request, tokens, verifier};
 

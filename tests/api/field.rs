@@ -4,13 +4,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{
+use tower_jwt_auth::AuthErrorKind::{
     self, InvalidAudience, InvalidClaim, InvalidIssuer, WrongType,
 };
-use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
-use tower_jwt_auth::{ConfigError, TokenVerifier, VerifyingKey};
+use tower_jwt_auth::{Algorithm, ConfigError, TokenVerifier, VerifyingKey};
 
 use crate::support::{NOW, key, signed};
 
@@ -31,13 +30,15 @@ fn case(name: &str) -> String {
 
 fn rsa() -> TokenVerifierBuilder {
     let key = VerifyingKey::from_pem(Algorithm::RS256, RSA).unwrap();
-    TokenVerifier::builder(key)
+    TokenVerifier::builder()
+        .keys(key)
         .audience("shop-api")
         .profile(TokenProfile::Compatible)
 }
 
 fn builder(profile: TokenProfile) -> TokenVerifierBuilder {
-    TokenVerifier::builder(key().verifying_key())
+    TokenVerifier::builder()
+        .keys(key().verifying_key())
         .profile(profile)
         .clock(ManualClock::at_unix_seconds(NOW))
 }
@@ -252,7 +253,8 @@ fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
     let secret = STANDARD
         .decode(case("devise_null_aud_secret_base64"))
         .unwrap();
-    let devise = TokenVerifier::builder(VerifyingKey::hs256(secret).unwrap())
+    let devise = TokenVerifier::builder()
+        .keys(VerifyingKey::hs256(secret).unwrap())
         .profile(TokenProfile::Compatible)
         .dangerous_no_issuer();
     let token_of_devise = case("devise_null_aud");
@@ -314,7 +316,8 @@ fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
 #[test]
 fn a_token_with_padded_base64_is_refused_with_the_reason() {
     let key = VerifyingKey::from_pem(Algorithm::ES256, include_str!("../field/alb-key.pem"));
-    let verifier = TokenVerifier::builder(key.unwrap())
+    let verifier = TokenVerifier::builder()
+        .keys(key.unwrap())
         .issuer("https://login.example.test/realms/shop")
         .profile(TokenProfile::Compatible)
         .dangerous_no_audience()

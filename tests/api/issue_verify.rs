@@ -3,11 +3,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use tower_jwt_auth::AuthErrorKind::{self, *};
 use tower_jwt_auth::claims::RESERVED_CLAIMS;
-use tower_jwt_auth::error::AuthErrorKind::{self, *};
 use tower_jwt_auth::issuer::IssueError;
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{ConfigError, SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{Algorithm, ConfigError, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, SECRET, builder, claims, key, signed, signed_with, tokens, verifier};
 
@@ -217,21 +216,24 @@ fn an_issuer_and_an_audience_are_left_out_only_by_saying_so() {
     assert_eq!(missing_audience, ConfigError::MissingAudience);
     let keys = key().verifying_key();
     assert!(
-        TokenVerifier::builder(keys.clone())
+        TokenVerifier::builder()
+            .keys(keys.clone())
             .issuer("")
             .audience("api")
             .build()
             .is_err()
     );
     assert!(
-        TokenVerifier::builder(keys.clone())
+        TokenVerifier::builder()
+            .keys(keys.clone())
             .issuer("me")
             .audience("")
             .build()
             .is_err()
     );
     assert_eq!(
-        TokenVerifier::builder(keys)
+        TokenVerifier::builder()
+            .keys(keys)
             .issuer("me")
             .audience("api")
             .leeway(Duration::from_secs(301))
@@ -251,9 +253,9 @@ fn an_issuer_and_an_audience_are_left_out_only_by_saying_so() {
 
 #[test]
 fn several_issuers_and_audiences_may_be_accepted() {
-    let verifier = TokenVerifier::builder(key().verifying_key())
-        .issuer("me")
-        .issuer("you")
+    let verifier = TokenVerifier::builder()
+        .keys(key().verifying_key())
+        .issuers(["me", "you"])
         .audience("api")
         .audience("admin")
         .build()
@@ -271,6 +273,35 @@ fn several_issuers_and_audiences_may_be_accepted() {
         let token = tokens.unwrap().access("alice").issue().unwrap();
         assert_eq!(verifier.verify_local(&token).is_ok(), good, "{iss} {aud}");
     }
+}
+
+#[test]
+fn an_issuer_that_is_set_again_replaces_the_one_before() {
+    let verifier = TokenVerifier::builder()
+        .keys(key().verifying_key())
+        .issuers(["you", "him"])
+        .issuer("me")
+        .audience("api")
+        .build()
+        .unwrap();
+    for (iss, good) in [("me", true), ("you", false), ("him", false)] {
+        let tokens = TokenIssuer::builder(key()).issuer(iss).audience("api");
+        let token = tokens.build().unwrap().access("alice").issue().unwrap();
+        assert_eq!(verifier.verify_local(&token).is_ok(), good, "{iss}");
+    }
+}
+
+#[test]
+fn a_verifier_needs_one_set_or_source_of_keys() {
+    let named = || TokenVerifier::builder().issuer("me").audience("api");
+    let none = named().build().unwrap_err().to_string();
+    assert!(none.contains("TokenVerifier::builder().keys(..)"), "{none}");
+    let key = key().verifying_key();
+    let two = named().keys(key.clone()).keys(key).build().unwrap_err();
+    assert!(
+        two.to_string().contains("two sets or sources of keys"),
+        "{two}"
+    );
 }
 
 #[test]
@@ -506,7 +537,8 @@ fn an_hmac_of_a_public_key_is_refused() {
     let rsa = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::RS256, pem).unwrap();
     let jwk = rsa.to_jwk().unwrap().to_string();
     let kid = rsa.key_id().to_owned();
-    let verifier = TokenVerifier::builder(rsa)
+    let verifier = TokenVerifier::builder()
+        .keys(rsa)
         .issuer("me")
         .audience("api")
         .build()
@@ -546,7 +578,8 @@ fn one_rsa_key_serves_one_algorithm() {
         .unwrap()
         .with_key_id("k")
         .unwrap();
-    let verifier = TokenVerifier::builder(rs256.verifying_key())
+    let verifier = TokenVerifier::builder()
+        .keys(rs256.verifying_key())
         .issuer("me")
         .audience("api");
     let error = verifier.build().unwrap().verify_local(&token).unwrap_err();
@@ -607,7 +640,8 @@ fn escaped_claims_are_read_as_what_they_mean() {
 fn a_larger_token_is_accepted_where_that_is_asked_for() {
     let token = signed(HEADER, claims(&format!(r#","x":"{}""#, "x".repeat(9000))));
     assert_eq!(kind(&token), MalformedToken);
-    let wide = TokenVerifier::builder(key().verifying_key())
+    let wide = TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("me")
         .audience("api")
         .max_token_bytes(20_000)
@@ -620,7 +654,8 @@ fn a_larger_token_is_accepted_where_that_is_asked_for() {
 #[test]
 fn required_claims_and_lifetimes_are_enforced() {
     let build = || {
-        TokenVerifier::builder(key().verifying_key())
+        TokenVerifier::builder()
+            .keys(key().verifying_key())
             .issuer("me")
             .audience("api")
             .clock(tower_jwt_auth::clock::ManualClock::at_unix_seconds(NOW))

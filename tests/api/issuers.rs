@@ -1,11 +1,12 @@
 //! Several issuers behind one verifier, each judged by its own rules alone.
 
-use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{
+use tower_jwt_auth::AuthErrorKind::{
     self, InvalidAudience, InvalidIssuer, InvalidSignature, MalformedToken, UnsupportedAlgorithm,
 };
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{ConfigError, JwtAuthLayer, SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::{
+    Algorithm, ConfigError, JwtAuthLayer, SigningKey, TokenIssuer, TokenVerifier,
+};
 
 use crate::support::{NOW, bearer, claims, key, send, signed};
 
@@ -66,7 +67,8 @@ fn each_issuer_is_judged_by_its_own_keys_algorithms_and_audience() {
 
 #[test]
 fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
-    let one = TokenVerifier::builder(key().verifying_key())
+    let one = TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("me")
         .audience("api")
         .clock(ManualClock::at_unix_seconds(NOW))
@@ -121,7 +123,8 @@ fn a_directory_needs_issuers_and_one_judge_for_each() {
         twice,
         ConfigError::DuplicateIssuer("https://a.example".into())
     );
-    let any = TokenVerifier::builder(key().verifying_key())
+    let any = TokenVerifier::builder()
+        .keys(key().verifying_key())
         .dangerous_no_issuer()
         .audience("api")
         .build()

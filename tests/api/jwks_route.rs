@@ -7,8 +7,9 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySet};
-use tower_jwt_auth::{JwksBody, JwksService, SigningKey, TokenIssuer};
+use tower_jwt_auth::jwks::{JwksBody, JwksService};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, KeyRing, SigningKey, TokenIssuer};
 
 use crate::support::NOW;
 
@@ -156,10 +157,10 @@ async fn a_secret_is_never_served() {
 #[tokio::test]
 async fn axum_takes_the_service_as_a_route() {
     let app: axum::Router = axum::Router::new().route_service(
-        tower_jwt_auth::JWKS_PATH,
+        tower_jwt_auth::jwks::JWKS_PATH,
         JwksService::new(KeyRing::new(key())),
     );
-    let request = Request::get(tower_jwt_auth::JWKS_PATH);
+    let request = Request::get(tower_jwt_auth::jwks::JWKS_PATH);
     let request = request.body(axum::body::Body::empty()).unwrap();
     let answer = app.oneshot(request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

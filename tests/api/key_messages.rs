@@ -1,7 +1,7 @@
 //! What the key constructors say to somebody who has the wrong text in hand.
 
-use tower_jwt_auth::keys::{Algorithm, KeySet, VerifyingKey};
-use tower_jwt_auth::{ConfigError, SigningKey};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, ConfigError, SigningKey, VerifyingKey};
 
 macro_rules! pem {
     ($name:literal) => {

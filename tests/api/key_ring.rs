@@ -3,11 +3,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use tower_jwt_auth::clock::{Clock, ManualClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{
-    Algorithm, DEFAULT_RETIRE_FOR, KeyLookup, KeyRing, KeySource, KeyState,
+use tower_jwt_auth::keys::{DEFAULT_RETIRE_FOR, KeyLookup, KeySource, KeyState};
+use tower_jwt_auth::{
+    Algorithm, AuthErrorKind, ConfigError, KeyRing, SigningKey, TokenIssuer, TokenVerifier,
 };
-use tower_jwt_auth::{ConfigError, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, ring_issuer as issuer};
 
@@ -151,7 +150,8 @@ fn a_removed_key_takes_everything_that_it_signed_with_it() {
     let (stolen, new) = (key(), key());
     let (ring, clock) = ring(&stolen);
     let tokens = issuer(&ring, &clock);
-    let by_source = TokenVerifier::builder_with_source(ring.clone())
+    let by_source = TokenVerifier::builder()
+        .source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

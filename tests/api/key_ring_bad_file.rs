@@ -3,10 +3,9 @@
 use std::fs;
 
 use serde_json::Value;
-use tower_jwt_auth::SigningKey;
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySource, KeySourceState};
+use tower_jwt_auth::keys::{KeySource, KeySourceState};
+use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey};
 
 #[cfg(unix)]
 use crate::key_ring_support::set_mode;

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
-use tower_jwt_auth::SigningKey;
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::keys::{
-    Algorithm, DEFAULT_RETIRE_FOR, KeyRing, KeySource, KeySourceState, KeyState,
-};
+use tower_jwt_auth::keys::{DEFAULT_RETIRE_FOR, KeySource, KeySourceState, KeyState};
+use tower_jwt_auth::{Algorithm, KeyRing, SigningKey};
 
 use crate::key_ring_support::{DAY, Folder, active, file_of, read, rotating, states, write};
 use crate::support::NOW;

@@ -4,9 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tower_jwt_auth::SigningKey;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySource};
+use tower_jwt_auth::keys::KeySource;
+use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey};
 
 use crate::key_ring_support::{Folder, PATIENCE, eventually, rotating, write};
 use crate::support::ring_issuer as issuer;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
-use tower_jwt_auth::{SigningKey, TokenIssuer};
+use tower_jwt_auth::keys::KeyState;
+use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey, TokenIssuer};
 
 pub use crate::key_ring_support::Folder;
 use crate::key_ring_support::{DAY, active, file_of, read, rotating, states, write};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
+use tower_jwt_auth::keys::KeyState;
 use tower_jwt_auth::sessions::{MemorySessions, SessionErrorKind};
-use tower_jwt_auth::{Sessions, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{Algorithm, KeyRing, Sessions, TokenIssuer, TokenVerifier};
 
 use crate::key_ring_support::Folder;
 use crate::support::NOW;
@@ -51,7 +51,8 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
                 .unwrap()
         })
         .collect();
-    let third = TokenVerifier::builder_with_source(rings[2].clone())
+    let third = TokenVerifier::builder()
+        .source(rings[2].clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tower_jwt_auth::clock::{Clock, ManualClock, SystemClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySource, KeySourceState, KeyState};
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::keys::{KeySource, KeySourceState, KeyState};
+use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::key_ring_support::{
     DAY, Folder, PATIENCE, active, eventually, file_of, read, rotating, states, write,
@@ -116,7 +115,8 @@ async fn an_unknown_key_is_looked_for_while_others_wait_for_the_lock() {
         stolen
     });
     let forged = issuer(&ring, &clock).access("mallory").issue().unwrap();
-    let verifier = TokenVerifier::builder_with_source(other.clone())
+    let verifier = TokenVerifier::builder()
+        .source(other.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

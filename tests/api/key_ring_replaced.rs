@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySource};
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::keys::KeySource;
+use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey, TokenIssuer, TokenVerifier};
 
 use crate::key_ring_support::{Folder, write};
 use crate::support::NOW;
@@ -50,7 +49,8 @@ async fn a_key_replaced_in_the_file_counts_without_a_watcher() {
         let folder = Folder::new();
         write(&folder.file(), before);
         let ring = KeyRing::from_file(folder.file()).unwrap();
-        let verifier = TokenVerifier::builder_with_source(ring.clone())
+        let verifier = TokenVerifier::builder()
+            .source(ring.clone())
             .issuer("me")
             .audience("api")
             .clock(ManualClock::at_unix_seconds(NOW))
@@ -90,7 +90,8 @@ async fn a_file_that_cannot_be_read_leaves_a_bad_signature_unjudged() {
     let folder = Folder::new();
     write(&folder.file(), text);
     let ring = KeyRing::from_file(folder.file()).unwrap();
-    let verifier = TokenVerifier::builder_with_source(ring)
+    let verifier = TokenVerifier::builder()
+        .source(ring)
         .issuer("me")
         .audience("api")
         .clock(ManualClock::at_unix_seconds(NOW))

@@ -4,10 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use tower_jwt_auth::clock::{Clock as _, SystemClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
+use tower_jwt_auth::keys::KeyState;
 use tower_jwt_auth::sessions::MemorySessions;
-use tower_jwt_auth::{Sessions, SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{
+    Algorithm, AuthErrorKind, KeyRing, Sessions, SigningKey, TokenIssuer, TokenVerifier,
+};
 
 use crate::key_ring_support::{DAY, Folder, eventually, file_of, read, rotating, states, write};
 use crate::support::{NOW, ring_issuer as issuer};
@@ -114,7 +115,8 @@ async fn a_key_that_another_process_has_just_added_is_found_at_once() {
     let other = other.build().unwrap();
     let verifiers = [
         issuer(&other, &clock).verifier(),
-        TokenVerifier::builder_with_source(other.clone())
+        TokenVerifier::builder()
+            .source(other.clone())
             .issuer("me")
             .audience("api")
             .clock(clock.clone())

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use tower_jwt_auth::SigningKey;
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyRingBuilder, KeyState};
+use tower_jwt_auth::keys::{KeyRingBuilder, KeyState};
+use tower_jwt_auth::{Algorithm, KeyRing, SigningKey};
 
 use crate::support::NOW;
 

@@ -1,6 +1,7 @@
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeyLookup, KeySet, KeySource};
-use tower_jwt_auth::{ConfigError, SigningKey, TokenIssuer, TokenVerifier, VerifyingKey};
+use tower_jwt_auth::keys::{KeyLookup, KeySet, KeySource};
+use tower_jwt_auth::{
+    Algorithm, AuthErrorKind, ConfigError, SigningKey, TokenIssuer, TokenVerifier, VerifyingKey,
+};
 
 use crate::support::{SECRET, key};
 
@@ -33,7 +34,8 @@ fn issuer(key: SigningKey) -> TokenIssuer {
 }
 
 fn verifier(keys: impl Into<KeySet>) -> TokenVerifier {
-    TokenVerifier::builder(keys)
+    TokenVerifier::builder()
+        .keys(keys)
         .issuer("me")
         .audience("api")
         .build()
@@ -498,7 +500,8 @@ async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
     }
     let asked = Arc::new(AtomicUsize::new(0));
     let source = Source(key().verifying_key().into(), Arc::clone(&asked));
-    let verifier = TokenVerifier::builder_with_source(source)
+    let verifier = TokenVerifier::builder()
+        .source(source)
         .issuer("me")
         .audience("api")
         .clock(tower_jwt_auth::clock::ManualClock::at_unix_seconds(

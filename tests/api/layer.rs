@@ -7,10 +7,10 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::layer::{EmptyBody, JwtAuth, ProblemJson};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::{AuthError, JwtAuthLayer, StoreError, TokenIssuer, VerifiedToken};
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenIssuer, VerifiedToken};
 
 use crate::support::{NOW, bearer, builder, request, send, tokens, verifier};
 
@@ -460,7 +460,7 @@ async fn the_token_is_in_no_debug_output() {
 #[tokio::test]
 async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
     let other = builder().0.issuer("other").build().unwrap();
-    let source = tower_jwt_auth::TokenSource::cookie("c", ["https://a.example"]).unwrap();
+    let source = tower_jwt_auth::layer::TokenSource::cookie("c", ["https://a.example"]).unwrap();
     let outer = JwtAuthLayer::new(verifier()).token_source(source);
     let inner = JwtAuthLayer::new(other.verifier()).optional();
     let service = outer.layer(inner.layer(crate::support::probe()));

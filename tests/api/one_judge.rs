@@ -8,10 +8,9 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationStore};
 use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
-use tower_jwt_auth::{SigningKey, TokenVerifier, VerifiedToken};
+use tower_jwt_auth::{AuthErrorKind, SigningKey, TokenVerifier, VerifiedToken};
 
 use crate::support::{NOW, SECRET, signed};
 
@@ -76,7 +75,8 @@ fn settings() -> impl Strategy<Value = Settings> {
 impl Settings {
     fn builder(&self) -> TokenVerifierBuilder {
         let key = SigningKey::hs256(SECRET).unwrap();
-        let mut builder = TokenVerifier::builder(key.verifying_key())
+        let mut builder = TokenVerifier::builder()
+            .keys(key.verifying_key())
             .profile(self.profile)
             .leeway(Duration::from_secs(self.leeway));
         builder = match self.issuer {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_jwt_auth::layer::IgnoredCookie;
+use tower_jwt_auth::layer::{IgnoredCookie, TokenSource};
 use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::{JwtAuthLayer, StoreError, TokenSource, TokenVerifier, VerifiedToken};
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{JwtAuthLayer, TokenVerifier, VerifiedToken};
 
 use crate::support::{Seen, builder, request, tokens, verifier};
 

@@ -2,15 +2,16 @@
 //! where they write scopes and roles.
 
 use serde_json::{Value, json};
+use tower_jwt_auth::AuthErrorKind::{self, InvalidAudience, InvalidClaim, WrongType};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{self, InvalidAudience, InvalidClaim, WrongType};
 use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
 use tower_jwt_auth::{ConfigError, TokenVerifier, VerifiedToken};
 
 use crate::support::{NOW, key, signed};
 
 fn builder(profile: TokenProfile) -> TokenVerifierBuilder {
-    TokenVerifier::builder(key().verifying_key())
+    TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("https://idp.example")
         .audience("api")
         .profile(profile)
@@ -331,7 +332,9 @@ fn the_audience_may_be_in_another_claim_and_is_never_less_than_required() {
 
 #[test]
 fn an_audience_claim_needs_an_audience_and_a_name() {
-    let without = TokenVerifier::builder(key().verifying_key()).issuer("i");
+    let without = TokenVerifier::builder()
+        .keys(key().verifying_key())
+        .issuer("i");
     let built = without.audience_claim("client_id").build();
     assert_eq!(built.unwrap_err(), ConfigError::MissingAudience); // J26
     let unnamed = builder(TokenProfile::Compatible).audience_claim("");

@@ -2,15 +2,16 @@
 //! taken as it says, scopes and roles are found, and their ID tokens are refused.
 
 use serde_json::{Value, json};
+use tower_jwt_auth::AuthErrorKind::{self, InvalidAudience, WrongType};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{self, InvalidAudience, WrongType};
 use tower_jwt_auth::verifier::{TokenProfile, TokenVerifierBuilder};
 use tower_jwt_auth::{TokenVerifier, VerifiedToken};
 
 use crate::support::{NOW, key, signed};
 
 fn provider(issuer: &str, audience: &str, profile: TokenProfile) -> TokenVerifierBuilder {
-    TokenVerifier::builder(key().verifying_key())
+    TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer(issuer)
         .audience(audience)
         .profile(profile)
@@ -200,7 +201,10 @@ fn google_id_tokens_prove_a_login_at_one_client() {
         "123.apps",
         TokenProfile::IdToken,
     );
-    let verifier = builder.issuer("accounts.google.com").build().unwrap();
+    let verifier = builder
+        .issuers(["https://accounts.google.com", "accounts.google.com"])
+        .build()
+        .unwrap();
     let mut claims = json!({
         "iss": "https://accounts.google.com", "azp": "123.apps", "aud": "123.apps",
         "sub": "1102", "hd": "x.example", "email_verified": true, "at_hash": "h",

@@ -3,10 +3,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tower_jwt_auth::AuthErrorKind::{self, *};
 use tower_jwt_auth::clock::ManualClock;
-use tower_jwt_auth::error::AuthErrorKind::{self, *};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
-use tower_jwt_auth::{StoreError, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{TokenIssuer, TokenVerifier};
 
 use crate::support::{builder, claims, signed};
 
@@ -118,7 +119,8 @@ async fn a_token_that_cannot_be_looked_up_is_refused() {
     let undated = signed(r#"{"alg":"HS256"}"#, undated);
     assert_eq!(kind(&tokens.verifier(), &undated).await, Err(InvalidClaim));
     let record = MemoryRevocations::new();
-    let elsewhere = TokenVerifier::builder(crate::support::key().verifying_key())
+    let elsewhere = TokenVerifier::builder()
+        .keys(crate::support::key().verifying_key())
         .issuer("me")
         .audience("api")
         .clock(ManualClock::at_unix_seconds(crate::support::NOW))
@@ -501,7 +503,8 @@ mod cached {
     #[tokio::test]
     async fn no_duration_is_too_long() {
         let (remote, clock) = setting();
-        let long = |cache: CachedRevocations<_>| cache.timeout(Duration::MAX).lag(Duration::MAX);
+        let long =
+            |cache: CachedRevocations<_>| cache.store_timeout(Duration::MAX).lag(Duration::MAX);
         let node = node(&remote, &clock, long);
         let token = node.tokens.access("alice").issue().unwrap();
         assert_eq!(kind(&node.tokens.verifier(), &token).await, Ok(()));

@@ -101,7 +101,8 @@ fn roles_of_a_provider_are_read_only_where_it_is_said() {
     let (builder, clock) = builder();
     let issuer = builder.build().unwrap();
     let token = issuer.access("alice").role("admin").issue().unwrap();
-    let provider = TokenVerifier::builder(key().verifying_key())
+    let provider = TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("me")
         .audience("api")
         .clock(clock)

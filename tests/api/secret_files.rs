@@ -14,8 +14,8 @@ use std::path::Path;
 use std::process::Command;
 
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::keys::{Algorithm, KeyRing, KeySet};
-use tower_jwt_auth::{ConfigError, SigningKey};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, ConfigError, KeyRing, SigningKey};
 
 use crate::key_ring_support::{Folder, file_of, set_mode, write};
 

@@ -1,11 +1,11 @@
 //! The rules for stores, checked on the stores in memory; and that the checks find what is wrong.
 
-use tower_jwt_auth::StoreError;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
     Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
     SessionStore, SessionTarget,
 };
+use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

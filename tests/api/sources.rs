@@ -1,7 +1,7 @@
 use http::{Method, Request};
 use tower::{Layer, ServiceExt};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, JwtAuthLayer, TokenSource};
+use tower_jwt_auth::layer::TokenSource;
+use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer};
 
 use crate::support::{bearer, probe, request, send, tokens, verifier};
 

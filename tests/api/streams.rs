@@ -9,8 +9,9 @@ use tower_jwt_auth::revocation::{
     MemoryRevocations, Revocation, RevocationChanges, RevocationQuery, RevocationSignal,
     RevocationStore,
 };
+use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::verifier::{LONGEST_UNJUDGED_STREAM, TokenEnd};
-use tower_jwt_auth::{StoreError, TokenIssuer, VerifiedToken};
+use tower_jwt_auth::{TokenIssuer, VerifiedToken};
 
 use crate::support::builder;
 
@@ -195,7 +196,8 @@ mod over_http {
     use futures_util::{Stream, StreamExt, stream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    use tower_jwt_auth::{JwtAuthLayer, TokenSource};
+    use tower_jwt_auth::JwtAuthLayer;
+    use tower_jwt_auth::layer::TokenSource;
 
     use super::*;
 

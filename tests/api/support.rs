@@ -8,8 +8,7 @@ use sha2::Sha256;
 use tower::{ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
-use tower_jwt_auth::keys::KeyRing;
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier, VerifiedToken};
+use tower_jwt_auth::{KeyRing, SigningKey, TokenIssuer, TokenVerifier, VerifiedToken};
 
 /// 2026-01-01T00:00:00Z
 pub const NOW: u64 = 1_767_225_600;

@@ -1,6 +1,6 @@
 //! The guide's page about refusals keeps up with the kinds.
 
-use tower_jwt_auth::error::{AuthError, AuthErrorKind};
+use tower_jwt_auth::{AuthError, AuthErrorKind};
 
 const PAGE: &str = include_str!("../../src/guide/why_401.md");
 
@@ -39,7 +39,7 @@ fn every_kind_is_on_the_page_with_its_status() {
 }
 
 fn kind_link(kind: AuthErrorKind) -> String {
-    format!("](crate::error::AuthErrorKind::{kind:?})")
+    format!("](crate::AuthErrorKind::{kind:?})")
 }
 
 #[test]

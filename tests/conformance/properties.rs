@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 use tower_jwt_auth::claims::RESERVED_CLAIMS;
 use tower_jwt_auth::dangerous::{decode_unverified, expires_at};
-use tower_jwt_auth::keys::{Algorithm, KeySet, VerifyingKey};
-use tower_jwt_auth::{SigningKey, TokenIssuer};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, VerifyingKey};
 
 fn issuer(algorithm: Algorithm) -> TokenIssuer {
     let key = SigningKey::generate(algorithm).unwrap();

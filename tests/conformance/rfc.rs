@@ -1,16 +1,15 @@
 //! RFC 7515 appendix A, RFC 8037 appendix A.4, RFC 7520, as far as the algorithms go.
 
 use tower_jwt_auth::dangerous::decode_unverified;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, VerifyingKey};
-use tower_jwt_auth::{SigningKey, TokenVerifier};
+use tower_jwt_auth::{Algorithm, AuthErrorKind, SigningKey, TokenVerifier, VerifyingKey};
 
 /// The payload of RFC 7515 appendix A: issuer `joe`, and neither a type nor an audience.
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
 /// Whether the signature is good: what follows it is the missing type, what precedes is another error.
 fn signature_is_good(key: VerifyingKey, token: &str) -> bool {
-    let verifier = TokenVerifier::builder(key)
+    let verifier = TokenVerifier::builder()
+        .keys(key)
         .issuer("joe")
         .dangerous_no_audience()
         .build()
@@ -79,7 +78,8 @@ fn rfc_7515_a_5_unsecured() {
     let key = SigningKey::generate(Algorithm::HS256)
         .unwrap()
         .verifying_key();
-    let verifier = TokenVerifier::builder(key)
+    let verifier = TokenVerifier::builder()
+        .keys(key)
         .issuer("joe")
         .dangerous_no_audience();
     let error = verifier.build().unwrap().verify_local(&token).unwrap_err();
@@ -99,7 +99,8 @@ fn rfc_8037_a_4_eddsa() {
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     let key = VerifyingKey::from_jwk(jwk).unwrap();
-    let verifier = TokenVerifier::builder(key)
+    let verifier = TokenVerifier::builder()
+        .keys(key)
         .dangerous_no_issuer()
         .dangerous_no_audience();
     let verifier = verifier.build().unwrap();

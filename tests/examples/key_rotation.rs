@@ -73,7 +73,8 @@ fn copied_examples_rotate_the_keys_of_one_file_in_two_processes() {
                 assert_eq!(set.header("cache-control"), ["public, max-age=2"]);
                 let keys = KeySet::from_jwks(&set.body).unwrap();
                 published.extend(keys.iter().map(|key| key.key_id().to_owned()));
-                let verifier = TokenVerifier::builder(keys)
+                let verifier = TokenVerifier::builder()
+                    .keys(keys)
                     .issuer("http://localhost")
                     .audience("development")
                     .build()

@@ -11,8 +11,8 @@ mod server;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use tower_jwt_auth::keys::{Algorithm, KeySet};
-use tower_jwt_auth::{SigningKey, TokenIssuer, VerifyingKey};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, VerifyingKey};
 
 use client::Answer;
 use server::Server;

@@ -6,8 +6,8 @@ use std::thread;
 
 use serde_json::json;
 use tower_jwt_auth::issuer::TokenRequest;
-use tower_jwt_auth::keys::{Algorithm, KeySet};
-use tower_jwt_auth::{SigningKey, TokenIssuer};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 
 pub(crate) struct Provider {
     address: SocketAddr,

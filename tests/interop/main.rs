@@ -17,9 +17,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, KeySet};
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier, VerifyingKey};
+use tower_jwt_auth::keys::KeySet;
+use tower_jwt_auth::{
+    Algorithm, AuthErrorKind, SigningKey, TokenIssuer, TokenVerifier, VerifyingKey,
+};
 
 use peer::Peer;
 
@@ -322,7 +323,8 @@ fn issued_with(key: SigningKey) -> String {
 }
 
 fn verifier(key: VerifyingKey) -> TokenVerifier {
-    let builder = TokenVerifier::builder(key)
+    let builder = TokenVerifier::builder()
+        .keys(key)
         .issuer(ISSUER)
         .audience(AUDIENCE);
     builder.build().unwrap()

@@ -154,8 +154,9 @@ struct Api {
 
 impl Api {
     fn new(provider: &Provider) -> Self {
-        let keys = RemoteJwks::discover(provider.issuer()).allow_loopback();
-        let verifier = TokenVerifier::from_remote(&keys.build().unwrap())
+        let keys = RemoteJwks::builder(provider.issuer()).allow_loopback();
+        let verifier = TokenVerifier::builder()
+            .remote(&keys.build().unwrap())
             .audience(AUDIENCE)
             .profile(TokenProfile::Rfc9068)
             .role_claim("realm_access.roles")

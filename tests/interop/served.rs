@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tower_jwt_auth::keys::{Algorithm, KeyRing};
-use tower_jwt_auth::{JWKS_PATH, JwksService, SigningKey, TokenVerifier};
+use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
+use tower_jwt_auth::{Algorithm, KeyRing, SigningKey, TokenVerifier};
 
 use crate::peer::Peer;
 use crate::{AUDIENCE, ISSUER, accepted_there, good_claims, issued_with};
@@ -54,7 +54,7 @@ pub(crate) fn key_files_are_shared(peer: &mut Peer, algorithm: Algorithm) {
     let header = json!({"typ": "at+jwt", "kid": kid});
     let request = json!({"op": "sign", "alg": alg, "jwk": file["keys"][0], "header": header, "claims": good_claims()});
     let token = peer.ask(&request);
-    let verifier = TokenVerifier::builder_with_source(ring.clone());
+    let verifier = TokenVerifier::builder().source(ring.clone());
     let verifier = verifier.issuer(ISSUER).audience(AUDIENCE).build().unwrap();
     verifier.verify_local(token.as_str().unwrap()).unwrap();
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use tower_jwt_auth::SigningKey;
-use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{Algorithm, SigningKey};
 
 use crate::provider::{KEYRING, Mode, Provider, bogus, nameless, token_of, verdict, verifier};
 

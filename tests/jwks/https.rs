@@ -148,8 +148,8 @@ fn provider(path: &str, address: SocketAddr) -> String {
 
 fn verifier(keys: &RemoteJwks, issuer: &str) -> TokenVerifier {
     let builder = match keys.issuer() {
-        Some(_) => TokenVerifier::from_remote(keys),
-        None => TokenVerifier::from_remote(keys).issuer(issuer),
+        Some(_) => TokenVerifier::builder().remote(keys),
+        None => TokenVerifier::builder().remote(keys).issuer(issuer),
     };
     builder.audience("api").build().unwrap()
 }
@@ -172,7 +172,7 @@ async fn keys_are_discovered_and_fetched_over_tls() {
         .allow_private_network()
         .build()
         .unwrap();
-    let keys = RemoteJwks::discover(&issuer)
+    let keys = RemoteJwks::builder(&issuer)
         .allow_private_network()
         .client(client)
         .build()
@@ -198,7 +198,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
         .allow_private_network()
         .build()
         .unwrap();
-    let keys = RemoteJwks::at(server.url("/realms/one/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/realms/one/keys"))
         .allow_private_network()
         .client(client)
         .build()
@@ -213,7 +213,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
     // The text of the address does not tell, so each connection is checked.
     let server = Server::start(true, provider).await;
-    let keys = RemoteJwks::at(server.url("/realms/one/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/realms/one/keys"))
         .build()
         .unwrap();
     let (verdict, error) = first(&keys).await;
@@ -225,7 +225,7 @@ async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
 #[tokio::test]
 async fn plain_http_is_for_this_machine_by_choice() {
     let server = Server::start(false, |_, _| keys()).await;
-    let keys = RemoteJwks::at(server.url("/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
         .build()
         .unwrap();
@@ -242,7 +242,7 @@ async fn a_redirect_is_not_followed() {
         _ => keys(),
     })
     .await;
-    let keys = RemoteJwks::at(server.url("/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
         .build()
         .unwrap();
@@ -266,7 +266,7 @@ async fn an_answer_without_end_is_cut_off() {
         )
     })
     .await;
-    let keys = RemoteJwks::at(server.url("/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
         .build()
         .unwrap();
@@ -278,7 +278,7 @@ async fn an_answer_without_end_is_cut_off() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_left_after_five_seconds() {
     let server = Server::start(false, |_, _| String::new()).await;
-    let keys = RemoteJwks::at(server.url("/keys"))
+    let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
         .build()
         .unwrap();

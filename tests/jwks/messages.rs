@@ -1,7 +1,7 @@
 //! What a source of keys says, in its health and at start, to somebody who has to mend it.
 
+use tower_jwt_auth::Algorithm;
 use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
-use tower_jwt_auth::keys::Algorithm;
 
 use crate::provider::{ISSUER, KEYRING, KEYS, Mode, Provider, verdict, verifier};
 
@@ -34,7 +34,7 @@ fn an_address_that_cannot_be_meant_is_told_with_the_cure() {
             "`https://...@idp.example/` has a user name or a password in it",
         ),
     ] {
-        for builder in [RemoteJwks::at(url), RemoteJwks::discover(url)] {
+        for builder in [RemoteJwks::builder_at(url), RemoteJwks::builder(url)] {
             let told = builder.build().unwrap_err().to_string();
             assert!(told.contains(expected) && !told.contains("pass@"), "{told}");
         }
@@ -42,16 +42,19 @@ fn an_address_that_cannot_be_meant_is_told_with_the_cure() {
     let told =
         |builder: tower_jwt_auth::jwks::RemoteJwksBuilder| builder.build().unwrap_err().to_string();
     assert!(
-        told(RemoteJwks::discover("https://idp.example?a=b"))
+        told(RemoteJwks::builder("https://idp.example?a=b"))
             .contains("`https://idp.example?a=b` has a query")
     );
     assert!(
-        told(RemoteJwks::at(KEYS).algorithms([Algorithm::HS256]))
+        told(RemoteJwks::builder_at(KEYS).algorithms([Algorithm::HS256]))
             .contains("HS256 is not for keys that are fetched")
     );
-    assert!(told(RemoteJwks::at(KEYS).algorithms([])).contains("no algorithm is allowed"));
+    assert!(told(RemoteJwks::builder_at(KEYS).algorithms([])).contains("no algorithm is allowed"));
     let days = std::time::Duration::from_secs(8 * 86_400);
-    assert!(told(RemoteJwks::at(KEYS).stale_for(days)).contains("`stale_for` is 691200 seconds"));
+    assert!(
+        told(RemoteJwks::builder_at(KEYS).stale_for(days))
+            .contains("`stale_for` is 691200 seconds")
+    );
     for (pem, expected) in [
         (
             "/etc/ssl/ca.pem",
@@ -124,7 +127,7 @@ async fn metadata_that_is_none_is_told_in_health() {
     for (mode, expected) in [
         (
             Mode::NoMetadata(404),
-            "the issuer's metadata was not found: the answer was 404 (idp.example/.well-known/openid-configuration); check the issuer, or give the address of its keys to `RemoteJwks::at`",
+            "the issuer's metadata was not found: the answer was 404 (idp.example/.well-known/openid-configuration); check the issuer, or give the address of its keys to `RemoteJwks::builder_at`",
         ),
         (
             Mode::NoMetadata(301),

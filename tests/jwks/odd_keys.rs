@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use tower_jwt_auth::jwks::RemoteJwks;
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{SigningKey, TokenVerifier};
+use tower_jwt_auth::{Algorithm, SigningKey, TokenVerifier};
 
 use crate::provider::{ISSUER, KEYRING, KEYS, Provider, token_of, verdict, verifier};
 
@@ -129,12 +128,13 @@ async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
     let verifier = |algorithms: &[Algorithm], jwk: &Value| {
         let provider = Provider::new(&[]);
         provider.state().published = vec![jwk.clone(), KEYRING[0].jwk()];
-        let keys = RemoteJwks::at(KEYS)
+        let keys = RemoteJwks::builder_at(KEYS)
             .algorithms(algorithms.iter().copied())
             .client(provider)
             .build()
             .unwrap();
-        let verifier: TokenVerifier = TokenVerifier::from_remote(&keys)
+        let verifier: TokenVerifier = TokenVerifier::builder()
+            .remote(&keys)
             .issuer(ISSUER)
             .audience("api")
             .build()

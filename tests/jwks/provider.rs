@@ -8,8 +8,7 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower_jwt_auth::jwks::{BoxError, HttpClient, RemoteJwks};
-use tower_jwt_auth::keys::Algorithm;
-use tower_jwt_auth::{SigningKey, TokenIssuer, TokenVerifier};
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
 
 pub const ISSUER: &str = "https://idp.example";
 pub const KEYS: &str = "https://idp.example/jwks";
@@ -161,11 +160,14 @@ impl Provider {
 
     /// Its keys, from their address.
     pub fn keys(&self) -> RemoteJwks {
-        RemoteJwks::at(KEYS).client(self.clone()).build().unwrap()
+        RemoteJwks::builder_at(KEYS)
+            .client(self.clone())
+            .build()
+            .unwrap()
     }
 
     pub fn discovered(&self) -> RemoteJwks {
-        RemoteJwks::discover(ISSUER)
+        RemoteJwks::builder(ISSUER)
             .client(self.clone())
             .build()
             .unwrap()
@@ -300,7 +302,8 @@ impl HttpClient for Provider {
 
 /// A verifier of its tokens.
 pub fn verifier(keys: &RemoteJwks) -> TokenVerifier {
-    TokenVerifier::from_remote(keys)
+    TokenVerifier::builder()
+        .remote(keys)
         .issuer(ISSUER)
         .audience("api")
         .build()

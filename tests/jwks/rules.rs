@@ -408,24 +408,40 @@ fn what_cannot_be_meant_does_not_build() {
         ("https://10.0.0.1", "allow_private_network()"),
         ("idp.example", "absolute https URL"),
     ] {
-        for builder in [RemoteJwks::at(url), RemoteJwks::discover(url)] {
+        for builder in [RemoteJwks::builder_at(url), RemoteJwks::builder(url)] {
             let error = refused(builder.build());
             assert!(error.contains(said) && error.contains(url), "{error}");
         }
-        let error = TokenVerifier::from_issuer(url)
+        let error = TokenVerifier::builder()
+            .discover(url)
             .audience("api")
             .build()
             .unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
-    assert!(refused(RemoteJwks::discover("https://idp.example?x").build()).contains("query"));
-    use tower_jwt_auth::keys::Algorithm::{ES256, HS256};
+    assert!(refused(RemoteJwks::builder("https://idp.example?x").build()).contains("query"));
+    use tower_jwt_auth::Algorithm::{ES256, HS256};
     assert!(
-        refused(RemoteJwks::at(KEYS).algorithms([ES256, HS256]).build()).contains("asymmetric")
+        refused(
+            RemoteJwks::builder_at(KEYS)
+                .algorithms([ES256, HS256])
+                .build()
+        )
+        .contains("asymmetric")
     );
-    assert!(refused(RemoteJwks::at(KEYS).algorithms([]).build()).contains("no algorithm"));
-    assert!(refused(RemoteJwks::at(KEYS).stale_for(seconds(604_801)).build()).contains("7 days"));
+    assert!(refused(RemoteJwks::builder_at(KEYS).algorithms([]).build()).contains("no algorithm"));
+    assert!(
+        refused(
+            RemoteJwks::builder_at(KEYS)
+                .stale_for(seconds(604_801))
+                .build()
+        )
+        .contains("7 days")
+    );
     // Whose keys they are is known; for whom the tokens are is not.
-    let error = TokenVerifier::from_issuer(ISSUER).build().unwrap_err();
+    let error = TokenVerifier::builder()
+        .discover(ISSUER)
+        .build()
+        .unwrap_err();
     assert_eq!(error, tower_jwt_auth::ConfigError::MissingAudience);
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
-use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::{Clock, SystemClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, SigningKey};
 use tower_jwt_auth::revocation::{
     CachedRevocations, RedisRevocations, Revocation, RevocationQuery, RevocationStore,
 };
 use tower_jwt_auth::sessions::{RedisSessions, Rotation, SessionStore};
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
+use tower_jwt_auth::{Algorithm, AuthErrorKind, SigningKey, TokenIssuer};
 
 use crate::failover::ends;
 use crate::server::Server;
@@ -86,7 +84,7 @@ async fn a_cluster_does_as_one_server_does() {
         Arc::new(
             cache
                 .lag(Duration::from_secs(3600))
-                .timeout(Duration::from_secs(2)),
+                .store_timeout(Duration::from_secs(2)),
         )
     };
     let node = |cache: &Arc<_>| {

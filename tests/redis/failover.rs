@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use tower_jwt_auth::clock::{Clock, SystemClock};
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::{
     EndReason, EndSessions, RedisSessions, Rotation, SessionError, SessionStore, SessionTarget,
 };
-use tower_jwt_auth::{RedisConnection, StoreError, TokenPair, VerifiedToken};
+use tower_jwt_auth::store::{RedisConnection, StoreError};
+use tower_jwt_auth::{AuthErrorKind, VerifiedToken};
 
 use crate::relay::{Pair, Relay};
 use crate::revocations::{FOREVER, Node, two_nodes, until};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::sessions::{RedisSessions, Rotation, RotationOutcome, SessionStore};
 
 use crate::revocations::Node;

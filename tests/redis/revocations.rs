@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::keys::{Algorithm, SigningKey};
 use tower_jwt_auth::revocation::{
     CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
     RevocationStore,
 };
 use tower_jwt_auth::sessions::RedisSessions;
-use tower_jwt_auth::{RedisConnection, Sessions, TokenIssuer, VerifiedToken};
+use tower_jwt_auth::store::RedisConnection;
+use tower_jwt_auth::{Algorithm, AuthErrorKind, Sessions, SigningKey, TokenIssuer, VerifiedToken};
 
 use crate::server::{Server, patient};
 
@@ -36,7 +35,7 @@ impl Node {
         // This machine may be busy with other tests.
         let cache = CachedRevocations::new(RedisRevocations::new(revocations))
             .lag(lag)
-            .timeout(Duration::from_secs(2));
+            .store_timeout(Duration::from_secs(2));
         let cache = Arc::new(cache);
         let key = SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
         assert_eq!(key.algorithm(), Algorithm::HS256);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::revocation::RedisRevocations;
 use tower_jwt_auth::sessions::{EndReason, RedisSessions, RotationOutcome, SessionErrorKind};
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};

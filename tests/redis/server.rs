@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
-use tower_jwt_auth::RedisConnection;
+use tower_jwt_auth::store::RedisConnection;
 
 /// Dropped, it is killed, and its directory removed.
 pub(crate) struct Server {

@@ -27,9 +27,8 @@ use jsonwebtoken::{DecodingKey, Validation, decode};
 use serde_json::Value;
 use tower::Service as _;
 use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorizationLayer};
-use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_jwt_auth::verifier::TokenVerifierBuilder;
-use tower_jwt_auth::{JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_oauth2_resource_server::server::OAuth2ResourceServer;
 use tower_oauth2_resource_server::tenant::TenantConfiguration;
 use tower_oauth2_resource_server::validation::ClaimsValidationSpec;
@@ -187,7 +186,7 @@ fn ours_without_memory(tokens: &Tokens) -> Contender {
 }
 
 fn verifier(tokens: &Tokens) -> TokenVerifierBuilder {
-    TokenVerifier::builder(tokens.key.verifying_key())
+    TokenVerifier::builder().keys(tokens.key.verifying_key())
         .issuer(ISSUER)
         .audience(AUDIENCE)
 }

@@ -16,8 +16,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_jwt_auth::keys::{Algorithm, KeyState};
-use tower_jwt_auth::{JWKS_PATH, JwksService, JwtAuthLayer, KeyRing, TokenIssuer, VerifiedToken};
+use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
+use tower_jwt_auth::keys::KeyState;
+use tower_jwt_auth::{Algorithm, JwtAuthLayer, KeyRing, TokenIssuer, VerifiedToken};
 
 /// How long tokens live: short, so that keys go soon.
 const ACCESS_TTL: Duration = Duration::from_secs(10);

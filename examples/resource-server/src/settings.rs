@@ -152,7 +152,7 @@ impl Issuer {
     }
 
     fn verifier(&self) -> Result<TokenVerifier, ConfigError> {
-        let mut keys = RemoteJwks::discover(&self.name);
+        let mut keys = RemoteJwks::builder(&self.name);
         // Plain http is only ever taken from this machine, for development.
         if self.name.starts_with("http://") {
             keys = keys.allow_loopback();
@@ -163,7 +163,9 @@ impl Issuer {
         for origin in &self.keys_from {
             keys = keys.allow_keys_from(origin);
         }
-        let mut verifier = TokenVerifier::from_remote(&keys.build()?).profile(self.profile);
+        let mut verifier = TokenVerifier::builder()
+            .remote(&keys.build()?)
+            .profile(self.profile);
         for audience in &self.audiences {
             verifier = verifier.audience(audience);
         }

@@ -27,7 +27,7 @@ mod tests {
     fn each_cause_is_told_once() {
         let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
         assert_eq!(with_causes(&refused()), "refused");
-        let error = tower_jwt_auth::StoreError::new(refused());
+        let error = tower_jwt_auth::store::StoreError::new(refused());
         assert_eq!(with_causes(&error), "the store is unavailable: refused");
         let error = sqlx::Error::Io(refused());
         assert!(

@@ -4,7 +4,7 @@
 //! Sessions and users are logged as digests: lines about one of them can be found together, and
 //! whoever reads the log can do nothing in their name (OWASP ASVS 5.0 V16.2.5).
 
-use tower_jwt_auth::AuthEvent;
+use tower_jwt_auth::sessions::AuthEvent;
 
 use crate::User;
 use crate::client_ip::ClientIp;

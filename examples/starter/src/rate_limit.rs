@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use redis::{RedisError, Script};
-use tower_jwt_auth::{RedisConnection, StoreError};
+use tower_jwt_auth::store::{RedisConnection, StoreError};
 
 use crate::App;
 use crate::client_ip::ClientIp;

@@ -11,7 +11,8 @@ use tower_jwt_auth::revocation::{
 use tower_jwt_auth::sessions::{
     PostgresSessions, RedisSessions, SessionStore, SessionsBuilder, SqliteSessions,
 };
-use tower_jwt_auth::{Sessions, StoreError, TokenIssuer};
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{Sessions, TokenIssuer};
 
 use crate::error::with_causes;
 use crate::{Database, Error};
@@ -102,7 +103,7 @@ fn chosen(
 }
 
 fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
-    CachedRevocations::new(record).timeout(STORE_TIMEOUT)
+    CachedRevocations::new(record).store_timeout(STORE_TIMEOUT)
 }
 
 // === impl Revocations ===

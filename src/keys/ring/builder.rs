@@ -149,7 +149,7 @@ impl KeyRingBuilder {
     /// No key, two with one id, keys beside a file, or a schedule without one; a file that cannot
     /// be used; a time of publication that is not between the other two; no time between two looks.
     pub fn build(self) -> Result<KeyRing, ConfigError> {
-        let invalid = |text: &str| Err(ConfigError::Invalid(text.to_owned()));
+        let invalid = |text: &str| Err(ConfigError::invalid(text));
         if self.file.is_some() != self.keys.is_empty() {
             return match self.file {
                 Some(_) => {

@@ -46,14 +46,14 @@ use snapshot::Snapshot;
 /// - [`Removed`](KeyState::Removed) after that, or at once by [`remove`](Self::remove).
 ///
 /// Give it to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
-/// [`TokenVerifier::builder_with_source`](crate::TokenVerifier::builder_with_source). Cheap to clone:
+/// [`TokenVerifierBuilder::source`](crate::verifier::TokenVerifierBuilder::source). Cheap to clone:
 /// clones are one ring. Readers take no lock.
 ///
 /// ```
 /// use std::time::Duration;
+/// use tower_jwt_auth::{Algorithm, KeyRing, SigningKey, TokenIssuer};
 /// use tower_jwt_auth::clock::{Clock, ManualClock};
-/// use tower_jwt_auth::keys::{Algorithm, KeyRing, KeyState};
-/// use tower_jwt_auth::{SigningKey, TokenIssuer};
+/// use tower_jwt_auth::keys::KeyState;
 ///
 /// let clock = ManualClock::at_now();
 /// let old = SigningKey::generate(Algorithm::EdDSA)?;

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn refused(builder: PasswordServiceBuilder) -> PasswordConfigError {
-    builder.build().unwrap_err()
+fn refused(builder: PasswordServiceBuilder) -> Unfit {
+    builder.check().unwrap_err()
 }
 
 #[test]
 fn every_mistake_is_named() {
-    use PasswordConfigError as E;
+    use Unfit as E;
     let new = PasswordServiceBuilder::new;
     let weak = Argon2Params::new(8, 1, 1);
     let (key, other) = ([7; 32], [8; 32]);

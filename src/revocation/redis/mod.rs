@@ -17,8 +17,8 @@ use redis::{IntoConnectionInfo, Script};
 
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::{Clock, SystemClock};
-use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
+use crate::store::redis_connection::{self, RedisConnection, failed};
 
 /// The default prefix of the keys.
 const DEFAULT_PREFIX: &str = "jwt-auth:";

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{RedisRevocations, message};
-use crate::redis_connection::{CONNECT_TIMEOUT, expect_primary, failed};
 use crate::revocation::{CachedRevocations, RevocationStore};
 use crate::store::StoreError;
+use crate::store::redis_connection::{CONNECT_TIMEOUT, expect_primary, failed};
 
 /// The longest time until a lost subscription is noticed, if its server falls silent or becomes a
 /// replica: 2 seconds. A closed connection is noticed at once.

@@ -5,8 +5,8 @@ use redis::aio::ConnectionLike;
 
 use super::RedisSessions;
 use super::index::{micros, seconds};
-use crate::redis_connection::failed;
 use crate::store::StoreError;
+use crate::store::redis_connection::failed;
 
 /// The number of entries of the index that are read at once.
 const PAGE: u32 = 256;

@@ -7,9 +7,9 @@ use redis::aio::ConnectionLike;
 
 use super::RedisSessions;
 use super::index::{Entry, PAGE, micros, seconds};
-use crate::redis_connection::failed;
 use crate::session::{EndSessions, EndedSession};
 use crate::store::StoreError;
+use crate::store::redis_connection::failed;
 
 /// How long an ended session stays in the index of its subject's ended sessions: one day, as long
 /// as a session is kept after its absolute expiry.

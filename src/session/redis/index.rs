@@ -10,9 +10,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use redis::aio::ConnectionLike;
 
 use super::RedisSessions;
-use crate::redis_connection::failed;
 use crate::session::SessionRecord;
 use crate::store::StoreError;
+use crate::store::redis_connection::failed;
 
 /// The largest number of sessions of one subject that are listed.
 pub(super) const MAX_LISTED: usize = 1000;

@@ -4,11 +4,11 @@ use redis::aio::ConnectionLike;
 
 use super::RedisSessions;
 use super::index::Entry;
-use crate::redis_connection::failed;
 use crate::session::{
     Created, EndReason, EndSessions, SessionLimit, SessionRecord, SessionTarget, WhenFull,
 };
 use crate::store::StoreError;
+use crate::store::redis_connection::failed;
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     /// Removes a session of which no token was issued yet.

@@ -19,8 +19,8 @@ use self::scripts::Scripts;
 use super::record::{EndedSession, SessionRecord};
 use super::rotation::{Rotation, RotationOutcome};
 use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget};
-use crate::redis_connection::{self, RedisConnection, failed};
 use crate::store::StoreError;
+use crate::store::redis_connection::{self, RedisConnection, failed};
 
 /// The default prefix of the keys.
 const DEFAULT_PREFIX: &str = "jwt-auth:";

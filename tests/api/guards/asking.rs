@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, Service as _, ServiceBuilder, ServiceExt as _};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, Require, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, Require, VerifiedToken};
 
 use super::ways::{answer, answer_to, auth, token, verifier};
 use crate::support::{bearer, probe};

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::{
-    MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError, PasswordService, Verification,
+    MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError, Verification,
 };
 
 use super::{ARGON2_CFFI, BCRYPT, fast, matched, weak};

@@ -1,8 +1,7 @@
 //! New hashes, and which passwords they are made of.
 
-use tower_jwt_auth::password::{
-    MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError, PasswordService,
-};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError};
 
 use super::{fast, matched, read, weak};
 

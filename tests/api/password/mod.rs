@@ -11,9 +11,8 @@ mod settings;
 mod unicode;
 mod unusable;
 
-use tower_jwt_auth::password::{
-    Argon2Params, PasswordHash, PasswordService, PasswordServiceBuilder, Verification,
-};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{Argon2Params, PasswordHash, PasswordServiceBuilder, Verification};
 
 /// "correct horse" by libxcrypt and by Python's bcrypt 5.0.0.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use tower_jwt_auth::password::{
-    Argon2Params, PasswordAlgorithm, PasswordHash, PasswordService, Verification,
-};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{Argon2Params, PasswordAlgorithm, PasswordHash, Verification};
 
 use super::{
     ARGON2_CFFI, ARGON2_REFERENCE, ARGON2_UNICODE, ARGON2D, BCRYPT, fast, matched, read, weak,

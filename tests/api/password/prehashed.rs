@@ -5,7 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tower_jwt_auth::password::{PasswordAlgorithm, PasswordService, Verification};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{PasswordAlgorithm, Verification};
 
 use super::{matched, weak};
 

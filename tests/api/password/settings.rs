@@ -1,8 +1,7 @@
 //! Peppers and configuration.
 
-use tower_jwt_auth::password::{
-    Argon2Params, PasswordConfigError, PasswordError, PasswordService, Verification,
-};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{Argon2Params, PasswordError, Verification};
 
 use super::{BCRYPT, fast, matched, read, weak};
 
@@ -94,11 +93,8 @@ fn parameters_under_the_floor_do_not_start() {
         (9_215, 4),
         (7_167, 20),
     ] {
-        assert_eq!(
-            build(m, t).unwrap_err(),
-            PasswordConfigError::BelowFloor,
-            "m={m} t={t}"
-        );
+        let refused = build(m, t).unwrap_err().to_string();
+        assert!(refused.contains("owasp floor"), "m={m} t={t}: {refused}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rows whose hash cannot be used: refused as a wrong password is, named to the caller, healed by
 //! a reset.
 
-use tower_jwt_auth::password::{Argon2Params, PasswordError, PasswordService, Verification};
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{Argon2Params, PasswordError, Verification};
 
 use super::{ARGON2_CFFI, ARGON2_UNICODE, BCRYPT, fast, matched, weak};
 

@@ -7,9 +7,10 @@ use axum::routing::post;
 use axum::{Router, http};
 use http::{HeaderMap, Method, Request, StatusCode};
 use tower::ServiceExt;
-use tower_jwt_auth::refresh_cookie::RefreshCookieError;
+use tower_jwt_auth::Sessions;
+use tower_jwt_auth::issuer::TokenPair;
+use tower_jwt_auth::refresh_cookie::{RefreshCookie, RefreshCookieError};
 use tower_jwt_auth::sessions::{MemorySessions, SessionError, WhenFull};
-use tower_jwt_auth::{RefreshCookie, Sessions, TokenPair};
 
 use super::{ATTRIBUTES, OURS, clock_at, cookie};
 use crate::error_responses::Shown;

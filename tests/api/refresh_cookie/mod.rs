@@ -9,7 +9,9 @@ mod set;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use tower_jwt_auth::{ConfigError, RefreshCookie, TokenPair};
+use tower_jwt_auth::ConfigError;
+use tower_jwt_auth::issuer::TokenPair;
+use tower_jwt_auth::refresh_cookie::RefreshCookie;
 
 use crate::support::{request, tokens};
 

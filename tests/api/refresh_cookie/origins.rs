@@ -1,6 +1,6 @@
 //! Which origins a cookie can be built with.
 
-use tower_jwt_auth::RefreshCookie;
+use tower_jwt_auth::refresh_cookie::RefreshCookie;
 
 use super::{OURS, names_the_problem, pair, read};
 

@@ -1,8 +1,7 @@
 //! Whose pages may use the cookie, and how it is found among others.
 
 use http::HeaderValue;
-use tower_jwt_auth::RefreshCookie;
-use tower_jwt_auth::refresh_cookie::RefreshCookieError;
+use tower_jwt_auth::refresh_cookie::{RefreshCookie, RefreshCookieError};
 
 use super::{OURS, cookie, read, verdict};
 use crate::support::request;

@@ -1,8 +1,8 @@
 //! What is set and removed, and when.
 
-use tower_jwt_auth::refresh_cookie::{DEFAULT_COOKIE_NAME, RefreshCookieError};
+use tower_jwt_auth::Sessions;
+use tower_jwt_auth::refresh_cookie::{DEFAULT_COOKIE_NAME, RefreshCookie, RefreshCookieError};
 use tower_jwt_auth::sessions::MemorySessions;
-use tower_jwt_auth::{RefreshCookie, Sessions};
 
 use super::{ATTRIBUTES, OURS, clock_at, cookie, names_the_problem, pair, read};
 use crate::support::{NOW, builder};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::sessions::SessionErrorKind;
-use tower_jwt_auth::{Sessions, TokenIssuer, TokenPair, TokenVerifier};
+use tower_jwt_auth::{Sessions, TokenIssuer, TokenVerifier};
 
 use super::store::{Mode, TestStore};
 use super::{setting, settle};
@@ -182,7 +183,8 @@ async fn every_way_to_a_verifier_of_the_issuer_acknowledges() {
 #[tokio::test]
 async fn another_process_acknowledges_through_the_shared_store() {
     let setting = setting();
-    let elsewhere = TokenVerifier::builder(key().verifying_key())
+    let elsewhere = TokenVerifier::builder()
+        .keys(key().verifying_key())
         .issuer("me")
         .audience("api")
         .clock(setting.clock.clone());

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{Sessions, TokenPair};
+use tower_jwt_auth::issuer::TokenPair;
+use tower_jwt_auth::{AuthErrorKind, Sessions};
 
 use super::store::Mode;
 use super::{Setting, setting, settle, sid};

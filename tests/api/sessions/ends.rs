@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::TokenPair;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::issuer::IssueError;
+use tower_jwt_auth::AuthErrorKind;
+use tower_jwt_auth::issuer::{IssueError, TokenPair};
 use tower_jwt_auth::sessions::{CLOCK_SLACK, EndReason, SessionErrorKind};
 
 use super::{ROTATED, Setting, setting, setting_with, sid};

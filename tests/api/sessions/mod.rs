@@ -17,10 +17,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::dangerous::decode_unverified;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::issuer::TokenIssuerBuilder;
+use tower_jwt_auth::issuer::{TokenIssuerBuilder, TokenPair};
 use tower_jwt_auth::sessions::{Converged, RotationOutcome, SessionErrorKind, SessionsBuilder};
-use tower_jwt_auth::{Sessions, TokenIssuer, TokenPair};
+use tower_jwt_auth::{AuthErrorKind, Sessions, TokenIssuer};
 
 use crate::support::builder;
 use store::{TestRevocations, TestStore};

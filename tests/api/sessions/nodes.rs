@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{Sessions, TokenIssuer};
+use tower_jwt_auth::{AuthErrorKind, Sessions, TokenIssuer};
 
 use super::store::{TestRevocations, TestStore};
 use super::{ROTATED, refresh, request, sid};

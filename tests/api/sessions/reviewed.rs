@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::issuer::IssueError;
 use tower_jwt_auth::sessions::{
     EndReason, MAX_CALLS, Rotation, RotationOutcome, SessionErrorKind, SessionStore as _, WhenFull,

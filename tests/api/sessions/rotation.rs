@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tower_jwt_auth::TokenPair;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::clock::Clock as _;
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::sessions::{EndReason, RotationOutcome, SessionErrorKind, SessionStore as _};
 
 use super::{CONCURRENT, DAY, LOST, ROTATED, Setting, claims, setting, setting_with};
@@ -166,7 +166,9 @@ async fn the_run_of_convergences_is_told_and_ends_with_a_refresh_of_its_own() {
         |it| it,
         |sessions| {
             sessions.on_event(move |event| {
-                if let tower_jwt_auth::AuthEvent::RefreshConverged { kind, run, .. } = event {
+                if let tower_jwt_auth::sessions::AuthEvent::RefreshConverged { kind, run, .. } =
+                    event
+                {
                     runs.lock().unwrap().send((*kind, *run)).unwrap();
                 }
             })

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use tower_jwt_auth::StoreError;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::{
     Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
     SessionStore, SessionTarget,
 };
+use tower_jwt_auth::store::StoreError;
 
 /// What happens to every call.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use tower_jwt_auth::StoreError;
 use tower_jwt_auth::sessions::{
     Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
     SessionStore, SessionTarget,
 };
+use tower_jwt_auth::store::StoreError;
 
 /// The sessions in memory, slow enough to be interrupted, whose index of subjects can be lost.
 #[derive(Debug, Clone, Default)]

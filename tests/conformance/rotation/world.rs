@@ -9,12 +9,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tower_jwt_auth::clock::{Clock as _, ManualClock};
 use tower_jwt_auth::dangerous::decode_unverified;
-use tower_jwt_auth::keys::Algorithm;
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    Refreshed, Rotation, RotationOutcome, SessionErrorKind, SessionRecord, SessionStore,
+    AuthEvent, Refreshed, Rotation, RotationOutcome, SessionErrorKind, SessionRecord, SessionStore,
 };
-use tower_jwt_auth::{AuthEvent, Sessions, SigningKey, TokenIssuer, TokenPair, TokenVerifier};
+use tower_jwt_auth::{Algorithm, Sessions, SigningKey, TokenIssuer, TokenVerifier};
 
 use super::store::Store;
 
@@ -157,7 +157,8 @@ impl World {
         };
         let nodes = [node(0), node(skew)];
         let elsewhere = is_elsewhere.then(|| {
-            let verifier = TokenVerifier::builder(key.verifying_key())
+            let verifier = TokenVerifier::builder()
+                .keys(key.verifying_key())
                 .issuer("me")
                 .audience("api")
                 .clock(nodes[0].clock.clone());

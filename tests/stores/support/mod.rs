@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tower_jwt_auth::StoreError;
 use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::SessionRecord;
+use tower_jwt_auth::store::StoreError;
 
 pub const SECOND: u64 = 1_000_000;
 

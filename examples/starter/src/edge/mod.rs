@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tower_jwt_auth::{JWKS_PATH, JwksService};
+use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
 use tracing::{Level, Span};
 
 use crate::problem::Problem;

@@ -18,9 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tower_jwt_auth::AuthEvent;
-use tower_jwt_auth::error::AuthErrorKind;
+use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::layer::{Decision, Outcome as DecisionOutcome};
+use tower_jwt_auth::sessions::AuthEvent;
 
 use labels::{Answer, Event, Outcome, Refusal, Route, Verdict};
 

@@ -3,8 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, VerifiedToken};
 use utoipa::ToSchema;
 
 use crate::App;

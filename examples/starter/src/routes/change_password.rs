@@ -4,8 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, VerifiedToken};
 use utoipa::ToSchema;
 
 use crate::attempts::Source;

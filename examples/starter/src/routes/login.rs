@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
-use tower_jwt_auth::TokenPair;
+use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
 use utoipa::ToSchema;
 

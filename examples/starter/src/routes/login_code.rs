@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use serde::Deserialize;
-use tower_jwt_auth::TokenPair;
+use tower_jwt_auth::issuer::TokenPair;
 use utoipa::ToSchema;
 
 use super::login::open_session;

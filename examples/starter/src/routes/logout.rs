@@ -6,8 +6,7 @@ use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use tower_jwt_auth::error::AuthErrorKind;
-use tower_jwt_auth::{AuthError, VerifiedToken};
+use tower_jwt_auth::{AuthError, AuthErrorKind, VerifiedToken};
 use utoipa::ToSchema;
 
 use crate::App;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
-use tower_jwt_auth::TokenPair;
+use tower_jwt_auth::issuer::TokenPair;
 use utoipa::ToSchema;
 
 use crate::App;

@@ -6,8 +6,9 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::Request;
 use axum::http::header::CACHE_CONTROL;
 use object_store::path::Path;
+use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::config::AuthConfig;
-use tower_jwt_auth::{JwksService, TokenIssuer};
+use tower_jwt_auth::jwks::JwksService;
 use tower_service::Service as _;
 
 use super::{Storage, StorageSettings};

@@ -119,20 +119,21 @@ impl RemoteJwksBuilder {
     /// algorithm, or none; a `stale_for` over 7 days; no certificates to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let rules = self.addresses;
-        let address = |text: &str| Address::parse(text, rules).map_err(|reason| invalid(&reason));
+        let address =
+            |text: &str| Address::parse(text, rules).map_err(|reason| ConfigError::invalid(reason));
         if self.algorithms.is_empty() {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "no algorithm is allowed for the keys that are fetched: name asymmetric ones, such as RS256 \
                  or ES256, or leave `algorithms` out to allow all of them",
             ));
         }
         if let Some(one) = self.algorithms.iter().find(|one| one.is_symmetric()) {
-            return Err(invalid(&format!(
+            return Err(ConfigError::invalid(format!(
                 "{one} is not for keys that are fetched, which must be asymmetric: take it out of `algorithms`"
             )));
         }
         if self.stale_for > MAX_STALE_FOR {
-            return Err(invalid(&format!(
+            return Err(ConfigError::invalid(format!(
                 "`stale_for` is {} seconds, but old keys must not count for more than 7 days (604800 seconds)",
                 self.stale_for.as_secs()
             )));
@@ -140,7 +141,7 @@ impl RemoteJwksBuilder {
         let (name, issuer, origin) = match self.place {
             Place::Issuer(issuer) => {
                 if issuer.contains('?') {
-                    return Err(invalid(&format!(
+                    return Err(ConfigError::invalid(format!(
                         "`{}` has a query, which an issuer never has (RFC 8414 section 2): remove the `?` and \
                          what follows it",
                         shown(&issuer, 256)
@@ -178,8 +179,4 @@ impl fmt::Debug for RemoteJwksBuilder {
             .field("place", &self.place)
             .finish_non_exhaustive()
     }
-}
-
-fn invalid(text: &str) -> ConfigError {
-    ConfigError::Invalid(text.to_owned())
 }

@@ -1,4 +1,11 @@
-//! [`StoreError`]: the error of an unavailable store, and how long a call to a store may take.
+//! What all stores have in common: [`StoreError`], the connection to Redis, and how long a call to a
+//! store may take.
+
+#[cfg(feature = "redis")]
+pub(crate) mod redis_connection;
+
+#[cfg(feature = "redis")]
+pub use redis_connection::RedisConnection;
 
 use std::error::Error as StdError;
 use std::fmt;

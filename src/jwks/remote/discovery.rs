@@ -74,7 +74,7 @@ pub(super) fn keys_address(
              its server serve metadata at this address?"
         } else {
             "the answer is not the metadata of an issuer, which has the texts `issuer` and `jwks_uri`: is \
-             the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::at`"
+             the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::builder_at`"
         })
     })?;
     if metadata.issuer != issuer {

@@ -249,7 +249,7 @@ impl FetchError {
         Self {
             what: format!(
                 "the issuer's metadata was not found: {}; check the issuer, or give the address of its keys to \
-                 `RemoteJwks::at`",
+                 `RemoteJwks::builder_at`",
                 self.what
             ),
             source: self.source,

@@ -1,6 +1,7 @@
 //! [`JwksService`]: serves the public keys of an issuer, for whoever verifies its tokens.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-use crate::issuer::TokenIssuer;
 use crate::keys::{KeyRing, KeySet, digest};
 
 /// Where a JWK set is commonly served.
@@ -35,8 +35,8 @@ pub const DEFAULT_JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 /// use axum::{Router, body::Body};
 /// use http::Request;
 /// use tower::ServiceExt;
-/// use tower_jwt_auth::keys::{Algorithm, KeyRing};
-/// use tower_jwt_auth::{JWKS_PATH, JwksService, SigningKey};
+/// use tower_jwt_auth::{Algorithm, KeyRing, SigningKey};
+/// use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
 /// let ring = KeyRing::new(SigningKey::generate(Algorithm::ES256)?);
@@ -54,7 +54,8 @@ pub struct JwksService {
     max_age: Duration,
 }
 
-/// Whose keys a [`JwksService`] shows: a [`KeyRing`], a [`TokenIssuer`] or a [`KeySet`].
+/// Whose keys a [`JwksService`] shows: those of a [`KeyRing`], a [`TokenIssuer`](crate::TokenIssuer) or a
+/// [`KeySet`].
 #[derive(Debug, Clone)]
 pub struct PublishedKeys(Keys);
 
@@ -62,7 +63,14 @@ pub struct PublishedKeys(Keys);
 enum Keys {
     Fixed(Arc<Document>),
     Ring(KeyRing),
-    Issuer(TokenIssuer),
+    Issuer(Arc<dyn IssuerKeySet>),
+}
+
+/// The keys of an issuer that change.
+pub(crate) trait IssuerKeySet: fmt::Debug + Send + Sync {
+    fn key_set(&self) -> KeySet;
+    /// For how long a key is in the set before it signs, if that is known.
+    fn published_for(&self) -> Option<Duration>;
 }
 
 /// The body of a [`JwksService`]'s answer.
@@ -155,6 +163,10 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 // === impl PublishedKeys ===
 
 impl PublishedKeys {
+    pub(crate) fn of_issuer(issuer: impl IssuerKeySet + 'static) -> Self {
+        Self(Keys::Issuer(Arc::new(issuer)))
+    }
+
     fn document(&self) -> Document {
         match &self.0 {
             Keys::Fixed(document) => Document::clone(document),
@@ -168,7 +180,7 @@ impl PublishedKeys {
         match &self.0 {
             Keys::Fixed(_) => None,
             Keys::Ring(ring) => ring.publish_for(),
-            Keys::Issuer(issuer) => issuer.key_ring()?.publish_for(),
+            Keys::Issuer(issuer) => issuer.published_for(),
         }
     }
 }
@@ -182,15 +194,6 @@ impl From<&KeyRing> for PublishedKeys {
 impl From<KeyRing> for PublishedKeys {
     fn from(ring: KeyRing) -> Self {
         Self(Keys::Ring(ring))
-    }
-}
-
-impl From<&TokenIssuer> for PublishedKeys {
-    fn from(issuer: &TokenIssuer) -> Self {
-        Self(match issuer.key_ring() {
-            Some(_) => Keys::Issuer(issuer.clone()),
-            None => Keys::Fixed(Arc::new(Document::of(&issuer.key_set()))),
-        })
     }
 }
 

@@ -26,7 +26,7 @@ const MAX_WAITING: usize = 1024;
 
 /// The public keys of an identity provider, fetched and kept up to date: a [`KeySource`].
 ///
-/// Cheap to clone; clones share the keys. See the [module](super) for what it does when.
+/// Cheap to clone; clones share the keys. The [module](crate::jwks) says what happens when.
 #[derive(Clone)]
 pub struct RemoteJwks {
     pub(super) shared: Arc<Shared>,
@@ -82,15 +82,17 @@ enum Demand {
 // === impl RemoteJwks ===
 
 impl RemoteJwks {
-    /// The keys of an issuer, found by its metadata: OpenID Connect Discovery 1.0 or RFC 8414.
+    /// Starts the keys of an issuer, which are found by its metadata (OpenID Connect Discovery 1.0 or RFC
+    /// 8414).
     ///
     /// `issuer` is what its tokens have as `iss`, byte for byte, such as `https://idp.example/`.
-    pub fn discover(issuer: impl Into<String>) -> RemoteJwksBuilder {
+    pub fn builder(issuer: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::discover(issuer.into())
     }
 
-    /// The keys at this address, such as `https://idp.example/.well-known/jwks.json`.
-    pub fn at(url: impl Into<String>) -> RemoteJwksBuilder {
+    /// Starts the keys at this address, such as `https://idp.example/.well-known/jwks.json`, which no
+    /// metadata names.
+    pub fn builder_at(url: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::at(url.into())
     }
 
@@ -138,7 +140,7 @@ impl RemoteJwks {
         }
     }
 
-    /// The issuer that was given to [`discover`](Self::discover).
+    /// The issuer that was given to [`builder`](Self::builder).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.shared.issuer.as_deref()

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use self::health::{Health, is_replica};
-use crate::store::StoreError;
+use super::StoreError;
 
 /// The default time limit for connecting.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -118,27 +118,27 @@ impl HttpsClientBuilder {
             count += 1;
             let added = certificate.ok().map(|certificate| roots.add(certificate));
             if !matches!(added, Some(Ok(()))) {
-                return Err(invalid(&format!(
+                return Err(ConfigError::invalid(format!(
                     "root certificate number {count} cannot be read: give X.509 certificates in PEM, each from \
                      `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`"
                 )));
             }
         }
         if count == 0 && !self.pem.trim_ascii().is_empty() {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "`root_certificates` was given a text without a certificate: it takes the PEM text itself, not \
                  the path of its file and not DER",
             ));
         }
         if roots.is_empty() {
-            return Err(invalid(
+            return Err(ConfigError::invalid(
                 "there is no certificate to trust: install your system's (on Debian the package \
                  ca-certificates), or give some to `HttpsClientBuilder::root_certificates`",
             ));
         }
         let tls = ClientConfig::builder_with_provider(provider().into())
             .with_safe_default_protocol_versions()
-            .map_err(|_| invalid("rustls offers no version of TLS"))?
+            .map_err(|_| ConfigError::invalid("rustls offers no version of TLS"))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut http = HttpConnector::new_with_resolver(Guarded {
@@ -170,10 +170,6 @@ fn provider() -> rustls::crypto::CryptoProvider {
 #[cfg(not(feature = "aws-lc-rs"))]
 fn provider() -> rustls::crypto::CryptoProvider {
     rustls::crypto::ring::default_provider()
-}
-
-fn invalid(text: &str) -> ConfigError {
-    ConfigError::Invalid(text.to_owned())
 }
 
 /// Resolves names, and gives away only addresses that connections may go to. A name

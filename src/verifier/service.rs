@@ -1,0 +1,167 @@
+//! [`TokenVerifier`]: verifies tokens of one issuer, or of several.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::directory::Directory;
+use super::single::Single;
+use super::{Progress, TokenVerifierBuilder, VerifiedToken};
+use crate::error::{AuthError, ConfigError};
+use crate::keys::KeySourceHealth;
+
+/// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
+///
+/// Cheap to clone, and made to be shared. Build one with [`builder`](Self::builder), or
+/// take [`TokenIssuer::verifier`](crate::TokenIssuer::verifier) where the same service issues.
+///
+/// ```
+/// use tower_jwt_auth::{Algorithm, AuthErrorKind, SigningKey, TokenIssuer, TokenVerifier};
+/// use tower_jwt_auth::keys::KeySet;
+///
+/// let key = SigningKey::generate(Algorithm::ES256)?;
+/// let verifier = TokenVerifier::builder().keys(key.verifying_key()).issuer("me").audience("api").build()?;
+///
+/// let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
+/// let verified = verifier.verify_local(&tokens.access("alice").issue()?)?;
+/// assert_eq!(verified.subject(), Some("alice"));
+///
+/// let refused = verifier.verify_local(&tokens.refresh("alice").issue()?).unwrap_err();
+/// assert_eq!(refused.kind(), AuthErrorKind::WrongType);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenVerifier {
+    pub(super) issuers: Issuers,
+}
+
+#[derive(Clone)]
+pub(super) enum Issuers {
+    One(Single),
+    Many(Arc<Directory>),
+}
+
+// === impl TokenVerifier ===
+
+impl TokenVerifier {
+    /// Starts a verifier. It needs keys: [`keys`](TokenVerifierBuilder::keys),
+    /// [`source`](TokenVerifierBuilder::source), or, with the feature `jwks`, those of an identity
+    /// provider by [`discover`](TokenVerifierBuilder::discover).
+    pub fn builder() -> TokenVerifierBuilder {
+        TokenVerifierBuilder::new()
+    }
+
+    /// One verifier for the tokens of several issuers, each judged by its own verifier alone: its
+    /// keys, algorithms, audiences, profile, revocations.
+    ///
+    /// The token's `iss`, still unverified, chooses which one (byte by byte); that one then
+    /// verifies all of the token. A token of any other issuer, or of none, is refused with no I/O.
+    ///
+    /// ```
+    /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
+    ///
+    /// let issuer = |name: &str| {
+    ///     let key = SigningKey::generate(Algorithm::ES256)?;
+    ///     TokenIssuer::builder(key).issuer(name).audience("api").build()
+    /// };
+    /// let (staff, customers) = (issuer("https://staff.example")?, issuer("https://shop.example")?);
+    /// let verifier = TokenVerifier::for_issuers([staff.verifier(), customers.verifier()])?;
+    /// assert!(verifier.verify_local(&staff.access("alice").issue()?).is_ok());
+    /// assert!(verifier.verify_local(&customers.access("bob").issue()?).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// A subject is unique within its issuer only: tell users apart by the pair of
+    /// [`issuer`](VerifiedToken::issuer) and [`subject`](VerifiedToken::subject) (RFC 9700 section 4.15).
+    ///
+    /// # Errors
+    ///
+    /// No verifier; one that trusts any issuer; two that trust the same one.
+    pub fn for_issuers(
+        verifiers: impl IntoIterator<Item = TokenVerifier>,
+    ) -> Result<Self, ConfigError> {
+        let mut singles = Vec::new();
+        for verifier in verifiers {
+            match verifier.issuers {
+                Issuers::One(single) => singles.push(single),
+                Issuers::Many(directory) => singles.extend(directory.singles()),
+            }
+        }
+        let issuers = Issuers::Many(Arc::new(Directory::new(singles)?));
+        Ok(Self { issuers })
+    }
+
+    /// Verifies a token by everything that is configured, the revocation store included.
+    ///
+    /// Signature and claims come first: a forged token causes no I/O, unless it names a key that
+    /// a [`KeySource`](crate::keys::KeySource) may still learn of.
+    ///
+    /// # Errors
+    ///
+    /// The [reason](crate::AuthErrorKind) why the token is refused, or cannot be judged now.
+    pub async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthError> {
+        self.start(token.as_bytes()).finish().await
+    }
+
+    /// Verifies the signature and the claims of a token, with no I/O: revocation is not looked
+    /// at, and a key that would have to be fetched is unknown.
+    ///
+    /// # Errors
+    ///
+    /// The [reason](crate::AuthErrorKind) why the token is refused.
+    pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
+        let token = token.as_bytes();
+        self.of(token)?.verify_local(token)
+    }
+
+    /// How each source of keys that change is doing: for a health endpoint, or metrics.
+    ///
+    /// The service can judge tokens of an issuer while its state
+    /// [is ready](crate::keys::KeySourceState::is_ready). Empty where all keys are fixed.
+    #[must_use]
+    pub fn health(&self) -> Vec<KeySourceHealth> {
+        match &self.issuers {
+            Issuers::One(single) => single.health().into_iter().collect(),
+            Issuers::Many(directory) => {
+                let singles = directory.singles();
+                let mut health: Vec<_> = singles.iter().filter_map(Single::health).collect();
+                health.sort_by(|a, b| a.name.cmp(&b.name));
+                health
+            }
+        }
+    }
+
+    /// Comes as far as memory allows; boxes a future only where something must be waited for.
+    pub(crate) fn start(&self, token: &[u8]) -> Progress {
+        match self.of(token) {
+            Ok(single) => single.start(token),
+            Err(error) => Progress::Done(Err(error)),
+        }
+    }
+
+    /// Who judges this token.
+    fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
+        match &self.issuers {
+            Issuers::One(single) => Ok(single),
+            Issuers::Many(directory) => directory.of(token),
+        }
+    }
+}
+
+impl From<Single> for TokenVerifier {
+    fn from(single: Single) -> Self {
+        Self {
+            issuers: Issuers::One(single),
+        }
+    }
+}
+
+impl fmt::Debug for TokenVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.issuers {
+            Issuers::One(single) => single.fmt(f),
+            Issuers::Many(directory) => directory.fmt(f),
+        }
+    }
+}
