@@ -6,7 +6,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::claims::Claims;
+use crate::claims::set::Claims;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::layer::{IgnoredCookie, Seen, refusal};
 use crate::verifier::VerifiedToken;

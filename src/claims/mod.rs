@@ -2,8 +2,6 @@
 
 pub(crate) mod set;
 
-pub(crate) use set::Claims;
-
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

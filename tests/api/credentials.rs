@@ -45,7 +45,7 @@ impl Prefix {
         match credential.strip_prefix(self.prefix) {
             Some("down") => Err(AuthErrorKind::Unavailable.into()),
             Some("old") => CredentialClaims::builder("old")
-                .expires_at(SystemTime::now() - Duration::from_secs(1))
+                .expires_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
                 .build(),
             Some("broken") => CredentialClaims::builder("broken").scope("\"").build(),
             Some(name @ ("ci" | "eve")) => CredentialClaims::builder(name)

@@ -119,8 +119,7 @@ impl RemoteJwksBuilder {
     /// algorithm, or none; a `stale_for` over 7 days; no certificates to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let rules = self.addresses;
-        let address =
-            |text: &str| Address::parse(text, rules).map_err(|reason| ConfigError::invalid(reason));
+        let address = |text: &str| Address::parse(text, rules).map_err(ConfigError::invalid);
         if self.algorithms.is_empty() {
             return Err(ConfigError::invalid(
                 "no algorithm is allowed for the keys that are fetched: name asymmetric ones, such as RS256 \
