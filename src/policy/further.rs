@@ -15,6 +15,8 @@ pub(crate) struct Further {
     pub(crate) roles: Roles,
     /// What [`Policy::audience_claim`] leads to.
     pub(super) audience: Found,
+    /// What the claims of [`Policy::issuer_patterns`] say, in this order.
+    pub(super) tenants: Box<[Found]>,
     /// What the paths of [`Policy::claim_rules`] lead to, in this order.
     pub(super) ruled: Box<[Found]>,
     /// Some claim is JSON, and yet no value can be made of it.
@@ -57,6 +59,7 @@ impl Policy {
         }
         let is_all = self.audience_claim.is_none()
             && self.claim_rules.is_empty()
+            && self.issuer_patterns.is_empty()
             && self.scope_claims.is_empty()
             && (is_read_already || self.role_claims.is_empty());
         if is_all {
@@ -77,6 +80,8 @@ impl Policy {
         }
         let found = |path: &ClaimPath| Found::from(path.find(&claims));
         further.audience = self.audience_claim.as_ref().map(found).unwrap_or_default();
+        let patterns = self.issuer_patterns.iter();
+        further.tenants = patterns.map(|pattern| found(&pattern.claim)).collect();
         further.ruled = self
             .claim_rules
             .iter()
@@ -112,7 +117,8 @@ impl Further {
             Found::Texts(texts) => sum(texts),
         };
         let scope = self.scope.as_ref().map_or(0, |scope| scope.len());
-        let ruled = self.ruled.iter().map(|one| found(one) + size_of::<Found>());
+        let ruled = self.ruled.iter().chain(&self.tenants);
+        let ruled = ruled.map(|one| found(one) + size_of::<Found>());
         scope + roles + found(&self.audience) + ruled.sum::<usize>()
     }
 }

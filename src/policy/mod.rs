@@ -4,12 +4,15 @@ mod claim_path;
 mod claim_rule;
 mod claim_value;
 mod further;
+mod issuer_pattern;
 mod profile;
 
 pub(crate) use claim_path::ClaimPath;
 pub(crate) use claim_rule::ClaimRule;
 pub(crate) use claim_value::{Among, Scalar, claim_passes};
 pub(crate) use further::{Further, Roles};
+pub(crate) use issuer_pattern::CheckedPattern;
+pub use issuer_pattern::IssuerPattern;
 pub use profile::TokenProfile;
 
 use std::time::Duration;
@@ -30,8 +33,11 @@ pub(crate) const ROLES: &str = "roles";
 /// The rules of one verifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    /// The trusted issuers; empty means any, which only `dangerous_no_issuer` can ask for.
+    /// The trusted issuers; without any and without a pattern everybody is trusted, which only
+    /// `dangerous_no_issuer` can ask for.
     pub(crate) issuers: Box<[Box<str>]>,
+    /// The trusted issuers that differ in one part.
+    pub(crate) issuer_patterns: Box<[CheckedPattern]>,
     /// Whom a token may be for; empty means anyone, which only `dangerous_no_audience` can ask for.
     pub(crate) audiences: Box<[Box<str>]>,
     /// The claim that says whom a token is for, where it is not `aud`.
@@ -65,7 +71,7 @@ impl Policy {
     ) -> Result<(), AuthError> {
         self.check_typ(typ)?;
         self.profile.check_type(self.token_type, claims)?;
-        self.check_issuer(claims)?;
+        self.check_issuer(claims, further)?;
         self.check_audience(claims)?;
         self.check_times(claims, now)?;
         let wrong = claims.subject().is_wrong()
@@ -108,15 +114,24 @@ impl Policy {
         self.profile.check_typ(self.token_type, typ)
     }
 
-    fn check_issuer(&self, claims: &Payload) -> Result<(), AuthError> {
+    fn check_issuer(&self, claims: &Payload, further: &Further) -> Result<(), AuthError> {
         let issuer = claims.issuer();
+        let any = self.issuers.is_empty() && self.issuer_patterns.is_empty();
         let trusted = match &issuer {
-            Field::Is(iss) => {
-                self.issuers.is_empty() || self.issuers.iter().any(|one| **one == **iss)
-            }
+            Field::Is(iss) => any || self.issuers.iter().any(|one| **one == **iss),
             Field::WrongType => false,
-            Field::Absent => self.issuers.is_empty(),
+            Field::Absent => any,
         };
+        if let (false, Field::Is(iss)) = (trusted, &issuer) {
+            // What was read for another policy than this one proves nothing.
+            let mut found = further.tenants.iter();
+            for pattern in &self.issuer_patterns {
+                let claim = found.next().unwrap_or(&Found::Other);
+                if let Some(verdict) = pattern.check(iss, claim) {
+                    return verdict;
+                }
+            }
+        }
         if trusted {
             Ok(())
         } else {
@@ -263,6 +278,7 @@ mod tests {
     fn policy() -> Policy {
         Policy {
             issuers: ["me".into()].into(),
+            issuer_patterns: Box::default(),
             audiences: ["api".into(), "admin".into()].into(),
             audience_claim: None,
             token_type: TokenType::Access,

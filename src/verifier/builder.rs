@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::TokenVerifier;
+use super::joined::{FurtherKeys, Joined};
 use super::judge::{Judge, Revocations};
 use super::keys::Keys;
 use super::memory::Memory;
@@ -18,7 +19,7 @@ use crate::jwks::RemoteJwks;
 use crate::keys::{KeySet, KeySource};
 use crate::names::Names;
 use crate::policy::{
-    ClaimPath, ClaimRule, DEFAULT_LEEWAY, MAX_LEEWAY, Policy, ROLES, TokenProfile,
+    ClaimPath, ClaimRule, DEFAULT_LEEWAY, IssuerPattern, MAX_LEEWAY, Policy, ROLES, TokenProfile,
 };
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
@@ -29,12 +30,14 @@ use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenVerifierBuilder {
     keys: Option<Keys>,
+    further_keys: Vec<FurtherKeys>,
     /// Whether the keys are those of another provider.
     is_remote: bool,
     /// What was wrong with the keys, told by `build`.
     problem: Option<ConfigError>,
     issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
+    issuer_patterns: Vec<IssuerPattern>,
     any_issuer: bool,
     any_audience: bool,
     audience_claim: Option<ClaimPath>,
@@ -60,10 +63,12 @@ impl TokenVerifierBuilder {
     pub(super) fn new() -> Self {
         Self {
             keys: None,
+            further_keys: Vec::new(),
             is_remote: false,
             problem: None,
             issuers: Vec::new(),
             audiences: Vec::new(),
+            issuer_patterns: Vec::new(),
             any_issuer: false,
             any_audience: false,
             audience_claim: None,
@@ -151,6 +156,41 @@ impl TokenVerifierBuilder {
         self.with_keys(Keys::Source(Arc::new(keys.clone())))
     }
 
+    /// Adds keys that are trusted beside the others, for an issuer that has several sets: such as one that
+    /// has moved from a shared secret to published keys, while tokens of the secret are still around.
+    ///
+    /// All keys are one set: a token is verified by the one key that its key id and its algorithm name,
+    /// and keys are never tried in turn. A token that names no key must fit exactly one of them.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "jwks")]
+    /// # fn example(secret: &[u8]) -> Result<(), tower_jwt_auth::ConfigError> {
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_jwt_auth::{SigningKey, TokenVerifier};
+    ///
+    /// let legacy = SigningKey::hs256(secret)?.verifying_key();
+    /// let end_of_2026 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_798_761_600);
+    /// let verifier = TokenVerifier::builder()
+    ///     .discover("https://project.supabase.co/auth/v1")
+    ///     .also_keys_until(legacy, end_of_2026)
+    ///     .audience("authenticated")
+    ///     .build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
+    pub fn also_keys(mut self, keys: impl Into<KeySet>) -> Self {
+        let (keys, until) = (keys.into(), None);
+        self.further_keys.push(FurtherKeys { keys, until });
+        self
+    }
+
+    /// Adds keys that are trusted beside the others until this time, as [`also_keys`](Self::also_keys)
+    /// does. From then on, their tokens are refused, whatever their expiry.
+    pub fn also_keys_until(mut self, keys: impl Into<KeySet>, until: SystemTime) -> Self {
+        let (keys, until) = (keys.into(), Some(until));
+        self.further_keys.push(FurtherKeys { keys, until });
+        self
+    }
+
     fn with_keys(mut self, keys: Keys) -> Self {
         if self.keys.replace(keys).is_some() {
             self.problem.get_or_insert_with(|| {
@@ -178,6 +218,13 @@ impl TokenVerifierBuilder {
     pub fn issuers(mut self, names: impl Names) -> Self {
         self.issuers.clear();
         names.for_each(&mut |name| self.issuers.push(name.into()));
+        self
+    }
+
+    /// Adds issuers that differ in one part, such as the tenants of Entra ID: see [`IssuerPattern`]. For
+    /// each pattern, the keys are those of this verifier.
+    pub fn issuer_pattern(mut self, pattern: IssuerPattern) -> Self {
+        self.issuer_patterns.push(pattern);
         self
     }
 
@@ -371,14 +418,22 @@ impl TokenVerifierBuilder {
             Some(keys) => keys,
             None => return Err(ConfigError::NoKeys),
         };
+        let keys = if self.further_keys.is_empty() {
+            keys
+        } else {
+            Keys::Source(Arc::new(Joined {
+                main: keys,
+                further: self.further_keys,
+                clock: Arc::clone(&self.clock),
+            }))
+        };
         let profile = self.profile.unwrap_or(if self.is_remote {
             TokenProfile::Compatible
         } else {
             TokenProfile::Own
         });
-        if self.issuers.iter().any(|issuer| issuer.is_empty())
-            || (self.issuers.is_empty() && !self.any_issuer)
-        {
+        let none = self.issuers.is_empty() && self.issuer_patterns.is_empty();
+        if self.issuers.iter().any(|issuer| issuer.is_empty()) || (none && !self.any_issuer) {
             return Err(ConfigError::MissingIssuer);
         }
         if self.audiences.iter().any(|audience| audience.is_empty())
@@ -432,6 +487,14 @@ impl TokenVerifierBuilder {
                 Box::default()
             } else {
                 self.issuers.into()
+            },
+            issuer_patterns: if self.any_issuer {
+                Box::default()
+            } else {
+                let patterns = self.issuer_patterns.into_iter();
+                patterns
+                    .map(IssuerPattern::checked)
+                    .collect::<Result<_, _>>()?
             },
             audiences: if self.any_audience {
                 Box::default()

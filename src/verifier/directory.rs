@@ -2,26 +2,54 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
+use super::resolving::Resolving;
 use super::single::Single;
-use crate::codec::{Compact, Payload};
+use crate::codec::{Compact, MAX_TOKEN_BYTES, Payload};
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
+use crate::policy::CheckedPattern;
 
 /// Who judges the tokens of which issuer.
 pub(super) struct Directory {
     by_issuer: HashMap<Box<str>, Single>,
+    patterns: Vec<(CheckedPattern, Single)>,
+    resolver: Option<Arc<Resolving>>,
     max_token_bytes: usize,
+}
+
+/// Who judges a token.
+pub(super) enum Found<'d> {
+    Single(&'d Single),
+    /// Whoever the resolver finds for this issuer.
+    Resolver(&'d Arc<Resolving>, String),
 }
 
 // === impl Directory ===
 
 impl Directory {
-    pub(super) fn new(singles: Vec<Single>) -> Result<Self, ConfigError> {
+    /// Several verifiers, and a resolver for the issuers of none of them.
+    pub(super) fn new(
+        singles: Vec<Single>,
+        resolver: Option<Arc<Resolving>>,
+    ) -> Result<Self, ConfigError> {
         let mut by_issuer = HashMap::new();
-        let mut max_token_bytes = 0;
+        let mut patterns = Vec::<(CheckedPattern, Single)>::new();
+        let mut max_token_bytes = if resolver.is_some() {
+            MAX_TOKEN_BYTES
+        } else {
+            0
+        };
         for single in singles {
-            if single.issuers().is_empty() {
+            if single.issuers().is_empty() && single.issuer_patterns().is_empty() {
                 return Err(ConfigError::MissingIssuer);
+            }
+            for pattern in single.issuer_patterns() {
+                let template = pattern.template();
+                if patterns.iter().any(|(one, _)| one.template() == template) {
+                    return Err(ConfigError::DuplicateIssuer(template.to_owned()));
+                }
+                patterns.push((pattern.clone(), single.clone()));
             }
             max_token_bytes = single.max_token_bytes().max(max_token_bytes);
             for issuer in single.issuers() {
@@ -30,19 +58,32 @@ impl Directory {
                 }
             }
         }
-        if by_issuer.is_empty() {
+        if by_issuer.is_empty() && patterns.is_empty() && resolver.is_none() {
             return Err(ConfigError::MissingIssuer);
         }
         Ok(Self {
             by_issuer,
+            patterns,
+            resolver,
             max_token_bytes,
         })
+    }
+
+    /// A resolver alone.
+    pub(super) fn of_resolver(resolver: Arc<Resolving>) -> Self {
+        Self {
+            by_issuer: HashMap::new(),
+            patterns: Vec::new(),
+            resolver: Some(resolver),
+            max_token_bytes: MAX_TOKEN_BYTES,
+        }
     }
 
     /// Each verifier, once for each issuer that it trusts but one entry all the same.
     pub(super) fn singles(&self) -> Vec<Single> {
         let mut singles: Vec<Single> = Vec::new();
-        for single in self.by_issuer.values() {
+        let of_patterns = self.patterns.iter().map(|(_, single)| single);
+        for single in self.by_issuer.values().chain(of_patterns) {
             if !singles.iter().any(|known| known.is(single)) {
                 singles.push(single.clone());
             }
@@ -50,20 +91,37 @@ impl Directory {
         singles
     }
 
+    pub(super) fn resolver(&self) -> Option<&Arc<Resolving>> {
+        self.resolver.as_ref()
+    }
+
     /// Who judges this token, by what it says of itself: whoever that is verifies all of it.
-    pub(super) fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
+    /// An issuer that is named goes before a pattern, and both go before the resolver.
+    pub(super) fn of(&self, token: &[u8]) -> Result<Found<'_>, AuthError> {
         let payload = Compact::parse(token, self.max_token_bytes)?.open_unverified()?;
         let payload = Payload::parse(payload, &[])?;
         let issuer = payload.issuer();
         let issuer = issuer.text().ok_or(AuthErrorKind::InvalidIssuer)?;
-        self.by_issuer
-            .get(issuer)
-            .ok_or_else(|| AuthErrorKind::InvalidIssuer.into())
+        let pattern = || {
+            let mut patterns = self.patterns.iter();
+            patterns.find_map(|(pattern, single)| pattern.fits(issuer).then_some(single))
+        };
+        if let Some(single) = self.by_issuer.get(issuer).or_else(pattern) {
+            return Ok(Found::Single(single));
+        }
+        match &self.resolver {
+            Some(resolver) => Ok(Found::Resolver(resolver, issuer.to_owned())),
+            None => Err(AuthErrorKind::InvalidIssuer.into()),
+        }
     }
 }
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(&self.by_issuer).finish()
+        f.debug_struct("TokenVerifier")
+            .field("issuers", &self.by_issuer)
+            .field("patterns", &self.patterns)
+            .field("resolver", &self.resolver)
+            .finish_non_exhaustive()
     }
 }

@@ -7,16 +7,19 @@ mod doubt;
 mod ended;
 #[cfg(test)]
 mod every_rule;
+mod joined;
 pub(crate) mod judge;
 mod keys;
 mod kind;
 mod memory;
 mod proof;
+mod resolver;
+mod resolving;
 pub(crate) mod service;
 mod single;
 mod typed;
 
-pub use crate::policy::{DEFAULT_LEEWAY, MAX_LEEWAY, TokenProfile};
+pub use crate::policy::{DEFAULT_LEEWAY, IssuerPattern, MAX_LEEWAY, TokenProfile};
 pub use builder::TokenVerifierBuilder;
 pub(crate) use ended::World;
 pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
@@ -26,4 +29,8 @@ pub(crate) use judge::VerifiedToken;
 pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
 pub use memory::DEFAULT_CACHED_TOKENS;
+pub use resolver::{
+    DEFAULT_KNOWN_FOR, DEFAULT_RESOLVED_ISSUERS, DEFAULT_RESOLVER_STALE_FOR, DEFAULT_UNKNOWN_FOR,
+    IssuerResolver, RESOLVER_TIMEOUT, ResolverBuilder,
+};
 pub(crate) use service::TokenVerifier;

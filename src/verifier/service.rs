@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::directory::Directory;
+use super::directory::{Directory, Found};
+use super::resolving::Resolving;
 use super::single::Single;
-use super::{Progress, TokenVerifierBuilder, VerifiedToken};
+use super::{IssuerResolver, Progress, ResolverBuilder, TokenVerifierBuilder, VerifiedToken};
 use crate::error::{AuthError, ConfigError};
 use crate::keys::KeySourceHealth;
 
@@ -77,19 +78,45 @@ impl TokenVerifier {
     ///
     /// # Errors
     ///
-    /// No verifier; one that trusts any issuer; two that trust the same one.
+    /// No verifier; one that trusts any issuer; two that trust the same one; two with a resolver.
     pub fn for_issuers(
         verifiers: impl IntoIterator<Item = TokenVerifier>,
     ) -> Result<Self, ConfigError> {
-        let mut singles = Vec::new();
+        let (mut singles, mut resolver) = (Vec::new(), None);
         for verifier in verifiers {
             match verifier.issuers {
                 Issuers::One(single) => singles.push(single),
-                Issuers::Many(directory) => singles.extend(directory.singles()),
+                Issuers::Many(directory) => {
+                    singles.extend(directory.singles());
+                    if let Some(another) = directory.resolver()
+                        && resolver.replace(Arc::clone(another)).is_some()
+                    {
+                        return Err(ConfigError::invalid(
+                            "two of the verifiers have a resolver of issuers, and nothing says which is to \
+                             be asked: make one resolver of both",
+                        ));
+                    }
+                }
             }
         }
-        let issuers = Issuers::Many(Arc::new(Directory::new(singles)?));
+        let issuers = Issuers::Many(Arc::new(Directory::new(singles, resolver)?));
         Ok(Self { issuers })
+    }
+
+    /// Starts a verifier for the tokens of issuers that are known only at run time, such as the tenants
+    /// of a product: see [`IssuerResolver`].
+    ///
+    /// The token's `iss`, still unverified, is what the resolver is asked for. Issuers that are known, and
+    /// those that are not, are kept in memory, so that repeats cause no I/O.
+    pub fn resolver_builder(resolver: impl IssuerResolver) -> ResolverBuilder {
+        ResolverBuilder::new(resolver)
+    }
+
+    pub(super) fn of_resolver(resolver: Arc<Resolving>) -> Self {
+        let directory = Directory::of_resolver(resolver);
+        Self {
+            issuers: Issuers::Many(Arc::new(directory)),
+        }
     }
 
     /// Verifies a token by everything that is configured, the revocation store included.
@@ -112,7 +139,10 @@ impl TokenVerifier {
     /// The [reason](crate::AuthErrorKind) why the token is refused.
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
         let token = token.as_bytes();
-        self.of(token)?.verify_local(token)
+        match self.of(token)? {
+            Found::Single(single) => single.verify_local(token),
+            Found::Resolver(resolver, issuer) => resolver.verify_local(&issuer, token),
+        }
     }
 
     /// How each source of keys that change is doing: for a health endpoint, or metrics.
@@ -124,7 +154,8 @@ impl TokenVerifier {
         match &self.issuers {
             Issuers::One(single) => single.health().into_iter().collect(),
             Issuers::Many(directory) => {
-                let singles = directory.singles();
+                let mut singles = directory.singles();
+                singles.extend(directory.resolver().iter().flat_map(|one| one.singles()));
                 let mut health: Vec<_> = singles.iter().filter_map(Single::health).collect();
                 health.sort_by(|a, b| a.name.cmp(&b.name));
                 health
@@ -135,15 +166,16 @@ impl TokenVerifier {
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
     pub(crate) fn start(&self, token: &[u8]) -> Progress {
         match self.of(token) {
-            Ok(single) => single.start(token),
+            Ok(Found::Single(single)) => single.start(token),
+            Ok(Found::Resolver(resolver, issuer)) => resolver.start(&issuer, token),
             Err(error) => Progress::Done(Err(error)),
         }
     }
 
     /// Who judges this token.
-    fn of(&self, token: &[u8]) -> Result<&Single, AuthError> {
+    fn of(&self, token: &[u8]) -> Result<Found<'_>, AuthError> {
         match &self.issuers {
-            Issuers::One(single) => Ok(single),
+            Issuers::One(single) => Ok(Found::Single(single)),
             Issuers::Many(directory) => directory.of(token),
         }
     }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{Algorithm, KeySourceHealth, VerifyingKey};
-use crate::policy::{Policy, TokenProfile};
+use crate::policy::{CheckedPattern, Policy, TokenProfile};
 use crate::revocation::DynRevocationStore;
 
 /// Verifies by one policy, with the keys of one place.
@@ -61,6 +61,11 @@ impl Single {
     /// The issuers that it trusts; none where it trusts any.
     pub(super) fn issuers(&self) -> &[Box<str>] {
         &self.inner.judge.policy.issuers
+    }
+
+    /// The issuers that it trusts by a pattern.
+    pub(super) fn issuer_patterns(&self) -> &[CheckedPattern] {
+        &self.inner.judge.policy.issuer_patterns
     }
 
     pub(super) fn max_token_bytes(&self) -> usize {

@@ -1,0 +1,98 @@
+//! [`Joined`]: the keys of a verifier, and further ones beside them for the same issuer.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::keys::Keys;
+use crate::clock::Clock;
+use crate::error::AuthError;
+use crate::keys::{KeyLookup, KeyMiss, KeySet, KeySource, KeySourceHealth, VerifyingKey};
+
+/// All of them are looked at as one set, so that a token is verified by the one key that it names.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) main: Keys,
+    pub(super) further: Vec<FurtherKeys>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// Keys that are trusted as well, and until when.
+#[derive(Debug, Clone)]
+pub(super) struct FurtherKeys {
+    pub(super) keys: KeySet,
+    pub(super) until: Option<SystemTime>,
+}
+
+/// What all sets say of a token's key.
+#[derive(Default)]
+struct Found {
+    /// A key with the id that the token names.
+    named: Option<VerifyingKey>,
+    /// A key that fits a token that names none, or another one.
+    fitting: Option<VerifyingKey>,
+    is_ambiguous: bool,
+    may_be_learned: bool,
+    has_other_algorithm: bool,
+}
+
+// === impl Joined ===
+
+impl KeySource for Joined {
+    fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup {
+        let mut found = Found::default();
+        let main = self.main.with_key(key_id, algorithm, VerifyingKey::clone);
+        found.add(main, key_id);
+        let now = self.clock.now();
+        for FurtherKeys { keys, until } in &self.further {
+            if until.is_none_or(|until| now < until) {
+                found.add(keys.lookup(key_id, algorithm).cloned(), key_id);
+            }
+        }
+        found.into_lookup()
+    }
+
+    async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
+        match &self.main {
+            Keys::Source(source) => source.refresh(key_id).await,
+            Keys::Fixed(_) => Ok(()),
+        }
+    }
+
+    fn health(&self) -> Option<KeySourceHealth> {
+        self.main.health()
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    fn add(&mut self, lookup: Result<VerifyingKey, KeyMiss>, key_id: Option<&str>) {
+        match lookup {
+            Ok(key) => {
+                let place = if key_id.is_some_and(|key_id| key_id == key.key_id()) {
+                    &mut self.named
+                } else {
+                    &mut self.fitting
+                };
+                match place {
+                    Some(other) if !other.is(&key) => self.is_ambiguous = true,
+                    place => *place = Some(key),
+                }
+            }
+            Err(KeyMiss::Ambiguous) => self.is_ambiguous = true,
+            Err(KeyMiss::UnknownKey) => self.may_be_learned = true,
+            Err(KeyMiss::OtherAlgorithm) => self.has_other_algorithm = true,
+            Err(KeyMiss::UnsupportedAlgorithm) => {}
+        }
+    }
+
+    fn into_lookup(self) -> KeyLookup {
+        match self.named.or(self.fitting) {
+            _ if self.is_ambiguous => KeyLookup::Ambiguous,
+            Some(key) => KeyLookup::Found(key),
+            None if self.may_be_learned => KeyLookup::UnknownKey,
+            None if self.has_other_algorithm => KeyLookup::OtherAlgorithm,
+            None => KeyLookup::UnsupportedAlgorithm,
+        }
+    }
+}
