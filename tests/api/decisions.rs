@@ -9,15 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
+#[cfg(feature = "cache")]
+use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::keys::KeySet;
 use tower_jwt_auth::layer::{EmptyBody, Outcome, TokenSource, response_for};
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::verifier::TokenVerifierBuilder;
-#[cfg(feature = "cache")]
 use tower_jwt_auth::{
-    Algorithm, AuthError, AuthErrorKind, JwtAuthLayer, SigningKey, TokenIssuer, TokenVerifier,
+    Algorithm, AuthError, AuthErrorKind, JwtAuthLayer, SigningKey, TokenVerifier,
 };
 
 use crate::support::{NOW, bearer, builder, claims, key, probe, request, signed, tokens, verifier};
