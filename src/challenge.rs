@@ -6,6 +6,8 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::grpc::GrpcType;
+
 /// What every challenge of one resource says besides the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
@@ -18,17 +20,20 @@ pub(crate) struct Challenge {
 
 /// How one layer refuses requests. Its tokens and errors carry it, so that a refusal further in, by a
 /// guard, an extractor or a handler, looks like a refusal by the layer itself.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Refusals {
     pub(crate) challenge: Challenge,
     /// Makes the responses: a `Responder` of the layer's body type. `None` means empty bodies.
     pub(crate) responder: Option<Arc<dyn Any + Send + Sync>>,
+    /// The content type of the request, if it is a gRPC request.
+    pub(crate) grpc: Option<GrpcType>,
 }
 
 impl fmt::Debug for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusals")
             .field("challenge", &self.challenge)
+            .field("grpc", &self.grpc)
             .finish_non_exhaustive()
     }
 }

@@ -46,7 +46,8 @@
 //!
 //! A verdict is one of three. *Verified*: the request goes on. *Denied*: 400, 401 or 403 with
 //! the challenge of RFC 6750. *Cannot be judged now*: 503 with `Retry-After`. A client's
-//! mistake is never a 500; an outage is never a 401 and never a pass.
+//! mistake is never a 500; an outage is never a 401 and never a pass. A gRPC client gets a gRPC
+//! status instead, if the layer is told to answer with [`GrpcStatus`](layer::GrpcStatus).
 //!
 //! One key serves one algorithm, chosen when the key is loaded and never by the token. What
 //! is configured is required: a token without `iss`, `aud`, `exp` or `type` is refused. What
@@ -96,13 +97,14 @@
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
+//! | 0 words | `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
 mod challenge;
 pub mod claims;
 pub mod clock;
+mod grpc;
 mod names;
 
 mod error;

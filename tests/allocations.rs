@@ -12,7 +12,10 @@ use serde::Deserialize;
 use tower::{Layer as _, Service, service_fn};
 use tower_jwt_auth::clock::{Clock as _, SystemClock};
 use tower_jwt_auth::guard::{AnyOf, Scoped};
-use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer};
+use tower_jwt_auth::layer::GrpcStatus;
+use tower_jwt_auth::{
+    Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer, VerifiedToken,
+};
 
 /// Over those of the bare router, by a token that was not seen before, typed claims included.
 const FIRST_SIGHT: u64 = 14;
@@ -185,6 +188,39 @@ fn a_hook_for_decisions_allocates_nothing() {
     let hooked = layer().on_decision(|decision| assert!(decision.kind().is_none()));
     let with = count(router(hooked), &[&*token; 5], StatusCode::OK);
     assert_eq!(with, without);
+}
+
+#[test]
+fn a_responder_for_grpc_allocates_nothing_unless_it_is_needed() {
+    let tokens = tokens(Algorithm::ES256);
+    let token = token(&tokens);
+    let verifier = tokens.verifier();
+    let handler = service_fn(async |request: Request<()>| {
+        assert!(request.extensions().get::<VerifiedToken>().is_some());
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let request = || {
+        let request = Request::post("/").header("content-type", "application/grpc+proto");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        request.body(()).unwrap()
+    };
+    let layer = JwtAuthLayer::new(verifier);
+    let mut plain = layer.clone().layer(handler);
+    let mut grpc = layer.on_error(GrpcStatus).layer(handler);
+    // The first request makes what all share.
+    runtime.block_on(plain.call(request())).unwrap();
+    runtime.block_on(grpc.call(request())).unwrap();
+    let (to_plain, to_grpc) = (request(), request());
+    let without = allocation_counter::measure(|| {
+        runtime.block_on(plain.call(to_plain)).unwrap();
+    });
+    let with = allocation_counter::measure(|| {
+        runtime.block_on(grpc.call(to_grpc)).unwrap();
+    });
+    assert_eq!(with.count_total, without.count_total);
 }
 
 #[cfg(feature = "cache")]

@@ -11,6 +11,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 6] = [
     // words
     &[
+        "grpc",
         "challenge",
         "claims",
         "clock",

@@ -1,4 +1,4 @@
-//! [`AuthErrorKind`]: the reasons of refusals, their names, and the one table of statuses and RFC 6750 error codes.
+//! [`AuthErrorKind`]: the reasons of refusals, their names, and the tables of statuses, RFC 6750 error codes and gRPC codes.
 
 use http::StatusCode;
 
@@ -110,6 +110,35 @@ impl AuthErrorKind {
             Self::Forbidden | Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
             Self::LayerMissing | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        }
+    }
+
+    /// The status code of gRPC: the only such table. 16 is for credentials that are missing or bad in
+    /// whatever way, 7 for those that are good and do not suffice, 14 for what may pass later.
+    pub(super) const fn grpc_code(self) -> i32 {
+        const PERMISSION_DENIED: i32 = 7;
+        const INTERNAL: i32 = 13;
+        const UNAVAILABLE: i32 = 14;
+        const UNAUTHENTICATED: i32 = 16;
+        match self {
+            Self::MissingToken
+            | Self::MalformedRequest
+            | Self::MalformedToken
+            | Self::UnsupportedAlgorithm
+            | Self::UnknownKey
+            | Self::InvalidSignature
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::InvalidIssuer
+            | Self::InvalidAudience
+            | Self::InvalidClaim
+            | Self::WrongType
+            | Self::Revoked
+            | Self::InvalidCredential
+            | Self::InsufficientAuthentication => UNAUTHENTICATED,
+            Self::InsufficientScope | Self::Forbidden | Self::ClaimsMismatch => PERMISSION_DENIED,
+            Self::Unavailable => UNAVAILABLE,
+            Self::LayerMissing | Self::Internal => INTERNAL,
         }
     }
 

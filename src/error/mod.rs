@@ -15,9 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::challenge::{Challenge, Needed, Refusals};
+use crate::grpc::GrpcType;
 use crate::names::Names;
 use reason::Said;
 
@@ -167,6 +168,24 @@ impl AuthError {
         self.kind.verdict().1
     }
 
+    /// Returns the status code of gRPC: 16 `UNAUTHENTICATED` for 400 and 401, 7 `PERMISSION_DENIED` for
+    /// 403, 14 `UNAVAILABLE` for 503, and 13 `INTERNAL` for 500.
+    #[must_use]
+    pub const fn grpc_code(&self) -> i32 {
+        self.kind.grpc_code()
+    }
+
+    /// Returns the content type of a gRPC response if the refused request is a gRPC request, and `None`
+    /// otherwise. A closure for [`on_error`](crate::JwtAuthLayer::on_error) can tell by it how the client
+    /// reads the response; [`GrpcStatus`](crate::layer::GrpcStatus) does.
+    ///
+    /// A layer without `on_error` does not look at the content type, so that errors of extractors and
+    /// handlers behind it have none.
+    #[must_use]
+    pub fn grpc_content_type(&self) -> Option<&'static str> {
+        self.refusals()?.grpc.map(GrpcType::as_str)
+    }
+
     /// The scopes that the resource needs, where that is the reason.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
@@ -252,6 +271,18 @@ impl AuthError {
             self.detail_mut().refusals = Some(Arc::clone(refusals));
         }
         self
+    }
+
+    /// The same error, as the answer to a request with these headers, if no layer has said how to refuse
+    /// it.
+    pub(crate) fn in_request(self, headers: &HeaderMap) -> Self {
+        match GrpcType::of(headers) {
+            Some(grpc) if self.refusals().is_none() => self.told_by(Some(&Arc::new(Refusals {
+                grpc: Some(grpc),
+                ..Refusals::default()
+            }))),
+            _ => self,
+        }
     }
 
     pub(crate) fn refusals(&self) -> Option<&Arc<Refusals>> {

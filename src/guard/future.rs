@@ -98,9 +98,12 @@ where
                         Ok(()) => State::Inner {
                             future: parked.service.call(parked.request),
                         },
-                        Err(error) => State::Refused {
-                            response: Some(response_for(&parked.respond, error)),
-                        },
+                        Err(error) => {
+                            let error = error.in_request(parked.request.headers());
+                            State::Refused {
+                                response: Some(response_for(&parked.respond, error)),
+                            }
+                        }
                     };
                     this.state.set(next);
                 }

@@ -48,7 +48,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.require.start_in(request.extensions()) {
             Start::Pass => RequireFuture::inner(self.inner.call(request)),
-            Start::Refuse(error) => RequireFuture::refused(response_for(&self.respond, error)),
+            Start::Refuse(error) => {
+                let error = error.in_request(request.headers());
+                RequireFuture::refused(response_for(&self.respond, error))
+            }
             Start::Wait(checking) => {
                 // The service that was polled ready is the one that will be called.
                 let clone = self.inner.clone();

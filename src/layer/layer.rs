@@ -214,8 +214,8 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Makes the answers to refused requests: [`ProblemJson`](super::ProblemJson), or a closure
-    /// `Fn(&AuthError) -> Response<B>`. The challenge headers are added to what it returns.
+    /// Makes the answers to refused requests: [`ProblemJson`](super::ProblemJson),
+    /// [`GrpcStatus`](super::GrpcStatus) for gRPC services, or a closure `Fn(&AuthError) -> Response<B>`. The challenge headers are added to what it returns.
     ///
     /// [Guards](crate::guard), extractors and handlers behind this layer refuse requests with the same
     /// responses, as long as their responses have the same type of body. With axum they always do.

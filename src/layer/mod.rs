@@ -2,10 +2,12 @@
 
 mod decision;
 mod future;
+mod grpc;
 mod ignored;
 mod judges;
 #[allow(clippy::module_inception)]
 pub(crate) mod layer;
+mod refusals;
 mod response;
 mod service;
 mod tell;
@@ -14,6 +16,7 @@ pub use crate::bearer::TokenSource;
 pub use crate::challenge::DEFAULT_REALM;
 pub use decision::{Decision, Outcome};
 pub use future::ResponseFuture;
+pub use grpc::{GrpcStatus, GrpcStatusOr};
 pub use ignored::IgnoredCookie;
 pub use response::{
     EmptyBody, ProblemJson, ResponseForAuthError, SameAsLayer, refusal, response_for,

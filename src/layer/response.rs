@@ -13,7 +13,8 @@ use crate::error::AuthError;
 
 /// Makes the response to a request that was refused.
 ///
-/// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The layer adds
+/// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The error says what is wrong, and
+/// whether the client speaks gRPC ([`AuthError::grpc_content_type`]). The layer adds
 /// `WWW-Authenticate` and `Retry-After` if the response has none of its own. A 404, which hides that there
 /// is something to refuse, and a redirect get no challenge.
 #[diagnostic::on_unimplemented(
@@ -131,7 +132,7 @@ pub fn refusal<B: Default + 'static>(error: AuthError) -> Response<B> {
 /// What makes the responses of a layer whose responses have the body `B`.
 pub(crate) type Responder<B> = Arc<dyn ResponseForAuthError<B> + Send + Sync>;
 
-fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challenge: bool) {
+pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challenge: bool) {
     let challenged = headers
         .get_all(WWW_AUTHENTICATE)
         .iter()

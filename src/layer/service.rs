@@ -3,17 +3,18 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use tower_service::Service;
 
 use super::decision::{DecisionHook, Outcome, Report};
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
 use super::judges::Judges;
+use super::refusals::RefusalsOnce;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
 use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
@@ -27,9 +28,8 @@ pub struct JwtAuth<S, R = EmptyBody> {
     inner: S,
     config: Arc<Config>,
     respond: R,
-    /// Known from the first request on, because only that tells the type of the body. Shared by
-    /// the clones, of which a router may make one for each request.
-    refusals: Arc<OnceLock<Option<Arc<Refusals>>>>,
+    /// Shared by the clones, of which a router may make one for each request.
+    refusals: Arc<RefusalsOnce>,
 }
 
 /// What the layer was told.
@@ -231,12 +231,12 @@ impl<S, R> JwtAuth<S, R> {
         }
     }
 
-    /// How requests are refused from here on inwards; `None` if it is as by default.
-    fn refusals<B: 'static>(&self) -> Option<Arc<Refusals>>
+    /// How a request with these headers is refused from here on inwards; `None` if it is as by default.
+    fn refusals<B: 'static>(&self, headers: &HeaderMap) -> Option<Arc<Refusals>>
     where
         R: ResponseForAuthError<B> + Clone + Send + Sync + 'static,
     {
-        let refusals = self.refusals.get_or_init(|| {
+        self.refusals.for_request(headers, || {
             let with_body = TypeId::of::<R>() != TypeId::of::<EmptyBody>();
             let challenge = self.config.challenge.clone();
             (with_body || challenge != Challenge::default()).then(|| {
@@ -244,13 +244,13 @@ impl<S, R> JwtAuth<S, R> {
                     let responder: Responder<B> = Arc::new(self.respond.clone());
                     Arc::new(responder) as Arc<dyn Any + Send + Sync>
                 });
-                Arc::new(Refusals {
+                Refusals {
                     challenge,
                     responder,
-                })
+                    grpc: None,
+                }
             })
-        });
-        refusals.clone()
+        })
     }
 
     /// Returns the inner service.
@@ -284,7 +284,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let refusals = self.refusals();
+        let refusals = self.refusals(request.headers());
         let mut report = self.config.on_decision.begin();
         match self.config.decide(&request, report.as_mut()) {
             Step::Pass(passed) => {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::judge::VerifiedToken;
 use crate::claims::NumericDate;
 use crate::clock::Clock;
+use crate::error::{AuthError, AuthErrorKind};
 use crate::revocation::DynRevocationStore;
 
 /// How long a stream may go on while the revocation store is unavailable: 60 seconds.
@@ -117,6 +118,19 @@ impl VerifiedToken {
             };
             wait_for_end(&token, &**world).await
         }
+    }
+
+    /// Returns the error of a stream that ends for this reason, for protocols that have a place for it at
+    /// the end of a response, such as the status of a gRPC call. It is the error with which the
+    /// [`JwtAuthLayer`](crate::JwtAuthLayer) in front would refuse the token now.
+    #[must_use]
+    pub fn end_error(&self, end: TokenEnd) -> AuthError {
+        let kind = match end {
+            TokenEnd::Expired => AuthErrorKind::Expired,
+            TokenEnd::Revoked => AuthErrorKind::Revoked,
+            TokenEnd::Unavailable => AuthErrorKind::Unavailable,
+        };
+        AuthError::new(kind).told_by(self.refusals())
     }
 }
 

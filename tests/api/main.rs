@@ -20,6 +20,7 @@ mod errors;
 #[cfg(feature = "axum")]
 mod extract;
 mod field;
+mod grpc;
 #[cfg(feature = "axum")]
 mod guards;
 mod issue_verify;

@@ -4,6 +4,7 @@
 
 mod client;
 mod copied;
+mod grpc_server;
 mod key_rotation;
 mod provider;
 mod resource_server;
