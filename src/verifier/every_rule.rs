@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::service::Issuers;
 use super::single::Single;
-use super::{TokenProfile, TokenVerifier, TokenVerifierBuilder};
+use super::{IssuerPattern, TokenProfile, TokenVerifier, TokenVerifierBuilder};
 use crate::claims::TokenType;
 use crate::clock::ManualClock;
 use crate::codec::sign;
@@ -50,6 +50,10 @@ fn at(seconds: u64) -> ManualClock {
     ManualClock::at_unix_seconds(seconds)
 }
 
+fn tenants() -> IssuerPattern {
+    IssuerPattern::new("tenant-{tid}")
+}
+
 fn rules() -> Vec<Rule> {
     vec![
         rule(
@@ -58,6 +62,23 @@ fn rules() -> Vec<Rule> {
             |builder| builder.issuer("you").audience("api"),
             InvalidIssuer,
         ),
+        Rule {
+            before: |builder| {
+                builder
+                    .issuer_pattern(tenants().one_of("1"))
+                    .audience("api")
+            },
+            ..rule(
+                "issuer_patterns",
+                json!({"iss": "tenant-1", "tid": "1"}),
+                |builder| {
+                    builder
+                        .issuer_pattern(tenants().one_of("2"))
+                        .audience("api")
+                },
+                InvalidIssuer,
+            )
+        },
         rule(
             "audiences",
             json!({}),

@@ -24,6 +24,7 @@ mod grpc;
 #[cfg(feature = "axum")]
 mod guards;
 mod issue_verify;
+mod issuer_patterns;
 mod issuers;
 mod jwks_route;
 mod key_messages;
@@ -48,6 +49,7 @@ mod password;
 mod profiles;
 mod providers;
 mod refresh_cookie;
+mod resolver;
 mod revocation;
 mod roles;
 #[cfg(feature = "axum")]
@@ -57,6 +59,7 @@ mod secret_files;
 #[cfg(feature = "testing")]
 mod session_store;
 mod sessions;
+mod several_keys;
 mod sources;
 mod streams;
 mod support;
