@@ -328,9 +328,10 @@ async fn a_remembered_token_is_refused_once_it_is_revoked() {
 #[test]
 fn each_rule_of_a_policy_is_in_the_table() {
     /// Does not compile once a policy has another field: then add its rule to the table.
-    fn names(policy: &Policy) -> [&'static str; 9] {
+    fn names(policy: &Policy) -> [&'static str; 10] {
         let Policy {
             issuers: _,
+            issuer_patterns: _,
             audiences: _,
             audience_claim: _,
             token_type: _,
@@ -345,6 +346,7 @@ fn each_rule_of_a_policy_is_in_the_table() {
         } = policy;
         [
             "issuers",
+            "issuer_patterns",
             "audiences",
             "audience_claim",
             "token_type",

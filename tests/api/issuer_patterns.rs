@@ -20,7 +20,7 @@ fn verifier(pattern: IssuerPattern) -> TokenVerifier {
         .unwrap()
 }
 
-fn token(issuer: &str, claims: Value) -> String {
+fn token(issuer: &str, claims: &Value) -> String {
     let mut all = json!({"iss": issuer, "aud": "api", "sub": "u", "iat": NOW, "exp": NOW + 300});
     let more = claims.as_object().unwrap().clone();
     all.as_object_mut().unwrap().extend(more);
@@ -29,7 +29,7 @@ fn token(issuer: &str, claims: Value) -> String {
 
 fn of(tenant: &str) -> String {
     let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
-    token(&issuer, json!({"tid": tenant}))
+    token(&issuer, &json!({"tid": tenant}))
 }
 
 fn reason(verifier: &TokenVerifier, token: &str) -> &'static str {
@@ -85,7 +85,7 @@ fn the_issuer_must_agree_with_the_claim_of_the_tenant() {
         (json!({"tid": ["mine"]}), "issuer_claim_differs"),
         (json!({}), "issuer_claim_differs"),
     ] {
-        let token = token(issuer, claims.clone());
+        let token = token(issuer, &claims);
         assert_eq!(reason(&verifier, &token), expected, "{claims}");
     }
     for issuer in [
@@ -94,7 +94,7 @@ fn the_issuer_must_agree_with_the_claim_of_the_tenant() {
         "https://login.microsoftonline.com.evil.example/mine/v2.0",
         "xhttps://login.microsoftonline.com/mine/v2.0",
     ] {
-        let token = token(issuer, json!({"tid": "mine"}));
+        let token = token(issuer, &json!({"tid": "mine"}));
         assert_eq!(reason(&verifier, &token), "invalid_issuer", "{issuer}");
     }
 }
@@ -104,9 +104,9 @@ fn the_claim_may_have_another_name_than_the_placeholder() {
     let pattern = IssuerPattern::new("https://token.actions.example/{slug}").claim("org.slug");
     let verifier = verifier(pattern.one_of(["acme"]));
     let issuer = "https://token.actions.example/acme";
-    let good = token(issuer, json!({"org": {"slug": "acme"}}));
+    let good = token(issuer, &json!({"org": {"slug": "acme"}}));
     assert_eq!(reason(&verifier, &good), "accepted");
-    let bad = token(issuer, json!({"slug": "acme"}));
+    let bad = token(issuer, &json!({"slug": "acme"}));
     assert_eq!(reason(&verifier, &bad), "issuer_claim_differs");
 }
 
@@ -122,15 +122,15 @@ fn a_pattern_stands_beside_issuers_that_are_named() {
         .clock(ManualClock::at_unix_seconds(NOW))
         .build()
         .unwrap();
-    let named = token("https://login.example", json!({}));
-    let second = token("https://sts.windows.net/mine/", json!({"tid": "mine"}));
+    let named = token("https://login.example", &json!({}));
+    let second = token("https://sts.windows.net/mine/", &json!({"tid": "mine"}));
     for (token, expected) in [
         (named, "accepted"),
         (of("mine"), "accepted"),
         (second, "accepted"),
         (of("yours"), "tenant_not_allowed"),
         (
-            token("https://sts.windows.net/x", json!({})),
+            token("https://sts.windows.net/x", &json!({})),
             "invalid_issuer",
         ),
     ] {
@@ -145,9 +145,9 @@ fn verifiers_with_patterns_can_be_joined() {
     let both = TokenVerifier::for_issuers([entra.clone(), other]).unwrap();
     assert_eq!(reason(&both, &of("mine")), "accepted");
     assert_eq!(reason(&both, &of("yours")), "tenant_not_allowed");
-    let acme = token("https://acme.idp.example", json!({"tid": "acme"}));
+    let acme = token("https://acme.idp.example", &json!({"tid": "acme"}));
     assert_eq!(reason(&both, &acme), "accepted");
-    let nobody = token("https://idp.example", json!({"tid": "acme"}));
+    let nobody = token("https://idp.example", &json!({"tid": "acme"}));
     assert_eq!(reason(&both, &nobody), "invalid_issuer");
     let twice = TokenVerifier::for_issuers([entra.clone(), entra]).unwrap_err();
     assert!(twice.to_string().contains(TEMPLATE), "{twice}");
