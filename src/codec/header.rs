@@ -34,6 +34,8 @@ pub(crate) enum Typ {
     Jwt,
     /// `application/JWT`.
     MediaTypeJwt,
+    /// `JOSE`, which says no more than that it is a token in compact form.
+    Jose,
     /// A type of token that this crate issues.
     Names(TokenType),
     Other,
@@ -56,6 +58,9 @@ impl Typ {
                 Self::MediaTypeJwt
             };
         }
+        if is("JOSE") {
+            return Self::Jose;
+        }
         [TokenType::Access, TokenType::Refresh]
             .into_iter()
             .find(|one| is(one.header_typ()))
@@ -67,7 +72,7 @@ impl Typ {
         match self {
             Self::Absent | Self::Jwt | Self::MediaTypeJwt => true,
             Self::Names(named) => named == due,
-            Self::Other => false,
+            Self::Jose | Self::Other => false,
         }
     }
 }

@@ -169,6 +169,38 @@ impl KeySet {
         Self::read_jwks(json, VerifyingKey::from_jwk)
     }
 
+    /// Reads the keys for JWT-SVIDs out of a SPIFFE trust bundle (SPIFFE Trust Domain and Bundle, section 4):
+    /// a JWK set whose keys say `use: jwt-svid`, and commonly no `alg`. RSA keys are then for RS256, and EC keys
+    /// for the algorithm of their curve. Keys of any other use are [skipped](Self::skipped).
+    ///
+    /// # Security
+    ///
+    /// The keys are those of one trust domain, and say nothing about another one. Fetch the bundle over an
+    /// authenticated channel, and again as often as its `spiffe_refresh_hint` says.
+    ///
+    /// # Errors
+    ///
+    /// Fails in the same cases as [`from_jwks`](Self::from_jwks), and if no key is for JWT-SVIDs.
+    pub fn from_spiffe_bundle(json: &str) -> Result<Self, ConfigError> {
+        Self::read_jwks(json, |key| {
+            let for_svid = match serde_json::from_str::<Value>(key) {
+                Ok(Value::Object(mut members))
+                    if members.get("use").and_then(Value::as_str) == Some("jwt-svid") =>
+                {
+                    members.remove("use");
+                    Value::Object(members).to_string()
+                }
+                Ok(_) => {
+                    return Err(ConfigError::invalid(
+                        "the key is not for JWT-SVIDs: its `use` is not `jwt-svid`",
+                    ));
+                }
+                Err(_) => key.to_owned(),
+            };
+            VerifyingKey::from_jwk(&for_svid)
+        })
+    }
+
     /// Reads a JWK set, each of its keys by `read`.
     pub(crate) fn read_jwks(
         json: &str,

@@ -46,6 +46,13 @@ pub enum TokenProfile {
     /// id; where there are several, each must be one of yours (OpenID Connect Core section 3.1.3.7).
     /// Comparing the `nonce` is up to whoever started the login.
     IdToken,
+    /// JWT-SVIDs of SPIFFE, which prove a workload: the header's `typ` is `JWT`, `JOSE` or missing, `aud` and `sub`
+    /// must be there, and `sub` begins with `spiffe://` (JWT-SVID, sections 2 and 3).
+    ///
+    /// # Security
+    ///
+    /// What else the keys sign is told by the audience and the form of the subject alone.
+    JwtSvid,
 }
 
 // === impl TokenProfile ===
@@ -57,6 +64,7 @@ impl TokenProfile {
             Self::Own | Self::Compatible => &[],
             Self::Rfc9068 => &["iss", "aud", "sub", "client_id", "iat", "jti"],
             Self::IdToken => &["iss", "aud", "sub", "iat"],
+            Self::JwtSvid => &["aud", "sub"],
         }
     }
 
@@ -66,6 +74,7 @@ impl TokenProfile {
             Self::Own | Self::Compatible => typ.fits(due),
             Self::Rfc9068 => typ == Typ::Names(due),
             Self::IdToken => matches!(typ, Typ::Absent | Typ::Jwt),
+            Self::JwtSvid => matches!(typ, Typ::Absent | Typ::Jwt | Typ::Jose),
         };
         if fits {
             Ok(())
@@ -82,7 +91,7 @@ impl TokenProfile {
         let says = |one: TokenType| claims.token_type().text() == Some(one.as_str());
         let fits = match self {
             Self::Own => says(due),
-            Self::Rfc9068 | Self::Compatible => {
+            Self::Rfc9068 | Self::Compatible | Self::JwtSvid => {
                 // `type` may be one of this crate's, and not the one that is due; other providers
                 // may mean anything else by it.
                 let other = match due {
@@ -99,6 +108,13 @@ impl TokenProfile {
         };
         if !fits {
             return Err(AuthErrorKind::WrongType.into());
+        }
+        let is_workload = |sub: &str| sub.starts_with("spiffe://");
+        if self == Self::JwtSvid && !claims.subject().text().is_some_and(is_workload) {
+            return Err(wrong_claim(&Reason {
+                code: "subject_not_spiffe",
+                message: "the token's subject is not a SPIFFE id, which begins with `spiffe://`",
+            }));
         }
         if self == Self::Rfc9068 && claims.marks().has(Marks::BAD_CLIENT_ID) {
             return Err(wrong_claim(&Reason {

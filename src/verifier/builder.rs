@@ -9,6 +9,7 @@ use super::joined::{FurtherKeys, Joined};
 use super::judge::{Judge, Revocations};
 use super::keys::Keys;
 use super::memory::Memory;
+use super::preset::Preset;
 use super::single::{Inner, Single};
 use crate::claims::TokenType;
 use crate::clock::{Clock, SystemClock};
@@ -154,6 +155,43 @@ impl TokenVerifierBuilder {
         }
         self.is_remote = true;
         self.with_keys(Keys::Source(Arc::new(keys.clone())))
+    }
+
+    /// Verifies the tokens of a well-known identity provider: sets its issuer, profile and claims, and fetches
+    /// its keys unless keys were set before this call. See [`Preset`].
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "jwks")]
+    /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
+    /// use tower_jwt_auth::TokenVerifier;
+    /// use tower_jwt_auth::verifier::Preset;
+    ///
+    /// let verifier = TokenVerifier::builder()
+    ///     .preset(Preset::auth0("https://tenant.eu.auth0.com"))
+    ///     .audience("https://api.example")
+    ///     .build()?;
+    /// # let _ = verifier; Ok(()) }
+    /// ```
+    #[cfg_attr(
+        not(feature = "jwks"),
+        doc = "\n\nWithout the feature `jwks`, keys must be set."
+    )]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        #[cfg(feature = "jwks")]
+        if self.keys.is_none() {
+            let keys = preset.remote().and_then(|keys| match keys {
+                Some(keys) => keys.build().map(Some),
+                None => Ok(None),
+            });
+            match keys {
+                Ok(Some(keys)) => self = self.with_keys(Keys::Source(Arc::new(keys))),
+                Ok(None) => {}
+                Err(problem) => {
+                    self.problem.get_or_insert(problem);
+                }
+            }
+        }
+        preset.apply(self)
     }
 
     /// Adds keys that are trusted beside the others, for an issuer that has several sets: such as one that

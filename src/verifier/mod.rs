@@ -12,6 +12,7 @@ pub(crate) mod judge;
 mod keys;
 mod kind;
 mod memory;
+mod preset;
 mod proof;
 mod resolver;
 mod resolving;
@@ -29,6 +30,7 @@ pub(crate) use judge::VerifiedToken;
 pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
 pub use memory::DEFAULT_CACHED_TOKENS;
+pub use preset::Preset;
 pub use resolver::{
     DEFAULT_KNOWN_FOR, DEFAULT_RESOLVED_ISSUERS, DEFAULT_RESOLVER_STALE_FOR, DEFAULT_UNKNOWN_FOR,
     IssuerResolver, RESOLVER_TIMEOUT, ResolverBuilder,

@@ -46,6 +46,7 @@ mod one_judge;
 mod optional_cookies;
 #[cfg(feature = "password")]
 mod password;
+mod presets;
 mod profiles;
 mod providers;
 mod refresh_cookie;
