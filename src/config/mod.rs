@@ -2,14 +2,18 @@
 
 mod keys;
 mod problem;
+#[cfg(feature = "jwks")]
+mod providers;
 mod secret;
+mod services;
 mod vars;
 
+#[cfg(feature = "jwks")]
+pub use providers::ProviderConfig;
 pub use secret::Secret;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,12 +21,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::ConfigError;
-use crate::issuer::{DEFAULT_ACCESS_TTL, IssuerKeys, TokenIssuer, TokenIssuerBuilder};
+use crate::issuer::DEFAULT_ACCESS_TTL;
 use crate::keys::check_key_id;
-#[cfg(feature = "password")]
-use crate::password::{Argon2Params, PasswordService};
-use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
-use keys::{KeyMaterial, MainKeys};
+use keys::KeyMaterial;
 use problem::named;
 use vars::{Vars, environment};
 
@@ -48,6 +49,9 @@ use vars::{Vars, environment};
 /// | `JWT_LONGEST_ACCESS_TTL` \[longest_access_ttl\] | the longest lifetime that an access token may have, in seconds: `JWT_ACCESS_TTL`, or more where longer ones are asked for or were issued before. Not set in a service that only verifies: no limit, or that of `JWT_ACCESS_TTL` if it is set |
 /// | `JWT_REFRESH_TTL` \[refresh_ttl\] | lifetime of refresh tokens and sessions in seconds; 2592000 |
 /// | `JWT_LEEWAY` \[leeway\] | seconds that clocks may differ; 30, at most 300 |
+/// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | longer tokens are refused; 8192 |
+/// | `JWT_MAX_LIFETIME` \[max_lifetime\] | tokens of providers that were issued for longer are refused, in seconds; no limit |
+/// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::_guide::providers) whose tokens are taken as well, or instead |
 /// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 |
 /// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 |
 /// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 |
@@ -100,6 +104,13 @@ pub struct AuthConfig {
     pub refresh_ttl: Option<u64>,
     /// Seconds that clocks may differ.
     pub leeway: Option<u64>,
+    /// The longest token that is looked at, in bytes.
+    pub max_token_bytes: Option<usize>,
+    /// The longest lifetime of a provider's token, in seconds.
+    pub max_lifetime: Option<u64>,
+    /// Identity providers whose tokens are taken.
+    #[cfg(feature = "jwks")]
+    pub providers: Vec<ProviderConfig>,
     /// Argon2 memory in KiB.
     pub password_memory_kib: Option<u32>,
     /// Argon2 passes.
@@ -186,6 +197,10 @@ impl AuthConfig {
             longest_access_ttl: vars.number("JWT_LONGEST_ACCESS_TTL", "seconds, such as 900"),
             refresh_ttl: vars.number("JWT_REFRESH_TTL", "seconds, such as 2592000"),
             leeway: vars.number("JWT_LEEWAY", "seconds, such as 30"),
+            max_token_bytes: vars.number("JWT_MAX_TOKEN_BYTES", "bytes, such as 8192"),
+            max_lifetime: vars.number("JWT_MAX_LIFETIME", "seconds, such as 3600"),
+            #[cfg(feature = "jwks")]
+            providers: ProviderConfig::read(&mut vars),
             password_memory_kib: vars.number("PASSWORD_MEMORY_KIB", "KiB, such as 19456"),
             password_iterations: vars.number("PASSWORD_ITERATIONS", "passes, such as 2"),
             password_parallelism: vars.number("PASSWORD_PARALLELISM", "lanes, such as 1"),
@@ -216,6 +231,19 @@ impl AuthConfig {
     }
 
     fn check(&self, problems: &mut Vec<ConfigError>, keys: bool) {
+        #[cfg(feature = "jwks")]
+        for (number, provider) in (1..).zip(&self.providers) {
+            provider.check(number, problems);
+        }
+        if self.max_token_bytes == Some(0) || self.max_lifetime == Some(0) {
+            problems.push(ConfigError::invalid(
+                "JWT_MAX_TOKEN_BYTES or JWT_MAX_LIFETIME is 0, so that every token would be refused: set it \
+                 above, or leave it out",
+            ));
+        }
+        if !self.has_own_tokens() && self.has_providers() {
+            return;
+        }
         // What is wrong with one variable hides nothing of the next.
         let mut rest = self.clone();
         if let Err(problem) = self.algorithm() {
@@ -296,97 +324,24 @@ impl AuthConfig {
         problems.extend(self.password_service().err());
     }
 
-    /// An issuer with this configuration, to be completed with stores.
-    ///
-    /// # Errors
-    ///
-    /// What [`validate`](Self::validate) reports, or a configuration that only verifies; with
-    /// `JWT_KEY_RING_FILE`, a call outside a tokio runtime, which is needed to follow the file.
-    pub fn issuer(&self) -> Result<TokenIssuerBuilder, ConfigError> {
-        self.validate()?;
-        let keys = self.key_material()?;
-        let MainKeys::Signing(key) = keys.main else {
-            return Err(ConfigError::invalid(
-                "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE",
-            ));
-        };
-        if let IssuerKeys::Ring(ring) = &key {
-            ring.watch()?;
-        }
-        let builder = TokenIssuer::builder(key);
-        let previous = keys.previous.into_iter();
-        let mut builder = previous.fold(builder, TokenIssuerBuilder::previous_key);
-        if let Some(seconds) = self.access_ttl {
-            builder = builder.access_ttl(Duration::from_secs(seconds));
-        }
-        if let Some(seconds) = self.longest_access_ttl {
-            builder = builder.longest_access_ttl(Duration::from_secs(seconds));
-        }
-        if let Some(seconds) = self.refresh_ttl {
-            builder = builder.refresh_ttl(Duration::from_secs(seconds));
-        }
-        if let Some(seconds) = self.leeway {
-            builder = builder.leeway(Duration::from_secs(seconds));
-        }
-        builder = builder.issuer(self.issuer.clone().unwrap_or_default());
-        Ok(self.audiences().fold(builder, TokenIssuerBuilder::audience))
-    }
-
-    /// A verifier with this configuration, to be completed with stores.
-    ///
-    /// # Errors
-    ///
-    /// As [`issuer`](Self::issuer), for which a configuration that only verifies is enough.
-    pub fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
-        self.validate()?;
-        let keys = self.key_material()?;
-        let mut builder = match &keys.main {
-            MainKeys::Signing(ring @ IssuerKeys::Ring(inner)) => {
-                inner.watch()?;
-                ring.verifier(&keys.previous)?
-            }
-            _ => TokenVerifier::builder().keys(keys.verifying),
-        };
-        // As the issuer keeps revocations for no longer.
-        if let Some(seconds) = self.longest_access_ttl.or(self.access_ttl) {
-            builder = builder.max_lifetime(Duration::from_secs(seconds));
-        }
-        if let Some(seconds) = self.leeway {
-            builder = builder.leeway(Duration::from_secs(seconds));
-        }
-        builder = builder.issuer(self.issuer.clone().unwrap_or_default());
-        Ok(self
-            .audiences()
-            .fold(builder, TokenVerifierBuilder::audience))
-    }
-
-    /// A password service with this configuration.
-    ///
-    /// # Errors
-    ///
-    /// Argon2 costs that are too low to be safe, or too high for the memory budget.
-    #[cfg(feature = "password")]
-    pub fn password_service(&self) -> Result<PasswordService, ConfigError> {
-        let default = Argon2Params::DEFAULT;
-        let params = Argon2Params::new(
-            self.password_memory_kib.unwrap_or(default.memory_kib()),
-            self.password_iterations.unwrap_or(default.passes()),
-            self.password_parallelism.unwrap_or(default.lanes()),
-        );
-        PasswordService::builder()
-            .argon2(params)
-            .build()
-            .map_err(|error| {
-                ConfigError::invalid(format!(
-                    "PASSWORD_MEMORY_KIB, PASSWORD_ITERATIONS and PASSWORD_PARALLELISM: {error}"
-                ))
-            })
-    }
-
     /// Whether there is a key to sign with.
     #[must_use]
     pub fn can_issue(&self) -> bool {
         self.secret.is_some() || self.private_key.is_some() || self.key_ring_file.is_some()
+    }
+
+    /// Whether anything is set that is about tokens of its own keys.
+    fn has_own_tokens(&self) -> bool {
+        let keys = [&self.secret, &self.private_key, &self.public_key];
+        let names = [&self.key_ring_file, &self.issuer, &self.audience];
+        keys.into_iter().any(Option::is_some) || names.into_iter().any(Option::is_some)
+    }
+
+    fn has_providers(&self) -> bool {
+        #[cfg(feature = "jwks")]
+        return !self.providers.is_empty();
+        #[cfg(not(feature = "jwks"))]
+        false
     }
 
     fn audiences(&self) -> impl Iterator<Item = String> {
@@ -415,6 +370,8 @@ impl fmt::Debug for AuthConfig {
             .field("longest_access_ttl", &self.longest_access_ttl)
             .field("refresh_ttl", &self.refresh_ttl)
             .field("leeway", &self.leeway)
+            .field("max_token_bytes", &self.max_token_bytes)
+            .field("max_lifetime", &self.max_lifetime)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! [`TokenVerifier`]: from the text of a token to a [`VerifiedToken`], or the reason why not.
 
 mod builder;
+mod builder_keys;
 mod claim_rules;
 mod directory;
 mod doubt;
@@ -12,6 +13,7 @@ pub(crate) mod judge;
 mod keys;
 mod kind;
 mod memory;
+#[cfg(feature = "jwks")]
 mod preset;
 mod proof;
 mod resolver;
@@ -30,6 +32,7 @@ pub(crate) use judge::VerifiedToken;
 pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
 pub use memory::DEFAULT_CACHED_TOKENS;
+#[cfg(feature = "jwks")]
 pub use preset::Preset;
 pub use resolver::{
     DEFAULT_KNOWN_FOR, DEFAULT_RESOLVED_ISSUERS, DEFAULT_RESOLVER_STALE_FOR, DEFAULT_UNKNOWN_FOR,

@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::builder::TokenVerifierBuilder;
 use crate::error::ConfigError;
-#[cfg(feature = "jwks")]
 use crate::jwks::{RemoteJwks, RemoteJwksBuilder};
 use crate::names::Names;
 use crate::policy::{IssuerPattern, TokenProfile};
@@ -17,7 +16,6 @@ use crate::policy::{IssuerPattern, TokenProfile};
 /// come from the documentation of the providers as of late 2026, and are tested with tokens of that form.
 ///
 /// ```no_run
-/// # #[cfg(feature = "jwks")]
 /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
 /// use tower_jwt_auth::TokenVerifier;
 /// use tower_jwt_auth::verifier::Preset;
@@ -362,8 +360,7 @@ impl Preset {
     }
 
     /// The keys of the provider; `None` if the application brings them.
-    #[cfg(feature = "jwks")]
-    pub(super) fn remote(&self) -> Result<Option<RemoteJwksBuilder>, ConfigError> {
+    pub(crate) fn remote(&self) -> Result<Option<RemoteJwksBuilder>, ConfigError> {
         if self.has_no_address {
             return Ok(None);
         }

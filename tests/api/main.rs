@@ -11,6 +11,8 @@ mod cached_tokens;
 mod config;
 mod config_keys;
 mod config_messages;
+#[cfg(feature = "jwks")]
+mod config_providers;
 mod credentials;
 mod dangerous;
 mod decisions;
@@ -46,6 +48,7 @@ mod one_judge;
 mod optional_cookies;
 #[cfg(feature = "password")]
 mod password;
+#[cfg(feature = "jwks")]
 mod presets;
 mod profiles;
 mod providers;

@@ -17,17 +17,21 @@ fn copied_examples_take_the_tokens_of_several_providers() {
     let server = Server::start(
         NAME,
         &[
-            ("ISSUER_1", &staff.issuer()),
-            ("ISSUER_1_AUDIENCE", "other api"),
-            ("ISSUER_1_PROFILE", "rfc9068"),
-            ("ISSUER_1_ROLE_CLAIM", "realm_access.roles"),
-            ("ISSUER_2", &shop.issuer()),
-            ("ISSUER_2_AUDIENCE", "demo"),
-            ("ISSUER_2_AUDIENCE_CLAIM", "client_id"),
-            ("ISSUER_2_SCOPE_CLAIM", "permissions"),
+            ("JWT_PROVIDER_1", &staff.issuer()),
+            ("JWT_PROVIDER_1_AUDIENCE", "other api"),
+            ("JWT_PROVIDER_1_PROFILE", "rfc9068"),
+            ("JWT_PROVIDER_1_ROLE_CLAIM", "realm_access.roles"),
+            ("JWT_PROVIDER_2", &shop.issuer()),
+            ("JWT_PROVIDER_2_AUDIENCE", "demo"),
+            ("JWT_PROVIDER_2_AUDIENCE_CLAIM", "client_id"),
+            ("JWT_PROVIDER_2_SCOPE_CLAIM", "permissions"),
         ],
     );
-    assert!(!server.output().contains("ISSUER_"), "{}", server.output());
+    assert!(
+        !server.output().contains("JWT_PROVIDER_"),
+        "{}",
+        server.output()
+    );
     let ready = until_ready(&server);
     assert_eq!(ready["issuers"].as_array().unwrap().len(), 2);
     assert_eq!(server.get_with("/", &[]).status, 200);
@@ -64,7 +68,10 @@ fn copied_examples_take_the_tokens_of_several_providers() {
 fn copied_examples_come_up_while_their_provider_is_down() {
     let mut provider = Provider::down("api");
     let issuer = provider.issuer();
-    let variables = [("ISSUER_1", &*issuer), ("ISSUER_1_AUDIENCE", "api")];
+    let variables = [
+        ("JWT_PROVIDER_1", &*issuer),
+        ("JWT_PROVIDER_1_AUDIENCE", "api"),
+    ];
     let server = Server::start(NAME, &variables);
     let token = provider.token().issue().unwrap();
     assert_eq!(server.get_with("/healthz", &[]).status, 200);
@@ -98,24 +105,27 @@ fn copied_examples_report_every_problem_of_their_providers() {
     let (code, errors) = server::run_to_the_end(
         NAME,
         &[
-            ("ISSUER_1", "http://idp.example"),
-            ("ISSUER_1_AUDIENCE", "api"),
-            ("ISSUER_2_PROFILE", "own"),
-            ("ISSUER_2_PRIVATE_NETWORK", "maybe"),
-            ("ISSUER_2_ROLES", "groups"),
-            ("ISSUER_3", "https://10.0.0.1/"),
-            ("ISSUER_3_AUDIENCE", "api"),
+            ("JWT_PROVIDER_1", "http://idp.example"),
+            ("JWT_PROVIDER_1_AUDIENCE", "api"),
+            ("JWT_PROVIDER_2_PROFILE", "own"),
+            ("JWT_PROVIDER_2_PRIVATE_NETWORK", "maybe"),
+            ("JWT_PROVIDER_2_ROLES", "groups"),
+            ("JWT_PROVIDER_3", "https://10.0.0.1/"),
+            ("JWT_PROVIDER_3_AUDIENCE", "api"),
+            ("JWT_PROVIDER_4", "https://idp.example"),
+            ("JWT_PROVIDER_4_AUDIENCE", "api"),
+            ("JWT_PROVIDER_4_PROFILE", "own"),
         ],
     );
     assert_eq!(code, Some(1), "{errors}");
     for told in [
-        "ISSUER_1: `http://idp.example` must be https",
-        "ISSUER_2 is not set",
-        "ISSUER_2_AUDIENCE is not set",
-        "ISSUER_2_PROFILE must be `rfc9068` or `compatible`",
-        "ISSUER_2_PRIVATE_NETWORK must be `yes` or `no`",
-        "ISSUER_2_ROLES means nothing",
-        "ISSUER_3: `https://10.0.0.1/` leads to a private address",
+        "JWT_PROVIDER_1: `http://idp.example` must be https",
+        "JWT_PROVIDER_2 is not set",
+        "JWT_PROVIDER_2_AUDIENCE is not set",
+        "JWT_PROVIDER_2_PRIVATE_NETWORK must be `yes` or `no`",
+        "JWT_PROVIDER_2_ROLES is not a variable of this crate",
+        "JWT_PROVIDER_4: there is no profile `own`: write `compatible`, `rfc9068` or `id-token`",
+        "JWT_PROVIDER_3: `https://10.0.0.1/` leads to a private address",
     ] {
         assert!(errors.contains(told), "no {told:?} in {errors}");
     }

@@ -15,7 +15,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use settings::{DEVELOPMENT, Settings};
 use tokio::net::TcpListener;
-use tower_jwt_auth::TokenVerifier;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -39,8 +38,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .init();
 
     let settings = Settings::from_env()?;
-    // One verifier for all of them: a token's `iss` says which one judges it.
-    let verifier = TokenVerifier::for_issuers(settings.verifiers)?;
 
     let address = env::var("BIND_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address)
@@ -51,7 +48,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if settings.development {
         print!("{}", first_steps(address));
     }
-    serve(listener, routes::router(verifier)).await;
+    serve(listener, routes::router(settings.verifier)).await;
     Ok(())
 }
 
@@ -59,7 +56,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 fn first_steps(address: SocketAddr) -> String {
     let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
     format!(
-        "no ISSUER_* variable is set, so it takes the tokens of the provider in `provider/`:
+        "no JWT_PROVIDER_* variable is set, so it takes the tokens of the provider in `provider/`:
 
 (cd provider && npm ci && node provider.mjs)
 

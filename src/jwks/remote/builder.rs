@@ -118,6 +118,18 @@ impl RemoteJwksBuilder {
     /// An address that is no https URL, or leads to a private host, unless that is allowed; a symmetric
     /// algorithm, or none; a `stale_for` over 7 days; no certificates to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
+        let stale_for = self.stale_for;
+        let (name, issuer, fetcher) = self.fetcher()?;
+        Ok(RemoteJwks::new(name, issuer, fetcher, stale_for))
+    }
+
+    /// Fails where [`build`](Self::build) would; fetches nothing.
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        self.fetcher().map(drop)
+    }
+
+    /// What to fetch, by its name, and the issuer that it belongs to.
+    fn fetcher(self) -> Result<(String, Option<String>, Fetcher), ConfigError> {
         let rules = self.addresses;
         let address = |text: &str| Address::parse(text, rules).map_err(ConfigError::invalid);
         if self.algorithms.is_empty() {
@@ -168,7 +180,7 @@ impl RemoteJwksBuilder {
                 algorithms: self.algorithms.into(),
             },
         };
-        Ok(RemoteJwks::new(name, issuer, fetcher, self.stale_for))
+        Ok((name, issuer, fetcher))
     }
 }
 
