@@ -114,7 +114,12 @@ impl Policy {
         self.profile.check_typ(self.token_type, typ)
     }
 
-    fn check_issuer(&self, claims: &Payload, further: &Further) -> Result<(), AuthError> {
+    /// The issuer alone, which decides whose keys are asked for.
+    pub(crate) fn check_issuer(
+        &self,
+        claims: &Payload,
+        further: &Further,
+    ) -> Result<(), AuthError> {
         let issuer = claims.issuer();
         let any = self.issuers.is_empty() && self.issuer_patterns.is_empty();
         let trusted = match &issuer {

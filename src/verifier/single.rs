@@ -129,12 +129,30 @@ impl Single {
         let Keys::Source(_) = &self.inner.keys else {
             return Progress::Done(Err(doubt.into_error()));
         };
+        if let Err(error) = self.check_issuer_unverified(token) {
+            return Progress::Done(Err(error));
+        }
         let (this, token) = (self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
             doubt.ask(&this.inner.keys).await?;
             let verified = this.verify_local(&token)?;
             this.inner.judge.revocations.judge(verified).finish().await
         }))
+    }
+
+    /// A token that says of itself that it is of another issuer is refused before its key is asked for: no
+    /// key of this issuer can change that.
+    fn check_issuer_unverified(&self, token: &[u8]) -> Result<(), AuthError> {
+        let Inner {
+            judge,
+            max_token_bytes,
+            ..
+        } = &*self.inner;
+        let payload = Compact::parse(token, *max_token_bytes)?.open_unverified()?;
+        let payload = Payload::parse(payload, &[])?;
+        judge
+            .policy
+            .check_issuer(&payload, &judge.policy.read_further(&payload))
     }
 
     /// Everything that needs no I/O: the proof, from memory or made, and then always the judge.

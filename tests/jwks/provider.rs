@@ -38,8 +38,12 @@ impl Key {
 }
 
 pub fn token_of(key: SigningKey) -> String {
+    token_from(ISSUER, key)
+}
+
+fn token_from(issuer: &str, key: SigningKey) -> String {
     let tokens = TokenIssuer::builder(key)
-        .issuer(ISSUER)
+        .issuer(issuer)
         .audience("api")
         .build()
         .unwrap();
@@ -48,8 +52,13 @@ pub fn token_of(key: SigningKey) -> String {
 
 /// A token that names a key which nobody has.
 pub fn bogus(kid: &str) -> String {
+    bogus_of(ISSUER, kid)
+}
+
+/// A token of this issuer that names a key which nobody has.
+pub fn bogus_of(issuer: &str, kid: &str) -> String {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
-    token_of(key.with_key_id(kid).unwrap())
+    token_from(issuer, key.with_key_id(kid).unwrap())
 }
 
 /// A key without a name, and a token that names none.

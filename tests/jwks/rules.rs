@@ -8,7 +8,9 @@ use tower_jwt_auth::TokenVerifier;
 use tower_jwt_auth::jwks::RemoteJwks;
 use tower_jwt_auth::keys::KeySourceState;
 
-use crate::provider::{ISSUER, KEYRING, KEYS, Mode, Provider, bogus, nameless, verdict, verifier};
+use crate::provider::{
+    ISSUER, KEYRING, KEYS, Mode, Provider, bogus, bogus_of, nameless, verdict, verifier,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -444,4 +446,19 @@ fn what_cannot_be_meant_does_not_build() {
         .build()
         .unwrap_err();
     assert_eq!(error, tower_jwt_auth::ConfigError::MissingAudience);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_another_issuer_asks_for_no_key() {
+    let provider = Provider::new(&[0]);
+    provider.state().mode = Mode::Status(503);
+    let verifier = verifier(&provider.discovered());
+    sleep(seconds(31)).await;
+    let fetches = provider.state().metadata_fetches;
+    for _ in 0..3 {
+        let stranger = bogus_of("https://evil.example", "no-such-key");
+        assert_eq!(verdict(&verifier, &stranger).await, "401");
+    }
+    assert_eq!(provider.state().metadata_fetches, fetches);
+    assert_eq!(verdict(&verifier, &bogus("no-such-key")).await, "503");
 }
