@@ -27,8 +27,8 @@ use jsonwebtoken::{DecodingKey, Validation, decode};
 use serde_json::Value;
 use tower::Service as _;
 use tower_http::auth::{AsyncAuthorizeRequest, AsyncRequireAuthorizationLayer};
-use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_jwt_auth::verifier::TokenVerifierBuilder;
+use tower_jwt_auth::{Algorithm, JwtAuthLayer, JwtClaims, TokenVerifier};
 use tower_oauth2_resource_server::server::OAuth2ResourceServer;
 use tower_oauth2_resource_server::tenant::TenantConfiguration;
 use tower_oauth2_resource_server::validation::ClaimsValidationSpec;
@@ -137,6 +137,7 @@ pub async fn all(tokens: &Tokens) -> Vec<Contender> {
         axum_jwt_auth(tokens),
         tower_oauth2(tokens).await,
     ]);
+    all.extend(oauth_resource_server(tokens));
     all
 }
 
@@ -186,7 +187,8 @@ fn ours_without_memory(tokens: &Tokens) -> Contender {
 }
 
 fn verifier(tokens: &Tokens) -> TokenVerifierBuilder {
-    TokenVerifier::builder().keys(tokens.key.verifying_key())
+    TokenVerifier::builder()
+        .keys(tokens.key.verifying_key())
         .issuer(ISSUER)
         .audience(AUDIENCE)
 }
@@ -338,6 +340,38 @@ async fn tower_oauth2(tokens: &Tokens) -> Contender {
         )
         .layer(server.into_layer());
     Contender::router("tower-oauth2-resource-server", router)
+}
+
+/// With keys that are given at the start, which need no network. It takes no HMAC.
+fn oauth_resource_server(tokens: &Tokens) -> Option<Contender> {
+    use oauth_resource_server::axum::AuthLayer;
+    use oauth_resource_server::{AuthorizedToken, KeyNaming, OAuthConfig, OAuthValidator};
+
+    let jwk = public_jwk(tokens)?;
+    let config = OAuthConfig {
+        enabled: true,
+        issuer: ISSUER.into(),
+        jwks_uri: Some("https://issuer.example/jwks.json".into()),
+        audience: AUDIENCE.into(),
+        resource: "https://api.example/".into(),
+        algorithms: vec![tokens.algorithm.as_str().into()],
+        allow_unscoped_tokens: true,
+        ..OAuthConfig::default()
+    };
+    let config = config.resolve(KeyNaming::Dotted("oauth")).unwrap();
+    let validator = OAuthValidator::builder(&config?)
+        .initial_jwks(&serde_json::json!({ "keys": [jwk] }).to_string())
+        .build()
+        .unwrap();
+    let layer = AuthLayer::builder().oauth(Arc::new(validator));
+    let handler = async |token: AuthorizedToken| match token.claims_as::<User>() {
+        Ok(user) => answer(&user),
+        Err(_) => StatusCode::BAD_REQUEST,
+    };
+    let router = Router::new()
+        .route("/", get(handler))
+        .layer(layer.build().unwrap());
+    Some(Contender::router("oauth-resource-server", router))
 }
 
 fn public_jwk(tokens: &Tokens) -> Option<Value> {

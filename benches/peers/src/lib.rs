@@ -10,7 +10,7 @@ pub use tokens::{AUDIENCE, Case, ISSUER, Tokens};
 
 /// The algorithms that are compared.
 pub const ALGORITHMS: [tower_jwt_auth::Algorithm; 4] = {
-    use tower_jwt_auth::Algorithm::{ES256, HS256, RS256, EdDSA};
+    use tower_jwt_auth::Algorithm::{ES256, EdDSA, HS256, RS256};
     [HS256, RS256, ES256, EdDSA]
 };
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 use tower_jwt_auth::clock::{Clock as _, ManualClock, SystemClock};
+use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 
 pub const ISSUER: &str = "https://me.example";
 pub const AUDIENCE: &str = "api";
