@@ -71,8 +71,8 @@ impl Sought {
         member: "introspection_endpoint",
         unreadable: "the answer is not the metadata of an issuer, or lacks the text `introspection_endpoint`: is \
                      the issuer right, and does its server offer introspection? If it serves no metadata, give \
-                     the address of the endpoint to `Introspection::builder`",
-        otherwise: "give the address of the endpoint to `Introspection::builder`",
+                     the address of the endpoint to `Introspection::builder_at`",
+        otherwise: "give the address of the endpoint to `Introspection::builder_at`",
         elsewhere: "call `allow_endpoint_at(origin)` if that is where the endpoint is",
     };
 }
