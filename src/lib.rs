@@ -57,8 +57,8 @@
 //!
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
 //! a refresh token, no users and no database: the starter example shows how to build those around it.
-//! It verifies the tokens of identity providers ([how](_guide::providers)), but logs nobody in there,
-//! and asks nobody about opaque tokens (introspection, RFC 7662).
+//! It verifies the tokens of identity providers ([how](_guide::providers)) and asks them about opaque
+//! ones ([introspection](_guide::introspection), RFC 7662), but logs nobody in there.
 //!
 //! # Features
 //!
@@ -69,7 +69,7 @@
 //! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, and a cache for signatures that were found good |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
-//! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date |
+//! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date; `credential::Introspection` of opaque tokens |
 //! | `sqlite` | no | `SqliteSessions` and `SqliteRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `postgres` | no | `PostgresSessions` and `PostgresRevocations`, through sqlx 0.9; needs Rust 1.94 |
 //! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
@@ -83,7 +83,7 @@
 //! # Guide
 //!
 //! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
+//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) · [opaque tokens](_guide::introspection) ·
 //! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
@@ -95,7 +95,7 @@
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
 //! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `store`, `sql`, `revocation`, `session`, `event` |
+//! | 2 policy and stores | `policy`, `slots`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -119,6 +119,8 @@ pub mod password;
 
 // floor 2
 mod policy;
+#[cfg(feature = "cache")]
+mod slots;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 pub mod store;
@@ -188,6 +190,12 @@ pub mod _guide {
     #[cfg(not(feature = "jwks"))]
     /// Tokens of other providers: turn the feature `jwks` on.
     pub mod providers {}
+    #[cfg(feature = "jwks")]
+    #[doc = include_str!("guide/introspection.md")]
+    pub mod introspection {}
+    #[cfg(not(feature = "jwks"))]
+    /// Opaque tokens: turn the feature `jwks` on.
+    pub mod introspection {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]

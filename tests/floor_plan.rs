@@ -22,7 +22,15 @@ const FLOORS: [&[&str]; 6] = [
     // keys and hashing
     &["keys", "codec", "jti", "password"],
     // policy and stores
-    &["policy", "store", "sql", "revocation", "session", "event"],
+    &[
+        "policy",
+        "slots",
+        "store",
+        "sql",
+        "revocation",
+        "session",
+        "event",
+    ],
     // services
     &[
         "jwks",

@@ -27,13 +27,13 @@ impl Marks {
     }
 }
 
-/// What `token_use` (Cognito) and `typ` (Keycloak) say of a token's kind.
+/// What `token_use` (Cognito, Hydra) and `typ` (Keycloak) say of a token's kind.
 pub(super) fn kind_of(said: Option<&str>) -> u8 {
-    const ACCESS: [&str; 5] = ["access", "bearer", "dpop", "at+jwt", "jwt"];
+    const ACCESS: [&str; 6] = ["access", "access_token", "bearer", "dpop", "at+jwt", "jwt"];
     let is = |names: &[&str], text: &str| names.iter().any(|one| text.eq_ignore_ascii_case(one));
     match said {
         Some(text) if is(&ACCESS, text) => Marks::ACCESS_TOKEN,
-        Some(text) if is(&["id"], text) => Marks::ID_TOKEN,
+        Some(text) if is(&["id", "id_token"], text) => Marks::ID_TOKEN,
         _ => Marks::OTHER_KIND,
     }
 }

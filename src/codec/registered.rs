@@ -277,7 +277,12 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
                 }
             }
             "token_type" | "tokenType" | "token_kind" | "use" => {
-                claims.marks.set(hinted_kind(text(map)?.as_deref()));
+                let said = text(map)?;
+                claims.marks.set(hinted_kind(said.as_deref()));
+                // RFC 9449 section 6.2
+                if said.is_some_and(|text| text.eq_ignore_ascii_case("dpop")) {
+                    claims.marks.set(Marks::BOUND);
+                }
             }
             // RFC 7800 section 3.1
             "cnf" => {

@@ -66,10 +66,17 @@ impl CredentialClaims {
         }
     }
 
+    /// Takes a token that another judge of this crate has made.
+    #[cfg(feature = "jwks")]
+    pub(super) fn of(token: VerifiedToken) -> Self {
+        Self { token }
+    }
+
     /// The token for handlers, unless it has expired.
     pub(crate) fn verified(self) -> Result<VerifiedToken, AuthError> {
         let token = self.token;
-        let is_over = |expiry: NumericDate| token.now() >= expiry.as_secs_f64();
+        let leeway = token.leeway().as_secs_f64();
+        let is_over = |expiry: NumericDate| token.now() >= expiry.as_secs_f64() + leeway;
         if token.expires_at().is_some_and(is_over) {
             return Err(AuthErrorKind::Expired.into());
         }

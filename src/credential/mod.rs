@@ -7,8 +7,14 @@
 //! is a [`VerifiedToken`](crate::VerifiedToken) in any case, whose [`kind`](crate::VerifiedToken::kind) says by what it was proved.
 
 mod claims;
+#[cfg(feature = "jwks")]
+mod introspection;
 
 pub use claims::{CredentialClaims, CredentialClaimsBuilder};
+#[cfg(all(feature = "jwks", feature = "cache"))]
+pub use introspection::DEFAULT_INTROSPECTED_TOKENS;
+#[cfg(feature = "jwks")]
+pub use introspection::{DEFAULT_CACHE_FOR, Introspection, IntrospectionBuilder, MAX_CACHE_FOR};
 
 use std::fmt::Debug;
 use std::future::Future;

@@ -55,4 +55,9 @@ pub use remote::{
 };
 pub use serve::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
 
+#[cfg(feature = "jwks")]
+pub(crate) use remote::{
+    Address, AddressRules, Discovery, DynHttpClient, FetchError, Sought, chance, exchange, request,
+    unavailable,
+};
 pub(crate) use serve::IssuerKeySet;

@@ -52,6 +52,8 @@ pub(crate) struct Policy {
     pub(crate) claim_rules: Box<[ClaimRule]>,
     /// Whether a token that is bound to a key is taken without proof that the client has it.
     pub(crate) takes_bound_tokens: bool,
+    /// Whether a token must say when it expires. Only who can be asked at any time may do without.
+    pub(crate) needs_expiry: bool,
     /// Where scopes are, if not in `scope` as RFC 9068 has it.
     pub(crate) scope_claims: Box<[ClaimPath]>,
     pub(crate) role_claims: Box<[ClaimPath]>,
@@ -94,7 +96,7 @@ impl Policy {
         if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
             return Err(wrong_claim(&Reason {
                 code: "bound_token",
-                message: "the token is bound to a key (`cnf`, or `typ: DPoP`), so it is not a bearer token: \
+                message: "the token is bound to a key (`cnf`, or `DPoP` as its type), so it is not a bearer token: \
                  have the issuer send bearer tokens to this API",
             }));
         }
@@ -228,14 +230,15 @@ impl Policy {
                 message: "a date of the token is not a date",
             })),
         };
-        let Some(exp) = seconds(claims.expires_at())? else {
+        let exp = seconds(claims.expires_at())?;
+        if exp.is_none() && self.needs_expiry {
             return Err(wrong_claim(&Reason {
                 code: "no_expiry",
                 message: "the token has no expiry",
             }));
-        };
+        }
         let (nbf, iat) = (seconds(claims.not_before())?, seconds(claims.issued_at())?);
-        if now >= exp + leeway {
+        if exp.is_some_and(|exp| now >= exp + leeway) {
             return Err(AuthErrorKind::Expired.into());
         }
         if nbf.is_some_and(|nbf| nbf > now + leeway) {
@@ -254,7 +257,7 @@ impl Policy {
                     message: "the token has no date of issue",
                 }));
             };
-            if exp - iat > limit.as_secs_f64() {
+            if exp.is_none_or(|exp| exp - iat > limit.as_secs_f64()) {
                 return Err(wrong_claim(&Reason {
                     code: "lifetime_too_long",
                     message: "the token lives too long",
@@ -293,6 +296,7 @@ mod tests {
             required: Box::default(),
             claim_rules: Box::default(),
             takes_bound_tokens: false,
+            needs_expiry: true,
             scope_claims: Box::default(),
             role_claims: Box::default(),
         }
@@ -390,6 +394,22 @@ mod tests {
                 assert_eq!(check(name, Some(bad)), Err(InvalidClaim), "{name} {bad}");
             }
         }
+    }
+
+    #[test]
+    fn an_expiry_that_need_not_be_there_is_judged_if_it_is() {
+        let policy = Policy {
+            needs_expiry: false,
+            ..policy()
+        };
+        let with = |more: &str| {
+            let base = r#""iss":"me","aud":"api","type":"access""#;
+            check_with(&policy, &format!("{{{base}{more}}}"))
+        };
+        assert_eq!(with(""), Ok(()));
+        assert_eq!(with(r#","exp":1500"#), Ok(()));
+        assert_eq!(with(r#","exp":970"#), Err(Expired));
+        assert_eq!(with(r#","exp":null"#), Err(InvalidClaim));
     }
 
     #[test]

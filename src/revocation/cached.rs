@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
 use super::changes::RevocationChanges;
 use super::slot::{Answer, Key, Question, Slot, age, no_answer};
 use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
+use crate::slots::Slots;
 use crate::store::StoreError;
 
 /// The default lag, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
@@ -74,7 +73,7 @@ pub struct CachedRevocations<S> {
     timeout: Duration,
     policy: OutagePolicy,
     clock: Arc<dyn Clock>,
-    answers: Cache<Key, Arc<Slot>>,
+    answers: Slots<Key, Slot>,
     /// What was revoked through this object, for as long as an older answer may be in use.
     fresh: MemoryRevocations,
     passed_unchecked: AtomicU64,
@@ -94,7 +93,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
             timeout: DEFAULT_STORE_TIMEOUT,
             policy: OutagePolicy::FailClosed,
             clock: Arc::new(SystemClock),
-            answers: cache(DEFAULT_CAPACITY),
+            answers: Slots::new(DEFAULT_CAPACITY),
             fresh: MemoryRevocations::new(),
             passed_unchecked: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
@@ -128,7 +127,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// each.
     #[must_use]
     pub fn capacity(mut self, tokens: u64) -> Self {
-        self.answers = cache(tokens);
+        self.answers = Slots::new(tokens);
         self
     }
 
@@ -215,30 +214,25 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// Returns the slot to take the answer from: the existing one, or a new one if its answer may no
     /// longer be used.
     fn slot(&self, query: &RevocationQuery<'_>) -> Arc<Slot> {
-        if let Some(slot) = self.answers.get(&Question(query)) {
-            let now = self.now();
-            let spent = |slot: &Slot| match slot.answer.get() {
-                Some(answer) => !self.holds(answer, slot.epoch, now),
-                None => !self.is_current(slot.epoch),
-            };
-            if !spent(&slot) {
-                return slot;
-            }
-            let replaced = self
-                .answers
-                .entry(query.into())
-                .or_insert_with_if(|| self.new_slot(slot.last_good()), |current| spent(current));
-            return replaced.into_value();
-        }
-        self.answers.get_with(query.into(), || self.new_slot(None))
+        let now = self.now();
+        let is_spent = |slot: &Slot| match slot.answer.get() {
+            Some(answer) => !self.holds(answer, slot.epoch, now),
+            None => !self.is_current(slot.epoch),
+        };
+        self.answers.take(
+            &Question(query),
+            || query.into(),
+            is_spent,
+            |spent| self.new_slot(spent.and_then(Slot::last_good)),
+        )
     }
 
-    fn new_slot(&self, last_good: Option<u64>) -> Arc<Slot> {
-        Arc::new(Slot {
+    fn new_slot(&self, last_good: Option<u64>) -> Slot {
+        Slot {
             answer: OnceCell::new(),
             epoch: self.epoch.load(Ordering::Acquire),
             last_good,
-        })
+        }
     }
 
     fn is_current(&self, epoch: u64) -> bool {
@@ -318,7 +312,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         if self.fresh.hits(query) {
             return Some(true);
         }
-        let slot = self.answers.get(&Question(query))?;
+        let slot = self.answers.find(&Question(query))?;
         let answer = slot.answer.get()?;
         if !self.holds(answer, slot.epoch, self.now()) {
             return None;
@@ -342,13 +336,4 @@ impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
-}
-
-/// Evicts the least recently used entry first. The default policy of moka would refuse new keys
-/// while old ones are used often.
-fn cache(capacity: u64) -> Cache<Key, Arc<Slot>> {
-    Cache::builder()
-        .max_capacity(capacity)
-        .eviction_policy(EvictionPolicy::lru())
-        .build()
 }

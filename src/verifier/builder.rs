@@ -47,6 +47,7 @@ pub struct TokenVerifierBuilder {
     required: Vec<Box<str>>,
     pub(super) claim_rules: Vec<ClaimRule>,
     takes_bound_tokens: bool,
+    needs_expiry: bool,
     max_token_bytes: usize,
     clock: Arc<dyn Clock>,
     revocations: Revocations,
@@ -78,11 +79,22 @@ impl TokenVerifierBuilder {
             required: Vec::new(),
             claim_rules: Vec::new(),
             takes_bound_tokens: false,
+            needs_expiry: true,
             max_token_bytes: MAX_TOKEN_BYTES,
             clock: Arc::new(SystemClock),
             revocations: Revocations::default(),
             #[cfg(feature = "cache")]
             cached_tokens: super::DEFAULT_CACHED_TOKENS,
+        }
+    }
+
+    /// Of what an authorization server says about a token: rules without keys, for
+    /// [`into_judge`](Self::into_judge).
+    #[cfg(feature = "jwks")]
+    pub(crate) fn for_answers() -> Self {
+        Self {
+            needs_expiry: false, // OPTIONAL in RFC 7662 section 2.2
+            ..Self::new().profile(TokenProfile::Compatible)
         }
     }
 
@@ -292,10 +304,10 @@ impl TokenVerifierBuilder {
     /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
     /// a path to a claim with an empty name in it; a claim that must have one of no values.
     pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
-        if let Some(problem) = self.problem {
+        if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
-        let keys = match self.keys {
+        let keys = match self.keys.take() {
             Some(Keys::Fixed(set)) if set.is_empty() => return Err(ConfigError::NoKeys),
             Some(keys) => keys,
             None => return Err(ConfigError::NoKeys),
@@ -305,10 +317,26 @@ impl TokenVerifierBuilder {
         } else {
             Keys::Source(Arc::new(Joined {
                 main: keys,
-                further: self.further_keys,
+                further: std::mem::take(&mut self.further_keys),
                 clock: Arc::clone(&self.clock),
             }))
         };
+        #[cfg(feature = "cache")]
+        let memory = Memory::new(self.cached_tokens);
+        #[cfg(not(feature = "cache"))]
+        let memory = Memory::new(0);
+        let max_token_bytes = self.max_token_bytes;
+        Ok(Single::new(Inner {
+            keys,
+            judge: self.into_judge()?,
+            memory,
+            max_token_bytes,
+        })
+        .into())
+    }
+
+    /// The rules alone, with what they need to know of the world.
+    pub(crate) fn into_judge(mut self) -> Result<Judge, ConfigError> {
         let profile = self.profile.unwrap_or(if self.is_remote {
             TokenProfile::Compatible
         } else {
@@ -360,10 +388,6 @@ impl TokenVerifierBuilder {
         if profile == TokenProfile::Own && self.role_claims.is_empty() {
             self.role_claims = [ClaimPath::new(ROLES)].into();
         }
-        #[cfg(feature = "cache")]
-        let memory = Memory::new(self.cached_tokens);
-        #[cfg(not(feature = "cache"))]
-        let memory = Memory::new(0);
         let policy = Policy {
             issuers: if self.any_issuer {
                 Box::default()
@@ -391,20 +415,15 @@ impl TokenVerifierBuilder {
             required: self.required.into(),
             claim_rules: self.claim_rules.into(),
             takes_bound_tokens: self.takes_bound_tokens,
+            needs_expiry: self.needs_expiry,
             scope_claims: self.scope_claims.into(),
             role_claims: self.role_claims.into(),
         };
-        Ok(Single::new(Inner {
-            keys,
-            judge: Judge {
-                policy,
-                clock: self.clock,
-                revocations: self.revocations,
-            },
-            memory,
-            max_token_bytes: self.max_token_bytes,
+        Ok(Judge {
+            policy,
+            clock: self.clock,
+            revocations: self.revocations,
         })
-        .into())
     }
 }
 

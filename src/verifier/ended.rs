@@ -26,9 +26,10 @@ const A_DAY: Duration = Duration::from_secs(86_400);
 pub enum TokenEnd {
     /// The token has expired. The client should get another one and connect again.
     Expired,
-    /// The token, its session, or all tokens of its subject were revoked.
+    /// The token, its session, or all tokens of its subject were revoked; or the authorization server
+    /// says that an opaque token is not active any more.
     Revoked,
-    /// The revocation store was unavailable for longer than a stream may go on without it.
+    /// The revocation store, or the authorization server of an opaque token, was unavailable for longer than a stream may go on without it.
     Unavailable,
 }
 
@@ -76,6 +77,9 @@ impl VerifiedToken {
     /// `CachedRevocations`, and with Redis if they are pushed. Otherwise the store is asked at the
     /// interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes): with a
     /// cache, a revocation of another node ends the stream within twice its lag.
+    ///
+    /// For an opaque token, its authorization server is asked again each time that its answer has left
+    /// the cache.
     ///
     /// While the store is unavailable, the stream goes on for
     /// [60 seconds](super::LONGEST_UNJUDGED_STREAM) at most, so that a short outage does not make all
@@ -140,7 +144,7 @@ async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> TokenEnd {
         .expires_at()
         .and_then(NumericDate::to_system_time)
         .and_then(|expiry| expiry.checked_add(world.leeway()));
-    let store = world.revocations().zip(token.revocation_query().ok());
+    let store = world.revocations().zip(token.stream_query());
     let mut changes = store.as_ref().map(|(store, _)| store.changes());
     let mut unjudged_since: Option<SystemTime> = None;
     loop {

@@ -27,6 +27,8 @@ pub use builder::TokenVerifierBuilder;
 pub(crate) use ended::World;
 pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
 pub(crate) use judge::Credential;
+#[cfg(feature = "jwks")]
+pub(crate) use judge::Judge;
 pub(crate) use judge::Progress;
 pub(crate) use judge::VerifiedToken;
 pub use kind::CredentialKind;

@@ -96,11 +96,13 @@ fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
         assert_eq!(verdict(trusting(profile), &unbound), Ok(()), "{profile:?}");
     }
     // Keycloak says so in a claim too.
-    let dpop = token(TokenProfile::Compatible, &json!({"typ": "DPoP"}));
-    assert_eq!(
-        verdict(trusting(TokenProfile::Compatible), &dpop),
-        Err(InvalidClaim)
-    );
+    for name in ["typ", "token_type"] {
+        let dpop = token(TokenProfile::Compatible, &json!({ name: "DPoP" }));
+        assert_eq!(
+            verdict(trusting(TokenProfile::Compatible), &dpop),
+            Err(InvalidClaim)
+        );
+    }
 }
 
 #[test]

@@ -112,6 +112,8 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
         json!({"type": "refresh"}),
         json!({"token_use": "id"}),
         json!({"token_use": "refresh"}),
+        json!({"token_use": "refresh_token"}),
+        json!({"token_use": "id_token"}),
         json!({"token_use": 5}),
         json!({"typ": "ID"}),
         json!({"typ": "Refresh"}),
@@ -139,6 +141,8 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
     }
     for claims in [
         json!({"token_use": "access"}),
+        json!({"token_use": "access_token"}),
+        json!({"token_type": "Bearer"}),
         json!({"typ": "Bearer"}),
         json!({"type": "access"}),
         json!({"type": "user"}),

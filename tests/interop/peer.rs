@@ -138,23 +138,23 @@ fn node_environment() -> &'static Result<PathBuf, String> {
     })
 }
 
-/// A folder with `provider.mjs` and the npm `oidc-provider` that it needs.
+/// A folder with `provider.mjs`, `opaque.mjs` and the npm `oidc-provider` that it needs.
 #[cfg(feature = "jwks")]
 pub(crate) fn provider_environment() -> Option<&'static Path> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         run(Command::new("node").arg("--version"))?;
         let lock = format!("{PROVIDER}/package-lock.json");
-        let copy = |name: &str, folder: &Path| {
+        let copy = |from: &str, name: &str, folder: &Path| {
             // Moved into place whole: another run may be reading it.
             let fresh = folder.join(format!("{name}.{}", std::process::id()));
-            fs::copy(format!("{PROVIDER}/{name}"), &fresh)
+            fs::copy(format!("{from}/{name}"), &fresh)
                 .and_then(|_| fs::rename(&fresh, folder.join(name)))
                 .map_err(|error| format!("{name}: {error}"))
         };
         let folder = environment("provider", &lock, |folder, _| {
-            copy("package.json", folder)?;
-            copy("package-lock.json", folder)?;
+            copy(PROVIDER, "package.json", folder)?;
+            copy(PROVIDER, "package-lock.json", folder)?;
             run(Command::new("npm").current_dir(folder).args([
                 "ci",
                 "--ignore-scripts",
@@ -162,7 +162,8 @@ pub(crate) fn provider_environment() -> Option<&'static Path> {
                 "--no-fund",
             ]))
         })?;
-        copy("provider.mjs", &folder)?;
+        copy(PROVIDER, "provider.mjs", &folder)?;
+        copy(HERE, "opaque.mjs", &folder)?;
         Ok(folder)
     });
     found("oidc-provider", made)

@@ -1,4 +1,5 @@
-//! npm `oidc-provider`, the provider of `examples/resource-server`, in a process of its own.
+//! npm `oidc-provider`, set up as the provider of `examples/resource-server` or by `opaque.mjs`, in a
+//! process of its own.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub(crate) const AUDIENCE: &str = "http://127.0.0.1:3000";
 pub(crate) struct Provider {
     child: Child,
     folder: PathBuf,
+    script: &'static str,
     /// Where it keeps its keys, so that they outlive it.
     keys: PathBuf,
     port: u16,
@@ -29,13 +31,23 @@ pub(crate) struct Provider {
 impl Provider {
     /// On a free port, with a key of its own.
     pub(crate) fn start(test: &str) -> Option<Self> {
+        Self::start_script("provider.mjs", test)
+    }
+
+    /// On a free port; its access tokens are opaque.
+    pub(crate) fn start_opaque(test: &str) -> Option<Self> {
+        Self::start_script("opaque.mjs", test)
+    }
+
+    fn start_script(script: &'static str, test: &str) -> Option<Self> {
         let folder = crate::peer::provider_environment()?;
         let keys = folder.join(format!("{test}-{}.keys", std::process::id()));
         let _ = std::fs::remove_file(&keys);
-        let (child, port) = run(folder, &keys, 0);
+        let (child, port) = run(folder, script, &keys, 0);
         Some(Self {
             child,
             folder: folder.to_owned(),
+            script,
             keys,
             port,
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -49,7 +61,7 @@ impl Provider {
 
     /// At the same address, with the same keys.
     pub(crate) fn restart(&mut self) {
-        (self.child, self.port) = run(&self.folder, &self.keys, self.port);
+        (self.child, self.port) = run(&self.folder, self.script, &self.keys, self.port);
     }
 
     pub(crate) fn issuer(&self) -> String {
@@ -69,7 +81,13 @@ impl Provider {
         self.post(&format!("/keys/{change}"), "").await;
     }
 
-    async fn post(&self, path: &str, form: &str) -> Value {
+    /// A token of alice that a login would have brought: `access`, `refresh` or `bound`.
+    pub(crate) async fn minted(&self, kind: &str) -> String {
+        let answer = self.post(&format!("/mint/{kind}"), "").await;
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn post(&self, path: &str, form: &str) -> Value {
         let request = Request::post(format!("{}{path}", self.issuer()))
             .header("authorization", "Basic ZGVtbzpkZW1vLXNlY3JldA==") // demo:demo-secret
             .header("content-type", "application/x-www-form-urlencoded")
@@ -77,6 +95,9 @@ impl Provider {
             .unwrap();
         let answer = self.client.request(request).await.unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
+        if body.is_empty() {
+            return Value::Null;
+        }
         serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{path}: {body:?}"))
     }
 }
@@ -90,9 +111,9 @@ impl Drop for Provider {
 }
 
 /// Starts it, and waits until it says where it listens.
-fn run(folder: &Path, keys: &Path, port: u16) -> (Child, u16) {
+fn run(folder: &Path, script: &str, keys: &Path, port: u16) -> (Child, u16) {
     let mut child = Command::new("node")
-        .arg("provider.mjs")
+        .arg(script)
         .current_dir(folder)
         .env("PROVIDER_PORT", port.to_string())
         .env("PROVIDER_KEYS", keys)

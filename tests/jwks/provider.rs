@@ -182,7 +182,7 @@ impl Provider {
             .unwrap()
     }
 
-    fn answer_keys(&self, request: &Request<()>) -> Result<Response<Vec<u8>>, BoxError> {
+    fn answer_keys(&self, request: &Request<String>) -> Result<Response<Vec<u8>>, BoxError> {
         let state = self.state();
         let text = json!({ "keys": state.published }).to_string();
         let tag =
@@ -238,7 +238,11 @@ impl Provider {
 }
 
 impl HttpClient for Provider {
-    async fn get(&self, request: Request<()>, limit: usize) -> Result<Response<Vec<u8>>, BoxError> {
+    async fn send(
+        &self,
+        request: Request<String>,
+        limit: usize,
+    ) -> Result<Response<Vec<u8>>, BoxError> {
         assert_eq!(
             request.uri().host(),
             Some("idp.example"),

@@ -1,21 +1,23 @@
-//! [`Address`]: which addresses keys may be fetched from.
+//! [`Address`]: which addresses requests may be sent to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
+use super::exchange::shown;
+
 /// What is allowed beyond https to public hosts.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct AddressRules {
+pub(crate) struct AddressRules {
     /// Plain http to this machine.
-    pub(super) loopback: bool,
+    pub(crate) loopback: bool,
     /// Hosts in private networks, and this machine.
-    pub(super) private: bool,
+    pub(crate) private: bool,
 }
 
-/// An address that keys may be fetched from, as far as its text can tell.
+/// An address that requests may be sent to, as far as its text can tell.
 #[derive(Debug, Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     uri: Uri,
 }
 
@@ -36,7 +38,7 @@ impl Address {
     /// # Errors
     ///
     /// The address, what is wrong with it, and the cure.
-    pub(super) fn parse(text: &str, rules: AddressRules) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, rules: AddressRules) -> Result<Self, String> {
         Self::read(text, rules).map_err(|reason| format!("`{}` {reason}", without_password(text)))
     }
 
@@ -57,7 +59,7 @@ impl Address {
             return Err("is not an absolute https URL: begin it with `https://`");
         };
         if authority.as_str().contains('@') {
-            return Err("has a user name or a password in it: remove them, keys are public");
+            return Err("has a user name or a password in it: remove them");
         }
         let host = authority.host();
         if host.is_empty() {
@@ -75,10 +77,10 @@ impl Address {
             }
             "http" => {
                 return Err(
-                    "must be https, but is plain http: keys fetched in the clear can be anybody's",
+                    "must be https, but is plain http: what comes in the clear can be anybody's",
                 );
             }
-            _ => return Err("must be https: keys are fetched in no other way"),
+            _ => return Err("must be https: no other scheme is supported"),
         }
         if ip.is_some_and(|ip| !rules.allow(ip)) {
             return Err(PRIVATE);
@@ -86,7 +88,7 @@ impl Address {
         Ok(Self { uri })
     }
 
-    pub(super) fn uri(&self) -> &Uri {
+    pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
@@ -112,7 +114,7 @@ fn without_password(text: &str) -> String {
         (None, Some(at)) => format!("...{}", &text[at..]),
         _ => text.to_owned(),
     };
-    super::discovery::shown(&text, 256)
+    shown(&text, 256)
 }
 
 pub(super) const PRIVATE: &str =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::address::{Address, AddressRules};
 use super::client::{DynHttpClient, HttpClient};
-use super::discovery::shown;
+use super::discovery::{Discovery, Sought};
 use super::document::KeyRules;
 use super::fetch::{Fetcher, Origin};
 use super::https::HttpsClient;
@@ -151,19 +151,9 @@ impl RemoteJwksBuilder {
         }
         let (name, issuer, origin) = match self.place {
             Place::Issuer(issuer) => {
-                if issuer.contains('?') {
-                    return Err(ConfigError::invalid(format!(
-                        "`{}` has a query, which an issuer never has (RFC 8414 section 2): remove the `?` and \
-                         what follows it",
-                        shown(&issuer, 256)
-                    )));
-                }
-                let elsewhere = self.elsewhere.iter().map(|text| address(text));
-                let origin = Origin::Issuer {
-                    issuer: issuer.clone(),
-                    home: address(&issuer)?,
-                    elsewhere: elsewhere.collect::<Result<_, _>>()?,
-                };
+                let discovery =
+                    Discovery::new(issuer.clone(), &self.elsewhere, rules, &Sought::KEYS);
+                let origin = Origin::Issuer(discovery.map_err(ConfigError::invalid)?);
                 (issuer.clone(), Some(issuer), origin)
             }
             Place::Keys(url) => (url.clone(), None, Origin::Keys(address(&url)?)),
@@ -175,7 +165,6 @@ impl RemoteJwksBuilder {
         let fetcher = Fetcher {
             client,
             origin,
-            addresses: rules,
             keys: KeyRules {
                 algorithms: self.algorithms.into(),
             },

@@ -1,7 +1,7 @@
-//! [`HttpClient`]: who fetches; and [`ServiceClient`], which makes one of any tower service.
+//! [`HttpClient`]: sends requests to providers; and [`ServiceClient`], which makes one of any tower service.
 
 use std::error::Error as StdError;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 
@@ -12,47 +12,52 @@ use tower_service::Service;
 /// Why a fetch failed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Fetches documents, for [`RemoteJwks`](super::RemoteJwks).
+/// Sends requests to identity providers: for keys ([`RemoteJwks`](super::RemoteJwks)) and for
+/// introspection ([`Introspection`](crate::credential::Introspection)).
 ///
 /// The ready one is [`HttpsClient`](super::HttpsClient); [`ServiceClient`] makes one of any tower service.
 ///
 /// # Security
 ///
-/// It must not follow redirects: the address was checked, the one that it leads to was not. It
-/// should send nothing but the request: no cookies, no credentials.
+/// It must not follow redirects: the address was checked, the one that it leads to was not. It should
+/// send nothing but the request: no cookies, no credentials of its own. A request for introspection
+/// contains a token and the credentials of this service, so a client must log neither the headers nor
+/// the body.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an HTTP client for keys",
+    message = "`{Self}` is not an HTTP client for identity providers",
     note = "wrap a tower service in `ServiceClient`, use `HttpsClient`, or implement `HttpClient` and `Debug`"
 )]
 pub trait HttpClient: Debug + Send + Sync + 'static {
-    /// Sends a GET request and returns the answer, whatever its status.
+    /// Sends a request and returns the answer, whatever its status. The request is a GET without a
+    /// body, or a POST with a small form.
     ///
     /// `limit` is how many bytes of body are read at most; more is an error. The caller bounds
     /// the time: it drops the future.
-    fn get(
+    fn send(
         &self,
-        request: Request<()>,
+        request: Request<String>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send;
 }
 
 /// The object-safe twin of [`HttpClient`].
-pub(super) trait DynHttpClient: Debug + Send + Sync {
-    fn get(&self, request: Request<()>, limit: usize) -> Answer<'_>;
+pub(crate) trait DynHttpClient: Debug + Send + Sync {
+    fn send(&self, request: Request<String>, limit: usize) -> Answer<'_>;
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send + 'a>>;
+pub(crate) type Answer<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send + 'a>>;
 
 impl<C: HttpClient> DynHttpClient for C {
-    fn get(&self, request: Request<()>, limit: usize) -> Answer<'_> {
-        Box::pin(HttpClient::get(self, request, limit))
+    fn send(&self, request: Request<String>, limit: usize) -> Answer<'_> {
+        Box::pin(HttpClient::send(self, request, limit))
     }
 }
 
 /// Makes an [`HttpClient`] of a tower service, such as a client of `hyper-util` with a proxy, or
 /// with layers around it.
 ///
-/// Requests have an empty text as their body. The addresses that a host name resolves to are the
+/// The addresses that a host name resolves to are the
 /// service's concern: [`allow_private_network`](super::RemoteJwksBuilder::allow_private_network) is not asked.
 #[derive(Clone)]
 pub struct ServiceClient<S> {
@@ -77,12 +82,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    async fn get(&self, request: Request<()>, limit: usize) -> Result<Response<Vec<u8>>, BoxError> {
+    async fn send(
+        &self,
+        request: Request<String>,
+        limit: usize,
+    ) -> Result<Response<Vec<u8>>, BoxError> {
         let mut service = self.service.clone();
         poll_fn(|cx| service.poll_ready(cx))
             .await
             .map_err(Into::into)?;
-        let request = request.map(|()| String::new());
         let response = service.call(request).await.map_err(Into::into)?;
         let (parts, body) = response.into_parts();
         Ok(Response::from_parts(parts, read(body, limit).await?))
@@ -90,10 +98,24 @@ where
 }
 
 impl<S> Debug for ServiceClient<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient").finish_non_exhaustive()
     }
 }
+
+/// The answer has more bytes than may be read.
+#[derive(Debug)]
+pub(super) struct TooLong {
+    limit: usize,
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the answer is longer than {} bytes", self.limit)
+    }
+}
+
+impl StdError for TooLong {}
 
 /// Reads a body up to the limit, and not a byte further.
 async fn read<B>(body: B, limit: usize) -> Result<Vec<u8>, BoxError>
@@ -110,7 +132,7 @@ where
             continue; // trailers
         };
         if data.remaining() > limit - read.len() {
-            return Err(format!("the answer is longer than {limit} bytes").into());
+            return Err(TooLong { limit }.into());
         }
         while data.has_remaining() {
             let chunk = data.chunk();

@@ -1,15 +1,20 @@
-//! Where a provider says that its keys are: OpenID Connect Discovery 1.0, RFC 8414.
+//! Where a provider says that its keys and endpoints are: OpenID Connect Discovery 1.0, RFC 8414.
 
-use http::Uri;
+use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::address::{Address, AddressRules};
+use super::client::DynHttpClient;
+use super::exchange::{
+    ACCEPT_DOCUMENT, FetchError, MAX_BYTES, OPEN_TO_ALL, exchange, request, shown,
+};
 
 /// The addresses of an issuer's metadata, in the order in which they are tried.
 ///
 /// OpenID Connect Discovery section 4 appends the well-known path to the issuer; RFC 8414 section
 /// 3.1 puts it between host and path, which for an issuer without a path is the same place.
-pub(super) fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
+fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
     let uri = issuer.uri();
     let (scheme, authority) = (
         uri.scheme_str().unwrap_or("https"),
@@ -34,73 +39,179 @@ pub(super) fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
 
 /// Why an answer tells no address.
 #[derive(Debug)]
-pub(super) enum NotMetadata {
+enum NotMetadata {
     /// It is something else; the next place may have it.
     Unreadable(&'static str),
     /// It is what was sought, and not to be believed.
     Refused(String),
 }
 
-/// A text of the provider's as it may stand in a log.
-pub(super) fn shown(text: &str, most: usize) -> String {
-    text.chars()
-        .take(most)
-        .flat_map(char::escape_default)
-        .take(most)
-        .collect()
+/// What of the metadata is sought.
+#[derive(Debug)]
+pub(crate) struct Sought {
+    /// Its member with the address.
+    member: &'static str,
+    /// What an answer is that lacks it, and the cure.
+    unreadable: &'static str,
+    /// What else to configure, if there is no metadata.
+    otherwise: &'static str,
+    /// What to call if the address has another origin.
+    elsewhere: &'static str,
 }
 
-/// Reads a metadata document, and gives the address of the keys.
-///
-/// # Errors
-///
-/// It is none, it is another issuer's (RFC 8414 section 3.3), or its keys are where they may not be.
-pub(super) fn keys_address(
-    body: &[u8],
-    issuer: &str,
-    home: &Address,
-    elsewhere: &[Address],
+impl Sought {
+    pub(super) const KEYS: Self = Self {
+        member: "jwks_uri",
+        unreadable: "the answer is not the metadata of an issuer, which has the texts `issuer` and `jwks_uri`: is \
+                     the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::builder_at`",
+        otherwise: "give the address of its keys to `RemoteJwks::builder_at`",
+        elsewhere: "call `allow_keys_from(origin)` if that is where its keys are",
+    };
+    pub(crate) const INTROSPECTION: Self = Self {
+        member: "introspection_endpoint",
+        unreadable: "the answer is not the metadata of an issuer, or lacks the text `introspection_endpoint`: is \
+                     the issuer right, and does its server offer introspection? If it serves no metadata, give \
+                     the address of the endpoint to `Introspection::builder_at`",
+        otherwise: "give the address of the endpoint to `Introspection::builder_at`",
+        elsewhere: "call `allow_endpoint_at(origin)` if that is where the endpoint is",
+    };
+}
+
+/// An issuer whose metadata says where something is.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    issuer: String,
+    home: Address,
+    /// Other origins that the address may have.
+    elsewhere: Vec<Address>,
     rules: AddressRules,
-) -> Result<Address, NotMetadata> {
-    #[derive(Deserialize)]
-    struct Metadata {
+    sought: &'static Sought,
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    /// Checks the addresses.
+    ///
+    /// # Errors
+    ///
+    /// Says which one is wrong, why, and the cure.
+    pub(crate) fn new(
         issuer: String,
-        jwks_uri: String,
-    }
-    let metadata: Metadata = serde_json::from_slice(body).map_err(|_| {
-        let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
-        NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
-            "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
-             its server serve metadata at this address?"
-        } else {
-            "the answer is not the metadata of an issuer, which has the texts `issuer` and `jwks_uri`: is \
-             the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::builder_at`"
+        elsewhere: &[String],
+        rules: AddressRules,
+        sought: &'static Sought,
+    ) -> Result<Self, String> {
+        if issuer.contains('?') {
+            return Err(format!(
+                "`{}` has a query, which an issuer never has (RFC 8414 section 2): remove the `?` and \
+                 what follows it",
+                shown(&issuer, 256)
+            ));
+        }
+        let elsewhere = elsewhere.iter().map(|text| Address::parse(text, rules));
+        Ok(Self {
+            elsewhere: elsewhere.collect::<Result<_, _>>()?,
+            home: Address::parse(&issuer, rules)?,
+            issuer,
+            rules,
+            sought,
         })
-    })?;
-    if metadata.issuer != issuer {
-        let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
-        let cure = if bare(&metadata.issuer) == bare(issuer) {
-            "only the slash at the end differs, so configure it exactly as the metadata has it"
-        } else {
-            "the two must be equal, byte for byte"
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Fetches the metadata, and gives the address that it names.
+    pub(crate) async fn find(&self, client: &dyn DynHttpClient) -> Result<Address, FetchError> {
+        let mut failed = None;
+        for uri in metadata_addresses(&self.home) {
+            let request = request(Method::GET, &uri, ACCEPT_DOCUMENT);
+            let response = match exchange(client, request, MAX_BYTES).await {
+                Ok(response) => response,
+                // Nobody answers: the next address is on the same host.
+                Err(error) => return Err(failed.unwrap_or(error)),
+            };
+            if response.status() != StatusCode::OK {
+                failed.get_or_insert(FetchError::status(&response, &uri, OPEN_TO_ALL));
+                continue;
+            }
+            match self.read(response.body()) {
+                Ok(address) => return Ok(address),
+                // Some servers answer every path with a page.
+                Err(NotMetadata::Unreadable(what)) => {
+                    failed.get_or_insert(FetchError::answer(what, &uri));
+                }
+                Err(NotMetadata::Refused(what)) => return Err(FetchError::answer(&what, &uri)),
+            }
+        }
+        Err(failed.map_or_else(
+            || FetchError::answer("there is no metadata", self.home.uri()),
+            |error| error.of_metadata(self.sought.otherwise),
+        ))
+    }
+
+    /// Reads a metadata document.
+    ///
+    /// # Errors
+    ///
+    /// It is none, it is another issuer's (RFC 8414 section 3.3), or the address is where it may not be.
+    fn read(&self, body: &[u8]) -> Result<Address, NotMetadata> {
+        /// A member that occurs twice is an error, whichever is sought.
+        #[derive(Deserialize)]
+        struct Metadata {
+            issuer: String,
+            jwks_uri: Option<Value>,
+            introspection_endpoint: Option<Value>,
+        }
+        let Sought {
+            member,
+            unreadable,
+            elsewhere,
+            ..
+        } = self.sought;
+        let metadata: Metadata = serde_json::from_slice(body).map_err(|_| {
+            let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
+            NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
+                "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
+                 its server serve metadata at this address?"
+            } else {
+                unreadable
+            })
+        })?;
+        let found = match *member {
+            "jwks_uri" => &metadata.jwks_uri,
+            _ => &metadata.introspection_endpoint,
         };
-        return Err(NotMetadata::Refused(format!(
-            "the metadata is of another issuer: expected `{issuer}`, but it says `{}`: {cure}",
-            shown(&metadata.issuer, 256)
-        )));
+        let Some(text) = found.as_ref().and_then(Value::as_str) else {
+            return Err(NotMetadata::Unreadable(unreadable));
+        };
+        if metadata.issuer != self.issuer {
+            let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
+            let cure = if bare(&metadata.issuer) == bare(&self.issuer) {
+                "only the slash at the end differs, so configure it exactly as the metadata has it"
+            } else {
+                "the two must be equal, byte for byte"
+            };
+            return Err(NotMetadata::Refused(format!(
+                "the metadata is of another issuer: expected `{}`, but it says `{}`: {cure}",
+                self.issuer,
+                shown(&metadata.issuer, 256)
+            )));
+        }
+        let address = Address::parse(text, self.rules).map_err(|reason| {
+            NotMetadata::Refused(format!("the `{member}` of the metadata, {reason}"))
+        })?;
+        let mut origins = self.elsewhere.iter();
+        if !address.has_origin_of(&self.home) && !origins.any(|one| address.has_origin_of(one)) {
+            return Err(NotMetadata::Refused(format!(
+                "the metadata's `{member}` is `{}`, which has another origin than the issuer: {elsewhere}",
+                shown(text, 256)
+            )));
+        }
+        Ok(address)
     }
-    let keys = Address::parse(&metadata.jwks_uri, rules).map_err(|reason| {
-        NotMetadata::Refused(format!("the `jwks_uri` of the metadata, {reason}"))
-    })?;
-    let allowed = keys.has_origin_of(home) || elsewhere.iter().any(|one| keys.has_origin_of(one));
-    if !allowed {
-        return Err(NotMetadata::Refused(format!(
-            "the metadata's `jwks_uri` is `{}`, which has another origin than the issuer: call \
-             `allow_keys_from(origin)` if that is where its keys are",
-            shown(&metadata.jwks_uri, 256)
-        )));
-    }
-    Ok(keys)
 }
 
 #[cfg(test)]
@@ -139,17 +250,13 @@ mod tests {
     #[test]
     fn metadata_counts_for_its_own_issuer_only_and_keys_stay_at_home() {
         let issuer = "https://idp.example/";
-        let elsewhere = [address("https://keys.example")];
+        let elsewhere = ["https://keys.example".to_owned()];
+        let rules = AddressRules::default();
+        let discovery =
+            Discovery::new(issuer.to_owned(), &elsewhere, rules, &Sought::KEYS).unwrap();
         let read = |body: &str| {
-            let home = address(issuer);
-            keys_address(
-                body.as_bytes(),
-                issuer,
-                &home,
-                &elsewhere,
-                AddressRules::default(),
-            )
-            .map(|keys| keys.uri().to_string())
+            let keys = discovery.read(body.as_bytes());
+            keys.map(|keys| keys.uri().to_string())
         };
         let document = |issuer: &str, keys: &str| {
             format!(r#"{{"issuer":"{issuer}","jwks_uri":"{keys}","more":[1]}}"#)

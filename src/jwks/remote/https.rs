@@ -24,9 +24,14 @@ use super::client::{BoxError, HttpClient, ServiceClient};
 use crate::error::ConfigError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter than the 5 seconds after which many servers (Node.js among them) close a connection, so that
+/// no request meets a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Introspection sends several requests at once.
+const IDLE_CONNECTIONS: usize = 8;
 
-/// The client that [`RemoteJwks`](super::RemoteJwks) fetches with: TLS 1.2 and 1.3 by rustls,
+/// The client that [`RemoteJwks`](super::RemoteJwks) and
+/// [`Introspection`](crate::credential::Introspection) use: TLS 1.2 and 1.3 by rustls,
 /// HTTP/1.1, two seconds to connect, no redirects, no cookies, no proxy.
 ///
 /// It trusts the certificates of the operating system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
@@ -55,12 +60,12 @@ impl HttpsClient {
 }
 
 impl HttpClient for HttpsClient {
-    fn get(
+    fn send(
         &self,
-        request: Request<()>,
+        request: Request<String>,
         limit: usize,
     ) -> impl Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send {
-        self.inner.get(request, limit)
+        self.inner.send(request, limit)
     }
 }
 
@@ -91,13 +96,13 @@ impl HttpsClientBuilder {
     /// # Security
     ///
     /// Whoever can change the provider's metadata, or its name's address, can then make this
-    /// service send GET requests into its own network.
+    /// service send requests into its own network.
     pub fn allow_private_network(mut self) -> Self {
         self.rules.private = true;
         self
     }
 
-    pub(super) fn rules(mut self, rules: AddressRules) -> Self {
+    pub(crate) fn rules(mut self, rules: AddressRules) -> Self {
         self.rules = rules;
         self
     }
@@ -154,7 +159,7 @@ impl HttpsClientBuilder {
             .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(https);
         Ok(HttpsClient {
             inner: ServiceClient::new(client),

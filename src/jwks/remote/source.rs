@@ -422,13 +422,13 @@ impl Control {
     }
 }
 
-fn unavailable(retry_after: Duration, why: &str) -> AuthError {
+pub(crate) fn unavailable(retry_after: Duration, why: &str) -> AuthError {
     AuthError::new(AuthErrorKind::Unavailable)
         .with_retry_after(retry_after)
         .with_source(why.to_owned())
 }
 
 /// From 0 to 1. Without any randomness, the middle.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -28,14 +28,10 @@ impl Revocations {
     /// Judges a credential that passed everything else; boxes a future only where the store must
     /// be asked.
     pub(crate) fn judge(&self, verified: VerifiedToken) -> Progress {
-        let Some(store) = &self.store else {
-            return Progress::Done(Ok(self.accept(verified)));
-        };
-        match verified.revocation_query().map(|query| store.peek(&query)) {
-            Err(error) => Progress::Done(Err(error)),
-            Ok(Some(true)) => Progress::Done(Err(AuthErrorKind::Revoked.into())),
-            Ok(Some(false)) => Progress::Done(Ok(self.accept(verified))),
-            Ok(None) => {
+        match (self.peek(&verified), &self.store) {
+            (Some(verdict), _) => Progress::Done(verdict.map(|()| self.accept(verified))),
+            (None, None) => Progress::Done(Ok(self.accept(verified))),
+            (None, Some(store)) => {
                 let (this, store) = (self.clone(), Arc::clone(store));
                 Progress::Wait(Box::pin(async move {
                     if store.is_revoked(verified.revocation_query()?).await? {
@@ -44,6 +40,19 @@ impl Revocations {
                     Ok(this.accept(verified))
                 }))
             }
+        }
+    }
+
+    /// The verdict, if it is known without waiting.
+    pub(crate) fn peek(&self, verified: &VerifiedToken) -> Option<Result<(), AuthError>> {
+        let Some(store) = &self.store else {
+            return Some(Ok(()));
+        };
+        match verified.revocation_query().map(|query| store.peek(&query)) {
+            Err(error) => Some(Err(error)),
+            Ok(Some(true)) => Some(Err(AuthErrorKind::Revoked.into())),
+            Ok(Some(false)) => Some(Ok(())),
+            Ok(None) => None,
         }
     }
 

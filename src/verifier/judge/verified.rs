@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
@@ -91,14 +91,21 @@ impl VerifiedToken {
         self.world.as_ref()
     }
 
+    /// How long after its expiry the token is still accepted.
+    pub(crate) fn leeway(&self) -> Duration {
+        let world = self.world.as_ref();
+        world.map_or(Duration::ZERO, |world| world.leeway())
+    }
+
     /// The same token, whose signature was checked when it came before, or now.
-    pub(in crate::verifier) fn remembered(mut self, is_remembered: bool) -> Self {
+    pub(crate) fn remembered(mut self, is_remembered: bool) -> Self {
         self.is_remembered = is_remembered;
         self
     }
 
     /// Returns whether the signature was found good when the token came before, and was not checked
-    /// again. Everything else is always judged anew.
+    /// again. Everything else is always judged anew. For an opaque token, it says whether the answer of
+    /// the authorization server was in the cache.
     #[must_use]
     pub fn is_remembered(&self) -> bool {
         self.is_remembered
@@ -289,6 +296,21 @@ impl VerifiedToken {
             session: self.session_id(),
             token,
             issued_at: jti::issued_micros(token, iat),
+        })
+    }
+}
+
+// What a stream asks about. The server that has vouched for an opaque token can be asked about one without a
+// subject, too; a revocation store cannot, so its judge refuses such a token.
+impl VerifiedToken {
+    pub(in crate::verifier) fn stream_query(&self) -> Option<RevocationQuery<'_>> {
+        let query = self.revocation_query().ok();
+        if query.is_some() || self.kind() != CredentialKind::Introspection {
+            return query;
+        }
+        Some(RevocationQuery {
+            issuer: self.revoked_under(),
+            ..RevocationQuery::new("", self.token_id()?, 0)
         })
     }
 }

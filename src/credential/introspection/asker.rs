@@ -1,0 +1,265 @@
+//! [`Asker`]: asks the server about tokens: once for each, a bounded number at a time, and not while it is
+//! down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::answer::{self, Missing, Problem, Said};
+use super::client_auth::ClientAuth;
+use super::endpoint::Endpoint;
+use super::memory::{Answer, Memory, Slot};
+use super::outage::Outage;
+use crate::clock::{as_micros, unix_micros};
+use crate::codec::MAX_TOKEN_BYTES;
+use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::jwks::{DynHttpClient, exchange, unavailable};
+use crate::keys::digest;
+use crate::verifier::{Judge, VerifiedToken};
+
+/// How many requests to the server are under way at once.
+const IN_FLIGHT: usize = 64;
+/// How many wait for their turn besides; more are answered with 503.
+const QUEUED: usize = 256;
+/// How many requests of clients wait at once; more are answered with 503.
+const WAITING: usize = 1024;
+/// How long a request waits. An exchange takes 5 seconds at most.
+const MAX_WAIT: Duration = Duration::from_secs(6);
+/// How long the answer that a token is refused is remembered.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// What asks, and how.
+pub(super) struct Asker {
+    pub(super) endpoint: Endpoint,
+    pub(super) client: Arc<dyn DynHttpClient>,
+    pub(super) auth: ClientAuth,
+    pub(super) judge: Judge,
+    pub(super) cache_for: Duration,
+    pub(super) takes_all: bool,
+    pub(super) memory: Memory,
+    pub(super) outage: Outage,
+    pub(super) bounds: Bounds,
+}
+
+/// What is bounded.
+pub(super) struct Bounds {
+    waiting: Semaphore,
+    queue: Arc<Semaphore>,
+    in_flight: Semaphore,
+}
+
+/// A look-up under way. However it ends, with the runtime or by a panic of the client too, whoever waits
+/// is told.
+struct LookUp {
+    asker: Arc<Asker>,
+    key: String,
+    token: Zeroizing<String>,
+    slot: Arc<Slot>,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Asker ===
+
+impl Asker {
+    /// The verdict on a token, if the server need not be asked.
+    pub(super) fn peek(&self, token: &str) -> Option<Result<VerifiedToken, AuthError>> {
+        match key_of(token) {
+            Ok(key) => self.memory.known(&key, self.now()),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The verdict on a token, for which the server is asked if need be. Dropping it leaves the look-up
+    /// running, for whoever asks next.
+    pub(super) async fn look_up(self: &Arc<Self>, token: &str) -> Result<VerifiedToken, AuthError> {
+        let (key, now) = (key_of(token)?, self.now());
+        if let Some(known) = self.memory.known(&key, now) {
+            return known;
+        }
+        let Ok(_place) = self.bounds.waiting.try_acquire() else {
+            return Err(busy());
+        };
+        let slot = self.memory.slot(&key, now);
+        if slot.begins() {
+            // It may have become known between the two looks.
+            match self.memory.good(&key, now) {
+                Some(answer) => slot.fill(answer),
+                None => self.begin(key, token, &slot),
+            }
+        }
+        match timeout(MAX_WAIT, slot.answer.wait()).await {
+            Ok(answer) => answer.verdict.clone(),
+            Err(_) => Err(unavailable(
+                Duration::from_secs(1),
+                "the authorization server has not answered in time",
+            )),
+        }
+    }
+
+    /// Begins a look-up that does not end with the request which needs it.
+    fn begin(self: &Arc<Self>, key: String, token: &str, slot: &Arc<Slot>) {
+        let Ok(runtime) = Handle::try_current() else {
+            let why = "no tokio runtime runs here";
+            return slot.fill(self.failure(unavailable(Duration::from_secs(1), why)));
+        };
+        let Ok(place) = Arc::clone(&self.bounds.queue).try_acquire_owned() else {
+            return slot.fill(self.failure(busy()));
+        };
+        let look_up = LookUp {
+            asker: Arc::clone(self),
+            key,
+            token: Zeroizing::new(token.to_owned()),
+            slot: Arc::clone(slot),
+            _place: place,
+        };
+        runtime.spawn(look_up.run());
+    }
+
+    async fn ask(&self, token: &str, key: &str) -> Answer {
+        let Ok(Ok(_turn)) = timeout(MAX_WAIT, self.bounds.in_flight.acquire()).await else {
+            return self.failure(busy());
+        };
+        let attempt = match self.outage.begin() {
+            Ok(attempt) => attempt,
+            Err(left) => {
+                let left = left.max(Duration::from_secs(1));
+                return self.failure(unavailable(left, &Problem::left_alone().what));
+            }
+        };
+        let asked_at = self.now();
+        match self.exchange(token, key).await {
+            Ok(said) => {
+                attempt.succeeded();
+                self.judged(said, asked_at)
+            }
+            Err(problem) => {
+                if problem.is_moved {
+                    self.endpoint.forget();
+                }
+                let retry_after = attempt.failed(problem.severity, problem.retry_after);
+                #[cfg(feature = "tracing")]
+                tracing::warn!(
+                    endpoint = %self.endpoint.name(),
+                    error = problem.what,
+                    "the authorization server has not judged a token"
+                );
+                self.failure(unavailable(retry_after, &problem.what))
+            }
+        }
+    }
+
+    async fn exchange(&self, token: &str, key: &str) -> Result<Said, Problem> {
+        let address = self.endpoint.address(&*self.client, &self.outage).await?;
+        let uri = address.uri();
+        let request = self.auth.request(uri, token);
+        let response = exchange(&*self.client, request, answer::MAX_BYTES).await?;
+        let missing = Missing {
+            issuer: self.judge.policy.issuers.first().map(|issuer| &**issuer),
+            token_id: key,
+        };
+        answer::read(response, uri, &missing, &self.judge.policy.required)
+    }
+
+    /// The verdict on what the server says, and for how long it holds.
+    fn judged(&self, said: Said, asked_at: u64) -> Answer {
+        let (verdict, expiry) = match said {
+            Said::Inactive => (Err(inactive()), None),
+            Said::OtherType(reason) => (
+                Err(AuthError::new(AuthErrorKind::InvalidClaim).because(reason)),
+                None,
+            ),
+            Said::Active(payload) => {
+                let verdict = self.judge.judge_answer(*payload);
+                let expiry = verdict.as_ref().ok().and_then(VerifiedToken::expires_at);
+                (verdict, expiry.and_then(|expiry| expiry.to_system_time()))
+            }
+        };
+        let holds_for = match &verdict {
+            Ok(_) => self.cache_for,
+            Err(_) => self.cache_for.min(REFUSED_FOR),
+        };
+        let until = asked_at.saturating_add(as_micros(holds_for));
+        Answer {
+            verdict,
+            asked_at,
+            until: expiry.map_or(until, |expiry| until.min(unix_micros(expiry))),
+        }
+    }
+
+    /// An answer for whoever waits now, and for nobody else.
+    fn failure(&self, error: AuthError) -> Answer {
+        Answer {
+            verdict: Err(error),
+            asked_at: self.now(),
+            until: 0,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        unix_micros(self.judge.clock.now())
+    }
+}
+
+// === impl Bounds ===
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            waiting: Semaphore::new(WAITING),
+            queue: Arc::new(Semaphore::new(IN_FLIGHT + QUEUED)),
+            in_flight: Semaphore::new(IN_FLIGHT),
+        }
+    }
+}
+
+// === impl LookUp ===
+
+impl LookUp {
+    async fn run(self) {
+        let answer = self.asker.ask(&self.token, &self.key).await;
+        self.asker.memory.keep(&self.key, &self.slot, answer);
+    }
+}
+
+impl Drop for LookUp {
+    fn drop(&mut self) {
+        // After an answer, this changes nothing.
+        let error = unavailable(Duration::from_secs(1), "the look-up was broken off");
+        self.slot.fill(self.asker.failure(error));
+    }
+}
+
+/// What a token is remembered by: its SHA-256. Refuses, before anything else is done, what no access token
+/// can be (RFC 6749 appendix A.12).
+fn key_of(token: &str) -> Result<String, AuthError> {
+    let refused = |reason| Err(AuthError::new(AuthErrorKind::MalformedToken).because(reason));
+    if token.len() > MAX_TOKEN_BYTES {
+        return refused(&Reason {
+            code: "token_too_long",
+            message: "the token is too long",
+        });
+    }
+    if token.is_empty() || !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return refused(&Reason {
+            code: "not_an_access_token",
+            message: "the credential is empty, or contains a character that no access token has",
+        });
+    }
+    digest(token.as_bytes()).ok_or_else(|| AuthErrorKind::Internal.into())
+}
+
+fn inactive() -> AuthError {
+    AuthError::new(AuthErrorKind::InvalidCredential).because(&Reason {
+        code: "token_not_active",
+        message: "the authorization server says that the token is not active",
+    })
+}
+
+fn busy() -> AuthError {
+    let why = "too many requests wait for the authorization server";
+    unavailable(Duration::from_secs(1), why)
+}

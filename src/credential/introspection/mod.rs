@@ -1,0 +1,184 @@
+//! [`Introspection`]: opaque tokens, about which their authorization server is asked (RFC 7662).
+
+mod again;
+mod answer;
+mod asker;
+mod builder;
+mod client_auth;
+mod endpoint;
+mod memory;
+mod outage;
+
+#[cfg(feature = "cache")]
+pub use builder::DEFAULT_INTROSPECTED_TOKENS;
+pub use builder::{DEFAULT_CACHE_FOR, IntrospectionBuilder, MAX_CACHE_FOR};
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{CredentialClaims, CredentialJudge};
+use crate::error::AuthError;
+use crate::verifier::VerifiedToken;
+use asker::Asker;
+
+/// Judges opaque tokens by asking their authorization server (RFC 7662).
+///
+/// ```no_run
+/// use tower_jwt_auth::credential::Introspection;
+/// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+///
+/// # fn example(secret: String) -> Result<(), tower_jwt_auth::ConfigError> {
+/// let opaque = Introspection::builder("https://idp.example/")
+///     .client_secret_basic("reports-api", secret)
+///     .audience("https://api.example")
+///     .build()?;
+/// let jwts = TokenVerifier::builder()
+///     .discover("https://idp.example/")
+///     .audience("https://api.example")
+///     .build()?;
+/// let layer = JwtAuthLayer::new(jwts).credentials(opaque);
+/// # let _: JwtAuthLayer = layer; Ok(()) }
+/// ```
+///
+/// By default it takes every credential that does not have the form of a JWT: add judges of API keys
+/// before it. It is cheap to clone; clones share the cache. It needs a Tokio runtime with its timer
+/// enabled.
+///
+/// # What is judged
+///
+/// The answer must be a JSON object whose `active` is `true`. Its other members are judged by the
+/// rules of a [`TokenVerifier`](crate::TokenVerifier) with the profile
+/// [`Compatible`](crate::verifier::TokenProfile::Compatible): `aud` and `iss` as configured, `exp`,
+/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`), and no token
+/// that is bound to a key (`cnf`, `token_type: DPoP`). What handlers and guards get is a
+/// [`VerifiedToken`] whose [`payload`](VerifiedToken::payload) is the answer, with these additions:
+///
+/// - `sub` is the `client_id` if the answer has neither `sub` nor `username`: such a token belongs to
+///   the client itself, and RFC 9068 section 2.2 names the client in this case. The `username` is
+///   never taken for a `sub`, because it is a name for people, which may be given to somebody else
+///   later (RFC 7662 section 2.2).
+/// - `jti` is the SHA-256 of the token if the answer has none, so that it can be revoked here.
+/// - `iss` is the configured issuer if the answer has none.
+///
+/// # What happens when
+///
+/// - **A token is new**: one request to the server, however many requests carry the token at the same
+///   time.
+/// - **A token is known**: the answer comes from the cache for [60 seconds](DEFAULT_CACHE_FOR) at most,
+///   and never after its `exp`. A token that was revoked at the server is accepted for that long.
+/// - **The server says that a token is not active**: 401. This is cached for 5 seconds, apart from the
+///   good answers, so that invented tokens cannot push those out.
+/// - **The server is down, or says anything else**: 503 with `Retry-After`, and nothing is cached.
+///   After that, the server is asked at growing intervals of 1 to 15 seconds, by one request at a time,
+///   until it answers; all others get 503 at once. Tokens in the cache are not affected.
+/// - **A stream runs** ([`VerifiedToken::ended`]): the server is asked again once the answer has left
+///   the cache.
+///
+/// # Security
+///
+/// The cache contains no tokens, only their SHA-256. Each answer has at most 64 KiB and comes within 5
+/// seconds; at most 64 requests are under way at once, and 1,024 requests wait. Redirects are not
+/// followed.
+#[derive(Clone)]
+pub struct Introspection {
+    asker: Arc<Asker>,
+}
+
+// === impl Introspection ===
+
+impl Introspection {
+    /// Starts the introspection at the endpoint that the metadata of this issuer names
+    /// (`introspection_endpoint`, RFC 8414 section 2). The metadata is fetched when the first token
+    /// comes, and must name the issuer byte for byte.
+    ///
+    /// Answers of another issuer (`iss`) are refused.
+    pub fn builder(issuer: impl Into<String>) -> IntrospectionBuilder {
+        IntrospectionBuilder::discover(issuer.into())
+    }
+
+    /// Starts the introspection at this endpoint, such as `https://idp.example/oauth2/introspect`.
+    pub fn builder_at(endpoint: impl Into<String>) -> IntrospectionBuilder {
+        IntrospectionBuilder::at(endpoint.into())
+    }
+
+    fn new(asker: Asker) -> Self {
+        Self {
+            asker: Arc::new(asker),
+        }
+    }
+
+    /// The token as handlers get it, unless it was revoked here.
+    fn hand_out(
+        &self,
+        verified: VerifiedToken,
+        credential: &str,
+    ) -> Option<Result<CredentialClaims, AuthError>> {
+        let verified = again::in_world(verified, &self.asker, credential);
+        let verdict = self.asker.judge.revocations.peek(&verified)?;
+        Some(verdict.map(|()| CredentialClaims::of(verified)))
+    }
+}
+
+impl CredentialJudge for Introspection {
+    fn takes(&self, credential: &str) -> bool {
+        self.asker.takes_all || !has_form_of_jwt(credential)
+    }
+
+    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+        let verified = self.asker.look_up(credential).await?;
+        let verified = again::in_world(verified, &self.asker, credential);
+        let verdict = self.asker.judge.revocations.judge(verified).finish().await;
+        verdict.map(CredentialClaims::of)
+    }
+
+    fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
+        match self.asker.peek(credential)? {
+            Ok(verified) => self.hand_out(verified, credential),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspection")
+            .field("endpoint", &self.asker.endpoint.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a text is three parts of base64url, the first of which begins like a JSON object.
+fn has_form_of_jwt(credential: &str) -> bool {
+    let is_base64url = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let mut parts = credential.split('.');
+    credential.starts_with("eyJ") && parts.clone().count() == 3 && parts.all(is_base64url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_form_of_jwt;
+
+    #[test]
+    fn the_form_of_a_jwt_is_three_parts_of_base64url() {
+        for jwt in ["eyJhbGciOiJub25lIn0.eyJ9.c2ln", "eyJ.a.", "eyJ-_9.a-._"] {
+            assert!(has_form_of_jwt(jwt), "{jwt}");
+        }
+        for other in [
+            "",
+            "opaque",
+            "eyJhbGci",
+            "eyJ.a",
+            "eyJ.a.b.c",
+            "eyJ.a.b.c.d",
+            "abc.def.ghi",
+            "eyJ.a=.b",
+            "eyJ.a b.c",
+            "key_eyJ.a.b",
+        ] {
+            assert!(!has_form_of_jwt(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Slots`]: a place for each key, filled once however many ask for it; a cache of bounded size.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use moka::Equivalent;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+/// A cache of slots. Everybody who asks about one key at the same time gets the same slot.
+pub(crate) struct Slots<K, S> {
+    slots: Cache<K, Arc<S>>,
+}
+
+// === impl Slots ===
+
+impl<K, S> Slots<K, S>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    S: Send + Sync + 'static,
+{
+    /// Room for so many slots. The least recently used one goes first: the default policy of moka would
+    /// refuse new keys while old ones are used often.
+    pub(crate) fn new(capacity: u64) -> Self {
+        Self {
+            slots: Cache::builder()
+                .max_capacity(capacity)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+        }
+    }
+
+    pub(crate) fn find<Q>(&self, question: &Q) -> Option<Arc<S>>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        self.slots.get(question)
+    }
+
+    /// Returns the slot to take the answer from: the existing one, or a new one if there is none or if it
+    /// is spent. A new one is made from the spent one.
+    pub(crate) fn take<Q>(
+        &self,
+        question: &Q,
+        key: impl FnOnce() -> K,
+        is_spent: impl Fn(&S) -> bool,
+        make: impl FnOnce(Option<&S>) -> S,
+    ) -> Arc<S>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        let Some(slot) = self.find(question) else {
+            return self.slots.get_with(key(), || Arc::new(make(None)));
+        };
+        if !is_spent(&slot) {
+            return slot;
+        }
+        let replaced = self
+            .slots
+            .entry(key())
+            .or_insert_with_if(|| Arc::new(make(Some(&slot))), |current| is_spent(current));
+        replaced.into_value()
+    }
+
+    #[cfg(feature = "jwks")]
+    pub(crate) fn forget<Q>(&self, question: &Q)
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        self.slots.invalidate(question);
+    }
+}

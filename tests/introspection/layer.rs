@@ -1,0 +1,113 @@
+//! JWTs and opaque tokens on the same routes.
+
+use http::{Request, StatusCode};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_jwt_auth::Algorithm;
+use tower_jwt_auth::credential::{CredentialJudge as _, Introspection};
+use tower_jwt_auth::layer::TokenSource;
+use tower_jwt_auth::verifier::CredentialKind;
+use tower_jwt_auth::{JwtAuthLayer, Require, SigningKey, TokenIssuer, VerifiedToken};
+
+use crate::authority::Authority;
+
+fn issuer() -> TokenIssuer {
+    TokenIssuer::builder(SigningKey::generate(Algorithm::ES256).unwrap())
+        .issuer("me")
+        .audience("api")
+        .build()
+        .unwrap()
+}
+
+/// The status, and by what the caller was proved.
+async fn get(
+    layer: &JwtAuthLayer,
+    headers: &[(&str, &str)],
+) -> (StatusCode, Option<CredentialKind>) {
+    let guarded = Require::scope("reports:read").layer(service_fn(async |request: Request<()>| {
+        let kind = request.extensions().get::<VerifiedToken>().unwrap().kind();
+        let mut response = http::Response::new(String::new());
+        response.extensions_mut().insert(kind);
+        Ok::<_, std::convert::Infallible>(response)
+    }));
+    let mut request = Request::builder();
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = layer
+        .layer(guarded)
+        .oneshot(request.body(()).unwrap())
+        .await
+        .unwrap();
+    (response.status(), response.extensions().get().copied())
+}
+
+fn bearer(token: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn a_jwt_and_an_opaque_token_pass_on_the_same_route() {
+    let (authority, issuer) = (Authority::new(), issuer());
+    let layer = JwtAuthLayer::new(issuer.verifier()).credentials(authority.introspection());
+    let jwt = issuer.access("bob").scope("reports:read").issue().unwrap();
+    let (name, value) = bearer(&jwt);
+    let passed = get(&layer, &[(name, &value)]).await;
+    assert_eq!(passed, (StatusCode::OK, Some(CredentialKind::OwnToken)));
+    assert_eq!(authority.count(), 0, "nobody is asked about a JWT");
+    for _ in 0..2 {
+        let (name, value) = bearer("good");
+        let passed = get(&layer, &[(name, &value)]).await;
+        assert_eq!(
+            passed,
+            (StatusCode::OK, Some(CredentialKind::Introspection))
+        );
+    }
+    // A guard does not care by what the caller was proved.
+    let without_scope = issuer.access("bob").issue().unwrap();
+    for token in [&*without_scope, "weak"] {
+        authority.says(
+            "weak",
+            crate::authority::active_with(serde_json::json!({"scope": "x"})),
+        );
+        let (name, value) = bearer(token);
+        assert_eq!(
+            get(&layer, &[(name, &value)]).await.0,
+            StatusCode::FORBIDDEN
+        );
+    }
+    let (name, value) = bearer("unknown");
+    assert_eq!(
+        get(&layer, &[(name, &value)]).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn two_credentials_are_400_and_nobody_is_asked() {
+    let (authority, issuer) = (Authority::new(), issuer());
+    let source = TokenSource::header("x-token").unwrap();
+    let layer =
+        JwtAuthLayer::new(issuer.verifier()).credentials_in(source, authority.introspection());
+    let jwt = issuer.access("bob").scope("reports:read").issue().unwrap();
+    let (name, value) = bearer(&jwt);
+    let refused = get(&layer, &[(name, &value), ("x-token", "good")]).await;
+    assert_eq!(refused, (StatusCode::BAD_REQUEST, None));
+    assert_eq!(authority.count(), 0);
+    let passed = get(&layer, &[("x-token", "good")]).await;
+    assert_eq!(
+        passed,
+        (StatusCode::OK, Some(CredentialKind::Introspection))
+    );
+}
+
+#[test]
+fn what_has_the_form_of_a_jwt_is_taken_by_choice_only() {
+    let authority = Authority::new();
+    let takes = |judge: &Introspection, text: &str| judge.takes(text);
+    let (judge, all) = (
+        authority.introspection(),
+        authority.builder().takes_all().build().unwrap(),
+    );
+    assert!(takes(&judge, "opaque") && takes(&all, "opaque"));
+    assert!(!takes(&judge, "eyJhbGci.eyJzdWIi.c2ln") && takes(&all, "eyJhbGci.eyJzdWIi.c2ln"));
+}
