@@ -55,4 +55,4 @@ pub use remote::{
 };
 pub use serve::{DEFAULT_JWKS_MAX_AGE, JWKS_PATH, JwksBody, JwksService, PublishedKeys};
 
-pub(crate) use serve::IssuerKeySet;
+pub(crate) use serve::{IssuerKeySet, is_known};
