@@ -85,8 +85,8 @@ fn copied_examples_report_every_problem_of_an_mcp_server() {
     for (variables, problems) in [
         (
             &[
-                ("MCP_AUDIENCE", "api"),
-                ("MCP_PROFILE", "own"),
+                ("JWT_PROVIDER_1_AUDIENCE", "api"),
+                ("JWT_PROVIDER_1_ROLES", "groups"),
                 (
                     "MCP_ALLOWED_ORIGINS",
                     "https://good.example https://bad.example/",
@@ -94,23 +94,26 @@ fn copied_examples_report_every_problem_of_an_mcp_server() {
                 ("MCP_SCOPES", "notes:read"),
             ][..],
             &[
-                "MCP_ISSUER is not set",
+                "5 problems in the configuration",
+                "JWT_PROVIDER_1 is not set",
+                "JWT_PROVIDER_1_ROLES is not a variable of this crate",
                 "MCP_RESOURCE is not set",
-                "MCP_PROFILE must be `rfc9068` or `compatible`",
                 "MCP_ALLOWED_ORIGINS: `https://bad.example/` is not an origin",
-                "MCP_SCOPES means nothing",
+                "MCP_SCOPES is not a variable of this program",
             ][..],
         ),
         (
             &[
-                ("MCP_ISSUER", "https://idp.example"),
+                ("JWT_PROVIDER_1", "https://idp.example"),
+                ("JWT_PROVIDER_1_AUDIENCE", RESOURCE),
                 ("MCP_RESOURCE", "http://mcp.example/mcp"),
             ],
             &["the resource identifier `http://mcp.example/mcp` is plain http"],
         ),
         (
             &[
-                ("MCP_ISSUER", "http://idp.example"),
+                ("JWT_PROVIDER_1", "http://idp.example"),
+                ("JWT_PROVIDER_1_AUDIENCE", RESOURCE),
                 ("MCP_RESOURCE", RESOURCE),
             ],
             &["`http://idp.example` must be https"],
@@ -129,9 +132,10 @@ fn start(provider: &Provider) -> Server {
     Server::start(
         NAME,
         &[
-            ("MCP_ISSUER", &provider.issuer()),
+            ("JWT_PROVIDER_1", &provider.issuer()),
+            ("JWT_PROVIDER_1_AUDIENCE", RESOURCE),
+            ("JWT_PROVIDER_1_PROFILE", "rfc9068"),
             ("MCP_RESOURCE", RESOURCE),
-            ("MCP_PROFILE", "rfc9068"),
         ],
     )
 }

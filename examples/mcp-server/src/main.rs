@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use settings::Settings;
+use settings::{DEVELOPMENT, Settings};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -58,11 +58,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
 /// What to do next where nothing is configured.
 fn first_steps(address: SocketAddr, settings: &Settings) -> String {
-    let (issuer, resource) = (&settings.issuer, &settings.resource);
+    let resource = &settings.resource;
     format!(
-        "no MCP_* variable is set, so it takes the tokens of the authorization server in `provider/`:
+        "no JWT_* and no MCP_* variable is set, so it takes the tokens of the authorization server in `provider/`:
 
-(cd provider && npm ci && node provider.mjs)     # on {issuer}
+(cd provider && npm ci && node provider.mjs)     # on {DEVELOPMENT}
 
 Start that in a second shell, in the folder of this example. Then see what a client sees:
 

@@ -19,12 +19,11 @@ use crate::refusal;
 use crate::settings::Settings;
 
 pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
-    let verifier = settings.verifier()?;
-    let metadata = ResourceMetadata::builder(&settings.resource, &verifier)
+    let metadata = ResourceMetadata::builder(&settings.resource, &settings.verifier)
         .scopes_supported(SCOPES)
         .resource_name("Notes")
         .build()?;
-    let auth = JwtAuthLayer::new(verifier.clone())
+    let auth = JwtAuthLayer::new(settings.verifier.clone())
         .resource_metadata(&metadata)
         .challenge_scope(FIRST_SCOPE)
         .on_error(ProblemJson);
@@ -41,7 +40,7 @@ pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
         .layer(cors(&settings.origins))
         .route_service(metadata.path(), metadata.clone())
         .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(readyz).with_state(verifier)))
+        .route("/readyz", get(readyz).with_state(settings.verifier.clone())))
 }
 
 /// The MCP server. The layer in front has verified the token of each request.
@@ -76,9 +75,10 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers([WWW_AUTHENTICATE])
 }
 
-/// Ready while tokens can be judged. Why the authorization server is unavailable is in the log.
+/// Ready while the tokens of at least one authorization server can be judged: those of the others get
+/// 503. Why one is unavailable is in the log.
 async fn readyz(State(verifier): State<TokenVerifier>) -> (StatusCode, &'static str) {
-    if verifier.health().iter().all(|keys| keys.state.is_ready()) {
+    if verifier.health().iter().any(|keys| keys.state.is_ready()) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no keys")

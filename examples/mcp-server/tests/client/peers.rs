@@ -47,15 +47,19 @@ impl World {
 
             let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
             for (name, _) in std::env::vars_os() {
-                if name.to_string_lossy().starts_with("MCP_") {
+                if ["JWT_", "MCP_"]
+                    .iter()
+                    .any(|ours| name.to_string_lossy().starts_with(ours))
+                {
                     command.env_remove(name);
                 }
             }
             command
                 .env("BIND_ADDR", &address)
-                .env("MCP_ISSUER", &provider.address)
+                .env("JWT_PROVIDER_1", &provider.address)
+                .env("JWT_PROVIDER_1_AUDIENCE", &resource)
+                .env("JWT_PROVIDER_1_PROFILE", "rfc9068")
                 .env("MCP_RESOURCE", &resource)
-                .env("MCP_PROFILE", "rfc9068")
                 .env("MCP_ALLOWED_ORIGINS", PAGE);
             let Some(server) = Process::start(command, "listening on ") else {
                 continue;
