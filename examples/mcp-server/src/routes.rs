@@ -70,6 +70,8 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_headers([
             AUTHORIZATION,
             CONTENT_TYPE,
+            HeaderName::from_static("mcp-method"),
+            HeaderName::from_static("mcp-name"),
             HeaderName::from_static("mcp-protocol-version"),
         ])
         .expose_headers([WWW_AUTHENTICATE])

@@ -1,6 +1,7 @@
 // The MCP client of the tests: the official SDK, with a person who fills in the forms of the authorization
 // server. It answers one JSON line with another.
 
+import { request as httpRequest } from "node:http";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { createInterface } from "node:readline";
@@ -125,11 +126,14 @@ const operations = {
     const ended = { ...flow, authorizationCode, codeVerifier, redirectUri: REDIRECT };
     return (await oauth.exchangeAuthorization(issuer, ended)).access_token;
   },
-  /** A request by hand. */
-  async fetch({ url, method, headers, body }) {
-    const answer = await fetch(url, { method, headers, body });
-    const found = { status: answer.status, headers: Object.fromEntries(answer.headers) };
-    return { ...found, body: await answer.text() };
+  /** A request by hand, not by `fetch`, which does not let anybody choose `Host`. */
+  async request({ url, method, headers, body }) {
+    const answer = await new Promise((resolve, reject) =>
+      httpRequest(url, { method, headers }, resolve).on("error", reject).end(body),
+    );
+    let text = "";
+    for await (const chunk of answer.setEncoding("utf8")) text += chunk;
+    return { status: answer.statusCode, headers: answer.headers, body: text };
   },
 };
 

@@ -79,6 +79,61 @@ fn a_tool_whose_scope_is_missing_makes_the_client_ask_for_it() {
     assert_eq!(notes["text"], "There are no notes yet.");
 }
 
+/// What a check in front of the MCP server would have to read exactly as the MCP server does.
+#[test]
+fn no_form_of_a_request_gets_around_the_scope_of_a_tool() {
+    let Some(mut world) = World::start() else {
+        return;
+    };
+    world.connect("alice");
+    let token = world.token();
+    let add = r#""name":"add_note","arguments":{"text":"milk"}"#;
+    let call = |params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{params}}}}}"#)
+    };
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let plain = call(add);
+    let new = call(&format!("{add},{meta}"));
+    let named = |name: &'static str| {
+        vec![
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", name),
+        ]
+    };
+    for (headers, body) in [
+        (vec![], plain.clone()),
+        (vec![("mcp-protocol-version", "2025-11-25")], plain.clone()),
+        (named("add_note"), new.clone()),
+        (
+            vec![],
+            call(r#""name":"add\u005fnote","arguments":{"text":"milk"}"#),
+        ),
+        (vec![], format!("\n\t {plain} \n")),
+    ] {
+        let refused = world.post(Some(&token), &headers, &body);
+        assert_eq!(refused["status"], 403, "{body}: {refused}");
+        let challenge = &refused["headers"]["www-authenticate"];
+        assert!(challenge.is_string(), "{body}: {refused}");
+    }
+    for (headers, body) in [
+        (named("who_am_i"), new),
+        (vec![], call(&format!(r#""name":"who_am_i",{add}"#))),
+        (vec![], call(&format!(r#"{add},"name":"who_am_i""#))),
+        (vec![], format!("[{plain}]")),
+        (vec![], format!("[{CLIENT_SAYS},{plain}]")),
+        (vec![], format!("{CLIENT_SAYS}{plain}")),
+        (vec![], plain.replace(r#""id":1,"#, "")),
+        (vec![], plain.replace("tools/call", "tools/Call")),
+    ] {
+        let answer = world.post(Some(&token), &headers, &body);
+        let said = answer["body"].as_str().unwrap();
+        assert!(!said.contains("Added"), "{body}: {answer}");
+    }
+    let notes = world.call("list_notes", &json!({}));
+    assert_eq!(notes["text"], "There are no notes yet.");
+}
+
 #[test]
 fn a_token_for_another_resource_is_refused() {
     let Some(mut world) = World::start() else {
@@ -150,6 +205,9 @@ fn pages_and_names_that_are_not_allowed_are_refused() {
     let headers = &ours["headers"];
     assert_eq!(headers["access-control-allow-origin"], peers::PAGE);
     assert_eq!(headers["access-control-expose-headers"], "www-authenticate");
+    // A name that somebody else has bound to this address.
+    let rebound = world.post(Some(&token), &[("host", "evil.example")], CLIENT_SAYS);
+    assert_eq!(rebound["status"], 403, "{rebound}");
 
     // A page reads the challenge of a refusal as well, and asks before it sends a token.
     let refused = world.post(None, &[("origin", peers::PAGE)], CLIENT_SAYS);
@@ -158,7 +216,7 @@ fn pages_and_names_that_are_not_allowed_are_refused() {
     assert_eq!(headers["access-control-expose-headers"], "www-authenticate");
     let asks = json!({
         "origin": peers::PAGE, "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization,content-type,mcp-protocol-version",
+        "access-control-request-headers": "authorization,content-type,mcp-method,mcp-name,mcp-protocol-version",
     });
     let resource = world.resource();
     let preflight = world.ask(&resource, "OPTIONS", &asks);

@@ -139,14 +139,14 @@ impl World {
             all[*name] = (*value).into();
         }
         let request = json!({
-            "op": "fetch", "url": self.resource, "method": "POST", "headers": all, "body": body,
+            "op": "request", "url": self.resource, "method": "POST", "headers": all, "body": body,
         });
         self.client.ask(&request)
     }
 
     /// A request without a body.
     pub(crate) fn ask(&mut self, url: &str, method: &str, headers: &Value) -> Value {
-        let request = json!({"op": "fetch", "url": url, "method": method, "headers": headers});
+        let request = json!({"op": "request", "url": url, "method": method, "headers": headers});
         self.client.ask(&request)
     }
 }
