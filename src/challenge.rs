@@ -16,6 +16,9 @@ pub(crate) struct Challenge {
     pub(crate) realm: Cow<'static, str>,
     /// Where the protected resource's metadata is (RFC 9728 section 5.1).
     pub(crate) resource_metadata: Option<Box<str>>,
+    /// The scopes that a 401 names, separated by spaces, unless the error names others (RFC 6750
+    /// section 3). A 403 names its own or none, because another token may not cure it.
+    pub(crate) scope: Option<Box<str>>,
 }
 
 /// How one layer refuses requests. Its tokens and errors carry it, so that a refusal further in, by a
@@ -60,6 +63,7 @@ impl Default for Challenge {
         Self {
             realm: DEFAULT_REALM.into(),
             resource_metadata: None,
+            scope: None,
         }
     }
 }
@@ -117,6 +121,7 @@ mod tests {
         let challenge = Challenge {
             realm: "shop".into(),
             resource_metadata: Some("https://a.example/.well-known/x".into()),
+            ..Challenge::default()
         };
         let needed = Needed {
             code: Some("insufficient_user_authentication"),

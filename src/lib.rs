@@ -83,7 +83,8 @@
 //! # Guide
 //!
 //! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) · [opaque tokens](_guide::introspection) ·
+//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
+//! [opaque tokens](_guide::introspection) · [MCP servers](_guide::mcp) ·
 //! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
@@ -93,7 +94,7 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `slots`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
@@ -146,6 +147,7 @@ pub mod guard;
 pub mod layer;
 mod origin;
 pub mod refresh_cookie;
+pub mod resource_metadata;
 
 // floor 5
 #[cfg(feature = "axum")]
@@ -196,6 +198,8 @@ pub mod _guide {
     #[cfg(not(feature = "jwks"))]
     /// Opaque tokens: turn the feature `jwks` on.
     pub mod introspection {}
+    #[doc = include_str!("guide/mcp.md")]
+    pub mod mcp {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]

@@ -42,7 +42,14 @@ const FLOORS: [&[&str]; 6] = [
         "config",
     ],
     // http
-    &["origin", "bearer", "refresh_cookie", "layer", "guard"],
+    &[
+        "origin",
+        "bearer",
+        "refresh_cookie",
+        "resource_metadata",
+        "layer",
+        "guard",
+    ],
     // frameworks
     &["extract", "extract_guards", "respond", "testing"],
 ];

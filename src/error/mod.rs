@@ -235,14 +235,18 @@ impl AuthError {
             (None, None) => r#"Bearer realm="api""#.into(),
             (None, Some("invalid_token")) => r#"Bearer realm="api", error="invalid_token""#.into(),
             (_, code) => {
+                let of_layer = self.refusals().map(|refusals| &refusals.challenge);
+                let scope_of_layer = of_layer
+                    .filter(|_| status == StatusCode::UNAUTHORIZED)
+                    .and_then(|challenge| challenge.scope.as_deref());
                 let needed = Needed {
                     code,
-                    scope: self.scope(),
+                    scope: self.scope().or(scope_of_layer),
                     acr_values: self.acr_values(),
                     max_age: self.max_age().map(|age| age.as_secs()),
                 };
-                match self.refusals() {
-                    Some(refusals) => refusals.challenge.text(needed).into(),
+                match of_layer {
+                    Some(challenge) => challenge.text(needed).into(),
                     None => Challenge::default().text(needed).into(),
                 }
             }

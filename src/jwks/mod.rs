@@ -60,4 +60,4 @@ pub(crate) use remote::{
     Address, AddressRules, Discovery, DynHttpClient, FetchError, Sought, chance, exchange, request,
     unavailable,
 };
-pub(crate) use serve::IssuerKeySet;
+pub(crate) use serve::{IssuerKeySet, is_known};

@@ -151,7 +151,7 @@ impl<B> Service<Request<B>> for JwksService {
 }
 
 /// Whether the client says that it has this one (RFC 9110 section 13.1.2).
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut tags = values
         .filter_map(|value| value.to_str().ok())

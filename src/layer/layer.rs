@@ -11,6 +11,8 @@ use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
 use crate::challenge::Challenge;
 use crate::credential::CredentialJudge;
+use crate::names::Names;
+use crate::resource_metadata::ResourceMetadataUrl;
 use crate::verifier::TokenVerifier;
 
 /// Verifies the bearer token of each request.
@@ -199,10 +201,50 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Names the address of the resource's metadata in every challenge (RFC 9728 section 5.1).
+    /// Names the address of the resource's metadata in every challenge, so that clients find out where
+    /// to get a token (RFC 9728 section 5.1): pass the [`ResourceMetadata`] that the service serves, or a URL.
+    ///
+    /// [`ResourceMetadata`]: crate::resource_metadata::ResourceMetadata
+    ///
+    /// ```
+    /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+    /// use tower_jwt_auth::resource_metadata::ResourceMetadata;
+    ///
+    /// # fn example(verifier: TokenVerifier) -> Result<(), tower_jwt_auth::ConfigError> {
+    /// let metadata = ResourceMetadata::builder("https://api.example/mcp", &verifier).build()?;
+    /// let layer = JwtAuthLayer::new(verifier).resource_metadata(&metadata);
+    /// # let _: JwtAuthLayer = layer; Ok(()) }
+    /// ```
     #[must_use]
-    pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
-        self.challenge_mut().resource_metadata = Some(url.into().into());
+    pub fn resource_metadata(mut self, url: impl Into<ResourceMetadataUrl>) -> Self {
+        self.challenge_mut().resource_metadata = Some(url.into().into_text());
+        self
+    }
+
+    /// Names these scopes in every 401, so that clients know what to ask the authorization server for
+    /// (RFC 6750 section 3). Without them, many clients ask for every scope that they find.
+    ///
+    /// It is advice and protects nothing: a [guard](crate::guard) demands scopes. The 403 of a guard
+    /// names the scopes of that guard, and no others.
+    ///
+    /// ```
+    /// # use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+    /// # fn example(verifier: TokenVerifier) {
+    /// let layer = JwtAuthLayer::new(verifier).challenge_scope(["notes:read", "notes:write"]);
+    /// # let _: JwtAuthLayer = layer; }
+    /// ```
+    #[must_use]
+    pub fn challenge_scope(mut self, scopes: impl Names) -> Self {
+        let mut text = String::new();
+        scopes.for_each(&mut |names| {
+            for name in names.split_whitespace() {
+                if !text.is_empty() {
+                    text.push(' ');
+                }
+                text.push_str(name);
+            }
+        });
+        self.challenge_mut().scope = (!text.is_empty()).then(|| text.into());
         self
     }
 

@@ -13,6 +13,8 @@ use crate::policy::CheckedPattern;
 /// Who judges the tokens of which issuer.
 pub(super) struct Directory {
     by_issuer: HashMap<Box<str>, Single>,
+    /// Those of `by_issuer`, in the order in which they were given.
+    issuers: Vec<Box<str>>,
     patterns: Vec<(CheckedPattern, Single)>,
     resolver: Option<Arc<Resolving>>,
     max_token_bytes: usize,
@@ -34,6 +36,7 @@ impl Directory {
         resolver: Option<Arc<Resolving>>,
     ) -> Result<Self, ConfigError> {
         let mut by_issuer = HashMap::new();
+        let mut issuers = Vec::new();
         let mut patterns = Vec::<(CheckedPattern, Single)>::new();
         let mut max_token_bytes = if resolver.is_some() {
             MAX_TOKEN_BYTES
@@ -56,6 +59,7 @@ impl Directory {
                 if by_issuer.insert(issuer.clone(), single.clone()).is_some() {
                     return Err(ConfigError::DuplicateIssuer(issuer.to_string()));
                 }
+                issuers.push(issuer.clone());
             }
         }
         if by_issuer.is_empty() && patterns.is_empty() && resolver.is_none() {
@@ -63,6 +67,7 @@ impl Directory {
         }
         Ok(Self {
             by_issuer,
+            issuers,
             patterns,
             resolver,
             max_token_bytes,
@@ -73,17 +78,26 @@ impl Directory {
     pub(super) fn of_resolver(resolver: Arc<Resolving>) -> Self {
         Self {
             by_issuer: HashMap::new(),
+            issuers: Vec::new(),
             patterns: Vec::new(),
             resolver: Some(resolver),
             max_token_bytes: MAX_TOKEN_BYTES,
         }
     }
 
-    /// Each verifier, once for each issuer that it trusts but one entry all the same.
+    /// The issuers that are trusted by name.
+    pub(super) fn issuers(&self) -> &[Box<str>] {
+        &self.issuers
+    }
+
+    /// Each verifier once, however many issuers it trusts; those with issuers by name come first, in
+    /// the order in which they were given.
     pub(super) fn singles(&self) -> Vec<Single> {
         let mut singles: Vec<Single> = Vec::new();
+        let of_names = self.issuers.iter();
+        let of_names = of_names.filter_map(|issuer| self.by_issuer.get(issuer));
         let of_patterns = self.patterns.iter().map(|(_, single)| single);
-        for single in self.by_issuer.values().chain(of_patterns) {
+        for single in of_names.chain(of_patterns) {
             if !singles.iter().any(|known| known.is(single)) {
                 singles.push(single.clone());
             }

@@ -145,6 +145,28 @@ impl TokenVerifier {
         }
     }
 
+    /// Returns the issuers that it trusts by name, in the order in which they were given.
+    ///
+    /// Those that it trusts by a pattern or finds by a resolver are not among them. It is empty as well
+    /// if it accepts any issuer, which only `dangerous_no_issuer` allows.
+    ///
+    /// ```
+    /// # use tower_jwt_auth::{Algorithm, SigningKey, TokenVerifier};
+    /// # let key = SigningKey::generate(Algorithm::ES256)?.verifying_key();
+    /// let verifier =
+    ///     TokenVerifier::builder().keys(key).issuer("https://idp.example").audience("api").build()?;
+    /// assert_eq!(verifier.issuers(), ["https://idp.example"]);
+    /// # Ok::<(), tower_jwt_auth::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn issuers(&self) -> Vec<&str> {
+        let issuers = match &self.issuers {
+            Issuers::One(single) => single.issuers(),
+            Issuers::Many(directory) => directory.issuers(),
+        };
+        issuers.iter().map(AsRef::as_ref).collect()
+    }
+
     /// How each source of keys that change is doing: for a health endpoint, or metrics.
     ///
     /// The service can judge tokens of an issuer while its state

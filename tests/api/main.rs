@@ -54,6 +54,7 @@ mod profiles;
 mod providers;
 mod refresh_cookie;
 mod resolver;
+mod resource_metadata;
 mod revocation;
 mod roles;
 #[cfg(feature = "axum")]

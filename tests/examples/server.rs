@@ -114,7 +114,7 @@ pub(crate) fn run_to_the_end(name: &str, variables: &[(&str, &str)]) -> (Option<
 fn command(name: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(copied::binary(name));
     for (name, _) in std::env::vars_os() {
-        if ["JWT_", "PASSWORD_", "ISSUER_"]
+        if ["JWT_", "PASSWORD_", "ISSUER_", "MCP_"]
             .iter()
             .any(|ours| name.to_string_lossy().starts_with(ours))
         {

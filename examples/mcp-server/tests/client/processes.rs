@@ -1,0 +1,107 @@
+//! Processes that end with the test.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A generous time for a process to say that it listens.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server. It ends when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// The URL at which it listens.
+    pub(crate) address: String,
+}
+
+/// A process that answers one JSON line with another. It ends when it is dropped.
+pub(crate) struct Dialogue {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// A port that nobody listens at now.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+// === impl Process ===
+
+impl Process {
+    /// Waits until it says where it listens; `None` if it ends before.
+    pub(crate) fn start(mut command: Command, says: &str) -> Option<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        // A guard from here on: what fails below leaves no child behind.
+        let mut process = Self {
+            child,
+            address: String::new(),
+        };
+        let (sender, line) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+            let _ = sender.send(lines.next());
+            lines.for_each(drop); // it must not block on a full pipe
+        });
+        let line = line.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|_| panic!("{command:?} did not say {says:?}"))?;
+        let address = line.strip_prefix(says);
+        let address = address.unwrap_or_else(|| panic!("{command:?} said {line:?}"));
+        process.address = address.to_owned();
+        Some(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+// === impl Dialogue ===
+
+impl Dialogue {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            input: child.stdin.take().unwrap(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    /// What it answers to a request that must succeed.
+    pub(crate) fn ask(&mut self, request: &Value) -> Value {
+        writeln!(self.input, "{request}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        let mut answer: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("the client ended, or answered {line:?} to {request}"));
+        match answer["error"].as_str() {
+            Some(error) => panic!("{error}\nin answer to {request}"),
+            None => answer["ok"].take(),
+        }
+    }
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,214 @@
+//! [`ResourceMetadataBuilder`]: what the document says, checked once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::address::{Address, is_url};
+use super::document::Document;
+use super::{DEFAULT_METADATA_MAX_AGE, ResourceMetadata};
+use crate::claims::is_scope_token;
+use crate::error::ConfigError;
+use crate::keys::digest;
+use crate::names::Names;
+use crate::origin::shown;
+use crate::verifier::TokenVerifier;
+
+/// Members that have a setter of their own, or follow from what the layer does.
+const SET_OTHERWISE: [&str; 6] = [
+    "resource",
+    "authorization_servers",
+    "bearer_methods_supported",
+    "scopes_supported",
+    "resource_name",
+    "resource_documentation",
+];
+
+/// Builds a [`ResourceMetadata`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct ResourceMetadataBuilder {
+    resource: String,
+    issuers: Vec<String>,
+    servers: Vec<String>,
+    scopes: Vec<String>,
+    name: Option<String>,
+    documentation: Option<String>,
+    further: Vec<(String, Option<Value>)>,
+    max_age: Duration,
+}
+
+// === impl ResourceMetadataBuilder ===
+
+impl ResourceMetadataBuilder {
+    pub(super) fn new(resource: String, verifier: &TokenVerifier) -> Self {
+        Self {
+            resource,
+            issuers: verifier.issuers().into_iter().map(str::to_owned).collect(),
+            servers: Vec::new(),
+            scopes: Vec::new(),
+            name: None,
+            documentation: None,
+            further: Vec::new(),
+            max_age: DEFAULT_METADATA_MAX_AGE,
+        }
+    }
+
+    /// Sets the authorization servers by hand, instead of the issuers of the verifier.
+    ///
+    /// It is for a verifier that knows its issuers by a pattern or at run time only, and for tokens whose
+    /// `iss` is not the server where clients log in, such as tokens of version 1 of Entra ID. It is up to
+    /// you that the verifier accepts the tokens of these servers.
+    pub fn authorization_servers(mut self, urls: impl Names) -> Self {
+        self.servers.clear();
+        urls.for_each(&mut |url| self.servers.push(url.to_owned()));
+        self
+    }
+
+    /// Adds scopes to `scopes_supported`: those that clients may ask for.
+    ///
+    /// A client asks for all of them if the challenge names none: see
+    /// [`challenge_scope`](crate::JwtAuthLayer::challenge_scope).
+    pub fn scopes_supported(mut self, scopes: impl Names) -> Self {
+        scopes.for_each(&mut |names| {
+            let names = names.split(' ').map(str::to_owned);
+            self.scopes.extend(names);
+        });
+        self
+    }
+
+    /// Sets the name of the resource, for people to read.
+    pub fn resource_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the URL of a page for developers who use the resource.
+    pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
+        self.documentation = Some(url.into());
+        self
+    }
+
+    /// Adds another member, such as `resource_policy_uri` or `resource_name#fr` (RFC 9728 section 2).
+    /// Members with a setter of their own are refused.
+    pub fn member(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).ok();
+        self.further.push((name.into(), value));
+        self
+    }
+
+    /// Sets how long clients may keep the document, in whole seconds; 300 by default
+    /// ([`DEFAULT_METADATA_MAX_AGE`]).
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// Builds the document.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the resource identifier is not an https URL in the form that clients compare (plain http is
+    /// for this machine only), if no issuer of the verifier is a URL where clients find an authorization
+    /// server, if a scope is malformed, if the documentation is not a URL, or if a further member is not
+    /// serializable, is there twice or has a setter of its own.
+    pub fn build(self) -> Result<ResourceMetadata, ConfigError> {
+        let address = Address::of(&self.resource)?;
+        let mut members = Map::new();
+        members.insert("resource".into(), self.resource.as_str().into());
+        members.insert("authorization_servers".into(), self.servers()?.into());
+        // The layer reads the `Authorization` header; of its other sources RFC 6750 knows the query
+        // alone, which nobody should be told to use.
+        members.insert("bearer_methods_supported".into(), json!(["header"]));
+        if !self.scopes.is_empty() {
+            let malformed = self.scopes.iter().find(|scope| !is_scope_token(scope));
+            if let Some(scope) = malformed {
+                return Err(ConfigError::invalid(format!(
+                    "`{}` in `scopes_supported` is not a scope: it must not be empty, and has printable \
+                     ASCII characters other than `\"` and `\\` (RFC 6749 section 3.3)",
+                    shown(scope)
+                )));
+            }
+            members.insert("scopes_supported".into(), self.scopes.clone().into());
+        }
+        if let Some(name) = self.name {
+            members.insert("resource_name".into(), name.into());
+        }
+        if let Some(url) = self.documentation {
+            // The page of a development server may be anywhere; a fragment is fine.
+            if !is_url(url.split('#').next().unwrap_or_default()) {
+                return Err(ConfigError::invalid(format!(
+                    "the resource documentation `{}` is not an https URL",
+                    shown(&url)
+                )));
+            }
+            members.insert("resource_documentation".into(), url.into());
+        }
+        for (name, value) in self.further {
+            let shown = shown(&name);
+            if SET_OTHERWISE.contains(&name.as_str()) {
+                return Err(ConfigError::invalid(format!(
+                    "the metadata member `{shown}` cannot be set by `member`: the builder sets it"
+                )));
+            }
+            let Some(value) = value else {
+                return Err(ConfigError::invalid(format!(
+                    "the metadata member `{shown}` cannot be written as JSON"
+                )));
+            };
+            if members.insert(name, value).is_some() {
+                return Err(ConfigError::invalid(format!(
+                    "the metadata member `{shown}` is set twice"
+                )));
+            }
+        }
+        let text = Value::Object(members).to_string();
+        let etag = digest(text.as_bytes())
+            .and_then(|digest| HeaderValue::try_from(format!("\"{digest}\"")).ok());
+        let cache_control = format!("public, max-age={}", self.max_age.as_secs());
+        let cache_control = HeaderValue::try_from(cache_control)
+            .map_err(|_| ConfigError::invalid("the age of the metadata is not a header value"))?;
+        let document = Arc::new(Document {
+            resource: self.resource,
+            path: address.path,
+            url: address.url,
+            text,
+            etag,
+            cache_control,
+        });
+        Ok(ResourceMetadata { document })
+    }
+
+    /// The servers that were set, or the issuers at which clients can find one: a name of a provider
+    /// with several may be no URL.
+    fn servers(&self) -> Result<Vec<String>, ConfigError> {
+        if let Some(wrong) = self.servers.iter().find(|server| !is_url(server)) {
+            return Err(ConfigError::invalid(format!(
+                "the authorization server `{}` is not an https URL",
+                shown(wrong)
+            )));
+        }
+        if !self.servers.is_empty() {
+            return Ok(self.servers.clone());
+        }
+        let urls = self.issuers.iter().filter(|issuer| is_url(issuer));
+        let urls: Vec<String> = urls.cloned().collect();
+        if !urls.is_empty() {
+            return Ok(urls);
+        }
+        let problem = match self.issuers.first() {
+            None => "the verifier trusts no issuer by name, so the metadata cannot name an authorization \
+                     server: set `issuer(..)` on the verifier, or `authorization_servers(..)` here"
+                .to_owned(),
+            Some(issuer) => format!(
+                "the verifier's issuer `{}` is not an https URL, and clients find the authorization \
+                 server by that URL (RFC 8414): the metadata is for the tokens of a server that has one",
+                shown(issuer)
+            ),
+        };
+        Err(ConfigError::invalid(problem))
+    }
+}

@@ -1,0 +1,124 @@
+//! [`ResourceMetadata`]: the document, and where it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::ResourceMetadataBuilder;
+use crate::verifier::TokenVerifier;
+
+/// The path under which the metadata of a resource is served: `/.well-known/oauth-protected-resource`
+/// (RFC 9728 section 3). The path of the resource itself follows it.
+pub const WELL_KNOWN_PATH: &str = "/.well-known/oauth-protected-resource";
+/// How long clients may keep the document: 300 seconds.
+pub const DEFAULT_METADATA_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// The metadata of a protected resource (RFC 9728), as a document and as the service that serves it.
+///
+/// As a tower service it takes any body: pass a clone to axum's `route_service`, with [`path`](Self::path)
+/// as the path. It answers GET and HEAD with `Cache-Control`, an `ETag` and 304, and any other method with
+/// 405. Pages of every origin may read it, without credentials (`Access-Control-Allow-Origin: *`), and
+/// preflight requests are answered: clients that run in a browser need both.
+///
+/// The document is public, so it belongs on a route that no [`JwtAuthLayer`](crate::JwtAuthLayer) protects.
+/// The module has [an example](super).
+#[derive(Debug, Clone)]
+pub struct ResourceMetadata {
+    pub(super) document: Arc<Document>,
+}
+
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) resource: String,
+    pub(super) path: String,
+    pub(super) url: String,
+    pub(super) text: String,
+    pub(super) etag: Option<HeaderValue>,
+    pub(super) cache_control: HeaderValue,
+}
+
+/// The address of a resource's metadata, for
+/// [`JwtAuthLayer::resource_metadata`](crate::JwtAuthLayer::resource_metadata). It is made of a
+/// [`ResourceMetadata`], or of the URL where another service has the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceMetadataUrl(Box<str>);
+
+// === impl ResourceMetadata ===
+
+impl ResourceMetadata {
+    /// Starts the metadata of a resource whose tokens this verifier accepts.
+    ///
+    /// The resource identifier is the URL that clients are given, and what they ask the authorization
+    /// server for a token for (RFC 8707). It is compared byte for byte: `https://api.example/mcp/`
+    /// with a slash is another resource.
+    ///
+    /// The document names the issuers of the verifier as its `authorization_servers`, in their order,
+    /// so that no client is sent to a server whose tokens are refused. Many clients use the first one only.
+    pub fn builder(
+        resource: impl Into<String>,
+        verifier: &TokenVerifier,
+    ) -> ResourceMetadataBuilder {
+        ResourceMetadataBuilder::new(resource.into(), verifier)
+    }
+
+    /// Returns the identifier of the resource, which is the audience of its tokens at authorization
+    /// servers that follow RFC 8707.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.document.resource
+    }
+
+    /// Returns the path of the document, for a router: the well-known path, then the path of the
+    /// resource (RFC 9728 section 3.1).
+    ///
+    /// Where a proxy takes a prefix off the path, the service sees a shorter one: write that one yourself.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.document.path
+    }
+
+    /// Returns the URL of the document, which challenges name.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.document.url
+    }
+
+    /// Returns the document, a JSON object.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.document.text
+    }
+}
+
+// === impl ResourceMetadataUrl ===
+
+impl ResourceMetadataUrl {
+    pub(crate) fn into_text(self) -> Box<str> {
+        self.0
+    }
+}
+
+impl From<&ResourceMetadata> for ResourceMetadataUrl {
+    fn from(metadata: &ResourceMetadata) -> Self {
+        Self(metadata.url().into())
+    }
+}
+
+impl From<ResourceMetadata> for ResourceMetadataUrl {
+    fn from(metadata: ResourceMetadata) -> Self {
+        Self::from(&metadata)
+    }
+}
+
+impl From<&str> for ResourceMetadataUrl {
+    fn from(url: &str) -> Self {
+        Self(url.into())
+    }
+}
+
+impl From<String> for ResourceMetadataUrl {
+    fn from(url: String) -> Self {
+        Self(url.into())
+    }
+}
