@@ -93,14 +93,15 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `layer`, `guard`, `backchannel_logout` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
+//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
+mod body;
 mod challenge;
 pub mod claims;
 pub mod clock;
@@ -139,6 +140,7 @@ pub mod sessions;
 pub mod verifier;
 
 // floor 4
+pub mod backchannel_logout;
 mod bearer;
 pub mod guard;
 pub mod layer;

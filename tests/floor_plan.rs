@@ -11,6 +11,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 6] = [
     // words
     &[
+        "body",
         "grpc",
         "challenge",
         "claims",
@@ -34,7 +35,14 @@ const FLOORS: [&[&str]; 6] = [
         "config",
     ],
     // http
-    &["origin", "bearer", "refresh_cookie", "layer", "guard"],
+    &[
+        "origin",
+        "bearer",
+        "refresh_cookie",
+        "layer",
+        "guard",
+        "backchannel_logout",
+    ],
     // frameworks
     &["extract", "extract_guards", "respond", "testing"],
 ];

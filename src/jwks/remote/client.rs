@@ -3,11 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
+
+use crate::body::read;
 
 /// Why a fetch failed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -85,7 +87,8 @@ where
         let request = request.map(|()| String::new());
         let response = service.call(request).await.map_err(Into::into)?;
         let (parts, body) = response.into_parts();
-        Ok(Response::from_parts(parts, read(body, limit).await?))
+        let body = read(body, limit).await?;
+        Ok(Response::from_parts(parts, body))
     }
 }
 
@@ -93,31 +96,4 @@ impl<S> Debug for ServiceClient<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServiceClient").finish_non_exhaustive()
     }
-}
-
-/// Reads a body up to the limit, and not a byte further.
-async fn read<B>(body: B, limit: usize) -> Result<Vec<u8>, BoxError>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    use bytes::Buf as _;
-
-    let mut body = pin!(body);
-    let mut read = Vec::new();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(mut data) = frame.map_err(Into::into)?.into_data() else {
-            continue; // trailers
-        };
-        if data.remaining() > limit - read.len() {
-            return Err(format!("the answer is longer than {limit} bytes").into());
-        }
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            let length = chunk.len();
-            read.extend_from_slice(chunk);
-            data.advance(length);
-        }
-    }
-    Ok(read)
 }
