@@ -1,10 +1,14 @@
 //! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
-//! npm `oidc-provider` rotates its keys, dies and comes back.
+//! npm `oidc-provider` rotates its keys, dies, comes back, and logs users out.
 //!
 //! See README.md beside this file.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[cfg(feature = "jwks")]
+mod browser;
+#[cfg(feature = "jwks")]
+mod logout;
 mod peer;
 #[cfg(feature = "jwks")]
 mod provider;
