@@ -57,7 +57,7 @@
 //!
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
 //! a refresh token, no users and no database: the starter example shows how to build those around it.
-//! It verifies the tokens of identity providers ([how](_guide::providers)), but logs nobody in there,
+//! It verifies the tokens of identity providers ([how](_guide::providers)) and hears of their log-outs, but logs nobody in there,
 //! and asks nobody about opaque tokens (introspection, RFC 7662).
 //!
 //! # Features
@@ -83,7 +83,7 @@
 //! # Guide
 //!
 //! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
+//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) · [logging out at the provider](_guide::backchannel_logout) ·
 //! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
@@ -190,6 +190,8 @@ pub mod _guide {
     #[cfg(not(feature = "jwks"))]
     /// Tokens of other providers: turn the feature `jwks` on.
     pub mod providers {}
+    #[doc = include_str!("guide/backchannel_logout.md")]
+    pub mod backchannel_logout {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]

@@ -213,6 +213,33 @@ async fn nodes_that_share_a_store_share_what_they_know() {
     assert_eq!(application.told(), 1);
 }
 
+#[cfg(feature = "cache")]
+#[tokio::test]
+async fn nodes_with_caches_in_front_of_the_store_agree() {
+    use tower_jwt_auth::revocation::CachedRevocations;
+
+    let (clock, shared) = world();
+    let node = || {
+        let cache = CachedRevocations::new(shared.clone()).clock(clock.clone());
+        Node::around(Arc::new(cache), &clock)
+    };
+    let (one, two) = (node(), node());
+    let (before, after) = (
+        access_token(json!({})),
+        access_token(json!({"iat": NOW + 1})),
+    );
+    assert_eq!(two.verdict(&before).await, Ok(()));
+    let token = logout_token(json!({}));
+    assert_eq!(one.log_out(&token).await, 200);
+    assert_eq!(one.verdict(&before).await, Err(Revoked), "at once");
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(two.verdict(&before).await, Err(Revoked), "within the lag");
+    assert_eq!(two.log_out(&token).await, 200);
+    for node in [&one, &two] {
+        assert_eq!(node.verdict(&after).await, Ok(()));
+    }
+}
+
 #[tokio::test]
 async fn a_dropped_request_leaves_nothing_half_done() {
     // At each point at which a request can be dropped.
