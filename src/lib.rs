@@ -57,8 +57,9 @@
 //!
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
 //! a refresh token, no users and no database: the starter example shows how to build those around it.
-//! It verifies the tokens of identity providers ([how](_guide::providers)) and asks them about opaque
-//! ones ([introspection](_guide::introspection), RFC 7662), but logs nobody in there.
+//! It verifies the tokens of identity providers ([how](_guide::providers)), asks them about opaque
+//! ones ([introspection](_guide::introspection), RFC 7662) and hears of their log-outs
+//! ([back-channel logout](_guide::backchannel_logout)), but logs nobody in there.
 //!
 //! # Features
 //!
@@ -84,7 +85,8 @@
 //!
 //! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
-//! [opaque tokens](_guide::introspection) · [MCP servers](_guide::mcp) ·
+//! [opaque tokens](_guide::introspection) · [logging out at the provider](_guide::backchannel_logout) ·
+//! [MCP servers](_guide::mcp) ·
 //! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
@@ -94,14 +96,15 @@
 //! | floor | files |
 //! |---|---|
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard` |
+//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
 //! | 2 policy and stores | `policy`, `slots`, `store`, `sql`, `revocation`, `session`, `event` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
+//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
+mod body;
 mod challenge;
 pub mod claims;
 pub mod clock;
@@ -142,6 +145,7 @@ pub mod sessions;
 pub mod verifier;
 
 // floor 4
+pub mod backchannel_logout;
 mod bearer;
 pub mod guard;
 pub mod layer;
@@ -200,6 +204,8 @@ pub mod _guide {
     pub mod introspection {}
     #[doc = include_str!("guide/mcp.md")]
     pub mod mcp {}
+    #[doc = include_str!("guide/backchannel_logout.md")]
+    pub mod backchannel_logout {}
     #[doc = include_str!("guide/revocation.md")]
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]

@@ -11,6 +11,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 6] = [
     // words
     &[
+        "body",
         "grpc",
         "challenge",
         "claims",
@@ -49,6 +50,7 @@ const FLOORS: [&[&str]; 6] = [
         "resource_metadata",
         "layer",
         "guard",
+        "backchannel_logout",
     ],
     // frameworks
     &["extract", "extract_guards", "respond", "testing"],

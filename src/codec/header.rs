@@ -38,6 +38,8 @@ pub(crate) enum Typ {
     Jose,
     /// A type of token that this crate issues.
     Names(TokenType),
+    /// `logout+jwt` (OpenID Connect Back-Channel Logout section 2.4).
+    Logout,
     Other,
 }
 
@@ -61,6 +63,9 @@ impl Typ {
         if is("JOSE") {
             return Self::Jose;
         }
+        if is("logout+jwt") {
+            return Self::Logout;
+        }
         [TokenType::Access, TokenType::Refresh]
             .into_iter()
             .find(|one| is(one.header_typ()))
@@ -72,7 +77,7 @@ impl Typ {
         match self {
             Self::Absent | Self::Jwt | Self::MediaTypeJwt => true,
             Self::Names(named) => named == due,
-            Self::Jose | Self::Other => false,
+            Self::Jose | Self::Logout | Self::Other => false,
         }
     }
 }
@@ -194,6 +199,8 @@ mod tests {
             ("JWT", Typ::Jwt),
             ("jwt", Typ::Jwt),
             ("application/jwt", Typ::MediaTypeJwt),
+            ("logout+jwt", Typ::Logout),
+            ("Application/Logout+JWT", Typ::Logout),
             ("dpop+jwt", Typ::Other),
             ("at+jwt ", Typ::Other),
             ("application/", Typ::Other),
@@ -203,7 +210,7 @@ mod tests {
             assert_eq!(Typ::of(typ), read, "{typ}");
             assert_eq!(
                 read.fits(Access),
-                !matches!(read, Typ::Other | Typ::Names(Refresh))
+                !matches!(read, Typ::Other | Typ::Logout | Typ::Names(Refresh))
             );
         }
     }

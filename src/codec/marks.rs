@@ -17,6 +17,10 @@ impl Marks {
     pub(crate) const BAD_CLIENT_ID: u8 = 8;
     /// It is bound to a key whose possession must be proved: it is no bearer token.
     pub(crate) const BOUND: u8 = 16;
+    /// Its `events` has the member of a log-out, which is an object.
+    pub(crate) const LOGOUT: u8 = 32;
+    /// It has a `nonce`, whatever the value.
+    pub(crate) const NONCE: u8 = 64;
 
     pub(crate) fn has(self, mark: u8) -> bool {
         self.0 & mark != 0

@@ -8,10 +8,13 @@ use std::ops::Range;
 use serde::de::MapAccess;
 use smallvec::{SmallVec, smallvec};
 
-use super::json::{Loose, Members, Value, read_object};
+use super::json::{Loose, Members, Shape, Value, read_object};
 use super::marks::{Marks, hinted_kind, kind_of};
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
+
+/// The member of `events` that makes a log-out (OpenID Connect Back-Channel Logout section 2.4).
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A claim as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -262,6 +265,13 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             // RFC 8417 section 2.2
             "events" => {
                 claims.marks.set(Marks::OTHER_KIND);
+                if map.next_value_seed(Shape::with(LOGOUT_EVENT))?.has_object {
+                    claims.marks.set(Marks::LOGOUT);
+                }
+            }
+            // OpenID Connect Back-Channel Logout section 2.4
+            "nonce" => {
+                claims.marks.set(Marks::NONCE);
                 return Ok(false);
             }
             // Spring Security OAuth and UAA: the access token that a refresh token came with.

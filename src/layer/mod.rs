@@ -24,6 +24,5 @@ pub use response::{
 
 pub use service::JwtAuth;
 
-#[cfg(feature = "axum")]
 pub(crate) use response::retry_after;
 pub(crate) use service::Seen;

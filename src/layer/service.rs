@@ -19,8 +19,8 @@ use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
 use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
 use crate::challenge::{Challenge, Refusals};
-use crate::error::{AuthError, AuthErrorKind};
-use crate::verifier::{Progress, TokenVerifier, VerifiedToken};
+use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::verifier::{CredentialKind, Progress, TokenVerifier, VerifiedToken};
 
 /// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
 #[derive(Clone)]
@@ -168,7 +168,7 @@ pub(super) fn conclude(
     verdict: Result<VerifiedToken, AuthError>,
     lenient: Option<&Arc<str>>,
 ) -> Result<Passed, AuthError> {
-    match (verdict, lenient) {
+    match (verdict.and_then(not_a_logout), lenient) {
         (Ok(verified), _) => Ok(Passed {
             verified: Some(verified),
             ..Passed::default()
@@ -178,6 +178,18 @@ pub(super) fn conclude(
         }
         (Err(error), _) => Err(error),
     }
+}
+
+/// Refuses an order to log out, which proves nobody's presence, whatever the verifier was built for.
+fn not_a_logout(verified: VerifiedToken) -> Result<VerifiedToken, AuthError> {
+    if verified.kind() == CredentialKind::LogoutToken {
+        return Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
+            code: "logout_token_as_credential",
+            message: "a logout token is no credential: give `JwtAuthLayer` a verifier of access tokens, and \
+                      the one of logout tokens to `BackchannelLogout`",
+        }));
+    }
+    Ok(verified)
 }
 
 // === impl Passed ===

@@ -92,6 +92,7 @@ impl Policy {
                 message: "a required claim is missing",
             }));
         }
+        self.profile.check_claims(claims)?;
         // RFC 9449 section 7.2, RFC 8705 section 3
         if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
             return Err(wrong_claim(&Reason {
@@ -174,7 +175,7 @@ impl Policy {
                 self.audiences.is_empty()
                     || match self.profile {
                         // OpenID Connect Core section 3.1.3.7: nobody else whom we do not trust.
-                        TokenProfile::IdToken => {
+                        TokenProfile::IdToken | TokenProfile::LogoutToken => {
                             let mut aud = aud.peekable();
                             aud.peek().is_some() && aud.all(|one| self.is_ours(one))
                         }

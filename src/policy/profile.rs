@@ -53,6 +53,17 @@ pub enum TokenProfile {
     ///
     /// What else the keys sign is told by the audience and the form of the subject alone.
     JwtSvid,
+    /// Logout tokens of OpenID Connect Back-Channel Logout 1.0, for
+    /// [`BackchannelLogout`](crate::backchannel_logout::BackchannelLogout). `iss`, `aud`, `iat`, `exp` and
+    /// `jti` must be there, `sub` or `sid` or both, and `events` with the event of a log-out; `nonce` must
+    /// not. The header's `typ` may be `logout+jwt`, `JWT` or missing (sections 2.4 and 2.6).
+    ///
+    /// # Security
+    ///
+    /// A logout token is an order of the provider, and proves nobody's presence: a
+    /// [`JwtAuthLayer`](crate::JwtAuthLayer) refuses it, whatever its verifier says. The audience is your
+    /// client id, as in an ID token.
+    LogoutToken,
 }
 
 // === impl TokenProfile ===
@@ -65,6 +76,7 @@ impl TokenProfile {
             Self::Rfc9068 => &["iss", "aud", "sub", "client_id", "iat", "jti"],
             Self::IdToken => &["iss", "aud", "sub", "iat"],
             Self::JwtSvid => &["aud", "sub"],
+            Self::LogoutToken => &["iss", "aud", "iat", "jti"],
         }
     }
 
@@ -75,6 +87,12 @@ impl TokenProfile {
             Self::Rfc9068 => typ == Typ::Names(due),
             Self::IdToken => matches!(typ, Typ::Absent | Typ::Jwt),
             Self::JwtSvid => matches!(typ, Typ::Absent | Typ::Jwt | Typ::Jose),
+            Self::LogoutToken => {
+                matches!(
+                    typ,
+                    Typ::Absent | Typ::Jwt | Typ::MediaTypeJwt | Typ::Logout
+                )
+            }
         };
         if fits {
             Ok(())
@@ -105,6 +123,18 @@ impl TokenProfile {
                     && !says(TokenType::Access)
                     && !says(TokenType::Refresh)
             }
+            Self::LogoutToken => {
+                if !claims.marks().has(Marks::LOGOUT) {
+                    return Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
+                        code: "no_logout_event",
+                        message: "the token has no `events` with the event of a log-out, so it is no logout \
+                                  token",
+                    }));
+                }
+                !claims.marks().has(Marks::ACCESS_TOKEN | Marks::ID_TOKEN)
+                    && !says(TokenType::Access)
+                    && !says(TokenType::Refresh)
+            }
         };
         if !fits {
             return Err(AuthErrorKind::WrongType.into());
@@ -117,6 +147,46 @@ impl TokenProfile {
             }));
         }
         if self == Self::Rfc9068 && claims.marks().has(Marks::BAD_CLIENT_ID) {
+            return Err(wrong_claim(&Reason {
+                code: "claim_of_wrong_type",
+                message: "a registered claim has the wrong type",
+            }));
+        }
+        Ok(())
+    }
+
+    /// What must or must not be among the claims, besides [`required`](Self::required) ones.
+    pub(super) fn check_claims(self, claims: &Payload) -> Result<(), AuthError> {
+        if self != Self::LogoutToken {
+            return Ok(());
+        }
+        let ids = [claims.subject(), claims.session_id(), claims.token_id()];
+        let [subject, session, token] = ids.map(|id| id.text().filter(|id| !id.is_empty()));
+        // OpenID Connect Back-Channel Logout sections 2.4 and 2.6
+        if claims.marks().has(Marks::NONCE) {
+            return Err(wrong_claim(&Reason {
+                code: "nonce_in_logout_token",
+                message: "the logout token has a `nonce`, which only ID tokens may have",
+            }));
+        }
+        if subject.or(session).is_none() {
+            return Err(wrong_claim(&Reason {
+                code: "logout_of_nobody",
+                message: "the logout token has neither `sub` nor `sid`, so it does not say who is logged out",
+            }));
+        }
+        if token.is_none() {
+            return Err(wrong_claim(&Reason {
+                code: "claim_missing",
+                message: "a required claim is missing",
+            }));
+        }
+        // PostgreSQL stores no such text: a store that refuses it would look like an outage.
+        if [subject, session, token]
+            .iter()
+            .flatten()
+            .any(|id| id.contains('\0'))
+        {
             return Err(wrong_claim(&Reason {
                 code: "claim_of_wrong_type",
                 message: "a registered claim has the wrong type",

@@ -251,7 +251,8 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Asks this store whether a token was revoked. Tokens must then have `sub` and `jti`.
+    /// Asks this store whether a token was revoked. Tokens must then have `sub`, and `jti` unless they are of
+    /// another provider: such a token without `jti` is named by the SHA-256 of its claims.
     pub fn revocation(self, store: impl RevocationStore) -> Self {
         self.shared_revocation(Some(Arc::new(store)))
     }

@@ -136,6 +136,21 @@ fn rules() -> Vec<Rule> {
                 WrongType,
             )
         },
+        Rule {
+            typ: "JWT",
+            before: |builder| {
+                builder
+                    .issuer("me")
+                    .audience("api")
+                    .profile(TokenProfile::LogoutToken)
+            },
+            ..rule(
+                "profile, of a logout token",
+                json!({"type": null, "events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+                compatible,
+                WrongType,
+            )
+        },
         rule(
             "leeway",
             json!({"exp": NOW - 20}),

@@ -9,6 +9,9 @@ pub enum CredentialKind {
     OwnToken,
     /// A JWT of another provider, accepted by any other [profile](super::TokenProfile).
     ProviderToken,
+    /// A logout token, accepted by the [profile](super::TokenProfile) `LogoutToken`. It is an order to end
+    /// sessions, and proves nobody's presence, so no [`JwtAuthLayer`](crate::JwtAuthLayer) lets it through.
+    LogoutToken,
     /// An API key: a long-lived secret that a user or a service has made.
     ApiKey,
     /// An opaque token that its authorization server has vouched for (RFC 7662).
@@ -27,6 +30,7 @@ impl CredentialKind {
         match self {
             Self::OwnToken => "own_token",
             Self::ProviderToken => "provider_token",
+            Self::LogoutToken => "logout_token",
             Self::ApiKey => "api_key",
             Self::Introspection => "introspection",
             Self::Other => "other",

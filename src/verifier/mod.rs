@@ -18,6 +18,7 @@ mod preset;
 mod proof;
 mod resolver;
 mod resolving;
+mod rules;
 pub(crate) mod service;
 mod single;
 mod typed;
@@ -40,4 +41,5 @@ pub use resolver::{
     DEFAULT_KNOWN_FOR, DEFAULT_RESOLVED_ISSUERS, DEFAULT_RESOLVER_STALE_FOR, DEFAULT_UNKNOWN_FOR,
     IssuerResolver, RESOLVER_TIMEOUT, ResolverBuilder,
 };
+pub(crate) use rules::Rules;
 pub(crate) use service::TokenVerifier;

@@ -1,6 +1,6 @@
 //! [`Proved`]: a token whose signature was found good, and which nobody has judged yet.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::kind::CredentialKind;
 use super::typed::TypedClaims;
@@ -29,6 +29,8 @@ pub(super) struct Facts {
     #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "none is known"))]
     pub(super) proof: Option<Proof>,
     pub(super) typed: TypedClaims,
+    /// The name for revocations of a provider's token without `jti`, made when it is asked for.
+    pub(super) id_by_claims: OnceLock<Box<str>>,
 }
 
 /// What a token's signature was found good by.

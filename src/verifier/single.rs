@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::doubt::Doubt;
@@ -12,6 +12,7 @@ use super::keys::Keys;
 use super::kind::CredentialKind;
 use super::memory::{KnownHeader, Memory, Shown};
 use super::proof::{Facts, Proof, Proved};
+use super::rules::Rules;
 use super::typed::TypedClaims;
 use crate::clock::Clock;
 use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
@@ -75,6 +76,20 @@ impl Single {
     /// How the source of the keys is doing, if it changes at all.
     pub(super) fn health(&self) -> Option<KeySourceHealth> {
         self.inner.keys.health()
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        let Judge {
+            policy,
+            revocations,
+            ..
+        } = &self.inner.judge;
+        Rules {
+            profile: policy.profile,
+            max_lifetime: policy.max_lifetime,
+            requires_session: policy.required.iter().any(|claim| **claim == *"sid"),
+            asks_store: revocations.store.is_some(),
+        }
     }
 
     /// Judges by its own rules what another verifier of the same keys remembers.
@@ -215,6 +230,7 @@ impl Single {
         Ok(Search::Proved(Proved::new(Facts {
             kind: match policy.profile {
                 TokenProfile::Own => CredentialKind::OwnToken,
+                TokenProfile::LogoutToken => CredentialKind::LogoutToken,
                 _ => CredentialKind::ProviderToken,
             },
             typ: header.kind,
@@ -226,6 +242,7 @@ impl Single {
                 header: Arc::clone(header),
             }),
             typed: TypedClaims::default(),
+            id_by_claims: OnceLock::new(),
         })))
     }
 }

@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod backchannel_logout;
 #[cfg(feature = "cache")]
 mod cached_tokens;
 mod config;

@@ -1,10 +1,15 @@
 //! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
-//! npm `oidc-provider` rotates its keys, introspects and revokes opaque tokens, dies and comes back.
+//! npm `oidc-provider` rotates its keys, introspects and revokes opaque tokens, logs users out, dies and
+//! comes back.
 //!
 //! See README.md beside this file.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[cfg(feature = "jwks")]
+mod browser;
+#[cfg(feature = "jwks")]
+mod logout;
 #[cfg(feature = "jwks")]
 mod opaque;
 mod peer;

@@ -8,6 +8,7 @@
 
 mod changed_keys;
 mod https;
+mod logout;
 mod messages;
 mod odd_keys;
 mod provider;

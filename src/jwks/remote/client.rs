@@ -3,11 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
+
+use crate::body::read;
 
 /// Why a fetch failed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -93,7 +95,8 @@ where
             .map_err(Into::into)?;
         let response = service.call(request).await.map_err(Into::into)?;
         let (parts, body) = response.into_parts();
-        Ok(Response::from_parts(parts, read(body, limit).await?))
+        let body = read(body, limit).await?;
+        Ok(Response::from_parts(parts, body))
     }
 }
 
@@ -101,45 +104,4 @@ impl<S> Debug for ServiceClient<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient").finish_non_exhaustive()
     }
-}
-
-/// The answer has more bytes than may be read.
-#[derive(Debug)]
-pub(super) struct TooLong {
-    limit: usize,
-}
-
-impl fmt::Display for TooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the answer is longer than {} bytes", self.limit)
-    }
-}
-
-impl StdError for TooLong {}
-
-/// Reads a body up to the limit, and not a byte further.
-async fn read<B>(body: B, limit: usize) -> Result<Vec<u8>, BoxError>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    use bytes::Buf as _;
-
-    let mut body = pin!(body);
-    let mut read = Vec::new();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(mut data) = frame.map_err(Into::into)?.into_data() else {
-            continue; // trailers
-        };
-        if data.remaining() > limit - read.len() {
-            return Err(TooLong { limit }.into());
-        }
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            let length = chunk.len();
-            read.extend_from_slice(chunk);
-            data.advance(length);
-        }
-    }
-    Ok(read)
 }

@@ -7,7 +7,8 @@ use http::header::{ACCEPT, LOCATION, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
-use super::client::{BoxError, DynHttpClient, TooLong};
+use super::client::{BoxError, DynHttpClient};
+use crate::body::ReadError;
 
 /// The longest document that is read. The largest that providers serve have some 20 KiB.
 pub(super) const MAX_BYTES: usize = 512 * 1024;
@@ -61,7 +62,7 @@ pub(crate) async fn exchange(
         }
         Ok(Ok(response)) => Ok(response),
         Ok(Err(source)) => Err(FetchError {
-            is_answer: source.is::<TooLong>(),
+            is_answer: matches!(source.downcast_ref(), Some(ReadError::TooLong { .. })),
             ..FetchError::new("there was no answer", &uri).with_source(source)
         }),
         Err(_) => Err(FetchError::new(

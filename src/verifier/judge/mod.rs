@@ -9,6 +9,8 @@ pub(crate) use verified::Credential;
 pub use verified::VerifiedToken;
 
 use std::sync::Arc;
+#[cfg(feature = "jwks")]
+use std::sync::OnceLock;
 
 #[cfg(feature = "jwks")]
 use super::kind::CredentialKind;
@@ -56,6 +58,7 @@ impl Judge {
             payload,
             proof: None,
             typed: TypedClaims::default(),
+            id_by_claims: OnceLock::new(),
         }))
     }
 }

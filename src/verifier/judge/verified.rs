@@ -1,7 +1,7 @@
 //! [`VerifiedToken`]: the proof that a token was verified, and what it says.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
@@ -12,6 +12,7 @@ use crate::clock::{SystemClock, unix_seconds};
 use crate::codec::{Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
+use crate::keys::digest;
 use crate::policy::{Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::ended::World;
@@ -125,6 +126,7 @@ impl VerifiedToken {
             expires_at: credential.expires_at,
             proof: None,
             typed: TypedClaims::default(),
+            id_by_claims: OnceLock::new(),
         });
         Ok(Self::of(proved))
     }
@@ -259,12 +261,13 @@ impl VerifiedToken {
         typed::parse(self.payload()).map_err(|error| error.told_by(self.refusals()))
     }
 
-    /// The entry that revokes this one token; none if it has no `jti`, or never expires.
+    /// The entry that revokes this one token; none if it never expires, or has no `jti`. A token of another
+    /// provider that has no `jti` is named by the SHA-256 of its claims instead.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         Some(Revocation::token(
             self.revoked_under(),
-            self.token_id()?,
+            self.revocation_id()?,
             self.accepted_until()?,
         ))
     }
@@ -278,6 +281,21 @@ impl VerifiedToken {
         }
     }
 
+    /// What names this one token in a revocation: its `jti`, or for a provider's token without one the
+    /// digest of its claims, which are signed and stay the same.
+    fn revocation_id(&self) -> Option<&str> {
+        let id = self.token_id();
+        if id.is_some_and(|id| !id.is_empty()) || self.kind() != CredentialKind::ProviderToken {
+            return id;
+        }
+        let known = &self.facts().id_by_claims;
+        if known.get().is_none() {
+            let digest = digest(self.payload().as_bytes())?;
+            let _ = known.set(format!("sha-256:{digest}").into());
+        }
+        known.get().map(AsRef::as_ref)
+    }
+
     /// When no verifier accepts the token any more.
     fn accepted_until(&self) -> Option<SystemTime> {
         self.expires_at()?.to_system_time()?.checked_add(MAX_LEEWAY)
@@ -285,7 +303,7 @@ impl VerifiedToken {
 
     /// What to look for; a token that lacks what the look-up needs is refused, never passed over.
     pub(crate) fn revocation_query(&self) -> Result<RevocationQuery<'_>, AuthError> {
-        let (Some(subject), Some(token)) = (self.subject(), self.token_id()) else {
+        let (Some(subject), Some(token)) = (self.subject(), self.revocation_id()) else {
             return Err(AuthError::new(AuthErrorKind::InvalidClaim)
                 .because("the token lacks `sub` or `jti`, without which it cannot be revoked"));
         };

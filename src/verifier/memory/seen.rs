@@ -271,6 +271,7 @@ mod tests {
                     header: Arc::new(header.to_owned()),
                 }),
                 typed: TypedClaims::default(),
+                id_by_claims: std::sync::OnceLock::new(),
             });
             seen.keep(&sight, &proved);
         }

@@ -1,0 +1,180 @@
+//! [`Actor`]: does what a logout token orders, once, and as a whole.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
+
+use super::logout::{Ends, Logout};
+use crate::error::{AuthError, AuthErrorKind};
+use crate::issuer::REVOCATION_TIMEOUT;
+use crate::revocation::DynRevocationStore;
+use crate::store::{in_time, to_the_end};
+
+/// How many log-outs are acted on at once. Others wait for as long as their requests do.
+const AT_ONCE: usize = 64;
+/// How long the application may take. Providers commonly wait for less.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+pub(super) type Hook = dyn Fn(Logout) -> HookFuture + Send + Sync;
+pub(super) type HookFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// Acts on logout tokens that were verified.
+pub(super) struct Actor {
+    pub(super) store: Arc<dyn DynRevocationStore>,
+    pub(super) ends: Ends,
+    pub(super) hook: Option<Arc<Hook>>,
+    turns: Turns,
+    places: Arc<Semaphore>,
+}
+
+/// A lock for each logout token that is being acted on, so that one that comes twice at once is acted on
+/// once.
+type Turns = Mutex<HashMap<String, Arc<AsyncMutex<()>>>>;
+
+/// Holds the lock of a logout token, and removes it when nobody needs it any more.
+struct Turn {
+    actor: Arc<Actor>,
+    key: String,
+    lock: Arc<AsyncMutex<()>>,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+// === impl Actor ===
+
+impl Actor {
+    pub(super) fn new(
+        store: Arc<dyn DynRevocationStore>,
+        ends: Ends,
+        hook: Option<Arc<Hook>>,
+    ) -> Self {
+        Self {
+            store,
+            ends,
+            hook,
+            turns: Turns::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Does what the token orders. From the moment at which it begins, a caller that stops waiting does not
+    /// end it.
+    pub(super) async fn act(self: &Arc<Self>, logout: Logout) -> Result<(), AuthError> {
+        let turn = Turn::wait(self, &logout).await;
+        let places = Arc::clone(&self.places);
+        let place = places.acquire_owned().await;
+        let place = place.map_err(|error| unavailable(Box::new(error)))?;
+        let this = Arc::clone(self);
+        to_the_end(async move {
+            let done = this.act_in_turn(&logout).await;
+            drop((turn, place));
+            done
+        })
+        .await?
+    }
+
+    /// Whoever fails leaves the token unused, so that it can be sent again.
+    async fn act_in_turn(&self, logout: &Logout) -> Result<(), AuthError> {
+        let used = logout.used();
+        if in_time(REVOCATION_TIMEOUT, self.store.is_revoked(used.query())).await? {
+            tell(
+                logout,
+                "a logout token came again, and was not acted on again",
+            );
+            return Ok(());
+        }
+        let ends = self.ends.of(logout);
+        in_time(REVOCATION_TIMEOUT, self.store.revoke(&ends)).await?;
+        if let Some(hook) = &self.hook {
+            in_hook_time(hook(logout.clone())).await?;
+        }
+        tell(logout, "a user has logged out at the provider");
+        // The log-out is in effect. If this fails, no more is lost than that a copy would repeat it.
+        let used = [used.revocation()];
+        let remembered = in_time(REVOCATION_TIMEOUT, self.store.revoke(&used)).await;
+        #[cfg(feature = "tracing")]
+        if let Err(error) = remembered {
+            tracing::warn!(%error, "a logout token could not be remembered as used");
+        }
+        #[cfg(not(feature = "tracing"))]
+        drop(remembered);
+        Ok(())
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, Arc<AsyncMutex<()>>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actor")
+            .field("store", &self.store)
+            .field("ends", &self.ends)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    async fn wait(actor: &Arc<Actor>, logout: &Logout) -> Self {
+        let key = format!("{}\n{}", logout.issuer(), logout.id());
+        let lock = Arc::clone(actor.turns().entry(key.clone()).or_default());
+        let mut turn = Self {
+            actor: Arc::clone(actor),
+            key,
+            lock,
+            guard: None,
+        };
+        let lock = Arc::clone(&turn.lock);
+        turn.guard = Some(lock.lock_owned().await);
+        turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        let mut turns = self.actor.turns();
+        // This one and the one in the map: nobody else waits.
+        if Arc::strong_count(&self.lock) <= 2 {
+            turns.remove(&self.key);
+        }
+    }
+}
+
+async fn in_hook_time(hook: HookFuture) -> Result<(), AuthError> {
+    let done = match tokio::runtime::Handle::try_current() {
+        Ok(_) => tokio::time::timeout(HOOK_TIMEOUT, hook).await,
+        Err(_) => Ok(hook.await),
+    };
+    match done {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(unavailable(error)),
+        Err(_) => Err(unavailable(
+            format!(
+                "the hook of the application took longer than {} s",
+                HOOK_TIMEOUT.as_secs()
+            )
+            .into(),
+        )),
+    }
+}
+
+fn unavailable(error: BoxError) -> AuthError {
+    AuthError::new(AuthErrorKind::Unavailable).with_source(error)
+}
+
+fn tell(logout: &Logout, text: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(event = "backchannel_logout", ?logout, "{text}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (logout, text);
+}

@@ -1,0 +1,218 @@
+//! [`BackchannelLogoutBuilder`]: what a log-out ends, checked once.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::act::{Actor, BoxError, Hook};
+use super::logout::{Ends, Logout};
+use super::service::BackchannelLogout;
+use crate::error::ConfigError;
+use crate::revocation::DynRevocationStore;
+use crate::verifier::{Rules, TokenProfile, TokenVerifier};
+
+/// For how long a log-out is kept in the revocation store unless something else is known: 24 hours. An entry
+/// must outlive every access token that it covers, and few providers let them live longer by default.
+pub const DEFAULT_LONGEST_ACCESS_TTL: Duration = Duration::from_secs(86_400);
+/// The longest that can be set: ten years.
+const MAX_ACCESS_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Builds a [`BackchannelLogout`].
+#[must_use = "a builder does nothing until `build()`"]
+pub struct BackchannelLogoutBuilder {
+    verifier: TokenVerifier,
+    revocations: Arc<dyn DynRevocationStore>,
+    access_tokens: Option<TokenVerifier>,
+    longest_access_ttl: Option<Duration>,
+    hook: Option<Arc<Hook>>,
+}
+
+// === impl BackchannelLogoutBuilder ===
+
+impl BackchannelLogoutBuilder {
+    pub(super) fn new(verifier: TokenVerifier, revocations: Arc<dyn DynRevocationStore>) -> Self {
+        Self {
+            verifier,
+            revocations,
+            access_tokens: None,
+            longest_access_ttl: None,
+            hook: None,
+        }
+    }
+
+    /// Sets the verifier of the access tokens that a log-out ends. What must be known of them is taken from
+    /// its rules:
+    ///
+    /// - how long they live, from [`max_lifetime`](crate::verifier::TokenVerifierBuilder::max_lifetime);
+    /// - whether each has a session: if it [requires](crate::verifier::TokenVerifierBuilder::require) `sid`,
+    ///   a logout token that names a session ends that session alone. Otherwise it also ends all access
+    ///   tokens of the subject that were issued until then, because one without `sid` cannot be told to be of
+    ///   another session. Other devices then refresh theirs.
+    pub fn access_tokens(mut self, verifier: &TokenVerifier) -> Self {
+        self.access_tokens = Some(verifier.clone());
+        self
+    }
+
+    /// Sets the longest lifetime of the provider's access tokens. The default is the `max_lifetime` of the
+    /// [verifier of access tokens](Self::access_tokens), or without one
+    /// [24 hours](DEFAULT_LONGEST_ACCESS_TTL).
+    ///
+    /// # Security
+    ///
+    /// An access token that lives longer is accepted again when the entry of the log-out is dropped. Set
+    /// `max_lifetime` of its verifier, so that there is none.
+    pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
+        self.longest_access_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets what else the application does when a user has logged out, such as ending its own sessions. It
+    /// is called after the access tokens were revoked, and the provider gets its 200 when it returns `Ok`.
+    /// If it fails, panics or takes longer than 10 seconds, the response is a 503, and the same logout token
+    /// is acted on again when it comes again.
+    ///
+    /// So it can be called more than once for one log-out, also if two nodes get the same logout token at
+    /// once: it must be safe to repeat.
+    ///
+    /// ```
+    /// use tower_jwt_auth::Sessions;
+    /// use tower_jwt_auth::backchannel_logout::{BackchannelLogoutBuilder, Logout};
+    ///
+    /// /// For an application that has opened a session of its own for each login at the provider, with the
+    /// /// provider's `sub` as the subject.
+    /// fn ending(builder: BackchannelLogoutBuilder, sessions: Sessions) -> BackchannelLogoutBuilder {
+    ///     builder.on_logout(move |logout: Logout| {
+    ///         let sessions = sessions.clone();
+    ///         async move {
+    ///             match logout.subject() {
+    ///                 Some(subject) => sessions.end_all(subject).await.map(drop),
+    ///                 None => Ok(()), // names the session alone: look it up in your own table
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn on_logout<F, Fut, E>(mut self, hook: F) -> Self
+    where
+        F: Fn(Logout) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.hook = Some(Arc::new(move |logout| {
+            let done = hook(logout);
+            Box::pin(async move { done.await.map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Builds the service.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the verifier is not one of logout tokens or has a revocation store of its own; if the verifier
+    /// of access tokens takes none of a provider, has no revocation store, or has no `max_lifetime` while no
+    /// longest lifetime is set here; or if a lifetime is zero, longer than ten years, or below `max_lifetime`.
+    pub fn build(self) -> Result<BackchannelLogout, ConfigError> {
+        for rules in self.verifier.rules().unwrap_or_default() {
+            if rules.profile != TokenProfile::LogoutToken {
+                return Err(ConfigError::invalid(
+                    "the verifier of logout tokens takes other tokens: build it with \
+                     `.profile(TokenProfile::LogoutToken)` and your client id as its audience",
+                ));
+            }
+            if rules.asks_store {
+                return Err(ConfigError::invalid(
+                    "the verifier of logout tokens has a revocation store, by which a second log-out of the \
+                     same user would be refused: leave out `.revocation(..)`, and give the store to \
+                     `BackchannelLogout::builder` alone",
+                ));
+            }
+        }
+        let ends = match &self.access_tokens {
+            Some(verifier) => ends_of(verifier, self.longest_access_ttl)?,
+            None => Ends {
+                longest_access_ttl: self
+                    .longest_access_ttl
+                    .unwrap_or(DEFAULT_LONGEST_ACCESS_TTL),
+                all_tokens_have_session: false,
+            },
+        };
+        if ends.longest_access_ttl.is_zero() || ends.longest_access_ttl > MAX_ACCESS_TTL {
+            return Err(ConfigError::invalid(
+                "the longest lifetime of access tokens must be above zero, and ten years at most",
+            ));
+        }
+        let actor = Actor::new(self.revocations, ends, self.hook);
+        Ok(BackchannelLogout::new(self.verifier, Arc::new(actor)))
+    }
+}
+
+impl fmt::Debug for BackchannelLogoutBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackchannelLogoutBuilder")
+            .field("verifier", &self.verifier)
+            .field("longest_access_ttl", &self.longest_access_ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a log-out must end, by the rules for a provider's access tokens.
+fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, ConfigError> {
+    let Some(rules) = verifier.rules() else {
+        // The issuers are known at run time, so nothing can be said of their tokens now.
+        let longest_access_ttl = set.ok_or_else(|| {
+            ConfigError::invalid(
+                "the issuers of this verifier are known only at run time, so how long their access tokens \
+                 live is not known: set `longest_access_ttl`",
+            )
+        })?;
+        return Ok(Ends {
+            longest_access_ttl,
+            all_tokens_have_session: false,
+        });
+    };
+    // Tokens of this application end with its own sessions, and workloads do not log out.
+    let of_provider = |rules: &Rules| {
+        use TokenProfile::{JwtSvid, LogoutToken, Own};
+        !matches!(rules.profile, Own | JwtSvid | LogoutToken)
+    };
+    let rules: Vec<_> = rules.into_iter().filter(of_provider).collect();
+    if rules.is_empty() {
+        return Err(ConfigError::invalid(
+            "the verifier of access tokens takes none of an identity provider: give the one with the \
+             profile `Rfc9068`, `Compatible` or `IdToken`",
+        ));
+    }
+    if rules.iter().any(|rules| !rules.asks_store) {
+        return Err(ConfigError::invalid(
+            "the verifier of access tokens has no revocation store, so it would not notice a log-out: add \
+             `.revocation(store)`, with the store that is given to `BackchannelLogout::builder`",
+        ));
+    }
+    let lifetimes = rules.iter().map(|rules| rules.max_lifetime);
+    let longest = lifetimes.collect::<Option<Vec<_>>>();
+    let longest = longest.and_then(|lifetimes| lifetimes.into_iter().max());
+    let longest_access_ttl = match (set, longest) {
+        (Some(set), Some(longest)) if set < longest => {
+            return Err(ConfigError::invalid(format!(
+                "the verifier accepts access tokens that live for {} s, but a log-out is kept for tokens of \
+                 {} s only: raise `longest_access_ttl`, or leave it out",
+                longest.as_secs(),
+                set.as_secs(),
+            )));
+        }
+        (Some(set), _) => set,
+        (None, Some(longest)) => longest,
+        (None, None) => {
+            return Err(ConfigError::invalid(
+                "how long the provider's access tokens live is not known: set `.max_lifetime(..)` of their \
+                 verifier, so that none lives longer, or `longest_access_ttl`",
+            ));
+        }
+    };
+    Ok(Ends {
+        longest_access_ttl,
+        all_tokens_have_session: rules.iter().all(|rules| rules.requires_session),
+    })
+}
