@@ -30,6 +30,11 @@ const PREFIX: &str = "JWT_PROVIDER_";
 /// | `JWT_PROVIDER_1_KEYS_AT` \[keys_at\] | the address of its keys, if no metadata names it |
 /// | `JWT_PROVIDER_1_KEYS_FROM` \[keys_from\] | origins that its keys may have, if not the issuer's own |
 /// | `JWT_PROVIDER_1_PRIVATE_NETWORK` \[private_network\] | `yes` if it is in a private network, over https still |
+/// | `JWT_PROVIDER_1_CA_FILE` \[ca_file\] | a file of certificates to trust (PEM), for an authority of its own |
+/// | `JWT_PROVIDER_1_TOKEN_FILE` \[token_file\] | a file with a bearer token for fetching keys, read anew each time |
+/// | `JWT_PROVIDER_1_DANGEROUS_HTTP` \[dangerous_http\] | [hosts](crate::jwks::RemoteJwksBuilder::dangerous_allow_http) from which keys are fetched over plain http |
+///
+/// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are followed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -54,6 +59,12 @@ pub struct ProviderConfig {
     pub keys_from: Option<String>,
     /// Whether it is in a private network.
     pub private_network: bool,
+    /// The file of certificates to trust.
+    pub ca_file: Option<String>,
+    /// The file of the bearer token for fetches.
+    pub token_file: Option<String>,
+    /// Hosts from which keys are fetched over plain http.
+    pub dangerous_http: Option<String>,
 }
 
 // === impl ProviderConfig ===
@@ -83,6 +94,9 @@ impl ProviderConfig {
                 keys_at: take("_KEYS_AT"),
                 keys_from: take("_KEYS_FROM"),
                 private_network: private.as_deref() == Some("yes"),
+                ca_file: take("_CA_FILE"),
+                token_file: take("_TOKEN_FILE"),
+                dangerous_http: take("_DANGEROUS_HTTP"),
             });
             if private.is_some_and(|value| value != "yes" && value != "no") {
                 vars.problems.push(ConfigError::invalid(format!(
@@ -95,7 +109,7 @@ impl ProviderConfig {
             vars.problems.push(ConfigError::invalid(format!(
                 "{name} is not a variable of this crate: write JWT_PROVIDER_1, or after `JWT_PROVIDER_1` one \
                  of _AUDIENCE, _PRESET, _PROFILE, _AUDIENCE_CLAIM, _SCOPE_CLAIM, _ROLE_CLAIM, _KEYS_AT, \
-                 _KEYS_FROM and _PRIVATE_NETWORK"
+                 _KEYS_FROM, _PRIVATE_NETWORK, _CA_FILE, _TOKEN_FILE and _DANGEROUS_HTTP"
             )));
         }
         providers
@@ -180,18 +194,29 @@ impl ProviderConfig {
     fn keys(&self) -> Result<crate::jwks::RemoteJwksBuilder, ConfigError> {
         let preset = self.preset()?;
         let mut keys = match (&self.keys_at, &preset) {
-            (Some(url), _) => RemoteJwks::builder_at(url),
+            (Some(url), Some(_)) => RemoteJwks::builder_at(url),
+            (Some(url), None) => RemoteJwks::builder(&self.issuer).keys_at(url),
             (None, Some(preset)) => preset
                 .remote()?
                 .unwrap_or_else(|| RemoteJwks::builder(&self.issuer)),
             (None, None) => RemoteJwks::builder(&self.issuer),
         };
+        keys = keys.proxy_from_env();
         // Plain http is only ever taken from this machine, for development.
         if self.issuer.starts_with("http://") {
             keys = keys.allow_loopback();
         }
         if self.private_network {
             keys = keys.allow_private_network();
+        }
+        if let Some(path) = &self.ca_file {
+            keys = keys.root_certificates_file(path);
+        }
+        if let Some(path) = &self.token_file {
+            keys = keys.bearer_token_file(path);
+        }
+        for host in words(self.dangerous_http.as_deref().unwrap_or_default()) {
+            keys = keys.dangerous_allow_http(host);
         }
         for origin in words(self.keys_from.as_deref().unwrap_or_default()) {
             keys = keys.allow_keys_from(origin);

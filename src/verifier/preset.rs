@@ -55,6 +55,9 @@ struct Rule {
 
 // === impl Preset ===
 
+/// Where a pod has the token of its service account, and the certificate of the API server.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// The names of [`Preset::named`].
 const NAMED: &str = "auth0, keycloak, entra, entra-v1, okta, cognito, google, firebase, supabase, zitadel, \
     cloudflare-access, google-iap, github-actions, kubernetes or spring";
@@ -371,6 +374,12 @@ impl Preset {
         };
         if let Some(origin) = self.keys_from {
             keys = keys.allow_keys_from(origin);
+        }
+        if self.is_in_cluster {
+            keys = keys
+                .allow_private_network()
+                .bearer_token_file(format!("{SERVICE_ACCOUNT}/token"))
+                .root_certificates_file(format!("{SERVICE_ACCOUNT}/ca.crt"));
         }
         Ok(Some(keys))
     }

@@ -308,11 +308,11 @@ impl IntrospectionBuilder {
         let rules = self.addresses;
         let endpoint = match self.place {
             Place::Endpoint(url) => {
-                Endpoint::At(Address::parse(&url, rules).map_err(ConfigError::invalid)?)
+                Endpoint::At(Address::parse(&url, &rules).map_err(ConfigError::invalid)?)
             }
             Place::Issuer(issuer) => {
                 let sought = &Sought::INTROSPECTION;
-                let discovery = Discovery::new(issuer, &self.elsewhere, rules, sought);
+                let discovery = Discovery::new(issuer, &self.elsewhere, rules.clone(), sought);
                 Endpoint::discovered(discovery.map_err(ConfigError::invalid)?)
             }
         };

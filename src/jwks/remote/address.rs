@@ -1,18 +1,21 @@
 //! [`Address`]: which addresses requests may be sent to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::Uri;
 
 use super::exchange::shown;
 
 /// What is allowed beyond https to public hosts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AddressRules {
     /// Plain http to this machine.
     pub(crate) loopback: bool,
     /// Hosts in private networks, and this machine.
     pub(crate) private: bool,
+    /// Hosts, by their names in lower case, to which requests go over plain http, wherever they are.
+    pub(crate) plain_http: Arc<[Box<str>]>,
 }
 
 /// An address that requests may be sent to, as far as its text can tell.
@@ -25,8 +28,20 @@ pub(crate) struct Address {
 
 impl AddressRules {
     /// Whether a connection may go to this host.
-    pub(super) fn allow(self, host: IpAddr) -> bool {
+    pub(super) fn allow(&self, host: IpAddr) -> bool {
         self.private || is_public(host) || (self.loopback && host.to_canonical().is_loopback())
+    }
+
+    /// Whether it is one of the hosts that are named for plain http.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.plain_http.iter().any(|one| **one == *host)
+    }
+
+    /// Allows plain http to this host.
+    pub(crate) fn add_plain_http(&mut self, host: &str) {
+        let host = host.to_ascii_lowercase().into();
+        self.plain_http = self.plain_http.iter().cloned().chain([host]).collect();
     }
 }
 
@@ -38,11 +53,11 @@ impl Address {
     /// # Errors
     ///
     /// The address, what is wrong with it, and the cure.
-    pub(crate) fn parse(text: &str, rules: AddressRules) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, rules: &AddressRules) -> Result<Self, String> {
         Self::read(text, rules).map_err(|reason| format!("`{}` {reason}", without_password(text)))
     }
 
-    fn read(text: &str, rules: AddressRules) -> Result<Self, &'static str> {
+    fn read(text: &str, rules: &AddressRules) -> Result<Self, &'static str> {
         if text.trim().is_empty() {
             return Err("is empty: expected a URL such as `https://idp.example`");
         }
@@ -71,7 +86,7 @@ impl Address {
             || ip.is_some_and(|ip| ip.to_canonical().is_loopback());
         match scheme {
             "https" => {}
-            "http" if loopback && rules.loopback => {}
+            "http" if (loopback && rules.loopback) || rules.names(host) => {}
             "http" if loopback => {
                 return Err("is plain http: call `allow_loopback()` where it is for development");
             }
@@ -82,7 +97,7 @@ impl Address {
             }
             _ => return Err("must be https: no other scheme is supported"),
         }
-        if ip.is_some_and(|ip| !rules.allow(ip)) {
+        if !rules.names(host) && ip.is_some_and(|ip| !rules.allow(ip)) {
             return Err(PRIVATE);
         }
         Ok(Self { uri })
@@ -97,12 +112,21 @@ impl Address {
         self.origin() == other.origin()
     }
 
-    fn origin(&self) -> (Option<&str>, String, Option<u16>) {
-        let scheme = self.uri.scheme_str();
-        let default = if scheme == Some("http") { 80 } else { 443 };
-        let host = self.uri.host().unwrap_or_default().to_ascii_lowercase();
-        (scheme, host, self.uri.port_u16().or(Some(default)))
+    /// Whether this is the origin of that address.
+    pub(super) fn is_origin_of(&self, uri: &Uri) -> bool {
+        self.origin() == origin(uri)
     }
+
+    fn origin(&self) -> (Option<&str>, String, Option<u16>) {
+        origin(&self.uri)
+    }
+}
+
+fn origin(uri: &Uri) -> (Option<&str>, String, Option<u16>) {
+    let scheme = uri.scheme_str();
+    let default = if scheme == Some("http") { 80 } else { 443 };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    (scheme, host, uri.port_u16().or(Some(default)))
 }
 
 /// The text as it may stand in a message.
@@ -160,21 +184,45 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    const NOTHING_MORE: AddressRules = AddressRules {
-        loopback: false,
-        private: false,
-    };
-    const LOOPBACK: AddressRules = AddressRules {
-        loopback: true,
-        private: false,
-    };
-    const PRIVATE_TOO: AddressRules = AddressRules {
-        loopback: false,
-        private: true,
-    };
+    const NOTHING_MORE: (bool, bool) = (false, false);
+    const LOOPBACK: (bool, bool) = (true, false);
+    const PRIVATE_TOO: (bool, bool) = (false, true);
 
-    fn good(text: &str, rules: AddressRules) -> bool {
-        Address::parse(text, rules).is_ok()
+    fn rules((loopback, private): (bool, bool)) -> AddressRules {
+        AddressRules {
+            loopback,
+            private,
+            ..AddressRules::default()
+        }
+    }
+
+    fn good(text: &str, allowed: (bool, bool)) -> bool {
+        Address::parse(text, &rules(allowed)).is_ok()
+    }
+
+    #[test]
+    fn plain_http_goes_only_to_hosts_that_are_named() {
+        let mut named = AddressRules::default();
+        named.add_plain_http("Keycloak.auth.svc");
+        named.add_plain_http("10.0.0.7");
+        let good = |text: &str| Address::parse(text, &named).is_ok();
+        for text in [
+            "http://keycloak.auth.svc:8080/realms/staff",
+            "http://KEYCLOAK.auth.svc/",
+            "http://10.0.0.7/jwks",
+            "https://10.0.0.7/jwks",
+        ] {
+            assert!(good(text), "{text}");
+        }
+        for text in [
+            "http://auth.svc/",
+            "http://keycloak.auth.svc.evil.example/",
+            "http://10.0.0.8/jwks",
+            "https://10.0.0.8/jwks",
+            "ftp://keycloak.auth.svc/",
+        ] {
+            assert!(!good(text), "{text}");
+        }
     }
 
     #[test]
@@ -256,7 +304,7 @@ mod tests {
     #[test]
     fn an_origin_is_scheme_host_and_port() {
         let same = |a: &str, b: &str| {
-            let read = |text| Address::parse(text, LOOPBACK).unwrap();
+            let read = |text| Address::parse(text, &rules(LOOPBACK)).unwrap();
             read(a).has_origin_of(&read(b))
         };
         assert!(same("https://idp.example/a", "https://IDP.example:443/b?c"));

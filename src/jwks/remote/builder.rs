@@ -1,15 +1,17 @@
 //! [`RemoteJwksBuilder`]: where keys come from, and what is allowed on the way.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{Address, AddressRules};
+use super::bearer_file::WithBearerFile;
 use super::client::{DynHttpClient, HttpClient};
 use super::discovery::{Discovery, Sought};
 use super::document::KeyRules;
 use super::fetch::{Fetcher, Origin};
-use super::https::HttpsClient;
+use super::https::{HttpsClient, HttpsClientBuilder};
 use super::source::RemoteJwks;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
@@ -28,6 +30,9 @@ pub struct RemoteJwksBuilder {
     addresses: AddressRules,
     algorithms: Vec<Algorithm>,
     stale_for: Duration,
+    keys_at: Option<String>,
+    bearer_token_file: Option<PathBuf>,
+    https: HttpsClientBuilder,
     client: Option<Arc<dyn DynHttpClient>>,
 }
 
@@ -56,6 +61,9 @@ impl RemoteJwksBuilder {
             addresses: AddressRules::default(),
             algorithms: algorithms.filter(|one| !one.is_symmetric()).collect(),
             stale_for: DEFAULT_STALE_FOR,
+            keys_at: None,
+            bearer_token_file: None,
+            https: HttpsClient::builder(),
             client: None,
         }
     }
@@ -71,6 +79,47 @@ impl RemoteJwksBuilder {
     /// metadata says that they are there. By default they must be at the issuer's own.
     pub fn allow_keys_from(mut self, origin: impl Into<String>) -> Self {
         self.elsewhere.push(origin.into());
+        self
+    }
+
+    /// Fetches the keys of the issuer from this address, and no metadata: for an issuer that serves none, or
+    /// whose public address cannot be reached from here.
+    pub fn keys_at(mut self, url: impl Into<String>) -> Self {
+        self.keys_at = Some(url.into());
+        self
+    }
+
+    /// Sends the bearer token in this file with each fetch, as the API server of Kubernetes wants it. The
+    /// file is read anew each time, because the token in it is replaced before it expires. Nobody but the
+    /// configured origin gets the token.
+    pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.bearer_token_file = Some(path.into());
+        self
+    }
+
+    /// Also trusts the certificates in this file (PEM), for a provider with an authority of its own. Not for
+    /// a [client](Self::client) of your own.
+    pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.https = self.https.root_certificates_file(path);
+        self
+    }
+
+    /// Fetches through the proxies that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, as
+    /// [`HttpsClientBuilder::proxy_from_env`] has it. Not for a [client](Self::client) of your own.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.https = self.https.proxy_from_env();
+        self
+    }
+
+    /// Also fetches over plain http from this host, by its name or address and without a port, such as
+    /// `keycloak.auth.svc`. Call it again to add more.
+    ///
+    /// # Security
+    ///
+    /// Whoever can answer in place of this host, or change its answers on their way, can sign tokens for
+    /// every user. Use it only inside a cluster whose network is encrypted or trusted as a whole.
+    pub fn dangerous_allow_http(mut self, host: impl AsRef<str>) -> Self {
+        self.addresses.add_plain_http(host.as_ref());
         self
     }
 
@@ -131,7 +180,7 @@ impl RemoteJwksBuilder {
     /// What to fetch, by its name, and the issuer that it belongs to.
     fn fetcher(self) -> Result<(String, Option<String>, Fetcher), ConfigError> {
         let rules = self.addresses;
-        let address = |text: &str| Address::parse(text, rules).map_err(ConfigError::invalid);
+        let address = |text: &str| Address::parse(text, &rules).map_err(ConfigError::invalid);
         if self.algorithms.is_empty() {
             return Err(ConfigError::invalid(
                 "no algorithm is allowed for the keys that are fetched: name asymmetric ones, such as RS256 \
@@ -149,19 +198,44 @@ impl RemoteJwksBuilder {
                 self.stale_for.as_secs()
             )));
         }
-        let (name, issuer, origin) = match self.place {
-            Place::Issuer(issuer) => {
-                let discovery =
-                    Discovery::new(issuer.clone(), &self.elsewhere, rules, &Sought::KEYS);
+        let (name, issuer, origin, home) = match (self.place, self.keys_at) {
+            (Place::Issuer(issuer), None) => {
+                let home = address(&issuer)?;
+                let discovery = Discovery::new(
+                    issuer.clone(),
+                    &self.elsewhere,
+                    rules.clone(),
+                    &Sought::KEYS,
+                );
                 let origin = Origin::Issuer(discovery.map_err(ConfigError::invalid)?);
-                (issuer.clone(), Some(issuer), origin)
+                (issuer.clone(), Some(issuer), origin, home)
             }
-            Place::Keys(url) => (url.clone(), None, Origin::Keys(address(&url)?)),
+            (Place::Issuer(issuer), Some(url)) => {
+                let keys = address(&url)?;
+                (
+                    issuer.clone(),
+                    Some(issuer),
+                    Origin::Keys(keys.clone()),
+                    keys,
+                )
+            }
+            (Place::Keys(url), other) => {
+                let keys = address(other.as_ref().unwrap_or(&url))?;
+                (url, None, Origin::Keys(keys.clone()), keys)
+            }
         };
-        let client = match self.client {
+        let mut client = match self.client {
             Some(client) => client,
-            None => Arc::new(HttpsClient::builder().rules(rules).build()?),
+            None => Arc::new(self.https.rules(rules).build()?),
         };
+        if let Some(path) = self.bearer_token_file {
+            let origin = home;
+            client = Arc::new(WithBearerFile {
+                client,
+                path,
+                origin,
+            });
+        }
         let fetcher = Fetcher {
             client,
             origin,

@@ -109,10 +109,10 @@ impl Discovery {
                 shown(&issuer, 256)
             ));
         }
-        let elsewhere = elsewhere.iter().map(|text| Address::parse(text, rules));
+        let elsewhere = elsewhere.iter().map(|text| Address::parse(text, &rules));
         Ok(Self {
             elsewhere: elsewhere.collect::<Result<_, _>>()?,
-            home: Address::parse(&issuer, rules)?,
+            home: Address::parse(&issuer, &rules)?,
             issuer,
             rules,
             sought,
@@ -200,7 +200,7 @@ impl Discovery {
                 shown(&metadata.issuer, 256)
             )));
         }
-        let address = Address::parse(text, self.rules).map_err(|reason| {
+        let address = Address::parse(text, &self.rules).map_err(|reason| {
             NotMetadata::Refused(format!("the `{member}` of the metadata, {reason}"))
         })?;
         let mut origins = self.elsewhere.iter();
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Address {
-        Address::parse(text, AddressRules::default()).unwrap()
+        Address::parse(text, &AddressRules::default()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tower_service::Service;
 
 use super::address::{AddressRules, PRIVATE};
 use super::client::{BoxError, HttpClient, ServiceClient};
+use super::proxy::{Proxies, Routed};
 use crate::error::ConfigError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,13 +34,13 @@ const IDLE_CONNECTIONS: usize = 8;
 
 /// The client that [`RemoteJwks`](super::RemoteJwks) and
 /// [`Introspection`](crate::credential::Introspection) use: TLS 1.2 and 1.3 by rustls,
-/// HTTP/1.1, two seconds to connect, no redirects, no cookies, no proxy.
+/// HTTP/1.1, two seconds to connect, no redirects, no cookies, and no proxy unless one is set.
 ///
 /// It trusts the certificates of the operating system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
 /// others), and those of [`root_certificates`](HttpsClientBuilder::root_certificates).
 #[derive(Clone)]
 pub struct HttpsClient {
-    inner: ServiceClient<Client<HttpsConnector<HttpConnector<Guarded>>, String>>,
+    inner: ServiceClient<Client<HttpsConnector<Routed>, String>>,
 }
 
 /// Builds an [`HttpsClient`].
@@ -46,8 +48,10 @@ pub struct HttpsClient {
 #[must_use = "a builder does nothing until `build()`"]
 pub struct HttpsClientBuilder {
     pem: Vec<u8>,
+    files: Vec<PathBuf>,
     only: bool,
     rules: AddressRules,
+    proxies: Proxies,
 }
 
 // === impl HttpsClient ===
@@ -85,6 +89,31 @@ impl HttpsClientBuilder {
         self
     }
 
+    /// Also trusts the certificates in this file (PEM, one or several), such as
+    /// `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`. The file is read by [`build`](Self::build).
+    pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(path.into());
+        self
+    }
+
+    /// Sets the proxy for https, such as `http://proxy.example:3128`. It is asked for a tunnel, so it sees
+    /// the name of the host and nothing of the requests.
+    ///
+    /// # Security
+    ///
+    /// The proxy resolves the names, so [private networks](Self::allow_private_network) are its own concern.
+    pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
+        self.proxies = Proxies::one(url.as_ref());
+        self
+    }
+
+    /// Sets the proxies that the variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name (upper or lower
+    /// case), as [`proxy`](Self::proxy) does. They are read by this call.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxies = Proxies::from_env();
+        self
+    }
+
     /// Trusts no certificates of the operating system.
     pub fn no_system_certificates(mut self) -> Self {
         self.only = true;
@@ -107,12 +136,31 @@ impl HttpsClientBuilder {
         self
     }
 
-    /// The client.
+    /// Sends requests to this host over plain http, too.
+    ///
+    /// # Security
+    ///
+    /// As for [`RemoteJwksBuilder::dangerous_allow_http`](super::RemoteJwksBuilder::dangerous_allow_http).
+    pub fn dangerous_allow_http(mut self, host: impl AsRef<str>) -> Self {
+        self.rules.add_plain_http(host.as_ref());
+        self
+    }
+
+    /// Builds the client.
     ///
     /// # Errors
     ///
-    /// A certificate that cannot be read, or none at all to trust.
-    pub fn build(self) -> Result<HttpsClient, ConfigError> {
+    /// Fails if a certificate or its file cannot be read, or if there is none at all to trust.
+    pub fn build(mut self) -> Result<HttpsClient, ConfigError> {
+        for path in std::mem::take(&mut self.files) {
+            let pem = std::fs::read(&path).map_err(|error| {
+                ConfigError::invalid(format!(
+                    "the file of root certificates, {}, cannot be read: {error}",
+                    path.display()
+                ))
+            })?;
+            self = self.root_certificates(pem);
+        }
         let mut roots = RootCertStore::empty();
         if !self.only {
             let found = rustls_native_certs::load_native_certs();
@@ -152,11 +200,18 @@ impl HttpsClientBuilder {
         });
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let mut to_proxy = HttpConnector::new();
+        to_proxy.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let routed = Routed {
+            direct: http,
+            to_proxy,
+            proxies: self.proxies,
+        };
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http() // the scheme was checked with the address
             .enable_http1()
-            .wrap_connector(http);
+            .wrap_connector(routed);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -180,7 +235,7 @@ fn provider() -> rustls::crypto::CryptoProvider {
 /// Resolves names, and gives away only addresses that connections may go to. A name
 /// that leads elsewhere after it was checked is checked again with each connection.
 #[derive(Clone)]
-struct Guarded {
+pub(super) struct Guarded {
     rules: AddressRules,
     system: GaiResolver,
 }
@@ -197,10 +252,12 @@ impl Service<Name> for Guarded {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let (rules, found) = (self.rules, self.system.call(name));
+        let (rules, host) = (self.rules.clone(), name.as_str().to_owned());
+        let found = self.system.call(name);
         Box::pin(async move {
             let found: Vec<SocketAddr> = found.await?.collect();
-            let is_allowed = |address: &SocketAddr| rules.allow(address.ip());
+            let is_named = rules.names(&host);
+            let is_allowed = |address: &SocketAddr| is_named || rules.allow(address.ip());
             let allowed: Vec<_> = found.iter().copied().filter(is_allowed).collect();
             if allowed.is_empty() && !found.is_empty() {
                 let problem = format!("the host {PRIVATE}");

@@ -2,6 +2,7 @@
 
 mod absent;
 mod address;
+mod bearer_file;
 mod builder;
 mod client;
 mod discovery;
@@ -9,6 +10,7 @@ mod document;
 mod exchange;
 mod fetch;
 mod https;
+mod proxy;
 mod schedule;
 mod source;
 mod worker;
