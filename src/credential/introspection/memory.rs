@@ -51,6 +51,9 @@ const OTHERS: u64 = 8192;
 /// What an answer may weigh on average, in bytes, before there is room for fewer.
 #[cfg(feature = "cache")]
 const BYTES_EACH: u32 = 2048;
+/// For how much longer than it may be used an answer takes up memory, at most.
+#[cfg(feature = "cache")]
+const KEPT_LONGER: Duration = Duration::from_secs(600);
 /// What an entry weighs besides the text of the claims.
 #[cfg(feature = "cache")]
 const OVERHEAD: usize = 768;
@@ -93,8 +96,8 @@ impl Memory {
                     let bytes = u32::try_from(claims.saturating_mul(2).saturating_add(OVERHEAD));
                     bytes.unwrap_or(u32::MAX).max(BYTES_EACH)
                 })
-                // The clock decides what is used; this gives the memory back.
-                .time_to_live(cache_for)
+                // The clock decides what is used; this only gives the memory back.
+                .time_to_live(cache_for.saturating_add(KEPT_LONGER))
                 .build(),
             others: Slots::new(OTHERS),
         }
