@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// A certificate for `localhost`, and the authority that signed it.
-fn certificate() -> (TlsAcceptor, String) {
+pub fn certificate() -> (TlsAcceptor, String) {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod changed_keys;
+mod elsewhere;
 mod https;
 mod logout;
 mod messages;
