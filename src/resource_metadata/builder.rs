@@ -15,7 +15,6 @@ use crate::error::ConfigError;
 use crate::keys::digest;
 use crate::names::Names;
 use crate::origin::shown;
-use crate::verifier::TokenVerifier;
 
 /// Members that have a setter of their own, or follow from what the layer does.
 const SET_OTHERWISE: [&str; 6] = [
@@ -44,10 +43,10 @@ pub struct ResourceMetadataBuilder {
 // === impl ResourceMetadataBuilder ===
 
 impl ResourceMetadataBuilder {
-    pub(super) fn new(resource: String, verifier: &TokenVerifier) -> Self {
+    pub(super) fn new(resource: String, issuers: Vec<String>) -> Self {
         Self {
             resource,
-            issuers: verifier.issuers().into_iter().map(str::to_owned).collect(),
+            issuers,
             servers: Vec::new(),
             scopes: Vec::new(),
             name: None,
@@ -59,9 +58,10 @@ impl ResourceMetadataBuilder {
 
     /// Sets the authorization servers by hand, instead of the issuers of the verifier.
     ///
-    /// It is for a verifier that knows its issuers by a pattern or at run time only, and for tokens whose
-    /// `iss` is not the server where clients log in, such as tokens of version 1 of Entra ID. It is up to
-    /// you that the verifier accepts the tokens of these servers.
+    /// It is for a verifier that knows its issuers by a pattern or at run time only, for a layer that also
+    /// takes the opaque tokens of another server, and for tokens whose `iss` is not the server where
+    /// clients log in, such as tokens of version 1 of Entra ID. It is up to you that the layer accepts the
+    /// tokens of these servers.
     pub fn authorization_servers(mut self, urls: impl Names) -> Self {
         self.servers.clear();
         urls.for_each(&mut |url| self.servers.push(url.to_owned()));
@@ -200,8 +200,8 @@ impl ResourceMetadataBuilder {
             return Ok(urls);
         }
         let problem = match self.issuers.first() {
-            None => "the verifier trusts no issuer by name, so the metadata cannot name an authorization \
-                     server: set `issuer(..)` on the verifier, or `authorization_servers(..)` here"
+            None => "the metadata names no authorization server: the verifier trusts no issuer by name, or \
+                     the list is empty; set `issuer(..)` on the verifier, or `authorization_servers(..)` here"
                 .to_owned(),
             Some(issuer) => format!(
                 "the verifier's issuer `{}` is not an https URL, and clients find the authorization \

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::ResourceMetadataBuilder;
+use crate::names::Names;
 use crate::verifier::TokenVerifier;
 
 /// The path under which the metadata of a resource is served: `/.well-known/oauth-protected-resource`
@@ -59,7 +60,26 @@ impl ResourceMetadata {
         resource: impl Into<String>,
         verifier: &TokenVerifier,
     ) -> ResourceMetadataBuilder {
-        ResourceMetadataBuilder::new(resource.into(), verifier)
+        let issuers = verifier.issuers().into_iter().map(str::to_owned);
+        ResourceMetadataBuilder::new(resource.into(), issuers.collect())
+    }
+
+    /// Starts the metadata of a resource whose tokens no [`TokenVerifier`] judges, such as opaque tokens
+    /// by [introspection](crate::credential), with the issuer identifiers of its authorization servers.
+    ///
+    /// ```
+    /// use tower_jwt_auth::resource_metadata::ResourceMetadata;
+    ///
+    /// let metadata =
+    ///     ResourceMetadata::builder_with_servers("https://api.example", ["https://idp.example"]).build()?;
+    /// assert!(metadata.json().contains(r#""authorization_servers":["https://idp.example"]"#));
+    /// # Ok::<(), tower_jwt_auth::ConfigError>(())
+    /// ```
+    pub fn builder_with_servers(
+        resource: impl Into<String>,
+        issuers: impl Names,
+    ) -> ResourceMetadataBuilder {
+        ResourceMetadataBuilder::new(resource.into(), Vec::new()).authorization_servers(issuers)
     }
 
     /// Returns the identifier of the resource, which is the audience of its tokens at authorization

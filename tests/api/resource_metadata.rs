@@ -140,6 +140,14 @@ fn what_would_mislead_clients_is_found_when_it_is_built() {
             metadata().authorization_servers(["https://a.example", "b.example"]),
             "the authorization server `b.example` is not an https URL",
         ),
+        (
+            ResourceMetadata::builder_with_servers(RESOURCE, Vec::<String>::new()),
+            "names no authorization server",
+        ),
+        (
+            ResourceMetadata::builder_with_servers(RESOURCE, ["idp.example"]),
+            "the authorization server `idp.example` is not an https URL",
+        ),
         (metadata().scopes_supported("a  b"), "`scopes_supported`"),
         (metadata().scopes_supported(["a\"b"]), "is not a scope"),
         (

@@ -19,11 +19,11 @@ impl Answer {
     }
 }
 
-/// GET, on a connection of its own, with these `Authorization` headers as they are.
-pub(crate) fn get(address: SocketAddr, path: &str, authorization: &[&str]) -> Answer {
+/// GET, on a connection of its own, with these headers as they are.
+pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-    for value in authorization {
-        request += &format!("Authorization: {value}\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
     }
     request += "\r\n";
 

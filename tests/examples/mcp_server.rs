@@ -34,6 +34,15 @@ fn copied_examples_protect_an_mcp_endpoint() {
     assert_eq!(answer.status, 405, "{answer:?}");
     assert_eq!(answer.header("allow"), ["POST"]);
 
+    // Unless it is told otherwise, no page may call it: against DNS rebinding.
+    let bearer = format!("Bearer {token}");
+    let page = [
+        ("Authorization", &*bearer),
+        ("Origin", "https://page.example"),
+    ];
+    let answer = server.get_with_headers("/notes/mcp", &page);
+    assert_eq!(answer.status, 403, "{answer:?}");
+
     let stranger = other.token().issue().unwrap();
     let challenge = format!(
         r#"Bearer realm="api", error="invalid_token", scope="notes:read", resource_metadata="{METADATA}""#

@@ -79,7 +79,13 @@ impl Server {
 
     /// GET with these `Authorization` headers.
     pub(crate) fn get_with(&self, path: &str, authorization: &[&str]) -> Answer {
-        client::get(self.address, path, authorization)
+        let headers = authorization.iter().map(|value| ("Authorization", *value));
+        self.get_with_headers(path, &headers.collect::<Vec<_>>())
+    }
+
+    /// GET with these headers.
+    pub(crate) fn get_with_headers(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        client::get(self.address, path, headers)
     }
 }
 

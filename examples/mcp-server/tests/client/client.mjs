@@ -1,17 +1,23 @@
 // The MCP client of the tests: the official SDK, with a person who fills in the forms of the authorization
 // server. It answers one JSON line with another.
+//
+// node client.mjs FOLDER REVISION: the packages are in that folder. Revision 2026-07-28 of the protocol takes
+// version 2 of the SDK, and nothing older; 2025-11-25 takes version 1.
 
 import { request as httpRequest } from "node:http";
 import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { createInterface } from "node:readline";
 
-// The SDK is installed in another folder than this file is.
-const require = createRequire(`${process.argv[2]}/package.json`);
-const sdk = (path) => import(pathToFileURL(require.resolve(`@modelcontextprotocol/sdk/${path}`)));
-const { Client } = await sdk("client/index.js");
-const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
-const oauth = await sdk("client/auth.js");
+const [, , folder, revision] = process.argv;
+const require = createRequire(`${folder}/package.json`);
+const isNew = revision >= "2026";
+const sdk = isNew
+  ? require("@modelcontextprotocol/client")
+  : {
+      ...require("@modelcontextprotocol/sdk/client/index.js"),
+      ...require("@modelcontextprotocol/sdk/client/streamableHttp.js"),
+      ...require("@modelcontextprotocol/sdk/client/auth.js"),
+    };
 
 const REDIRECT = "http://127.0.0.1:7777/callback"; // nobody listens there: the person reads it off
 
@@ -36,9 +42,11 @@ class Login {
   saveTokens = (tokens) => void (this.saved = tokens);
   saveCodeVerifier = (verifier) => void (this.verifier = verifier);
   codeVerifier = () => this.verifier;
+  saveDiscoveryState = (discovery) => void (this.discovery = discovery);
+  discoveryState = () => this.discovery;
   async redirectToAuthorization(url) {
     this.asked.push(Object.fromEntries(url.searchParams));
-    this.code = await logIn(url, this.user, this.expected);
+    this.found = await logIn(url, this.user, this.expected);
   }
 }
 
@@ -61,7 +69,7 @@ async function logIn(start, user, state) {
       if (next.href.startsWith(REDIRECT)) {
         const found = Object.fromEntries(next.searchParams);
         if (found.state !== state || !found.code) throw new Error(`sent back with ${next.search}`);
-        return found.code;
+        return found;
       }
       request = { url: next, method: "GET" };
       continue;
@@ -79,8 +87,9 @@ let login, client, transport;
 
 /** A transport of the SDK carries one flow; the login outlives it. */
 async function connect(server) {
-  transport = new StreamableHTTPClientTransport(new URL(server), { authProvider: login });
-  client = new Client({ name: "tests", version: "1.0.0" });
+  transport = new sdk.StreamableHTTPClientTransport(new URL(server), { authProvider: login });
+  const options = isNew ? { versionNegotiation: { mode: { pin: revision } } } : {};
+  client = new sdk.Client({ name: "tests", version: "1.0.0" }, options);
   await client.connect(transport);
 }
 
@@ -89,8 +98,8 @@ async function withLogin(attempt) {
   try {
     return await attempt();
   } catch (error) {
-    if (!(error instanceof oauth.UnauthorizedError)) throw error;
-    await transport.finishAuth(login.code);
+    if (!(error instanceof sdk.UnauthorizedError)) throw error;
+    await transport.finishAuth(login.found.code, login.found.iss);
     return await attempt();
   }
 }
@@ -117,14 +126,14 @@ const operations = {
   token: async () => login.saved.access_token,
   /** A token of the same user from the same authorization server, for another resource. */
   async token_for({ issuer, resource, scope }) {
-    const metadata = await oauth.discoverAuthorizationServerMetadata(issuer);
+    const metadata = await sdk.discoverAuthorizationServerMetadata(issuer);
     const flow = { metadata, clientInformation: login.client, resource };
     const state = login.state();
     const started = { ...flow, redirectUrl: REDIRECT, scope, state };
-    const { authorizationUrl, codeVerifier } = await oauth.startAuthorization(issuer, started);
-    const authorizationCode = await logIn(authorizationUrl, login.user, state);
+    const { authorizationUrl, codeVerifier } = await sdk.startAuthorization(issuer, started);
+    const { code: authorizationCode } = await logIn(authorizationUrl, login.user, state);
     const ended = { ...flow, authorizationCode, codeVerifier, redirectUri: REDIRECT };
-    return (await oauth.exchangeAuthorization(issuer, ended)).access_token;
+    return (await sdk.exchangeAuthorization(issuer, ended)).access_token;
   },
   /** A request by hand, not by `fetch`, which does not let anybody choose `Host`. */
   async request({ url, method, headers, body }) {

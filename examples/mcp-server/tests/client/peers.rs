@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::processes::{Dialogue, Process, free_port};
 
+/// The revisions of the protocol that are tested: the newest, and the newest with a handshake.
+pub(crate) const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 /// Another API of the same authorization server.
 pub(crate) const OTHER_RESOURCE: &str = "https://other.example/api";
 /// A page that may call the server.
@@ -28,8 +30,13 @@ pub(crate) struct World {
 // === impl World ===
 
 impl World {
-    /// All three, or `None` where npm is missing and that is no failure.
+    /// All three, with version 1 of the SDK; `None` where npm is missing and that is no failure.
     pub(crate) fn start() -> Option<Self> {
+        Self::with_revision(REVISIONS[0])
+    }
+
+    /// With a client that speaks this revision of the protocol.
+    pub(crate) fn with_revision(revision: &str) -> Option<Self> {
         let provider_folder = installed("provider", "provider")?;
         let client_folder = installed("client", "tests/client")?;
         for _ in 0..10 {
@@ -67,7 +74,8 @@ impl World {
             let mut command = Command::new("node");
             command
                 .arg(format!("{HERE}/tests/client/client.mjs"))
-                .arg(client_folder);
+                .arg(client_folder)
+                .arg(revision);
             return Some(Self {
                 client: Dialogue::start(command),
                 provider,
@@ -179,6 +187,7 @@ fn installed(name: &'static str, folder: &str) -> Option<&'static Path> {
 /// Installs under another name and moves the folder into place whole, so that a run that was cut short, or
 /// another at the same time, leaves nothing half made. What is there and up to date is reused.
 fn install(name: &str, from: &Path) -> Result<PathBuf, String> {
+    run(Command::new("node").arg("--version"))?;
     let lock = read(&from.join("package-lock.json"))?;
     let scripts = if name == "provider" {
         read(&from.join("provider.mjs"))?
@@ -210,17 +219,21 @@ fn fill(fresh: &Path, from: &Path) -> Result<(), String> {
             write(&fresh.join(file), &read(&from.join(file))?)?;
         }
     }
-    let output = Command::new("npm")
-        .current_dir(fresh)
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(Command::new("npm").current_dir(fresh).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = format!("{command:?}");
+    let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("`npm` cannot be run: {error}"))?;
+        .map_err(|error| format!("`{shown}` cannot be run: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("`npm ci` failed:\n{said}"))
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`{shown}` failed:\n{said}"))
 }
 
 fn read(path: &Path) -> Result<String, String> {
