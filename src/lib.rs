@@ -58,8 +58,8 @@
 //! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
 //! a refresh token, no users and no database: the starter example shows how to build those around it.
 //! It verifies the tokens of identity providers ([how](_guide::providers)), asks them about opaque
-//! ones ([introspection](_guide::introspection), RFC 7662) and hears of their log-outs
-//! ([back-channel logout](_guide::backchannel_logout)), but logs nobody in there.
+//! ones ([introspection](_guide::introspection), RFC 7662) and receives their
+//! [log-outs](_guide::backchannel_logout), but logs nobody in there.
 //!
 //! # Features
 //!

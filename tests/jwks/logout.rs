@@ -1,6 +1,6 @@
 //! Logout tokens are verified by the provider's keys, which are fetched as those of access tokens are.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower_jwt_auth::TokenVerifier;
 use tower_jwt_auth::backchannel_logout::BackchannelLogout;
+use tower_jwt_auth::clock::{Clock as _, SystemClock};
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::verifier::TokenProfile;
 
@@ -29,10 +30,8 @@ impl Key {
 
     /// A logout token that this key has signed.
     fn logout(&self, id: &str) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
+        let now = SystemClock.now();
+        let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
         let header =
             json!({"alg": "EdDSA", "kid": format!("logout-{}", self.0), "typ": "logout+jwt"});
         let claims = json!({
