@@ -36,11 +36,16 @@ impl WithBearerFile {
                 .into());
             }
         };
-        let header = Zeroizing::new(format!("Bearer {}", text.trim()));
-        let mut header = HeaderValue::try_from(&**header).map_err(|_| {
+        let token = text.trim();
+        let header = Zeroizing::new(format!("Bearer {token}"));
+        let header = HeaderValue::try_from(&**header).ok();
+        let is_one = !token.is_empty() && !token.contains(char::is_whitespace);
+        let Some(mut header) = header.filter(|_| is_one) else {
             let path = self.path.display();
-            format!("the file with the bearer token, {path}, does not contain one token alone")
-        })?;
+            let said =
+                format!("the file with the bearer token, {path}, does not contain one token alone");
+            return Err(said.into());
+        };
         header.set_sensitive(true);
         Ok(header)
     }
