@@ -61,7 +61,7 @@ impl AuthConfig {
     }
 
     /// Builds a verifier for all tokens that this configuration takes: those of its own keys, if there are
-    /// any, and those of its [providers](ProviderConfig). `complete` is called with the builder of each, for
+    /// any, and those of its [providers](super::ProviderConfig). `complete` is called with the builder of each, for
     /// stores, a clock or further rules. The keys of providers are being fetched from then on.
     ///
     /// ```

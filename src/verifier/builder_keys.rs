@@ -32,7 +32,7 @@ impl TokenVerifierBuilder {
     ///
     /// `issuer` is the `iss` of its tokens, byte for byte, and is set as the
     /// [issuer](Self::issuer). The [profile](Self::profile) becomes
-    /// [`Compatible`](TokenProfile::Compatible) unless one is set.
+    /// [`Compatible`](super::TokenProfile::Compatible) unless one is set.
     ///
     /// ```no_run
     /// use tower_jwt_auth::TokenVerifier;

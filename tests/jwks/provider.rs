@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower_jwt_auth::jwks::{BoxError, HttpClient, RemoteJwks};
+use tower_jwt_auth::verifier::TokenVerifierBuilder;
 use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
 
 pub const ISSUER: &str = "https://idp.example";
@@ -47,7 +48,12 @@ fn token_from(issuer: &str, key: SigningKey) -> String {
         .audience("api")
         .build()
         .unwrap();
-    tokens.access("alice").issue().unwrap()
+    // For a pattern of issuers, in which it is a part.
+    tokens
+        .access("alice")
+        .claim("tld", "example")
+        .issue()
+        .unwrap()
 }
 
 /// A token that names a key which nobody has.
@@ -315,12 +321,11 @@ impl HttpClient for Provider {
 
 /// A verifier of its tokens.
 pub fn verifier(keys: &RemoteJwks) -> TokenVerifier {
-    TokenVerifier::builder()
-        .remote(keys)
-        .issuer(ISSUER)
-        .audience("api")
-        .build()
-        .unwrap()
+    verifier_builder(keys).issuer(ISSUER).build().unwrap()
+}
+
+pub fn verifier_builder(keys: &RemoteJwks) -> TokenVerifierBuilder {
+    TokenVerifier::builder().remote(keys).audience("api")
 }
 
 /// What a client would see: `ok`, `401`, or `503`.

@@ -6,9 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
-use tower_jwt_auth::TokenVerifier;
+use tower_jwt_auth::jwks::RemoteJwks;
+use tower_jwt_auth::verifier::{IssuerPattern, IssuerResolver};
+use tower_jwt_auth::{AuthError, SigningKey, TokenVerifier};
 
-use crate::provider::{Fetch, KEYRING, Mode, Provider, bogus, verdict, verifier};
+use crate::provider::{
+    Fetch, ISSUER, KEYRING, Mode, Provider, bogus, token_of, verdict, verifier_builder,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -21,6 +25,8 @@ enum Step {
     AskBogus(u8),
     /// Forged tokens that name a key which the provider may have.
     AskForged(u8, usize),
+    /// A token of the secret that the issuer used before it published keys.
+    AskLegacy,
     /// These keys are published from now on.
     Publish(Vec<usize>),
     Answer(Mode),
@@ -58,6 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..6_usize, 2..30_usize).prop_map(|(key, count)| Step::AskMany(key, count)),
         2 => (0..3_u8).prop_map(Step::AskBogus),
         2 => (0..4_u8, 1..10_usize).prop_map(|(key, count)| Step::AskForged(key, count)),
+        1 => Just(Step::AskLegacy),
         2 => prop::collection::vec(0..6_usize, 1..4).prop_map(publication),
         2 => mode.prop_map(Step::Answer),
         1 => caching.prop_map(Step::Caching),
@@ -80,10 +87,67 @@ fn namesake(key: usize) -> usize {
     if key < 4 { key + 4 } else { key - 4 }
 }
 
+/// How the verifier comes by the issuer and its keys. The rules are the same for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// One issuer, one source of keys.
+    Plain,
+    /// A shared secret beside the keys.
+    Several,
+    /// An issuer of a pattern.
+    Pattern,
+    /// An issuer that a resolver finds.
+    Resolved,
+}
+
+impl Shape {
+    fn verifier(self, keys: &RemoteJwks) -> TokenVerifier {
+        let builder = verifier_builder(keys);
+        match self {
+            Self::Plain => builder.issuer(ISSUER).build().unwrap(),
+            Self::Several => {
+                let builder = builder.also_keys(legacy().verifying_key());
+                builder.issuer(ISSUER).build().unwrap()
+            }
+            Self::Pattern => {
+                let pattern = IssuerPattern::new("https://idp.{tld}").one_of("example");
+                builder
+                    .issuers([""; 0])
+                    .issuer_pattern(pattern)
+                    .build()
+                    .unwrap()
+            }
+            Self::Resolved => {
+                let found = Found(builder.issuer(ISSUER).build().unwrap());
+                TokenVerifier::resolver_builder(found).build().unwrap()
+            }
+        }
+    }
+}
+
+/// A resolver that knows one issuer.
+#[derive(Debug)]
+struct Found(TokenVerifier);
+
+impl IssuerResolver for Found {
+    async fn resolve(
+        &self,
+        issuer: &str,
+        _: Option<TokenVerifier>,
+    ) -> Result<Option<TokenVerifier>, AuthError> {
+        Ok((issuer == ISSUER).then(|| self.0.clone()))
+    }
+}
+
+fn legacy() -> SigningKey {
+    SigningKey::hs256(*b"3c91d7e05f8a42b6c1d9e7f04a5b8c2d").unwrap()
+}
+
 /// What the provider does, and since when.
 struct World {
     provider: Provider,
     verifier: TokenVerifier,
+    shape: Shape,
     /// With metadata to read first.
     discovers: bool,
     /// Since when it answers well.
@@ -93,7 +157,7 @@ struct World {
 }
 
 impl World {
-    fn new(discovers: bool) -> Self {
+    fn new(discovers: bool, shape: Shape) -> Self {
         let provider = Provider::new(&[0]);
         let keys = if discovers {
             provider.discovered()
@@ -102,7 +166,8 @@ impl World {
         };
         let now = Instant::now();
         Self {
-            verifier: verifier(&keys),
+            verifier: shape.verifier(&keys),
+            shape,
             provider,
             discovers,
             healthy_since: Some(now),
@@ -137,6 +202,22 @@ impl World {
                 }
                 assert!(now.elapsed() <= Duration::from_secs(5));
                 assert!(self.provider.fetches() <= before + 1, "one fetch for all");
+            }
+            Step::AskLegacy => {
+                let expected = if self.shape == Shape::Several {
+                    "ok"
+                } else {
+                    "401"
+                };
+                let verdict = verdict(&self.verifier, &token_of(legacy())).await;
+                // Where the secret is not trusted, the keys that are fetched can never be for it.
+                assert!(
+                    verdict == expected || (expected == "401" && verdict == "503"),
+                    "{verdict}"
+                );
+                if self.shape == Shape::Several {
+                    assert_eq!(Instant::now(), now, "a known key waits for nothing");
+                }
             }
             Step::Publish(keys) => {
                 self.provider.publish(&keys);
@@ -248,6 +329,9 @@ proptest! {
     #[test]
     fn the_rules_hold_whatever_the_provider_and_the_clients_do(
         discovers in any::<bool>(),
+        shape in prop::sample::select(vec![
+            Shape::Plain, Shape::Several, Shape::Pattern, Shape::Resolved,
+        ]),
         steps in steps(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -256,7 +340,7 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = World::new(discovers);
+            let mut world = World::new(discovers, shape);
             for step in steps {
                 world.step(step).await;
             }
