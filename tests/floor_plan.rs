@@ -33,6 +33,7 @@ const FLOORS: [&[&str]; 6] = [
         "revocation",
         "session",
         "event",
+        "api_key",
     ],
     // services
     &[
