@@ -160,14 +160,19 @@ impl EventHook {
         #[cfg(feature = "tracing")]
         log(event);
         let Some(hook) = &self.0 else { return };
-        let told = catch_unwind(AssertUnwindSafe(|| hook(event)));
-        #[cfg(feature = "tracing")]
-        if told.is_err() {
-            tracing::error!(event = event.name(), "the event hook panicked");
-        }
-        #[cfg(not(feature = "tracing"))]
-        drop(told);
+        call_hook(event.name(), || hook(event));
     }
+}
+
+/// Calls the hook of an application. A panic in it is caught.
+pub(crate) fn call_hook(event: &'static str, hook: impl FnOnce()) {
+    let told = catch_unwind(AssertUnwindSafe(hook));
+    #[cfg(feature = "tracing")]
+    if told.is_err() {
+        tracing::error!(event, "the event hook panicked");
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (event, told);
 }
 
 #[cfg(feature = "tracing")]

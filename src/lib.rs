@@ -67,12 +67,12 @@
 //! |---|---|---|
 //! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, tokens and errors as responses, for axum 0.8 |
 //! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt to migrate from |
-//! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, and a cache for signatures that were found good |
+//! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, a cache for signatures that were found good, and one for API keys |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date; `credential::Introspection` of opaque tokens |
-//! | `sqlite` | no | `SqliteSessions` and `SqliteRevocations`, through sqlx 0.9; needs Rust 1.94 |
-//! | `postgres` | no | `PostgresSessions` and `PostgresRevocations`, through sqlx 0.9; needs Rust 1.94 |
+//! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
+//! | `postgres` | no | `PostgresSessions`, `PostgresRevocations` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
 //! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
 //! | `redis-cluster` | no | the same in a Redis cluster |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
@@ -87,7 +87,7 @@
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
 //! [opaque tokens](_guide::introspection) · [logging out at the provider](_guide::backchannel_logout) ·
 //! [MCP servers](_guide::mcp) ·
-//! [sessions](_guide::sessions) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [sessions](_guide::sessions) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -98,7 +98,7 @@
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
 //! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `slots`, `store`, `sql`, `revocation`, `session`, `event` |
+//! | 2 policy and stores | `policy`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `revocation`, `session`, `event`, `api_key` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -129,10 +129,15 @@ mod slots;
 mod sql;
 pub mod store;
 
+mod clean_up;
+
+mod in_use;
 pub mod revocation;
 mod session;
 
 mod event;
+
+mod api_key;
 
 // floor 3
 pub mod jwks;
@@ -210,6 +215,8 @@ pub mod _guide {
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]
     pub mod sessions {}
+    #[doc = include_str!("guide/api_keys.md")]
+    pub mod api_keys {}
     #[doc = include_str!("guide/poolers.md")]
     pub mod poolers {}
     #[cfg(feature = "password")]

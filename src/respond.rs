@@ -1,4 +1,5 @@
-//! Responses for axum: token pairs, the errors of sessions and passwords, and the refresh cookie.
+//! Responses for axum: token pairs, new API keys, the errors of sessions, API keys and passwords, and
+//! the refresh cookie.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, SET_COOKIE}
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::credential::api_keys::{ApiKey, ApiKeyError, NewApiKey};
 use crate::issuer::{AccessTokenResponse, TokenPair};
 use crate::layer::retry_after;
 #[cfg(feature = "password")]
@@ -35,6 +37,46 @@ impl IntoResponse for SessionError {
     /// Returns the [status](SessionError::status), the JSON [body](SessionError::body),
     /// `Cache-Control: no-store` (RFC 6749 section 5.2), and `Retry-After` if the status is 503.
     /// The error is in the extensions of the response, so that a middleware can log it.
+    fn into_response(self) -> Response {
+        #[cfg(feature = "tracing")]
+        if self.status().is_server_error() {
+            let source = std::error::Error::source(&self);
+            tracing::warn!(kind = ?self.kind(), ?source, "{self}");
+        } else {
+            tracing::debug!(kind = ?self.kind(), "{self}");
+        }
+        let mut response = refusal(self.status(), self.body(), self.retry_after());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for NewApiKey {
+    /// Returns status 201 with the text of the key as `key` and what its
+    /// [description](NewApiKey::description) contains, as JSON, and `Cache-Control: no-store`. It is the
+    /// only response that contains the key.
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            key: &'a str,
+            #[serde(flatten)]
+            description: &'a ApiKey,
+        }
+        let body = serde_json::to_string(&Body {
+            key: self.text(),
+            description: self.description(),
+        });
+        match body {
+            Ok(body) => json(StatusCode::CREATED, body),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+impl IntoResponse for ApiKeyError {
+    /// Returns the [status](ApiKeyError::status), the JSON [body](ApiKeyError::body),
+    /// `Cache-Control: no-store`, and `Retry-After` if the status is 503. The error is in the extensions
+    /// of the response, so that a middleware can log it.
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {

@@ -62,7 +62,6 @@ where
         replaced.into_value()
     }
 
-    #[cfg(feature = "jwks")]
     pub(crate) fn forget<Q>(&self, question: &Q)
     where
         Q: Equivalent<K> + Hash + ?Sized,

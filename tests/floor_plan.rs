@@ -27,10 +27,13 @@ const FLOORS: [&[&str]; 6] = [
         "policy",
         "slots",
         "store",
+        "clean_up",
         "sql",
+        "in_use",
         "revocation",
         "session",
         "event",
+        "api_key",
     ],
     // services
     &[

@@ -82,6 +82,18 @@ impl CredentialClaims {
         }
         Ok(token)
     }
+
+    /// The token, whether or not it has expired.
+    pub(super) fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// The same claims in another world, which a cache of the judge must not hold itself.
+    pub(super) fn in_world(self, world: Arc<dyn World>) -> Self {
+        Self {
+            token: self.token.in_world(world),
+        }
+    }
 }
 
 impl fmt::Debug for CredentialClaims {
@@ -217,7 +229,6 @@ impl CredentialClaimsBuilder {
     }
 
     /// Sets by what the credential was proved.
-    #[expect(dead_code, reason = "the judges of this crate come next")]
     pub(super) const fn kind(mut self, kind: CredentialKind) -> Self {
         self.kind = kind;
         self

@@ -6,6 +6,7 @@
 //! verified. If that judge refuses it, nobody else is asked. What handlers, guards and extractors get
 //! is a [`VerifiedToken`](crate::VerifiedToken) in any case, whose [`kind`](crate::VerifiedToken::kind) says by what it was proved.
 
+pub mod api_keys;
 mod claims;
 #[cfg(feature = "jwks")]
 mod introspection;

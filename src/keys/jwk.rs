@@ -244,8 +244,13 @@ pub(super) fn thumbprint(key: &PublicNumbers) -> Result<String, ConfigError> {
 
 /// SHA-256, as base64url.
 pub(crate) fn digest(bytes: &[u8]) -> Option<String> {
+    sha256(bytes).map(|digest| URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// SHA-256.
+pub(crate) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     let digest = (PROVIDER.key_utils.compute_digest)(bytes, ThumbprintHash::SHA256);
-    Some(URL_SAFE_NO_PAD.encode(digest.ok()?))
+    digest.ok()?.try_into().ok()
 }
 
 /// A private key as a JWK. Every secret member is written in one place, which is wiped.

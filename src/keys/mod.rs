@@ -24,9 +24,10 @@ pub use set::{KeyLookup, KeySet, KeySource};
 pub use strength::{MAX_KEY_ID_BYTES, MIN_RSA_BITS};
 
 pub(crate) use algorithm::Algorithm;
+pub(crate) use backend::same_digest;
 #[cfg(feature = "jwks")]
 pub(crate) use changes::{Changes, replaced};
-pub(crate) use jwk::{digest, shown};
+pub(crate) use jwk::{digest, sha256, shown};
 pub(crate) use ring::KeyRing;
 pub(crate) use set::{DynKeySource, KeyMiss};
 #[cfg(feature = "jwks")]

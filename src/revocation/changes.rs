@@ -1,6 +1,9 @@
 //! [`RevocationChanges`]: how a stream learns that its token may have been revoked.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +19,8 @@ const SHORTEST_POLL: Duration = Duration::from_millis(100);
 pub struct RevocationChanges {
     every: Option<Duration>,
     pushed: Option<watch::Receiver<()>>,
+    /// The signal of a second store.
+    also_pushed: Option<watch::Receiver<()>>,
 }
 
 /// Wakes the streams that wait for revocations, so that they ask the store. A store of your own sends
@@ -63,6 +68,7 @@ impl RevocationChanges {
         Self {
             every: Some(interval.max(SHORTEST_POLL)),
             pushed: None,
+            also_pushed: None,
         }
     }
 
@@ -72,6 +78,7 @@ impl RevocationChanges {
         Self {
             every: None,
             pushed: Some(signal.sender.subscribe()),
+            also_pushed: None,
         }
     }
 
@@ -86,22 +93,43 @@ impl RevocationChanges {
         self.every
     }
 
+    /// Also waits for the signal of another store. Its interval does not count.
+    pub(crate) fn and_pushed_by(mut self, other: Self) -> Self {
+        self.also_pushed = other.pushed;
+        self
+    }
+
     /// Forgets the signals so far: the store is asked after this.
     pub(crate) fn mark_seen(&mut self) {
-        if let Some(pushed) = &mut self.pushed {
+        let both = [&mut self.pushed, &mut self.also_pushed];
+        for pushed in both.into_iter().flatten() {
             pushed.mark_unchanged();
         }
     }
 
     /// Waits for the next signal. It never ends if no signal comes.
     pub(crate) async fn pushed(&mut self) {
-        let alive = match &mut self.pushed {
-            Some(pushed) => pushed.changed().await.is_ok(),
-            None => false,
-        };
-        if !alive {
-            self.pushed = None;
-            std::future::pending::<()>().await;
-        }
+        let mut one = pin!(next(&mut self.pushed));
+        let mut other = pin!(next(&mut self.also_pushed));
+        poll_fn(|cx| {
+            if one.as_mut().poll(cx).is_ready() || other.as_mut().poll(cx).is_ready() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// Waits for the next signal of one store.
+async fn next(pushed: &mut Option<watch::Receiver<()>>) {
+    let alive = match pushed {
+        Some(pushed) => pushed.changed().await.is_ok(),
+        None => false,
+    };
+    if !alive {
+        *pushed = None;
+        std::future::pending::<()>().await;
     }
 }

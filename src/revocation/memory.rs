@@ -138,7 +138,6 @@ impl MemoryRevocations {
     }
 
     /// Wakes the streams that wait for revocations.
-    #[cfg(feature = "cache")]
     pub(crate) fn signal(&self) -> &RevocationSignal {
         &self.inner.signal
     }

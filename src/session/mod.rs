@@ -1,12 +1,10 @@
 //! Session records, the rotation of their refresh tokens, and the stores that keep them.
 
-mod acknowledge;
 mod memory;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
 mod rotation;
-mod seen;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod store;
@@ -23,6 +21,5 @@ pub use sql::PostgresSessions;
 pub use sql::SqliteSessions;
 pub use store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
-pub(crate) use acknowledge::{Acknowledger, AcknowledgerSlot};
 pub(crate) use store::DynSessionStore;
-pub(crate) use timed::TimedStore;
+pub(crate) use timed::{Acknowledger, AcknowledgerSlot, TimedStore};

@@ -1,13 +1,20 @@
 //! [`TimedStore`]: a session store whose calls have a time limit.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::record::{EndedSession, SessionRecord};
 use super::rotation::Rotation;
 use super::store::{Created, DynSessionStore, EndSessions, SessionLimit};
+use crate::in_use::{Reporter, Reports};
 use crate::store::{StoreError, in_time};
+
+/// Reports which generation of a session is in use, once for each.
+pub(crate) type Acknowledger = Reporter<TimedStore>;
+
+/// The acknowledger of a verifier. It stays empty until sessions are built on the same issuer.
+pub(crate) type AcknowledgerSlot = Arc<OnceLock<Acknowledger>>;
 
 /// A shared session store with a time limit for each call.
 #[derive(Debug, Clone)]
@@ -38,15 +45,6 @@ impl TimedStore {
         self.timed(self.store.rotate(rotation)).await
     }
 
-    pub(crate) async fn acknowledge(
-        &self,
-        session: &str,
-        generation: u64,
-    ) -> Result<(), StoreError> {
-        self.timed(self.store.acknowledge(session, generation))
-            .await
-    }
-
     pub(crate) async fn list(
         &self,
         subject: &str,
@@ -68,5 +66,12 @@ impl TimedStore {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         in_time(self.limit, call).await
+    }
+}
+
+impl Reports for TimedStore {
+    async fn report(&self, session: &str, generation: u64) -> Result<(), StoreError> {
+        self.timed(self.store.acknowledge(session, generation))
+            .await
     }
 }

@@ -4,14 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::{Inner, MAX_CALLS, Sessions};
 use crate::error::ConfigError;
 use crate::event::{AuthEvent, EventHook};
 use crate::issuer::{TokenIssuer, check_ttl};
 use crate::session::{Acknowledger, DynSessionStore, SessionLimit, TimedStore, WhenFull};
-use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
+use crate::store::{Calls, DEFAULT_SESSION_STORE_TIMEOUT};
 
 /// The default idle timeout of a session: 15 days without a refresh.
 pub const DEFAULT_IDLE_TTL: Duration = Duration::from_secs(1_296_000);
@@ -168,7 +166,7 @@ impl SessionsBuilder {
                 max_lost_responses: self.max_lost_responses,
                 limit: self.limit,
                 events: self.events,
-                calls: Arc::new(Semaphore::new(MAX_CALLS)),
+                calls: Calls::new(MAX_CALLS),
             }),
         })
     }

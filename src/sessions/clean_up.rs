@@ -2,29 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
-
 use super::Sessions;
 use super::error::SessionError;
+use crate::clean_up::{self, CleanUpTask};
 use crate::clock::as_micros;
 use crate::error::ConfigError;
 
 /// How long a session is kept after its end, in addition to the longest lifetime of its access
 /// tokens: one hour, so that a node whose clock is ahead removes nothing that another still needs.
 pub const CLOCK_SLACK: Duration = Duration::from_secs(3600);
-/// How many sessions the task removes at once. Requests may wait for locks in the meantime.
-const BATCH: u32 = 500;
-/// The pause after a full batch, in which requests come first.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// A background task that removes sessions that are over; see [`Sessions::clean_up_every`].
-/// Dropping it stops the task.
-#[derive(Debug)]
-#[must_use = "dropping it stops the task"]
-pub struct CleanUpTask {
-    task: AbortHandle,
-}
 
 // === impl Sessions ===
 
@@ -66,51 +52,10 @@ impl Sessions {
     ///
     /// Fails if the period is zero, or if it is called outside a Tokio runtime.
     pub fn clean_up_every(&self, period: Duration) -> Result<CleanUpTask, ConfigError> {
-        if period.is_zero() {
-            return Err(ConfigError::Invalid(
-                "the period between two clean-ups is zero: set it to some minutes".into(),
-            ));
-        }
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            ConfigError::Invalid(
-                "the clean-up is a Tokio task, but there is no runtime: call `clean_up_every` \
-                 inside one, such as in `#[tokio::main]`"
-                    .into(),
-            )
-        })?;
         let sessions = self.clone();
-        let task = runtime.spawn(async move {
-            let mut ticks = tokio::time::interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                sessions.clean_up_all().await;
-            }
-        });
-        Ok(CleanUpTask {
-            task: task.abort_handle(),
+        clean_up::every(period, "sessions that are over", move |limit| {
+            let sessions = sessions.clone();
+            async move { sessions.clean_up(limit).await }
         })
-    }
-
-    async fn clean_up_all(&self) {
-        loop {
-            match self.clean_up(BATCH).await {
-                Ok(removed) if removed >= u64::from(BATCH) => tokio::time::sleep(PAUSE).await,
-                Ok(_) => return,
-                Err(_error) => {
-                    #[cfg(feature = "tracing")]
-                    tracing::warn!(event = "clean_up_failed", error = %_error, "sessions that are over were not removed");
-                    return;
-                }
-            }
-        }
-    }
-}
-
-// === impl CleanUpTask ===
-
-impl Drop for CleanUpTask {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

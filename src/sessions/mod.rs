@@ -19,6 +19,7 @@ mod refresh;
 pub(crate) mod service;
 mod tokens;
 
+pub use crate::clean_up::CleanUpTask;
 pub use crate::event::AuthEvent;
 #[cfg(feature = "postgres")]
 pub use crate::session::PostgresSessions;
@@ -36,7 +37,7 @@ pub use builder::{
     DEFAULT_IDLE_TTL, DEFAULT_LOST_RESPONSE, DEFAULT_MAX_LOST_RESPONSES, DEFAULT_ROTATION_GRACE,
     MAX_LOST_RESPONSE, MAX_ROTATION_GRACE, SessionsBuilder,
 };
-pub use clean_up::{CLOCK_SLACK, CleanUpTask};
+pub use clean_up::CLOCK_SLACK;
 pub use error::{SessionError, SessionErrorKind};
 pub use open::OpenSession;
 pub use refresh::{RefreshSession, Refreshed};

@@ -5,14 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::end;
 use super::{OpenSession, RefreshSession, SessionError, SessionsBuilder};
 use crate::event::EventHook;
 use crate::issuer::TokenIssuer;
 use crate::session::{Session, SessionLimit, SessionStore, TimedStore};
-use crate::store::{StoreError, to_the_end};
+use crate::store::Calls;
 
 /// The most refreshes, logins and log-outs that are in progress at once in one [`Sessions`]. More
 /// are answered with 503. Each ends within a few timeouts of the stores, even if its request is
@@ -69,8 +67,7 @@ pub(super) struct Inner {
     pub(super) max_lost_responses: u32,
     pub(super) limit: Option<SessionLimit>,
     pub(super) events: EventHook,
-    /// One permit for each call that is in progress.
-    pub(super) calls: Arc<Semaphore>,
+    pub(super) calls: Calls,
 }
 
 // === impl Sessions ===
@@ -134,16 +131,7 @@ impl Sessions {
         &self,
         work: impl Future<Output = Result<T, SessionError>> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let Ok(permit) = Arc::clone(&self.inner.calls).try_acquire_owned() else {
-            let busy = format!("{MAX_CALLS} calls are in progress: the store is too slow");
-            return Err(StoreError::new(busy).into());
-        };
-        to_the_end(async move {
-            let done = work.await;
-            drop(permit);
-            done
-        })
-        .await?
+        self.inner.calls.whole(work).await
     }
 }
 

@@ -4,6 +4,8 @@
 #[cfg(feature = "postgres")]
 mod pooler;
 
+use sqlx::{ColumnIndex, Decode, Row, Type};
+
 use crate::store::StoreError;
 
 /// Converts an error of the database.
@@ -20,6 +22,21 @@ pub(crate) fn column(number: u64) -> Result<i64, StoreError> {
 /// Reads a number from a column.
 pub(crate) fn number(column: i64) -> Result<u64, StoreError> {
     u64::try_from(column).map_err(|_| StoreError::new("a column contains a negative number"))
+}
+
+/// Reads an optional number from a column.
+pub(crate) fn optional(column: Option<i64>) -> Result<Option<u64>, StoreError> {
+    column.map(number).transpose()
+}
+
+/// Reads a column of a row, which is found by its name.
+pub(crate) fn get<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    T: Decode<'r, <R as Row>::Database> + Type<<R as Row>::Database>,
+{
+    row.try_get(column).map_err(failed)
 }
 
 /// Creates the missing parts of a schema.

@@ -10,7 +10,10 @@ pub use redis_connection::RedisConnection;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::error::{AuthError, AuthErrorKind};
 
@@ -84,5 +87,41 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => runtime.spawn(work).await.map_err(StoreError::new),
         Err(_) => Ok(work.await),
+    }
+}
+
+/// Calls that run to their end even if their requests are dropped, and of which only so many are in
+/// progress at once, so that a store that hangs leaves no more behind.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    permits: Arc<Semaphore>,
+    max: usize,
+}
+
+// === impl Calls ===
+
+impl Calls {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            max,
+        }
+    }
+
+    /// Does work as a whole, or fails if too many calls are in progress.
+    pub(crate) async fn whole<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            let busy = format!("{} calls are in progress: the store is too slow", self.max);
+            return Err(StoreError::new(busy).into());
+        };
+        to_the_end(async move {
+            let done = work.await;
+            drop(permit);
+            done
+        })
+        .await?
     }
 }

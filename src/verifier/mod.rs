@@ -27,11 +27,10 @@ pub use crate::policy::{DEFAULT_LEEWAY, IssuerPattern, MAX_LEEWAY, TokenProfile}
 pub use builder::TokenVerifierBuilder;
 pub(crate) use ended::World;
 pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
-pub(crate) use judge::Credential;
 #[cfg(feature = "jwks")]
 pub(crate) use judge::Judge;
-pub(crate) use judge::Progress;
 pub(crate) use judge::VerifiedToken;
+pub(crate) use judge::{Credential, Progress, REVOKED_API_KEYS};
 pub use kind::CredentialKind;
 #[cfg(feature = "cache")]
 pub use memory::DEFAULT_CACHED_TOKENS;

@@ -6,6 +6,9 @@
     unreachable_pub
 )]
 
+#[cfg(feature = "testing")]
+mod api_key_store;
+mod api_keys;
 mod backchannel_logout;
 #[cfg(feature = "cache")]
 mod cached_tokens;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tower_jwt_auth::credential::api_keys::{ApiKeys, MAX_KEY_LAG, MemoryApiKeys};
 use tower_jwt_auth::revocation::{
     CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
     RevocationStore,
 };
 use tower_jwt_auth::sessions::RedisSessions;
 use tower_jwt_auth::store::RedisConnection;
+use tower_jwt_auth::verifier::TokenEnd;
 use tower_jwt_auth::{Algorithm, AuthErrorKind, Sessions, SigningKey, TokenIssuer, VerifiedToken};
 
 use crate::server::{Server, patient};
@@ -278,4 +280,32 @@ async fn a_silent_server_is_noticed() {
     while b.verify(&token).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_api_key_is_refused_on_other_nodes_at_once() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let (here, there, _pushes) = two_nodes(&server.url(), FOREVER).await;
+    let store = MemoryApiKeys::new();
+    let keys = |node: &Node| {
+        let builder = ApiKeys::builder("acme", store.clone()).revocation(Arc::clone(&node.cache));
+        builder.lag(MAX_KEY_LAG).build().unwrap()
+    };
+    let (here, there) = (keys(&here), keys(&there));
+    let new = here.create("alice").issue().await.unwrap();
+    let token = there.verify(new.text()).await.unwrap();
+    let ended = tokio::spawn(token.ended());
+    assert!(here.revoke_of("alice", new.id()).await.unwrap());
+    // The machine may be busy, but not for as long as the lag is.
+    let refused = async {
+        while there.verify(new.text()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, refused).await.unwrap();
+    let ended = tokio::time::timeout(limit, ended).await.unwrap();
+    assert_eq!(ended.unwrap(), TokenEnd::Revoked);
 }

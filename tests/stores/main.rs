@@ -11,6 +11,8 @@
     unreachable_pub
 )]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod api_keys;
 #[cfg(feature = "sqlite")]
 mod nodes;
 #[cfg(feature = "postgres")]

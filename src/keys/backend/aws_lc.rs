@@ -1,5 +1,6 @@
 //! Signing and verifying by aws-lc-rs, with keys that were parsed once.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -244,6 +245,11 @@ const fn ec_signing(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorit
         Algorithm::ES384 => Some(&ECDSA_P384_SHA384_FIXED_SIGNING),
         _ => None,
     }
+}
+
+/// Compares two digests in constant time.
+pub(crate) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    verify_slices_are_equal(one, other).is_ok()
 }
 
 /// Big-endian numbers without the leading zeros that some encoders keep.

@@ -12,11 +12,15 @@ mod aws_lc;
 mod rust_crypto;
 
 #[cfg(feature = "aws-lc-rs")]
+pub(crate) use aws_lc::same_digest;
+#[cfg(feature = "aws-lc-rs")]
 pub(super) use aws_lc::{Signer, Verifier};
 #[cfg(feature = "aws-lc-rs")]
 pub(super) use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER as PROVIDER;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 pub(super) use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER as PROVIDER;
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+pub(crate) use rust_crypto::same_digest;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 pub(super) use rust_crypto::{Signer, Verifier};
 

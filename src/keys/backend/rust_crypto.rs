@@ -1,6 +1,7 @@
 //! Signing and verifying by the RustCrypto crates, with keys that were parsed once.
 
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+use hmac::digest::CtOutput;
 use hmac::{Hmac, Mac as _};
 use rand_core::OsRng;
 use rsa::pkcs1::DecodeRsaPrivateKey as _;
@@ -310,6 +311,11 @@ impl Signer {
             Self::Ed(key) => signed!(key.try_sign(message)),
         }
     }
+}
+
+/// Compares two digests in constant time.
+pub(crate) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    CtOutput::<Sha256>::new((*one).into()) == CtOutput::new((*other).into())
 }
 
 // === impl HmacKey ===

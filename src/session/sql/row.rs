@@ -3,7 +3,7 @@
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::session::{Converged, EndReason, EndedSession, SessionRecord};
-use crate::sql::{failed, number};
+use crate::sql::{get, number, optional};
 use crate::store::StoreError;
 
 /// Reads the record from a row, whose columns are found by their names.
@@ -45,19 +45,6 @@ pub(super) fn ended(
     (id, subject, ended_at): (String, String, i64),
 ) -> Result<EndedSession, StoreError> {
     Ok(EndedSession::new(id, subject, number(ended_at)?))
-}
-
-fn get<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
-where
-    R: Row,
-    &'static str: ColumnIndex<R>,
-    T: Decode<'r, <R as Row>::Database> + Type<<R as Row>::Database>,
-{
-    row.try_get(column).map_err(failed)
-}
-
-fn optional(column: Option<i64>) -> Result<Option<u64>, StoreError> {
-    column.map(number).transpose()
 }
 
 /// Reads the length of a run. A length beyond `u32::MAX` counts as `u32::MAX`.

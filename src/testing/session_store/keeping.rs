@@ -5,7 +5,7 @@ use super::{Check, SECOND, answered, same};
 use crate::session::{Rotation, SessionRecord, SessionStore, SessionTarget};
 
 /// Texts that break a carelessly written statement, script, key or comparison.
-const ODD_TEXTS: &[&str] = &[
+pub(in crate::testing) const ODD_TEXTS: &[&str] = &[
     "' OR '1'='1",
     "'; DROP TABLE jwt_sessions; --",
     "$1 ?1 :id @id ${id} %s {0} {}",

@@ -6,6 +6,9 @@ mod keeping;
 mod parallel;
 mod rotating;
 
+pub(super) use keeping::ODD_TEXTS;
+pub(super) use parallel::gather;
+
 use std::fmt::Debug;
 
 use super::random::name_of_run;

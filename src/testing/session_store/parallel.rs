@@ -139,7 +139,7 @@ async fn all_at_once<S: SessionStore + Clone>(
 }
 
 /// Runs all futures as tasks. A panic in one of them is passed on.
-pub(super) async fn gather<T: Send + 'static>(
+pub(in crate::testing) async fn gather<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let mut running: JoinSet<T> = tasks.collect();

@@ -5,8 +5,8 @@ mod revocations;
 mod verified;
 
 pub(crate) use revocations::{Progress, Revocations};
-pub(crate) use verified::Credential;
 pub use verified::VerifiedToken;
+pub(crate) use verified::{Credential, REVOKED_API_KEYS};
 
 use std::sync::Arc;
 #[cfg(feature = "jwks")]

@@ -9,7 +9,7 @@ mod outages;
 mod privacy;
 mod reviewed;
 mod rotation;
-mod store;
+pub(crate) mod store;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

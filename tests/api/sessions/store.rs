@@ -13,7 +13,7 @@ use tower_jwt_auth::store::StoreError;
 
 /// What happens to every call.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     #[default]
     Up,
     Down,
@@ -25,7 +25,7 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    async fn before(self) -> Result<(), StoreError> {
+    pub(crate) async fn before(self) -> Result<(), StoreError> {
         match self {
             Self::Up | Self::LosesAnswers => Ok(()),
             Self::Down => Err(StoreError::new("down")),
@@ -39,7 +39,7 @@ impl Mode {
         }
     }
 
-    async fn after(self) {
+    pub(crate) async fn after(self) {
         if let Self::Slow(turns) = self {
             for _ in 0..turns {
                 tokio::task::yield_now().await;
@@ -49,8 +49,8 @@ impl Mode {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct TestStore {
-    pub(super) inner: MemorySessions,
+pub(crate) struct TestStore {
+    pub(crate) inner: MemorySessions,
     state: Arc<Mutex<State>>,
 }
 
@@ -62,22 +62,22 @@ struct State {
 }
 
 impl TestStore {
-    pub(super) fn set(&self, mode: Mode) {
+    pub(crate) fn set(&self, mode: Mode) {
         self.state.lock().unwrap().mode = mode;
     }
 
     /// How often this method was called.
-    pub(super) fn calls(&self, method: &str) -> u32 {
+    pub(crate) fn calls(&self, method: &str) -> u32 {
         let state = self.state.lock().unwrap();
         state.calls.get(method).copied().unwrap_or(0)
     }
 
     /// The index of the subject loses its entries, as Redis may in a failover.
-    pub(super) fn lose_index(&self) {
+    pub(crate) fn lose_index(&self) {
         self.state.lock().unwrap().index_is_lost = true;
     }
 
-    pub(super) async fn record(&self, id: &str) -> SessionRecord {
+    pub(crate) async fn record(&self, id: &str) -> SessionRecord {
         let look = Rotation::new(id, 1 << 62, "looks", 0);
         self.inner.rotate(&look).await.unwrap().unwrap()
     }
@@ -153,20 +153,20 @@ impl SessionStore for TestStore {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct TestRevocations {
+pub(crate) struct TestRevocations {
     inner: MemoryRevocations,
     mode: Arc<Mutex<Mode>>,
 }
 
 impl TestRevocations {
-    pub(super) fn new(clock: &ManualClock) -> Self {
+    pub(crate) fn new(clock: &ManualClock) -> Self {
         Self {
             inner: MemoryRevocations::with_clock(clock.clone()),
             mode: Arc::default(),
         }
     }
 
-    pub(super) fn set(&self, mode: Mode) {
+    pub(crate) fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
     }
 

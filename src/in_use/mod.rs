@@ -1,34 +1,41 @@
-//! [`Acknowledger`]: reports to a store which generation of a session is in use, once for each.
+//! [`Reporter`]: reports to a store, in the background, what is in use: the generation of a session, or
+//! the minute of an API key.
+
+mod seen;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::seen::SeenGenerations;
-use super::timed::TimedStore;
+use crate::store::StoreError;
+use seen::SeenNumbers;
 
 /// The largest number of writes that run at once.
 pub(crate) const MAX_WRITES: usize = 4;
-/// The largest number of acknowledgements that wait to be written. Further ones are dropped; the
-/// next request of the session makes them again.
+/// The largest number of reports that wait to be written. Further ones are dropped; the next use
+/// makes them again.
 pub(crate) const MAX_WAITING: usize = 4096;
 
-/// The acknowledger of a verifier. It stays empty until sessions are built on the same issuer.
-pub(crate) type AcknowledgerSlot = Arc<OnceLock<Acknowledger>>;
+/// A store that takes reports. Each call must have a time limit.
+pub(crate) trait Reports: Debug + Send + Sync + 'static {
+    /// Writes that the thing with this id was in use, at this number: the later, the larger.
+    fn report(&self, id: &str, number: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
 
-/// Receives the sessions of verified tokens, and writes to the store in the background that they
-/// are in use.
+/// Receives what is in use, and writes it to the store in the background, once for each number.
 ///
 /// A request never waits for a write. At most [`MAX_WRITES`] tasks exist, each write has a
-/// timeout, and at most [`MAX_WAITING`] acknowledgements wait.
-#[derive(Debug, Clone)]
-pub(crate) struct Acknowledger {
-    shared: Arc<Shared>,
+/// timeout, and at most [`MAX_WAITING`] reports wait.
+#[derive(Debug)]
+pub(crate) struct Reporter<S> {
+    shared: Arc<Shared<S>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    store: TimedStore,
-    seen: SeenGenerations,
+struct Shared<S> {
+    store: S,
+    seen: SeenNumbers,
     queue: Mutex<Queue>,
 }
 
@@ -39,43 +46,43 @@ struct Queue {
 }
 
 /// A counted worker. It is dropped with its task, also when a runtime shuts down.
-struct Worker {
-    shared: Arc<Shared>,
+struct Worker<S: Reports> {
+    shared: Arc<Shared<S>>,
     is_counted: bool,
     /// What it is writing.
     current: Option<(String, u64)>,
 }
 
-// === impl Acknowledger ===
+// === impl Reporter ===
 
-impl Acknowledger {
-    pub(crate) fn new(store: TimedStore) -> Self {
+impl<S: Reports> Reporter<S> {
+    pub(crate) fn new(store: S) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
-                seen: SeenGenerations::new(),
+                seen: SeenNumbers::new(),
                 queue: Mutex::default(),
             }),
         }
     }
 
-    /// Notes that a token of this session and generation was verified. Outside a Tokio runtime
-    /// nothing is written, and the store treats the session as one that was never in use.
-    pub(crate) fn seen(&self, session: &str, generation: u64) {
-        if !self.shared.seen.is_news(session, generation) {
+    /// Notes that this id is in use, at this number, which must be below 2^24. Outside a Tokio runtime
+    /// nothing is written, and the next use makes the report again.
+    pub(crate) fn seen(&self, id: &str, number: u64) {
+        if !self.shared.seen.is_news(id, number) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            self.shared.seen.forget(session, generation);
+            self.shared.seen.forget(id, number);
             return;
         };
         let mut queue = self.shared.queue();
         if queue.waiting.len() >= MAX_WAITING {
             drop(queue);
-            self.shared.seen.forget(session, generation);
+            self.shared.seen.forget(id, number);
             return;
         }
-        queue.waiting.push_back((session.to_owned(), generation));
+        queue.waiting.push_back((id.to_owned(), number));
         if queue.workers < MAX_WRITES {
             queue.workers += 1;
             let worker = Worker {
@@ -89,9 +96,17 @@ impl Acknowledger {
     }
 }
 
+impl<S> Clone for Reporter<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
 // === impl Shared ===
 
-impl Shared {
+impl<S> Shared<S> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,22 +114,22 @@ impl Shared {
 
 // === impl Worker ===
 
-impl Worker {
-    /// Writes until no acknowledgement waits.
+impl<S: Reports> Worker<S> {
+    /// Writes until no report waits.
     async fn run(mut self) {
-        while let Some((session, generation)) = self.next() {
+        while let Some((id, number)) = self.next() {
             // Should the runtime shut down meanwhile, or the store panic, it counts as not written.
-            self.current = Some((session.clone(), generation));
-            let written = self.shared.store.acknowledge(&session, generation).await;
+            self.current = Some((id.clone(), number));
+            let written = self.shared.store.report(&id, number).await;
             self.current = None;
             if written.is_err() {
-                self.shared.seen.forget(&session, generation);
+                self.shared.seen.forget(&id, number);
             }
         }
     }
 
-    /// Takes the next acknowledgement to write. The worker decides under the lock whether to stop,
-    /// so that no acknowledgement is left waiting without a worker.
+    /// Takes the next report to write. The worker decides under the lock whether to stop, so that no
+    /// report is left waiting without a worker.
     fn next(&mut self) -> Option<(String, u64)> {
         let mut queue = self.shared.queue();
         let next = queue.waiting.pop_front();
@@ -126,10 +141,10 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl<S: Reports> Drop for Worker<S> {
     fn drop(&mut self) {
-        if let Some((session, generation)) = &self.current {
-            self.shared.seen.forget(session, *generation);
+        if let Some((id, number)) = &self.current {
+            self.shared.seen.forget(id, *number);
         }
         if self.is_counted {
             self.shared.queue().workers -= 1;
@@ -143,52 +158,27 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use super::{Acknowledger, MAX_WAITING, MAX_WRITES};
-    use crate::session::{
-        Created, EndSessions, EndedSession, Rotation, SessionLimit, SessionRecord, SessionStore,
-        TimedStore,
-    };
-    use crate::store::StoreError;
+    use super::{MAX_WAITING, MAX_WRITES, Reporter, Reports};
+    use crate::store::{StoreError, in_time};
 
-    /// Counts acknowledgements, and can hang in them.
+    /// Counts reports, and can hang in them.
     #[derive(Debug, Clone, Default)]
     struct Counting {
         begun: Arc<AtomicU32>,
         hangs: bool,
     }
 
-    impl SessionStore for Counting {
-        async fn acknowledge(&self, _: &str, _: u64) -> Result<(), StoreError> {
-            self.begun.fetch_add(1, Ordering::Relaxed);
-            if self.hangs {
-                std::future::pending::<()>().await;
-            }
-            Ok(())
+    impl Reports for Counting {
+        async fn report(&self, _: &str, _: u64) -> Result<(), StoreError> {
+            in_time(Duration::from_secs(2), async {
+                self.begun.fetch_add(1, Ordering::Relaxed);
+                if self.hangs {
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            })
+            .await
         }
-        async fn create(
-            &self,
-            _: &SessionRecord,
-            _: Option<SessionLimit>,
-        ) -> Result<Created, StoreError> {
-            Ok(Created::Full)
-        }
-        async fn rotate(&self, _: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
-            Ok(None)
-        }
-        async fn list(&self, _: &str, _: u64) -> Result<Vec<SessionRecord>, StoreError> {
-            Ok(Vec::new())
-        }
-        async fn end(&self, _: EndSessions<'_>) -> Result<Vec<EndedSession>, StoreError> {
-            Ok(Vec::new())
-        }
-        async fn clean_up(&self, _: u64, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-    }
-
-    fn acknowledger(store: &Counting) -> Acknowledger {
-        let limit = Duration::from_secs(2);
-        Acknowledger::new(TimedStore::new(Arc::new(store.clone()), limit))
     }
 
     fn ids(count: u32) -> Vec<String> {
@@ -197,8 +187,8 @@ mod tests {
             .collect()
     }
 
-    async fn until_idle(acknowledger: &Acknowledger) {
-        while acknowledger.shared.queue().workers > 0 {
+    async fn until_idle(reporter: &Reporter<Counting>) {
+        while reporter.shared.queue().workers > 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -207,14 +197,14 @@ mod tests {
     async fn a_session_in_use_costs_one_write_per_generation() {
         for sessions in [1, 10_000, 100_000] {
             let store = Counting::default();
-            let acknowledger = acknowledger(&store);
+            let reporter = Reporter::new(store.clone());
             let ids = ids(sessions);
             for _ in 0..20 {
                 for part in ids.chunks(MAX_WAITING / 2) {
                     for id in part {
-                        acknowledger.seen(id, 7);
+                        reporter.seen(id, 7);
                     }
-                    until_idle(&acknowledger).await;
+                    until_idle(&reporter).await;
                 }
             }
             let writes = f64::from(store.begun.load(Ordering::Relaxed)) / f64::from(sessions);
@@ -231,20 +221,20 @@ mod tests {
             hangs: true,
             ..Counting::default()
         };
-        let acknowledger = acknowledger(&store);
+        let reporter = Reporter::new(store.clone());
         for id in ids(150_000) {
-            acknowledger.seen(&id, 0);
+            reporter.seen(&id, 0);
         }
         tokio::task::yield_now().await;
         let tasks = tokio::runtime::Handle::current()
             .metrics()
             .num_alive_tasks();
         assert_eq!(tasks, MAX_WRITES);
-        let waiting = acknowledger.shared.queue().waiting.len();
+        let waiting = reporter.shared.queue().waiting.len();
         assert!(waiting <= MAX_WAITING, "{waiting}");
         // Each is given up in the end.
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert_eq!(acknowledger.shared.queue().workers, 0);
+        assert_eq!(reporter.shared.queue().workers, 0);
         assert_eq!(store.begun.load(Ordering::Relaxed) as usize, MAX_WAITING);
     }
 
@@ -254,7 +244,7 @@ mod tests {
             hangs: true,
             ..Counting::default()
         };
-        let acknowledger = acknowledger(&store);
+        let reporter = Reporter::new(store.clone());
         for runtime in 0..3_u64 {
             let own = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
@@ -262,16 +252,16 @@ mod tests {
                 .unwrap();
             own.block_on(async {
                 for number in 0..10 {
-                    acknowledger.seen(&format!("{runtime} {number}"), 0);
+                    reporter.seen(&format!("{runtime} {number}"), 0);
                 }
                 tokio::task::yield_now().await;
-                assert_eq!(acknowledger.shared.queue().workers, MAX_WRITES);
+                assert_eq!(reporter.shared.queue().workers, MAX_WRITES);
             });
             drop(own);
-            assert_eq!(acknowledger.shared.queue().workers, 0);
+            assert_eq!(reporter.shared.queue().workers, 0);
             if runtime == 0 {
                 // What was being written is news again; the others still wait.
-                let seen = &acknowledger.shared.seen;
+                let seen = &reporter.shared.seen;
                 let news = (0..10).filter(|number| seen.is_news(&format!("0 {number}"), 0));
                 assert_eq!(news.count(), MAX_WRITES);
             }

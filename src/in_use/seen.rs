@@ -1,4 +1,5 @@
-//! [`SeenGenerations`]: a set of fixed size of the generations of sessions that were already seen.
+//! [`SeenNumbers`]: a set of fixed size of what was already seen in use, such as the generations of
+//! sessions.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,20 +12,21 @@ const SETS: usize = 1 << 14;
 const GENERATION_BITS: u32 = 24;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 
-/// The latest generation that was seen of each of some 260,000 sessions, in 2 MiB, without locks.
+/// The latest generation that was seen of each of some 260,000 sessions, in 2 MiB, without locks. (For
+/// API keys, read "key" for session and "minute" for generation.)
 ///
 /// A session that was evicted counts as news again, which costs one write that changes nothing. Two
 /// sessions whose keyed 54-bit hashes are equal are mistaken for one another. Among 100,000 sessions
 /// that happens to some two of them once in two million cases.
 #[derive(Debug)]
-pub(super) struct SeenGenerations {
+pub(super) struct SeenNumbers {
     places: Box<[AtomicU64]>,
     hasher: RandomState,
 }
 
-// === impl SeenGenerations ===
+// === impl SeenNumbers ===
 
-impl SeenGenerations {
+impl SeenNumbers {
     pub(super) fn new() -> Self {
         Self {
             places: (0..SETS * PLACES_IN_SET)
@@ -84,11 +86,11 @@ impl SeenGenerations {
 
 #[cfg(test)]
 mod tests {
-    use super::{PLACES_IN_SET, SETS, SeenGenerations};
+    use super::{PLACES_IN_SET, SETS, SeenNumbers};
 
     #[test]
     fn a_generation_is_news_once_and_an_older_one_never() {
-        let seen = SeenGenerations::new();
+        let seen = SeenNumbers::new();
         assert!(seen.is_news("a", 3));
         assert!(!seen.is_news("a", 3));
         assert!(!seen.is_news("a", 2));
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_generation_that_could_not_be_reported_is_news_again() {
-        let seen = SeenGenerations::new();
+        let seen = SeenNumbers::new();
         assert!(seen.is_news("a", 0));
         seen.forget("a", 0);
         assert!(seen.is_news("a", 0));
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn more_sessions_than_places_do_not_make_the_set_grow() {
-        let seen = SeenGenerations::new();
+        let seen = SeenNumbers::new();
         for session in 0..SETS * PLACES_IN_SET + 10_000 {
             assert!(seen.is_news(&session.to_string(), 0));
         }
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_sessions_rarely_evict_each_other() {
-        let seen = SeenGenerations::new();
+        let seen = SeenNumbers::new();
         let ids: Vec<String> = (0..100_000).map(|id| format!("session {id}")).collect();
         let news = |_| ids.iter().filter(|id| seen.is_news(id, 0)).count();
         let counts: Vec<usize> = (0..20).map(news).collect();

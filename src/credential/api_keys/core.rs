@@ -1,0 +1,201 @@
+//! [`Core`]: what a node knows of keys and their revocations, for requests and for streams.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "cache")]
+use super::cache::KeyCache;
+use super::known::Known;
+#[cfg(not(feature = "cache"))]
+use super::uncached::KeyCache;
+use crate::api_key::{ApiKeyHook, LastUse, RevokedApiKey, TimedApiKeys};
+use crate::clock::{Clock, unix_micros};
+use crate::revocation::{
+    DynRevocationStore, MemoryRevocations, Revocation, RevocationChanges, RevocationQuery,
+    RevocationStore,
+};
+use crate::store::{StoreError, in_time};
+use crate::verifier::{REVOKED_API_KEYS, World};
+
+/// How long a revocation is remembered: one hour. It must outlive every copy of a key on every node,
+/// which is believed for a lag and a timeout (six minutes at most), although the clocks of nodes differ.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// The shortest interval at which a stream asks for its key.
+const SHORTEST_POLL: Duration = Duration::from_secs(1);
+/// How many revocations are recorded in one call.
+const AT_ONCE: usize = 500;
+
+/// The stores, and what was found in them lately.
+pub(super) struct Core {
+    pub(super) store: TimedApiKeys,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lag: Duration,
+    pub(super) issuer: Option<String>,
+    pub(super) cache: KeyCache,
+    /// What was revoked on this node, for as long as an older answer may be in use.
+    pub(super) fresh: MemoryRevocations,
+    pub(super) revocations: Option<Arc<dyn DynRevocationStore>>,
+    pub(super) last_use: LastUse,
+    pub(super) events: ApiKeyHook,
+}
+
+/// What a stream needs to know of the world that its key lives in.
+pub(super) struct KeyWorld {
+    clock: Arc<dyn Clock>,
+    revocations: Arc<dyn DynRevocationStore>,
+}
+
+/// Keys as a store of revocations sees them: a key that is not there is revoked.
+struct KeyRevocations {
+    core: Arc<Core>,
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(super) fn now(&self) -> u64 {
+        unix_micros(self.clock.now())
+    }
+
+    /// Returns the key with this id, or that there is none, if it is known without asking.
+    pub(super) fn peek(&self, id: &str) -> Option<Option<Arc<Known>>> {
+        self.cache.peek(id, self.now())
+    }
+
+    /// Returns the key with this id.
+    pub(super) async fn look_up(&self, id: &str) -> Result<Option<Arc<Known>>, StoreError> {
+        if let Some(known) = self.peek(id) {
+            return Ok(known);
+        }
+        let ask = async || {
+            let found = self.store.find(id).await?;
+            // A store that mixes keys up must not hand one to another.
+            let found = found.filter(|record| record.id == id);
+            let known = found.map(|record| Known::of(&record, self.issuer.as_deref()));
+            known.transpose()
+        };
+        let now = || self.now();
+        self.cache.look_up(id, self.store.limit(), now, ask).await
+    }
+
+    /// Returns whether a key is revoked, if that is known without asking.
+    pub(super) fn peek_revoked(&self, query: &RevocationQuery<'_>) -> Option<bool> {
+        if self.fresh.hits(query) {
+            return Some(true);
+        }
+        match &self.revocations {
+            Some(store) => store.peek(query),
+            None => Some(false),
+        }
+    }
+
+    /// Returns whether a key is revoked, however it was looked up.
+    pub(super) async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+        match (self.peek_revoked(query), &self.revocations) {
+            (Some(known), _) => Ok(known),
+            (None, None) => Ok(false),
+            (None, Some(store)) => {
+                let asked = in_time(self.store.limit(), store.is_revoked(*query)).await?;
+                // It may have been revoked here in the meantime.
+                Ok(asked || self.fresh.hits(query))
+            }
+        }
+    }
+
+    /// Makes a revocation take effect on this node at once, also for a look-up that is in progress.
+    pub(super) fn forget(&self, id: &str) {
+        self.fresh.insert(&self.revocation(id));
+    }
+
+    /// Tells other nodes, if there is a store of revocations.
+    pub(super) async fn push(&self, revoked: &[RevokedApiKey]) -> Result<(), StoreError> {
+        let Some(store) = &self.revocations else {
+            return Ok(());
+        };
+        let all: Vec<_> = revoked.iter().map(|key| self.revocation(&key.id)).collect();
+        for some in all.chunks(AT_ONCE) {
+            in_time(self.store.limit(), store.revoke(some)).await?;
+        }
+        Ok(())
+    }
+
+    fn revocation(&self, id: &str) -> Revocation {
+        let until = self.clock.now() + REMEMBERED;
+        Revocation::token(Some(REVOKED_API_KEYS), id, until)
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl KeyWorld ===
+
+impl KeyWorld {
+    pub(super) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            clock: Arc::clone(&core.clock),
+            revocations: Arc::new(KeyRevocations {
+                core: Arc::clone(core),
+            }),
+        }
+    }
+}
+
+impl World for KeyWorld {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    fn leeway(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn revocations(&self) -> Option<&Arc<dyn DynRevocationStore>> {
+        Some(&self.revocations)
+    }
+}
+
+// === impl KeyRevocations ===
+
+impl RevocationStore for KeyRevocations {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        for revocation in revocations {
+            self.core.fresh.insert(revocation);
+        }
+        Ok(())
+    }
+
+    async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+        let found = self.core.look_up(query.token()).await?;
+        Ok(found.is_none() || self.core.is_revoked(query).await?)
+    }
+
+    fn peek(&self, query: &RevocationQuery<'_>) -> Option<bool> {
+        if self.core.peek_revoked(query)? {
+            return Some(true);
+        }
+        let found = self.core.peek(query.token())?;
+        Some(found.is_none())
+    }
+
+    fn changes(&self) -> RevocationChanges {
+        let here = RevocationChanges::pushed_by(self.core.fresh.signal());
+        let here = here.and_every(self.core.lag.max(SHORTEST_POLL));
+        match &self.core.revocations {
+            Some(store) => here.and_pushed_by(store.changes()),
+            None => here,
+        }
+    }
+}
+
+impl fmt::Debug for KeyRevocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRevocations").finish_non_exhaustive()
+    }
+}
