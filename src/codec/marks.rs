@@ -1,5 +1,8 @@
 //! [`Marks`]: what claims outside RFC 7519 say of the kind of a token.
 
+/// The member of `events` that makes a log-out (OpenID Connect Back-Channel Logout section 2.4).
+pub(super) const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
 /// What claims outside RFC 7519 say of a token, each a bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Marks(u8);

@@ -6,6 +6,7 @@ mod header;
 mod json;
 mod marks;
 mod registered;
+mod shape;
 
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 use header::header_json;

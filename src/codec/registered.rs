@@ -8,13 +8,11 @@ use std::ops::Range;
 use serde::de::MapAccess;
 use smallvec::{SmallVec, smallvec};
 
-use super::json::{Loose, Members, Shape, Value, read_object};
-use super::marks::{Marks, hinted_kind, kind_of};
+use super::json::{Loose, Members, Value, read_object};
+use super::marks::{LOGOUT_EVENT, Marks, hinted_kind, kind_of};
+use super::shape::Shape;
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
-
-/// The member of `events` that makes a log-out (OpenID Connect Back-Channel Logout section 2.4).
-const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A claim as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]

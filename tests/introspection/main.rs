@@ -12,6 +12,7 @@ mod bad_answers;
 mod cache;
 mod discovery;
 mod layer;
+mod logout;
 mod outages;
 mod rules;
 mod settings;
