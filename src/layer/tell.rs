@@ -1,11 +1,16 @@
 //! Tells whoever runs or develops the service why a request was refused.
 
+#[cfg(any(feature = "tracing", debug_assertions))]
 use std::error::Error as StdError;
+#[cfg(any(feature = "tracing", debug_assertions))]
 use std::fmt;
 
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::AuthError;
+#[cfg(any(feature = "tracing", debug_assertions))]
+use crate::error::AuthErrorKind;
 
 /// An error and its causes in one line.
+#[cfg(any(feature = "tracing", debug_assertions))]
 struct Causes<'e>(&'e dyn StdError);
 
 /// Tells a refusal: with the feature `tracing` as an event, and in debug builds, if nothing listens to
@@ -15,6 +20,8 @@ pub(super) fn refusal(error: &AuthError) {
     log(error);
     #[cfg(debug_assertions)]
     on_standard_error(error);
+    #[cfg(not(any(feature = "tracing", debug_assertions)))]
+    let _ = error;
 }
 
 /// Tells that a bad cookie counts as none.
@@ -78,6 +85,7 @@ fn told_once(error: &AuthError) -> String {
 
 // === impl Causes ===
 
+#[cfg(any(feature = "tracing", debug_assertions))]
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
