@@ -37,15 +37,24 @@ pub struct TestIssuer {
 // === impl TestIssuer ===
 
 impl TestIssuer {
-    /// Creates an issuer with a new random key.
+    /// Creates an issuer with a new random key for HS256.
     ///
     /// # Errors
     ///
     /// Fails if the system's random number generator fails.
     pub fn new() -> Result<Self, ConfigError> {
+        Self::with_algorithm(Algorithm::HS256)
+    }
+
+    /// Creates an issuer with a new random key for this algorithm.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system's random number generator fails.
+    pub fn with_algorithm(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let clock = ManualClock::at_now();
         let issuer = || {
-            TokenIssuer::builder(SigningKey::generate(Algorithm::HS256)?)
+            TokenIssuer::builder(SigningKey::generate(algorithm)?)
                 .issuer("test-issuer")
                 .audience("test-audience")
                 .clock(clock.clone())
@@ -116,10 +125,17 @@ impl TestIssuer {
 mod tests {
     use super::TestIssuer;
     use crate::error::AuthErrorKind;
+    use crate::keys::Algorithm;
 
     #[test]
     fn its_tokens_are_what_they_are_called() {
-        let test = TestIssuer::new().unwrap();
+        for algorithm in Algorithm::ALL {
+            check(&TestIssuer::with_algorithm(algorithm).unwrap());
+        }
+        check(&TestIssuer::new().unwrap());
+    }
+
+    fn check(test: &TestIssuer) {
         let kind = |token: &str| {
             test.verifier()
                 .verify_local(token)

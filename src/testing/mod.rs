@@ -1,4 +1,11 @@
-//! Helpers for the tests of an application: an issuer with its own key, and checks for stores.
+//! Helpers for the tests of an application: an issuer with its own key, an identity provider, requests of a
+//! verified user, and checks for stores.
+//!
+//! | what is tested | what helps |
+//! |---|---|
+//! | routes behind a layer that takes own tokens | [`TestIssuer`] |
+//! | a service that takes the tokens of an identity provider | `TestProvider` (feature `jwks`) |
+//! | handlers and guards, without a layer | [`as_user`] |
 //!
 //! If you implement [`SessionStore`](crate::sessions::SessionStore),
 //! [`RevocationStore`](crate::revocation::RevocationStore) or
@@ -6,12 +13,18 @@
 //! store. The stores of this crate pass the same checks.
 
 mod api_key_store;
+mod as_user;
 mod issuer;
+#[cfg(feature = "jwks")]
+mod provider;
 mod random;
 mod revocation_store;
 mod session_store;
 
 pub use api_key_store::check_api_key_store;
+pub use as_user::as_user;
 pub use issuer::TestIssuer;
+#[cfg(feature = "jwks")]
+pub use provider::{TestAnswer, TestProvider};
 pub use revocation_store::check_revocation_store;
 pub use session_store::{check_session_store, check_session_store_that_forgets};

@@ -15,3 +15,5 @@ mod odd_keys;
 mod provider;
 mod rules;
 mod simulation;
+#[cfg(feature = "testing")]
+mod test_provider;

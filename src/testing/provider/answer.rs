@@ -1,0 +1,62 @@
+//! [`TestAnswer`]: how a test provider answers.
+
+use std::time::Duration;
+
+/// How a [`TestProvider`](super::TestProvider) answers requests for its metadata and keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TestAnswer {
+    /// With what was asked for.
+    #[default]
+    Good,
+    /// With what was asked for, after this time.
+    Slow(Duration),
+    /// With this status and an error page.
+    Status(u16),
+    /// With 200 and an HTML page, as a captive portal or a proxy does.
+    Html,
+    /// With a redirect to this address.
+    Redirect(String),
+    /// With JSON that is cut off in the middle.
+    CutOff,
+    /// With more than a client reads.
+    TooLong,
+    /// Not at all: the connection stays open until another answer is set or the provider is dropped.
+    Silence,
+    /// Not at all: the connection is closed at once, as if nobody were there.
+    Closed,
+}
+
+// === impl TestAnswer ===
+
+impl TestAnswer {
+    /// The response to a request for this document; `None` if there is none.
+    pub(super) fn response(&self, document: &str, cache_control: Option<&str>) -> Option<String> {
+        let caching =
+            cache_control.map_or_else(String::new, |value| format!("Cache-Control: {value}\r\n"));
+        let with = |status: &str, kind: &str, body: &str| {
+            format!(
+                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{caching}Content-Length: {}\r\n\
+                 Connection: close\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        const JSON: &str = "application/json";
+        const HTML: &str = "text/html";
+        const PAGE: &str = "<!doctype html><title>Not now</title>";
+        Some(match self {
+            Self::Good | Self::Slow(_) => with("200 OK", JSON, document),
+            Self::Status(status) => with(&format!("{status} Told"), HTML, PAGE),
+            Self::Html => with("200 OK", HTML, PAGE),
+            Self::Redirect(to) => format!(
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            ),
+            Self::CutOff => {
+                let half = document.len() / 2;
+                with("200 OK", JSON, document.get(..half).unwrap_or_default())
+            }
+            Self::TooLong => with("200 OK", JSON, &" ".repeat(1024 * 1024)),
+            Self::Silence | Self::Closed => return None,
+        })
+    }
+}
