@@ -30,8 +30,8 @@ impl TokenVerifierBuilder {
     /// Verifies the tokens of an identity provider, whose keys are found by its metadata, fetched, and
     /// kept up to date: see [`jwks`](crate::jwks).
     ///
-    /// `issuer` is the `iss` of its tokens, byte for byte, and is set as the
-    /// [issuer](Self::issuer). The [profile](Self::profile) becomes
+    /// `issuer` is the `iss` of its tokens, byte for byte. It becomes the [issuer](Self::issuer) unless one is
+    /// set. The [profile](Self::profile) becomes
     /// [`Compatible`](super::TokenProfile::Compatible) unless one is set.
     ///
     /// ```no_run
