@@ -62,6 +62,11 @@ where
         replaced.into_value()
     }
 
+    /// Returns all slots that there are, for what is done seldom.
+    pub(crate) fn all(&self) -> Vec<(Arc<K>, Arc<S>)> {
+        self.slots.iter().collect()
+    }
+
     pub(crate) fn forget<Q>(&self, question: &Q)
     where
         Q: Equivalent<K> + Hash + ?Sized,

@@ -25,6 +25,7 @@ pub struct BackchannelLogoutBuilder {
     revocations: Arc<dyn DynRevocationStore>,
     access_tokens: Option<TokenVerifier>,
     longest_access_ttl: Option<Duration>,
+    has_opaque_tokens: bool,
     hook: Option<Arc<Hook>>,
 }
 
@@ -37,6 +38,7 @@ impl BackchannelLogoutBuilder {
             revocations,
             access_tokens: None,
             longest_access_ttl: None,
+            has_opaque_tokens: false,
             hook: None,
         }
     }
@@ -51,6 +53,14 @@ impl BackchannelLogoutBuilder {
     ///   another session. Other devices then refresh theirs.
     pub fn access_tokens(mut self, verifier: &TokenVerifier) -> Self {
         self.access_tokens = Some(verifier.clone());
+        self
+    }
+
+    /// Says that the service also takes opaque tokens of the provider, by `Introspection` with the same
+    /// revocation store. What a server says about a token seldom has a `sid`, so a log-out then ends all
+    /// tokens of the subject that were issued until then, whatever the verifier of JWTs requires.
+    pub fn also_opaque_tokens(mut self) -> Self {
+        self.has_opaque_tokens = true;
         self
     }
 
@@ -129,7 +139,7 @@ impl BackchannelLogoutBuilder {
                 ));
             }
         }
-        let ends = match &self.access_tokens {
+        let mut ends = match &self.access_tokens {
             Some(verifier) => ends_of(verifier, self.longest_access_ttl)?,
             None => Ends {
                 longest_access_ttl: self
@@ -138,6 +148,7 @@ impl BackchannelLogoutBuilder {
                 all_tokens_have_session: false,
             },
         };
+        ends.all_tokens_have_session &= !self.has_opaque_tokens;
         if ends.longest_access_ttl.is_zero() || ends.longest_access_ttl > MAX_ACCESS_TTL {
             return Err(ConfigError::invalid(
                 "the longest lifetime of access tokens must be above zero, and ten years at most",

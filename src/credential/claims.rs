@@ -72,6 +72,11 @@ impl CredentialClaims {
         Self { token }
     }
 
+    /// Whose the credential is.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.token.subject()
+    }
+
     /// The token for handlers, unless it has expired.
     pub(crate) fn verified(self) -> Result<VerifiedToken, AuthError> {
         let token = self.token;

@@ -93,9 +93,13 @@ impl RevocationChanges {
         self.every
     }
 
-    /// Also waits for the signal of another store. Its interval does not count.
-    pub(crate) fn and_pushed_by(mut self, other: Self) -> Self {
+    /// Also learns what another store tells: by its signal, and at its interval if that is shorter.
+    pub(crate) fn and_those_of(mut self, other: Self) -> Self {
         self.also_pushed = other.pushed;
+        self.every = match (self.every, other.every) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         self
     }
 

@@ -30,7 +30,8 @@ struct Found {
     named: Option<VerifyingKey>,
     /// A key that fits a token that names none, or another one.
     fitting: Option<VerifyingKey>,
-    is_ambiguous: bool,
+    named_is_ambiguous: bool,
+    fitting_is_ambiguous: bool,
     may_be_learned: bool,
     has_other_algorithm: bool,
 }
@@ -69,17 +70,19 @@ impl Found {
     fn add(&mut self, lookup: Result<VerifyingKey, KeyMiss>, key_id: Option<&str>) {
         match lookup {
             Ok(key) => {
-                let place = if key_id.is_some_and(|key_id| key_id == key.key_id()) {
-                    &mut self.named
+                let is_named = key_id.is_some_and(|key_id| key_id == key.key_id());
+                let (place, is_ambiguous) = if is_named {
+                    (&mut self.named, &mut self.named_is_ambiguous)
                 } else {
-                    &mut self.fitting
+                    (&mut self.fitting, &mut self.fitting_is_ambiguous)
                 };
                 match place {
-                    Some(other) if !other.is(&key) => self.is_ambiguous = true,
+                    Some(other) if !other.is(&key) => *is_ambiguous = true,
                     place => *place = Some(key),
                 }
             }
-            Err(KeyMiss::Ambiguous) => self.is_ambiguous = true,
+            Err(KeyMiss::Ambiguous) if key_id.is_some() => self.named_is_ambiguous = true,
+            Err(KeyMiss::Ambiguous) => self.fitting_is_ambiguous = true,
             Err(KeyMiss::UnknownKey) => self.may_be_learned = true,
             Err(KeyMiss::OtherAlgorithm) => self.has_other_algorithm = true,
             Err(KeyMiss::UnsupportedAlgorithm) => {}
@@ -87,12 +90,15 @@ impl Found {
     }
 
     fn into_lookup(self) -> KeyLookup {
-        match self.named.or(self.fitting) {
-            _ if self.is_ambiguous => KeyLookup::Ambiguous,
-            Some(key) => KeyLookup::Found(key),
-            None if self.may_be_learned => KeyLookup::UnknownKey,
-            None if self.has_other_algorithm => KeyLookup::OtherAlgorithm,
-            None => KeyLookup::UnsupportedAlgorithm,
+        // What fits without being named counts only if nothing is named.
+        match (self.named, self.fitting) {
+            _ if self.named_is_ambiguous => KeyLookup::Ambiguous,
+            (Some(key), _) => KeyLookup::Found(key),
+            _ if self.fitting_is_ambiguous => KeyLookup::Ambiguous,
+            (None, Some(key)) => KeyLookup::Found(key),
+            _ if self.may_be_learned => KeyLookup::UnknownKey,
+            _ if self.has_other_algorithm => KeyLookup::OtherAlgorithm,
+            _ => KeyLookup::UnsupportedAlgorithm,
         }
     }
 }

@@ -63,6 +63,9 @@ struct Refused {
     order: VecDeque<Box<str>>,
 }
 
+/// A known issuer that is being confirmed, until this is dropped.
+struct Confirming(Arc<Known>);
+
 /// A request that waits for its turn to ask about an issuer.
 struct Turn<'r> {
     resolving: &'r Resolving,
@@ -123,7 +126,8 @@ impl Resolving {
         match self.in_memory(issuer) {
             Memory::Known(single) => single.verify_local(token),
             Memory::Refused(error) => Err(error),
-            Memory::Nothing => Err(unknown()),
+            Memory::Nothing => Err(AuthError::new(AuthErrorKind::Unavailable)
+                .with_source("the issuer is not in memory, and nobody is asked here")),
         }
     }
 
@@ -135,7 +139,9 @@ impl Resolving {
     fn in_memory(self: &Arc<Self>, issuer: &str) -> Memory {
         let now = self.now();
         if let Some(known) = self.known.load().get(issuer) {
-            let age = now.saturating_sub(known.resolved_at.load(Ordering::Acquire));
+            // A clock that was set back makes nothing known for longer.
+            let age = now.checked_sub(known.resolved_at.load(Ordering::Acquire));
+            let age = age.unwrap_or(self.times.known_for);
             let failed_until = known.failed_until.load(Ordering::Acquire);
             known.last_used.store(now, Ordering::Relaxed);
             if age < self.times.known_for || (failed_until > 0 && self.bridges(age)) {
@@ -145,7 +151,11 @@ impl Resolving {
                 }
                 return Memory::Known(known.single.clone());
             }
-            return Memory::Nothing;
+            // The resolver may have failed just now.
+            return match self.refused().get(issuer, now) {
+                Some(error) => Memory::Refused(error),
+                None => Memory::Nothing,
+            };
         }
         if issuer.len() > MAX_ISSUER_BYTES || !self.resolver.may_know(issuer) {
             return Memory::Refused(unknown());
@@ -166,8 +176,9 @@ impl Resolving {
         }
         let (this, issuer, known) = (Arc::clone(self), issuer.to_owned(), Arc::clone(known));
         runtime.spawn(async move {
+            // Also if the resolver panics, or the runtime ends.
+            let _confirming = Confirming(known);
             drop(this.ask(&issuer).await);
-            known.is_being_confirmed.store(false, Ordering::Release);
         });
     }
 
@@ -228,10 +239,11 @@ impl Resolving {
     }
 
     fn keep(&self, issuer: &str, before: Option<Arc<Known>>, single: Single, at: u64) {
+        self.refused().remove(issuer);
         if let Some(before) = before
             && before.single.is(&single)
         {
-            before.resolved_at.fetch_max(at, Ordering::AcqRel);
+            before.resolved_at.store(at, Ordering::Release);
             before.failed_until.store(0, Ordering::Release);
             return;
         }
@@ -294,6 +306,14 @@ impl Debug for Resolving {
     }
 }
 
+// === impl Confirming ===
+
+impl Drop for Confirming {
+    fn drop(&mut self) {
+        self.0.is_being_confirmed.store(false, Ordering::Release);
+    }
+}
+
 // === impl Turn ===
 
 impl Drop for Turn<'_> {
@@ -312,6 +332,13 @@ impl Refused {
     fn get(&self, issuer: &str, now: u64) -> Option<AuthError> {
         let (until, error) = self.until.get(issuer)?;
         (now < *until).then(|| error.clone().unwrap_or_else(unknown))
+    }
+
+    /// The name stays in the order until its turn comes, which is bounded as well.
+    fn remove(&mut self, issuer: &str) {
+        if let Some((until, _)) = self.until.get_mut(issuer) {
+            *until = 0;
+        }
     }
 
     fn put(&mut self, issuer: &str, until: u64, error: Option<AuthError>) {

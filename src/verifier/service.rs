@@ -132,7 +132,9 @@ impl TokenVerifier {
     }
 
     /// Verifies the signature and the claims of a token, with no I/O: revocation is not looked
-    /// at, and a key that would have to be fetched is unknown.
+    /// at, and a key that would have to be fetched is unknown. An issuer that a
+    /// [resolver](Self::resolver_builder) would have to be asked for is
+    /// [`Unavailable`](crate::AuthErrorKind::Unavailable).
     ///
     /// # Errors
     ///

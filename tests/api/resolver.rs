@@ -149,7 +149,7 @@ async fn a_token_of_another_form_or_without_an_issuer_asks_nobody() {
     assert_eq!(verdict(&verifier, &nobody).await, "invalid_issuer");
     assert_eq!(verdict(&verifier, "garbage").await, "not_three_parts");
     let unseen = verifier.verify_local(&tenants.token("acme")).unwrap_err();
-    assert_eq!(unseen.kind(), AuthErrorKind::InvalidIssuer);
+    assert_eq!(unseen.kind(), AuthErrorKind::Unavailable);
     assert_eq!(tenants.asked(), 0);
 }
 
@@ -331,4 +331,33 @@ async fn issuers_that_are_named_go_before_the_resolver() {
                 .contains("set both above zero")
         );
     }
+}
+
+#[tokio::test]
+async fn a_known_tenant_that_nobody_can_confirm_is_not_asked_for_by_each_request() {
+    let tenants = Tenants::new(&["acme"]);
+    let verifier = tenants.builder().stale_for(Duration::ZERO).build().unwrap();
+    let token = tenants.token("acme");
+    assert_eq!(verdict(&verifier, &token).await, "accepted");
+    tenants.is_down.store(true, Ordering::SeqCst);
+    tenants.advance(300);
+    assert_eq!(tenants.asked(), 1);
+    for _ in 0..5 {
+        assert_eq!(verdict(&verifier, &token).await, "unavailable");
+    }
+    assert_eq!(tenants.asked(), 1, "left alone for a second");
+    tenants.is_down.store(false, Ordering::SeqCst);
+    tenants.advance(1);
+    assert_eq!(verdict(&verifier, &token).await, "accepted");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_tenant_for_longer() {
+    let tenants = Tenants::new(&["acme"]);
+    let verifier = tenants.builder().build().unwrap();
+    let token = tenants.token("acme");
+    assert_eq!(verdict(&verifier, &token).await, "accepted");
+    tenants.remove("acme");
+    tenants.clock.set(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - 20));
+    assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
 }

@@ -129,3 +129,26 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
     let error = twin.verify_local(&token(&one, &clock)).unwrap_err();
     assert_eq!(error.reason(), "ambiguous_key");
 }
+
+#[test]
+fn a_key_that_is_named_counts_before_all_that_merely_fit() {
+    let clock = ManualClock::at_unix_seconds(NOW);
+    // Ids made from the keys: each fits a token that names none of them.
+    let keys: Vec<_> = (0..4)
+        .map(|_| SigningKey::generate(Algorithm::EdDSA).unwrap())
+        .collect();
+    let mut builder = TokenVerifier::builder()
+        .keys(keys[0].verifying_key())
+        .issuer("me")
+        .audience("api")
+        .clock(clock.clone());
+    for key in &keys[1..3] {
+        builder = builder.also_keys(key.verifying_key());
+    }
+    let verifier = builder.build().unwrap();
+    for key in &keys[..3] {
+        assert_eq!(verdict(&verifier, &token(key, &clock)), None);
+    }
+    let nobody = verifier.verify_local(&token(&keys[3], &clock)).unwrap_err();
+    assert_eq!(nobody.reason(), "ambiguous_key");
+}

@@ -102,6 +102,7 @@ store::implement_api_key_store!(
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     lock,
     statements::REVOKE_OWNER_POSTGRES,
+    statements::DELETE_EXPIRED_OF_POSTGRES,
     statements::CLEAN_UP_POSTGRES
 );
 

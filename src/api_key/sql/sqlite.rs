@@ -72,6 +72,7 @@ store::implement_api_key_store!(
     "BEGIN IMMEDIATE",
     no_lock,
     statements::REVOKE_OWNER_SQLITE,
+    statements::DELETE_EXPIRED_OF_SQLITE,
     statements::CLEAN_UP_SQLITE
 );
 

@@ -11,8 +11,16 @@ pub(super) const INSERT: &str = "INSERT INTO jwt_api_keys \
 pub(super) const COUNT: &str = "SELECT count(*) FROM jwt_api_keys WHERE owner = $1";
 
 /// Deletes the keys of the owner `$1` that have expired by `$2`.
-pub(super) const DELETE_EXPIRED_OF: &str =
+#[cfg(feature = "sqlite")]
+pub(super) const DELETE_EXPIRED_OF_SQLITE: &str =
     "DELETE FROM jwt_api_keys WHERE owner = $1 AND expires_at <= $2";
+
+/// Deletes the keys of the owner `$1` that have expired by `$2`. The rows are locked in the order in which
+/// `REVOKE_OWNER_POSTGRES` locks them.
+#[cfg(feature = "postgres")]
+pub(super) const DELETE_EXPIRED_OF_POSTGRES: &str = "WITH over AS MATERIALIZED \
+     (SELECT id FROM jwt_api_keys WHERE owner = $1 AND expires_at <= $2 ORDER BY id FOR UPDATE) \
+     DELETE FROM jwt_api_keys USING over WHERE jwt_api_keys.id = over.id";
 
 /// Finds the key `$1`.
 pub(super) const FIND: &str = "SELECT id, owner, secret_digest, label, payload, created_at, \

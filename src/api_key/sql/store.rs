@@ -6,7 +6,7 @@
 /// It is a macro because the bounds on sqlx's types that a generic function needs would be longer
 /// than the code.
 macro_rules! implement_api_key_store {
-    ($Store:ident, $Database:ty, $begin:literal, $lock:path, $revoke_owner:expr, $clean_up:expr) => {
+    ($Store:ident, $Database:ty, $begin:literal, $lock:path, $revoke_owner:expr, $expired_of:expr, $clean_up:expr) => {
         impl ApiKeyStore for $Store {
             async fn insert(&self, key: &ApiKeyRecord, max: u32) -> Result<bool, StoreError> {
                 let (pool, key) = (self.pool.clone(), key.clone());
@@ -75,7 +75,7 @@ macro_rules! implement_api_key_store {
             let count: i64 = count.fetch_one(&mut *transaction).await.map_err(failed)?;
             let mut count = number(count)?;
             if count >= u64::from(max) {
-                let expired = sqlx::query(statements::DELETE_EXPIRED_OF)
+                let expired = sqlx::query($expired_of)
                     .bind(&key.owner)
                     .bind(created_at);
                 let expired = expired.execute(&mut *transaction).await.map_err(failed)?;

@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 #[cfg(feature = "cache")]
 use super::cache::KeyCache;
-use super::core::{Core, KeyWorld};
+use super::core::{Core, KeyWorld, UNKNOWN_AT_ONCE};
 use super::form::Form;
 #[cfg(not(feature = "cache"))]
 use super::uncached::KeyCache;
@@ -169,6 +171,7 @@ impl ApiKeysBuilder {
             lag: self.lag,
             issuer: self.issuer,
             cache: KeyCache::new(self.cached_keys, self.lag),
+            places: Semaphore::new(UNKNOWN_AT_ONCE),
             revocations: self.revocations,
             events: self.events,
         });

@@ -65,6 +65,18 @@ impl KeyCache {
         }
     }
 
+    /// Returns whether a key with this id was found before, however long ago.
+    pub(super) fn was_known(&self, id: &str) -> bool {
+        self.known.find(id).is_some()
+    }
+
+    /// Returns the ids of the keys of this owner that were found before.
+    pub(super) fn known_of(&self, owner: &str) -> Vec<String> {
+        let known = self.known.all().into_iter();
+        let of_owner = known.filter(|(_, kept)| kept.key.is_of(owner));
+        of_owner.map(|(id, _)| id.to_string()).collect()
+    }
+
     /// Asks for a key, unless another request does so already. Nobody waits for longer than `timeout`,
     /// because the task that asks may not be polled by its caller.
     pub(super) async fn look_up<F>(

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 #[cfg(feature = "cache")]
 use super::cache::KeyCache;
 use super::known::Known;
@@ -23,6 +25,8 @@ use crate::verifier::{REVOKED_API_KEYS, World};
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The shortest interval at which a stream asks for its key.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
+/// How many ids that were never found are looked up at once; others wait for a place, within the timeout.
+pub(super) const UNKNOWN_AT_ONCE: usize = 32;
 /// How many revocations are recorded in one call.
 const AT_ONCE: usize = 500;
 
@@ -33,6 +37,8 @@ pub(super) struct Core {
     pub(super) lag: Duration,
     pub(super) issuer: Option<String>,
     pub(super) cache: KeyCache,
+    /// For look-ups of ids that were never found.
+    pub(super) places: Semaphore,
     /// What was revoked on this node, for as long as an older answer may be in use.
     pub(super) fresh: MemoryRevocations,
     pub(super) revocations: Option<Arc<dyn DynRevocationStore>>,
@@ -68,7 +74,13 @@ impl Core {
         if let Some(known) = self.peek(id) {
             return Ok(known);
         }
+        // Invented ids must not take all connections of the store from keys that are in use.
+        let is_in_use = self.cache.was_known(id);
         let ask = async || {
+            let _place = match is_in_use {
+                true => None,
+                false => self.places.acquire().await.ok(),
+            };
             let found = self.store.find(id).await?;
             // A store that mixes keys up must not hand one to another.
             let found = found.filter(|record| record.id == id);
@@ -101,6 +113,21 @@ impl Core {
                 Ok(asked || self.fresh.hits(query))
             }
         }
+    }
+
+    /// Refuses on this node what it knows of the keys of this owner: all of them, or the one with this id.
+    /// An earlier call may have deleted them without learning that it did.
+    pub(super) fn forget_known_of(&self, owner: &str, id: Option<&str>) -> Vec<String> {
+        let ids = self.cache.known_of(owner);
+        let ids = ids.into_iter().filter(|one| id.is_none_or(|id| id == one));
+        // Those that were refused before are known to other nodes as well.
+        let is_refused = |id: &String| {
+            let query = RevocationQuery::new(owner, id, 0).with_issuer(REVOKED_API_KEYS);
+            self.fresh.hits(&query)
+        };
+        let ids: Vec<_> = ids.filter(|id| !is_refused(id)).collect();
+        ids.iter().for_each(|id| self.forget(id));
+        ids
     }
 
     /// Makes a revocation take effect on this node at once, also for a look-up that is in progress.
@@ -188,7 +215,7 @@ impl RevocationStore for KeyRevocations {
         let here = RevocationChanges::pushed_by(self.core.fresh.signal());
         let here = here.and_every(self.core.lag.max(SHORTEST_POLL));
         match &self.core.revocations {
-            Some(store) => here.and_pushed_by(store.changes()),
+            Some(store) => here.and_those_of(store.changes()),
             None => here,
         }
     }

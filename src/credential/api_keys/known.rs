@@ -42,6 +42,11 @@ impl Known {
         let claims = claims(record, payload, issuer).map_err(StoreError::new)?;
         Ok(Self { digest, claims })
     }
+
+    /// Whether the key belongs to this owner.
+    pub(super) fn is_of(&self, owner: &str) -> bool {
+        self.claims.subject() == Some(owner)
+    }
 }
 
 fn claims(

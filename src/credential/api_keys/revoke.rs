@@ -75,7 +75,11 @@ impl ApiKeys {
                 id: &id,
                 owner: &owner,
             };
-            Ok(core.revoke(target).await? > 0)
+            let existed = core.revoke(target).await? > 0;
+            if !existed {
+                core.repeat(&owner, Some(&id)).await?;
+            }
+            Ok(existed)
         })
         .await
     }
@@ -91,8 +95,12 @@ impl ApiKeys {
             return Ok(0);
         }
         let (core, owner) = (Arc::clone(&self.inner.core), owner.to_owned());
-        self.whole(async move { core.revoke(ApiKeyTarget::Owner(&owner)).await })
-            .await
+        self.whole(async move {
+            let count = core.revoke(ApiKeyTarget::Owner(&owner)).await?;
+            core.repeat(&owner, None).await?;
+            Ok(count)
+        })
+        .await
     }
 
     /// Removes at most `limit` keys that expired [30 days](EXPIRED_KEYS_KEPT) ago or earlier, and returns
@@ -125,6 +133,14 @@ impl ApiKeys {
 // === impl Core ===
 
 impl Core {
+    /// Refuses keys of this owner that this node still knows, and tells other nodes: an earlier call may have
+    /// deleted them without learning that it did.
+    async fn repeat(&self, owner: &str, id: Option<&str>) -> Result<(), ApiKeyError> {
+        let ids = self.forget_known_of(owner, id).into_iter();
+        let revoked: Vec<_> = ids.map(|id| RevokedApiKey::new(id, owner)).collect();
+        Ok(self.push(&revoked).await?)
+    }
+
     /// Deletes keys, refuses them on this node, tells other nodes, and reports the events. Returns how
     /// many there were.
     async fn revoke(&self, target: ApiKeyTarget<'_>) -> Result<usize, ApiKeyError> {

@@ -20,6 +20,15 @@ impl KeyCache {
         None
     }
 
+    /// Nothing tells keys that are in use from invented ones.
+    pub(super) const fn was_known(&self, _id: &str) -> bool {
+        true
+    }
+
+    pub(super) const fn known_of(&self, _owner: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks for a key. The store has its own time limit.
     pub(super) async fn look_up<F>(
         &self,

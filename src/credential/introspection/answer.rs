@@ -167,6 +167,11 @@ fn of_wrong_type(payload: &Payload) -> Option<&'static str> {
     .find_map(|(name, is_wrong)| is_wrong.then_some(name))
 }
 
+/// Whether a client error is due to this service, its credentials or the address, and so to no token.
+fn is_about_us(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 403 | 404 | 405 | 408 | 410 | 429)
+}
+
 // === impl Problem ===
 
 impl Problem {
@@ -181,6 +186,11 @@ impl Problem {
         Self {
             retry_after: seconds.map(Duration::from_secs),
             is_moved: status.is_redirection() || matches!(status.as_u16(), 404 | 405 | 410),
+            severity: if status.is_client_error() && !is_about_us(status) {
+                Severity::OfToken
+            } else {
+                Severity::BadAnswer
+            },
             ..Self::from(FetchError::status(response, uri, FORBIDDEN))
         }
     }

@@ -44,6 +44,8 @@ pub(super) enum Severity {
     NoAnswer,
     /// There was an answer that is of no use.
     BadAnswer,
+    /// The server is there, and refuses to be asked about this token.
+    OfToken,
 }
 
 /// The permission to ask once. If it is dropped without a word, the attempt has failed.
@@ -147,8 +149,15 @@ impl Attempt<'_> {
         if self.is_probe {
             state.is_probed = false;
         }
+        if severity == Severity::OfToken {
+            if self.is_probe {
+                *state = State::default();
+            }
+            return MIN_BACKOFF;
+        }
         // What others have found out since then is known already.
         if state.failures == self.seen {
+            let before = state.failures;
             state.strikes = state.strikes.saturating_add(1);
             let is_outage = severity == Severity::NoAnswer
                 || asked_for.is_some()
@@ -156,6 +165,10 @@ impl Attempt<'_> {
                 || state.strikes >= STRIKES;
             if is_outage {
                 state.failed(now, asked_for, chance());
+                if self.is_probe && severity == Severity::BadAnswer {
+                    // It may be due to the token of the probe, so the others do not wait for longer.
+                    state.failures = before;
+                }
             }
         }
         state.left(now).unwrap_or_default().max(MIN_BACKOFF)
