@@ -76,7 +76,7 @@
 //! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
 //! | `redis-cluster` | no | the same in a Redis cluster |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
-//! | `testing` | no | `testing`: an issuer, an identity provider, a clock and ready tokens for the tests of an application; the rules for stores |
+//! | `testing` | no | `testing`: an issuer, an identity provider, a clock and ready tokens for the tests of an application; attacks on a whole service; the rules for stores |
 //! | `full` | no | all of these but `rust-crypto` |
 //!
 //! One of `aws-lc-rs` and `rust-crypto` must be on.

@@ -33,5 +33,7 @@ pub(crate) use set::{DynKeySource, KeyMiss};
 #[cfg(feature = "jwks")]
 pub(crate) use set::{not_a_set, why_skipped};
 pub(crate) use signing::SigningKey;
+#[cfg(feature = "testing")]
+pub(crate) use signing::sign_with_any_secret;
 pub(crate) use strength::check_key_id;
 pub(crate) use verifying::VerifyingKey;

@@ -279,6 +279,13 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// An HMAC by any secret, however weak: for attacks on a service under test.
+#[cfg(feature = "testing")]
+pub(crate) fn sign_with_any_secret(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
+    let signer = Signer::hmac(algorithm, secret);
+    signer.sign(message).unwrap_or_default()
+}
+
 fn symmetric(algorithm: Algorithm) -> Result<Algorithm, ConfigError> {
     if algorithm.is_symmetric() {
         Ok(algorithm)

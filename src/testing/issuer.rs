@@ -31,6 +31,7 @@ use crate::verifier::TokenVerifier;
 pub struct TestIssuer {
     tokens: TokenIssuer,
     stranger: TokenIssuer,
+    key: SigningKey,
     clock: ManualClock,
 }
 
@@ -53,18 +54,26 @@ impl TestIssuer {
     /// Fails if the system's random number generator fails.
     pub fn with_algorithm(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let clock = ManualClock::at_now();
-        let issuer = || {
-            TokenIssuer::builder(SigningKey::generate(algorithm)?)
+        let issuer = |key: SigningKey| {
+            TokenIssuer::builder(key)
                 .issuer("test-issuer")
                 .audience("test-audience")
                 .clock(clock.clone())
                 .build()
         };
+        let key = SigningKey::generate(algorithm)?;
         Ok(Self {
-            tokens: issuer()?,
-            stranger: issuer()?,
+            tokens: issuer(key.clone())?,
+            stranger: issuer(SigningKey::generate(algorithm)?)?,
+            key,
             clock: clock.clone(),
         })
+    }
+
+    /// Returns the key that the issuer signs with.
+    #[must_use]
+    pub fn key(&self) -> &SigningKey {
+        &self.key
     }
 
     /// Returns the issuer.

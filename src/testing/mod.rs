@@ -1,11 +1,12 @@
 //! Helpers for the tests of an application: an issuer with its own key, an identity provider, requests of a
-//! verified user, and checks for stores.
+//! verified user, attacks on a whole service, and checks for stores.
 //!
 //! | what is tested | what helps |
 //! |---|---|
 //! | routes behind a layer that takes own tokens | [`TestIssuer`] |
 //! | a service that takes the tokens of an identity provider | `TestProvider` (feature `jwks`) |
 //! | handlers and guards, without a layer | [`as_user`] |
+//! | that a service refuses forged, stolen and malformed tokens | [`assert_hardened`] |
 //!
 //! If you implement [`SessionStore`](crate::sessions::SessionStore),
 //! [`RevocationStore`](crate::revocation::RevocationStore) or
@@ -14,6 +15,7 @@
 
 mod api_key_store;
 mod as_user;
+mod hardening;
 mod issuer;
 #[cfg(feature = "jwks")]
 mod provider;
@@ -23,6 +25,7 @@ mod session_store;
 
 pub use api_key_store::check_api_key_store;
 pub use as_user::as_user;
+pub use hardening::{Finding, Hardening, RequestBody, Weakness, assert_hardened, find_weaknesses};
 pub use issuer::TestIssuer;
 #[cfg(feature = "jwks")]
 pub use provider::{TestAnswer, TestProvider};

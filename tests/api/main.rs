@@ -29,6 +29,8 @@ mod field;
 mod grpc;
 #[cfg(feature = "axum")]
 mod guards;
+#[cfg(feature = "testing")]
+mod hardening;
 mod issue_verify;
 mod issuer_patterns;
 mod issuers;
