@@ -37,7 +37,7 @@ fn a_service_takes_the_tokens_of_providers_without_keys_of_its_own() {
         ("JWT_MAX_LIFETIME", "3600"),
     ]);
     let expected = [
-        "https://keys.example/jwks.json",
+        "https://idp.example/",
         "https://login.example/realms/staff",
         "https://www.gstatic.com/iap/verify/public_key-jwk",
     ];

@@ -358,6 +358,8 @@ async fn a_clock_that_is_set_back_keeps_no_tenant_for_longer() {
     let token = tenants.token("acme");
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     tenants.remove("acme");
-    tenants.clock.set(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - 20));
+    tenants
+        .clock
+        .set(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - 20));
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
 }

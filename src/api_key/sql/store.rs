@@ -75,9 +75,7 @@ macro_rules! implement_api_key_store {
             let count: i64 = count.fetch_one(&mut *transaction).await.map_err(failed)?;
             let mut count = number(count)?;
             if count >= u64::from(max) {
-                let expired = sqlx::query($expired_of)
-                    .bind(&key.owner)
-                    .bind(created_at);
+                let expired = sqlx::query($expired_of).bind(&key.owner).bind(created_at);
                 let expired = expired.execute(&mut *transaction).await.map_err(failed)?;
                 count = count.saturating_sub(expired.rows_affected());
             }
