@@ -43,7 +43,8 @@ impl Hardening {
         Self::with_key(issuer.key(), good_token)
     }
 
-    /// Starts from a good token that was signed with this key.
+    /// Starts from a good token that was signed with this key: your own, or that of a
+    /// `TestProvider` (feature `jwks`), whose `signing_key` returns it.
     ///
     /// # Errors
     ///

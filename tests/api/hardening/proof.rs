@@ -101,7 +101,13 @@ async fn a_service_that_fails_instead_of_answering_is_found_out() {
     let findings = find_weaknesses(service, &kit()).await;
     assert!(!findings.is_empty());
     for finding in findings {
-        assert_eq!((finding.weakness, finding.status), (Weakness::ServerError, None));
-        assert!(finding.to_string().contains("an error of the service"), "{finding}");
+        assert_eq!(
+            (finding.weakness, finding.status),
+            (Weakness::ServerError, None)
+        );
+        assert!(
+            finding.to_string().contains("an error of the service"),
+            "{finding}"
+        );
     }
 }

@@ -33,6 +33,14 @@ pub(super) fn add<B>(list: &mut List, kit: &Hardening<B>) {
             &token,
         );
     }
+    let claims = text(&changed(&forge.claims, &[("exp", Value::Null)]));
+    let claims = claims.strip_prefix('{').unwrap_or_default();
+    let token = forge.signed_text(&text(&forge.header), format!(r#"{{"exp":1e999,{claims}"#));
+    list.token(
+        Weakness::MalformedClaim,
+        "a number that is out of range as `exp`",
+        &token,
+    );
     let token = forge.signed_text(&text(&forge.header), b"{\"sub\":\"\xff\xfe\"}");
     list.token(
         Weakness::MalformedClaim,
