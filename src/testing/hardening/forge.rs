@@ -64,6 +64,12 @@ impl Forge {
             .unwrap_or_default()
     }
 
+    /// Whether the header's `typ` says that it is an access token (RFC 9068 section 2.1).
+    pub(super) fn says_access(&self) -> bool {
+        let typ = self.header.get("typ").and_then(Value::as_str);
+        typ.is_some_and(|typ| typ.to_ascii_lowercase().ends_with("at+jwt"))
+    }
+
     /// A token with the service's own signature.
     pub(super) fn signed(&self, header: &Object, claims: &Object) -> String {
         self.signed_text(&text(header), text(claims))

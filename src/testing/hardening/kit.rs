@@ -20,7 +20,7 @@ use crate::testing::TestIssuer;
 pub struct Hardening<B = RequestBody> {
     pub(super) forge: Forge,
     /// The service's public key in every form.
-    pub(super) public: Vec<(&'static str, Vec<u8>)>,
+    pub(super) public: Vec<(String, Vec<u8>)>,
     pub(super) routes: Vec<Request<String>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) required: Vec<String>,
@@ -43,7 +43,8 @@ impl Hardening {
         Self::with_key(issuer.key(), good_token)
     }
 
-    /// Starts from a good token that was signed with this key.
+    /// Starts from a good token that was signed with this key: your own, or that of a
+    /// `TestProvider` (feature `jwks`), whose `signing_key` returns it.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl<B> Hardening<B> {
     /// Adds the service's public key as the bytes of the file that it is loaded from.
     #[must_use]
     pub fn public_key_file(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.public.push(("the key file", bytes.into()));
+        self.public.push(("the key file".to_owned(), bytes.into()));
         self
     }
 
@@ -159,8 +160,8 @@ impl<B> Hardening<B> {
         self
     }
 
-    /// Also demands that a token without this claim is refused. `exp`, `iss`, `aud` and `type` are
-    /// demanded if the good token has them.
+    /// Also demands that a token without this claim is refused. `exp`, `iss` and `aud` are demanded if the
+    /// good token has them, and `type` if its header does not have `typ: at+jwt`, which says the same.
     #[must_use]
     pub fn require(mut self, claim: impl Into<String>) -> Self {
         self.required.push(claim.into());

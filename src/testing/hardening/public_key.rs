@@ -10,27 +10,27 @@ const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
 /// The name of each form, and its bytes.
-pub(super) fn forms(jwk: &Value) -> Vec<(&'static str, Vec<u8>)> {
-    let mut forms = vec![("the JWK", jwk.to_string().into_bytes())];
+pub(super) fn forms(jwk: &Value) -> Vec<(String, Vec<u8>)> {
+    let mut forms = vec![("the JWK".to_owned(), jwk.to_string().into_bytes())];
     let set = serde_json::json!({ "keys": [jwk] });
-    forms.push(("the JWK set", set.to_string().into_bytes()));
+    forms.push(("the JWK set".to_owned(), set.to_string().into_bytes()));
     if let Some(pkcs1) = rsa_numbers(jwk) {
-        forms.push(("PKCS #1 DER", pkcs1.clone()));
-        forms.extend(pem("RSA PUBLIC KEY", &pkcs1));
+        forms.push(("PKCS #1 DER".to_owned(), pkcs1.clone()));
+        forms.extend(pem("PKCS #1 ", "RSA PUBLIC KEY", &pkcs1));
     }
     if let Some(der) = spki(jwk) {
-        forms.extend(pem("PUBLIC KEY", &der));
-        forms.push(("DER", der));
+        forms.extend(pem("", "PUBLIC KEY", &der));
+        forms.push(("DER".to_owned(), der));
     }
     for name in ["x", "n"] {
         if let Some(bytes) = member(jwk, name) {
-            forms.push(("the bare number", bytes));
+            forms.push(("the bare number".to_owned(), bytes));
         }
     }
     forms
 }
 
-fn pem(label: &str, der: &[u8]) -> [(&'static str, Vec<u8>); 3] {
+fn pem(kind: &str, label: &str, der: &[u8]) -> [(String, Vec<u8>); 3] {
     let base64 = STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     let mut rest = base64.as_str();
@@ -43,9 +43,12 @@ fn pem(label: &str, der: &[u8]) -> [(&'static str, Vec<u8>); 3] {
     text.push_str(&format!("-----END {label}-----\n"));
     let trimmed = text.trim_end().to_owned();
     [
-        ("PEM", text.into_bytes()),
-        ("PEM without its last line break", trimmed.into_bytes()),
-        ("the base64 of DER", base64.into_bytes()),
+        (format!("{kind}PEM"), text.into_bytes()),
+        (
+            format!("{kind}PEM without its last line break"),
+            trimmed.into_bytes(),
+        ),
+        (format!("the base64 of {kind}DER"), base64.into_bytes()),
     ]
 }
 
@@ -120,7 +123,7 @@ mod tests {
             let jwk = key.to_jwk().unwrap();
             let mut read = 0;
             for (name, bytes) in forms(&jwk) {
-                let same = match name {
+                let same = match name.as_str() {
                     "DER" => VerifyingKey::from_der(algorithm, &bytes).unwrap(),
                     "PEM" => VerifyingKey::from_pem(algorithm, &bytes).unwrap(),
                     _ => continue,

@@ -128,15 +128,24 @@ impl TestProvider {
         self.ring.activate(key.key_id())
     }
 
+    /// Returns the key that signs now, for [`Hardening::with_key`](super::Hardening::with_key).
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no key that signs.
+    pub fn signing_key(&self) -> Result<SigningKey, ConfigError> {
+        self.ring.signing_key().map_err(|error| {
+            ConfigError::invalid(format!("the provider has no key to sign with: {error}"))
+        })
+    }
+
     /// Publishes the key that signs alone: tokens of older ones must be refused after the next fetch.
     ///
     /// # Errors
     ///
     /// Fails if there is no key that signs.
     pub fn withdraw_old_keys(&self) -> Result<(), ConfigError> {
-        let current = self.ring.signing_key().map_err(|error| {
-            ConfigError::invalid(format!("the provider has no key to sign with: {error}"))
-        })?;
+        let current = self.signing_key()?;
         for key in self.ring.keys() {
             if key.key_id != current.key_id() {
                 self.ring.remove(&key.key_id)?;

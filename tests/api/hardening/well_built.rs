@@ -136,3 +136,15 @@ async fn services_for_tokens_of_providers_pass() {
         assert_hardened(service, &kit.route(Method::GET, "/")).await;
     }
 }
+
+#[cfg(feature = "jwks")]
+#[tokio::test]
+async fn a_service_with_keys_by_discovery_passes() {
+    let provider = tower_jwt_auth::testing::TestProvider::start().unwrap();
+    let verifier = provider.verifier_builder().unwrap().build().unwrap();
+    let good = provider.access("alice").issue().unwrap();
+    let kit = Hardening::with_key(&provider.signing_key().unwrap(), good).unwrap();
+    let kit = kit.body(|text| text).route(Method::GET, "/");
+    assert_hardened(JwtAuthLayer::new(verifier).layer(probe()), &kit).await;
+    assert!(provider.key_requests() < 5, "forged tokens cause fetches");
+}

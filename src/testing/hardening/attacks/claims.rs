@@ -1,9 +1,11 @@
 //! Tokens with a good signature and the wrong claims: what another service of the same issuer may hold.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::List;
-use crate::testing::hardening::forge::{Forge, changed, text};
+use crate::testing::hardening::forge::{Forge, changed};
 use crate::testing::hardening::kit::Hardening;
 use crate::testing::hardening::weakness::Weakness;
 
@@ -12,38 +14,18 @@ const DAY: i64 = 86_400;
 pub(super) fn add<B>(list: &mut List, kit: &Hardening<B>) {
     let forge = &kit.forge;
     missing(list, kit);
-    mistyped(list, forge);
+    mistyped(list, kit);
     times(list, forge);
     names(list, forge);
-    types(list, forge);
-    for (name, claims) in [
-        ("an array", "[]"),
-        ("a text", "\"x\""),
-        ("null", "null"),
-        ("a number", "1"),
-        ("nothing", ""),
-        ("an empty object", "{}"),
-        ("half of an object", "{\"sub\":"),
-        ("two objects", "{}{}"),
-    ] {
-        let token = forge.signed_text(&text(&forge.header), claims);
-        list.token(
-            Weakness::MalformedClaim,
-            format!("{name} as the claims"),
-            &token,
-        );
-    }
-    let token = forge.signed_text(&text(&forge.header), b"{\"sub\":\"\xff\xfe\"}");
-    list.token(
-        Weakness::MalformedClaim,
-        "claims that are not UTF-8",
-        &token,
-    );
+    types(list, kit);
 }
 
 fn missing<B>(list: &mut List, kit: &Hardening<B>) {
-    let usual = ["exp", "iss", "aud", "type"].into_iter();
-    for claim in usual.chain(kit.required.iter().map(String::as_str)) {
+    let usual = ["exp", "iss", "aud"].into_iter();
+    let required = kit.required.iter().map(String::as_str);
+    let kind = type_counts(kit).then_some("type");
+    let all: BTreeSet<_> = usual.chain(kind).chain(required).collect();
+    for claim in all {
         if kit.forge.claims.contains_key(claim) {
             let token = kit.forge.with_claims(&[(claim, Value::Null)]);
             list.token(Weakness::MissingClaim, format!("no `{claim}`"), &token);
@@ -55,7 +37,8 @@ fn missing<B>(list: &mut List, kit: &Hardening<B>) {
     }
 }
 
-fn mistyped(list: &mut List, forge: &Forge) {
+fn mistyped<B>(list: &mut List, kit: &Hardening<B>) {
+    let forge = &kit.forge;
     let text_of = |claim: &str| forge.claims.get(claim).cloned().unwrap_or_default();
     let [iss, aud, kind] = ["iss", "aud", "type"].map(text_of);
     for (claim, values) in [
@@ -91,11 +74,13 @@ fn mistyped(list: &mut List, forge: &Forge) {
         ),
         ("type", vec![json!([kind]), json!({"name": kind}), json!(7)]),
     ] {
-        if claim != "nbf" && !forge.claims.contains_key(claim) {
+        let is_free = claim == "type" && !type_counts(kit);
+        if is_free || (claim != "nbf" && !forge.claims.contains_key(claim)) {
             continue;
         }
         for value in values {
             let kind = match &value {
+                Value::Array(items) if items.is_empty() => "an empty array",
                 Value::Array(_) => "an array",
                 Value::Object(_) => "an object",
                 Value::String(_) => "a text",
@@ -231,14 +216,16 @@ fn others(ours: &str) -> Vec<(&'static str, String)> {
     others
 }
 
+/// Whether the claim `type` has to say what a token is: the header's `typ` may say so instead.
+fn type_counts<B>(kit: &Hardening<B>) -> bool {
+    let is_required = kit.required.iter().any(|claim| claim == "type");
+    kit.forge.claims.contains_key("type") && (is_required || !kit.forge.says_access())
+}
+
 /// Tokens for other purposes that the same issuer signs.
-fn types(list: &mut List, forge: &Forge) {
-    let typ = forge
-        .header
-        .get("typ")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let says_access = typ.to_ascii_lowercase().ends_with("at+jwt");
+fn types<B>(list: &mut List, kit: &Hardening<B>) {
+    let forge = &kit.forge;
+    let says_access = forge.says_access();
     let has_type = forge.claims.contains_key("type");
     if !says_access && !has_type {
         return; // nothing in the good token says what it is
@@ -285,7 +272,7 @@ fn types(list: &mut List, forge: &Forge) {
             ),
         ],
     );
-    if has_type {
+    if type_counts(kit) {
         for other in ["id_token", "", "ACCESS", "access ", "reset_password"] {
             let token = forge.with_claims(&[("type", json!(other))]);
             list.token(Weakness::TokenType, format!("`type: {other:?}`"), &token);

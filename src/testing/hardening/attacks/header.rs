@@ -120,12 +120,9 @@ fn keys(list: &mut List, forge: &Forge) {
         ("jku", json!([])),
         ("x5c", json!([])),
     ] {
+        let name = format!("`{member}: {value}`");
         let token = forge.of_attacker(&[(member, value)]);
-        list.token(
-            Weakness::KeyFromToken,
-            format!("`{member}` of the wrong type"),
-            &token,
-        );
+        list.token(Weakness::KeyFromToken, name, &token);
     }
 }
 
@@ -194,7 +191,11 @@ fn extensions(list: &mut List, forge: &Forge) {
         "application/rt+jwt",
     ] {
         if !typ.eq_ignore_ascii_case(other) {
-            let token = forge.with_header(&[("typ", json!(other))]);
+            // A service that goes by the claim `type` alone is right, too.
+            let kind = forge.claims.get("type").map(|_| ("type", json!("other")));
+            let claims = changed(&forge.claims, kind.as_slice());
+            let header = changed(&forge.header, &[("typ", json!(other))]);
+            let token = forge.signed(&header, &claims);
             list.token(
                 Weakness::TokenType,
                 format!("`typ: {other}` in the header"),

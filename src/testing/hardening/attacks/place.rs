@@ -207,9 +207,12 @@ fn elsewhere(list: &mut List, good: &str) {
     }
 }
 
+/// A name, and how it writes a path.
+type Spelling = (&'static str, fn(&str) -> String);
+
 /// Requests that mean the same route, or none, in another spelling.
 fn around(list: &mut List, bad: &str) {
-    let spellings: [(&str, fn(&str) -> String); 6] = [
+    let spellings: [Spelling; 6] = [
         ("a slash at the end of the path", |path| format!("{path}/")),
         ("two slashes in the path", |path| format!("/{path}")),
         ("the path in capitals", str::to_uppercase),
