@@ -73,6 +73,7 @@ impl CredentialClaims {
     }
 
     /// Whose the credential is.
+    #[cfg(feature = "cache")]
     pub(super) fn subject(&self) -> Option<&str> {
         self.token.subject()
     }

@@ -44,6 +44,7 @@ impl Known {
     }
 
     /// Whether the key belongs to this owner.
+    #[cfg(feature = "cache")]
     pub(super) fn is_of(&self, owner: &str) -> bool {
         self.claims.subject() == Some(owner)
     }

@@ -161,7 +161,13 @@ impl Shared {
             )
         };
         match &answer {
-            TestAnswer::Slow(delay) => thread::sleep(*delay),
+            TestAnswer::Slow(delay) => {
+                let unless_over = |state: &mut State| !state.is_over;
+                drop(
+                    self.changed
+                        .wait_timeout_while(self.state(), *delay, unless_over),
+                );
+            }
             TestAnswer::Silence => {
                 let mut state = self.state();
                 while state.version == version && !state.is_over {
