@@ -46,7 +46,7 @@ pub(super) enum Issuers {
 impl TokenVerifier {
     /// Starts a verifier. It needs keys: [`keys`](TokenVerifierBuilder::keys),
     /// [`source`](TokenVerifierBuilder::source), or, with the feature `jwks`, those of an identity
-    /// provider by [`discover`](TokenVerifierBuilder::discover).
+    /// provider by `discover`.
     pub fn builder() -> TokenVerifierBuilder {
         TokenVerifierBuilder::new()
     }
