@@ -9,6 +9,8 @@ use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::MemorySessions;
 
 use super::{setting, settle, verdict, with_wrong_secret};
+#[cfg(feature = "cache")]
+use crate::sessions::store::Mode;
 use crate::support::builder;
 
 const REVOKED: Result<(), AuthErrorKind> = Err(AuthErrorKind::Revoked);
@@ -179,4 +181,24 @@ async fn expired_keys_are_removed_in_the_background() {
     let calls = setting.store.calls("clean_up");
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(setting.store.calls("clean_up"), calls);
+}
+
+#[cfg(feature = "cache")]
+#[tokio::test]
+async fn a_revocation_whose_answer_was_lost_holds_when_it_is_repeated() {
+    for all in [false, true] {
+        let setting = setting();
+        let (id, key) = setting.key().await;
+        assert_eq!(setting.verdict(&key).await, Ok(()));
+        let revoke = async || match all {
+            true => setting.keys.revoke_all("alice").await.map(drop),
+            false => setting.keys.revoke_of("alice", &id).await.map(drop),
+        };
+        setting.store.set(Mode::LosesAnswers);
+        assert!(revoke().await.is_err());
+        setting.store.set(Mode::Up);
+        // The key is deleted, and nobody knows.
+        assert!(revoke().await.is_ok());
+        assert_eq!(setting.verdict(&key).await, REVOKED, "all: {all}");
+    }
 }

@@ -100,6 +100,9 @@ impl ApiKeyStore for TestKeys {
         let mode = self.called("revoke").await?;
         let revoked = self.inner.revoke(target, limit).await;
         mode.after().await;
+        if mode == Mode::LosesAnswers {
+            return Err(StoreError::new("no answer"));
+        }
         revoked
     }
 

@@ -84,6 +84,25 @@ async fn a_session_is_ended_alone_where_each_token_has_one() {
 }
 
 #[tokio::test]
+async fn with_opaque_tokens_the_subject_is_ended_as_well() {
+    let clock = ManualClock::at_unix_seconds(NOW);
+    let store = MemoryRevocations::with_clock(clock.clone());
+    let node = Node::with(
+        store,
+        &clock,
+        |access| access.require("sid"),
+        |logout| logout.also_opaque_tokens(),
+    );
+    let token = logout_token(json!({"sid": "s1"}));
+    assert_eq!(node.log_out(&token).await, 200);
+    // What is said of an opaque token has no `sid`: it ends by its subject.
+    let other = of_session("s2", json!({}));
+    assert_eq!(node.verdict(&other).await, Err(Revoked));
+    let later = of_session("s2", json!({"iat": NOW + 1}));
+    assert_eq!(node.verdict(&later).await, Ok(()));
+}
+
+#[tokio::test]
 async fn without_required_sessions_the_subject_is_ended_as_well() {
     let node = Node::new();
     let token = logout_token(json!({"sid": "s1"}));
