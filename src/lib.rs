@@ -98,7 +98,7 @@
 //! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
 //! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
 //! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `revocation`, `session`, `event`, `api_key` |
+//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `revocation`, `session`, `event`, `api_key` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
 //! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -128,6 +128,7 @@ mod slots;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 pub mod store;
+mod turns;
 
 mod clean_up;
 

@@ -25,6 +25,7 @@ const FLOORS: [&[&str]; 6] = [
     // policy and stores
     &[
         "policy",
+        "turns",
         "slots",
         "store",
         "clean_up",

@@ -1,20 +1,20 @@
 //! [`Actor`]: does what a logout token orders, once, and as a whole.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::logout::{Ends, Logout};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::issuer::REVOCATION_TIMEOUT;
 use crate::revocation::DynRevocationStore;
 use crate::store::{in_time, to_the_end};
+use crate::turns::Turns;
 
 /// How many log-outs are acted on at once. Others wait for as long as their requests do.
 const AT_ONCE: usize = 64;
@@ -30,20 +30,9 @@ pub(super) struct Actor {
     pub(super) store: Arc<dyn DynRevocationStore>,
     pub(super) ends: Ends,
     pub(super) hook: Option<Arc<Hook>>,
+    /// One logout token that comes twice at once is acted on once.
     turns: Turns,
     places: Arc<Semaphore>,
-}
-
-/// A lock for each logout token that is being acted on, so that one that comes twice at once is acted on
-/// once.
-type Turns = Mutex<HashMap<String, Arc<AsyncMutex<()>>>>;
-
-/// Holds the lock of a logout token, and removes it when nobody needs it any more.
-struct Turn {
-    actor: Arc<Actor>,
-    key: String,
-    lock: Arc<AsyncMutex<()>>,
-    guard: Option<OwnedMutexGuard<()>>,
 }
 
 // === impl Actor ===
@@ -66,7 +55,8 @@ impl Actor {
     /// Does what the token orders. From the moment at which it begins, a caller that stops waiting does not
     /// end it.
     pub(super) async fn act(self: &Arc<Self>, logout: Logout) -> Result<(), AuthError> {
-        let turn = Turn::wait(self, &logout).await;
+        let key = format!("{}\n{}", logout.issuer(), logout.id());
+        let turn = self.turns.wait(&key).await;
         let places = Arc::clone(&self.places);
         let place = places.acquire_owned().await;
         let place = place.map_err(|error| unavailable(Box::new(error)))?;
@@ -106,10 +96,6 @@ impl Actor {
         drop(remembered);
         Ok(())
     }
-
-    fn turns(&self) -> MutexGuard<'_, HashMap<String, Arc<AsyncMutex<()>>>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Actor {
@@ -118,35 +104,6 @@ impl fmt::Debug for Actor {
             .field("store", &self.store)
             .field("ends", &self.ends)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Turn ===
-
-impl Turn {
-    async fn wait(actor: &Arc<Actor>, logout: &Logout) -> Self {
-        let key = format!("{}\n{}", logout.issuer(), logout.id());
-        let lock = Arc::clone(actor.turns().entry(key.clone()).or_default());
-        let mut turn = Self {
-            actor: Arc::clone(actor),
-            key,
-            lock,
-            guard: None,
-        };
-        let lock = Arc::clone(&turn.lock);
-        turn.guard = Some(lock.lock_owned().await);
-        turn
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        drop(self.guard.take());
-        let mut turns = self.actor.turns();
-        // This one and the one in the map: nobody else waits.
-        if Arc::strong_count(&self.lock) <= 2 {
-            turns.remove(&self.key);
-        }
     }
 }
 

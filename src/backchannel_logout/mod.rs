@@ -47,13 +47,11 @@
 //! ```
 
 mod act;
-mod body;
 mod builder;
 mod form;
 mod logout;
 mod service;
 
-pub use body::LogoutBody;
 pub use builder::{BackchannelLogoutBuilder, DEFAULT_LONGEST_ACCESS_TTL};
 pub use logout::Logout;
 pub use service::{BackchannelLogout, BackchannelLogoutFuture, MAX_LOGOUT_REQUEST_BYTES};

@@ -16,7 +16,6 @@ use serde_json::json;
 use tower_service::Service;
 
 use super::act::Actor;
-use super::body::LogoutBody;
 use super::builder::BackchannelLogoutBuilder;
 use super::form;
 use super::logout::Logout;
@@ -58,7 +57,7 @@ pub struct BackchannelLogout {
 /// The response of a [`BackchannelLogout`], once it is known.
 #[must_use = "futures do nothing unless polled"]
 pub struct BackchannelLogoutFuture {
-    response: Pin<Box<dyn Future<Output = Response<LogoutBody>> + Send>>,
+    response: Pin<Box<dyn Future<Output = Response<String>> + Send>>,
 }
 
 // === impl BackchannelLogout ===
@@ -117,7 +116,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    type Response = Response<LogoutBody>;
+    type Response = Response<String>;
     type Error = Infallible;
     type Future = BackchannelLogoutFuture;
 
@@ -130,13 +129,13 @@ where
         let (parts, body) = request.into_parts();
         let response = Box::pin(async move {
             if parts.method != Method::POST {
-                let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, LogoutBody::default());
+                let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, String::new());
                 let allowed = HeaderValue::from_static("POST");
                 response.headers_mut().insert(ALLOW, allowed);
                 return response;
             }
             match this.answer(parts.headers, body).await {
-                Ok(()) => respond(StatusCode::OK, LogoutBody::default()),
+                Ok(()) => respond(StatusCode::OK, String::new()),
                 Err(error) => refusal(error),
             }
         });
@@ -174,7 +173,7 @@ async fn in_read_time(
     }
 }
 
-fn respond(status: StatusCode, body: LogoutBody) -> Response<LogoutBody> {
+fn respond(status: StatusCode, body: String) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let no_store = HeaderValue::from_static("no-store");
@@ -184,7 +183,7 @@ fn respond(status: StatusCode, body: LogoutBody) -> Response<LogoutBody> {
 
 /// Section 2.8: a request that is not valid is answered with 400, whatever is wrong, and with JSON. What
 /// the provider may send again is answered with 503, so that it can tell the two apart.
-fn refusal(error: AuthError) -> Response<LogoutBody> {
+fn refusal(error: AuthError) -> Response<String> {
     tell(&error);
     let (status, code) = match error.kind() {
         AuthErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
@@ -193,7 +192,7 @@ fn refusal(error: AuthError) -> Response<LogoutBody> {
     };
     // The messages are fixed texts: they contain nothing of the token, and no cause.
     let body = json!({"error": code, "error_description": error.to_string()});
-    let mut response = respond(status, LogoutBody::of(body.to_string()));
+    let mut response = respond(status, body.to_string());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.extend(
@@ -227,7 +226,7 @@ fn tell(error: &AuthError) {
 // === impl BackchannelLogoutFuture ===
 
 impl Future for BackchannelLogoutFuture {
-    type Output = Result<Response<LogoutBody>, Infallible>;
+    type Output = Result<Response<String>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.response.as_mut().poll(cx).map(Ok)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::judge::{Progress, VerifiedToken};
 use super::resolver::{DynIssuerResolver, RESOLVER_TIMEOUT};
@@ -15,6 +15,7 @@ use super::service::{Issuers, TokenVerifier};
 use super::single::Single;
 use crate::clock::{Clock, as_micros, unix_micros};
 use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::turns::Turns;
 
 /// The most requests that wait for a resolver; more are answered with 503.
 const MAX_WAITING: usize = 256;
@@ -42,7 +43,7 @@ pub(super) struct Resolving {
     known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
     refused: Mutex<Refused>,
     /// One for each issuer that is being asked about.
-    asking: Mutex<HashMap<Box<str>, Arc<AsyncMutex<()>>>>,
+    asking: Turns,
     places: Semaphore,
 }
 
@@ -65,13 +66,6 @@ struct Refused {
 
 /// A known issuer that is being confirmed, until this is dropped.
 struct Confirming(Arc<Known>);
-
-/// A request that waits for its turn to ask about an issuer.
-struct Turn<'r> {
-    resolving: &'r Resolving,
-    issuer: &'r str,
-    lock: Arc<AsyncMutex<()>>,
-}
 
 /// What memory says of an issuer.
 enum Memory {
@@ -96,7 +90,7 @@ impl Resolving {
             clock,
             known: ArcSwap::default(),
             refused: Mutex::default(),
-            asking: Mutex::default(),
+            asking: Turns::default(),
             places: Semaphore::new(MAX_WAITING),
         }
     }
@@ -187,12 +181,7 @@ impl Resolving {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(AuthErrorKind::Unavailable.into());
         };
-        let turn = Turn {
-            resolving: self,
-            issuer,
-            lock: Arc::clone(self.asking().entry(issuer.into()).or_default()),
-        };
-        let _guard = turn.lock.lock().await;
+        let _turn = self.asking.wait(issuer).await;
         match self.in_memory(issuer) {
             Memory::Known(single) => Ok(single),
             Memory::Refused(error) => Err(error),
@@ -284,10 +273,6 @@ impl Resolving {
         age < self.times.known_for.saturating_add(self.times.stale_for)
     }
 
-    fn asking(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<AsyncMutex<()>>>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn refused(&self) -> MutexGuard<'_, Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,18 +296,6 @@ impl Debug for Resolving {
 impl Drop for Confirming {
     fn drop(&mut self) {
         self.0.is_being_confirmed.store(false, Ordering::Release);
-    }
-}
-
-// === impl Turn ===
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut asking = self.resolving.asking();
-        // This one and the one in the map: nobody else waits.
-        if Arc::strong_count(&self.lock) <= 2 {
-            asking.remove(self.issuer);
-        }
     }
 }
 

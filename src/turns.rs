@@ -1,0 +1,86 @@
+//! [`Turns`]: one holder at a time for each key; the others wait for their turn.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+/// A lock for each key that somebody holds or waits for, and for no other.
+#[derive(Default, Clone)]
+pub(crate) struct Turns {
+    locks: Arc<Mutex<Locks>>,
+}
+
+type Locks = HashMap<Box<str>, Arc<AsyncMutex<()>>>;
+
+/// Holds the lock of a key, or waits for it. The last one removes it.
+pub(crate) struct Turn {
+    turns: Turns,
+    key: Box<str>,
+    lock: Arc<AsyncMutex<()>>,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+// === impl Turns ===
+
+impl Turns {
+    /// Waits until nobody else holds this key.
+    pub(crate) async fn wait(&self, key: &str) -> Turn {
+        let lock = Arc::clone(self.locks().entry(key.into()).or_default());
+        // Made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
+        let mut turn = Turn {
+            turns: self.clone(),
+            key: key.into(),
+            lock: Arc::clone(&lock),
+            guard: None,
+        };
+        turn.guard = Some(lock.lock_owned().await);
+        turn
+    }
+
+    fn locks(&self) -> MutexGuard<'_, Locks> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Turn ===
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        let mut locks = self.turns.locks();
+        // This one and the one in the map: nobody else waits.
+        if Arc::strong_count(&self.lock) <= 2 {
+            locks.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turns;
+
+    #[tokio::test]
+    async fn one_holds_a_key_and_nothing_is_left_of_it() {
+        let turns = Turns::default();
+        let first = turns.wait("a").await;
+        drop(turns.wait("b").await);
+        let waiting = tokio::spawn({
+            let turns = turns.clone();
+            async move { drop(turns.wait("a").await) }
+        });
+        let dropped = tokio::spawn({
+            let turns = turns.clone();
+            async move { drop(turns.wait("a").await) }
+        });
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished() && !dropped.is_finished());
+        dropped.abort();
+        assert!(dropped.await.unwrap_err().is_cancelled());
+        drop(first);
+        waiting.await.unwrap();
+        assert!(turns.locks().is_empty());
+    }
+}
