@@ -71,7 +71,7 @@ impl BackchannelLogoutBuilder {
     /// # Security
     ///
     /// An access token that lives longer is accepted again when the entry of the log-out is dropped. Set
-    /// `max_lifetime` of its verifier, so that there is none.
+    /// `max_lifetime` of its verifier, so that such a token is refused.
     pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
         self.longest_access_ttl = Some(ttl);
         self

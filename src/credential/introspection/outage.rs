@@ -200,6 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_one_token_is_no_strike_and_ends_an_outage() {
+        let (outage, clock) = outage();
+        for _ in 0..10 * STRIKES {
+            outage.begin().unwrap().failed(Severity::OfToken, None);
+        }
+        fails(outage.begin().unwrap());
+        assert!(outage.begin().is_err());
+        clock.advance(MAX_BACKOFF);
+        // The server is there again, whatever it says of the token of the probe.
+        outage.begin().unwrap().failed(Severity::OfToken, None);
+        let (_one, _other) = (outage.begin().unwrap(), outage.begin().unwrap());
+    }
+
+    #[test]
+    fn bad_answers_to_probes_do_not_make_the_others_wait_for_longer() {
+        let (outage, clock) = outage();
+        fails(outage.begin().unwrap());
+        for _ in 0..8 {
+            clock.advance(MAX_BACKOFF);
+            outage.begin().unwrap().failed(Severity::BadAnswer, None);
+            assert_eq!(outage.state().failures, 1);
+        }
+    }
+
+    #[test]
     fn a_server_that_is_down_is_asked_by_one_request_at_a_time() {
         let (outage, clock) = outage();
         let (one, other) = (outage.begin().unwrap(), outage.begin().unwrap());

@@ -30,7 +30,7 @@ pub enum TestAnswer {
 // === impl TestAnswer ===
 
 impl TestAnswer {
-    /// The response to a request for this document; `None` if there is none.
+    /// Returns the response to a request for this document, or `None` if the request is not answered.
     pub(super) fn response(&self, document: &str, cache_control: Option<&str>) -> Option<String> {
         let caching =
             cache_control.map_or_else(String::new, |value| format!("Cache-Control: {value}\r\n"));
