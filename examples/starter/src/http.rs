@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
-use crate::Error;
+use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -3,71 +3,45 @@
 //! `main.rs` is the command line; [`App`] is everything behind it, and can be started in a test.
 
 mod accounts;
+mod admin; // chapter: admin
 mod app;
-mod attempts;
-mod avatars;
-mod breached;
-mod cleaning;
-mod client_ip;
-mod connections;
-mod dangerous;
+mod avatars; // chapter: avatars
+mod config;
 mod database;
-mod development;
 mod edge;
 mod email;
 mod error;
-mod events;
 mod finish;
 mod http;
-mod in_clear;
 mod keys;
-mod letters;
-mod log_lines;
-mod logging;
-mod mail;
-mod metrics;
-mod one_time_tokens;
-mod openapi;
+mod limits;
+mod metrics; // chapter: metrics
 mod operations;
-mod origin;
 mod outbox;
-mod password_policy;
+mod page; // chapter: page
 mod passwords;
 mod problem;
-mod production;
-mod quotas;
-mod rate_limit;
-mod routes;
-mod sealing;
-mod second_factor;
-mod server;
-mod settings;
-mod sms;
+mod second_factor; // chapter: second-factor
+mod sessions;
+mod sms; // chapter: sms
 mod storage;
-mod stores;
 mod times;
 mod typed;
-mod uniform;
-mod users;
-mod variables;
-mod web;
 
-pub use accounts::{Accounts, Claimant, ProofError, Proved};
-pub use app::App;
-pub use client_ip::TrustedProxies;
+pub use accounts::{ADMIN_SCOPE, Accounts, Claimant, ProofError, Proved, User, Users};
+pub use app::{App, asked_to_stop, serve};
+pub use config::{MetricsPlace, Operations, Origin, SessionSettings, Settings};
 pub use database::Database;
-pub use email::Email;
+pub use email::MailSettings;
 pub use error::Error;
-pub use keys::rotate_keys;
-pub use logging::{Log, say, start_log};
-pub use mail::MailSettings;
-pub use metrics::serve_metrics;
-pub use operations::{MetricsPlace, Operations};
-pub use origin::Origin;
-pub use password_policy::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings};
-pub use sealing::SealingKeys;
-pub use server::{asked_to_stop, serve};
-pub use settings::{SessionSettings, Settings};
-pub use sms::SmsSettings;
+pub use keys::{SealingKeys, rotate_keys};
+pub use limits::TrustedProxies;
+pub use metrics::serve_metrics; // chapter: metrics
+pub use operations::{Log, say, start_log};
+pub use passwords::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings};
+pub use sms::SmsSettings; // chapter: sms
 pub use storage::{StorageSettings, publish_keys};
-pub use users::{ADMIN_SCOPE, User, Users};
+pub use typed::Email;
+
+/// The name of this service: that of the package. The log, the page and apps for one-time codes show it.
+pub const SERVICE: &str = env!("CARGO_PKG_NAME");

@@ -5,23 +5,18 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use starter::{
-    ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, Settings, Users, asked_to_stop,
-    publish_keys, rotate_keys, say, serve, serve_metrics, start_log,
+use service::{
+    ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, SERVICE, Settings, Users,
+    asked_to_stop, publish_keys, rotate_keys, say, serve, serve_metrics, start_log,
 };
 use tokio::net::TcpListener;
-
-const USAGE: &str = "usage: starter                     serve
-       starter grant-admin EMAIL   give a registered user the scope `admin`
-       starter rotate-keys         add a key that signs from tomorrow on
-       starter rotate-keys --now   sign with a new key, and refuse what the old ones signed";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("starter: {error}"));
+            say(&format!("{SERVICE}: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -36,8 +31,17 @@ async fn run() -> Result<(), Error> {
         [Some("grant-admin"), Some(email)] => grant_admin(email).await,
         [Some("rotate-keys")] => tell_keys(false).await,
         [Some("rotate-keys"), Some("--now")] => tell_keys(true).await,
-        _ => Err(USAGE.into()),
+        _ => Err(usage().into()),
     }
+}
+
+fn usage() -> String {
+    format!(
+        "usage: {SERVICE}                     serve
+       {SERVICE} grant-admin EMAIL   give a registered user the scope `admin`
+       {SERVICE} rotate-keys         add a key that signs from tomorrow on
+       {SERVICE} rotate-keys --now   sign with a new key, and refuse what the old ones signed"
+    )
 }
 
 async fn listen(settings: &Settings) -> Result<(), Error> {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::JsonRejection;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use tower_jwt_auth::AuthError;
 use tower_jwt_auth::password::PasswordError;
 use tower_jwt_auth::sessions::SessionError;
+use utoipa::ToSchema;
 
 use crate::database::Fault;
 use crate::error::with_causes;
@@ -43,9 +45,26 @@ pub(crate) struct Problem {
     auth: Option<Box<AuthError>>,
 }
 
-/// The code of a problem, in the extensions of its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Code(&'static str);
+/// The body of a problem document (RFC 9457 section 3.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Document {
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    #[schema(example = "Unauthorized")]
+    title: Option<&'static str>,
+    #[schema(example = 401)]
+    status: u16,
+    /// For people.
+    detail: Cow<'static, str>,
+    /// For programs.
+    #[schema(example = "invalid_token")]
+    error: &'static str,
+    /// Which of several reasons, with `invalid_password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
 
 // === impl Problem ===
 
@@ -113,8 +132,8 @@ impl Problem {
     }
 
     /// Whether this is the verdict that a refresh token is not good any more.
-    pub(crate) fn is_invalid_grant(response: &Response) -> bool {
-        response.extensions().get() == Some(&Code(INVALID_GRANT))
+    pub(crate) fn is_invalid_grant(&self) -> bool {
+        self.code == INVALID_GRANT
     }
 
     /// What can be said if only the status is known.
@@ -151,17 +170,15 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut problem = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "error": self.code,
-        });
-        if let Some(reason) = self.reason {
-            problem["reason"] = reason.into();
-        }
-        let mut response = (self.status, Json(problem)).into_response();
+        let document = Document {
+            kind: "about:blank",
+            title: self.status.canonical_reason(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            error: self.code,
+            reason: self.reason,
+        };
+        let mut response = (self.status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         if let Some(after) = self.retry_after {
@@ -174,7 +191,6 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        response.extensions_mut().insert(Code(self.code));
         if let Some(error) = self.auth {
             response.extensions_mut().insert(*error);
         }
@@ -217,6 +233,12 @@ impl From<sqlx::Error> for Problem {
             "the database refuses a value"
         );
         Self::new(status, code, detail)
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::of_status(rejection.status())
     }
 }
 
@@ -288,7 +310,7 @@ impl From<AuthError> for Problem {
 
 /// Rewrites what axum and tower answer by themselves (an unknown path, a body that is no JSON, a
 /// timeout, a panic); it keeps their headers, and leaves answers that are problems already.
-pub(crate) async fn for_every_error(response: Response) -> Response {
+pub(crate) fn for_every_error(response: Response) -> Response {
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
     if !failed || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON) {
@@ -320,7 +342,7 @@ mod tests {
         let mut response = (StatusCode::BAD_GATEWAY, "a secret").into_response();
         response.headers_mut().insert(RETRY_AFTER, 7.into());
         response.headers_mut().insert(CONTENT_LENGTH, 8.into());
-        let response = for_every_error(response).await;
+        let response = for_every_error(response);
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
         assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
         assert_eq!(response.headers()[RETRY_AFTER], "7");

@@ -17,12 +17,12 @@ use program::{Running, clean, failure};
 // === impl Folder ===
 
 impl Folder {
-    fn starter(&self) -> Command {
-        program::starter(self.path())
+    fn service(&self) -> Command {
+        program::service(self.path())
     }
 
     fn start(&self) -> Running {
-        Running::start(self.starter())
+        Running::start(self.service())
     }
 
     fn shell(&self, script: &str) -> String {
@@ -56,7 +56,7 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     assert!(me.contains(r#""email":"ada@example.com""#), "{me}");
     assert!(me.contains(r#""sub":""#), "{me}");
 
-    let key = folder.path().join("starter-data/keys.json");
+    let key = folder.path().join("data/keys.json");
     let key_text = fs::read_to_string(&key).unwrap();
     assert_eq!(
         fs::metadata(&key).unwrap().permissions().mode() & 0o777,
@@ -85,7 +85,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
     let folder = Folder::new("admin");
     let running = folder.start();
     let unknown = folder
-        .starter()
+        .service()
         .args(["grant-admin", "ada@example.com"])
         .output()
         .unwrap();
@@ -101,7 +101,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
     folder.shell(register);
     assert_eq!(folder.shell(&admin), "403");
     let granted = folder
-        .starter()
+        .service()
         .args(["grant-admin", "ADA@example.com"])
         .output()
         .unwrap();
@@ -116,7 +116,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
 fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
     let folder = Folder::new("wrong");
     let output = folder
-        .starter()
+        .service()
         .env("JWT_SECRET", "short")
         .output()
         .unwrap();
@@ -160,38 +160,44 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
         ("RATE_LIMIT_PER_MINUTE", "-1"),
         ("REQUIRE_VERIFIED_EMAIL", "maybe"),
     ] {
-        let mut starter = folder.starter();
-        starter.env("BIND_ADDR", "127.0.0.1:0").env(name, value);
-        let text = failure(&starter.output().unwrap());
+        let mut command = folder.service();
+        command.env("BIND_ADDR", "127.0.0.1:0").env(name, value);
+        let text = failure(&command.output().unwrap());
         let said = text.lines().last().unwrap();
-        assert!(said.starts_with("starter: "), "{text}");
+        assert!(
+            said.starts_with(concat!(env!("CARGO_PKG_NAME"), ": ")),
+            "{text}"
+        );
         assert!(!name.ends_with("_URL") || said.contains(name), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
-    let text = failure(&folder.starter().arg("nonsense").output().unwrap());
-    assert!(text.contains("usage: starter"), "{text}");
+    let text = failure(&folder.service().arg("nonsense").output().unwrap());
+    assert!(
+        text.contains(concat!("usage: ", env!("CARGO_PKG_NAME"))),
+        "{text}"
+    );
 }
 
 #[test]
 fn in_production_links_have_to_lead_somewhere() {
     let folder = Folder::new("production");
     let production = || {
-        let mut starter = folder.starter();
-        starter.env("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M");
-        starter.env("JWT_ISSUER", "https://auth.example.com");
-        starter.env("JWT_AUDIENCE", "api");
-        starter.env(
+        let mut command = folder.service();
+        command.env("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M");
+        command.env("JWT_ISSUER", "https://auth.example.com");
+        command.env("JWT_AUDIENCE", "api");
+        command.env(
             "SEALING_KEYS",
             "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         );
-        starter
+        command
     };
     let text = failure(&production().output().unwrap());
     assert!(text.contains("PUBLIC_URL is not set"), "{text}");
 
-    let mut starter = production();
-    starter.env("PUBLIC_URL", "https://app.example.com/");
-    let running = Running::start_in_production(starter);
+    let mut command = production();
+    command.env("PUBLIC_URL", "https://app.example.com/");
+    let running = Running::start_in_production(command);
     let post = "curl -sS -H 'Content-Type: application/json' -d";
     let account = r#"{"email":"ada@example.com","password":"correct horse battery staple"}"#;
     let host = &running.address;
@@ -202,7 +208,7 @@ fn in_production_links_have_to_lead_somewhere() {
     // There is no mail server: somebody should see that.
     assert!(log.contains("SMTP_URL is not set"), "{log}");
 
-    let mail = folder.path().join("starter-data/mail");
+    let mail = folder.path().join("data/mail");
     let mode = fs::metadata(&mail).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let letters = fs::read_dir(mail).unwrap().flatten();
@@ -231,8 +237,8 @@ fn in_production_links_have_to_lead_somewhere() {
 fn a_key_that_others_can_read_is_refused() {
     let folder = Folder::new("mode");
     folder.start().stop();
-    let key = folder.path().join("starter-data/keys.json");
+    let key = folder.path().join("data/keys.json");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let text = failure(&folder.starter().output().unwrap());
+    let text = failure(&folder.service().output().unwrap());
     assert!(text.contains("chmod 600"), "{text}");
 }

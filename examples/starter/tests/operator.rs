@@ -20,14 +20,14 @@ use tower_jwt_auth::config::AuthConfig;
 #[test]
 fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
     let folder = Folder::new("log");
-    let mut starter = program::production(folder.path());
-    starter.envs([
+    let mut command = program::production(folder.path());
+    command.envs([
         ("LOG_FORMAT", "json"),
         ("RUST_LOG", "trace"),
         ("REQUIRE_VERIFIED_EMAIL", "false"),
         ("DANGEROUS_UNCONFIRMED_LOGINS", "true"),
     ]);
-    let running = Running::start_in_production(starter);
+    let running = Running::start_in_production(command);
     let script = r#"
         set -e
         json='Content-Type: application/json'

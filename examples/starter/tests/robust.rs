@@ -106,10 +106,10 @@ impl Drop for Service {
     }
 }
 
-fn starter(folder: &Folder) -> Command {
-    let mut starter = program::starter(folder.path());
-    starter.env("RUST_LOG", "debug");
-    starter
+fn command(folder: &Folder) -> Command {
+    let mut command = program::service(folder.path());
+    command.env("RUST_LOG", "debug");
+    command
 }
 
 /// As on a disk that is full.
@@ -118,7 +118,7 @@ fn starter(folder: &Folder) -> Command {
 fn a_log_that_cannot_be_written_costs_no_answer() {
     let folder = Folder::new("full");
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let service = Service::start(starter(&folder), full.into());
+    let service = Service::start(command(&folder), full.into());
     service.assert_answers();
     service.stop();
 }
@@ -126,7 +126,7 @@ fn a_log_that_cannot_be_written_costs_no_answer() {
 #[test]
 fn a_log_whose_reader_has_died_costs_no_answer() {
     let folder = Folder::new("died");
-    let mut service = Service::start(starter(&folder), Stdio::piped());
+    let mut service = Service::start(command(&folder), Stdio::piped());
     service.stderr = None;
     service.assert_answers();
     service.stop();
@@ -135,7 +135,7 @@ fn a_log_whose_reader_has_died_costs_no_answer() {
 #[test]
 fn a_log_whose_reader_does_not_read_costs_no_answer() {
     let folder = Folder::new("stuck");
-    let mut command = starter(&folder);
+    let mut command = command(&folder);
     command.env("RUST_LOG", "trace"); // more than a pipe holds
     let service = Service::start(command, Stdio::piped());
     service.assert_answers();
@@ -147,7 +147,7 @@ fn silent_connections_do_not_use_up_the_open_files() {
     let folder = Folder::new("files");
     let mut command = program::clean("sh", folder.path());
     let script = "ulimit -n 160 && exec \"$0\"";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_starter")]);
+    command.args(["-c", script, program::PROGRAM]);
     let mut service = Service::start(command, Stdio::piped());
     let mut log = service.stderr.take().unwrap();
     let log = std::thread::spawn(move || {
@@ -178,11 +178,7 @@ fn other_users_of_the_machine_cannot_read_the_database() {
     let folder = Folder::new("mode");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = program::clean("sh", folder.path());
-    command.args([
-        "-c",
-        "umask 022 && exec \"$0\"",
-        env!("CARGO_BIN_EXE_starter"),
-    ]);
+    command.args(["-c", "umask 022 && exec \"$0\"", program::PROGRAM]);
     command.env("DATABASE_URL", "sqlite:own.sqlite");
     let service = Service::start(command, Stdio::null());
     service.assert_answers();
@@ -203,7 +199,7 @@ fn other_users_of_the_machine_cannot_read_the_database() {
         "own.sqlite.lock",
     ];
     assert_eq!(seen, all);
-    let keys = folder.path().join("starter-data/sealing-keys");
+    let keys = folder.path().join("data/sealing-keys");
     assert_eq!(
         fs::metadata(keys).unwrap().permissions().mode() & 0o777,
         0o600

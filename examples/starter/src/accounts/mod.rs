@@ -1,22 +1,54 @@
-//! [`Accounts`]: how an account comes to be, and whose it is.
+//! Accounts: register, confirm the address, a new password, and whose an account is.
 //!
 //! Anybody can register any address. So nothing that was set before an address was proved belongs to
 //! its owner: not the password, not a session, not a second factor. [`Accounts::prove`] is the one
-//! place where an address comes to be proved, whatever proves it.
+//! place where an address comes to be proved, whatever proves it. This chapter cannot be taken out.
 
+mod change_password;
+mod confirm_email;
+mod me;
+mod one_time_tokens;
+mod password_changes;
 mod proof;
+mod register;
 mod registrations;
 mod removed;
+mod reset_password;
+mod users;
 
+pub(crate) use one_time_tokens::{OneTimeTokens, Purpose, digest, random_token};
+pub(crate) use password_changes::PasswordChanges;
 pub use proof::{Claimant, ProofError, Proved};
-pub(crate) use registrations::{Purpose, Registration, Registrations};
+pub(crate) use register::invalid_email;
+pub(crate) use registrations::Registrations;
+pub use users::{ADMIN_SCOPE, User, Users};
+pub(crate) use users::{Admin, Changed, Listed}; // chapter: admin
 
 use sqlx::Result;
 use tower_jwt_auth::Sessions;
 use tower_jwt_auth::password::PasswordHash;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::avatars::Avatars;
-use crate::{Database, Email, Users};
+use crate::app::{App, RequireToken};
+use crate::avatars::Avatars; // chapter: avatars
+use crate::database::Database;
+use crate::typed::Email;
+
+/// Returns the routes of this chapter.
+pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
+    let with_token = OpenApiRouter::new()
+        .routes(routes!(me::me))
+        .routes(routes!(change_password::change))
+        .route_layer(token.clone());
+    OpenApiRouter::new()
+        .routes(routes!(register::register))
+        .routes(routes!(confirm_email::verify))
+        .routes(routes!(confirm_email::resend))
+        .routes(routes!(reset_password::forgot))
+        .routes(routes!(reset_password::reset))
+        .merge(with_token)
+}
 
 /// The accounts, with what hangs on them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,7 +56,7 @@ pub struct Accounts {
     database: Database,
     users: Users,
     sessions: Sessions,
-    avatars: Avatars,
+    avatars: Avatars, // chapter: avatars
     pub(crate) registrations: Registrations,
     /// Whether a registration makes an account that can be used at once.
     before_proof: bool,
@@ -37,14 +69,14 @@ impl Accounts {
     pub(crate) fn new(
         database: &Database,
         sessions: &Sessions,
-        avatars: &Avatars,
+        avatars: &Avatars, // chapter: avatars
         before_proof: bool,
     ) -> Self {
         Self {
             database: database.clone(),
             users: Users::new(database.clone()),
             sessions: sessions.clone(),
-            avatars: avatars.clone(),
+            avatars: avatars.clone(), // chapter: avatars
             registrations: Registrations::new(database.clone()),
             before_proof,
         }

@@ -7,15 +7,16 @@ use tower_jwt_auth::password::PasswordHash;
 use tower_jwt_auth::sessions::SessionError;
 
 use super::Accounts;
-use crate::attempts::FORGET;
+use super::one_time_tokens;
+use super::users::User;
+use super::users::{enrolment_of, new_id, second_factor_of, select_user};
 use crate::database::on_pool;
 use crate::finish::finish;
-use crate::logging::digest;
-use crate::one_time_tokens;
+use crate::limits::FORGET;
+use crate::operations::digest;
 use crate::problem::Problem;
 use crate::times::now;
-use crate::users::{enrolment_of, new_id, second_factor_of, select_user};
-use crate::{Email, User};
+use crate::typed::Email;
 
 /// How often somebody may register the address in the very moment in which it is proved.
 const MAX_ROUNDS: u32 = 8;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sqlx::{FromRow, Result};
 
+use super::one_time_tokens::{digest, random_token};
+use super::users::new_id;
+use crate::database::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, random_token};
-use crate::quotas::{Quota, Quotas};
+use crate::limits::{Quota, Quotas};
 use crate::times::{SKEW, now, seconds};
-use crate::users::new_id;
-use crate::{Database, Email};
+use crate::typed::Email;
 
 /// How many registrations, and how many links, an address gets in [`WINDOW`], for each purpose.
 const MAX_IN_WINDOW: i64 = 5;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sqlx::Result;
 
 use super::Accounts;
-use crate::Error;
 use crate::database::on_pool;
+use crate::error::Error;
 use crate::error::with_causes;
 use crate::times::{SKEW, now, seconds};
 
@@ -49,7 +49,7 @@ impl Accounts {
 
     async fn try_clear(&self, user: &str) -> Result<(), Error> {
         self.sessions.end_all(user).await?;
-        self.avatars.remove(user).await?;
+        self.avatars.remove(user).await?; // chapter: avatars
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ pub(crate) use fault::Fault;
 
 use sqlx::{PgPool, SqlitePool};
 
-use crate::Error;
+use crate::error::Error;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_millis(750);
 /// How often the two are asked in turn.
 const ROUNDS: usize = 4;
 /// A setting that PostgreSQL does not know, and keeps for each of its connections.
-const SETTING: &str = "starter.connection";
+const SETTING: &str = "service.connection";
 
 /// Whether what this client sets stays set, and only for this client.
 ///

@@ -10,7 +10,7 @@ use tower_jwt_auth::sessions::PostgresSessions;
 
 use super::ACQUIRE_TIMEOUT;
 use super::own_connection::has_own_connection;
-use crate::Error;
+use crate::error::Error;
 use crate::error::with_causes;
 
 /// How long a statement may take, with the locks that it waits for, before the request is
@@ -27,7 +27,7 @@ const MAX_CONNECTIONS: u32 = 10;
 const BEFORE_MIGRATIONS: [&str; 3] = [
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL client_min_messages = warning",
-    "SELECT pg_advisory_xact_lock(hashtextextended('starter migrations', 0))",
+    "SELECT pg_advisory_xact_lock(hashtextextended('service migrations', 0))",
 ];
 
 /// Connects, and brings the tables up to date.

@@ -12,7 +12,7 @@ use tower_jwt_auth::revocation::SqliteRevocations;
 use tower_jwt_auth::sessions::SqliteSessions;
 
 use super::ACQUIRE_TIMEOUT;
-use crate::Error;
+use crate::error::Error;
 use crate::error::with_causes;
 
 /// How long a statement waits for another writer before the request is answered with 503.
@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: u32 = 8;
 /// Opens the file, makes it if there is none, and brings its tables up to date.
 pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
     if url.contains(":memory:") {
-        return Err("DATABASE_URL must name a file, such as sqlite:starter.sqlite".into());
+        return Err("DATABASE_URL must name a file, such as sqlite:service.sqlite".into());
     }
     let options = SqliteConnectOptions::from_str(url)
         .map_err(|error| format!("DATABASE_URL: {error}"))?

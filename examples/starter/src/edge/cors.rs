@@ -7,14 +7,14 @@ use axum::http::{HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
 use super::request_id::HEADER;
-use crate::Origin;
+use crate::config::Origin;
 
 /// How long a browser may keep the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Lets pages of exactly these origins call the API with a bearer token. Never with cookies:
 /// `Access-Control-Allow-Credentials` is not sent, and the cookie is for our own page alone.
-pub(super) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
+pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }

@@ -1,44 +1,42 @@
 //! What browsers are told to be careful with.
 
-use axum::Router;
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue};
-use tower_http::set_header::SetResponseHeaderLayer;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::Origin;
+use crate::config::Origin;
 
-/// For all that is no page: a browser that shows it does nothing with it, and nobody frames it.
-const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// Two years, as the preload list asks for; the subdomains are not ours to decide on.
+/// The headers of every response that has none of its own. The policy is for all that is not a page: a
+/// browser that shows it does nothing with it, and nobody frames it.
+const FIXED: [(HeaderName, &str); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+/// Two years, as the preload list asks for. Subdomains are not this service's to decide on.
 const STAY_ON_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// Adds the headers; a page has a `Content-Security-Policy` of its own already.
-pub(super) fn add(routes: Router, public_url: Option<&Origin>) -> Router {
-    let fixed =
-        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let same_origin = "same-origin";
-    let mut routes = routes
-        .layer(SetResponseHeaderLayer::if_not_present(
-            CONTENT_SECURITY_POLICY,
-            NOTHING,
-        ))
-        .layer(fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(
-            HeaderName::from_static("cross-origin-opener-policy"),
-            same_origin,
-        ))
-        .layer(fixed(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            same_origin,
-        ));
-    if public_url.is_some_and(Origin::is_https) {
-        routes = routes.layer(SetResponseHeaderLayer::if_not_present(
-            STRICT_TRANSPORT_SECURITY,
-            STAY_ON_HTTPS,
-        ));
+/// Adds the headers that are not there yet.
+pub(super) fn add(headers: &mut HeaderMap, public_url: Option<&Origin>) {
+    for (name, value) in FIXED {
+        let value = HeaderValue::from_static(value);
+        headers.entry(name).or_insert(value);
     }
-    routes
+    if public_url.is_some_and(Origin::is_https) {
+        headers
+            .entry(STRICT_TRANSPORT_SECURITY)
+            .or_insert(STAY_ON_HTTPS);
+    }
 }

@@ -1,25 +1,19 @@
 //! A request names one host (RFC 9112 section 3.2): where it names two, a proxy may have taken the
 //! other one.
 
-use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Version};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
-/// Answers 400 to a request with several or malformed `Host` headers, or without one in HTTP/1.1.
-pub(super) async fn check(request: Request, next: Next) -> Response {
-    if is_good(request.headers(), request.version()) {
-        return next.run(request).await;
-    }
+/// The problem of a request with several or malformed `Host` headers, or without one in HTTP/1.1.
+pub(super) fn refused() -> Problem {
     let detail = "Send exactly one `Host` header, with a host name and perhaps a port.";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail).into_response()
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
 }
 
-fn is_good(headers: &HeaderMap, version: Version) -> bool {
+pub(super) fn is_good(headers: &HeaderMap, version: Version) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {

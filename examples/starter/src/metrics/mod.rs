@@ -4,13 +4,12 @@ mod labels;
 mod observe;
 mod serve;
 
-pub(crate) use observe::observe;
+pub(crate) use serve::routes;
 pub use serve::serve_metrics;
-pub(crate) use serve::show;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -20,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::layer::{Decision, Outcome as DecisionOutcome};
+use tower_jwt_auth::password::PasswordError;
 use tower_jwt_auth::sessions::AuthEvent;
 
 use labels::{Answer, Event, Outcome, Refusal, Route, Verdict};
@@ -135,17 +135,24 @@ impl Metrics {
         self.events.get_or_create(&Event { event, reason }).inc();
     }
 
-    /// Counts a password, and how long it took.
-    pub(crate) fn password(&self, outcome: &'static str, took: Duration) {
-        let labels = Outcome { outcome };
-        self.passwords
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
-    }
-
-    /// A password is being hashed, or waits, until the guard is dropped.
-    pub(crate) fn password_waits(&self) -> Ongoing {
-        Ongoing::new(&self.passwords_waiting)
+    /// Counts a password that is hashed or verified, and how long that takes. Meanwhile it counts as
+    /// waiting, also if nobody waits for it any more.
+    pub(crate) async fn password<T>(
+        &self,
+        work: impl Future<Output = Result<T, PasswordError>>,
+    ) -> Result<T, PasswordError> {
+        let _waiting = Ongoing::new(&self.passwords_waiting);
+        let start = Instant::now();
+        let done = work.await;
+        let outcome = match &done {
+            Ok(_) => "done",
+            Err(PasswordError::Overloaded { .. }) => "overloaded",
+            Err(_) => "refused",
+        };
+        let took = start.elapsed().as_secs_f64();
+        let passwords = self.passwords.get_or_create(&Outcome { outcome });
+        passwords.observe(took);
+        done
     }
 
     /// Counts a decision of the layer that verifies tokens.
@@ -186,7 +193,7 @@ impl fmt::Debug for Metrics {
 }
 
 /// Something that goes on; it is over when this is dropped, also if nobody waits for it any more.
-pub(crate) struct Ongoing(Gauge);
+struct Ongoing(Gauge);
 
 // === impl Ongoing ===
 

@@ -1,42 +1,62 @@
-//! The layer that counts requests.
+//! Counts requests.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
 use tower_jwt_auth::AuthError;
 
 use super::labels::{Answer, Route};
 use super::{Metrics, Ongoing};
 
-/// Counts the request and its answer.
-pub(crate) async fn observe(
-    State(metrics): State<Metrics>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let _ongoing = Ongoing::new(&metrics.in_flight);
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or("unmatched", MatchedPath::as_str).to_owned();
-    let method = known(request.method());
-    let start = Instant::now();
-    let response = next.run(request).await;
+/// A request that is being answered. It counts as such until this is dropped.
+pub(crate) struct Counted {
+    metrics: Metrics,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    start: Instant,
+    _ongoing: Ongoing,
+}
 
-    let labels = Route { method, route };
-    let took = start.elapsed().as_secs_f64();
-    metrics.durations.get_or_create(&labels).observe(took);
-    let labels = Answer {
-        method,
-        route: labels.route,
-        status: response.status().as_u16(),
-    };
-    metrics.requests.get_or_create(&labels).inc();
-    if let Some(error) = response.extensions().get::<AuthError>() {
-        metrics.refused(error.kind());
+// === impl Metrics ===
+
+impl Metrics {
+    /// Begins to count a request.
+    pub(crate) fn count(&self, request: &Request) -> Counted {
+        Counted {
+            method: known(request.method()),
+            route: request.extensions().get().cloned(),
+            start: Instant::now(),
+            _ongoing: Ongoing::new(&self.in_flight),
+            metrics: self.clone(),
+        }
     }
-    response
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// Counts the response.
+    pub(crate) fn answered(self, response: &Response) {
+        let route = self.route.as_ref();
+        let labels = Route {
+            method: self.method,
+            route: route.map_or("unmatched", MatchedPath::as_str).to_owned(),
+        };
+        let took = self.start.elapsed().as_secs_f64();
+        let durations = &self.metrics.durations;
+        durations.get_or_create(&labels).observe(took);
+        let labels = Answer {
+            method: labels.method,
+            route: labels.route,
+            status: response.status().as_u16(),
+        };
+        self.metrics.requests.get_or_create(&labels).inc();
+        if let Some(error) = response.extensions().get::<AuthError>() {
+            self.metrics.refused(error.kind());
+        }
+    }
 }
 
 /// A client may invent methods; each would be a time series.

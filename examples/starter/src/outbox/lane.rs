@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Notification;
 use super::postman::Postman;
 use super::waiting::{Entry, Next, Refused, Waiting};
+use crate::email::NotSent;
 use crate::error::with_causes;
-use crate::letters::Letter;
-use crate::mail::NotSent;
 
 /// How many messages are on their way at once.
 const WORKERS: usize = 4;
@@ -53,8 +53,8 @@ impl Lane {
         })
     }
 
-    pub(super) fn add(&self, letter: Letter) -> Result<(), Refused> {
-        self.queue.waiting().add(letter, Instant::now())?;
+    pub(super) fn add(&self, notification: Notification) -> Result<(), Refused> {
+        self.queue.waiting().add(notification, Instant::now())?;
         self.queue.changed.send_replace(());
         Ok(())
     }
@@ -116,12 +116,12 @@ impl Queue {
     }
 
     async fn send(&self, mut entry: Entry) {
-        let recipient = entry.letter.recipient().to_owned();
+        let recipient = entry.notification.recipient().to_owned();
         let postman = Arc::clone(&self.postman);
         // In a task, so that a panic costs one message and no worker; dropped, it ends.
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let sent = postman.send(&entry.letter, &mut entry.written).await;
+            let sent = postman.send(&entry.notification, &mut entry.written).await;
             (entry, sent)
         });
         let done = task.join_next().await;
@@ -141,23 +141,23 @@ impl Queue {
     }
 
     fn is_not_sent(&self, waiting: &mut Waiting, entry: Entry, now: Instant, why: &NotSent) {
-        let (letter, error) = (entry.letter.kind(), with_causes(&*why.error));
+        let (notification, error) = (entry.notification.kind(), with_causes(&*why.error));
         let tries = entry.tries;
         let pause = self.pauses.get(tries - 1);
         let pause = pause.filter(|_| why.again && !entry.is_last_try);
         let cure = why.cure.unwrap_or_default();
         let Some(&pause) = pause else {
-            tracing::error!(letter, tries, error, cure, "message given up");
+            tracing::error!(notification, tries, error, cure, "message given up");
             return;
         };
         match why.cure {
             // Until somebody does something, it will fail again.
-            Some(_) => tracing::error!(letter, error, cure, pause, "message not sent yet"),
-            None => tracing::warn!(letter, error, pause, "message not sent yet"),
+            Some(_) => tracing::error!(notification, error, cure, pause, "message not sent yet"),
+            None => tracing::warn!(notification, error, pause, "message not sent yet"),
         }
         let due = now + Duration::from_secs(pause);
         if waiting.put_back(entry, now, due).is_err() {
-            tracing::error!(letter, tries, "message given up: the outbox is full");
+            tracing::error!(notification, tries, "message given up: the outbox is full");
         }
     }
 }

@@ -4,25 +4,29 @@
 //! what is left then, or when the process is killed, is lost, and its user asks for another.
 
 mod lane;
+mod notification;
 mod postman;
 mod waiting;
+
+pub(crate) use notification::Notification;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use crate::letters::{Letter, Writer};
-use crate::mail::Mailer;
-use crate::sms::Sms;
+use crate::email::{Mailer, Writer};
+use crate::sms::Sms; // chapter: sms
 use lane::Lane;
 use postman::Postman;
 use waiting::Refused;
 
 /// When an email is tried again. After the last of these pauses it is given up.
 const EMAIL_PAUSES: &[u64] = &[1, 5, 30, 120, 600];
-/// The same for an SMS: its code expires after five minutes.
+// chapter: sms {
+/// When an SMS is tried again: its code expires after five minutes.
 const SMS_PAUSES: &[u64] = &[1, 5, 30, 120];
+// chapter: sms }
 /// How long messages may still take when the service stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -30,50 +34,58 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     email: Arc<Lane>,
-    sms: Arc<Lane>,
+    sms: Arc<Lane>, // chapter: sms
 }
 
 // === impl Outbox ===
 
 impl Outbox {
-    /// Starts the workers. Emails and SMS have workers of their own, and do not wait for each other.
+    /// Starts the workers. Each kind of message has workers of its own, and does not wait for others.
     pub(crate) fn start(
         writer: Writer,
         mailer: Arc<dyn Mailer>,
-        sms: Arc<dyn Sms>,
+        sms: Arc<dyn Sms>, // chapter: sms
         from: Mailbox,
     ) -> Self {
-        let postman = Arc::new(Postman::new(writer, mailer, sms, from));
+        let postman = Arc::new(Postman {
+            writer,
+            mailer,
+            sms, // chapter: sms
+            from,
+        });
         Self {
-            email: Lane::start(Arc::clone(&postman), EMAIL_PAUSES),
-            sms: Lane::start(postman, SMS_PAUSES),
+            sms: Lane::start(Arc::clone(&postman), SMS_PAUSES), // chapter: sms
+            email: Lane::start(postman, EMAIL_PAUSES),
         }
     }
 
     /// Leaves a message. It never waits, and the caller need not know whether there was room: a
     /// user whose message is lost asks for another.
-    pub(crate) fn post(&self, letter: Letter) {
-        let kind = letter.kind();
-        let lane = match letter {
-            Letter::Code { .. } => &self.sms,
+    pub(crate) fn post(&self, notification: Notification) {
+        let kind = notification.kind();
+        let lane = match notification {
+            Notification::Code { .. } => &self.sms, // chapter: sms
             _ => &self.email,
         };
-        match lane.add(letter) {
+        match lane.add(notification) {
             Ok(()) => {}
             Err(Refused::TooManyForOne) => {
                 tracing::warn!(
-                    letter = kind,
+                    notification = kind,
                     "not sent: many messages already wait for this recipient"
                 );
             }
             Err(Refused::Full) => {
-                tracing::error!(letter = kind, "not sent: the outbox is full");
+                tracing::error!(notification = kind, "not sent: the outbox is full");
             }
         }
     }
 
     /// Takes no more messages, and gives those that wait one try, for a few seconds.
     pub(crate) async fn drain(&self) {
-        tokio::join!(self.email.drain(DRAIN), self.sms.drain(DRAIN));
+        tokio::join!(
+            self.email.drain(DRAIN),
+            self.sms.drain(DRAIN), // chapter: sms
+        );
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use tokio::time::Instant;
 
-use crate::letters::{Letter, Writer, text_of};
-use crate::mail::{Mailer, NotSent};
-use crate::sms::Sms;
+use super::Notification;
+use crate::email::{Mailer, NotSent, Writer};
+use crate::sms::{Sms, text_of}; // chapter: sms
 
 /// How long a message is sent as it was written. Each writing takes one of the few links that a user
 /// gets; but a link is good for a short time, and should not arrive with most of it over.
@@ -22,10 +22,10 @@ pub(super) struct Written {
 
 /// What it takes to send a message.
 pub(super) struct Postman {
-    writer: Writer,
-    mailer: Arc<dyn Mailer>,
-    sms: Arc<dyn Sms>,
-    from: Mailbox,
+    pub(super) writer: Writer,
+    pub(super) mailer: Arc<dyn Mailer>,
+    pub(super) sms: Arc<dyn Sms>, // chapter: sms
+    pub(super) from: Mailbox,
 }
 
 // === impl Written ===
@@ -39,35 +39,23 @@ impl std::fmt::Debug for Written {
 // === impl Postman ===
 
 impl Postman {
-    pub(super) fn new(
-        writer: Writer,
-        mailer: Arc<dyn Mailer>,
-        sms: Arc<dyn Sms>,
-        from: Mailbox,
-    ) -> Self {
-        Self {
-            writer,
-            mailer,
-            sms,
-            from,
-        }
-    }
-
     /// Tries once. `written` is the message of the try before, and becomes that of this one.
     pub(super) async fn send(
         &self,
-        letter: &Letter,
+        notification: &Notification,
         written: &mut Option<Written>,
     ) -> Result<(), NotSent> {
-        if let Letter::Code { phone, code } = letter {
+        // chapter: sms {
+        if let Notification::Code { phone, code } = notification {
             return self.sms.send(phone, &text_of(code)).await;
         }
+        // chapter: sms }
         let kept = written.as_ref().filter(|kept| kept.at.elapsed() < KEPT_FOR);
         let message = if let Some(kept) = kept {
             kept.message.clone()
         } else {
             let at = Instant::now();
-            let made = self.writer.write(letter).await;
+            let made = self.writer.write(notification).await;
             let Some(message) = made.map_err(NotSent::for_now)? else {
                 return Ok(());
             };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::Notification;
 use super::postman::Written;
-use crate::letters::Letter;
 
 /// How many messages may wait. With more, the mail server has been away for long.
 const QUEUE: usize = 1000;
@@ -15,7 +15,7 @@ const PER_RECIPIENT: usize = 10;
 /// A message, and what became of it so far.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) letter: Letter,
+    pub(super) notification: Notification,
     /// As it was sent before, if it was.
     pub(super) written: Option<Written>,
     /// How often it was tried.
@@ -56,21 +56,21 @@ pub(super) enum Next {
 impl Waiting {
     /// Takes a new message, due at once. Where there is no room, the message that failed most often
     /// makes room for it.
-    pub(super) fn add(&mut self, letter: Letter, now: Instant) -> Result<(), Refused> {
+    pub(super) fn add(&mut self, notification: Notification, now: Instant) -> Result<(), Refused> {
         if self.is_stopping {
             return Err(Refused::Full);
         }
-        if letter.anybody_can_cause_it() {
-            let waiting = self.entries.values().map(|entry| &entry.letter);
+        if notification.anybody_can_cause_it() {
+            let waiting = self.entries.values().map(|entry| &entry.notification);
             let same = waiting.filter(|other| {
-                other.anybody_can_cause_it() && other.recipient() == letter.recipient()
+                other.anybody_can_cause_it() && other.recipient() == notification.recipient()
             });
             if same.count() >= PER_RECIPIENT {
                 return Err(Refused::TooManyForOne);
             }
         }
         let entry = Entry {
-            letter,
+            notification,
             written: None,
             tries: 0,
             is_last_try: false,
@@ -80,7 +80,7 @@ impl Waiting {
 
     /// What is due first, and can be sent.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        let free = |entry: &Entry| !self.busy.contains(entry.letter.recipient());
+        let free = |entry: &Entry| !self.busy.contains(entry.notification.recipient());
         let first = self.entries.iter().find(|(_, entry)| free(entry));
         let Some((&key, _)) = first else {
             return Next::Wait;
@@ -91,7 +91,7 @@ impl Waiting {
         let Some(mut entry) = self.entries.remove(&key) else {
             return Next::Wait;
         };
-        self.busy.insert(entry.letter.recipient().to_owned());
+        self.busy.insert(entry.notification.recipient().to_owned());
         entry.tries += 1;
         entry.is_last_try = self.is_stopping;
         Next::Send(Box::new(entry))
@@ -136,8 +136,8 @@ impl Waiting {
             match most_tried {
                 Some((key, tries)) if tries > entry.tries => {
                     if let Some(lost) = self.entries.remove(&key) {
-                        let letter = lost.letter.kind();
-                        tracing::error!(letter, tries, "given up: the outbox is full");
+                        let notification = lost.notification.kind();
+                        tracing::error!(notification, tries, "given up: the outbox is full");
                     }
                 }
                 _ => return Err(Refused::Full),
@@ -154,14 +154,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Email;
+    use crate::typed::Email;
 
-    fn reset(number: usize) -> Letter {
-        Letter::ResetPassword(Email::parse(&format!("user{number}@example.com")).unwrap())
+    fn reset(number: usize) -> Notification {
+        Notification::ResetPassword(Email::parse(&format!("user{number}@example.com")).unwrap())
     }
 
-    fn notice(number: usize) -> Letter {
-        Letter::PasswordChanged(Email::parse(&format!("user{number}@example.com")).unwrap())
+    fn notice(number: usize) -> Notification {
+        Notification::PasswordChanged(Email::parse(&format!("user{number}@example.com")).unwrap())
     }
 
     /// The number of the recipient of the message that is sent next.
@@ -175,7 +175,7 @@ mod tests {
     fn recipients(waiting: &mut Waiting, now: Instant) -> Vec<String> {
         let entries = std::iter::from_fn(|| sent(waiting, now));
         entries
-            .map(|entry| entry.letter.recipient().to_owned())
+            .map(|entry| entry.notification.recipient().to_owned())
             .collect()
     }
 
@@ -185,7 +185,7 @@ mod tests {
         waiting.add(reset(1), now).unwrap();
         waiting.add(reset(2), now).unwrap();
         let first = sent(&mut waiting, now).unwrap();
-        waiting.is_over(first.letter.recipient());
+        waiting.is_over(first.notification.recipient());
         let due = now + Duration::from_secs(5);
         waiting.put_back(first, now, due).unwrap();
         waiting.add(reset(3), now).unwrap();
@@ -217,7 +217,7 @@ mod tests {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         waiting.add(reset(0), now).unwrap();
         let deferred = sent(&mut waiting, now).unwrap();
-        waiting.is_over(deferred.letter.recipient());
+        waiting.is_over(deferred.notification.recipient());
         waiting.put_back(deferred, now, now).unwrap();
         for number in 1..QUEUE {
             waiting.add(reset(number), now).unwrap();
@@ -236,7 +236,7 @@ mod tests {
         waiting.add(reset(1), now).unwrap();
         let entry = sent(&mut waiting, now).unwrap();
         assert!(!entry.is_last_try);
-        waiting.is_over(entry.letter.recipient());
+        waiting.is_over(entry.notification.recipient());
         waiting.put_back(entry, now, later).unwrap();
         waiting.stop(now);
         assert_eq!(waiting.add(reset(2), now), Err(Refused::Full));

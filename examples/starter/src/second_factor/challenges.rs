@@ -2,14 +2,15 @@
 
 use sqlx::Result;
 
+use crate::accounts::{User, Users};
+use crate::accounts::{digest, random_token};
+use crate::database::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::{digest, random_token};
 use crate::times::{SKEW, now};
-use crate::{Database, User, Users};
 
 /// For how long a challenge is good, in seconds.
-pub(crate) const LIFETIME: i64 = 300;
-/// How many codes may be tried with one (V6.6.3).
+pub(crate) const CHALLENGE_SECONDS: i64 = 300;
+/// How many codes may be tried with one (OWASP ASVS 5.0 V6.6.3).
 const MAX_TRIES: i64 = 5;
 
 /// The table of challenges: their SHA-256, for 256 random bits.
@@ -34,7 +35,7 @@ impl Challenges {
                      VALUES ($1, $2, $3, $4)";
         on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(&challenge)).bind(&user.id);
-            let query = query.bind(state(user)).bind(now() + LIFETIME);
+            let query = query.bind(state(user)).bind(now() + CHALLENGE_SECONDS);
             query.execute(pool).await?;
         });
         Ok(challenge)
@@ -92,7 +93,7 @@ impl Challenges {
 
 /// What ends later was made by a clock that was wrong.
 fn latest() -> i64 {
-    now() + LIFETIME + SKEW
+    now() + CHALLENGE_SECONDS + SKEW
 }
 
 /// Whether the user is as when the challenge was made, in all that a login depends on.

@@ -1,29 +1,41 @@
-//! What proves, beside the password, that it is the user: codes of an app, by SMS, or on paper.
+//! Second factors: what proves, beside the password, that it is the user. Codes of an app (TOTP), codes on
+//! paper, and with the chapter `sms` codes by SMS.
+//!
+//! [`Logins`](crate::sessions::Logins) asks for one where there is one. To take this chapter out, see
+//! `docs/removing.md`.
 
 mod challenges;
+mod login;
 mod recovery_codes;
-mod sms_codes;
-mod sms_limits;
+mod settings;
 mod totp;
 
-pub(crate) use challenges::{Challenges, LIFETIME};
+pub(crate) use challenges::{CHALLENGE_SECONDS, Challenges};
+pub(crate) use login::over; // chapter: sms
 pub(crate) use recovery_codes::RecoveryCodes;
-pub(crate) use sms_codes::{SmsCodes, SmsPurpose};
-pub(crate) use sms_limits::SmsLimits;
-pub(crate) use totp::Enrolment;
+pub(crate) use settings::Confirm; // chapter: sms
 
 use std::collections::BTreeSet;
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sqlx::Result;
+use tower_jwt_auth::Sessions;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::Database;
-use crate::database::on_pool;
-use crate::one_time_tokens::digest;
-use crate::passwords::Passwords;
+use crate::accounts::{User, digest};
+use crate::app::{App, RequireToken};
+use crate::database::{Database, on_pool};
+use crate::error::with_causes;
+use crate::finish::finish;
+use crate::keys::SealingKeys;
+use crate::operations;
+use crate::outbox::{Notification, Outbox};
 use crate::problem::Problem;
-use crate::sealing::SealingKeys;
+use crate::sessions::Caller;
+use crate::sms::{SmsCodes, SmsPurpose}; // chapter: sms
 use crate::times::{SKEW, now};
 use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
 
@@ -37,7 +49,7 @@ pub(crate) enum Method {
     /// By an app on the user's phone (RFC 6238).
     Totp,
     /// Sent to the user's phone.
-    Sms,
+    Sms, // chapter: sms
     /// Written down when the first factor was added.
     RecoveryCode,
 }
@@ -46,19 +58,42 @@ pub(crate) enum Method {
 #[derive(Debug)]
 pub(crate) enum Proof {
     Totp(OneTimeCode),
-    Sms(OneTimeCode),
+    Sms(OneTimeCode), // chapter: sms
     Recovery(RecoveryCode),
+}
+
+/// The recovery codes of a user who has just added a factor. They are shown once.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RecoveryCodes)]
+pub(crate) struct Added {
+    recovery_codes: Vec<String>,
 }
 
 /// The factors of all users.
 #[derive(Debug, Clone)]
 pub(crate) struct Factors {
     database: Database,
-    issuer: String,
+    /// The name of the service that an app shows.
+    issuer: &'static str,
+    outbox: Outbox,
     sealing: SealingKeys,
+    sessions: Sessions,
     pub(crate) challenges: Challenges,
     pub(crate) recovery_codes: RecoveryCodes,
-    pub(crate) sms_codes: SmsCodes,
+    sms_codes: SmsCodes, // chapter: sms
+}
+
+/// Returns the routes of this chapter.
+pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
+    let with_token = OpenApiRouter::new()
+        .routes(routes!(settings::status))
+        .routes(routes!(settings::add_totp))
+        .routes(routes!(settings::confirm_totp))
+        .routes(routes!(settings::remove))
+        .route_layer(token.clone());
+    OpenApiRouter::new()
+        .routes(routes!(login::answer))
+        .merge(with_token)
 }
 
 // === impl Method ===
@@ -67,7 +102,7 @@ impl Method {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Totp => "totp",
-            Self::Sms => "sms",
+            Self::Sms => "sms", // chapter: sms
             Self::RecoveryCode => "recovery_code",
         }
     }
@@ -76,7 +111,7 @@ impl Method {
     pub(crate) fn amr(self) -> &'static str {
         match self {
             Self::Totp | Self::RecoveryCode => "otp",
-            Self::Sms => "sms",
+            Self::Sms => "sms", // chapter: sms
         }
     }
 }
@@ -88,7 +123,7 @@ impl Proof {
     pub(crate) fn parse(method: Method, typed: &str) -> std::result::Result<Self, Malformed> {
         match method {
             Method::Totp => OneTimeCode::parse(typed).map(Self::Totp),
-            Method::Sms => OneTimeCode::parse(typed).map(Self::Sms),
+            Method::Sms => OneTimeCode::parse(typed).map(Self::Sms), // chapter: sms
             Method::RecoveryCode => RecoveryCode::parse(typed).map(Self::Recovery),
         }
     }
@@ -97,20 +132,23 @@ impl Proof {
 // === impl Factors ===
 
 impl Factors {
-    /// `issuer` is the name of the service that an app shows.
     pub(crate) fn new(
         database: &Database,
-        passwords: &Passwords,
+        issuer: &'static str,
+        outbox: &Outbox,
         sealing: &SealingKeys,
-        issuer: &str,
+        sessions: &Sessions,
+        sms_codes: SmsCodes, // chapter: sms
     ) -> Self {
         Self {
+            issuer,
+            outbox: outbox.clone(),
             sealing: sealing.clone(),
-            database: database.clone(),
-            issuer: issuer.to_owned(),
+            sessions: sessions.clone(),
             challenges: Challenges::new(database.clone()),
             recovery_codes: RecoveryCodes::new(database.clone()),
-            sms_codes: SmsCodes::new(database.clone(), passwords.clone()),
+            database: database.clone(),
+            sms_codes, // chapter: sms
         }
     }
 
@@ -123,10 +161,9 @@ impl Factors {
         });
         let mut methods = Vec::new();
         for kind in kinds {
-            methods.push(if kind == "sms" {
-                Method::Sms
-            } else {
-                Method::Totp
+            methods.push(match kind.as_str() {
+                "sms" => Method::Sms, // chapter: sms
+                _ => Method::Totp,
             });
         }
         if !methods.is_empty() && self.recovery_codes.count(user).await? > 0 {
@@ -144,11 +181,12 @@ impl Factors {
         match proof {
             Proof::Totp(code) => self.take_totp(user, code).await,
             Proof::Recovery(code) => Ok(self.recovery_codes.take(user, code).await?),
-            Proof::Sms(code) => self.sms_codes.take(user, SmsPurpose::Login, code).await,
+            Proof::Sms(code) => self.sms_codes.take(user, SmsPurpose::Login, code).await, // chapter: sms
         }
     }
 
-    /// The number of a telephone that is confirmed.
+    // chapter: sms {
+    /// Returns the phone number that is confirmed.
     pub(crate) async fn phone(&self, user: &str) -> Result<Option<String>> {
         let query = "SELECT secret FROM second_factors \
                      WHERE user_id = $1 AND kind = 'sms' AND confirmed";
@@ -156,6 +194,7 @@ impl Factors {
             sqlx::query_scalar(query).bind(user).fetch_optional(pool).await
         })
     }
+    // chapter: sms }
 
     /// Keeps a factor that is not confirmed yet, for [`PROPOSAL`] seconds; false if there is one that is.
     pub(crate) async fn propose(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
@@ -170,9 +209,60 @@ impl Factors {
         Ok(kept == 1)
     }
 
+    /// Turns a confirmed factor on. The sessions elsewhere were opened without it, and end.
+    pub(crate) async fn turn_on(
+        &self,
+        caller: Caller,
+        method: Method,
+        secret: String,
+    ) -> std::result::Result<Added, Problem> {
+        let factors = self.clone();
+        finish(async move {
+            let (sessions, user) = (&factors.sessions, &caller.user);
+            // Before anything changes: if they cannot be ended, there is no factor yet.
+            sessions.end_others(&user.id, caller.session()).await?;
+            let confirmed = factors.confirm(&user.id, method, &secret).await?;
+            let recovery_codes = confirmed.ok_or_else(invalid_code)?;
+            tracing::info!(
+                event = "second_factor_added",
+                user = operations::digest(&user.id),
+                method = method.name()
+            );
+            factors.tell(user);
+            // What was opened in between. The codes are shown only now, whatever becomes of this.
+            if let Err(error) = sessions.end_others(&user.id, caller.session()).await {
+                let error = with_causes(&error);
+                tracing::error!(error, "sessions from before the second factor may go on");
+            }
+            let recovery_codes = recovery_codes.iter().map(|code| code.as_str().to_owned());
+            Ok(Added {
+                recovery_codes: recovery_codes.collect(),
+            })
+        })
+        .await
+    }
+
+    /// Removes all factors of a user: the user has asked for that, or the admin with the id `by`.
+    pub(crate) async fn turn_off(&self, user: &User, by: Option<&str>) -> Result<()> {
+        self.remove_all(&user.id).await?;
+        tracing::info!(
+            event = "second_factor_removed",
+            user = operations::digest(&user.id),
+            by = by.map(operations::digest)
+        );
+        self.tell(user);
+        Ok(())
+    }
+
+    /// Tells the owner, who knows then if it was somebody else.
+    fn tell(&self, user: &User) {
+        let notification = Notification::SecondFactorChanged(user.address());
+        self.outbox.post(notification);
+    }
+
     /// The factor works: from now on it is asked for, and there are new recovery codes; both or nothing. It
     /// must run to its end: see `on_pool`.
-    pub(crate) async fn confirm(
+    async fn confirm(
         &self,
         user: &str,
         method: Method,
@@ -214,8 +304,7 @@ impl Factors {
         })
     }
 
-    /// From now on the password is enough.
-    pub(crate) async fn remove_all(&self, user: &str) -> Result<()> {
+    async fn remove_all(&self, user: &str) -> Result<()> {
         for query in [
             "DELETE FROM second_factors WHERE user_id = $1",
             recovery_codes::CLEAR,
@@ -237,4 +326,14 @@ impl Factors {
             query.execute(pool).await?.rows_affected()
         }))
     }
+}
+
+pub(crate) fn invalid_code() -> Problem {
+    let detail = "The code is wrong, was used, or is too old.";
+    Problem::new(StatusCode::FORBIDDEN, "invalid_code", detail)
+}
+
+pub(crate) fn exists() -> Problem {
+    let detail = "There is such a second factor already: remove it first.";
+    Problem::new(StatusCode::CONFLICT, "second_factor_exists", detail)
 }

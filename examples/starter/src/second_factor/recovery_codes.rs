@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use sqlx::Result;
 
-use crate::Database;
+use crate::accounts::digest;
+use crate::database::Database;
 use crate::database::on_pool;
-use crate::one_time_tokens::digest;
 use crate::typed::RecoveryCode;
 
 const CODES: usize = 10;

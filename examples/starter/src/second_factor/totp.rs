@@ -6,10 +6,10 @@ use sqlx::Result;
 use totp_rs::{Builder, Secret, Totp};
 
 use super::{Factors, Method};
-use crate::User;
+use crate::accounts::User;
 use crate::database::on_pool;
+use crate::keys::Opened;
 use crate::problem::Problem;
-use crate::sealing::Opened;
 use crate::times::{SKEW, now};
 use crate::typed::OneTimeCode;
 

@@ -21,10 +21,10 @@ use object_store::{
 };
 use reqwest::Url;
 
-use crate::Error;
-use crate::development::data_folder;
+use crate::config::data_folder;
+use crate::config::variable;
+use crate::error::Error;
 use crate::error::with_causes;
-use crate::variables::variable;
 
 /// How long one request to a cloud may take, and all of them for one file.
 const REQUEST_TIMEOUT: &str = "2 seconds";

@@ -12,7 +12,7 @@ use tower_jwt_auth::jwks::JwksService;
 use tower_service::Service as _;
 
 use super::{Storage, StorageSettings};
-use crate::Error;
+use crate::error::Error;
 
 /// How often the keys are looked at: as often as a ring looks at its file.
 const INTERVAL: Duration = Duration::from_secs(10);

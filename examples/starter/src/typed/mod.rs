@@ -1,12 +1,14 @@
 //! What a person copies from a screen: a type for each kind, which is parsed before anything else
 //! happens. Separators, invisible characters and the digits of other scripts do not matter.
 
+mod email;
 mod id;
 mod link_secret;
 mod one_time_code;
 mod phone;
 mod recovery_code;
 
+pub use email::Email;
 pub(crate) use id::PathId;
 pub(crate) use link_secret::LinkSecret;
 pub(crate) use one_time_code::OneTimeCode;

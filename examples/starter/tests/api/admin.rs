@@ -8,9 +8,9 @@ use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 /// A new admin who has logged in.
 async fn admin(service: &Service, email: &str) -> Tokens {
     service.register(email).await;
-    let address = starter::Email::parse(email).unwrap();
+    let address = service::Email::parse(email).unwrap();
     let users = service.app.users();
-    assert!(users.grant(&address, starter::ADMIN_SCOPE).await.unwrap());
+    assert!(users.grant(&address, service::ADMIN_SCOPE).await.unwrap());
     service.login(email, PASSWORD).await.tokens()
 }
 
@@ -109,7 +109,7 @@ async fn the_last_admin_stays_one() {
     let root_id = id(&service, &root).await;
     // Not everybody whose scopes look like it is one.
     service.register("ada@example.com").await;
-    let ada = starter::Email::parse("ada@example.com").unwrap();
+    let ada = service::Email::parse("ada@example.com").unwrap();
     for scope in ["administrator", "ADMIN"] {
         service.app.users().grant(&ada, scope).await.unwrap();
     }

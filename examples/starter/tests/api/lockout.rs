@@ -52,7 +52,7 @@ async fn reset(service: &Service, letter: usize, password: &str) {
 async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
     let service = started!(
         with | settings | {
-            settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
+            settings.trusted_proxies = service::TrustedProxies::parse("127.0.0.1").unwrap();
         }
     );
     let app = App::of(&service, EMAIL).await;

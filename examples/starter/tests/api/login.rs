@@ -97,7 +97,7 @@ async fn a_bcrypt_hash_is_replaced_at_the_first_login() {
 async fn a_new_hash_does_not_undo_a_change_of_the_password() {
     let service = started!();
     service.register("ada@example.com").await;
-    let email = starter::Email::parse("ada@example.com").unwrap();
+    let email = service::Email::parse("ada@example.com").unwrap();
     let users = service.app.users();
     let mut read_before = users.by_email(&email).await.unwrap().unwrap();
     let current = read_before.password_hash.clone();

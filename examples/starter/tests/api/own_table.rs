@@ -47,11 +47,11 @@ struct Admin {
 
 async fn admin(service: &Service) -> Admin {
     service.user(EMAIL).await;
-    let email = starter::Email::parse(EMAIL).unwrap();
+    let email = service::Email::parse(EMAIL).unwrap();
     service.app.users().grant(&email, "admin").await.unwrap();
     let tokens = service.login(EMAIL, PASSWORD).await.tokens();
     service.register("bob@example.com").await;
-    let bob = starter::Email::parse("bob@example.com").unwrap();
+    let bob = service::Email::parse("bob@example.com").unwrap();
     let bob = service.app.users().by_email(&bob).await.unwrap().unwrap();
     Admin { tokens, id: bob.id }
 }

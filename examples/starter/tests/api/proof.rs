@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use starter::{Claimant, Email, Proved};
+use service::{Claimant, Email, Proved};
 use tower_jwt_auth::password::PasswordHash;
 
 use super::login::BCRYPT;

@@ -13,7 +13,7 @@ macro_rules! limited {
         started!(
             with | settings | {
                 settings.rate_limit = NonZeroU32::new($per_minute);
-                settings.trusted_proxies = starter::TrustedProxies::parse("127.0.0.1").unwrap();
+                settings.trusted_proxies = service::TrustedProxies::parse("127.0.0.1").unwrap();
             }
         )
     };

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Request, StatusCode};
 use serde_json::json;
-use starter::SessionSettings;
+use service::SessionSettings;
 use tower_service::Service as _;
 
 use crate::support::{PASSWORD, Service, claims, issuer_in_the_past, started};
@@ -255,7 +255,7 @@ async fn a_user_who_is_gone_gets_no_more_tokens() {
 async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> Option<StatusCode> {
     let body = json!({ "refresh_token": refresh_token }).to_string();
     let request = Request::post("/auth/refresh")
-        .header(HOST, "starter.test")
+        .header(HOST, "auth.test")
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body));
     let mut answer = pin!(service.app.router().call(request.unwrap()));

@@ -46,7 +46,8 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
     let secret = enrolment["secret"].as_str().unwrap();
     assert_ne!(first["secret"], enrolment["secret"]);
     assert_eq!(secret.len(), 32, "160 bits");
-    let uri = format!("otpauth://totp/starter:ada%40example.com?secret={secret}&issuer=starter");
+    let name = env!("CARGO_PKG_NAME");
+    let uri = format!("otpauth://totp/{name}:ada%40example.com?secret={secret}&issuer={name}");
     assert_eq!(enrolment["otpauth_uri"], uri);
     // Nothing is asked for yet.
     service.login(EMAIL, PASSWORD).await.tokens();
@@ -296,7 +297,7 @@ async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
     let mut place = service.stop().await;
     for keys in [format!("{NEW} {OLD}"), NEW.to_owned()] {
         let service = Service::start_with(place, |settings| {
-            settings.sealing = starter::SealingKeys::parse(&keys).unwrap();
+            settings.sealing = service::SealingKeys::parse(&keys).unwrap();
         })
         .await;
         let challenge = challenge(&service).await;
@@ -318,7 +319,7 @@ async fn an_admin_removes_it_for_who_has_lost_everything() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     service.register("root@example.com").await;
-    let root = starter::Email::parse("root@example.com").unwrap();
+    let root = service::Email::parse("root@example.com").unwrap();
     service.app.users().grant(&root, "admin").await.unwrap();
     let root = service.login("root@example.com", PASSWORD).await.tokens();
     let me = service.get("/me", &app.tokens.access).await.json();

@@ -16,7 +16,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
     service.register("ada@example.com").await;
     let letter = sink.wait(1).await;
     for line in [
-        "From: no-reply@starter-place-",
+        "From: no-reply@service-place-",
         "To: ada@example.com",
         "Subject: Please confirm your address",
         "Date: ",

@@ -251,7 +251,7 @@ async fn a_token_of_a_link_may_be_pasted_with_white_space() {
 async fn what_cannot_be_an_id_is_not_found() {
     let service = started!();
     let ada = service.user(EMAIL).await;
-    let user = starter::Email::parse(EMAIL).unwrap();
+    let user = service::Email::parse(EMAIL).unwrap();
     service.app.users().grant(&user, "admin").await.unwrap();
     let admin = service.login(EMAIL, PASSWORD).await.tokens();
     let long = "x".repeat(4000);

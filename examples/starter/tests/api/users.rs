@@ -1,6 +1,6 @@
 //! The table of users, where a flow does not reach it.
 
-use starter::Email;
+use service::Email;
 
 use crate::support::{Service, started};
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::thread;
 
 use axum::http::StatusCode;
-use starter::Database;
+use service::Database;
 
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{self, Postgres};
@@ -22,18 +22,18 @@ async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> 
 }
 
 /// The program at this place, not yet started.
-fn starter(place: &Place) -> std::process::Command {
-    let mut starter = program::starter(place.folder.path());
-    starter.env("DATABASE_URL", &place.database_url);
-    starter.env("RATE_LIMIT_PER_MINUTE", "0");
-    starter
+fn service(place: &Place) -> std::process::Command {
+    let mut command = program::service(place.folder.path());
+    command.env("DATABASE_URL", &place.database_url);
+    command.env("RATE_LIMIT_PER_MINUTE", "0");
+    command
 }
 
 /// How it does not start.
 fn refusal(place: &Place) -> String {
-    let mut starter = starter(place);
-    starter.env("BIND_ADDR", "127.0.0.1:0").stdin(Stdio::null());
-    program::failure(&starter.output().unwrap())
+    let mut command = service(place);
+    command.env("BIND_ADDR", "127.0.0.1:0").stdin(Stdio::null());
+    program::failure(&command.output().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
     };
     let started: Vec<_> = thread::scope(|scope| {
         let starting: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| Running::start(starter(&place))))
+            .map(|_| scope.spawn(|| Running::start(service(&place))))
             .collect();
         let started = starting.into_iter().map(|one| one.join().unwrap());
         started.collect()

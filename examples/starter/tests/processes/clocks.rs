@@ -64,7 +64,7 @@ async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
     let library = library.to_str().unwrap();
     let (here, client) = start(&place, library, 0);
     client.user(EMAIL).await;
-    let mail = place.folder.path().join("starter-data/mail");
+    let mail = place.folder.path().join("data/mail");
     mail::Letter::wait(&mail, EMAIL, 1).await;
 
     let forty = 40 * DAY;

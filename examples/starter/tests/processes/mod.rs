@@ -19,13 +19,13 @@ fn start(place: &Place) -> (Running, Client) {
 }
 
 fn start_with(place: &Place, variables: &[(&str, &str)]) -> (Running, Client) {
-    let mut starter = program::starter(place.folder.path());
-    starter.envs(variables.iter().copied());
-    starter.env("DATABASE_URL", &place.database_url);
+    let mut command = program::service(place.folder.path());
+    command.envs(variables.iter().copied());
+    command.env("DATABASE_URL", &place.database_url);
     if let Some(url) = &place.redis_url {
-        starter.env("REDIS_URL", url);
+        command.env("REDIS_URL", url);
     }
-    let running = Running::start(starter);
+    let running = Running::start(command);
     let client = Client::new(running.socket());
     (running, client)
 }

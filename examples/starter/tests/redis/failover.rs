@@ -70,7 +70,7 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
     follow(&new, &old);
     let to = Arc::new(AtomicU16::new(port(&old)));
     let url = format!("redis://127.0.0.1:{}/", relay(Arc::clone(&to)).await);
-    let limited = |settings: &mut starter::Settings| settings.rate_limit = NonZeroU32::new(1000);
+    let limited = |settings: &mut service::Settings| settings.rate_limit = NonZeroU32::new(1000);
     let service = Service::start_with(Place::sqlite().with_redis(url), limited).await;
     let tokens = service.user("ada@example.com").await;
     assert_eq!(ready(&service).await.status, StatusCode::OK);
@@ -112,7 +112,7 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
         for _ in 0..20 {
             service.post("/auth/email/resend", &body).await;
         }
-        if tell(&new, "KEYS starter:rate:*").contains("/auth/email/resend") {
+        if tell(&new, "KEYS *:rate:*").contains("/auth/email/resend") {
             break;
         }
         assert!(Instant::now() < deadline, "each process counts by itself");

@@ -195,8 +195,8 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
             .app
             .users()
             .grant(
-                &starter::Email::parse("bob@a.de").unwrap(),
-                starter::ADMIN_SCOPE
+                &service::Email::parse("bob@a.de").unwrap(),
+                service::ADMIN_SCOPE
             )
             .await
             .unwrap()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 
 use crate::avatars::{get, picture, put};
-use crate::support::program::{Running, starter};
+use crate::support::program::{Running, service};
 use crate::support::python::environment;
 use crate::support::server::Server;
 use crate::support::{Answer, Client, Folder};
@@ -48,14 +48,14 @@ impl Cloud {
 
     async fn object(&self, path: &str) -> Answer {
         let signed = [("authorization", "AWS4-HMAC-SHA256 Credential=key/x/y/s3/z")];
-        let path = format!("/bucket/starter/{path}");
+        let path = format!("/bucket/prefix/{path}");
         self.client.fetch(Method::GET, &path, &signed).await
     }
 
     fn service(&self, folder: &Folder) -> Running {
-        let mut command = starter(folder.path());
+        let mut command = service(folder.path());
         let endpoint = format!("http://{}", self.client.address());
-        command.env("STORAGE_URL", "s3://bucket/starter");
+        command.env("STORAGE_URL", "s3://bucket/prefix");
         command
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_ALLOW_HTTP", "true");

@@ -30,7 +30,7 @@ async fn every_answer_of_the_api_is_closed_to_browsers() {
 async fn browsers_are_held_to_https_only_where_there_is_https() {
     for operations in [
         Default::default(),
-        starter::Operations {
+        service::Operations {
             public_url: Some(crate::origin("http://localhost:3000")),
             ..Default::default()
         },

@@ -1,7 +1,7 @@
 //! The public keys, for whoever verifies our tokens.
 
 use axum::http::{Method, StatusCode};
-use starter::{App, Settings};
+use service::{App, Settings};
 use tower_jwt_auth::config::AuthConfig;
 
 use crate::start;
@@ -25,8 +25,8 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
     let config = AuthConfig::from_vars([
         ("JWT_KEY_RING_FILE", file.as_str()),
         ("JWT_ROTATE_KEYS", "EdDSA"),
-        ("JWT_ISSUER", "https://starter.test"),
-        ("JWT_AUDIENCE", "starter-test"),
+        ("JWT_ISSUER", "https://auth.test"),
+        ("JWT_AUDIENCE", "test-api"),
     ])
     .unwrap();
     let place = Place::sqlite();
@@ -37,11 +37,11 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
     let tokens = config.issuer().unwrap().build().unwrap();
     let before = tokens.access("ada").issue().unwrap();
 
-    let told = starter::rotate_keys(&config, false).unwrap();
+    let told = service::rotate_keys(&config, false).unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("EdDSA Active"), "{told:?}");
     assert!(told[1].contains("EdDSA Standby"), "{told:?}");
-    let again = starter::rotate_keys(&config, false).unwrap_err();
+    let again = service::rotate_keys(&config, false).unwrap_err();
     assert!(again.to_string().contains("waits"), "{again}");
 
     let service = Service::start_with(place, ring).await;
@@ -55,7 +55,7 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
     // A stolen key: what it has signed is refused, and another one signs.
     let ring = tokens.key_ring().unwrap();
     assert!(tokens.verifier().verify_local(&before).is_ok());
-    let told = starter::rotate_keys(&config, true).unwrap();
+    let told = service::rotate_keys(&config, true).unwrap();
     assert!(told[0].contains("EdDSA Active"), "{told:?}");
     assert_eq!(
         told.iter().filter(|line| !line.contains("Removed")).count(),
@@ -69,6 +69,6 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
 
 #[test]
 fn a_fixed_key_has_no_ring_to_rotate() {
-    let error = starter::rotate_keys(&crate::support::config(), false).unwrap_err();
+    let error = service::rotate_keys(&crate::support::config(), false).unwrap_err();
     assert!(error.to_string().contains("JWT_KEY_RING_FILE"), "{error}");
 }

@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::program::{Running, starter};
+use crate::support::program::{Running, service};
 use crate::support::tls_mail_server::{Mode, TlsMailServer};
 use crate::support::{Client, Folder};
 
@@ -12,9 +12,9 @@ use crate::support::{Client, Folder};
 /// tries once more what it has not sent by then.
 async fn registered(server: &TlsMailServer, variables: &[(&str, &str)]) -> (Vec<Value>, String) {
     let folder = Folder::new("mail-tls");
-    let mut starter = starter(folder.path());
-    starter.envs(variables.iter().copied());
-    let running = Running::start(starter);
+    let mut command = service(folder.path());
+    command.envs(variables.iter().copied());
+    let running = Running::start(command);
     let client = Client::new(running.socket());
     let answer = client.register("ada@example.com").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);

@@ -18,7 +18,7 @@ mod ready;
 #[path = "../support/mod.rs"]
 mod support;
 
-use starter::{MetricsPlace, Operations, Origin};
+use service::{MetricsPlace, Operations, Origin};
 use support::{Place, Service};
 
 /// A service that is told where it runs.

@@ -1,7 +1,7 @@
 //! What Prometheus reads.
 
 use axum::http::{Method, StatusCode};
-use starter::serve_metrics;
+use service::serve_metrics;
 use tokio::net::TcpListener;
 
 use crate::support::{Client, PASSWORD};

@@ -1,19 +1,19 @@
 //! What the program refuses in production, what allows it, and what is logged of it.
 
 use crate::support::Folder;
-use crate::support::program::{Running, clean, failure, production, starter};
+use crate::support::program::{Running, clean, failure, production, service};
 
 #[test]
 fn production_starts_without_a_warning_with_what_it_needs() {
     let folder = Folder::new("production");
-    let mut starter = production(folder.path());
-    starter.env_remove("DANGEROUS_EMAILS_TO_FILES");
-    starter.envs([
+    let mut command = production(folder.path());
+    command.env_remove("DANGEROUS_EMAILS_TO_FILES");
+    command.envs([
         ("METRICS_ADDR", "127.0.0.1:0"),
         ("SMTP_URL", "smtp://user:hunter2@mail.example.com"),
         ("STORAGE_URL", "s3://bucket/prefix"),
     ]);
-    let log = Running::start_in_production(starter).stop();
+    let log = Running::start_in_production(command).stop();
     assert!(!log.contains("WARN"), "{log}");
     assert!(log.contains("metrics"), "{log}");
 }
@@ -42,9 +42,9 @@ fn production_warns_of_what_a_dangerous_variable_allows() {
             "DANGEROUS_WITHOUT_TLS names BREACHED_PASSWORDS_URL",
         ),
     ] {
-        let mut starter = production(folder.path());
-        starter.envs(variables.iter().copied());
-        let log = Running::start_in_production(starter).stop();
+        let mut command = production(folder.path());
+        command.envs(variables.iter().copied());
+        let log = Running::start_in_production(command).stop();
         assert!(log.contains("allowed in production"), "{log}");
         assert!(log.contains(said), "{said}: {log}");
     }
@@ -75,11 +75,11 @@ fn production_refuses_settings_that_protect_nobody() {
         ("JWT_ISSUER", "http://auth.example.com", ""),
         ("SMTP_URL", "", "EMAILS_TO_FILES"),
     ] {
-        let mut starter = production(folder.path());
-        starter.env("SMTP_URL", "smtps://mail.example.com");
-        starter.env_remove("DANGEROUS_EMAILS_TO_FILES");
-        starter.env(name, value);
-        let text = failure(&starter.output().unwrap());
+        let mut command = production(folder.path());
+        command.env("SMTP_URL", "smtps://mail.example.com");
+        command.env_remove("DANGEROUS_EMAILS_TO_FILES");
+        command.env(name, value);
+        let text = failure(&command.output().unwrap());
         assert!(text.contains("APP_ENV is production, but "), "{text}");
         assert!(text.contains(name), "{name}={value}: {text}");
         if danger.is_empty() {
@@ -87,8 +87,8 @@ fn production_refuses_settings_that_protect_nobody() {
         }
         let danger = format!("DANGEROUS_{danger}");
         assert!(text.contains(&format!("set {danger}=true")), "{text}");
-        starter.env(&danger, "true");
-        let log = Running::start_in_production(starter).stop();
+        command.env(&danger, "true");
+        let log = Running::start_in_production(command).stop();
         let warned = format!("{danger} is true: {name}");
         assert!(log.contains("allowed in production"), "{log}");
         assert!(log.contains(&warned), "{warned}: {log}");
@@ -100,10 +100,10 @@ fn production_refuses_settings_that_protect_nobody() {
 fn production_sends_no_sms_without_a_gateway() {
     let folder = Folder::new("no-sms");
     Running::start_in_production(production(folder.path())).stop();
-    assert!(!folder.path().join("starter-data/sms").exists());
-    let mut starter = production(folder.path());
-    starter.env("DANGEROUS_SMS_TO_FILES", "true");
-    let log = Running::start_in_production(starter).stop();
+    assert!(!folder.path().join("data/sms").exists());
+    let mut command = production(folder.path());
+    command.env("DANGEROUS_SMS_TO_FILES", "true");
+    let log = Running::start_in_production(command).stop();
     assert!(log.contains("DANGEROUS_SMS_TO_FILES is true"), "{log}");
 }
 
@@ -173,21 +173,21 @@ fn production_refuses_connections_that_others_can_read() {
             r#""PUBLIC_URL" is none of"#,
         ),
     ] {
-        let mut starter = production(folder.path());
-        starter.envs([
+        let mut command = production(folder.path());
+        command.envs([
             ("SMS_FROM", "+15550006789"),
             ("STORAGE_URL", "s3://bucket"),
             (name, value),
         ]);
-        let text = failure(&starter.output().unwrap());
+        let text = failure(&command.output().unwrap());
         assert!(text.contains(said), "{name}={value}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
     // A password of the mail server does not even go where the network is said to be safe.
-    let mut starter = production(folder.path());
-    starter.env("SMTP_URL", "smtp://user:hunter2@host.example.com");
-    starter.env("DANGEROUS_WITHOUT_TLS", "SMTP_URL");
-    let text = failure(&starter.output().unwrap());
+    let mut command = production(folder.path());
+    command.env("SMTP_URL", "smtp://user:hunter2@host.example.com");
+    command.env("DANGEROUS_WITHOUT_TLS", "SMTP_URL");
+    let text = failure(&command.output().unwrap());
     assert!(text.contains("out of DANGEROUS_WITHOUT_TLS"), "{text}");
 }
 
@@ -242,10 +242,10 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
         );
     }
     // The development key, and whatever else is wrong, at once; and no key is made.
-    let mut starter = starter(folder.path());
-    let text = failure(&starter.env("APP_ENV", "production").output().unwrap());
+    let mut command = service(folder.path());
+    let text = failure(&command.env("APP_ENV", "production").output().unwrap());
     for said in ["only the development key", "PUBLIC_URL is not set"] {
         assert!(text.contains(said), "{text}");
     }
-    assert!(!folder.path().join("starter-data/keys.json").exists());
+    assert!(!folder.path().join("data/keys.json").exists());
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::Method;
-use starter::{App, Settings};
+use service::{App, Settings};
 use tower_jwt_auth::config::AuthConfig;
 
 use crate::support::{Place, Service};
@@ -14,8 +14,8 @@ fn ring(folder: &Path) -> AuthConfig {
     AuthConfig::from_vars([
         ("JWT_KEY_RING_FILE", file.as_str()),
         ("JWT_ROTATE_KEYS", "EdDSA"),
-        ("JWT_ISSUER", "https://starter.test"),
-        ("JWT_AUDIENCE", "starter-test"),
+        ("JWT_ISSUER", "https://auth.test"),
+        ("JWT_AUDIENCE", "test-api"),
     ])
     .unwrap()
 }
@@ -60,12 +60,12 @@ async fn the_keys_are_published_at_the_start_and_when_they_change() {
     );
 
     // The command publishes by itself; a service that is running sees a change of the file soon.
-    starter::rotate_keys(&config, false).unwrap();
-    let told = starter::publish_keys(&config, &settings.storage).await;
+    service::rotate_keys(&config, false).unwrap();
+    let told = service::publish_keys(&config, &settings.storage).await;
     assert_eq!(told.unwrap().as_deref(), Some(".well-known/jwks.json"));
     let second = published(&file, |_| true).await;
     assert_ne!(first, second);
-    starter::rotate_keys(&config, true).unwrap();
+    service::rotate_keys(&config, true).unwrap();
     let third = published(&file, |text| text != second).await;
     assert_eq!(third, served(&service).await);
     assert!(!third.contains(first_id(&first)), "{third}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 
 use crate::start;
-use crate::support::program::{Running, clean};
+use crate::support::program::{PROGRAM, Running, clean};
 use crate::support::server::missing;
 use crate::support::{Client, Folder};
 
@@ -44,10 +44,10 @@ async fn a_service_whose_disk_is_full_is_not_ready() {
         exec "$0"
         "#
     );
-    let mut starter = clean("unshare", folder.path());
-    starter.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_starter")]);
-    starter.env("DATABASE_URL", "sqlite:disk/starter.sqlite");
-    let running = Running::start(starter);
+    let mut command = clean("unshare", folder.path());
+    command.args(["-rm", "sh", "-c", &script, PROGRAM]);
+    command.env("DATABASE_URL", "sqlite:disk/service.sqlite");
+    let running = Running::start(command);
     let client = Client::new(running.socket());
     let deadline = Instant::now() + Duration::from_secs(60);
     let becomes = async |status: StatusCode| {

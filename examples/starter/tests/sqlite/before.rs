@@ -21,7 +21,7 @@ async fn a_database_from_before_keeps_its_logouts() {
     }
     sqlx::query(
         "INSERT INTO revocations VALUES \
-             ('session', 'https://starter.test', ?, 0, unixepoch() + 900)",
+             ('session', 'https://auth.test', ?, 0, unixepoch() + 900)",
     )
     .bind(id.as_str())
     .execute(&mut database)

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use service::{App, MailSettings, Settings, serve};
 use sqlx::{AnyConnection, Connection};
-use starter::{App, MailSettings, Settings, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::TokenIssuer;
@@ -55,12 +55,12 @@ pub(crate) struct Service {
 /// and the test is over.
 macro_rules! started {
     () => {
-        $crate::support::started!(starter::SessionSettings::default())
+        $crate::support::started!(service::SessionSettings::default())
     };
     (with |$settings:ident| $change:expr) => {
         match $crate::new_place().await {
             Some(place) => {
-                let change = |$settings: &mut starter::Settings| $change;
+                let change = |$settings: &mut service::Settings| $change;
                 $crate::support::Service::start_with(place, change).await
             }
             None => return,
@@ -75,8 +75,8 @@ pub(crate) use started;
 pub(crate) fn config() -> AuthConfig {
     AuthConfig::from_vars([
         ("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M"),
-        ("JWT_ISSUER", "https://starter.test"),
-        ("JWT_AUDIENCE", "starter-test"),
+        ("JWT_ISSUER", "https://auth.test"),
+        ("JWT_AUDIENCE", "test-api"),
     ])
     .unwrap()
 }
@@ -102,7 +102,7 @@ impl Place {
     /// A new file of SQLite.
     pub(crate) fn sqlite() -> Self {
         let folder = Folder::new("place");
-        let file = folder.path().join("starter.sqlite");
+        let file = folder.path().join("service.sqlite");
         Self {
             database_url: format!("sqlite:{}", file.display()),
             redis_url: None,
@@ -147,10 +147,10 @@ impl Place {
             database_url: self.database_url.clone(),
             redis_url: self.redis_url.clone(),
             auth: config(),
-            sessions: starter::SessionSettings::default(),
-            operations: starter::Operations::default(),
-            new_passwords: starter::PasswordSettings::default(),
-            trusted_proxies: starter::TrustedProxies::default(),
+            sessions: service::SessionSettings::default(),
+            operations: service::Operations::default(),
+            new_passwords: service::PasswordSettings::default(),
+            trusted_proxies: service::TrustedProxies::default(),
             rate_limit: None,
             mail: MailSettings {
                 smtp_url: self.smtp_url.clone(),
@@ -159,19 +159,19 @@ impl Place {
                 from: format!("no-reply@{}.test", self.name()).parse().unwrap(),
                 public_url: "https://app.test".to_owned(),
             },
-            sms: starter::SmsSettings {
+            sms: service::SmsSettings {
                 url: None,
                 from: String::new(),
                 folder: self.folder.path().join("sms"),
                 is_offered: true,
                 per_day: 1000,
             },
-            storage: starter::StorageSettings {
+            storage: service::StorageSettings {
                 url: None,
                 folder: self.folder.path().join("storage"),
                 publish_jwks: None,
             },
-            sealing: starter::SealingKeys::parse("1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+            sealing: service::SealingKeys::parse("1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
                 .unwrap(),
             require_verified_email: false,
             development: false,

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 
+/// The path of the program, whatever the package is called.
+pub(crate) const PROGRAM: &str = env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")));
+
 pub(crate) struct Running {
     child: Child,
     /// What it logs, read as it comes: a full pipe would stop it.
@@ -24,14 +27,14 @@ pub(crate) fn clean(program: impl AsRef<OsStr>, folder: &Path) -> Command {
 }
 
 /// The service in this folder, not yet started.
-pub(crate) fn starter(folder: &Path) -> Command {
-    clean(env!("CARGO_BIN_EXE_starter"), folder)
+pub(crate) fn service(folder: &Path) -> Command {
+    clean(PROGRAM, folder)
 }
 
 /// What production needs, in a folder of its own.
 pub(crate) fn production(folder: &Path) -> Command {
-    let mut starter = starter(folder);
-    starter.envs([
+    let mut command = service(folder);
+    command.envs([
         ("APP_ENV", "production"),
         ("PUBLIC_URL", "https://auth.example.com"),
         ("JWT_KEY_RING_FILE", "keys.json"),
@@ -48,7 +51,7 @@ pub(crate) fn production(folder: &Path) -> Command {
         ("MAIL_FOLDER", "mail"),
         ("TRUSTED_PROXIES", "none"),
     ]);
-    starter
+    command
 }
 
 /// What it says when it does not start.
@@ -61,17 +64,17 @@ pub(crate) fn failure(output: &Output) -> String {
 
 impl Running {
     /// Starts it on a port of its own, and waits until it listens.
-    pub(crate) fn start(starter: Command) -> Self {
-        Self::start_with_steps(starter, 3)
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_with_steps(command, 3)
     }
 
     /// The same with keys of production, with which it prints no first steps.
-    pub(crate) fn start_in_production(starter: Command) -> Self {
-        Self::start_with_steps(starter, 0)
+    pub(crate) fn start_in_production(command: Command) -> Self {
+        Self::start_with_steps(command, 0)
     }
 
-    fn start_with_steps(mut starter: Command, steps: usize) -> Self {
-        let mut child = starter
+    fn start_with_steps(mut command: Command, steps: usize) -> Self {
+        let mut child = command
             .env("BIND_ADDR", "127.0.0.1:0")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

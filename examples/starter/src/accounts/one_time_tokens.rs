@@ -1,0 +1,166 @@
+//! [`OneTimeTokens`]: the secrets in links to users whose address is proved, good once, for one purpose and a
+//! short time. Links that prove an address are those of [`Registrations`](crate::accounts::Registrations).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use sqlx::Result;
+
+use super::users::{User, Users};
+use crate::database::Database;
+use crate::database::on_pool;
+use crate::limits::{Quota, Quotas};
+use crate::times::{SKEW, now, seconds};
+
+/// How many links of one purpose a user gets in [`WINDOW`]: more would only fill the mailbox.
+const MAX_IN_WINDOW: i64 = 5;
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// What a token is good for. Only this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    ResetPassword,
+}
+
+/// The table of tokens. It has their SHA-256 alone: who reads it has no link. That is enough for
+/// 256 random bits, which nobody can guess (V6.5.2).
+#[derive(Debug, Clone)]
+pub(crate) struct OneTimeTokens {
+    database: Database,
+    users: Users,
+    quotas: Quotas,
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ResetPassword => "reset_password",
+        }
+    }
+
+    fn quota(self) -> &'static str {
+        match self {
+            Self::ResetPassword => "links_to_reset_password",
+        }
+    }
+
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::ResetPassword => Duration::from_secs(15 * 60),
+        }
+    }
+
+    /// What must not have changed since the token was made: when it has, the token is dead.
+    fn state(self, user: &User) -> String {
+        let bound_to = match self {
+            Self::ResetPassword => &user.password_hash,
+        };
+        // An address has no NUL in it, and a name of ours neither.
+        digest(&format!("{}\0{}\0{bound_to}", self.name(), user.email))
+    }
+}
+
+// === impl OneTimeTokens ===
+
+impl OneTimeTokens {
+    pub(crate) fn new(database: Database) -> Self {
+        let users = Users::new(database.clone());
+        let quotas = Quotas::new(database.clone());
+        Self {
+            database,
+            users,
+            quotas,
+        }
+    }
+
+    /// A new token for the user; none if there were too many of late.
+    pub(crate) async fn make(&self, purpose: Purpose, user: &User) -> Result<Option<String>> {
+        let quota = Quota {
+            kind: purpose.quota(),
+            of: &user.id,
+            limit: MAX_IN_WINDOW,
+            window: seconds(WINDOW),
+        };
+        if self.quotas.take(quota).await?.is_some() {
+            return Ok(None);
+        }
+        let token = random_token()?;
+        let now = now();
+        let query = "INSERT INTO one_time_tokens \
+                         (digest, purpose, user_id, state, created_at, expires_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6)";
+        on_pool!(&self.database, pool => {
+            sqlx::query(query)
+                .bind(digest(&token))
+                .bind(purpose.name())
+                .bind(&user.id)
+                .bind(purpose.state(user))
+                .bind(now)
+                .bind(now + seconds(purpose.lifetime()))
+                .execute(pool)
+                .await?;
+        });
+        Ok(Some(token))
+    }
+
+    /// Whose token it is, while it is good. It stays good.
+    pub(crate) async fn holder(&self, purpose: Purpose, token: &str) -> Result<Option<User>> {
+        let query = "SELECT user_id, state FROM one_time_tokens \
+                     WHERE digest = $1 AND purpose = $2 AND expires_at > $3 \
+                     AND created_at <= $4";
+        let row: Option<(String, String)> = on_pool!(&self.database, pool => {
+            let query = sqlx::query_as(query).bind(digest(token)).bind(purpose.name());
+            query.bind(now()).bind(now() + SKEW).fetch_optional(pool).await?
+        });
+        let Some((id, state)) = row else {
+            return Ok(None);
+        };
+        let user = self.users.active(&id).await?;
+        Ok(user.filter(|user| purpose.state(user) == state))
+    }
+
+    /// Uses the token up: true for one caller, whatever comes at once (V6.4.3, V6.5.1).
+    pub(crate) async fn take(&self, purpose: Purpose, token: &str, user: &User) -> Result<bool> {
+        let query = "DELETE FROM one_time_tokens WHERE digest = $1 AND purpose = $2 \
+                     AND user_id = $3 AND state = $4 AND expires_at > $5 AND created_at <= $6";
+        let taken = on_pool!(&self.database, pool => {
+            sqlx::query(query)
+                .bind(digest(token))
+                .bind(purpose.name())
+                .bind(&user.id)
+                .bind(purpose.state(user))
+                .bind(now())
+                .bind(now() + SKEW)
+                .execute(pool)
+                .await?
+                .rows_affected()
+        });
+        Ok(taken == 1)
+    }
+
+    /// Removes at most `limit` that are over, and tells how many.
+    pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
+        let query = "DELETE FROM one_time_tokens WHERE digest IN \
+                         (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)";
+        let query = on_pool!(&self.database, pool => {
+            let query = sqlx::query(query).bind(now() - seconds(WINDOW)).bind(i64::from(limit));
+            query.execute(pool).await?.rows_affected()
+        });
+        Ok(query)
+    }
+}
+
+/// 256 random bits, which nobody can guess.
+pub(crate) fn random_token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+pub(crate) fn digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}

@@ -1,0 +1,42 @@
+//! [`PasswordChanges`]: what every new password of a user has in common.
+
+use tower_jwt_auth::Sessions;
+use tower_jwt_auth::password::PasswordHash;
+
+use super::users::{User, Users};
+use crate::limits::Attempts;
+use crate::operations::digest;
+use crate::outbox::{Notification, Outbox};
+use crate::passwords::{PasswordPolicy, Passwords};
+use crate::problem::Problem;
+
+/// Gives users new passwords, and tells everybody concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct PasswordChanges {
+    pub(crate) attempts: Attempts,
+    pub(crate) outbox: Outbox,
+    pub(crate) passwords: Passwords,
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) sessions: Sessions,
+    pub(crate) users: Users,
+}
+
+// === impl PasswordChanges ===
+
+impl PasswordChanges {
+    /// Hashes a new password for this user, unless it is not good enough.
+    pub(super) async fn hash(&self, user: &User, new: &str) -> Result<PasswordHash, Problem> {
+        self.policy.check_for(user, new).await?;
+        Ok(self.passwords.hash(new).await?)
+    }
+
+    /// Lets failures of before be forgotten, logs the change as `event`, and tells the owner, who knows
+    /// then if it was somebody else.
+    pub(super) async fn made(&self, user: &User, event: &'static str) -> Result<(), Problem> {
+        self.attempts.new_password(user).await?;
+        tracing::info!(event, user = digest(&user.id));
+        let notification = Notification::PasswordChanged(user.address());
+        self.outbox.post(notification);
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! Administration: what a user with the scope `admin` can do about the accounts of others.
+//!
+//! The program gives the scope (`grant-admin EMAIL`). To take this chapter out, see `docs/removing.md`.
+
+mod overview;
+mod users;
+
+use tower_jwt_auth::Require;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::accounts::Admin;
+use crate::app::{App, RequireToken};
+
+/// Returns the routes of this chapter.
+pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(overview::admin))
+        .routes(routes!(users::list))
+        .routes(routes!(users::disable))
+        .routes(routes!(users::enable))
+        .routes(routes!(users::set_scopes))
+        .routes(routes!(users::logout))
+        .routes(routes!(users::reset_password))
+        .routes(routes!(users::remove_second_factor)) // chapter: second-factor
+        .route_layer(Require::scoped::<Admin>())
+        .route_layer(token.clone())
+}

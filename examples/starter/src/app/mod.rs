@@ -1,0 +1,75 @@
+//! [`App`]: what all handlers share, put together once. This is the only place with an `impl App`.
+
+mod cleaning;
+mod connections;
+mod parts;
+mod router;
+mod server;
+
+pub(crate) use connections::serve_for_ever; // chapter: metrics
+pub(crate) use parts::Parts;
+pub(crate) use router::RequireToken;
+pub use server::{asked_to_stop, serve};
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::accounts::{Accounts, Users};
+use crate::config::Settings;
+use crate::error::Error;
+
+/// The service behind the routes; cheap to clone.
+///
+/// A handler does not take all of it, but the parts that it needs, such as `State<Users>`: see
+/// [`Parts`].
+#[derive(Debug, Clone)]
+pub struct App(Arc<Parts>);
+
+// === impl App ===
+
+impl App {
+    /// Opens the database and the stores, and reads the keys.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a setting is invalid, or if the database or Redis cannot be reached.
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Parts::open(settings).await?)))
+    }
+
+    /// Returns the routes, ready to be served with `into_make_service_with_connect_info`: without the
+    /// address of the client, all clients are limited as one.
+    pub fn router(&self) -> Router {
+        router::router(self)
+    }
+
+    /// Returns the users, for commands and tests.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// Returns the accounts, and the rule whose they are.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// Returns everything that the service is made of.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    /// Does what is to be done besides answering requests, and never ends: drop it to stop it.
+    pub(crate) async fn work(&self) {
+        tokio::join!(cleaning::keep_clean(&self.0), self.0.publish_keys());
+    }
+
+    /// Sends the emails and SMS that wait, and closes the database. Requests that still come are
+    /// answered with 503.
+    pub async fn close(&self) {
+        self.0.outbox.drain().await;
+        self.0.database.close().await;
+    }
+}

@@ -1,0 +1,255 @@
+//! [`Parts`]: what the service is made of, and which part a handler gets.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use tower_jwt_auth::sessions::WhenFull;
+use tower_jwt_auth::{Sessions, TokenIssuer};
+
+use super::App;
+use crate::SERVICE;
+use crate::accounts::{Accounts, OneTimeTokens, PasswordChanges, Registrations, Users};
+use crate::avatars::Avatars;
+use crate::config::{Operations, Settings};
+use crate::database::Database;
+use crate::email::Writer;
+use crate::error::{Error, with_causes};
+use crate::limits::{Attempts, Quotas, RateLimit, TrustedProxies};
+use crate::metrics::Metrics;
+use crate::operations::{Readiness, events};
+use crate::outbox::Outbox;
+use crate::passwords::{PasswordPolicy, Passwords};
+use crate::second_factor::Factors;
+use crate::sessions::stores::{self, Chosen, Revocations};
+use crate::sessions::{Logins, Reauthentication};
+use crate::sms::{SmsCodes, SmsLimits, SmsSender};
+use crate::storage::{Publisher, Storage};
+
+/// How many places a user may be logged in at. At one more, the session used least recently ends.
+const MAX_SESSIONS: u32 = 100;
+
+/// Everything behind the routes.
+///
+/// Those of [`parts!`](parts) can be taken by a handler: `State(users): State<Users>`.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) accounts: Accounts,
+    pub(crate) attempts: Attempts,
+    pub(crate) avatars: Avatars, // chapter: avatars
+    pub(crate) database: Database,
+    pub(crate) factors: Factors, // chapter: second-factor
+    pub(crate) logins: Logins,
+    pub(crate) metrics: Metrics, // chapter: metrics
+    pub(crate) one_time: OneTimeTokens,
+    pub(crate) operations: Operations,
+    pub(crate) outbox: Outbox,
+    pub(crate) password_changes: PasswordChanges,
+    pub(crate) password_policy: PasswordPolicy,
+    pub(crate) passwords: Passwords,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) publisher: Option<Publisher>,
+    pub(crate) quotas: Quotas,
+    /// `None` if nothing is limited by address.
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
+    pub(crate) readiness: Readiness,
+    pub(crate) reauthentication: Reauthentication,
+    pub(crate) revocations: Revocations,
+    pub(crate) sessions: Sessions,
+    pub(crate) sms: SmsSender, // chapter: sms
+    pub(crate) tokens: TokenIssuer,
+    pub(crate) users: Users,
+}
+
+/// Lets a handler take a part of the app as its `State`.
+macro_rules! parts {
+    ($($field:ident: $part:ty,)*) => {
+        $(impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.parts().$field.clone()
+            }
+        })*
+    };
+}
+
+parts! {
+    accounts: Accounts,
+    attempts: Attempts,
+    logins: Logins,
+    one_time: OneTimeTokens,
+    operations: Operations,
+    outbox: Outbox,
+    password_changes: PasswordChanges,
+    password_policy: PasswordPolicy,
+    passwords: Passwords,
+    readiness: Readiness,
+    reauthentication: Reauthentication,
+    sessions: Sessions,
+    tokens: TokenIssuer,
+    users: Users,
+}
+parts!(avatars: Avatars,); // chapter: avatars
+parts!(factors: Factors,); // chapter: second-factor
+parts!(metrics: Metrics,); // chapter: metrics
+parts!(sms: SmsSender,); // chapter: sms
+
+// === impl Parts ===
+
+impl Parts {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
+        let metrics = Metrics::new(); // chapter: metrics
+        let passwords = Passwords::new(
+            settings.auth.password_service()?,
+            metrics.clone(), // chapter: metrics
+        );
+        let tokens = settings.auth.issuer()?;
+        warn_of_folders(settings);
+        let storage = Storage::open(&settings.storage)?;
+        let sms = settings.sms.sms()?; // chapter: sms
+        let mailer = settings.mail.mailer()?;
+        let database = Database::open(&settings.database_url).await?;
+        let users = Users::new(database.clone());
+        let one_time = OneTimeTokens::new(database.clone());
+        let redis_url = settings.redis_url.as_deref();
+        let Chosen {
+            tokens,
+            sessions,
+            revocations,
+        } = stores::choose(tokens, &database, redis_url).await?;
+        let rate_limit = match settings.rate_limit {
+            Some(per_minute) => {
+                let limit = RateLimit::new(per_minute, redis_url).await;
+                let limit = limit.map_err(|error| format!("REDIS_URL: {}", with_causes(&error)))?;
+                Some(Arc::new(limit))
+            }
+            None => None,
+        };
+        let quotas = Quotas::new(database.clone());
+        let attempts = Attempts::new(database.clone());
+        let writer = Writer {
+            users: users.clone(),
+            tokens: one_time.clone(),
+            registrations: Registrations::new(database.clone()),
+            public_url: settings.mail.public_url.clone(),
+        };
+        let outbox = Outbox::start(
+            writer,
+            mailer,
+            sms, // chapter: sms
+            settings.mail.from.clone(),
+        );
+        // chapter: sms {
+        let sms = SmsSender {
+            codes: SmsCodes::new(database.clone(), passwords.clone()),
+            limits: settings
+                .sms
+                .is_offered
+                .then(|| SmsLimits::new(quotas.clone(), settings.sms.per_day)),
+            outbox: outbox.clone(),
+        };
+        // chapter: sms }
+        let counted = metrics.clone(); // chapter: metrics
+        let sessions = sessions
+            .idle_ttl(settings.sessions.idle_ttl)
+            .rotation_grace(settings.sessions.rotation_grace)
+            .limit(MAX_SESSIONS, WhenFull::EndOldest)
+            .on_event(move |event| {
+                events::log(event);
+                counted.event(event); // chapter: metrics
+            })
+            .build()?;
+        // chapter: second-factor {
+        let factors = Factors::new(
+            &database,
+            SERVICE,
+            &outbox,
+            &settings.sealing,
+            &sessions,
+            sms.codes.clone(), // chapter: sms
+        );
+        // chapter: second-factor }
+        let password_policy = PasswordPolicy::new(
+            &settings.new_passwords,
+            &passwords,
+            &factors, // chapter: second-factor
+        )?;
+        let password_changes = PasswordChanges {
+            attempts: attempts.clone(),
+            outbox: outbox.clone(),
+            passwords: passwords.clone(),
+            policy: password_policy.clone(),
+            sessions: sessions.clone(),
+            users: users.clone(),
+        };
+        if let Some(ring) = tokens.key_ring() {
+            ring.watch()?;
+        }
+        let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?;
+        let avatars = Avatars::new(storage); // chapter: avatars
+        let before_proof = !settings.require_verified_email;
+        let accounts = Accounts::new(
+            &database,
+            &sessions,
+            &avatars, // chapter: avatars
+            before_proof,
+        );
+        let logins = Logins {
+            attempts: attempts.clone(),
+            passwords: passwords.clone(),
+            sessions: sessions.clone(),
+            users: users.clone(),
+            factors: factors.clone(), // chapter: second-factor
+            require_verified_email: settings.require_verified_email,
+        };
+        let reauthentication = Reauthentication {
+            attempts: attempts.clone(),
+            passwords: passwords.clone(),
+        };
+        let readiness = Readiness::new(&database, &revocations);
+        Ok(Self {
+            accounts,
+            attempts,
+            avatars, // chapter: avatars
+            database,
+            factors, // chapter: second-factor
+            logins,
+            metrics, // chapter: metrics
+            one_time,
+            operations: settings.operations.clone(),
+            outbox,
+            password_changes,
+            password_policy,
+            passwords,
+            proxies: settings.trusted_proxies.clone(),
+            publisher,
+            quotas,
+            rate_limit,
+            readiness,
+            reauthentication,
+            revocations,
+            sessions,
+            sms, // chapter: sms
+            tokens,
+            users,
+        })
+    }
+
+    /// Publishes the public keys in the storage whenever they change; never ends.
+    pub(super) async fn publish_keys(&self) {
+        if let Some(publisher) = &self.publisher {
+            publisher.keep().await;
+        }
+    }
+}
+
+/// Warns of emails and avatars that stay on this machine.
+fn warn_of_folders(settings: &Settings) {
+    if settings.development {
+        return;
+    }
+    if settings.mail.smtp_url.is_none() {
+        tracing::warn!("SMTP_URL is not set: emails are written to a folder, and reach nobody");
+    }
+    if settings.storage.url.is_none() {
+        tracing::warn!("STORAGE_URL is not set: files are in a folder of this machine alone");
+    }
+}

@@ -1,0 +1,69 @@
+//! The routes of all chapters, and what stands in front of them.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tower::ServiceBuilder;
+use tower_jwt_auth::JwtAuthLayer;
+use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
+use tower_jwt_auth::layer::ProblemJson;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::App;
+use crate::admin; // chapter: admin
+use crate::avatars; // chapter: avatars
+use crate::metrics; // chapter: metrics
+use crate::operations::{health, openapi};
+use crate::page; // chapter: page
+use crate::second_factor; // chapter: second-factor
+use crate::sms;
+use crate::{accounts, edge, sessions}; // chapter: sms
+
+/// The middleware that lets a request pass only with a valid access token. Each chapter puts it in
+/// front of its routes that need one.
+pub(crate) type RequireToken = JwtAuthLayer<ProblemJson>;
+
+/// Puts the routes together. A new chapter is one line here.
+pub(super) fn router(app: &App) -> Router {
+    let parts = app.parts();
+    let token = require_token(app);
+    let api = OpenApiRouter::with_openapi(openapi::base())
+        .merge(accounts::routes(&token))
+        .merge(sessions::routes(&token))
+        .merge(health::routes())
+        .merge(second_factor::routes(&token)) // chapter: second-factor
+        .merge(sms::routes(&token)) // chapter: sms
+        .merge(avatars::routes(&token)) // chapter: avatars
+        .merge(admin::routes(&token)); // chapter: admin
+    let (api, description) = api.split_for_parts();
+    let mut routes = Router::new()
+        .merge(api.with_state(app.clone()))
+        .merge(openapi::routes(description))
+        .merge(page::routes()) // chapter: page
+        .route_service(JWKS_PATH, JwksService::new(&parts.tokens));
+    // chapter: metrics {
+    if parts.operations.metrics == crate::config::MetricsPlace::Main {
+        routes = routes.merge(metrics::routes(parts.metrics.clone()));
+    }
+    // chapter: metrics }
+    // All middleware in one layer: axum boxes each layer for each route, and clones the boxes with
+    // every request.
+    let observe = from_fn_with_state(app.clone(), edge::observe);
+    let protect = from_fn_with_state(app.clone(), edge::protect);
+    let middleware = ServiceBuilder::new().layer(observe);
+    match edge::cors(&parts.operations.cors_origins) {
+        // A preflight carries no token: it is answered before one is asked for.
+        Some(cors) => routes.layer(middleware.layer(cors).layer(protect)),
+        None => routes.layer(middleware.layer(protect)),
+    }
+}
+
+fn require_token(app: &App) -> RequireToken {
+    let parts = app.parts();
+    let token = JwtAuthLayer::new(parts.tokens.verifier());
+    // chapter: metrics {
+    let metrics = parts.metrics.clone();
+    let token = token.on_decision(move |decision| metrics.decided(decision));
+    // chapter: metrics }
+    // Guards and extractors answer in the same form.
+    token.on_error(ProblemJson)
+}

@@ -1,0 +1,186 @@
+//! Configuration: what the environment says, and what holds where it says nothing.
+//!
+//! [`production`] refuses what is fine for trying things out and nowhere else. This chapter cannot be taken
+//! out.
+
+pub(crate) mod dangerous;
+mod development;
+mod in_clear;
+mod operations;
+mod origin;
+pub(crate) mod production;
+mod variables;
+
+pub(crate) use development::data_folder;
+pub(crate) use in_clear::is_this_machine;
+pub use operations::{MetricsPlace, Operations};
+pub use origin::Origin;
+pub(crate) use variables::{parsed, variable};
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
+
+use self::variables::{flag, seconds};
+use crate::email::MailSettings;
+use crate::error::Error;
+use crate::keys::SealingKeys;
+use crate::limits::TrustedProxies;
+use crate::passwords::PasswordSettings;
+use crate::sms::SmsSettings; // chapter: sms
+use crate::storage::StorageSettings;
+
+/// Where the database and the development key live if nothing else is said.
+const DATA_FOLDER: &str = "data";
+const DEFAULT_DATABASE_URL: &str = "sqlite:data/service.sqlite";
+/// This machine only: whoever wants to serve others says so.
+const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
+
+/// Far more than a person needs, and far less than a guesser.
+const DEFAULT_RATE_LIMIT: u32 = 60;
+
+/// The configuration of the service. It has no `Debug`: the URLs may hold passwords.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)]
+pub struct Settings {
+    /// Where to listen; with port 0 the system chooses one.
+    pub bind_address: String,
+    /// The database of the users: a file of SQLite, or a server of PostgreSQL.
+    pub database_url: String,
+    /// The Redis for sessions and revocations, if they are not to be in the database.
+    pub redis_url: Option<String>,
+    /// Keys, lifetimes and costs.
+    pub auth: AuthConfig,
+    /// How long a session lasts unused, and an old refresh token.
+    pub sessions: SessionSettings,
+    /// Which passwords are good enough.
+    pub new_passwords: PasswordSettings,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How often an address may ask each route under `/auth/` in a minute; none: as often as it likes.
+    pub rate_limit: Option<NonZeroU32>,
+    /// How messages leave the service.
+    pub mail: MailSettings,
+    /// How codes reach phones.
+    pub sms: SmsSettings, // chapter: sms
+    /// Where pictures are, and the public keys for those who do not ask this service.
+    pub storage: StorageSettings,
+    /// Whether only who has confirmed the e-mail address may log in.
+    pub require_verified_email: bool,
+    /// How the service is reached and watched.
+    pub operations: Operations,
+    /// What the secrets of second factors are encrypted with.
+    pub sealing: SealingKeys,
+    /// Whether the key is the one for development.
+    pub development: bool,
+}
+
+/// How sessions end that nobody ends.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionSettings {
+    /// After which time without a refresh a session ends.
+    pub idle_ttl: Duration,
+    /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh
+    /// at once.
+    pub rotation_grace: Duration,
+}
+
+// === impl SessionSettings ===
+
+impl SessionSettings {
+    fn from_env() -> Result<Self, Error> {
+        let default = Self::default();
+        Ok(Self {
+            idle_ttl: seconds("SESSION_IDLE_TTL")?.unwrap_or(default.idle_ttl),
+            rotation_grace: seconds("SESSION_ROTATION_GRACE")?.unwrap_or(default.rotation_grace),
+        })
+    }
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            idle_ttl: DEFAULT_IDLE_TTL,
+            rotation_grace: DEFAULT_ROTATION_GRACE,
+        }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads the environment. If no `JWT_*` variable is set, a key for development is made and
+    /// kept in a file, so that tokens outlive a restart.
+    ///
+    /// # Errors
+    ///
+    /// A variable that cannot be meant, or a data folder that cannot be written.
+    pub fn from_env() -> Result<Self, Error> {
+        let operations = Operations::from_env()?;
+        production::check(&operations)?;
+        let development = AuthConfig::env_is_empty();
+        let auth = Self::auth_from_env()?;
+        let bind_address =
+            variable("BIND_ADDR")?.unwrap_or_else(|| DEFAULT_BIND_ADDRESS.to_owned());
+        let per_minute = parsed("RATE_LIMIT_PER_MINUTE", "a whole number, or 0 for no limit")?;
+        let public_url = match &operations.public_url {
+            Some(url) => url.to_string(),
+            None if development => format!("http://{bind_address}"),
+            None => return Err("PUBLIC_URL is not set: links in e-mails begin with it".into()),
+        };
+        Ok(Self {
+            database_url: Self::database_url_from_env()?,
+            redis_url: variable("REDIS_URL")?,
+            auth,
+            sessions: SessionSettings::from_env()?,
+            new_passwords: PasswordSettings::from_env()?,
+            trusted_proxies: TrustedProxies::from_env()?,
+            rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
+            mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
+            sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?, // chapter: sms
+            storage: Self::storage_from_env()?,
+            sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?,
+            require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
+            bind_address,
+            operations,
+            development,
+        })
+    }
+
+    /// The keys alone, for commands that need no database.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn auth_from_env() -> Result<AuthConfig, Error> {
+        if AuthConfig::env_is_empty() {
+            return development::config(Path::new(DATA_FOLDER));
+        }
+        Ok(AuthConfig::from_env()?)
+    }
+
+    /// The storage alone, for commands.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn storage_from_env() -> Result<StorageSettings, Error> {
+        StorageSettings::from_env(Path::new(DATA_FOLDER).join("storage"))
+    }
+
+    /// The database alone, for commands that need no key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn database_url_from_env() -> Result<String, Error> {
+        if let Some(url) = variable("DATABASE_URL")? {
+            return Ok(url);
+        }
+        development::data_folder(Path::new(DATA_FOLDER))?;
+        Ok(DEFAULT_DATABASE_URL.to_owned())
+    }
+}

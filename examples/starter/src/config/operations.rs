@@ -1,0 +1,63 @@
+//! [`Operations`]: what the service is told about where it runs.
+
+use super::origin::Origin;
+use super::variables::variable;
+use crate::error::Error;
+
+/// How the service is reached and watched.
+#[derive(Debug, Clone, Default)]
+pub struct Operations {
+    /// What browsers see: `https://auth.example.com`. If it is https, browsers are told to stay there.
+    /// Links in letters begin with it.
+    pub public_url: Option<Origin>,
+    /// Whose pages may call the API from browsers, besides our own.
+    pub cors_origins: Vec<Origin>,
+    /// Where the metrics are served.
+    pub metrics: MetricsPlace,
+}
+
+/// Where `/metrics` is. It tells nothing about users, but how much the service is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MetricsPlace {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// Beside the API, for whoever reaches that.
+    Main,
+    /// At an address of its own.
+    At(String),
+}
+
+// === impl Operations ===
+
+impl Operations {
+    /// Reads `PUBLIC_URL`, `CORS_ORIGINS` and `METRICS_ADDR`.
+    ///
+    /// # Errors
+    ///
+    /// A variable that cannot be meant.
+    pub fn from_env() -> Result<Self, Error> {
+        let public_url = variable("PUBLIC_URL")?.map(|text| origin("PUBLIC_URL", &text));
+        let cors_origins = variable("CORS_ORIGINS")?.unwrap_or_default();
+        let cors_origins = cors_origins
+            .split([',', ' '])
+            .filter(|text| !text.is_empty());
+        Ok(Self {
+            public_url: public_url.transpose()?,
+            cors_origins: cors_origins
+                .map(|text| origin("CORS_ORIGINS", text))
+                .collect::<Result<_, _>>()?,
+            metrics: match variable("METRICS_ADDR")? {
+                None => MetricsPlace::Nowhere,
+                Some(word) if word == "main" => MetricsPlace::Main,
+                Some(address) => MetricsPlace::At(address),
+            },
+        })
+    }
+}
+
+fn origin(name: &str, text: &str) -> Result<Origin, Error> {
+    Origin::parse(text).ok_or_else(|| {
+        format!("{name} must hold http(s)://, a host, and no path: {text:?} is none").into()
+    })
+}

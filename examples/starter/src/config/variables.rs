@@ -1,0 +1,36 @@
+//! Variables of the environment, read and understood.
+
+use std::env;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// A variable that is empty counts as one that is not set.
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) if value.trim().is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value.trim().to_owned())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
+    }
+}
+
+pub(crate) fn seconds(name: &str) -> Result<Option<Duration>, Error> {
+    let seconds = parsed(name, "a whole number of seconds")?;
+    Ok(seconds.map(Duration::from_secs))
+}
+
+/// `true` or `false`.
+pub(crate) fn flag(name: &str) -> Result<Option<bool>, Error> {
+    parsed(name, "true or false")
+}
+
+/// What is wrong is not repeated: it may be a secret in the wrong place.
+pub(crate) fn parsed<T: FromStr>(name: &str, wanted: &str) -> Result<Option<T>, Error> {
+    let parse = |text: String| {
+        text.parse()
+            .map_err(|_| format!("{name} must be {wanted}").into())
+    };
+    variable(name)?.map(parse).transpose()
+}

@@ -1,0 +1,48 @@
+//! The outermost middleware: what the log, the metrics and the browser learn of every request.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, Span};
+
+use super::headers;
+use super::request_id::{self, RequestId};
+use crate::app::App;
+
+/// Gives the request an id and a span, and counts and logs its response. The security headers are
+/// added here, so that each response has them, whoever made it.
+pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let parts = app.parts();
+    let id = RequestId::of(&request);
+    let span = span(&request, id.as_ref());
+    let counted = parts.metrics.count(&request); // chapter: metrics
+    let start = Instant::now();
+    let observed = async move {
+        let mut response = next.run(request).await;
+        headers::add(response.headers_mut(), parts.operations.public_url.as_ref());
+        counted.answered(&response); // chapter: metrics
+        let (status, took) = (response.status().as_u16(), start.elapsed());
+        tracing::info!(status, milliseconds = took.as_millis(), "answered");
+        response
+    };
+    let mut response = observed.instrument(span).await;
+    if let Some(id) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+        response.headers_mut().insert(request_id::HEADER, id);
+    }
+    response
+}
+
+/// What the log says of a request: the template of its route, in which no id of a user or of a
+/// session is filled in. Headers, bodies and queries may hold secrets.
+fn span(request: &Request, id: Option<&RequestId>) -> Span {
+    let route = request.extensions().get::<MatchedPath>();
+    tracing::info_span!(
+        "request",
+        id = id.map(RequestId::as_str),
+        method = %request.method(),
+        path = route.map_or(request.uri().path(), MatchedPath::as_str),
+    )
+}

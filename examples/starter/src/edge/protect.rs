@@ -1,0 +1,75 @@
+//! The inner middleware: what a request must pass before a handler sees it, and what a handler may
+//! not do.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{CACHE_CONTROL, PRAGMA};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tower_http::timeout::TimeoutBody;
+
+use super::host;
+use crate::app::App;
+use crate::limits::limited_route;
+use crate::problem::{self, Problem};
+
+/// Far more than any request here needs.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a client may pause while it sends a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A database that has fallen silent is an outage too: the response is 503.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Refuses what no handler should see, and turns panics, timeouts and the errors of axum itself into
+/// problem documents.
+pub(crate) async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
+    let handled = AssertUnwindSafe(handle(&app, request, next)).catch_unwind();
+    let response = match timeout(REQUEST_TIMEOUT, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => panicked(&*panic),
+        Err(_) => Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+    };
+    uncached(problem::for_every_error(response))
+}
+
+async fn handle(app: &App, mut request: Request, next: Next) -> Response {
+    let parts = app.parts();
+    if !host::is_good(request.headers(), request.version()) {
+        return host::refused().into_response();
+    }
+    let client = parts.proxies.client(&request);
+    request.extensions_mut().insert(client);
+    if let Some(limit) = &parts.rate_limit
+        && let Some(route) = limited_route(&request)
+        && let Err(problem) = limit.admit(&route, client).await
+    {
+        return problem.into_response();
+    }
+    DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
+    if !request.body().is_end_stream() {
+        request = request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body)));
+    }
+    next.run(request).await
+}
+
+/// A panic is a response like any other, and the connection goes on. The hook has logged it.
+fn panicked(_: &(dyn Any + Send)) -> Response {
+    Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+/// Tokens and accounts are nothing for a cache (RFC 6749 section 5.1), unless a handler says otherwise.
+fn uncached(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    response
+}

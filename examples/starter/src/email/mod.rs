@@ -1,0 +1,141 @@
+//! [`Mailer`]: how a message leaves the service. By default it is written to a folder.
+
+mod folder;
+mod smtp;
+mod writer;
+
+pub(crate) use writer::Writer;
+
+pub(crate) use folder::write_file;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox};
+
+use crate::config::dangerous;
+use crate::config::{parsed, variable};
+use crate::error::Error;
+
+/// Where messages go, and what they say of the service.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)] // the URL may hold a password
+pub struct MailSettings {
+    /// The server that takes messages, `smtp://` or `smtps://`; if none, the folder is used.
+    pub smtp_url: Option<String>,
+    /// Whether emails may go to a server on another machine without TLS.
+    pub without_tls: bool,
+    /// Where messages are written if there is no server: a file each.
+    pub folder: PathBuf,
+    /// Who the messages are from.
+    pub from: Mailbox,
+    /// Where users reach the service: links in messages begin with it. Never the `Host` of a
+    /// request, which is whatever the client says it is.
+    pub public_url: String,
+}
+
+/// A message to one person, in plain text.
+pub(crate) struct Message {
+    pub(crate) to: String,
+    pub(crate) subject: &'static str,
+    pub(crate) text: String,
+}
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub(crate) struct NotSent {
+    /// Whether another try may go better.
+    pub(crate) again: bool,
+    pub(crate) error: Error,
+    /// What the operator can do about it, if that is known.
+    pub(crate) cure: Option<&'static str>,
+}
+
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + 'a>>;
+
+/// Takes a message in the form of RFC 5322, and delivers it.
+pub(crate) trait Mailer: Send + Sync {
+    fn send(&self, message: lettre::Message) -> Sending<'_>;
+}
+
+// === impl NotSent ===
+
+impl NotSent {
+    /// Another try may go better.
+    pub(crate) fn for_now(error: impl Into<Error>) -> Self {
+        Self {
+            again: true,
+            error: error.into(),
+            cure: None,
+        }
+    }
+
+    /// Another try would go the same way.
+    pub(crate) fn for_good(error: impl Into<Error>) -> Self {
+        Self {
+            again: false,
+            ..Self::for_now(error)
+        }
+    }
+}
+
+// === impl MailSettings ===
+
+impl MailSettings {
+    pub(crate) fn from_env(folder: PathBuf, public_url: String) -> Result<Self, Error> {
+        let from = parsed(
+            "MAIL_FROM",
+            "an address, such as: Example <no-reply@example.com>",
+        )?;
+        Ok(Self {
+            smtp_url: variable("SMTP_URL")?,
+            without_tls: dangerous::without_tls()?.contains("SMTP_URL"),
+            folder: variable("MAIL_FOLDER")?.map_or(folder, PathBuf::from),
+            from: match from {
+                Some(from) => from,
+                None => "no-reply@localhost".parse()?,
+            },
+            public_url,
+        })
+    }
+
+    /// The server if there is a URL, else the folder.
+    pub(crate) fn mailer(&self) -> Result<Arc<dyn Mailer>, Error> {
+        match &self.smtp_url {
+            Some(url) => Ok(Arc::new(smtp::Smtp::new(url, self.without_tls)?)),
+            None => Ok(Arc::new(folder::MailFolder::new(&self.folder)?)),
+        }
+    }
+}
+
+/// As it is, where a mail server must take it so (RFC 5322 section 2.1.1): a link stays in one line for
+/// whoever looks at the file, however long it is.
+fn body(text: String) -> Body {
+    const MAX_LINE: usize = 998;
+    if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {
+        let lines = text.lines().flat_map(|line| [line, "\r\n"]);
+        let lines: String = lines.collect();
+        return Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text)
+}
+
+// === impl Message ===
+
+impl Message {
+    /// As it goes over the wire. What is no address for the mail cannot become a header line.
+    pub(crate) fn written(self, from: &Mailbox) -> Result<lettre::Message, NotSent> {
+        let written = || -> Result<_, Error> {
+            let message = lettre::Message::builder()
+                .from(from.clone())
+                .to(Mailbox::new(None, self.to.parse()?))
+                .subject(self.subject)
+                .message_id(None)
+                .header(ContentType::TEXT_PLAIN);
+            Ok(message.body(body(self.text))?)
+        };
+        written().map_err(NotSent::for_good)
+    }
+}

@@ -1,0 +1,53 @@
+//! The command `rotate-keys`, for a rotation before its time. The schedule does without.
+
+mod sealing;
+
+pub(crate) use sealing::Opened;
+pub use sealing::SealingKeys;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tower_jwt_auth::SigningKey;
+use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::keys::{DEFAULT_PUBLISH_FOR, KeyState};
+
+use crate::error::Error;
+
+/// Adds a key to the ring that signs a day later: until then, whoever verifies our tokens learns it.
+/// With `now` it signs at once, and all others are removed with what they signed: for keys that
+/// somebody else may have. Running services follow within 10 seconds. Tells the keys that there are.
+///
+/// # Errors
+///
+/// The keys are not a ring in a file, the file cannot be written, or a new key waits already.
+pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error> {
+    let tokens = config.issuer()?.build()?;
+    let Some(ring) = tokens.key_ring() else {
+        return Err("the keys are not in a ring: set JWT_KEY_RING_FILE and JWT_ROTATE_KEYS".into());
+    };
+    let old = ring.keys();
+    let waits = old.iter().any(|key| key.state == KeyState::Standby);
+    if waits && !now {
+        return Err("a new key waits for its turn already".into());
+    }
+    let lead = if now {
+        Duration::ZERO
+    } else {
+        DEFAULT_PUBLISH_FOR
+    };
+    let key = SigningKey::generate(ring.signing_key()?.algorithm())?;
+    ring.add(&key, SystemTime::now() + lead)?;
+    if now {
+        for stolen in old.iter().filter(|key| key.state != KeyState::Removed) {
+            ring.remove(&stolen.key_id)?;
+        }
+    }
+    let told = ring.keys().into_iter().map(|key| {
+        let (id, algorithm, state) = (key.key_id, key.algorithm, format!("{:?}", key.state));
+        match key.until.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+            Some(until) => format!("{id} {algorithm} {state}, until {}", until.as_secs()),
+            None => format!("{id} {algorithm} {state}"),
+        }
+    });
+    Ok(told.collect())
+}

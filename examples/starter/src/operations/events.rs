@@ -1,0 +1,86 @@
+//! What happens to logins and sessions, in the log: one line each, `event` with a name that does not change
+//! (OWASP ASVS 5.0 V16.3.1). The README lists them.
+//!
+//! Sessions and users are logged as digests: lines about one of them can be found together, and
+//! whoever reads the log can do nothing in their name (OWASP ASVS 5.0 V16.2.5).
+
+use tower_jwt_auth::sessions::AuthEvent;
+
+use super::logging::digest;
+use crate::accounts::User;
+use crate::limits::ClientIp;
+use crate::second_factor::Method;
+
+/// Logs an event. It runs in the middle of a request: it must not wait for anything.
+pub(crate) fn log(event: &AuthEvent<'_>) {
+    let (name, session, user) = (
+        event.name(),
+        event.session_digest(),
+        digest(event.subject()),
+    );
+    match event {
+        AuthEvent::SessionOpened { .. } => tracing::info!(event = name, session, user),
+        AuthEvent::SessionEnded { reason, .. } => {
+            tracing::info!(event = name, session, user, reason = reason.as_str());
+        }
+        // Two tabs cause this all day long; the metrics count it.
+        AuthEvent::RefreshConverged { kind, run, .. } => {
+            tracing::debug!(event = name, session, user, kind = kind.as_str(), run);
+        }
+        // Somebody may have stolen a token, or the database has lost writes.
+        _ => tracing::warn!(event = name, session, user),
+    }
+}
+
+/// Logs a login that was refused. `account` is what the client calls it; there need not be one.
+pub(crate) fn login_failed(account: &str, user: Option<&User>, client: ClientIp, reason: &str) {
+    let (ClientIp(ip), user) = (client, user.map(|user| digest(&user.id)));
+    let account = digest(account);
+    tracing::info!(event = "login_failed", account, user, %ip, reason);
+}
+
+/// Logs a login, with what has proved it (RFC 8176).
+pub(crate) fn login_succeeded(user: &User, client: ClientIp, amr: &[&str]) {
+    let (ClientIp(ip), account) = (client, digest(&user.email));
+    let (user, amr) = (digest(&user.id), amr.join(" "));
+    tracing::info!(event = "login_succeeded", account, user, %ip, amr);
+}
+
+/// Logs a code that was refused after a right password: somebody else may have that password.
+pub(crate) fn code_refused(user: &User, client: ClientIp, method: Method, reason: &str) {
+    let (ClientIp(ip), account) = (client, digest(&user.email));
+    let (user, method) = (digest(&user.id), method.name());
+    tracing::warn!(event = "second_factor_failed", account, user, %ip, method, reason);
+}
+
+/// Logs a challenge that is unknown, or over. Nobody knows whose it was.
+pub(crate) fn challenge_refused(client: ClientIp) {
+    let ClientIp(ip) = client;
+    tracing::info!(event = "challenge_refused", %ip);
+}
+
+/// Logs a wrong password in a session, before something that a stolen token must not do.
+pub(crate) fn password_refused(user: &User, session: &str) {
+    let (account, user) = (digest(&user.email), digest(&user.id));
+    let session = digest(session);
+    tracing::warn!(event = "password_check_failed", account, user, session);
+}
+
+/// Logs a wrong code in a session.
+pub(crate) fn code_refused_in(user: &User, session: &str, method: Method) {
+    let (account, user) = (digest(&user.email), digest(&user.id));
+    let (session, method) = (digest(session), method.name());
+    tracing::warn!(
+        event = "second_factor_failed",
+        account,
+        user,
+        session,
+        method
+    );
+}
+
+/// Logs a link that is unknown, used or too old.
+pub(crate) fn link_refused(client: ClientIp, purpose: &str) {
+    let ClientIp(ip) = client;
+    tracing::info!(event = "link_refused", %ip, purpose);
+}

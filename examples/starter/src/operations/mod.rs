@@ -1,0 +1,12 @@
+//! Operations: the log, the health checks, and the description of the API. This chapter cannot be taken
+//! out.
+
+pub(crate) mod events;
+pub(crate) mod health;
+mod log_lines;
+mod logging;
+pub(crate) mod openapi;
+
+pub(crate) use health::Readiness;
+pub(crate) use logging::digest;
+pub use logging::{Log, say, start_log};

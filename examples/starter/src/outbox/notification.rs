@@ -1,0 +1,66 @@
+//! [`Notification`]: what the service has to tell a user, by email or SMS.
+
+use crate::typed::Email;
+
+/// What is to be told. Who is told, and whether anybody is, is found out beside the request: so its
+/// response and its time tell nothing about the account.
+#[derive(Clone)]
+pub(crate) enum Notification {
+    /// The link that confirms a registration. The owner of an address that is proved already is told that
+    /// somebody has tried to register it.
+    Registered { email: Email, registration: String },
+    /// Another link for the registration with this id.
+    ConfirmAgain(String),
+    /// The link for a new password, if the address has an account.
+    ResetPassword(Email),
+    /// So that the owner knows if somebody else has changed the password (OWASP ASVS 5.0 V6.3.7).
+    PasswordChanged(Email),
+    /// So that the owner knows if somebody else has changed the second factors.
+    SecondFactorChanged(Email),
+    /// A one-time code, by SMS.
+    Code { phone: String, code: String }, // chapter: sms
+}
+
+// === impl Notification ===
+
+impl Notification {
+    /// For the log: who gets it is nobody else's business.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Registered { .. } => "registered",
+            Self::ConfirmAgain(_) => "confirm_again",
+            Self::ResetPassword(_) => "reset_password",
+            Self::PasswordChanged(_) => "password_changed",
+            Self::SecondFactorChanged(_) => "second_factor_changed",
+            Self::Code { .. } => "code", // chapter: sms
+        }
+    }
+
+    /// The email address, the phone number, or the id of a registration, which stands for its address.
+    pub(crate) fn recipient(&self) -> &str {
+        match self {
+            Self::Registered { email, .. }
+            | Self::ResetPassword(email)
+            | Self::PasswordChanged(email)
+            | Self::SecondFactorChanged(email) => email.as_str(),
+            Self::ConfirmAgain(registration) => registration,
+            Self::Code { phone, .. } => phone, // chapter: sms
+        }
+    }
+
+    /// Whether it takes no more than the address to cause it. The others tell the owner what
+    /// happened to the account.
+    pub(crate) fn anybody_can_cause_it(&self) -> bool {
+        match self {
+            Self::Registered { .. } | Self::ConfirmAgain(_) | Self::ResetPassword(_) => true,
+            Self::Code { .. } => true, // chapter: sms
+            Self::PasswordChanged(_) | Self::SecondFactorChanged(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Notification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind())
+    }
+}

@@ -1,0 +1,73 @@
+//! The page at `/`: plain HTML, CSS and JavaScript in `assets/`, which are part of the program.
+//!
+//! It uses the API as any other client does. To take this chapter out, see `docs/removing.md`.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::routing::get;
+use tower::ServiceBuilder;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::SERVICE;
+
+/// Its own script, style and requests, and nothing else; a script that somebody smuggles in is not run.
+/// `blob:` is an avatar, which came with a token.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'",
+);
+
+/// What stands for the name of the service in the files.
+const NAME: &str = "{{service}}";
+
+const FILES: [(&str, &str, &str); 5] = [
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("../../assets/index.html"),
+    ),
+    (
+        "/assets/style.css",
+        "text/css; charset=utf-8",
+        include_str!("../../assets/style.css"),
+    ),
+    (
+        "/assets/app.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/app.js"),
+    ),
+    (
+        "/assets/settings.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/settings.js"),
+    ),
+    (
+        "/assets/icon.svg",
+        "image/svg+xml",
+        include_str!("../../assets/icon.svg"),
+    ),
+];
+
+/// The files, asked for anew each time: after an update nobody runs an old script.
+pub(crate) fn routes() -> Router {
+    let routes = FILES
+        .into_iter()
+        .fold(Router::new(), |routes, (path, kind, text)| {
+            let text = Bytes::from(text.replace(NAME, SERVICE));
+            let file = move || async move { ([(CONTENT_TYPE, kind)], text) };
+            routes.route(path, get(file))
+        });
+    let headers = ServiceBuilder::new()
+        .layer(SetResponseHeaderLayer::overriding(
+            CONTENT_SECURITY_POLICY,
+            POLICY,
+        ))
+        .layer(SetResponseHeaderLayer::overriding(
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-cache"),
+        ));
+    routes.layer(headers)
+}

@@ -1,0 +1,74 @@
+//! `POST /auth/login/second-factor`: the second step of a login.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Factors, Method, Proof, invalid_code};
+use crate::limits::Source;
+use crate::operations::events;
+use crate::problem::Problem;
+use crate::sessions::{Client, Logins, Tokens};
+use crate::typed::LinkSecret;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChallengeAnswer)]
+pub(super) struct Answer {
+    challenge: String,
+    method: Method,
+    code: String,
+}
+
+/// Tries are counted three times before the code is looked at: for the challenge, for the account
+/// and the address, and for the account.
+#[utoipa::path(
+    post,
+    operation_id = "answer_challenge",
+    path = "/auth/login/second-factor",
+    tag = "sessions",
+    request_body = Answer,
+    responses((status = 200, description = "A new session", body = Tokens))
+)]
+pub(super) async fn answer(
+    State(factors): State<Factors>,
+    State(logins): State<Logins>,
+    client: Client,
+    Json(request): Json<Answer>,
+) -> Result<Tokens, Problem> {
+    let proof = Proof::parse(request.method, &request.code)?;
+    let unknown = || {
+        events::challenge_refused(client.ip);
+        over()
+    };
+    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(unknown)?;
+    let challenges = &factors.challenges;
+    let user = challenges.holder(challenge.as_str()).await?;
+    let user = user.ok_or_else(unknown)?;
+    let account = user.second_factor();
+    let source = Source::Address(client.ip);
+    let attempt = logins.attempts.begin(&account, source).await?;
+    let method = request.method;
+    if !challenges.count_try(challenge.as_str()).await? {
+        events::code_refused(&user, client.ip, method, "tried_too_often");
+        return Err(over());
+    }
+    if !factors.take(&user.id, &proof).await? {
+        events::code_refused(&user, client.ip, method, "wrong_code");
+        return Err(invalid_code());
+    }
+    if !challenges.take(challenge.as_str()).await? {
+        events::code_refused(&user, client.ip, method, "used");
+        return Err(over());
+    }
+    attempt.succeeded().await?;
+    let amr = ["pwd", method.amr(), "mfa"];
+    let pair = logins.open(&user, &client, &amr).await?;
+    client.transport.deliver(pair)
+}
+
+pub(crate) fn over() -> Problem {
+    let detail = "This login is over: begin with the password again.";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_challenge", detail)
+}

@@ -1,0 +1,103 @@
+//! [`Client`]: who sent the request, as far as it can be told without a login.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+
+use super::transport::Transport;
+use crate::app::App;
+use crate::limits::ClientIp;
+use crate::problem::Problem;
+
+/// How much of the `User-Agent` a session is labelled with.
+const MAX_LABEL_CHARS: usize = 100;
+
+/// The client that sent a request: its address, the name that it gives itself, and how it keeps its
+/// refresh token.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) ip: ClientIp,
+    pub(crate) transport: Transport,
+    agent: Vec<u8>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Returns the mark of the client, from which the crate keeps a digest beside its session.
+    ///
+    /// A refresh token that was replaced a moment ago is still accepted: from another tab, or after
+    /// a lost response. With the mark it is accepted only from the client that replaced it. Whoever
+    /// stole the token, and sends another `User-Agent` or not the browser's device cookie, does not
+    /// get the next token but ends the session.
+    ///
+    /// The device cookie is for browsers ([`Transport::Cookie`]), of which many have the same
+    /// `User-Agent`. A header that is absent counts as an empty one: without any mark, a thief would
+    /// only have to leave both out.
+    pub(crate) fn mark(&self) -> Vec<u8> {
+        let device = self.transport.device().unwrap_or_default();
+        // No header has a NUL in it, so two clients have one mark only if both parts are the same.
+        [&self.agent, &b"\0"[..], device.as_bytes()].concat()
+    }
+
+    /// Returns what the user will know the session by: the beginning of the `User-Agent`.
+    pub(crate) fn label(&self) -> Option<String> {
+        let agent = std::str::from_utf8(&self.agent).ok()?;
+        let label: String = agent.chars().take(MAX_LABEL_CHARS).collect();
+        (!label.is_empty()).then_some(label)
+    }
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Ok(ip) = ClientIp::from_request_parts(parts, app).await;
+        let agent = parts.headers.get(USER_AGENT);
+        let agent = agent.map(|agent| agent.as_bytes().to_vec());
+        Ok(Self {
+            ip,
+            transport: Transport::from_request_parts(parts, app).await?,
+            agent: agent.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn mark(agent: &str, device: Option<&str>) -> Vec<u8> {
+        let transport = match device {
+            Some(device) => Transport::Cookie {
+                refresh_token: None,
+                device: (!device.is_empty()).then(|| device.to_owned()),
+            },
+            None => Transport::Body,
+        };
+        let client = Client {
+            ip: ClientIp(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            transport,
+            agent: agent.as_bytes().to_vec(),
+        };
+        client.mark()
+    }
+
+    #[test]
+    fn every_client_has_a_mark_and_another_header_gives_another() {
+        let marks = [
+            mark("", None),
+            mark("a", None),
+            mark("b", None),
+            mark("", Some("AAAA")),
+            mark("a", Some("AAAA")),
+        ];
+        for (number, one) in marks.iter().enumerate() {
+            assert!(!one.is_empty());
+            assert!(!marks[..number].contains(one), "{number}");
+        }
+        assert_eq!(mark("a", Some("")), mark("a", None));
+    }
+}

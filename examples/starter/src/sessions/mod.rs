@@ -1,0 +1,41 @@
+//! Sessions: login with a password, refresh, logout, and the list of a user's sessions.
+//!
+//! Every way to log in ends in [`Logins`], which opens the session. [`stores`] says where sessions and
+//! revocations are kept. It needs the accounts and the limits, and cannot be taken out.
+
+mod caller;
+mod client;
+mod cookie;
+mod list;
+mod login;
+mod logins;
+mod logout;
+mod reauthentication;
+mod refresh;
+pub(crate) mod stores;
+mod transport;
+
+pub(crate) use caller::Caller;
+pub(crate) use client::Client;
+pub(crate) use logins::{LoginAnswer, Logins};
+pub(crate) use reauthentication::Reauthentication;
+pub(crate) use transport::Tokens;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::{App, RequireToken};
+
+/// Returns the routes of this chapter.
+pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
+    let with_token = OpenApiRouter::new()
+        .routes(routes!(logout::logout_all))
+        .routes(routes!(list::list))
+        .routes(routes!(list::end))
+        .route_layer(token.clone());
+    OpenApiRouter::new()
+        .routes(routes!(login::login))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(logout::logout))
+        .merge(with_token)
+}

@@ -1,0 +1,129 @@
+//! Where sessions and revocations are kept: beside the users, or in Redis. It is chosen here alone.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tower_jwt_auth::issuer::TokenIssuerBuilder;
+use tower_jwt_auth::revocation::{
+    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationStore,
+    SqliteRevocations,
+};
+use tower_jwt_auth::sessions::{
+    PostgresSessions, RedisSessions, SessionStore, SessionsBuilder, SqliteSessions,
+};
+use tower_jwt_auth::store::StoreError;
+use tower_jwt_auth::{Sessions, TokenIssuer};
+
+use crate::database::Database;
+use crate::error::Error;
+use crate::error::with_causes;
+
+/// The longest that a call to a store may take: more than a database may wait for a lock, and
+/// Redis for a new connection, so that these report what is wrong.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The issuer and its sessions, on the stores that were chosen.
+pub(crate) struct Chosen {
+    pub(crate) tokens: TokenIssuer,
+    /// Still without limits and events.
+    pub(crate) sessions: SessionsBuilder,
+    pub(crate) revocations: Revocations,
+}
+
+/// What the chosen store of revocations needs while the service runs.
+#[derive(Debug, Clone)]
+pub(crate) enum Revocations {
+    /// To be cleaned up.
+    Sqlite(SqliteRevocations),
+    /// To be cleaned up.
+    Postgres(PostgresRevocations),
+    /// To be kept: dropping it ends the subscription. Redis cleans up by itself.
+    Redis {
+        revocations: Arc<CachedRevocations<RedisRevocations>>,
+        _pushes: Arc<RevocationPushes>,
+    },
+}
+
+/// Builds the issuer and its sessions on Redis if there is a URL, and on the database otherwise.
+pub(crate) async fn choose(
+    tokens: TokenIssuerBuilder,
+    database: &Database,
+    redis_url: Option<&str>,
+) -> Result<Chosen, Error> {
+    if let Some(url) = redis_url {
+        return in_redis(tokens, url).await;
+    }
+    match database {
+        Database::Sqlite(pool) => {
+            let record = SqliteRevocations::new(pool.clone());
+            let sessions = SqliteSessions::new(pool.clone());
+            let tokens = tokens.revocation(cached(record.clone()));
+            chosen(tokens, sessions, Revocations::Sqlite(record))
+        }
+        Database::Postgres(pool) => {
+            let record = PostgresRevocations::new(pool.clone());
+            let sessions = PostgresSessions::new(pool.clone());
+            let tokens = tokens.revocation(cached(record.clone()));
+            chosen(tokens, sessions, Revocations::Postgres(record))
+        }
+    }
+}
+
+/// Revocations are pushed to each process as they are made.
+async fn in_redis(tokens: TokenIssuerBuilder, url: &str) -> Result<Chosen, Error> {
+    let stores = async {
+        let sessions = RedisSessions::connect(url).await?;
+        let revocations = Arc::new(cached(RedisRevocations::connect(url).await?));
+        let pushes = Arc::new(revocations.store().subscribe(url, &revocations)?);
+        Ok::<_, StoreError>((sessions, revocations, pushes))
+    };
+    let (sessions, revocations, pushes) = stores.await.map_err(|error| {
+        let error = with_causes(&error);
+        format!("REDIS_URL: cannot use this Redis: {error}")
+    })?;
+    let tokens = tokens.revocation(Arc::clone(&revocations));
+    let revocations = Revocations::Redis {
+        revocations,
+        _pushes: pushes,
+    };
+    chosen(tokens, sessions, revocations)
+}
+
+fn chosen(
+    tokens: TokenIssuerBuilder,
+    sessions: impl SessionStore,
+    revocations: Revocations,
+) -> Result<Chosen, Error> {
+    let tokens = tokens.build()?;
+    let sessions = Sessions::builder(&tokens, sessions).store_timeout(STORE_TIMEOUT);
+    Ok(Chosen {
+        tokens,
+        sessions,
+        revocations,
+    })
+}
+
+fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
+    CachedRevocations::new(record).store_timeout(STORE_TIMEOUT)
+}
+
+// === impl Revocations ===
+
+impl Revocations {
+    /// Whether Redis answers and can be written to. The database is asked by itself.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+            Self::Redis { revocations, .. } => revocations.store().check_writable().await,
+        }
+    }
+
+    /// Removes at most `limit` that are over, and tells how many.
+    pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(record) => record.clean_up(now, limit).await,
+            Self::Postgres(record) => record.clean_up(now, limit).await,
+            Self::Redis { .. } => Ok(0),
+        }
+    }
+}
