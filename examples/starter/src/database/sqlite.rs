@@ -88,7 +88,7 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options.create(true).truncate(false)
 }
 
-/// The crate's tables first: a migration of ours moves rows into them.
+/// Brings the tables of the crate and those of the service up to date.
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
     SqliteSessions::new(pool.clone()).migrate().await?;
     SqliteRevocations::new(pool.clone()).migrate().await?;

@@ -2,7 +2,6 @@
 
 #[path = "../api/mod.rs"]
 mod api;
-mod before;
 mod outage;
 #[cfg(unix)]
 #[path = "../processes/mod.rs"]
