@@ -21,11 +21,31 @@ impl Answer {
 
 /// GET, on a connection of its own, with these headers as they are.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    send(address, &format!("GET {path}"), headers, "")
+}
+
+/// POST with JSON, on a connection of its own.
+pub(crate) fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    json: &serde_json::Value,
+) -> Answer {
+    let json = json.to_string();
+    let length = json.len().to_string();
+    let mut all = headers.to_vec();
+    all.push(("Content-Type", "application/json"));
+    all.push(("Content-Length", &length));
+    send(address, &format!("POST {path}"), &all, &json)
+}
+
+fn send(address: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
     request += "\r\n";
+    request += body;
 
     let mut stream = TcpStream::connect(address).unwrap();
     let patience = Some(Duration::from_secs(10));

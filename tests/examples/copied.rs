@@ -30,6 +30,12 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     built.unwrap_or_else(|problem| panic!("{name}: {problem}"))
 }
 
+/// Another program of an example that was copied and built.
+pub(crate) fn other_binary(name: &str, program: &str) -> PathBuf {
+    let program = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    binary(name).with_file_name(program)
+}
+
 /// A path for a file of a test, outside the repository.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = outside().join("scratch");

@@ -6,6 +6,7 @@ mod client;
 mod copied;
 mod grpc_server;
 mod key_rotation;
+mod login;
 mod mcp_server;
 mod provider;
 mod resource_server;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,7 +24,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts an example on a free port, and waits until it says which.
     pub(crate) fn start(name: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(name, variables)
+        Self::run(name, command(copied::binary(name), variables))
+    }
+
+    /// Starts another program of an example.
+    pub(crate) fn start_other(name: &str, program: &str, variables: &[(&str, &str)]) -> Self {
+        let binary = copied::other_binary(name, program);
+        Self::run(program, command(binary, variables))
+    }
+
+    fn run(name: &str, mut command: Command) -> Self {
+        let mut child = command
             .env("BIND_ADDR", "127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
@@ -87,6 +98,13 @@ impl Server {
     pub(crate) fn get_with_headers(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         client::get(self.address, path, headers)
     }
+
+    /// POST with JSON, and with a bearer token if there is one.
+    pub(crate) fn post(&self, path: &str, token: Option<&str>, json: &serde_json::Value) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers = bearer.iter().map(|bearer| ("Authorization", &**bearer));
+        client::post(self.address, path, &headers.collect::<Vec<_>>(), json)
+    }
 }
 
 impl Drop for Server {
@@ -98,7 +116,7 @@ impl Drop for Server {
 
 /// Runs an example that must give up at its start: its exit code, and what it says on stderr.
 pub(crate) fn run_to_the_end(name: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let child = command(name, &[("BIND_ADDR", "127.0.0.1:0")])
+    let child = command(copied::binary(name), &[("BIND_ADDR", "127.0.0.1:0")])
         .envs(variables.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -117,8 +135,8 @@ pub(crate) fn run_to_the_end(name: &str, variables: &[(&str, &str)]) -> (Option<
 }
 
 /// The program with these variables and none of the caller's that it would read.
-fn command(name: &str, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(copied::binary(name));
+fn command(binary: PathBuf, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if ["JWT_", "PASSWORD_", "ISSUER_", "MCP_"]
             .iter()

@@ -24,13 +24,15 @@ mod problem;
 mod second_factor; // chapter: second-factor
 mod sessions;
 mod sms; // chapter: sms
-mod storage;
+mod storage; // chapter: avatars
 mod times;
 mod typed;
 
-pub use accounts::{ADMIN_SCOPE, Accounts, Claimant, ProofError, Proved, User, Users};
+pub use accounts::{Accounts, Claimant, ProofError, Proved, User, Users};
+pub use admin::{ADMIN_SCOPE, grant_admin}; // chapter: admin
 pub use app::{App, asked_to_stop, serve};
-pub use config::{MetricsPlace, Operations, Origin, SessionSettings, Settings};
+pub use config::MetricsPlace; // chapter: metrics
+pub use config::{Operations, Origin, SessionSettings, Settings};
 pub use database::Database;
 pub use email::MailSettings;
 pub use error::Error;
@@ -40,7 +42,7 @@ pub use metrics::serve_metrics; // chapter: metrics
 pub use operations::{Log, say, start_log};
 pub use passwords::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings};
 pub use sms::SmsSettings; // chapter: sms
-pub use storage::{StorageSettings, publish_keys};
+pub use storage::{StorageSettings, publish_keys}; // chapter: avatars
 pub use typed::Email;
 
 /// The name of this service: that of the package. The log, the page and apps for one-time codes show it.

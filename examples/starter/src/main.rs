@@ -1,14 +1,14 @@
-//! The command line: serve, give a user the scope `admin`, or rotate the keys.
+//! The command line: serves, or runs one of the commands that [`usage`] lists.
 
 use std::env;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use service::{
-    ADMIN_SCOPE, App, Database, Email, Error, MetricsPlace, SERVICE, Settings, Users,
-    asked_to_stop, publish_keys, rotate_keys, say, serve, serve_metrics, start_log,
-};
+use service::grant_admin; // chapter: admin
+use service::publish_keys; // chapter: avatars
+use service::serve_metrics; // chapter: metrics
+use service::{App, Error, SERVICE, Settings, asked_to_stop, rotate_keys, say, serve, start_log};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -28,7 +28,7 @@ async fn run() -> Result<(), Error> {
     let arguments: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
     match arguments.as_slice() {
         [] => listen(&Settings::from_env()?).await,
-        [Some("grant-admin"), Some(email)] => grant_admin(email).await,
+        [Some("grant-admin"), Some(email)] => tell(&grant_admin(email).await?), // chapter: admin
         [Some("rotate-keys")] => tell_keys(false).await,
         [Some("rotate-keys"), Some("--now")] => tell_keys(true).await,
         _ => Err(usage().into()),
@@ -36,12 +36,20 @@ async fn run() -> Result<(), Error> {
 }
 
 fn usage() -> String {
-    format!(
-        "usage: {SERVICE}                     serve
-       {SERVICE} grant-admin EMAIL   give a registered user the scope `admin`
-       {SERVICE} rotate-keys         add a key that signs from tomorrow on
-       {SERVICE} rotate-keys --now   sign with a new key, and refuse what the old ones signed"
-    )
+    let commands = [
+        ("", "serve"),
+        (
+            "grant-admin EMAIL",
+            "give a registered user the scope `admin`",
+        ), // chapter: admin
+        ("rotate-keys", "add a key that signs from tomorrow on"),
+        (
+            "rotate-keys --now",
+            "sign with a new key, and refuse what the old ones signed",
+        ),
+    ];
+    let lines = commands.map(|(command, does)| format!("{SERVICE} {command:19} {does}"));
+    format!("usage: {}", lines.join("\n       "))
 }
 
 async fn listen(settings: &Settings) -> Result<(), Error> {
@@ -53,9 +61,7 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
             format!("BIND_ADDR: cannot listen on {address}: {error}")
         })?;
     let address = listener.local_addr()?;
-    if let MetricsPlace::At(address) = &settings.operations.metrics {
-        listen_for_metrics(address, app.clone()).await?;
-    }
+    serve_metrics(&settings.operations.metrics, &app).await?; // chapter: metrics
     let stop = asked_to_stop()?;
     let mut told = format!("listening on http://{address}\n");
     if settings.development {
@@ -66,58 +72,27 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
     serve(listener, app, stop).await
 }
 
-/// The metrics are served as long as the program runs, so that its end is seen too.
-async fn listen_for_metrics(address: &str, app: App) -> Result<(), Error> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("METRICS_ADDR: cannot listen on {address}: {error}"))?;
-    tracing::info!(address = %listener.local_addr()?, "metrics");
-    tokio::spawn(async move { serve_metrics(listener, &app).await });
+async fn tell_keys(now: bool) -> Result<(), Error> {
+    let auth = Settings::auth_from_env()?;
+    let storage = Settings::storage_from_env()?; // chapter: avatars
+    tell(&rotate_keys(&auth, now)?)?;
+    // chapter: avatars {
+    // Whoever verifies should know a key before it signs.
+    match publish_keys(&auth, &storage).await {
+        Ok(None) => {}
+        Ok(Some(path)) => tell(&[format!("published at {path}")])?,
+        Err(error) => {
+            let later = "the keys are rotated, but not published; a running service will do so";
+            return Err(format!("{later}: {error}").into());
+        }
+    }
+    // chapter: avatars }
     Ok(())
 }
 
-async fn tell_keys(now: bool) -> Result<(), Error> {
-    let (auth, storage) = (Settings::auth_from_env()?, Settings::storage_from_env()?);
-    for line in rotate_keys(&auth, now)? {
+fn tell(lines: &[String]) -> Result<(), Error> {
+    for line in lines {
         writeln!(io::stdout(), "{line}")?;
-    }
-    // Whoever verifies should know a key before it signs.
-    match publish_keys(&auth, &storage).await {
-        Ok(None) => Ok(()),
-        Ok(Some(path)) => {
-            writeln!(io::stdout(), "published at {path}")?;
-            Ok(())
-        }
-        Err(error) => {
-            let later = "the keys are rotated, but not published; a running service will do so";
-            Err(format!("{later}: {error}").into())
-        }
-    }
-}
-
-async fn grant_admin(email: &str) -> Result<(), Error> {
-    let email = Email::parse(email).ok_or("that is not an e-mail address")?;
-    let database = Database::open(&Settings::database_url_from_env()?).await?;
-    let users = Users::new(database.clone());
-    let granted = users.grant(&email, ADMIN_SCOPE).await?;
-    let user = users.by_email(&email).await?;
-    database.close().await;
-    let Some(user) = user.filter(|_| granted) else {
-        return Err(
-            "no user has this email address: register it first, and confirm it by the link in the \
-             email"
-                .into(),
-        );
-    };
-    writeln!(
-        io::stdout(),
-        "granted; it holds from the next login of this user"
-    )?;
-    if !user.email_verified {
-        writeln!(
-            io::stdout(),
-            "the address is not confirmed: once it is, the account begins anew, without the scope"
-        )?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::database::Fault;
 use crate::error::with_causes;
-use crate::storage::StorageError;
+use crate::storage::StorageError; // chapter: avatars
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// When to come back after an outage of the database.
@@ -242,12 +242,14 @@ impl From<JsonRejection> for Problem {
     }
 }
 
+// chapter: avatars {
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         tracing::warn!(%error, "the storage does not answer");
         Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
     }
 }
+// chapter: avatars }
 
 impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Self {

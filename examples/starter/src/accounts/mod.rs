@@ -21,8 +21,8 @@ pub(crate) use password_changes::PasswordChanges;
 pub use proof::{Claimant, ProofError, Proved};
 pub(crate) use register::invalid_email;
 pub(crate) use registrations::Registrations;
-pub use users::{ADMIN_SCOPE, User, Users};
-pub(crate) use users::{Admin, Changed, Listed}; // chapter: admin
+pub(crate) use users::select_user; // chapter: admin
+pub use users::{User, Users};
 
 use sqlx::Result;
 use tower_jwt_auth::Sessions;

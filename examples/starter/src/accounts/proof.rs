@@ -9,7 +9,8 @@ use tower_jwt_auth::sessions::SessionError;
 use super::Accounts;
 use super::one_time_tokens;
 use super::users::User;
-use super::users::{enrolment_of, new_id, second_factor_of, select_user};
+use super::users::{enrolment_of, second_factor_of}; // chapter: second-factor
+use super::users::{new_id, select_user};
 use crate::database::on_pool;
 use crate::finish::finish;
 use crate::limits::FORGET;
@@ -171,10 +172,12 @@ impl Accounts {
             let query = sqlx::query(FORGET).bind(one_time_tokens::digest(email));
             query.execute(&mut *transaction).await?;
             for user in &removed {
+                // chapter: second-factor {
                 for counted in [second_factor_of(user), enrolment_of(user)] {
                     let query = sqlx::query(FORGET).bind(one_time_tokens::digest(&counted));
                     query.execute(&mut *transaction).await?;
                 }
+                // chapter: second-factor }
                 let query = "INSERT INTO removed_users (id, removed_at) VALUES ($1, $2) \
                              ON CONFLICT (id) DO NOTHING";
                 let query = sqlx::query(query).bind(user).bind(now());

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
@@ -10,18 +9,10 @@ use crate::database::Database;
 use crate::database::on_pool;
 use crate::typed::Email;
 
-tower_jwt_auth::scopes! {
-    /// Opens `/admin`. Nobody has it until it is granted.
-    pub(crate) struct Admin = "admin";
-}
-
-/// The name of the scope that opens `/admin`.
-pub const ADMIN_SCOPE: &str = Admin::NAME;
-
 /// The users in the database.
 #[derive(Debug, Clone)]
 pub struct Users {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 /// A row of the table. It has no `Debug`, because of the hash.
@@ -45,30 +36,6 @@ pub struct User {
     pub version: i64,
 }
 
-/// A user as an admin sees it.
-#[derive(Debug, Serialize, FromRow, utoipa::ToSchema)]
-#[schema(as = User)]
-pub(crate) struct Listed {
-    pub(crate) id: String,
-    pub(crate) email: String,
-    email_verified: bool,
-    /// Separated by spaces.
-    scopes: String,
-    disabled: bool,
-    /// Seconds since 1970.
-    created_at: i64,
-}
-
-/// What became of a change that takes something away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Changed {
-    Yes,
-    /// No, because nobody would be left who could undo it.
-    LastAdmin,
-    /// No, because the user is not as it was read any more.
-    SomebodyElse,
-}
-
 /// The statement for whole rows.
 macro_rules! select_user {
     ($condition:literal) => {
@@ -81,27 +48,6 @@ macro_rules! select_user {
 }
 pub(crate) use select_user;
 
-/// A statement that knows who is an admin and not disabled: for SQLite, which has one writer at a
-/// time, and for PostgreSQL, where two admins that disable each other would each see the other still
-/// there. So it locks them, always in the same order.
-macro_rules! with_admins {
-    ($statement:literal) => {
-        (
-            with_admins!("", $statement),
-            with_admins!(" ORDER BY id FOR UPDATE", $statement),
-        )
-    };
-    ($lock:literal, $statement:literal) => {
-        concat!(
-            "WITH admins AS (SELECT id FROM users WHERE NOT disabled AND \
-             replace(' ' || scopes || ' ', ' admin ', '') <> ' ' || scopes || ' '",
-            $lock,
-            ") ",
-            $statement
-        )
-    };
-}
-
 // === impl User ===
 
 impl User {
@@ -111,6 +57,7 @@ impl User {
         self.scopes.split_whitespace().any(|own| own == scope)
     }
 
+    // chapter: second-factor {
     /// What tries of the second factor are counted under.
     pub(crate) fn second_factor(&self) -> String {
         second_factor_of(&self.id)
@@ -120,6 +67,7 @@ impl User {
     pub(crate) fn enrolment(&self) -> String {
         enrolment_of(&self.id)
     }
+    // chapter: second-factor }
 
     /// Where the user reads messages.
     pub(crate) fn address(&self) -> Email {
@@ -216,116 +164,18 @@ impl Users {
         Ok(reset == 1)
     }
 
-    /// The user with this id, also if disabled.
-    pub(crate) async fn by_id(&self, id: &str) -> Result<Option<User>> {
-        let query = select_user!("id = $1");
-        on_pool!(&self.database, pool => {
-            sqlx::query_as(query).bind(id).fetch_optional(pool).await
-        })
-    }
-
-    /// At most `limit` users whose address comes after this one.
-    pub(crate) async fn page(&self, after: &str, limit: u32) -> Result<Vec<Listed>> {
-        let query = "SELECT id, email, email_verified, scopes, disabled, created_at FROM users \
-                     WHERE email > $1 ORDER BY email LIMIT $2";
-        on_pool!(&self.database, pool => {
-            sqlx::query_as(query).bind(after).bind(i64::from(limit)).fetch_all(pool).await
-        })
-    }
-
-    /// Disables a user, but not the last admin.
-    pub(crate) async fn disable(&self, id: &str) -> Result<Changed> {
-        let query = with_admins!(
-            "UPDATE users SET disabled = TRUE WHERE id = $1 AND \
-             (disabled OR id NOT IN (SELECT id FROM admins) OR (SELECT count(*) FROM admins) > 1)"
-        );
-        let changed = match &self.database {
-            Database::Sqlite(pool) => {
-                let query = sqlx::query(query.0).bind(id);
-                query.execute(pool).await?.rows_affected()
-            }
-            Database::Postgres(pool) => {
-                let query = sqlx::query(query.1).bind(id);
-                query.execute(pool).await?.rows_affected()
-            }
-        };
-        Ok(if changed == 1 {
-            Changed::Yes
-        } else {
-            Changed::LastAdmin
-        })
-    }
-
-    /// Lets a user log in again.
-    pub(crate) async fn enable(&self, id: &str) -> Result<()> {
-        let query = "UPDATE users SET disabled = FALSE WHERE id = $1";
-        on_pool!(&self.database, pool => {
-            sqlx::query(query).bind(id).execute(pool).await?;
-        });
-        Ok(())
-    }
-
-    /// Replaces the scopes that were read with `user`, but takes `admin` from no last admin.
-    pub(crate) async fn set_scopes(&self, user: &User, scopes: &str) -> Result<Changed> {
-        let query = with_admins!(
-            "UPDATE users SET scopes = $2 WHERE id = $1 AND scopes = $3 AND \
-             ($4 OR id NOT IN (SELECT id FROM admins) OR (SELECT count(*) FROM admins) > 1)"
-        );
-        let stays_admin = scopes.split(' ').any(|scope| scope == ADMIN_SCOPE);
-        let changed = match &self.database {
-            Database::Sqlite(pool) => {
-                let query = sqlx::query(query.0).bind(&user.id).bind(scopes);
-                let query = query.bind(&user.scopes).bind(stays_admin);
-                query.execute(pool).await?.rows_affected()
-            }
-            Database::Postgres(pool) => {
-                let query = sqlx::query(query.1).bind(&user.id).bind(scopes);
-                let query = query.bind(&user.scopes).bind(stays_admin);
-                query.execute(pool).await?.rows_affected()
-            }
-        };
-        if changed == 1 {
-            return Ok(Changed::Yes);
-        }
-        let now = self.by_id(&user.id).await?;
-        let same = now.is_some_and(|now| now.scopes == user.scopes);
-        Ok(if same {
-            Changed::LastAdmin
-        } else {
-            Changed::SomebodyElse
-        })
-    }
-
-    /// Gives the user with this address a scope; false if there is no such user.
+    /// Returns how many users there are.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
-    pub async fn grant(&self, email: &Email, scope: &str) -> Result<bool> {
-        // `replace` finds a word in both databases alike; `instr` and `LIKE` do not.
-        let query = "UPDATE users SET scopes = CASE \
-                         WHEN replace(' ' || scopes || ' ', ' ' || $1 || ' ', '') \
-                             = ' ' || scopes || ' ' THEN trim(scopes || ' ' || $1) \
-                         ELSE scopes END \
-                     WHERE email = $2";
-        let granted = on_pool!(&self.database, pool => {
-            let query = sqlx::query(query).bind(scope).bind(email.as_str());
-            query.execute(pool).await?.rows_affected()
-        });
-        Ok(granted == 1)
-    }
-
-    /// How many there are.
-    ///
-    /// # Errors
-    ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn count(&self) -> Result<i64> {
         let query = "SELECT count(*) FROM users";
         on_pool!(&self.database, pool => sqlx::query_scalar(query).fetch_one(pool).await)
     }
 }
 
+// chapter: second-factor {
 /// What tries of the second factor of a user are counted under.
 pub(crate) fn second_factor_of(id: &str) -> String {
     format!("second factor of {id}")
@@ -335,6 +185,7 @@ pub(crate) fn second_factor_of(id: &str) -> String {
 pub(crate) fn enrolment_of(id: &str) -> String {
     format!("enrolment of {id}")
 }
+// chapter: second-factor }
 
 /// Whether this can be an id that was made here.
 pub(crate) fn is_id(text: &str) -> bool {

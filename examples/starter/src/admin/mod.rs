@@ -2,14 +2,19 @@
 //!
 //! The program gives the scope (`grant-admin EMAIL`). To take this chapter out, see `docs/removing.md`.
 
+mod grant;
 mod overview;
+mod store;
 mod users;
+
+pub use grant::grant_admin;
+pub use store::ADMIN_SCOPE;
 
 use tower_jwt_auth::Require;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::accounts::Admin;
+use self::store::Admin;
 use crate::app::{App, RequireToken};
 
 /// Returns the routes of this chapter.

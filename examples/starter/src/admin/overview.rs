@@ -5,7 +5,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::accounts::{Admin, Users};
+use super::store::Admin;
+use crate::accounts::Users;
 use crate::problem::Problem;
 
 #[derive(Serialize, ToSchema)]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use tower_jwt_auth::{Sessions, VerifiedToken};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::accounts::{Admin, Changed, Listed, User, Users};
+use super::store::{Admin, Changed, Listed};
+use crate::accounts::{User, Users};
 use crate::finish::finish;
 use crate::limits::Attempts; // chapter: second-factor
 use crate::operations::digest;

@@ -63,7 +63,10 @@ impl App {
 
     /// Does what is to be done besides answering requests, and never ends: drop it to stop it.
     pub(crate) async fn work(&self) {
-        tokio::join!(cleaning::keep_clean(&self.0), self.0.publish_keys());
+        tokio::join!(
+            cleaning::keep_clean(&self.0),
+            self.0.publish_keys(), // chapter: avatars
+        );
     }
 
     /// Sends the emails and SMS that wait, and closes the database. Requests that still come are

@@ -9,21 +9,21 @@ use tower_jwt_auth::{Sessions, TokenIssuer};
 use super::App;
 use crate::SERVICE;
 use crate::accounts::{Accounts, OneTimeTokens, PasswordChanges, Registrations, Users};
-use crate::avatars::Avatars;
+use crate::avatars::Avatars; // chapter: avatars
 use crate::config::{Operations, Settings};
 use crate::database::Database;
 use crate::email::Writer;
 use crate::error::{Error, with_causes};
 use crate::limits::{Attempts, Quotas, RateLimit, TrustedProxies};
-use crate::metrics::Metrics;
+use crate::metrics::Metrics; // chapter: metrics
 use crate::operations::{Readiness, events};
 use crate::outbox::Outbox;
 use crate::passwords::{PasswordPolicy, Passwords};
-use crate::second_factor::Factors;
+use crate::second_factor::Factors; // chapter: second-factor
 use crate::sessions::stores::{self, Chosen, Revocations};
 use crate::sessions::{Logins, Reauthentication};
-use crate::sms::{SmsCodes, SmsLimits, SmsSender};
-use crate::storage::{Publisher, Storage};
+use crate::sms::{SmsCodes, SmsLimits, SmsSender}; // chapter: sms
+use crate::storage::{Publisher, Storage}; // chapter: avatars
 
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
 const MAX_SESSIONS: u32 = 100;
@@ -47,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) password_policy: PasswordPolicy,
     pub(crate) passwords: Passwords,
     pub(crate) proxies: TrustedProxies,
-    pub(crate) publisher: Option<Publisher>,
+    pub(crate) publisher: Option<Publisher>, // chapter: avatars
     pub(crate) quotas: Quotas,
     /// `None` if nothing is limited by address.
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
@@ -103,7 +103,7 @@ impl Parts {
         );
         let tokens = settings.auth.issuer()?;
         warn_of_folders(settings);
-        let storage = Storage::open(&settings.storage)?;
+        let storage = Storage::open(&settings.storage)?; // chapter: avatars
         let sms = settings.sms.sms()?; // chapter: sms
         let mailer = settings.mail.mailer()?;
         let database = Database::open(&settings.database_url).await?;
@@ -183,7 +183,7 @@ impl Parts {
         if let Some(ring) = tokens.key_ring() {
             ring.watch()?;
         }
-        let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?;
+        let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?; // chapter: avatars
         let avatars = Avatars::new(storage); // chapter: avatars
         let before_proof = !settings.require_verified_email;
         let accounts = Accounts::new(
@@ -220,7 +220,7 @@ impl Parts {
             password_policy,
             passwords,
             proxies: settings.trusted_proxies.clone(),
-            publisher,
+            publisher, // chapter: avatars
             quotas,
             rate_limit,
             readiness,
@@ -233,12 +233,14 @@ impl Parts {
         })
     }
 
+    // chapter: avatars {
     /// Publishes the public keys in the storage whenever they change; never ends.
     pub(super) async fn publish_keys(&self) {
         if let Some(publisher) = &self.publisher {
             publisher.keep().await;
         }
     }
+    // chapter: avatars }
 }
 
 /// Warns of emails and avatars that stay on this machine.
@@ -249,7 +251,9 @@ fn warn_of_folders(settings: &Settings) {
     if settings.mail.smtp_url.is_none() {
         tracing::warn!("SMTP_URL is not set: emails are written to a folder, and reach nobody");
     }
+    // chapter: avatars {
     if settings.storage.url.is_none() {
         tracing::warn!("STORAGE_URL is not set: files are in a folder of this machine alone");
     }
+    // chapter: avatars }
 }

@@ -15,8 +15,8 @@ use crate::metrics; // chapter: metrics
 use crate::operations::{health, openapi};
 use crate::page; // chapter: page
 use crate::second_factor; // chapter: second-factor
-use crate::sms;
-use crate::{accounts, edge, sessions}; // chapter: sms
+use crate::sms; // chapter: sms
+use crate::{accounts, edge, sessions};
 
 /// The middleware that lets a request pass only with a valid access token. Each chapter puts it in
 /// front of its routes that need one.

@@ -13,7 +13,8 @@ mod variables;
 
 pub(crate) use development::data_folder;
 pub(crate) use in_clear::is_this_machine;
-pub use operations::{MetricsPlace, Operations};
+pub use operations::MetricsPlace; // chapter: metrics
+pub use operations::Operations;
 pub use origin::Origin;
 pub(crate) use variables::{parsed, variable};
 
@@ -31,7 +32,7 @@ use crate::keys::SealingKeys;
 use crate::limits::TrustedProxies;
 use crate::passwords::PasswordSettings;
 use crate::sms::SmsSettings; // chapter: sms
-use crate::storage::StorageSettings;
+use crate::storage::StorageSettings; // chapter: avatars
 
 /// Where the database and the development key live if nothing else is said.
 const DATA_FOLDER: &str = "data";
@@ -66,8 +67,10 @@ pub struct Settings {
     pub mail: MailSettings,
     /// How codes reach phones.
     pub sms: SmsSettings, // chapter: sms
+    // chapter: avatars {
     /// Where pictures are, and the public keys for those who do not ask this service.
     pub storage: StorageSettings,
+    // chapter: avatars }
     /// Whether only who has confirmed the e-mail address may log in.
     pub require_verified_email: bool,
     /// How the service is reached and watched.
@@ -141,7 +144,7 @@ impl Settings {
             rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?, // chapter: sms
-            storage: Self::storage_from_env()?,
+            storage: Self::storage_from_env()?,                              // chapter: avatars
             sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?,
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
@@ -162,6 +165,7 @@ impl Settings {
         Ok(AuthConfig::from_env()?)
     }
 
+    // chapter: avatars {
     /// The storage alone, for commands.
     ///
     /// # Errors
@@ -170,6 +174,7 @@ impl Settings {
     pub fn storage_from_env() -> Result<StorageSettings, Error> {
         StorageSettings::from_env(Path::new(DATA_FOLDER).join("storage"))
     }
+    // chapter: avatars }
 
     /// The database alone, for commands that need no key.
     ///

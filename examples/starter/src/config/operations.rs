@@ -12,10 +12,13 @@ pub struct Operations {
     pub public_url: Option<Origin>,
     /// Whose pages may call the API from browsers, besides our own.
     pub cors_origins: Vec<Origin>,
+    // chapter: metrics {
     /// Where the metrics are served.
     pub metrics: MetricsPlace,
+    // chapter: metrics }
 }
 
+// chapter: metrics {
 /// Where `/metrics` is. It tells nothing about users, but how much the service is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MetricsPlace {
@@ -27,6 +30,7 @@ pub enum MetricsPlace {
     /// At an address of its own.
     At(String),
 }
+// chapter: metrics }
 
 // === impl Operations ===
 
@@ -47,11 +51,13 @@ impl Operations {
             cors_origins: cors_origins
                 .map(|text| origin("CORS_ORIGINS", text))
                 .collect::<Result<_, _>>()?,
+            // chapter: metrics {
             metrics: match variable("METRICS_ADDR")? {
                 None => MetricsPlace::Nowhere,
                 Some(word) if word == "main" => MetricsPlace::Main,
                 Some(address) => MetricsPlace::At(address),
             },
+            // chapter: metrics }
         })
     }
 }

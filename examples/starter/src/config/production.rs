@@ -8,7 +8,8 @@ use tower_jwt_auth::config::AuthConfig;
 use super::dangerous;
 use super::dangerous::WithoutTls;
 use super::in_clear;
-use super::operations::{MetricsPlace, Operations};
+use super::operations::MetricsPlace; // chapter: metrics
+use super::operations::Operations;
 use super::variables::{flag, parsed, seconds, variable};
 use crate::error::Error;
 use crate::limits::TrustedProxies;
@@ -121,9 +122,11 @@ fn addresses(operations: &Operations, findings: &mut Findings) {
     {
         findings.refuse("CORS_ORIGINS must all begin with https://");
     }
+    // chapter: metrics {
     if operations.metrics == MetricsPlace::Main {
         findings.refuse("METRICS_ADDR must be an address that only your monitoring reaches");
     }
+    // chapter: metrics }
 }
 
 fn mail(findings: &mut Findings) -> Result<(), Error> {

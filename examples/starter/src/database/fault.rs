@@ -1,7 +1,7 @@
 //! [`Fault`]: what an error of the database says about the request.
 
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::sqlite::SqliteError;
+use sqlx::sqlite::SqliteError; // chapter: postgres
 
 /// Whose fault an error is, and whether the same request may work later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,12 @@ impl Fault {
             _ => {}
         }
         let code = error.code().unwrap_or_default();
-        if error.try_downcast_ref::<SqliteError>().is_some() {
-            Self::of_sqlite(code.parse().unwrap_or_default())
-        } else {
-            Self::of_sqlstate(&code)
+        // chapter: postgres {
+        if error.try_downcast_ref::<SqliteError>().is_none() {
+            return Self::of_sqlstate(&code);
         }
+        // chapter: postgres }
+        Self::of_sqlite(code.parse().unwrap_or_default())
     }
 
     /// By the primary result code: <https://sqlite.org/rescode.html>.
@@ -71,6 +72,7 @@ impl Fault {
         }
     }
 
+    // chapter: postgres {
     /// By the class of the SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     fn of_sqlstate(code: &str) -> Self {
         match (code.get(..2).unwrap_or_default(), code) {
@@ -87,6 +89,7 @@ impl Fault {
             _ => Self::Program,
         }
     }
+    // chapter: postgres }
 }
 
 #[cfg(test)]
@@ -113,6 +116,7 @@ mod tests {
         }
     }
 
+    // chapter: postgres {
     #[test]
     fn a_sqlstate_is_judged_by_its_class() {
         for (code, fault) in [
@@ -139,6 +143,7 @@ mod tests {
             assert_eq!(Fault::of_sqlstate(code), fault, "{code}");
         }
     }
+    // chapter: postgres }
 
     #[test]
     fn an_error_of_the_driver_is_an_outage_only_if_it_can_pass() {

@@ -1,13 +1,14 @@
 //! [`Database`]: SQLite or PostgreSQL, as the URL says.
 
 mod fault;
-mod own_connection;
-mod postgres;
+mod own_connection; // chapter: postgres
+mod postgres; // chapter: postgres
 mod sqlite;
 
 pub(crate) use fault::Fault;
 
-use sqlx::{PgPool, SqlitePool};
+use sqlx::PgPool; // chapter: postgres
+use sqlx::SqlitePool;
 
 use crate::error::Error;
 
@@ -19,8 +20,10 @@ const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 pub enum Database {
     /// A file on this machine.
     Sqlite(SqlitePool),
+    // chapter: postgres {
     /// A server that other machines may share.
     Postgres(PgPool),
+    // chapter: postgres }
 }
 
 // === impl Database ===
@@ -34,8 +37,12 @@ impl Database {
     pub async fn open(url: &str) -> Result<Self, Error> {
         match url.split_once(':') {
             Some(("sqlite", _)) => sqlite::open(url).await.map(Self::Sqlite),
+            // chapter: postgres {
             Some(("postgres" | "postgresql", _)) => postgres::open(url).await.map(Self::Postgres),
-            _ => Err("DATABASE_URL must begin with sqlite: or postgres://".into()),
+            // chapter: postgres }
+            _ => Err(
+                "DATABASE_URL must begin with sqlite:, or with postgres:// for PostgreSQL".into(),
+            ),
         }
     }
 
@@ -58,7 +65,7 @@ impl Database {
     pub(crate) fn begin_to_write(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
-            Self::Postgres(_) => "BEGIN",
+            Self::Postgres(_) => "BEGIN", // chapter: postgres
         }
     }
 
@@ -79,7 +86,7 @@ macro_rules! on_pool {
     ($database:expr, $pool:ident => $run:expr) => {
         match $database {
             $crate::Database::Sqlite($pool) => $run,
-            $crate::Database::Postgres($pool) => $run,
+            $crate::Database::Postgres($pool) => $run, // chapter: postgres
         }
     };
 }

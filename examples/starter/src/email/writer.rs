@@ -24,8 +24,8 @@ impl Writer {
         let email = match notification {
             Notification::Registered { email, .. }
             | Notification::ResetPassword(email)
-            | Notification::PasswordChanged(email)
-            | Notification::SecondFactorChanged(email) => email.clone(),
+            | Notification::PasswordChanged(email) => email.clone(),
+            Notification::SecondFactorChanged(email) => email.clone(), // chapter: second-factor
             Notification::ConfirmAgain(registration) => {
                 match self.registrations.email(registration).await? {
                     Some(email) => email,
@@ -62,6 +62,7 @@ impl Writer {
                             Choose it within 15 minutes:";
                 Ok(token.map(|token| self.reset(&email, "Choose a new password", text, &token)))
             }
+            // chapter: second-factor {
             (Notification::SecondFactorChanged(_), _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
                 subject: "Your second factor was changed",
@@ -71,6 +72,7 @@ impl Writer {
                     self.public_url
                 ),
             })),
+            // chapter: second-factor }
             (Notification::PasswordChanged(_), _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
                 subject: "Your password was changed",

@@ -34,9 +34,11 @@ const KNOWN: i64 = 30 * 24 * 3600;
 const ANYWHERE: &str = "";
 /// The longest wait that is told. Who has to wait for ever is told this too.
 const MAX_WAIT: i64 = 900;
+// chapter: second-factor {
 /// How many failures of the second factor new passwords forgive in a row: somebody who reads the owner's
 /// mail must not guess without end.
 const MAX_FORGIVEN: i64 = 300;
+// chapter: second-factor }
 
 /// Removes all that is known of the tries at an account, by the digest of its name.
 pub(crate) const FORGET: &str = "DELETE FROM login_failures WHERE account = $1";
@@ -156,12 +158,14 @@ impl Attempts {
     /// are forgiven as well, but not without end.
     pub(crate) async fn new_password(&self, user: &User) -> Result<()> {
         self.forget(&user.email).await?;
+        // chapter: second-factor {
         let query = "UPDATE login_failures SET forgiven = forgiven + failures, failures = 0 \
                      WHERE account = $1 AND forgiven + failures <= $2";
         on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(&user.second_factor()));
             query.bind(MAX_FORGIVEN).execute(pool).await?;
         });
+        // chapter: second-factor }
         Ok(())
     }
 

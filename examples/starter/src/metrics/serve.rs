@@ -1,5 +1,7 @@
 //! `GET /metrics`.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -10,6 +12,8 @@ use tokio::net::TcpListener;
 use super::Metrics;
 use crate::app::App;
 use crate::app::serve_for_ever;
+use crate::config::MetricsPlace;
+use crate::error::Error;
 use crate::problem::Problem;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +31,22 @@ async fn show(State(metrics): State<Metrics>) -> Result<impl IntoResponse, Probl
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
 }
 
-/// Serves the metrics, and nothing else, at an address of their own; until it is dropped.
-pub async fn serve_metrics(listener: TcpListener, app: &App) {
-    serve_for_ever(listener, routes(app.parts().metrics.clone())).await;
+/// Serves the metrics at an address of their own, if the settings name one, for as long as the program
+/// runs, so that its end is seen too. Returns that address.
+///
+/// # Errors
+///
+/// Fails if it cannot listen there.
+pub async fn serve_metrics(place: &MetricsPlace, app: &App) -> Result<Option<SocketAddr>, Error> {
+    let MetricsPlace::At(address) = place else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("METRICS_ADDR: cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "metrics");
+    let routes = routes(app.parts().metrics.clone());
+    tokio::spawn(serve_for_ever(listener, routes));
+    Ok(Some(address))
 }

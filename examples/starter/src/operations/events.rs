@@ -9,7 +9,7 @@ use tower_jwt_auth::sessions::AuthEvent;
 use super::logging::digest;
 use crate::accounts::User;
 use crate::limits::ClientIp;
-use crate::second_factor::Method;
+use crate::second_factor::Method; // chapter: second-factor
 
 /// Logs an event. It runs in the middle of a request: it must not wait for anything.
 pub(crate) fn log(event: &AuthEvent<'_>) {
@@ -46,6 +46,7 @@ pub(crate) fn login_succeeded(user: &User, client: ClientIp, amr: &[&str]) {
     tracing::info!(event = "login_succeeded", account, user, %ip, amr);
 }
 
+// chapter: second-factor {
 /// Logs a code that was refused after a right password: somebody else may have that password.
 pub(crate) fn code_refused(user: &User, client: ClientIp, method: Method, reason: &str) {
     let (ClientIp(ip), account) = (client, digest(&user.email));
@@ -58,6 +59,7 @@ pub(crate) fn challenge_refused(client: ClientIp) {
     let ClientIp(ip) = client;
     tracing::info!(event = "challenge_refused", %ip);
 }
+// chapter: second-factor }
 
 /// Logs a wrong password in a session, before something that a stolen token must not do.
 pub(crate) fn password_refused(user: &User, session: &str) {
@@ -66,6 +68,7 @@ pub(crate) fn password_refused(user: &User, session: &str) {
     tracing::warn!(event = "password_check_failed", account, user, session);
 }
 
+// chapter: second-factor {
 /// Logs a wrong code in a session.
 pub(crate) fn code_refused_in(user: &User, session: &str, method: Method) {
     let (account, user) = (digest(&user.email), digest(&user.id));
@@ -78,6 +81,7 @@ pub(crate) fn code_refused_in(user: &User, session: &str, method: Method) {
         method
     );
 }
+// chapter: second-factor }
 
 /// Logs a link that is unknown, used or too old.
 pub(crate) fn link_refused(client: ClientIp, purpose: &str) {

@@ -15,8 +15,10 @@ pub(crate) enum Notification {
     ResetPassword(Email),
     /// So that the owner knows if somebody else has changed the password (OWASP ASVS 5.0 V6.3.7).
     PasswordChanged(Email),
+    // chapter: second-factor {
     /// So that the owner knows if somebody else has changed the second factors.
     SecondFactorChanged(Email),
+    // chapter: second-factor }
     /// A one-time code, by SMS.
     Code { phone: String, code: String }, // chapter: sms
 }
@@ -31,8 +33,8 @@ impl Notification {
             Self::ConfirmAgain(_) => "confirm_again",
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
-            Self::SecondFactorChanged(_) => "second_factor_changed",
-            Self::Code { .. } => "code", // chapter: sms
+            Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
+            Self::Code { .. } => "code",                             // chapter: sms
         }
     }
 
@@ -41,8 +43,8 @@ impl Notification {
         match self {
             Self::Registered { email, .. }
             | Self::ResetPassword(email)
-            | Self::PasswordChanged(email)
-            | Self::SecondFactorChanged(email) => email.as_str(),
+            | Self::PasswordChanged(email) => email.as_str(),
+            Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
             Self::ConfirmAgain(registration) => registration,
             Self::Code { phone, .. } => phone, // chapter: sms
         }
@@ -54,7 +56,8 @@ impl Notification {
         match self {
             Self::Registered { .. } | Self::ConfirmAgain(_) | Self::ResetPassword(_) => true,
             Self::Code { .. } => true, // chapter: sms
-            Self::PasswordChanged(_) | Self::SecondFactorChanged(_) => false,
+            Self::PasswordChanged(_) => false,
+            Self::SecondFactorChanged(_) => false, // chapter: second-factor
         }
     }
 }

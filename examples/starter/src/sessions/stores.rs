@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
+use tower_jwt_auth::revocation::PostgresRevocations; // chapter: postgres
 use tower_jwt_auth::revocation::{
-    CachedRevocations, PostgresRevocations, RedisRevocations, RevocationPushes, RevocationStore,
-    SqliteRevocations,
+    CachedRevocations, RedisRevocations, RevocationPushes, RevocationStore, SqliteRevocations,
 };
-use tower_jwt_auth::sessions::{
-    PostgresSessions, RedisSessions, SessionStore, SessionsBuilder, SqliteSessions,
-};
+use tower_jwt_auth::sessions::PostgresSessions; // chapter: postgres
+use tower_jwt_auth::sessions::{RedisSessions, SessionStore, SessionsBuilder, SqliteSessions};
 use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::{Sessions, TokenIssuer};
 
@@ -35,8 +34,10 @@ pub(crate) struct Chosen {
 pub(crate) enum Revocations {
     /// To be cleaned up.
     Sqlite(SqliteRevocations),
+    // chapter: postgres {
     /// To be cleaned up.
     Postgres(PostgresRevocations),
+    // chapter: postgres }
     /// To be kept: dropping it ends the subscription. Redis cleans up by itself.
     Redis {
         revocations: Arc<CachedRevocations<RedisRevocations>>,
@@ -60,12 +61,13 @@ pub(crate) async fn choose(
             let tokens = tokens.revocation(cached(record.clone()));
             chosen(tokens, sessions, Revocations::Sqlite(record))
         }
+        // chapter: postgres {
         Database::Postgres(pool) => {
             let record = PostgresRevocations::new(pool.clone());
             let sessions = PostgresSessions::new(pool.clone());
             let tokens = tokens.revocation(cached(record.clone()));
             chosen(tokens, sessions, Revocations::Postgres(record))
-        }
+        } // chapter: postgres }
     }
 }
 
@@ -113,7 +115,8 @@ impl Revocations {
     /// Whether Redis answers and can be written to. The database is asked by itself.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => Ok(()), // chapter: postgres
             Self::Redis { revocations, .. } => revocations.store().check_writable().await,
         }
     }
@@ -122,7 +125,7 @@ impl Revocations {
     pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(record) => record.clean_up(now, limit).await,
-            Self::Postgres(record) => record.clean_up(now, limit).await,
+            Self::Postgres(record) => record.clean_up(now, limit).await, // chapter: postgres
             Self::Redis { .. } => Ok(0),
         }
     }

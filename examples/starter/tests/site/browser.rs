@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::key::Key;
@@ -15,11 +15,27 @@ use crate::support::{Folder, PASSWORD, Service};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
+/// A shell over chromedriver, which gets a process group of its own, with all that it starts. When the
+/// input of the shell ends, with the test binary at the latest and however that ends, so does the group.
+const SHELL: &str = r#"
+    set -m
+    "$@" </dev/null &
+    read -r word
+    kill -KILL -- -$!
+    wait $!
+"#;
+
 /// A browser with a folder of its own; dropped, it is ended.
 pub(crate) struct Browser {
     pub(crate) page: Client,
-    driver: Child,
-    _folder: Folder,
+    _driver: Driver,
+    folder: Folder,
+}
+
+/// Ends chromedriver and Chromium, also after a test that has failed.
+struct Driver {
+    shell: Child,
+    input: Option<ChildStdin>,
 }
 
 // === impl Browser ===
@@ -34,14 +50,21 @@ impl Browser {
             return None;
         };
         let folder = Folder::new("browser");
-        let mut driver = Command::new(driver.join("chromedriver"))
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", SHELL, "sh"])
+            .arg(driver.join("chromedriver"))
             .arg("--port=0")
             .env("HOME", folder.path())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
+        let driver = Driver {
+            input: shell.stdin.take(),
+            shell,
+        };
         let port = lines.find_map(|line| {
             let line = line.unwrap();
             let port = line.split_once("successfully on port ")?.1;
@@ -88,8 +111,8 @@ impl Browser {
         page.goto(address).await.unwrap();
         Some(Self {
             page,
-            driver,
-            _folder: folder,
+            _driver: driver,
+            folder,
         })
     }
 
@@ -180,17 +203,46 @@ impl Browser {
         assert!(over.as_i64().unwrap() <= 0, "{over} pixels too wide");
     }
 
-    pub(crate) async fn close(mut self) {
-        self.page.clone().close().await.unwrap();
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+    pub(crate) async fn close(self) {
+        self.page.close().await.unwrap();
     }
 }
 
-impl Drop for Browser {
+impl Drop for Driver {
     fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+        drop(self.input.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// The processes that were started for a browser with this folder.
+#[cfg(target_os = "linux")]
+fn processes_in(folder: &std::path::Path) -> usize {
+    let of_the_browser = |process: &std::fs::DirEntry| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder.to_str().unwrap())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.flatten().filter(of_the_browser).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_test_that_fails_leaves_no_browser_behind() {
+    let Some(browser) = Browser::open("about:blank", 375, false).await else {
+        return;
+    };
+    let folder = browser.folder.path().to_owned();
+    assert_ne!(processes_in(&folder), 0);
+    let failed = tokio::spawn(async move {
+        let _browser = browser;
+        panic!("as a test that fails");
+    });
+    assert!(failed.await.is_err());
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while processes_in(&folder) > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it still runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What Prometheus reads.
 
 use axum::http::{Method, StatusCode};
-use service::serve_metrics;
+use service::{MetricsPlace, serve_metrics};
 use tokio::net::TcpListener;
 
 use crate::support::{Client, PASSWORD};
@@ -78,10 +78,9 @@ async fn metrics_are_nowhere_unless_asked_for_and_at_an_address_of_their_own() {
     let answer = service.request(Method::GET, "/metrics", &[], "").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let own = Client::new(listener.local_addr().unwrap());
-    let app = service.app.clone();
-    let served = tokio::spawn(async move { serve_metrics(listener, &app).await });
+    let place = MetricsPlace::At("127.0.0.1:0".to_owned());
+    let address = serve_metrics(&place, &service.app).await.unwrap();
+    let own = Client::new(address.unwrap());
     let answer = own.fetch(Method::GET, "/metrics", &[]).await;
     assert!(
         answer
@@ -90,5 +89,4 @@ async fn metrics_are_nowhere_unless_asked_for_and_at_an_address_of_their_own() {
     );
     let answer = own.fetch(Method::GET, "/me", &[]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    served.abort();
 }
