@@ -51,15 +51,24 @@ fn outside() -> PathBuf {
     std::env::temp_dir().join(name)
 }
 
-/// As a user before the publication: one flag says where the crate is, and nothing else is changed.
-fn build(name: &str) -> Result<PathBuf, String> {
-    let copy = outside().join(name);
+/// Copies an example to a folder of this name, outside the repository.
+pub(crate) fn copy(name: &str, folder: &str) -> PathBuf {
+    let copy = outside().join(folder);
     let _ = fs::remove_dir_all(&copy);
     copy_folder(&Path::new(REPOSITORY).join("examples").join(name), &copy);
     // The versions that the repository was tested with; cargo drops those that are not needed.
-    let lock = fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap();
-    fs::write(copy.join("Cargo.lock"), &lock).unwrap();
+    fs::write(copy.join("Cargo.lock"), lock()).unwrap();
+    copy
+}
 
+fn lock() -> String {
+    fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap()
+}
+
+/// As a user before the publication: one flag says where the crate is, and nothing else is changed.
+fn build(name: &str) -> Result<PathBuf, String> {
+    let copy = copy(name, name);
+    let lock = lock();
     let output = cargo("build", &copy).output().unwrap();
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -79,7 +88,12 @@ fn build(name: &str) -> Result<PathBuf, String> {
 /// Runs tests of a copy; what they say, if they fail.
 pub(crate) fn test(name: &str, arguments: &[&str]) -> Result<(), String> {
     binary(name);
-    let mut command = cargo("test", &outside().join(name));
+    test_copy(&outside().join(name), arguments)
+}
+
+/// Does the same for a copy that is somewhere else.
+pub(crate) fn test_copy(copy: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut command = cargo("test", copy);
     let output = command.args(arguments).output().unwrap();
     if output.status.success() {
         return Ok(());
@@ -92,7 +106,7 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("copied-examples")
 }
 
-fn cargo(command: &str, copy: &Path) -> Command {
+pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     let patch = format!("patch.crates-io.tower-jwt-auth.path={REPOSITORY:?}");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
     cargo.args([command, "--config", &patch, "--target-dir"]);

@@ -23,7 +23,10 @@ fn copied_examples_log_in_refresh_and_log_out() {
     assert_eq!(server.post("/register", None, &ada).status, 409);
     let short = json!({ "name": "bob", "password": "hunter2" });
     assert_eq!(server.post("/register", None, &short).status, 422);
-    for (name, password) in [("ada", "wrong horse battery"), ("eve", "correct horse battery")] {
+    for (name, password) in [
+        ("ada", "wrong horse battery"),
+        ("eve", "correct horse battery"),
+    ] {
         let wrong = json!({ "name": name, "password": password });
         let refused = server.post("/login", None, &wrong);
         assert_eq!(refused.status, 401);
@@ -37,7 +40,10 @@ fn copied_examples_log_in_refresh_and_log_out() {
     let (access, next) = pair(&server.post("/refresh", None, &refresh));
     assert_eq!(server.get("/me", &access).status, 200);
 
-    assert_eq!(server.post("/logout", Some(&access), &json!({})).status, 204);
+    assert_eq!(
+        server.post("/logout", Some(&access), &json!({})).status,
+        204
+    );
     assert_eq!(server.get("/me", &access).status, 401);
     let next = json!({ "refresh_token": next });
     let over = server.post("/refresh", None, &next);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod chapters;
 mod client;
 mod copied;
 mod grpc_server;

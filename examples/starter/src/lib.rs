@@ -36,7 +36,8 @@ pub use config::{Operations, Origin, SessionSettings, Settings};
 pub use database::Database;
 pub use email::MailSettings;
 pub use error::Error;
-pub use keys::{SealingKeys, rotate_keys};
+pub use keys::SealingKeys; // chapter: second-factor
+pub use keys::rotate_keys;
 pub use limits::TrustedProxies;
 pub use metrics::serve_metrics; // chapter: metrics
 pub use operations::{Log, say, start_log};

@@ -80,6 +80,7 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     running.stop();
 }
 
+// chapter: admin {
 #[test]
 fn a_command_makes_an_admin_while_the_service_runs() {
     let folder = Folder::new("admin");
@@ -111,6 +112,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
     assert_eq!(folder.shell(&admin), "200");
     running.stop();
 }
+// chapter: admin }
 
 #[test]
 fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
@@ -125,12 +127,14 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
     assert!(text.contains("JWT_ISSUER is not set"), "{text}");
 
     for (name, value) in [
+        // chapter: postgres {
         ("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/db"),
         ("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:port/db"),
         (
             "DATABASE_URL",
             "postgres://user:hunter2@127.0.0.1/db?sslmode=sometimes",
         ),
+        // chapter: postgres }
         ("DATABASE_URL", "mysql://user:hunter2@127.0.0.1/db"),
         ("DATABASE_URL", "user:hunter2@127.0.0.1/db"),
         ("REDIS_URL", "redis://user:hunter2@127.0.0.1:1/"),
@@ -154,7 +158,7 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
         ),
         ("SMTP_URL", "smtp://mail.example.com?tls=sometimes"),
         ("MAIL_FROM", "nobody"),
-        ("SMS_URL", "https://AC7:hunter2@gateway.example"), // no SMS_FROM
+        ("SMS_URL", "https://AC7:hunter2@gateway.example"), // no SMS_FROM // chapter: sms
         ("BREACHED_PASSWORDS_URL", "user:hunter2@list.example"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("RATE_LIMIT_PER_MINUTE", "-1"),
@@ -186,10 +190,12 @@ fn in_production_links_have_to_lead_somewhere() {
         command.env("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M");
         command.env("JWT_ISSUER", "https://auth.example.com");
         command.env("JWT_AUDIENCE", "api");
+        // chapter: second-factor {
         command.env(
             "SEALING_KEYS",
             "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         );
+        // chapter: second-factor }
         command
     };
     let text = failure(&production().output().unwrap());

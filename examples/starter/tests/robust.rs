@@ -199,10 +199,12 @@ fn other_users_of_the_machine_cannot_read_the_database() {
         "own.sqlite.lock",
     ];
     assert_eq!(seen, all);
+    // chapter: second-factor {
     let keys = folder.path().join("data/sealing-keys");
     assert_eq!(
         fs::metadata(keys).unwrap().permissions().mode() & 0o777,
         0o600
     );
+    // chapter: second-factor }
     service.stop();
 }

@@ -95,7 +95,11 @@ async fn register(State(app): State<App>, Json(new): Json<Credentials>) -> Respo
     if users.contains_key(&new.name) {
         (StatusCode::CONFLICT, "this name is taken\n").into_response()
     } else if users.len() >= MAX_USERS || new.name.len() > 100 {
-        (StatusCode::UNPROCESSABLE_ENTITY, "too many users, or too long a name\n").into_response()
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too many users, or too long a name\n",
+        )
+            .into_response()
     } else {
         users.insert(new.name, hash);
         StatusCode::CREATED.into_response()
@@ -134,7 +138,9 @@ async fn refresh(
 
 /// Ends the session: its refresh token and its access tokens are refused from now on.
 async fn logout(State(app): State<App>, token: VerifiedToken) -> Result<StatusCode, SessionError> {
-    app.sessions.end(token.session_id().unwrap_or_default()).await?;
+    app.sessions
+        .end(token.session_id().unwrap_or_default())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

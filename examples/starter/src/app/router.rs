@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::App;
 use crate::admin; // chapter: admin
 use crate::avatars; // chapter: avatars
+use crate::config::MetricsPlace; // chapter: metrics
 use crate::metrics; // chapter: metrics
 use crate::operations::{health, openapi};
 use crate::page; // chapter: page
@@ -35,16 +36,18 @@ pub(super) fn router(app: &App) -> Router {
         .merge(avatars::routes(&token)) // chapter: avatars
         .merge(admin::routes(&token)); // chapter: admin
     let (api, description) = api.split_for_parts();
-    let mut routes = Router::new()
-        .merge(api.with_state(app.clone()))
+    let routes = Router::new()
         .merge(openapi::routes(description))
         .merge(page::routes()) // chapter: page
         .route_service(JWKS_PATH, JwksService::new(&parts.tokens));
     // chapter: metrics {
-    if parts.operations.metrics == crate::config::MetricsPlace::Main {
-        routes = routes.merge(metrics::routes(parts.metrics.clone()));
-    }
+    let routes = match &parts.operations.metrics {
+        MetricsPlace::Main => routes.merge(metrics::routes(parts.metrics.clone())),
+        _ => routes,
+    };
     // chapter: metrics }
+    // Last, so that a path that is not served is answered as the API does.
+    let routes = routes.merge(api.with_state(app.clone()));
     // All middleware in one layer: axum boxes each layer for each route, and clones the boxes with
     // every request.
     let observe = from_fn_with_state(app.clone(), edge::observe);

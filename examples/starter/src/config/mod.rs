@@ -28,7 +28,7 @@ use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 use self::variables::{flag, seconds};
 use crate::email::MailSettings;
 use crate::error::Error;
-use crate::keys::SealingKeys;
+use crate::keys::SealingKeys; // chapter: second-factor
 use crate::limits::TrustedProxies;
 use crate::passwords::PasswordSettings;
 use crate::sms::SmsSettings; // chapter: sms
@@ -75,8 +75,10 @@ pub struct Settings {
     pub require_verified_email: bool,
     /// How the service is reached and watched.
     pub operations: Operations,
+    // chapter: second-factor {
     /// What the secrets of second factors are encrypted with.
     pub sealing: SealingKeys,
+    // chapter: second-factor }
     /// Whether the key is the one for development.
     pub development: bool,
 }
@@ -145,7 +147,7 @@ impl Settings {
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?, // chapter: sms
             storage: Self::storage_from_env()?,                              // chapter: avatars
-            sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?,
+            sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?, // chapter: second-factor
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,
             operations,

@@ -93,12 +93,14 @@ fn keys(findings: &mut Findings) -> Result<(), Error> {
              JWT_SECRET), JWT_ISSUER and JWT_AUDIENCE",
         );
     }
+    // chapter: second-factor {
     if variable("SEALING_KEYS")?.is_none() && variable("SEALING_KEYS_FILE")?.is_none() {
         findings.refuse(
             "neither SEALING_KEYS nor SEALING_KEYS_FILE is set: make a key with \
              `echo \"1:$(openssl rand -base64 32)\"`",
         );
     }
+    // chapter: second-factor }
     if variable("JWT_ISSUER")?.is_some_and(|issuer| !issuer.starts_with("https://")) {
         findings.refuse(
             "JWT_ISSUER must begin with https://: set it to PUBLIC_URL, which no other issuer of tokens has",

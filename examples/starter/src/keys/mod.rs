@@ -1,9 +1,9 @@
 //! The command `rotate-keys`, for a rotation before its time. The schedule does without.
 
-mod sealing;
+mod sealing; // chapter: second-factor
 
-pub(crate) use sealing::Opened;
-pub use sealing::SealingKeys;
+pub(crate) use sealing::Opened; // chapter: second-factor
+pub use sealing::SealingKeys; // chapter: second-factor
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -4,16 +4,16 @@
 mod email;
 mod id;
 mod link_secret;
-mod one_time_code;
-mod phone;
-mod recovery_code;
+mod one_time_code; // chapter: second-factor
+mod phone; // chapter: sms
+mod recovery_code; // chapter: second-factor
 
 pub use email::Email;
 pub(crate) use id::PathId;
 pub(crate) use link_secret::LinkSecret;
-pub(crate) use one_time_code::OneTimeCode;
-pub(crate) use phone::Phone;
-pub(crate) use recovery_code::RecoveryCode;
+pub(crate) use one_time_code::OneTimeCode; // chapter: second-factor
+pub(crate) use phone::Phone; // chapter: sms
+pub(crate) use recovery_code::RecoveryCode; // chapter: second-factor
 
 use std::borrow::Cow;
 

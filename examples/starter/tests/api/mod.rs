@@ -1,12 +1,12 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
-mod admin;
+mod admin; // chapter: admin
 mod attempts;
 mod email;
 mod lockout;
 mod login;
 mod outbox;
-mod own_table;
+mod own_table; // chapter: admin
 mod password;
 mod policy;
 mod problems;
@@ -14,11 +14,11 @@ mod proof;
 mod rate_limit;
 mod refresh;
 mod register;
-mod second_factor;
+mod second_factor; // chapter: second-factor
 mod sessions;
-mod sms;
+mod sms; // chapter: sms
 mod smtp;
 mod timing;
 mod tokens;
 mod typed;
-mod users;
+mod users; // chapter: admin

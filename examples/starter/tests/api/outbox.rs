@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::smtp::Sink;
 use crate::support::{PASSWORD, started};
 
+// chapter: sms {
 #[tokio::test]
 async fn deferred_emails_hold_up_no_other_email_and_no_sms() {
     let sink = Sink::start().await;
@@ -41,6 +42,7 @@ async fn deferred_emails_hold_up_no_other_email_and_no_sms() {
     }
     panic!("no SMS");
 }
+// chapter: sms }
 
 /// Nobody can hold up the emails of others by asking for many to one slow mailbox.
 #[tokio::test]

@@ -8,7 +8,7 @@ use service::{Claimant, Email, Proved};
 use tower_jwt_auth::password::PasswordHash;
 
 use super::login::BCRYPT;
-use crate::support::factor::code;
+use crate::support::factor::code; // chapter: second-factor
 use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 
 const EMAIL: &str = "mira@example.com";
@@ -56,14 +56,19 @@ async fn count(service: &Service, query: &'static str) -> i64 {
 async fn set_up(service: &Service) -> [Tokens; 2] {
     let mut database = service.database().await;
     let tokens = service.login(EMAIL, ATTACKER).await.tokens();
+    // chapter: second-factor {
     let body = json!({ "current_password": ATTACKER });
     let path = "/auth/second-factor/totp";
     let enrolment = service.post_as(&tokens, path, &body).await.json();
     let body = json!({ "code": code(enrolment["secret"].as_str().unwrap()) });
+    // chapter: second-factor }
     let other = service.login(EMAIL, ATTACKER).await.tokens();
+    // chapter: second-factor {
     let path = "/auth/second-factor/totp/confirm";
     let added = service.post_as(&tokens, path, &body).await;
     assert_eq!(added.status, StatusCode::OK);
+    // chapter: second-factor }
+    // chapter: avatars {
     let png = include_bytes!("pixel.png").as_slice();
     let bearer = format!("Bearer {}", tokens.access);
     let headers = [
@@ -72,6 +77,7 @@ async fn set_up(service: &Service) -> [Tokens; 2] {
     ];
     let put = service.request(Method::PUT, "/me/avatar", &headers, png);
     assert_eq!(put.await.status, StatusCode::NO_CONTENT);
+    // chapter: avatars }
     sqlx::query("UPDATE users SET scopes = 'admin'")
         .execute(&mut database)
         .await
@@ -89,19 +95,23 @@ async fn assert_fresh(service: &Service, before: &[Tokens; 2], password: &str) {
     assert_ne!(me["sub"], before[0].claims()["sub"]);
     assert_eq!(me["scopes"], json!([]));
     assert_eq!(me["email_verified"], true);
+    // chapter: avatars {
     let avatar = service.get("/me/avatar", &tokens.access).await;
     assert_eq!(avatar.status, StatusCode::NOT_FOUND);
     let old = before[0].claims()["sub"].as_str().unwrap().to_owned();
     let kept = service.place.folder.path().join("storage/avatars");
     assert!(!kept.join(old).exists());
+    // chapter: avatars }
+    // chapter: second-factor {
     let factor = service.get("/auth/second-factor", &tokens.access).await;
     let nothing = json!({ "methods": [], "recovery_codes_left": 0 });
     assert_eq!(factor.json(), nothing);
+    // chapter: second-factor }
     assert_eq!(service.sessions(&tokens.access).await.len(), 1);
     for table in [
-        "SELECT count(*) FROM second_factors",
-        "SELECT count(*) FROM recovery_codes",
-        "SELECT count(*) FROM login_challenges",
+        "SELECT count(*) FROM second_factors", // chapter: second-factor
+        "SELECT count(*) FROM recovery_codes", // chapter: second-factor
+        "SELECT count(*) FROM login_challenges", // chapter: second-factor
         "SELECT count(*) FROM one_time_tokens",
     ] {
         assert_eq!(count(service, table).await, 0, "{table}");
@@ -237,6 +247,7 @@ async fn of_several_links_pressed_at_once_one_wins() {
     assert_eq!(count(&service, open).await, 0);
 }
 
+// chapter: second-factor {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_races_with_the_first_proof_keeps_nothing() {
     let service = Arc::new(started!());
@@ -284,6 +295,7 @@ async fn what_races_with_the_first_proof_keeps_nothing() {
     let factors = "SELECT count(*) FROM second_factors";
     assert_eq!(count(&service, factors).await, 0);
 }
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_dropped_confirmation_leaves_nothing_half_done() {

@@ -35,14 +35,14 @@ async fn each_auth_route_is_limited_by_itself_and_for_each_address() {
     for (method, path) in [
         (Method::POST, "/auth/register"),
         (Method::POST, "/auth/login"),
-        (Method::POST, "/auth/login/second-factor"),
-        (Method::POST, "/auth/login/sms"),
-        (Method::GET, "/auth/second-factor"),
-        (Method::POST, "/auth/second-factor/totp"),
-        (Method::POST, "/auth/second-factor/totp/confirm"),
-        (Method::POST, "/auth/second-factor/sms"),
-        (Method::POST, "/auth/second-factor/sms/confirm"),
-        (Method::POST, "/auth/second-factor/remove"),
+        (Method::POST, "/auth/login/second-factor"), // chapter: second-factor
+        (Method::POST, "/auth/login/sms"),           // chapter: sms
+        (Method::GET, "/auth/second-factor"),        // chapter: second-factor
+        (Method::POST, "/auth/second-factor/totp"),  // chapter: second-factor
+        (Method::POST, "/auth/second-factor/totp/confirm"), // chapter: second-factor
+        (Method::POST, "/auth/second-factor/sms"),   // chapter: sms
+        (Method::POST, "/auth/second-factor/sms/confirm"), // chapter: sms
+        (Method::POST, "/auth/second-factor/remove"), // chapter: second-factor
         (Method::POST, "/auth/refresh"),
         (Method::POST, "/auth/logout"),
         (Method::POST, "/auth/logout-all"),

@@ -195,6 +195,7 @@ async fn what_is_no_good_refresh_token_is_one_answer() {
     service.refresh(&tokens.refresh).await.tokens();
 }
 
+// chapter: admin {
 #[tokio::test]
 async fn a_refresh_reads_the_row_of_the_user_again() {
     let service = started!();
@@ -221,6 +222,7 @@ async fn a_refresh_reads_the_row_of_the_user_again() {
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.json()["users"], 1);
 }
+// chapter: admin }
 
 const DISABLE: &str = "UPDATE users SET disabled = TRUE";
 const ENABLE: &str = "UPDATE users SET disabled = FALSE";

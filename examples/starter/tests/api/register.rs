@@ -90,6 +90,7 @@ async fn what_is_no_address_is_refused() {
     }
 }
 
+// chapter: admin {
 #[tokio::test]
 async fn nobody_becomes_admin_by_registering() {
     let service = started!();
@@ -104,6 +105,7 @@ async fn nobody_becomes_admin_by_registering() {
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
+// chapter: admin }
 
 #[tokio::test]
 async fn text_that_looks_like_sql_is_only_text() {

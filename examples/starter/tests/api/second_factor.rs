@@ -314,6 +314,7 @@ async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
     assert_eq!(lost.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
+// chapter: admin {
 #[tokio::test]
 async fn an_admin_removes_it_for_who_has_lost_everything() {
     let service = started!();
@@ -337,6 +338,7 @@ async fn an_admin_removes_it_for_who_has_lost_everything() {
     let letter = service.letter(EMAIL, 3).await;
     assert!(letter.head.contains("Your second factor was changed"));
 }
+// chapter: admin }
 
 #[tokio::test]
 async fn nobody_adds_or_removes_one_without_a_token() {

@@ -16,7 +16,9 @@ async fn a_route_needs_a_good_access_token() {
     let (signed, _) = tokens.access.rsplit_once('.').unwrap();
     let forged = format!("{signed}.{}", "A".repeat(43));
     for token in ["garbage", "a.b.c", &expired, &forged, &tokens.refresh] {
-        for path in ["/me", "/admin"] {
+        for path in [
+            "/me", "/admin", // chapter: admin
+        ] {
             service.get(path, token).await.assert_invalid_token();
         }
         for (method, path) in [
@@ -24,7 +26,8 @@ async fn a_route_needs_a_good_access_token() {
             (Method::POST, "/auth/logout-all"),
             (Method::GET, "/auth/sessions"),
             (Method::DELETE, "/auth/sessions/x"),
-            (Method::GET, "/auth/second-factor"),
+            (Method::GET, "/auth/second-factor"), // chapter: second-factor
+            // chapter: admin {
             (Method::GET, "/admin/users"),
             (Method::POST, "/admin/users/x/disable"),
             (Method::POST, "/admin/users/x/enable"),
@@ -32,6 +35,7 @@ async fn a_route_needs_a_good_access_token() {
             (Method::POST, "/admin/users/x/password-reset"),
             (Method::PUT, "/admin/users/x/scopes"),
             (Method::DELETE, "/admin/users/x/second-factor"),
+            // chapter: admin }
             (Method::POST, "/auth/password/change"),
         ] {
             service
@@ -40,7 +44,9 @@ async fn a_route_needs_a_good_access_token() {
                 .assert_invalid_token();
         }
     }
-    for path in ["/me", "/admin"] {
+    for path in [
+        "/me", "/admin", // chapter: admin
+    ] {
         let answer = service.request(Method::GET, path, &[], "").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers[WWW_AUTHENTICATE], r#"Bearer realm="api""#);
@@ -51,6 +57,7 @@ async fn a_route_needs_a_good_access_token() {
     );
 }
 
+// chapter: admin {
 #[tokio::test]
 async fn the_admin_route_names_the_scope_it_needs() {
     let service = started!();
@@ -65,6 +72,7 @@ async fn the_admin_route_names_the_scope_it_needs() {
     );
     assert!(challenge.contains(r#"scope="admin""#), "{challenge}");
 }
+// chapter: admin }
 
 #[tokio::test]
 async fn a_user_who_is_gone_is_nobody() {

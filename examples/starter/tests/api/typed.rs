@@ -3,11 +3,12 @@
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::factor::{App, answer, code, forget_step};
+use crate::support::factor::{App, answer, code, forget_step}; // chapter: second-factor
 use crate::support::{Answer, PASSWORD, Service, started};
 
 const EMAIL: &str = "ada@example.com";
 
+// chapter: second-factor {
 /// The same six digits as apps show them, and as keyboards write them.
 fn spellings(code: &str) -> Vec<String> {
     let (first, last) = code.split_at(3);
@@ -28,6 +29,8 @@ fn spellings(code: &str) -> Vec<String> {
     all.extend(['\u{ff10}', '\u{660}', '\u{6f0}', '\u{966}'].map(digits));
     all
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 fn assert_malformed(answer: &Answer, expected: &str) {
     assert_eq!(
@@ -40,10 +43,14 @@ fn assert_malformed(answer: &Answer, expected: &str) {
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains(expected), "{detail}");
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 async fn challenge(service: &Service) -> String {
     service.login(EMAIL, PASSWORD).await.challenge()
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_code_is_the_same_however_it_is_typed() {
@@ -63,6 +70,8 @@ async fn a_code_is_the_same_however_it_is_typed() {
     let removed = service.post_as(&app.tokens, path, &body).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT, "{:?}", removed.body);
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_first_code_is_confirmed_however_it_is_typed() {
@@ -81,6 +90,8 @@ async fn a_first_code_is_confirmed_however_it_is_typed() {
     let added = service.post_as(&tokens, path, &body).await;
     assert_eq!(added.status, StatusCode::OK, "{:?}", added.body);
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_recovery_code_is_the_same_however_it_is_typed() {
@@ -107,6 +118,8 @@ async fn a_recovery_code_is_the_same_however_it_is_typed() {
         assert_eq!(answer.status, StatusCode::OK, "{typed:?} {:?}", answer.body);
     }
 }
+// chapter: second-factor {
+// chapter: second-factor }
 
 #[tokio::test]
 async fn what_cannot_be_a_code_costs_no_try() {
@@ -119,7 +132,7 @@ async fn what_cannot_be_a_code_costs_no_try() {
             ("totp", "", "six digits"),
             ("totp", "12345", "six digits"),
             ("totp", recovery, "six digits"),
-            ("sms", "123 4567", "six digits"),
+            ("sms", "123 4567", "six digits"), // chapter: sms
             ("recovery_code", "123456", "32"),
             ("recovery_code", &recovery[1..], "32"),
             ("recovery_code", &recovery.replace('-', "\u{0}"), "32"),
@@ -144,6 +157,8 @@ async fn what_cannot_be_a_code_costs_no_try() {
         .await
         .tokens();
 }
+// chapter: sms {
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_phone_number_is_the_same_however_it_is_typed() {
@@ -181,6 +196,7 @@ async fn a_phone_number_is_the_same_however_it_is_typed() {
         assert_eq!(kept, "+4915112345678", "{typed:?}");
     }
 }
+// chapter: sms }
 
 #[tokio::test]
 async fn an_email_address_is_the_same_however_it_is_pasted() {
@@ -245,6 +261,7 @@ async fn a_token_of_a_link_may_be_pasted_with_white_space() {
     service.assert_over(&tokens).await;
 }
 
+// chapter: admin {
 /// PostgreSQL takes no NUL in a text, and no id leads to another folder of the storage: what cannot be an id is
 /// nobody's.
 #[tokio::test]
@@ -264,13 +281,13 @@ async fn what_cannot_be_an_id_is_not_found() {
     let unreadable = ["%00", "a%00b", "%FF", "%20", "%0A", "caf%C3%A9", &long];
     for id in elsewhere.into_iter().chain(unreadable) {
         for (method, path) in [
-            (Method::GET, format!("/users/{id}/avatar")),
+            (Method::GET, format!("/users/{id}/avatar")), // chapter: avatars
             (Method::POST, format!("/admin/users/{id}/disable")),
             (Method::POST, format!("/admin/users/{id}/enable")),
             (Method::PUT, format!("/admin/users/{id}/scopes")),
             (Method::POST, format!("/admin/users/{id}/logout")),
             (Method::POST, format!("/admin/users/{id}/password-reset")),
-            (Method::DELETE, format!("/admin/users/{id}/second-factor")),
+            (Method::DELETE, format!("/admin/users/{id}/second-factor")), // chapter: second-factor
             (Method::DELETE, format!("/auth/sessions/{id}")),
         ] {
             let body = json!({ "scopes": [] });
@@ -282,10 +299,12 @@ async fn what_cannot_be_an_id_is_not_found() {
                 answer.body
             );
             assert_eq!(answer.code(), "not_found", "{path}");
+            // chapter: avatars {
             let none = service
                 .send(Method::GET, "/users/%00/avatar", "garbage")
                 .await;
             none.assert_invalid_token();
+            // chapter: avatars }
         }
     }
     // A place in the list of users is no id, but goes to the database as well.
@@ -293,3 +312,4 @@ async fn what_cannot_be_an_id_is_not_found() {
     assert_eq!(list.status, StatusCode::NOT_FOUND);
     service.assert_good(&ada).await;
 }
+// chapter: admin }

@@ -1,6 +1,7 @@
 //! A browser for the tests of the page: Chromium without a window, driven through chromedriver.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -15,15 +16,9 @@ use crate::support::{Folder, PASSWORD, Service};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-/// A shell over chromedriver, which gets a process group of its own, with all that it starts. When the
-/// input of the shell ends, with the test binary at the latest and however that ends, so does the group.
-const SHELL: &str = r#"
-    set -m
-    "$@" </dev/null &
-    read -r word
-    kill -KILL -- -$!
-    wait $!
-"#;
+/// Ends the process group of chromedriver, in which Chromium is too, when its input ends: with the test
+/// binary at the latest, however that ends.
+const WATCH: &str = "read -r word; kill -KILL -- -$1";
 
 /// A browser with a folder of its own; dropped, it is ended.
 pub(crate) struct Browser {
@@ -34,7 +29,9 @@ pub(crate) struct Browser {
 
 /// Ends chromedriver and Chromium, also after a test that has failed.
 struct Driver {
-    shell: Child,
+    driver: Child,
+    watch: Child,
+    /// What the watch reads.
     input: Option<ChildStdin>,
 }
 
@@ -50,21 +47,16 @@ impl Browser {
             return None;
         };
         let folder = Folder::new("browser");
-        let mut shell = Command::new("/bin/sh")
-            .args(["-c", SHELL, "sh"])
-            .arg(driver.join("chromedriver"))
+        let mut driver = Command::new(driver.join("chromedriver"))
             .arg("--port=0")
             .env("HOME", folder.path())
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
-        let driver = Driver {
-            input: shell.stdin.take(),
-            shell,
-        };
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let driver = Driver::watched(driver);
         let port = lines.find_map(|line| {
             let line = line.unwrap();
             let port = line.split_once("successfully on port ")?.1;
@@ -208,10 +200,28 @@ impl Browser {
     }
 }
 
+// === impl Driver ===
+
+impl Driver {
+    fn watched(driver: Child) -> Self {
+        let mut watch = Command::new("/bin/sh")
+            .args(["-c", WATCH, "sh", &driver.id().to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            driver,
+            input: watch.stdin.take(),
+            watch,
+        }
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
         drop(self.input.take());
-        let _ = self.shell.wait();
+        let _ = self.watch.wait();
+        let _ = self.driver.wait();
     }
 }
 

@@ -1,24 +1,31 @@
 //! What surrounds the API: for operators, for browsers, and for those who verify our tokens.
 
-mod avatars;
+mod avatars; // chapter: avatars
+// chapter: page {
+#[cfg(unix)]
 mod browser;
-mod cloud;
+// chapter: page }
+mod cloud; // chapter: avatars
 mod cookies;
 mod cors;
 mod headers;
 mod keys;
 mod mail_tls;
-mod metrics;
+mod metrics; // chapter: metrics
 mod openapi;
+// chapter: page {
+#[cfg(unix)]
 mod page;
+// chapter: page }
 mod production;
-mod publishing;
+mod publishing; // chapter: avatars
 mod ready;
 #[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it
 #[path = "../support/mod.rs"]
 mod support;
 
-use service::{MetricsPlace, Operations, Origin};
+use service::MetricsPlace; // chapter: metrics
+use service::{Operations, Origin};
 use support::{Place, Service};
 
 /// A service that is told where it runs.
@@ -38,6 +45,6 @@ fn everything() -> Operations {
             origin("https://app.example.com"),
             origin("http://localhost:5173"),
         ],
-        metrics: MetricsPlace::Main,
+        metrics: MetricsPlace::Main, // chapter: metrics
     }
 }

@@ -2,7 +2,6 @@
 
 use axum::http::{Method, StatusCode};
 use service::{MetricsPlace, serve_metrics};
-use tokio::net::TcpListener;
 
 use crate::support::{Client, PASSWORD};
 use crate::{everything, start};

@@ -9,13 +9,13 @@ fn production_starts_without_a_warning_with_what_it_needs() {
     let mut command = production(folder.path());
     command.env_remove("DANGEROUS_EMAILS_TO_FILES");
     command.envs([
-        ("METRICS_ADDR", "127.0.0.1:0"),
+        ("METRICS_ADDR", "127.0.0.1:0"), // chapter: metrics
         ("SMTP_URL", "smtp://user:hunter2@mail.example.com"),
         ("STORAGE_URL", "s3://bucket/prefix"),
     ]);
     let log = Running::start_in_production(command).stop();
     assert!(!log.contains("WARN"), "{log}");
-    assert!(log.contains("metrics"), "{log}");
+    assert!(log.contains("metrics"), "{log}"); // chapter: metrics
 }
 
 /// What may be meant is allowed by a variable that says so, and then told at each start.
@@ -95,6 +95,7 @@ fn production_refuses_settings_that_protect_nobody() {
     }
 }
 
+// chapter: sms {
 /// Without a gateway nobody gets a code: it would be in a file.
 #[test]
 fn production_sends_no_sms_without_a_gateway() {
@@ -106,6 +107,7 @@ fn production_sends_no_sms_without_a_gateway() {
     let log = Running::start_in_production(command).stop();
     assert!(log.contains("DANGEROUS_SMS_TO_FILES is true"), "{log}");
 }
+// chapter: sms }
 
 #[test]
 fn a_proxy_that_is_not_known_is_logged_once() {
@@ -223,10 +225,10 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
         ("MAIL_FROM", "no-reply@localhost", "localhost is none"),
         ("MAIL_FROM", "no-reply@mail.local", "mail.local is none"),
         ("MAIL_FROM", "no-reply@[192.0.2.1]", "MAIL_FROM must be"),
-        ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"),
-        ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"),
-        ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"),
-        ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"),
+        ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"), // chapter: second-factor
+        ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"), // chapter: second-factor
+        ("METRICS_ADDR", "main", "METRICS_ADDR must be an address"), // chapter: metrics
+        ("METRICS_ADDR", "nonsense", "METRICS_ADDR: cannot listen"), // chapter: metrics
         (
             "APP_ENV",
             "prod",

@@ -1,6 +1,6 @@
 //! What is the same in SQLite and PostgreSQL where sessions and revocations are in it.
 
-mod versions;
+mod versions; // chapter: second-factor
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -145,10 +145,12 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
         .get("/me", &tokens.access)
         .await
         .assert_unavailable();
+    // chapter: admin {
     service
         .get("/admin", &tokens.access)
         .await
         .assert_unavailable();
+    // chapter: admin }
     service.logout(&tokens.access).await.assert_unavailable();
 
     let method = Method::POST;
@@ -170,18 +172,18 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
     for path in [
         "/auth/password/reset",
         "/auth/email/verify",
-        "/auth/login/second-factor",
-        "/auth/login/sms",
+        "/auth/login/second-factor", // chapter: second-factor
+        "/auth/login/sms",           // chapter: sms
     ] {
         service.post(path, &body).await.assert_unavailable();
     }
     for path in [
         "/auth/password/change",
-        "/auth/second-factor/totp",
-        "/auth/second-factor/totp/confirm",
-        "/auth/second-factor/sms",
-        "/auth/second-factor/sms/confirm",
-        "/auth/second-factor/remove",
+        "/auth/second-factor/totp",         // chapter: second-factor
+        "/auth/second-factor/totp/confirm", // chapter: second-factor
+        "/auth/second-factor/sms",          // chapter: sms
+        "/auth/second-factor/sms/confirm",  // chapter: sms
+        "/auth/second-factor/remove",       // chapter: second-factor
     ] {
         let answer = service.post_as(&tokens, path, &body).await;
         answer.assert_unavailable();

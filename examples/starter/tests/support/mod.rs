@@ -3,7 +3,7 @@
 mod client;
 #[cfg(unix)]
 pub(crate) mod clock;
-pub(crate) mod factor;
+pub(crate) mod factor; // chapter: second-factor
 pub(crate) mod folder;
 pub(crate) mod mail;
 pub(crate) mod mail_server;
@@ -159,6 +159,7 @@ impl Place {
                 from: format!("no-reply@{}.test", self.name()).parse().unwrap(),
                 public_url: "https://app.test".to_owned(),
             },
+            // chapter: sms {
             sms: service::SmsSettings {
                 url: None,
                 from: String::new(),
@@ -166,13 +167,18 @@ impl Place {
                 is_offered: true,
                 per_day: 1000,
             },
+            // chapter: sms }
+            // chapter: avatars {
             storage: service::StorageSettings {
                 url: None,
                 folder: self.folder.path().join("storage"),
                 publish_jwks: None,
             },
+            // chapter: avatars }
+            // chapter: second-factor {
             sealing: service::SealingKeys::parse("1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
                 .unwrap(),
+            // chapter: second-factor }
             require_verified_email: false,
             development: false,
         }

@@ -41,10 +41,12 @@ pub(crate) fn production(folder: &Path) -> Command {
         ("JWT_ROTATE_KEYS", "EdDSA"),
         ("JWT_ISSUER", "https://auth.example.com"),
         ("JWT_AUDIENCE", "api"),
+        // chapter: second-factor {
         (
             "SEALING_KEYS",
             "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         ),
+        // chapter: second-factor }
         ("BIND_ADDR", "127.0.0.1:0"),
         ("MAIL_FROM", "Example <no-reply@auth.example.com>"),
         ("DANGEROUS_EMAILS_TO_FILES", "true"),

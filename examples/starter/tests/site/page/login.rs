@@ -8,7 +8,7 @@ use fantoccini::key::Key;
 
 use crate::browser::{Browser, WAIT, address, fill_in, register, shown};
 use crate::start;
-use crate::support::factor::App;
+use crate::support::factor::App; // chapter: second-factor
 use crate::support::{PASSWORD, Place, Service};
 
 /// What goes wrong for a while is not the end of the session.
@@ -121,6 +121,7 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     browser.close().await;
 }
 
+// chapter: second-factor {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_with_a_second_factor_is_asked_for_a_code() {
     let service = start(Default::default()).await;
@@ -173,3 +174,4 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
     assert_eq!(cookie.unwrap().http_only(), Some(true));
     browser.close().await;
 }
+// chapter: second-factor }

@@ -12,6 +12,7 @@ use crate::browser::{Browser, WAIT, address, log_in, register};
 use crate::start;
 use crate::support::{PASSWORD, factor};
 
+// chapter: second-factor {
 /// By the page alone: an app and text messages are added, ask at logins, and are turned off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_adds_second_factors_and_turns_them_off() {
@@ -109,6 +110,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     service.login("ada@example.com", PASSWORD).await.tokens();
     browser.close().await;
 }
+// chapter: second-factor }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_has_a_picture_and_changes_the_password() {
