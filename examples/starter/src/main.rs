@@ -38,10 +38,12 @@ async fn run() -> Result<(), Error> {
 fn usage() -> String {
     let commands = [
         ("", "serve"),
+        // chapter: admin {
         (
             "grant-admin EMAIL",
             "give a registered user the scope `admin`",
-        ), // chapter: admin
+        ),
+        // chapter: admin }
         ("rotate-keys", "add a key that signs from tomorrow on"),
         (
             "rotate-keys --now",

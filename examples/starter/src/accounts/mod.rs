@@ -7,7 +7,7 @@
 mod change_password;
 mod confirm_email;
 mod me;
-mod one_time_tokens;
+pub(crate) mod one_time_tokens;
 mod password_changes;
 mod proof;
 mod register;
@@ -16,7 +16,7 @@ mod removed;
 mod reset_password;
 mod users;
 
-pub(crate) use one_time_tokens::{OneTimeTokens, Purpose, digest, random_token};
+pub(crate) use one_time_tokens::{OneTimeTokens, Purpose, digest};
 pub(crate) use password_changes::PasswordChanges;
 pub use proof::{Claimant, ProofError, Proved};
 pub(crate) use register::invalid_email;

@@ -3,7 +3,7 @@
 //! Each takes a file descriptor, and so do the database and files. A client that opens connections
 //! and is silent must not use them up.
 
-use std::future::pending;
+use std::future::pending; // chapter: metrics
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -117,10 +117,12 @@ pub(crate) async fn serve_connections(
     open.shutdown().await;
 }
 
+// chapter: metrics {
 /// The same without an end.
 pub(crate) async fn serve_for_ever(listener: TcpListener, router: Router) {
     serve_connections(listener, router, Limits::of_this_process(), pending()).await;
 }
+// chapter: metrics }
 
 /// Serves the requests of one connection; what goes wrong with it is the client's business.
 fn connection(

@@ -7,7 +7,6 @@ use tower_jwt_auth::sessions::WhenFull;
 use tower_jwt_auth::{Sessions, TokenIssuer};
 
 use super::App;
-use crate::SERVICE;
 use crate::accounts::{Accounts, OneTimeTokens, PasswordChanges, Registrations, Users};
 use crate::avatars::Avatars; // chapter: avatars
 use crate::config::{Operations, Settings};
@@ -160,7 +159,7 @@ impl Parts {
         // chapter: second-factor {
         let factors = Factors::new(
             &database,
-            SERVICE,
+            crate::SERVICE,
             &outbox,
             &settings.sealing,
             &sessions,

@@ -30,11 +30,11 @@ pub(super) fn router(app: &App) -> Router {
     let api = OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes(&token))
         .merge(sessions::routes(&token))
-        .merge(health::routes())
-        .merge(second_factor::routes(&token)) // chapter: second-factor
-        .merge(sms::routes(&token)) // chapter: sms
-        .merge(avatars::routes(&token)) // chapter: avatars
-        .merge(admin::routes(&token)); // chapter: admin
+        .merge(health::routes());
+    let api = api.merge(second_factor::routes(&token)); // chapter: second-factor
+    let api = api.merge(sms::routes(&token)); // chapter: sms
+    let api = api.merge(avatars::routes(&token)); // chapter: avatars
+    let api = api.merge(admin::routes(&token)); // chapter: admin
     let (api, description) = api.split_for_parts();
     let routes = Router::new()
         .merge(openapi::routes(description))

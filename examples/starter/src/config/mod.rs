@@ -65,8 +65,10 @@ pub struct Settings {
     pub rate_limit: Option<NonZeroU32>,
     /// How messages leave the service.
     pub mail: MailSettings,
+    // chapter: sms {
     /// How codes reach phones.
-    pub sms: SmsSettings, // chapter: sms
+    pub sms: SmsSettings,
+    // chapter: sms }
     // chapter: avatars {
     /// Where pictures are, and the public keys for those who do not ask this service.
     pub storage: StorageSettings,

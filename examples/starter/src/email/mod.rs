@@ -6,7 +6,7 @@ mod writer;
 
 pub(crate) use writer::Writer;
 
-pub(crate) use folder::write_file;
+pub(crate) use folder::write_file; // chapter: sms
 
 use std::path::PathBuf;
 use std::pin::Pin;

@@ -19,8 +19,10 @@ pub(crate) enum Notification {
     /// So that the owner knows if somebody else has changed the second factors.
     SecondFactorChanged(Email),
     // chapter: second-factor }
+    // chapter: sms {
     /// A one-time code, by SMS.
-    Code { phone: String, code: String }, // chapter: sms
+    Code { phone: String, code: String },
+    // chapter: sms }
 }
 
 // === impl Notification ===

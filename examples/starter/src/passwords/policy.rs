@@ -22,8 +22,8 @@ use crate::config::variable;
 use crate::error::Error;
 use crate::error::with_causes;
 use crate::problem::Problem;
-use crate::second_factor::Factors;
-use crate::typed::normalized; // chapter: second-factor
+use crate::second_factor::Factors; // chapter: second-factor
+use crate::typed::normalized;
 
 /// The fewest characters of a password that is the only factor.
 pub const MIN_PASSWORD_CHARS: usize = 15;

@@ -2,8 +2,9 @@
 
 use sqlx::Result;
 
+use crate::accounts::digest;
+use crate::accounts::one_time_tokens::random_token;
 use crate::accounts::{User, Users};
-use crate::accounts::{digest, random_token};
 use crate::database::Database;
 use crate::database::on_pool;
 use crate::times::{SKEW, now};

@@ -10,7 +10,8 @@ use super::{Factors, Method, Proof, invalid_code};
 use crate::limits::Source;
 use crate::operations::events;
 use crate::problem::Problem;
-use crate::sessions::{Client, Logins, Tokens};
+use crate::sessions::transport::Tokens;
+use crate::sessions::{Client, Logins};
 use crate::typed::LinkSecret;
 
 #[derive(Deserialize, ToSchema)]

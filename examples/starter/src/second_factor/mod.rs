@@ -48,8 +48,10 @@ const PROPOSAL: i64 = 900;
 pub(crate) enum Method {
     /// By an app on the user's phone (RFC 6238).
     Totp,
+    // chapter: sms {
     /// Sent to the user's phone.
-    Sms, // chapter: sms
+    Sms,
+    // chapter: sms }
     /// Written down when the first factor was added.
     RecoveryCode,
 }

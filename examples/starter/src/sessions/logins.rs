@@ -1,6 +1,5 @@
 //! [`Logins`]: what every way to log in has in common, from the limits to the session.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -172,7 +171,7 @@ impl IntoResponse for LoginAnswer {
     fn into_response(self) -> Response {
         match self {
             Self::Tokens(tokens) => tokens.into_response(),
-            challenge @ Self::Challenge { .. } => Json(challenge).into_response(), // chapter: second-factor
+            challenge @ Self::Challenge { .. } => axum::Json(challenge).into_response(), // chapter: second-factor
         }
     }
 }

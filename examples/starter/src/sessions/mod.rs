@@ -13,13 +13,12 @@ mod logout;
 mod reauthentication;
 mod refresh;
 pub(crate) mod stores;
-mod transport;
+pub(crate) mod transport;
 
 pub(crate) use caller::Caller;
 pub(crate) use client::Client;
 pub(crate) use logins::{LoginAnswer, Logins};
 pub(crate) use reauthentication::Reauthentication;
-pub(crate) use transport::Tokens;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

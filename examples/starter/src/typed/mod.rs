@@ -42,10 +42,12 @@ impl From<Malformed> for Problem {
     }
 }
 
+// chapter: second-factor {
 /// The characters that are meant: without separators, and in ASCII where they have such a form.
 fn meant(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|&c| !is_separator(c)).map(to_ascii)
 }
+// chapter: second-factor }
 
 /// Without what surrounds an address or a link where it was copied: white space and invisible
 /// characters.
@@ -79,6 +81,7 @@ pub(crate) fn normalized(text: &str) -> Cow<'_, str> {
     }
 }
 
+// chapter: second-factor {
 /// White space, dashes and the punctuation that groups digits, in any script.
 fn is_separator(c: char) -> bool {
     c.is_whitespace()
@@ -92,6 +95,7 @@ fn is_separator(c: char) -> bool {
             '-' | '.' | ',' | '_' | '/' | '\'' | '"' | '\u{b7}' | '\u{2022}' | '\u{fe63}'
         )
 }
+// chapter: second-factor }
 
 /// Characters without a width: soft hyphens, zero-width characters and marks of direction, which
 /// come along when a text is copied.
@@ -107,6 +111,7 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
 
+    // chapter: second-factor {
     #[test]
     fn separators_go_and_digits_of_all_scripts_stay() {
         let meant = |text| meant(text).collect::<String>();
@@ -122,6 +127,7 @@ mod tests {
             "control characters are no separators"
         );
     }
+    // chapter: second-factor }
 
     #[test]
     fn a_text_has_one_normal_form() {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use axum::http::StatusCode;
 use serde_json::json;
 
+use crate::support::PASSWORD; // chapter: sms
 use crate::support::smtp::Sink;
-use crate::support::{PASSWORD, started};
+use crate::support::started;
 
 // chapter: sms {
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What people copy from a screen, as they type and paste it.
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method; // chapter: admin
+use axum::http::StatusCode;
 use serde_json::json;
 
 use crate::support::factor::{App, answer, code, forget_step}; // chapter: second-factor

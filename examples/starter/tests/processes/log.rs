@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::start_with;
 use crate::new_place;
-use crate::support::factor::code; // chapter: second-factor
+use crate::support::factor::code;
 use crate::support::{PASSWORD, Tokens};
 
 const EMAIL: &str = "ada@example.com";
@@ -19,7 +19,6 @@ fn digest(text: &str) -> String {
     format!("#{}", &URL_SAFE_NO_PAD.encode(Sha256::digest(text))[..12])
 }
 
-// chapter: second-factor {
 #[tokio::test]
 async fn refused_logins_are_logged_with_the_account_and_the_address_of_the_client() {
     let Some(place) = new_place().await else {
@@ -130,4 +129,3 @@ async fn refused_logins_are_logged_with_the_account_and_the_address_of_the_clien
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }
-// chapter: second-factor }

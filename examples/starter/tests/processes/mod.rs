@@ -1,7 +1,7 @@
 //! Several processes of the program at one place.
 
 mod clocks;
-mod log;
+mod log; // chapter: second-factor
 
 use std::time::{Duration, Instant};
 

@@ -189,6 +189,7 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
         let answer = get(&service, &bob, path, "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
     }
+    // chapter: admin {
     let ada_id = id(&ada);
     assert!(
         service
@@ -212,6 +213,7 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
         get(&service, &bob, &path, "").await.status,
         StatusCode::NOT_FOUND
     );
+    // chapter: admin }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ pub(crate) mod factor; // chapter: second-factor
 pub(crate) mod folder;
 pub(crate) mod mail;
 pub(crate) mod mail_server;
-pub(crate) mod pgbouncer;
-pub(crate) mod postgres;
+pub(crate) mod pgbouncer; // chapter: postgres
+pub(crate) mod postgres; // chapter: postgres
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod redis;

@@ -1,4 +1,4 @@
-//! The ways in: a session that goes on, a link in an email, a second factor.
+//! The ways in: a session that goes on, and a link in an email.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use fantoccini::key::Key;
 
 use crate::browser::{Browser, WAIT, address, fill_in, register, shown};
 use crate::start;
-use crate::support::factor::App; // chapter: second-factor
 use crate::support::{PASSWORD, Place, Service};
 
 /// What goes wrong for a while is not the end of the session.
@@ -120,58 +119,3 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     service.assert_good(&tokens).await;
     browser.close().await;
 }
-
-// chapter: second-factor {
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_with_a_second_factor_is_asked_for_a_code() {
-    let service = start(Default::default()).await;
-    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
-        return;
-    };
-    let app = App::of(&service, "ada@example.com").await;
-    let log_in = async || {
-        let fields = [("#email", "ada@example.com"), ("#password", PASSWORD)];
-        for (field, text) in fields {
-            let field = browser.seen(field).await;
-            field.clear().await.unwrap();
-            field.send_keys(text).await.unwrap();
-        }
-        browser.click("#entry [type=submit]").await;
-        browser.shows("#code").await;
-    };
-    browser.shows("#email").await;
-    log_in().await;
-    browser.picture("second").await;
-    let enter = String::from(char::from(Key::Enter));
-    browser
-        .script(
-            "document.querySelector('#method').value = 'recovery_code'",
-            &[],
-        )
-        .await;
-    let code = browser.seen("#code").await;
-    code.send_keys(&format!("nonsense{enter}")).await.unwrap();
-    browser.says("#second-notice", "has 32 characters").await;
-    code.clear().await.unwrap();
-    let wrong = "0".repeat(32);
-    code.send_keys(&format!("{wrong}{enter}")).await.unwrap();
-    browser.says("#second-notice", "not right").await;
-    browser.click("#back").await;
-    log_in().await;
-    browser
-        .script(
-            "document.querySelector('#method').value = 'recovery_code'",
-            &[],
-        )
-        .await;
-    code.clear().await.unwrap();
-    code.send_keys(&format!("{}{enter}", app.recovery_codes[0]))
-        .await
-        .unwrap();
-    browser.says("#who", "ada@example.com").await;
-    // The refresh token of this login too is where no script finds it.
-    let cookie = browser.page.get_named_cookie("__Host-refresh").await;
-    assert_eq!(cookie.unwrap().http_only(), Some(true));
-    browser.close().await;
-}
-// chapter: second-factor }

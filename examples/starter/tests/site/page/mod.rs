@@ -1,9 +1,10 @@
 //! The page, in the hands of a person.
 
+mod avatar; // chapter: avatars
 mod login;
+mod second_factor; // chapter: second-factor
 mod settings;
 
-use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::browser::{Browser, address, register};
@@ -138,12 +139,15 @@ async fn the_page_fits_a_phone_and_the_dark() {
         browser.says("#sessions", "This one").await;
         browser.assert_fits().await;
         browser.picture(&format!("{name}-account")).await;
+        // chapter: second-factor {
         browser.click("#add-totp").await;
         browser.set("#factor-password", PASSWORD).await;
-        browser.type_in(&String::from(char::from(Key::Enter))).await;
+        let enter = char::from(fantoccini::key::Key::Enter);
+        browser.type_in(&String::from(enter)).await;
         browser.shows("#qr path").await;
         browser.assert_fits().await;
         browser.picture(&format!("{name}-factor")).await;
+        // chapter: second-factor }
         browser.close().await;
     }
 }

@@ -1,155 +1,19 @@
-//! What a person sets up: second factors, a picture, another password.
+//! What a person sets up: another password.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use fantoccini::Locator;
 use fantoccini::key::Key;
-use serde_json::json;
 
-use crate::avatars::picture;
-use crate::browser::{Browser, WAIT, address, log_in, register};
+use crate::browser::{Browser, address, register};
 use crate::start;
-use crate::support::{PASSWORD, factor};
-
-// chapter: second-factor {
-/// By the page alone: an app and text messages are added, ask at logins, and are turned off.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_adds_second_factors_and_turns_them_off() {
-    let service = start(Default::default()).await;
-    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
-        return;
-    };
-    let enter = String::from(char::from(Key::Enter));
-    // Only a confirmed address gets codes by SMS.
-    service.proved_user("ada@example.com").await;
-    log_in(&browser, "ada@example.com").await;
-    let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
-    browser.click("#add-totp").await;
-    browser.type_in(&format!("wrong{enter}")).await;
-    browser.says("#factor-notice", "not your password").await;
-    browser.set("#factor-password", PASSWORD).await;
-    browser.type_in(&enter).await;
-    browser.shows("#qr path").await;
-    browser.picture("qr").await;
-    let secret = browser.text("#totp-secret").await.replace(' ', "");
-    // What a camera sees is what is said: the size of the code tells that it is whole.
-    let modules = "return document.querySelector('#qr').getAttribute('viewBox')";
-    let size = browser.script(modules, &[]).await;
-    assert!(
-        ["0 0 49 49", "0 0 53 53", "0 0 57 57"].contains(&size.as_str().unwrap()),
-        "{size}"
-    );
-    browser.type_in(&format!("000000{enter}")).await;
-    browser.says("#factor-notice", "not right").await;
-    let code = factor::code(&secret);
-    let typed = format!("{}\u{a0}{}", &code[..3], &code[3..]);
-    browser.set("#factor-code", &typed).await;
-    browser.type_in(&enter).await;
-    browser.shows("#recovery-codes li").await;
-    browser.picture("recovery").await;
-    let codes = browser.text("#recovery-codes").await;
-    let codes: Vec<_> = codes.split_whitespace().map(str::to_owned).collect();
-    assert_eq!(codes.len(), 10);
-    // What was opened without it has ended.
-    service.assert_over(&elsewhere).await;
-    browser.click("#recovery-done").await;
-    browser.says("#factor-state", "a code of your app").await;
-    browser.says("#factor-state", "10 recovery codes").await;
-
-    browser.click("#add-sms").await;
-    browser.type_in("not a number").await;
-    browser.set("#factor-password", PASSWORD).await;
-    browser.type_in(&enter).await;
-    browser
-        .says("#factor-notice", "does not look like a telephone")
-        .await;
-    browser.set("#phone", "+49 (151) 123-45678").await;
-    browser.type_in(&enter).await;
-    browser.says("#factor-notice", "is on its way").await;
-    let sms = service.place.folder.path().join("sms");
-    browser.set("#factor-code", &sms_code(&sms, 1).await).await;
-    browser.type_in(&enter).await;
-    browser.shows("#recovery-codes li").await;
-    browser.click("#recovery-done").await;
-    browser
-        .says("#factor-state", "a code sent to your telephone")
-        .await;
-    browser.picture("factors").await;
-
-    // The next login is asked for one of them.
-    browser.click("#logout").await;
-    browser.set("#email", "ada@example.com").await;
-    browser.set("#password", PASSWORD).await;
-    browser.type_in(&enter).await;
-    browser.shows("#code").await;
-    browser.choose("#method", "sms").await;
-    browser.click("#send-sms").await;
-    browser.says("#second-notice", "is on its way").await;
-    browser.set("#code", &sms_code(&sms, 2).await).await;
-    browser.type_in(&enter).await;
-    browser.says("#who", "ada@example.com").await;
-
-    browser.says("#factor-state", "as well").await;
-    browser.click("#remove-factor").await;
-    browser.choose("#remove-method", "sms").await;
-    browser.click("#factor-sms").await;
-    browser.says("#factor-notice", "is on its way").await;
-    browser.set("#remove-code", "123").await;
-    browser.set("#factor-password", PASSWORD).await;
-    browser.type_in(&enter).await;
-    browser.says("#factor-notice", "has six digits").await;
-    browser.set("#remove-code", "000 000").await;
-    browser.type_in(&enter).await;
-    browser.says("#factor-notice", "not right").await;
-    let code = sms_code(&sms, 3).await;
-    let typed = format!(" {}-{} ", &code[..3], &code[3..]);
-    browser.set("#remove-code", &typed).await;
-    browser.type_in(&enter).await;
-    browser.says("#factor-notice", "The password alone").await;
-    service.login("ada@example.com", PASSWORD).await.tokens();
-    browser.close().await;
-}
-// chapter: second-factor }
+use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_has_a_picture_and_changes_the_password() {
+async fn a_person_changes_the_password() {
     let service = start(Default::default()).await;
     let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
         return;
     };
     let enter = String::from(char::from(Key::Enter));
     register(&browser, "ada@example.com").await;
-    browser.says("#no-picture", "A").await;
-    let file = service.place.folder.path().join("me.png");
-    for (bytes, ends) in [(b"no picture".to_vec(), false), (picture(), true)] {
-        std::fs::write(&file, bytes).unwrap();
-        let field = browser
-            .page
-            .find(Locator::Css("#picture-file"))
-            .await
-            .unwrap();
-        field.send_keys(file.to_str().unwrap()).await.unwrap();
-        if ends {
-            browser.shows("#picture").await;
-        } else {
-            browser
-                .says("#picture-notice", "no picture that we can read")
-                .await;
-        }
-    }
-    // It is drawn: the policy of the page lets it be.
-    let drawn =
-        "const it = document.querySelector('#picture'); return it.complete && it.naturalWidth";
-    let deadline = tokio::time::Instant::now() + WAIT;
-    while browser.script(drawn, &[]).await != json!(256) {
-        assert!(tokio::time::Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    browser.picture("picture").await;
-    browser.click("#picture-remove").await;
-    browser.shows("#no-picture").await;
-
     let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
     let new = "another stapled battery horse";
     browser.set("#old-password", "wrong").await;
@@ -164,27 +28,4 @@ async fn a_person_has_a_picture_and_changes_the_password() {
     browser.click("#call-me").await;
     browser.says("#answer", "200 – it worked").await;
     browser.close().await;
-}
-
-/// The code in the last of so many short messages.
-async fn sms_code(folder: &Path, count: usize) -> String {
-    let deadline = tokio::time::Instant::now() + WAIT;
-    loop {
-        let files = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().path());
-        let is_message = |file: &PathBuf| {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            name.ends_with(".txt") && !name.starts_with('.')
-        };
-        let mut files: Vec<_> = files.filter(is_message).collect();
-        files.sort();
-        if let Some(file) = files.get(count - 1) {
-            let text = std::fs::read_to_string(file).unwrap();
-            let (_, code) = text.split_once("\n\n").unwrap();
-            return code.split_whitespace().next().unwrap().to_owned();
-        }
-        assert!(tokio::time::Instant::now() < deadline, "no message {count}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
