@@ -1,5 +1,5 @@
-//! Keys: the command `rotate-keys`, for a rotation ahead of the schedule, and [`SealingKeys`], which encrypt
-//! secrets in the database.
+//! Keys: the command `rotate-keys`, for a rotation ahead of the schedule; and, for the chapter `second-factor`,
+//! the encryption of secrets in the database.
 //!
 //! Cannot be removed.
 
