@@ -1,8 +1,8 @@
-//! Accounts: register, confirm the address, a new password, and whose an account is.
+//! Accounts: registration, confirmation of an address, password change and reset, and `/me`.
 //!
-//! Anybody can register any address. So nothing that was set before an address was proved belongs to
-//! its owner: not the password, not a session, not a second factor. [`Accounts::prove`] is the one
-//! place where an address comes to be proved, whatever proves it. This chapter cannot be taken out.
+//! Anybody can register any address. So nothing that was set before an address was proved belongs to its
+//! owner. [`Accounts::prove`] is the only place where an address becomes proved, whatever proves it.
+//! Needs sessions, passwords, limits and the outbox. Cannot be removed.
 
 mod change_password;
 mod confirm_email;

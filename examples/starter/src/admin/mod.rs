@@ -1,6 +1,7 @@
-//! Administration: what a user with the scope `admin` can do about the accounts of others.
+//! Administration: what a user with the scope `admin` can do with other accounts.
 //!
-//! The program gives the scope (`grant-admin EMAIL`). To take this chapter out, see `docs/removing.md`.
+//! The command `grant-admin EMAIL` gives the scope. Needs accounts, sessions and the outbox. To remove it:
+//! `./chapters remove admin` (see `docs/removing.md`).
 
 mod grant;
 mod overview;

@@ -1,4 +1,6 @@
-//! [`App`]: what all handlers share, put together once. This is the only place with an `impl App`.
+//! [`App`]: what all handlers share, the router, and serving. The only folder with an `impl App`.
+//!
+//! Cannot be removed.
 
 mod cleaning;
 mod connections;

@@ -1,6 +1,7 @@
-//! Avatars: images of users, decoded within limits and encoded anew from what they send.
+//! Avatars: images of users, decoded within limits and encoded again from their pixels.
 //!
-//! They are kept in the storage. To take this chapter out, see `docs/removing.md`.
+//! Needs the storage, which belongs to the same chapter. To remove both: `./chapters remove avatars` (see
+//! `docs/removing.md`).
 
 mod routes;
 

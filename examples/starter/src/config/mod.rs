@@ -1,7 +1,7 @@
-//! Configuration: what the environment says, and what holds where it says nothing.
+//! Configuration: reads the variables of the environment, and knows their defaults.
 //!
-//! [`production`] refuses what is fine for trying things out and nowhere else. This chapter cannot be taken
-//! out.
+//! [`production`] refuses what is good only for trying things out. `docs/configuration.md` lists the
+//! variables. Cannot be removed.
 
 pub(crate) mod dangerous;
 mod development;

@@ -1,4 +1,6 @@
-//! [`Database`]: SQLite or PostgreSQL, as the URL says.
+//! [`Database`]: the connections to SQLite or PostgreSQL, whichever the URL names, and what their errors mean.
+//!
+//! To remove PostgreSQL: `./chapters remove postgres` (see `docs/removing.md`). SQLite cannot be removed.
 
 mod fault;
 mod own_connection; // chapter: postgres

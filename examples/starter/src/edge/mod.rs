@@ -1,4 +1,7 @@
-//! What every request passes on its way in, and every response on its way out.
+//! What every request passes on its way in, and every response on its way out: request ids, the log, security
+//! headers, CORS, and limits of rate, size and time.
+//!
+//! Needs the limits. Cannot be removed.
 
 mod cors;
 mod headers;

@@ -1,4 +1,6 @@
-//! [`Mailer`]: how a message leaves the service. By default it is written to a folder.
+//! Email: the texts, and how they leave the service: to a mail server, or by default to a folder.
+//!
+//! [`Mailer`] is the way out, and [`Writer`] writes the emails. Needs accounts. Cannot be removed.
 
 mod folder;
 mod smtp;

@@ -1,4 +1,7 @@
-//! The command `rotate-keys`, for a rotation before its time. The schedule does without.
+//! Keys: the command `rotate-keys`, for a rotation ahead of the schedule; and, for the chapter `second-factor`,
+//! the encryption of secrets in the database.
+//!
+//! Cannot be removed.
 
 mod sealing; // chapter: second-factor
 

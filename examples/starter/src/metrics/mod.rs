@@ -1,4 +1,6 @@
 //! [`Metrics`]: what the service counts, for Prometheus. No label holds anything that a user chose.
+//!
+//! To remove it: `./chapters remove metrics` (see `docs/removing.md`).
 
 mod labels;
 mod observe;

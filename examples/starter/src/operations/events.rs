@@ -1,5 +1,5 @@
-//! What happens to logins and sessions, in the log: one line each, `event` with a name that does not change
-//! (OWASP ASVS 5.0 V16.3.1). The README lists them.
+//! Events of logins and sessions in the log: one line each, whose `event` is a name that does not change
+//! (OWASP ASVS 5.0 V16.3.1). `docs/production.md` lists them.
 //!
 //! Sessions and users are logged as digests: lines about one of them can be found together, and
 //! whoever reads the log can do nothing in their name (OWASP ASVS 5.0 V16.2.5).

@@ -1,5 +1,6 @@
-//! Operations: the log, the health checks, and the description of the API. This chapter cannot be taken
-//! out.
+//! Operations: the log and its events, the health checks, and the description of the API.
+//!
+//! Cannot be removed.
 
 pub(crate) mod events;
 pub(crate) mod health;

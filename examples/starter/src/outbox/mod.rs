@@ -1,7 +1,7 @@
-//! [`Outbox`]: emails and SMS wait here to be sent. No request waits for one.
+//! [`Outbox`]: emails and SMS that wait to be sent, so that no request waits for one.
 //!
-//! What waits is in memory. When the service stops, each message gets one more try within five seconds;
-//! what is left then, or when the process is killed, is lost, and its user asks for another.
+//! They wait in memory. When the service stops, each of them gets one more try within five seconds. What is left
+//! then, or when the process is killed, is lost, and its user asks for another. Needs email. Cannot be removed.
 
 mod lane;
 mod notification;

@@ -1,6 +1,6 @@
-//! The page at `/`: plain HTML, CSS and JavaScript in `assets/`, which are part of the program.
+//! The page at `/`: plain HTML, CSS and JavaScript in `assets/`, built into the program.
 //!
-//! It uses the API as any other client does. To take this chapter out, see `docs/removing.md`.
+//! It uses the API as any other client does. To remove it: `./chapters remove page` (see `docs/removing.md`).
 
 use axum::Router;
 use axum::body::Bytes;

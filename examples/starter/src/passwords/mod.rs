@@ -1,7 +1,7 @@
-//! Passwords: how they are hashed, and which are good enough.
+//! Passwords: how they are hashed, and which are strong enough.
 //!
-//! The hashing is the crate's; [`policy`] has the rules, and [`breached`] asks whether a password is known
-//! from a breach. This chapter cannot be taken out.
+//! The crate hashes them, [`policy`] has the rules, and [`breached`] asks whether a password is known from a
+//! breach. Cannot be removed.
 
 pub(crate) mod breached;
 mod policy;

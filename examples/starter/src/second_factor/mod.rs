@@ -1,8 +1,7 @@
-//! Second factors: what proves, beside the password, that it is the user. Codes of an app (TOTP), codes on
-//! paper, and with the chapter `sms` codes by SMS.
+//! Two-factor authentication: codes of an app (TOTP), recovery codes, and with the chapter `sms` codes by SMS.
 //!
-//! [`Logins`](crate::sessions::Logins) asks for one where there is one. To take this chapter out, see
-//! `docs/removing.md`.
+//! [`Logins`](crate::sessions::Logins) asks users who have a factor for a code. Needs accounts and sessions. To
+//! remove it with `sms`: `./chapters remove second-factor` (see `docs/removing.md`).
 
 mod challenges;
 mod login;

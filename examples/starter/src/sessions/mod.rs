@@ -1,7 +1,7 @@
 //! Sessions: login with a password, refresh, logout, and the list of a user's sessions.
 //!
-//! Every way to log in ends in [`Logins`], which opens the session. [`stores`] says where sessions and
-//! revocations are kept. It needs the accounts and the limits, and cannot be taken out.
+//! Every way to log in ends in [`Logins`], which opens the session. [`stores`] chooses where sessions and
+//! revocations are kept. Needs accounts and limits. Cannot be removed.
 
 mod caller;
 mod client;

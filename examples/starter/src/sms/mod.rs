@@ -1,6 +1,6 @@
-//! One-time codes by SMS, as a second factor: the gateway that sends them, and how many are sent.
+//! One-time codes by SMS, as a second factor: the gateway that sends them, and the limits on how many are sent.
 //!
-//! It needs the chapter `second-factor`. To take it out, see `docs/removing.md`.
+//! Needs the chapter `second-factor`. To remove it: `./chapters remove sms` (see `docs/removing.md`).
 
 mod codes;
 mod gateway;

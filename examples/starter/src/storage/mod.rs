@@ -1,4 +1,6 @@
-//! [`Storage`]: files for others to fetch, in a folder or in a cloud.
+//! [`Storage`]: files in a folder or in a cloud. It holds avatars, and the public keys for other services.
+//!
+//! Belongs to the chapter `avatars`. To remove both: `./chapters remove avatars` (see `docs/removing.md`).
 
 mod publish;
 

@@ -1,5 +1,7 @@
-//! What a person copies from a screen: a type for each kind, which is parsed before anything else
-//! happens. Separators, invisible characters and the digits of other scripts do not matter.
+//! What people type or copy: a type for each kind, parsed before anything else happens. Separators, invisible
+//! characters and the digits of other scripts do not matter.
+//!
+//! Cannot be removed.
 
 mod email;
 mod id;
