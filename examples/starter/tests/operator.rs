@@ -137,10 +137,10 @@ fn variables_read() -> BTreeSet<String> {
 #[test]
 fn every_variable_is_documented_and_every_documented_variable_is_read() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let (example, readme) = (
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let (example, page) = (
         fs::read_to_string(example).unwrap(),
-        fs::read_to_string(readme).unwrap(),
+        fs::read_to_string(page).unwrap(),
     );
     let documented: BTreeSet<_> = example
         .lines()
@@ -160,6 +160,9 @@ fn every_variable_is_documented_and_every_documented_variable_is_read() {
         let odd = AuthConfig::from_vars([(name.as_str(), "\u{fffd}")]).unwrap_err();
         let of_the_crate = odd.to_string().contains(name.as_str());
         assert!(read.contains(name) || of_the_crate, "nothing reads {name}");
-        assert!(readme.contains(name.as_str()), "{name} is not in README.md");
+        assert!(
+            page.contains(name.as_str()),
+            "{name} is not in docs/configuration.md"
+        );
     }
 }

@@ -239,3 +239,54 @@ async fn nobody_else_can_do_any_of_it() {
     assert_eq!(answer.await.status, StatusCode::UNAUTHORIZED);
     service.assert_good(&root).await;
 }
+
+/// PostgreSQL takes no NUL in a text, and no id leads to another folder of the storage: what cannot be an id is
+/// nobody's.
+#[tokio::test]
+async fn what_cannot_be_an_id_is_not_found() {
+    let service = started!();
+    let ada = service.user("ada@example.com").await;
+    let user = service::Email::parse("ada@example.com").unwrap();
+    service.app.users().grant(&user, "admin").await.unwrap();
+    let admin = service.login("ada@example.com", PASSWORD).await.tokens();
+    let long = "x".repeat(4000);
+    let elsewhere = [
+        "%2e%2e",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%2Fetc%2Fpasswd",
+        "..%5C..",
+    ];
+    let unreadable = ["%00", "a%00b", "%FF", "%20", "%0A", "caf%C3%A9", &long];
+    for id in elsewhere.into_iter().chain(unreadable) {
+        for (method, path) in [
+            (Method::GET, format!("/users/{id}/avatar")), // chapter: avatars
+            (Method::POST, format!("/admin/users/{id}/disable")),
+            (Method::POST, format!("/admin/users/{id}/enable")),
+            (Method::PUT, format!("/admin/users/{id}/scopes")),
+            (Method::POST, format!("/admin/users/{id}/logout")),
+            (Method::POST, format!("/admin/users/{id}/password-reset")),
+            (Method::DELETE, format!("/admin/users/{id}/second-factor")), // chapter: second-factor
+            (Method::DELETE, format!("/auth/sessions/{id}")),
+        ] {
+            let body = json!({ "scopes": [] });
+            let answer = service.send_json(method, &path, &admin.access, &body).await;
+            assert_eq!(
+                answer.status,
+                StatusCode::NOT_FOUND,
+                "{path} {:?}",
+                answer.body
+            );
+            assert_eq!(answer.code(), "not_found", "{path}");
+            // chapter: avatars {
+            let none = service
+                .send(Method::GET, "/users/%00/avatar", "garbage")
+                .await;
+            none.assert_invalid_token();
+            // chapter: avatars }
+        }
+    }
+    // A place in the list of users is no id, but goes to the database as well.
+    let list = service.get("/admin/users?after=%00", &admin.access).await;
+    assert_eq!(list.status, StatusCode::NOT_FOUND);
+    service.assert_good(&ada).await;
+}

@@ -1,5 +1,7 @@
 //! Passwords that are guessed: it takes for ever, and keeps no owner out.
 
+use std::sync::Arc;
+
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -205,4 +207,28 @@ async fn a_session_may_try_the_current_password_ten_times() {
     service.login("ada@example.com", PASSWORD).await.tokens();
     let answer = change(&service, &own, PASSWORD).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn right_passwords_that_come_at_once_are_not_taken_for_guesses() {
+    let service = Arc::new(started!());
+    service.register("ada@example.com").await;
+    for round in 0..2 {
+        let logins: Vec<_> = (0..50)
+            .map(|_| {
+                let service = service.clone();
+                tokio::spawn(async move { service.login("ada@example.com", PASSWORD).await.status })
+            })
+            .collect();
+        let mut passed = 0;
+        for login in logins {
+            match login.await.unwrap() {
+                StatusCode::OK => passed += 1,
+                // A slow machine may turn some passwords away.
+                StatusCode::SERVICE_UNAVAILABLE => {}
+                other => panic!("{other} in round {round}"),
+            }
+        }
+        assert!(passed > 0);
+    }
 }

@@ -1,12 +1,10 @@
 //! The second factor, in the hands of somebody who knows the password: it cannot be guessed, and the owner
 //! cannot be locked out.
 
-use std::sync::Arc;
-
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::factor::{App, answer, code, forget_step}; // chapter: second-factor
+use crate::support::factor::{App, answer, code, forget_step};
 use crate::support::{Answer, PASSWORD, Service, started};
 
 const EMAIL: &str = "ada@example.com";
@@ -23,14 +21,12 @@ async fn post(service: &Service, ip: &str, path: &str, body: &serde_json::Value)
         .await
 }
 
-// chapter: second-factor {
 async fn login(service: &Service, ip: &str, password: &str, code: &str) -> Answer {
     let body = json!({ "email": EMAIL, "password": password });
     let challenge = post(service, ip, "/auth/login", &body).await.challenge();
     let body = json!({ "challenge": challenge, "method": "totp", "code": code });
     post(service, ip, "/auth/login/second-factor", &body).await
 }
-// chapter: second-factor }
 
 async fn run(service: &Service, statement: &'static str) {
     sqlx::query(statement)
@@ -50,7 +46,6 @@ async fn reset(service: &Service, letter: usize, password: &str) {
     run(service, "DELETE FROM one_time_tokens").await;
 }
 
-// chapter: second-factor {
 #[tokio::test]
 async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
     let service = started!(
@@ -100,8 +95,6 @@ async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
         .unwrap();
     assert_eq!(forgiven, 0);
 }
-// chapter: second-factor {
-// chapter: second-factor }
 
 #[tokio::test]
 async fn the_owner_logs_in_after_the_first_reset() {
@@ -122,8 +115,6 @@ async fn the_owner_logs_in_after_the_first_reset() {
         .await
         .tokens();
 }
-// chapter: second-factor {
-// chapter: second-factor }
 
 #[tokio::test]
 async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour() {
@@ -178,33 +169,7 @@ async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour
     }
     panic!("{left:?}");
 }
-// chapter: second-factor }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn right_passwords_that_come_at_once_are_not_taken_for_guesses() {
-    let service = Arc::new(started!());
-    service.register(EMAIL).await;
-    for round in 0..2 {
-        let logins: Vec<_> = (0..50)
-            .map(|_| {
-                let service = service.clone();
-                tokio::spawn(async move { service.login(EMAIL, PASSWORD).await.status })
-            })
-            .collect();
-        let mut passed = 0;
-        for login in logins {
-            match login.await.unwrap() {
-                StatusCode::OK => passed += 1,
-                // A slow machine may turn some passwords away.
-                StatusCode::SERVICE_UNAVAILABLE => {}
-                other => panic!("{other} in round {round}"),
-            }
-        }
-        assert!(passed > 0);
-    }
-}
-
-// chapter: second-factor {
 /// A used step of the far future, as a clock that was ahead has left it, keeps nobody out.
 #[tokio::test]
 async fn a_code_is_good_though_a_clock_was_ahead_when_the_last_one_was_used() {
@@ -222,4 +187,3 @@ async fn a_code_is_good_though_a_clock_was_ahead_when_the_last_one_was_used() {
     let again = answer(&service, &challenge, "totp", &used).await;
     assert_eq!(again.code(), "invalid_code");
 }
-// chapter: second-factor }

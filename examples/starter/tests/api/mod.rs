@@ -3,7 +3,7 @@
 mod admin; // chapter: admin
 mod attempts;
 mod email;
-mod lockout;
+mod lockout; // chapter: second-factor
 mod login;
 mod outbox;
 mod own_table; // chapter: admin
@@ -21,4 +21,5 @@ mod smtp;
 mod timing;
 mod tokens;
 mod typed;
+mod typed_codes; // chapter: second-factor
 mod users; // chapter: admin

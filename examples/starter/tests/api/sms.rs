@@ -295,3 +295,40 @@ async fn a_service_without_sms_says_so() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.code(), "sms_not_offered");
 }
+
+#[tokio::test]
+async fn a_phone_number_is_the_same_however_it_is_typed() {
+    let service = started!();
+    let tokens = service.proved_user(EMAIL).await;
+    for typed in [
+        "+49 151 12345678",
+        "+49 (0) 151 123-456-78",
+        "0049 151 / 123 456 78",
+        "\u{ff0b}\u{ff14}\u{ff19}15112345678",
+        "tel:+49-151-12345678",
+        "\u{202a}+49\u{a0}151\u{a0}12345678\u{202c}",
+    ] {
+        let body = json!({ "current_password": PASSWORD, "phone": typed });
+        let answer = service
+            .post_as(&tokens, "/auth/second-factor/sms", &body)
+            .await;
+        // Five codes may be sent to a new number within a quarter of an hour.
+        for clear in ["DELETE FROM quotas", "DELETE FROM sms_codes"] {
+            sqlx::query(clear)
+                .execute(&mut service.database().await)
+                .await
+                .unwrap();
+        }
+        assert_eq!(
+            answer.status,
+            StatusCode::ACCEPTED,
+            "{typed:?} {:?}",
+            answer.body
+        );
+        let kept: String = sqlx::query_scalar("SELECT secret FROM second_factors")
+            .fetch_one(&mut service.database().await)
+            .await
+            .unwrap();
+        assert_eq!(kept, "+4915112345678", "{typed:?}");
+    }
+}

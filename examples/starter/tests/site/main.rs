@@ -2,6 +2,7 @@
 
 mod avatars; // chapter: avatars
 // chapter: page {
+#[allow(dead_code)] // which of it is used depends on the chapters
 #[cfg(unix)]
 mod browser;
 // chapter: page }

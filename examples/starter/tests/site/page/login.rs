@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use fantoccini::key::Key;
 
 use crate::browser::{Browser, WAIT, address, fill_in, register, shown};
-use crate::start;
 use crate::support::{PASSWORD, Place, Service};
 
 /// What goes wrong for a while is not the end of the session.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fantoccini::key::Key;
 
-use crate::browser::{Browser, WAIT, address, fill_in, log_in, register, shown};
+use crate::browser::{Browser, WAIT, address, log_in};
 use crate::start;
 use crate::support::PASSWORD;
 use crate::support::factor::{self, App};
