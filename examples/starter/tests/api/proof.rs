@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method; // chapter: second-factor
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use service::{Claimant, Email, Proved};
 use tower_jwt_auth::password::PasswordHash;
@@ -75,7 +76,7 @@ async fn set_up(service: &Service) -> [Tokens; 2] {
         ("authorization", bearer.as_str()),
         ("content-type", "image/png"),
     ];
-    let put = service.request(Method::PUT, "/me/avatar", &headers, png);
+    let put = service.request(axum::http::Method::PUT, "/me/avatar", &headers, png);
     assert_eq!(put.await.status, StatusCode::NO_CONTENT);
     // chapter: avatars }
     sqlx::query("UPDATE users SET scopes = 'admin'")
