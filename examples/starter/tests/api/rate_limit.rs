@@ -96,7 +96,7 @@ async fn requests_are_earned_back() {
         if answer.status != StatusCode::TOO_MANY_REQUESTS {
             break;
         }
-        assert!(start.elapsed().as_secs() < 10, "never");
+        assert!(start.elapsed().as_secs() < 60, "never");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

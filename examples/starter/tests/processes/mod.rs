@@ -3,6 +3,7 @@
 mod clocks;
 mod log; // chapter: second-factor
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
@@ -30,17 +31,20 @@ fn start_with(place: &Place, variables: &[(&str, &str)]) -> (Running, Client) {
     (running, client)
 }
 
-/// How long it takes until the access token is refused.
-async fn refused_after(client: &Client, tokens: &Tokens) -> Duration {
+/// Waits until the access token is refused, and returns how long after the call the last request was sent that
+/// was still answered: this, and not the end of the wait, is the same on a busy machine.
+async fn accepted_for(client: &Client, tokens: &Tokens) -> Duration {
     let start = Instant::now();
+    let mut last = Duration::ZERO;
     loop {
+        let sent = start.elapsed();
         let answer = client.get("/me", &tokens.access).await;
         if answer.status != StatusCode::OK {
             answer.assert_invalid_token();
-            return start.elapsed();
+            return last;
         }
-        let late = DEFAULT_LAG + Duration::from_secs(2);
-        assert!(start.elapsed() < late, "a revoked token still passes");
+        last = sent;
+        assert!(last < DEFAULT_LAG, "a revoked token still passes");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -66,14 +70,8 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
     let answer = a.logout(&out.access).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     a.assert_over(&out).await;
-    let waits = [refused_after(b, &out).await, refused_after(c, &out).await];
-    if place.redis_url.is_some() {
-        // It is told, and not waited for.
-        assert!(
-            waits.iter().sum::<Duration>() < DEFAULT_LAG / 2,
-            "{waits:?}"
-        );
-    }
+    accepted_for(b, &out).await;
+    accepted_for(c, &out).await;
     for client in [a, b, c] {
         client.assert_over(&out).await;
         let me = client.get("/me", &first.access).await;
@@ -85,18 +83,43 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
     let third = a.refresh(&second.refresh).await.tokens();
     b.refresh(&first.refresh).await.assert_invalid_grant();
     c.refresh(&third.refresh).await.assert_invalid_grant();
-    refused_after(a, &third).await;
-    refused_after(c, &first).await;
+    accepted_for(a, &third).await;
+    accepted_for(c, &first).await;
 
     let all = b.send(Method::POST, "/auth/logout-all", &other.access);
     assert_eq!(all.await.status, StatusCode::NO_CONTENT);
-    refused_after(a, &other).await;
-    refused_after(c, &other).await;
+    accepted_for(a, &other).await;
+    accepted_for(c, &other).await;
     let again = c.login("ada@example.com", PASSWORD).await.tokens();
     a.assert_good(&again).await;
 }
 
 /// An attempt from this address; there is no such account.
+/// With Redis a revocation is pushed to the other processes, which do not wait until what they know is old.
+/// A busy machine may delay some of the pushes.
+#[tokio::test]
+async fn a_revocation_is_pushed_where_there_is_a_redis() {
+    let Some(place) = new_place().await else {
+        return;
+    };
+    if place.redis_url.is_none() {
+        return;
+    }
+    let (one, other) = (start(&place), start(&place));
+    one.1.register("ada@example.com").await;
+    for _ in 0..20 {
+        let tokens = one.1.login("ada@example.com", PASSWORD).await.tokens();
+        let me = other.1.get("/me", &tokens.access).await;
+        assert_eq!(me.status, StatusCode::OK);
+        let answer = one.1.logout(&tokens.access).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        if accepted_for(&other.1, &tokens).await < DEFAULT_LAG / 2 {
+            return;
+        }
+    }
+    panic!("none of 20 revocations was pushed");
+}
+
 async fn attempt(client: &Client, ip: &str) -> StatusCode {
     let headers = [
         ("content-type", "application/json"),
@@ -223,51 +246,59 @@ struct Told {
     ended: Vec<Tokens>,
 }
 
-// === impl Told ===
-
-impl Told {
-    fn is_enough(&self) -> bool {
-        self.accounts.len() >= 6 && self.open.len() >= 3 && !self.ended.is_empty()
-    }
-}
+/// The answers of one round, as they come.
+type Answers = Arc<Mutex<Told>>;
 
 /// Registers, logs in, refreshes, and logs out of every other session, until the program is gone.
-async fn use_it(client: Client, name: String) -> Told {
-    let mut told = Told::default();
+async fn use_it(client: Client, name: String, answers: Answers) {
     for count in 0.. {
         let email = format!("{name}-{count}@example.com");
         let account = json!({ "email": email, "password": PASSWORD });
         let registered = client.try_post("/auth/register", "", &account).await;
         if registered.is_none_or(|answer| answer.status != StatusCode::ACCEPTED) {
-            break;
+            return;
         }
-        told.accounts.push(email);
+        answers.lock().unwrap().accounts.push(email);
         let Some(login) = client.try_post("/auth/login", "", &account).await else {
-            break;
+            return;
         };
         let mut tokens = login.tokens();
         for _ in 0..3 {
             // Without an answer the client goes on with what it has: that is still good.
             let Some(answer) = client.try_refresh(&tokens.refresh).await else {
-                told.open.push(tokens);
-                return told;
+                answers.lock().unwrap().open.push(tokens);
+                return;
             };
             tokens = answer.tokens();
         }
         if count % 2 == 0 {
-            told.open.push(tokens);
+            answers.lock().unwrap().open.push(tokens);
             continue;
         }
         let logout = client
             .try_post("/auth/logout", &tokens.access, &json!({}))
             .await;
         let Some(logout) = logout else {
-            break; // it may have happened, or not
+            return; // it may have happened, or not
         };
         assert_eq!(logout.status, StatusCode::NO_CONTENT);
-        told.ended.push(tokens);
+        answers.lock().unwrap().ended.push(tokens);
     }
-    told
+}
+
+/// Waits until so many accounts were made and so many sessions ended, however long that takes.
+async fn enough(answers: &Answers, accounts: usize, ended: usize) {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        {
+            let told = answers.lock().unwrap();
+            if told.accounts.len() >= accounts && told.ended.len() >= ended {
+                return;
+            }
+        }
+        assert!(Instant::now() < deadline, "nobody is answered");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,49 +307,39 @@ async fn what_clients_were_told_outlives_kills_under_load() {
         return;
     };
     let mut all = Told::default();
-    for round in 0.. {
-        // Enough to prove something; a slow machine gets more and longer rounds.
-        if round >= 5 && all.is_enough() {
-            break;
-        }
-        let Told { accounts, .. } = &all;
-        assert!(
-            round < 30,
-            "{} accounts: too little to prove anything",
-            accounts.len()
-        );
-        let time = [700, 350, 900, 500, 800][round % 5] * (1 + round as u64 / 5);
+    for (round, (accounts, ended)) in [(2, 0), (4, 1), (1, 0), (6, 2), (4, 0)].iter().enumerate() {
         let (running, client) = start(&place);
         // Each client whose answer was lost comes back at once: within the minute in which a token
         // is good again in a session of which no access token was used.
         for tokens in &mut all.open {
             *tokens = client.refresh(&tokens.refresh).await.tokens();
         }
+        let answers = Answers::default();
         let clients: Vec<_> = (0..4)
-            .map(|number| tokio::spawn(use_it(client.clone(), format!("user-{round}-{number}"))))
+            .map(|number| {
+                let name = format!("user-{round}-{number}");
+                tokio::spawn(use_it(client.clone(), name, answers.clone()))
+            })
             .collect();
-        tokio::time::sleep(Duration::from_millis(time)).await;
-        drop(running); // SIGKILL
+        enough(&answers, *accounts, *ended).await;
+        drop(running); // SIGKILL, in the middle of what the clients do
         for client in clients {
-            let told = client.await.unwrap();
-            all.accounts.extend(told.accounts);
-            all.open.extend(told.open);
-            all.ended.extend(told.ended);
+            client.await.unwrap();
         }
+        let told = std::mem::take(&mut *answers.lock().unwrap());
+        all.accounts.extend(told.accounts);
+        all.open.extend(told.open);
+        all.ended.extend(told.ended);
     }
-    let Told {
-        accounts,
-        open,
-        ended,
-    } = all;
     let (_running, client) = start(&place);
-    for tokens in &ended {
+    for tokens in &all.ended {
         client.assert_over(tokens).await;
     }
-    for tokens in &open {
+    assert!(!all.open.is_empty());
+    for tokens in &all.open {
         client.refresh(&tokens.refresh).await.tokens();
     }
-    for email in &accounts {
+    for email in &all.accounts {
         client.login(email, PASSWORD).await.tokens();
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 /// Ends the process group of chromedriver, in which Chromium is too, when its input ends: with the test
 /// binary at the latest, however that ends.
-const WATCH: &str = "read -r word; kill -KILL -- -$1";
+const WATCH: &str = "read -r word; kill -KILL -$1";
 
 /// A browser with a folder of its own; dropped, it is ended.
 pub(crate) struct Browser {
