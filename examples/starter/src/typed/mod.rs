@@ -38,6 +38,14 @@ pub(crate) struct Malformed {
 
 // === impl Malformed ===
 
+// chapter: passkeys {
+impl Malformed {
+    pub(crate) fn new(expected: &'static str) -> Self {
+        Self { expected }
+    }
+}
+// chapter: passkeys }
+
 impl From<Malformed> for Problem {
     fn from(Malformed { expected }: Malformed) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed_code", expected)
