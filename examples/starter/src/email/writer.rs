@@ -113,8 +113,8 @@ impl Writer {
     fn about_passkeys(&self, to: &Email, subject: &'static str, text: &str) -> Message {
         Message {
             text: format!(
-                "{text}\n\nIf this was not you, choose a new password at once, and remove the passkeys\n\
-                 that are not yours:\n{}/\n",
+                "{text}\n\nIf this was not you, choose a new password at once, and remove\n\
+                 the passkeys that are not yours:\n{}/\n",
                 self.public_url
             ),
             to: to.as_str().to_owned(),
