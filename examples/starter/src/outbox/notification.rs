@@ -8,10 +8,7 @@ use crate::typed::Email;
 pub(crate) enum Notification {
     /// The link that confirms a registration. The owner of an address that is proved already is told that
     /// somebody has tried to register it.
-    Registered {
-        email: Email,
-        registration: String,
-    },
+    Registered { email: Email, registration: String },
     /// Another link for the registration with this id.
     ConfirmAgain(String),
     /// The link for a new password, if the address has an account.

@@ -114,8 +114,11 @@ impl Passkeys {
             return Err(refused(Refusal::WrongUser));
         }
         let stored = self.named(answer).await?.map_err(refused)?;
-        let user = self.logins.users.by_id(&stored.user_id).await?;
-        let user = user.ok_or_else(|| refused(Refusal::UnknownPasskey))?;
+        let user = self.logins.users.active(&stored.user_id).await?;
+        let user = user.ok_or_else(|| {
+            events::login_failed(&account, None, client.ip, "disabled");
+            self.logins.refused()
+        })?;
         let attempts = &self.logins.attempts;
         let attempt = attempts
             .begin(&passkeys_of(&user.id), Source::Address(client.ip))

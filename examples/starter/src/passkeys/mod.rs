@@ -231,7 +231,7 @@ impl Passkeys {
             let user = digest(&stored.user_id);
             let reason = Refusal::PossibleCopy.name();
             tracing::warn!(event = "passkey_refused", user, reason);
-            let user = passkeys.logins.users.by_id(&stored.user_id).await?;
+            let user = passkeys.logins.users.active(&stored.user_id).await?;
             if let Some(user) = user {
                 passkeys
                     .outbox

@@ -38,6 +38,7 @@ pub(crate) struct Malformed {
 
 // === impl Malformed ===
 
+// chapter: second-factor {
 // chapter: passkeys {
 impl Malformed {
     pub(crate) fn new(expected: &'static str) -> Self {
@@ -45,6 +46,7 @@ impl Malformed {
     }
 }
 // chapter: passkeys }
+// chapter: second-factor }
 
 impl From<Malformed> for Problem {
     fn from(Malformed { expected }: Malformed) -> Self {
