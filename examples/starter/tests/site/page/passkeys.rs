@@ -80,6 +80,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.says("#claims", "mfa").await;
         browser.says("#passkey-list", "last used").await;
 
+        // chapter: second-factor {
         // A second step after the password.
         browser.picture(&picture("logged-in")).await;
         browser.click("#passkey-factor").await;
@@ -116,6 +117,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.picture(&picture("off")).await;
         browser.click("#factor-passkey").await;
         browser.says("#factor-notice", "The password alone").await;
+        // chapter: second-factor }
 
         browser.click("#passkey-list .danger").await;
         browser.click("#passkey-proof").await;
