@@ -209,7 +209,7 @@ impl Parts {
         };
         // chapter: passkeys {
         let passkeys = Passkeys::new(
-            SERVICE,
+            crate::SERVICE,
             &settings.mail.public_url,
             &database,
             &logins,

@@ -4,7 +4,8 @@
 use sqlx::Result;
 
 use crate::accounts::User;
-use crate::accounts::{digest, random_token};
+use crate::accounts::digest;
+use crate::accounts::one_time_tokens::random_token;
 use crate::database::{Database, on_pool};
 use crate::limits::ClientIp;
 use crate::times::{SKEW, now};

@@ -11,7 +11,8 @@ use super::{Asked, Holder, Passkeys, Purpose, Refusal, passkeys_of};
 use crate::limits::Source;
 use crate::operations::{digest, events};
 use crate::problem::Problem;
-use crate::sessions::{Client, Tokens};
+use crate::sessions::Client;
+use crate::sessions::transport::Tokens;
 
 // chapter: second-factor {
 #[derive(Deserialize, ToSchema)]

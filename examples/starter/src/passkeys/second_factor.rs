@@ -12,7 +12,8 @@ use crate::limits::Source;
 use crate::operations::events;
 use crate::problem::Problem;
 use crate::second_factor::{Added, Factors, Method, exists};
-use crate::sessions::{Caller, Client, Tokens};
+use crate::sessions::transport::Tokens;
+use crate::sessions::{Caller, Client};
 use crate::typed::LinkSecret;
 
 /// Lets logins with the password ask for a passkey as well. The sessions elsewhere were opened without it,
