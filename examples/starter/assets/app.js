@@ -7,7 +7,7 @@ let token = null; // { text, claims, expires, lifetime }: times in milliseconds 
 // === Talking to the service ===
 
 /** What went wrong, in words for a person. */
-class Trouble extends Error {
+export class Trouble extends Error {
   constructor(status, code, detail, retryAfter, reason) {
     super(words(status, code, detail, retryAfter, reason));
     this.status = status;
@@ -47,7 +47,7 @@ function words(status, code, detail, retryAfter, reason) {
 }
 
 /** A request; the answer as `{ status, body }`, or a `Trouble`. */
-async function send(method, path, { json, file, bearer = token?.text } = {}) {
+export async function send(method, path, { json, file, bearer = token?.text } = {}) {
   const headers = { "Token-Transport": "cookie" };
   if (json) headers["Content-Type"] = "application/json";
   if (file) headers["Content-Type"] = file.type;
@@ -172,7 +172,7 @@ function ago(seconds) {
 }
 
 /** A browser and a system, out of a `User-Agent`. */
-function device(label) {
+export function device(label) {
   if (!label) return "Unknown device";
   const find = (names) => names.find(([pattern]) => pattern.test(label))?.[1];
   const browser = find([[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\//, "Firefox"], [/Chrom(e|ium)\//, "Chrome"], [/Safari\//, "Safari"], [/^curl/, "curl"]]);
@@ -280,7 +280,7 @@ function choose(value) {
 }
 
 /** Tokens, or the question for a code as well. */
-async function logIn(path, json) {
+export async function logIn(path, json) {
   const { body } = await send("POST", path, { json, bearer: null });
   $("password").value = "";
   if (body.challenge) return ask(body);
@@ -303,6 +303,7 @@ function ask(body) {
   tell($("second-notice"), null);
   card("second");
   $("code").focus();
+  document.dispatchEvent(new CustomEvent("challenged", { detail: body }));
 }
 
 $("method").addEventListener("change", () => { $("send-sms").hidden = $("method").value !== "sms"; });

@@ -11,7 +11,7 @@ function part(id) {
   for (const one of ["factor-choices", "factor-form", "factor-confirm", "recovery"]) $(one).hidden = one !== id;
 }
 
-async function showFactor() {
+export async function showFactor() {
   const { body } = await call("GET", "/auth/second-factor");
   const on = body.methods.length > 0;
   const left = body.recovery_codes_left;
@@ -106,15 +106,19 @@ $("factor-confirm").addEventListener("submit", (event) => {
     const json = { code: $("factor-code").value };
     const { body } = await call("POST", `/auth/second-factor/${doing}/confirm`, { json });
     forget();
-    const codes = body.recovery_codes;
-    $("recovery-codes").replaceChildren(...codes.map((code) => element("li", { text: code })));
-    $("recovery-download").href = URL.createObjectURL(new Blob([`${codes.join("\n")}\n`], { type: "text/plain" }));
-    await showFactor();
-    await showSessions();
-    part("recovery");
-    $("recovery-codes").focus();
+    await showCodes(body.recovery_codes);
   });
 });
+
+/** Shows new recovery codes, once. */
+export async function showCodes(codes) {
+  $("recovery-codes").replaceChildren(...codes.map((code) => element("li", { text: code })));
+  $("recovery-download").href = URL.createObjectURL(new Blob([`${codes.join("\n")}\n`], { type: "text/plain" }));
+  await showFactor();
+  await showSessions();
+  part("recovery");
+  $("recovery-codes").focus();
+}
 
 $("recovery-done").addEventListener("click", () => {
   forget();

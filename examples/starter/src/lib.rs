@@ -19,6 +19,7 @@ mod metrics; // chapter: metrics
 mod operations;
 mod outbox;
 mod page; // chapter: page
+mod passkeys; // chapter: passkeys
 mod passwords;
 mod problem;
 mod second_factor; // chapter: second-factor

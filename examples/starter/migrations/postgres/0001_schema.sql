@@ -118,7 +118,7 @@ CREATE TABLE writable (
 -- What a user shows beside the password. A secret is encrypted (SEALING_KEYS), or a phone number.
 CREATE TABLE second_factors (
     user_id    text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    kind       text NOT NULL CHECK (kind IN ('totp', 'sms')),
+    kind       text NOT NULL CHECK (kind IN ('totp', 'sms', 'passkey')),
     secret     text NOT NULL,
     confirmed  boolean NOT NULL DEFAULT FALSE,
     last_step  bigint NOT NULL DEFAULT 0, -- of 30 seconds; no code of it, or before it, is good again
@@ -185,3 +185,55 @@ CREATE TABLE sms_codes (
     sent_since bigint NOT NULL,
     PRIMARY KEY (user_id, purpose)
 );
+
+-- === passkeys ===
+
+-- Public keys, whose other halves are in devices and keychains.
+CREATE TABLE passkeys (
+    id            text    NOT NULL PRIMARY KEY,
+    user_id       text    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    credential_id text    NOT NULL UNIQUE, -- what the device calls it, in base64url
+    passkey       text    NOT NULL, -- the key and its counter, as the library writes them
+    label         text    NOT NULL,
+    is_synced     boolean NOT NULL,
+    is_refused    boolean NOT NULL DEFAULT FALSE,
+    created_at    bigint  NOT NULL,
+    last_used_at  bigint
+);
+
+CREATE INDEX passkeys_user_id ON passkeys (user_id);
+
+-- What browsers were asked, and have not answered yet.
+CREATE TABLE passkey_ceremonies (
+    digest       text   NOT NULL PRIMARY KEY,
+    purpose      text   NOT NULL,
+    holder       text   NOT NULL, -- a digest of whose question it is
+    bound_to     text   NOT NULL, -- a digest of what the answer has to come with
+    user_id      text   REFERENCES users (id) ON DELETE CASCADE,
+    user_version bigint NOT NULL,
+    state        text   NOT NULL,
+    expires_at   bigint NOT NULL
+);
+
+CREATE INDEX passkey_ceremonies_holder ON passkey_ceremonies (holder, expires_at);
+CREATE INDEX passkey_ceremonies_expires_at ON passkey_ceremonies (expires_at);
+
+CREATE FUNCTION passkeys_next_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
+    ELSE
+        UPDATE users SET version = version + 1 WHERE id = NEW.user_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER passkeys_added AFTER INSERT ON passkeys
+FOR EACH ROW EXECUTE FUNCTION passkeys_next_version();
+
+CREATE TRIGGER passkeys_refused AFTER UPDATE OF is_refused ON passkeys
+FOR EACH ROW WHEN (NEW.is_refused <> OLD.is_refused) EXECUTE FUNCTION passkeys_next_version();
+
+CREATE TRIGGER passkeys_removed AFTER DELETE ON passkeys
+FOR EACH ROW EXECUTE FUNCTION passkeys_next_version();

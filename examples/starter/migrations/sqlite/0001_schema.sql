@@ -113,7 +113,7 @@ CREATE TABLE writable (
 -- What a user shows beside the password. A secret is encrypted (SEALING_KEYS), or a phone number.
 CREATE TABLE second_factors (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    kind       TEXT NOT NULL CHECK (kind IN ('totp', 'sms')),
+    kind       TEXT NOT NULL CHECK (kind IN ('totp', 'sms', 'passkey')),
     secret     TEXT NOT NULL,
     confirmed  INTEGER NOT NULL DEFAULT 0 CHECK (confirmed IN (0, 1)),
     last_step  INTEGER NOT NULL DEFAULT 0, -- of 30 seconds; no code of it, or before it, is good again
@@ -175,3 +175,51 @@ CREATE TABLE sms_codes (
     sent_since INTEGER NOT NULL,
     PRIMARY KEY (user_id, purpose)
 ) STRICT, WITHOUT ROWID;
+
+-- === passkeys ===
+
+-- Public keys, whose other halves are in devices and keychains.
+CREATE TABLE passkeys (
+    id            TEXT    NOT NULL PRIMARY KEY,
+    user_id       TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    credential_id TEXT    NOT NULL UNIQUE, -- what the device calls it, in base64url
+    passkey       TEXT    NOT NULL, -- the key and its counter, as the library writes them
+    label         TEXT    NOT NULL,
+    is_synced     INTEGER NOT NULL CHECK (is_synced IN (0, 1)),
+    is_refused    INTEGER NOT NULL DEFAULT 0 CHECK (is_refused IN (0, 1)),
+    created_at    INTEGER NOT NULL,
+    last_used_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX passkeys_user_id ON passkeys (user_id);
+
+-- What browsers were asked, and have not answered yet.
+CREATE TABLE passkey_ceremonies (
+    digest       TEXT    NOT NULL PRIMARY KEY,
+    purpose      TEXT    NOT NULL,
+    holder       TEXT    NOT NULL, -- a digest of whose question it is
+    bound_to     TEXT    NOT NULL, -- a digest of what the answer has to come with
+    user_id      TEXT    REFERENCES users (id) ON DELETE CASCADE,
+    user_version INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    expires_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX passkey_ceremonies_holder ON passkey_ceremonies (holder, expires_at);
+CREATE INDEX passkey_ceremonies_expires_at ON passkey_ceremonies (expires_at);
+
+CREATE TRIGGER passkeys_added AFTER INSERT ON passkeys
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = NEW.user_id;
+END;
+
+CREATE TRIGGER passkeys_refused AFTER UPDATE OF is_refused ON passkeys
+WHEN NEW.is_refused <> OLD.is_refused
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = NEW.user_id;
+END;
+
+CREATE TRIGGER passkeys_removed AFTER DELETE ON passkeys
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
+END;

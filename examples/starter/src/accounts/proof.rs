@@ -15,6 +15,7 @@ use crate::database::on_pool;
 use crate::finish::finish;
 use crate::limits::FORGET;
 use crate::operations::digest;
+use crate::passkeys::passkeys_of; // chapter: passkeys
 use crate::problem::Problem;
 use crate::times::now;
 use crate::typed::Email;
@@ -22,7 +23,7 @@ use crate::typed::Email;
 /// How often somebody may register the address in the very moment in which it is proved.
 const MAX_ROUNDS: u32 = 8;
 /// A stored hash that no password matches.
-const NO_PASSWORD: &str = "!";
+pub(crate) const NO_PASSWORD: &str = "!";
 
 /// Who has proved an address.
 #[derive(Debug, Clone)]
@@ -172,6 +173,8 @@ impl Accounts {
             let query = sqlx::query(FORGET).bind(one_time_tokens::digest(email));
             query.execute(&mut *transaction).await?;
             for user in &removed {
+                let query = sqlx::query(FORGET).bind(one_time_tokens::digest(&passkeys_of(user))); // chapter: passkeys
+                query.execute(&mut *transaction).await?; // chapter: passkeys
                 // chapter: second-factor {
                 for counted in [second_factor_of(user), enrolment_of(user)] {
                     let query = sqlx::query(FORGET).bind(one_time_tokens::digest(&counted));

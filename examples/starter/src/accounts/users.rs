@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
+use super::NO_PASSWORD; // chapter: passkeys
 use crate::database::Database;
 use crate::database::on_pool;
 use crate::typed::Email;
@@ -68,6 +69,13 @@ impl User {
         enrolment_of(&self.id)
     }
     // chapter: second-factor }
+
+    // chapter: passkeys {
+    /// Returns whether there is a password. Who logs in by other means alone has none.
+    pub(crate) fn has_password(&self) -> bool {
+        self.password_hash != NO_PASSWORD
+    }
+    // chapter: passkeys }
 
     /// Where the user reads messages.
     pub(crate) fn address(&self) -> Email {

@@ -47,8 +47,9 @@ async fn clean_up(parts: &Parts) -> Result<u64, Error> {
             parts.accounts.registrations.clean_up(BATCH).await?,
             parts.accounts.clear_removed(BATCH).await?,
             parts.quotas.clean_up(BATCH).await?,
+            parts.passkeys.clean_up(BATCH).await?, // chapter: passkeys
             parts.factors.challenges.clean_up(BATCH).await?, // chapter: second-factor
-            parts.factors.clean_up(BATCH).await?,            // chapter: second-factor
+            parts.factors.clean_up(BATCH).await?,  // chapter: second-factor
         ];
         removed += batch.iter().sum::<u64>();
         if batch.iter().all(|&rows| rows < u64::from(BATCH)) {

@@ -17,6 +17,7 @@ use crate::limits::{Attempts, Quotas, RateLimit, TrustedProxies};
 use crate::metrics::Metrics; // chapter: metrics
 use crate::operations::{Readiness, events};
 use crate::outbox::Outbox;
+use crate::passkeys::{self, Passkeys}; // chapter: passkeys
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::second_factor::Factors; // chapter: second-factor
 use crate::sessions::stores::{self, Chosen, Revocations};
@@ -42,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) one_time: OneTimeTokens,
     pub(crate) operations: Operations,
     pub(crate) outbox: Outbox,
+    pub(crate) passkeys: Passkeys, // chapter: passkeys
     pub(crate) password_changes: PasswordChanges,
     pub(crate) password_policy: PasswordPolicy,
     pub(crate) passwords: Passwords,
@@ -89,6 +91,7 @@ parts! {
 parts!(avatars: Avatars,); // chapter: avatars
 parts!(factors: Factors,); // chapter: second-factor
 parts!(metrics: Metrics,); // chapter: metrics
+parts!(passkeys: Passkeys,); // chapter: passkeys
 parts!(sms: SmsSender,); // chapter: sms
 
 // === impl Parts ===
@@ -163,7 +166,8 @@ impl Parts {
             &outbox,
             &settings.sealing,
             &sessions,
-            sms.codes.clone(), // chapter: sms
+            sms.codes.clone(),                // chapter: sms
+            passkeys::Proofs::new(&database), // chapter: passkeys
         );
         // chapter: second-factor }
         let password_policy = PasswordPolicy::new(
@@ -203,6 +207,16 @@ impl Parts {
             attempts: attempts.clone(),
             passwords: passwords.clone(),
         };
+        // chapter: passkeys {
+        let passkeys = Passkeys::new(
+            crate::SERVICE,
+            &settings.mail.public_url,
+            &database,
+            &logins,
+            &reauthentication,
+            &outbox,
+        )?;
+        // chapter: passkeys }
         let readiness = Readiness::new(&database, &revocations);
         Ok(Self {
             accounts,
@@ -215,6 +229,7 @@ impl Parts {
             one_time,
             operations: settings.operations.clone(),
             outbox,
+            passkeys, // chapter: passkeys
             password_changes,
             password_policy,
             passwords,

@@ -15,6 +15,7 @@ use crate::config::MetricsPlace; // chapter: metrics
 use crate::metrics; // chapter: metrics
 use crate::operations::{health, openapi};
 use crate::page; // chapter: page
+use crate::passkeys; // chapter: passkeys
 use crate::second_factor; // chapter: second-factor
 use crate::sms; // chapter: sms
 use crate::{accounts, edge, sessions};
@@ -32,6 +33,7 @@ pub(super) fn router(app: &App) -> Router {
         .merge(sessions::routes(&token))
         .merge(health::routes());
     let api = api.merge(second_factor::routes(&token)); // chapter: second-factor
+    let api = api.merge(passkeys::routes(&token)); // chapter: passkeys
     let api = api.merge(sms::routes(&token)); // chapter: sms
     let api = api.merge(avatars::routes(&token)); // chapter: avatars
     let api = api.merge(admin::routes(&token)); // chapter: admin

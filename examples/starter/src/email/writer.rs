@@ -26,6 +26,11 @@ impl Writer {
             | Notification::ResetPassword(email)
             | Notification::PasswordChanged(email) => email.clone(),
             Notification::SecondFactorChanged(email) => email.clone(), // chapter: second-factor
+            // chapter: passkeys {
+            Notification::PasskeyAdded(email)
+            | Notification::PasskeyRemoved(email)
+            | Notification::PasskeyRefused(email) => email.clone(),
+            // chapter: passkeys }
             Notification::ConfirmAgain(registration) => {
                 match self.registrations.email(registration).await? {
                     Some(email) => email,
@@ -73,6 +78,25 @@ impl Writer {
                 ),
             })),
             // chapter: second-factor }
+            // chapter: passkeys {
+            (Notification::PasskeyAdded(_), _) => Ok(Some(self.about_passkeys(
+                &email,
+                "A passkey was added",
+                "A passkey was added to your account just now. It is enough to log in.",
+            ))),
+            (Notification::PasskeyRemoved(_), _) => Ok(Some(self.about_passkeys(
+                &email,
+                "A passkey was removed",
+                "A passkey was removed from your account just now, and logs in no more.",
+            ))),
+            (Notification::PasskeyRefused(_), _) => Ok(Some(self.about_passkeys(
+                &email,
+                "A passkey may have been copied",
+                "Somebody has used a passkey of your account whose counter has gone back:\n\
+                 there may be a copy of it. It is not accepted any more. Log in by other\n\
+                 means, remove it, and add a new one.",
+            ))),
+            // chapter: passkeys }
             (Notification::PasswordChanged(_), _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
                 subject: "Your password was changed",
@@ -84,6 +108,20 @@ impl Writer {
             })),
         }
     }
+
+    // chapter: passkeys {
+    fn about_passkeys(&self, to: &Email, subject: &'static str, text: &str) -> Message {
+        Message {
+            text: format!(
+                "{text}\n\nIf this was not you, choose a new password at once, and remove\n\
+                 the passkeys that are not yours:\n{}/\n",
+                self.public_url
+            ),
+            to: to.as_str().to_owned(),
+            subject,
+        }
+    }
+    // chapter: passkeys }
 
     /// The token is behind a `#`: a browser keeps that to itself, so that it is in no log of a
     /// server and in no `Referer`.

@@ -25,6 +25,7 @@ use crate::accounts::digest;
 use crate::database::Database;
 use crate::database::on_pool;
 use crate::operations;
+use crate::passkeys::passkeys_of; // chapter: passkeys
 use crate::problem::Problem;
 use crate::times::now;
 
@@ -158,6 +159,7 @@ impl Attempts {
     /// are forgiven as well, but not without end.
     pub(crate) async fn new_password(&self, user: &User) -> Result<()> {
         self.forget(&user.email).await?;
+        self.forget(&passkeys_of(&user.id)).await?; // chapter: passkeys
         // chapter: second-factor {
         let query = "UPDATE login_failures SET forgiven = forgiven + failures, failures = 0 \
                      WHERE account = $1 AND forgiven + failures <= $2";

@@ -13,7 +13,11 @@ use crate::config::variable;
 use crate::error::Error;
 
 /// The crate logs its events too; those of the service tell the user's digest as well.
-const LOGGED: &str = "info,tower_jwt_auth::event=off";
+const LOGGED: &str = concat!(
+    "info,tower_jwt_auth::event=off",
+    // It logs as errors what is a mistake of the client.
+    ",webauthn_rs_core=off", // chapter: passkeys
+);
 
 /// The log while the program runs; dropped, it writes what still waits.
 #[derive(Debug)]

@@ -19,6 +19,14 @@ pub(crate) enum Notification {
     /// So that the owner knows if somebody else has changed the second factors.
     SecondFactorChanged(Email),
     // chapter: second-factor }
+    // chapter: passkeys {
+    /// So that the owner knows if somebody else has added a passkey.
+    PasskeyAdded(Email),
+    /// So that the owner knows if somebody else has removed a passkey.
+    PasskeyRemoved(Email),
+    /// There may be a copy of a passkey, so it is not accepted any more.
+    PasskeyRefused(Email),
+    // chapter: passkeys }
     // chapter: sms {
     /// A one-time code, by SMS.
     Code { phone: String, code: String },
@@ -37,6 +45,11 @@ impl Notification {
             Self::PasswordChanged(_) => "password_changed",
             Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
             Self::Code { .. } => "code",                             // chapter: sms
+            // chapter: passkeys {
+            Self::PasskeyAdded(_) => "passkey_added",
+            Self::PasskeyRemoved(_) => "passkey_removed",
+            Self::PasskeyRefused(_) => "passkey_refused",
+            // chapter: passkeys }
         }
     }
 
@@ -47,6 +60,11 @@ impl Notification {
             | Self::ResetPassword(email)
             | Self::PasswordChanged(email) => email.as_str(),
             Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
+            // chapter: passkeys {
+            Self::PasskeyAdded(email)
+            | Self::PasskeyRemoved(email)
+            | Self::PasskeyRefused(email) => email.as_str(),
+            // chapter: passkeys }
             Self::ConfirmAgain(registration) => registration,
             Self::Code { phone, .. } => phone, // chapter: sms
         }
@@ -60,6 +78,7 @@ impl Notification {
             Self::Code { .. } => true, // chapter: sms
             Self::PasswordChanged(_) => false,
             Self::SecondFactorChanged(_) => false, // chapter: second-factor
+            Self::PasskeyAdded(_) | Self::PasskeyRemoved(_) | Self::PasskeyRefused(_) => false, // chapter: passkeys
         }
     }
 }

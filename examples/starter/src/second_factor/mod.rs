@@ -32,10 +32,12 @@ use crate::finish::finish;
 use crate::keys::SealingKeys;
 use crate::operations;
 use crate::outbox::{Notification, Outbox};
+use crate::passkeys::Proofs; // chapter: passkeys
 use crate::problem::Problem;
 use crate::sessions::Caller;
 use crate::sms::{SmsCodes, SmsPurpose}; // chapter: sms
 use crate::times::{SKEW, now};
+use crate::typed::LinkSecret; // chapter: passkeys
 use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
 
 /// For how long a factor can be confirmed after it was proposed, in seconds: its secret is on a screen.
@@ -51,6 +53,10 @@ pub(crate) enum Method {
     /// Sent to the user's phone.
     Sms,
     // chapter: sms }
+    // chapter: passkeys {
+    /// By a passkey, on the user's phone or computer.
+    Passkey,
+    // chapter: passkeys }
     /// Written down when the first factor was added.
     RecoveryCode,
 }
@@ -59,7 +65,8 @@ pub(crate) enum Method {
 #[derive(Debug)]
 pub(crate) enum Proof {
     Totp(OneTimeCode),
-    Sms(OneTimeCode), // chapter: sms
+    Sms(OneTimeCode),    // chapter: sms
+    Passkey(LinkSecret), // chapter: passkeys
     Recovery(RecoveryCode),
 }
 
@@ -82,6 +89,7 @@ pub(crate) struct Factors {
     pub(crate) challenges: Challenges,
     pub(crate) recovery_codes: RecoveryCodes,
     sms_codes: SmsCodes, // chapter: sms
+    passkeys: Proofs,    // chapter: passkeys
 }
 
 /// Returns the routes of this chapter.
@@ -103,7 +111,8 @@ impl Method {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Totp => "totp",
-            Self::Sms => "sms", // chapter: sms
+            Self::Sms => "sms",         // chapter: sms
+            Self::Passkey => "passkey", // chapter: passkeys
             Self::RecoveryCode => "recovery_code",
         }
     }
@@ -112,7 +121,8 @@ impl Method {
     pub(crate) fn amr(self) -> &'static str {
         match self {
             Self::Totp | Self::RecoveryCode => "otp",
-            Self::Sms => "sms", // chapter: sms
+            Self::Sms => "sms",     // chapter: sms
+            Self::Passkey => "swk", // chapter: passkeys
         }
     }
 }
@@ -125,6 +135,7 @@ impl Proof {
         match method {
             Method::Totp => OneTimeCode::parse(typed).map(Self::Totp),
             Method::Sms => OneTimeCode::parse(typed).map(Self::Sms), // chapter: sms
+            Method::Passkey => Proofs::parse(typed).map(Self::Passkey), // chapter: passkeys
             Method::RecoveryCode => RecoveryCode::parse(typed).map(Self::Recovery),
         }
     }
@@ -140,6 +151,7 @@ impl Factors {
         sealing: &SealingKeys,
         sessions: &Sessions,
         sms_codes: SmsCodes, // chapter: sms
+        passkeys: Proofs,    // chapter: passkeys
     ) -> Self {
         Self {
             issuer,
@@ -150,6 +162,7 @@ impl Factors {
             recovery_codes: RecoveryCodes::new(database.clone()),
             database: database.clone(),
             sms_codes, // chapter: sms
+            passkeys,  // chapter: passkeys
         }
     }
 
@@ -163,10 +176,17 @@ impl Factors {
         let mut methods = Vec::new();
         for kind in kinds {
             methods.push(match kind.as_str() {
-                "sms" => Method::Sms, // chapter: sms
+                "sms" => Method::Sms,         // chapter: sms
+                "passkey" => Method::Passkey, // chapter: passkeys
                 _ => Method::Totp,
             });
         }
+        // chapter: passkeys {
+        let is_listed = methods.is_empty() || methods.contains(&Method::Passkey);
+        if !is_listed && self.passkeys.has_any(user).await? {
+            methods.push(Method::Passkey);
+        }
+        // chapter: passkeys }
         if !methods.is_empty() && self.recovery_codes.count(user).await? > 0 {
             methods.push(Method::RecoveryCode);
         }
@@ -182,6 +202,7 @@ impl Factors {
         match proof {
             Proof::Totp(code) => self.take_totp(user, code).await,
             Proof::Recovery(code) => Ok(self.recovery_codes.take(user, code).await?),
+            Proof::Passkey(proof) => Ok(self.passkeys.take(user, proof).await?), // chapter: passkeys
             Proof::Sms(code) => self.sms_codes.take(user, SmsPurpose::Login, code).await, // chapter: sms
         }
     }

@@ -38,6 +38,16 @@ pub(crate) struct Malformed {
 
 // === impl Malformed ===
 
+// chapter: second-factor {
+// chapter: passkeys {
+impl Malformed {
+    pub(crate) fn new(expected: &'static str) -> Self {
+        Self { expected }
+    }
+}
+// chapter: passkeys }
+// chapter: second-factor }
+
 impl From<Malformed> for Problem {
     fn from(Malformed { expected }: Malformed) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed_code", expected)

@@ -7,6 +7,7 @@ mod lockout; // chapter: second-factor
 mod login;
 mod outbox;
 mod own_table; // chapter: admin
+mod passkeys; // chapter: passkeys
 mod password;
 mod policy;
 mod problems;

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
+use axum::http::Method; // chapter: passkeys
 use fantoccini::key::Key;
+use fantoccini::wd::WebDriverCompatibleCommand; // chapter: passkeys
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
+use url::{ParseError, Url}; // chapter: passkeys
 
 use crate::support::server::{find, missing};
 use crate::support::{Folder, PASSWORD, Service};
@@ -195,6 +198,29 @@ impl Browser {
         assert!(over.as_i64().unwrap() <= 0, "{over} pixels too wide");
     }
 
+    // chapter: passkeys {
+    /// Gives the browser a device for passkeys (WebAuthn Level 3 section 11.3), which unlocks itself.
+    pub(crate) async fn add_authenticator(&self) -> String {
+        let device = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserVerified": true,
+        });
+        let path = "webauthn/authenticator".to_owned();
+        let id = self.page.issue_cmd(Extension(path, device)).await.unwrap();
+        id.as_str().unwrap().to_owned()
+    }
+
+    /// Lets the device be unlocked from now on, or not.
+    pub(crate) async fn unlocks(&self, authenticator: &str, unlocks: bool) {
+        let path = format!("webauthn/authenticator/{authenticator}/uv");
+        let body = json!({ "isUserVerified": unlocks });
+        self.page.issue_cmd(Extension(path, body)).await.unwrap();
+    }
+    // chapter: passkeys }
+
     pub(crate) async fn close(self) {
         self.page.close().await.unwrap();
     }
@@ -255,6 +281,25 @@ async fn a_test_that_fails_leaves_no_browser_behind() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+// chapter: passkeys {
+/// A command of an extension of WebDriver: the path within the session, and what is sent there.
+#[derive(Debug)]
+struct Extension(String, serde_json::Value);
+
+// === impl Extension ===
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        let session = session.unwrap_or_default();
+        base.join(&format!("session/{session}/{}", self.0))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.1.to_string()))
+    }
+}
+// chapter: passkeys }
 
 pub(crate) fn address(service: &Service) -> String {
     format!("http://{}/", service.address())

@@ -174,6 +174,7 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
         "/auth/email/verify",
         "/auth/login/second-factor", // chapter: second-factor
         "/auth/login/sms",           // chapter: sms
+        "/auth/login/passkey",       // chapter: passkeys
     ] {
         service.post(path, &body).await.assert_unavailable();
     }
@@ -184,6 +185,9 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
         "/auth/second-factor/sms",          // chapter: sms
         "/auth/second-factor/sms/confirm",  // chapter: sms
         "/auth/second-factor/remove",       // chapter: second-factor
+        "/auth/passkeys/register",          // chapter: passkeys
+        "/auth/passkeys/prove",             // chapter: passkeys
+        "/auth/passkeys/x/remove",          // chapter: passkeys
     ] {
         let answer = service.post_as(&tokens, path, &body).await;
         answer.assert_unavailable();

@@ -1,5 +1,6 @@
 //! A service under test, in this process: the test binary says where it keeps what it has.
 
+pub(crate) mod authenticator; // chapter: passkeys
 mod client;
 #[cfg(unix)]
 pub(crate) mod clock;

@@ -2,6 +2,7 @@
 
 mod avatar; // chapter: avatars
 mod login;
+mod passkeys; // chapter: passkeys
 mod second_factor; // chapter: second-factor
 mod settings;
 

@@ -1,0 +1,130 @@
+//! `POST /auth/second-factor/passkey`, and a passkey as the second step of a login with a password.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use webauthn_rs::prelude::PublicKeyCredential;
+
+use super::proof::{FreshProof, no_passkey};
+use super::{Asked, Holder, Passkeys, Purpose, Refusal};
+use crate::accounts::User;
+use crate::limits::Source;
+use crate::operations::events;
+use crate::problem::Problem;
+use crate::second_factor::{Added, Factors, Method, exists};
+use crate::sessions::transport::Tokens;
+use crate::sessions::{Caller, Client};
+use crate::typed::LinkSecret;
+
+/// Lets logins with the password ask for a passkey as well. The sessions elsewhere were opened without it,
+/// and end.
+#[utoipa::path(
+    post,
+    operation_id = "ask_for_passkey_after_password",
+    path = "/auth/second-factor/passkey",
+    tag = "second factor",
+    request_body = FreshProof,
+    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    security(("bearer" = []))
+)]
+pub(super) async fn turn_on(
+    State(passkeys): State<Passkeys>,
+    State(factors): State<Factors>,
+    caller: Caller,
+    Json(proof): Json<FreshProof>,
+) -> Result<Json<Added>, Problem> {
+    passkeys.relying_party()?;
+    if passkeys.table.usable(&caller.user.id).await?.is_empty() {
+        return Err(no_passkey());
+    }
+    passkeys.reauthenticate(&caller, &proof).await?;
+    let proposed = factors.propose(&caller.user.id, Method::Passkey, "");
+    if !proposed.await? {
+        return Err(exists());
+    }
+    let added = factors.turn_on(caller, Method::Passkey, String::new());
+    Ok(Json(added.await?))
+}
+
+// === impl Passkeys ===
+
+impl Passkeys {
+    /// Asks a user who has shown the password for one of the passkeys.
+    pub(super) async fn ask_for_second_factor(
+        &self,
+        client: &Client,
+        challenge: &str,
+    ) -> Result<Asked, Problem> {
+        let (challenge, user) = self.holder(client, challenge).await?;
+        let usable = self.usable(&user).await?;
+        if usable.is_empty() {
+            return Err(no_passkey());
+        }
+        let question = self.relying_party()?.ask_for_proof(&usable)?;
+        let holder = Holder::Account(&user);
+        self.ask(Purpose::SecondFactor, holder, challenge.as_str(), question)
+            .await
+    }
+
+    /// Completes the login. Tries are counted as those of codes are.
+    pub(super) async fn second_factor(
+        &self,
+        client: &Client,
+        challenge: &str,
+        ceremony: &str,
+        answer: &PublicKeyCredential,
+    ) -> Result<Tokens, Problem> {
+        let refused = |user: &User, reason: &str| {
+            events::code_refused(user, client.ip, Method::Passkey, reason);
+        };
+        let (challenge, user) = self.holder(client, challenge).await?;
+        let challenges = &self.logins.factors.challenges;
+        let source = Source::Address(client.ip);
+        let attempts = &self.logins.attempts;
+        let attempt = attempts.begin(&user.second_factor(), source).await?;
+        if !challenges.count_try(challenge.as_str()).await? {
+            refused(&user, "tried_too_often");
+            return Err(over());
+        }
+        let ceremony = self.asked(Purpose::SecondFactor, ceremony, challenge.as_str());
+        let ceremony = ceremony.await?;
+        let checked = match self.named(answer).await? {
+            Ok(stored) if stored.user_id != user.id => Err(Refusal::WrongUser),
+            Ok(stored) => self.check(&ceremony, answer, stored).await?,
+            Err(refusal) => Err(refusal),
+        };
+        let proven = checked.map_err(|refusal| {
+            refused(&user, refusal.name());
+            refusal.problem(StatusCode::FORBIDDEN)
+        })?;
+        if !challenges.take(challenge.as_str()).await? {
+            refused(&user, "used");
+            return Err(over());
+        }
+        attempt.succeeded().await?;
+        let amr = ["pwd", proven.key(), "user", "mfa"];
+        let pair = self.logins.open(&user, client, &amr).await?;
+        client.transport.deliver(pair)
+    }
+
+    /// Who has shown the password, and has to answer this challenge.
+    async fn holder(
+        &self,
+        client: &Client,
+        challenge: &str,
+    ) -> Result<(LinkSecret, User), Problem> {
+        let unknown = || {
+            events::challenge_refused(client.ip);
+            over()
+        };
+        let challenge = LinkSecret::parse(challenge).ok_or_else(unknown)?;
+        let challenges = &self.logins.factors.challenges;
+        let user = challenges.holder(challenge.as_str()).await?;
+        Ok((challenge, user.ok_or_else(unknown)?))
+    }
+}
+
+fn over() -> Problem {
+    let detail = "This login is over: begin with the password again.";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_challenge", detail)
+}
