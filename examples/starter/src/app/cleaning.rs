@@ -46,9 +46,11 @@ async fn clean_up(parts: &Parts) -> Result<u64, Error> {
             parts.attempts.clean_up(BATCH).await?,
             parts.accounts.registrations.clean_up(BATCH).await?,
             parts.accounts.clear_removed(BATCH).await?,
+            parts.accounts.email_changes.clean_up(BATCH).await?,
             parts.quotas.clean_up(BATCH).await?,
+            parts.api_keys.clean_up(BATCH).await?, // chapter: api-keys
             parts.factors.challenges.clean_up(BATCH).await?, // chapter: second-factor
-            parts.factors.clean_up(BATCH).await?,            // chapter: second-factor
+            parts.factors.clean_up(BATCH).await?,  // chapter: second-factor
         ];
         removed += batch.iter().sum::<u64>();
         if batch.iter().all(|&rows| rows < u64::from(BATCH)) {

@@ -1,5 +1,6 @@
 //! [`Notification`]: what the service has to tell a user, by email or SMS.
 
+use crate::accounts::Side;
 use crate::typed::Email;
 
 /// What is to be told. Who is told, and whether anybody is, is found out beside the request: so its
@@ -19,10 +20,27 @@ pub(crate) enum Notification {
     /// So that the owner knows if somebody else has changed the second factors.
     SecondFactorChanged(Email),
     // chapter: second-factor }
+    /// The link for one side of a change of the address.
+    ChangeEmail {
+        to: Email,
+        change: String,
+        side: Side,
+    },
+    /// So that the owner knows of something that has happened to the account.
+    Notice { to: Email, notice: Notice },
     // chapter: sms {
     /// A one-time code, by SMS.
     Code { phone: String, code: String },
     // chapter: sms }
+}
+
+/// What the owner of an account is told of it. The address of the service follows the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Notice {
+    /// For the log.
+    pub(crate) kind: &'static str,
+    pub(crate) subject: &'static str,
+    pub(crate) text: &'static str,
 }
 
 // === impl Notification ===
@@ -35,6 +53,11 @@ impl Notification {
             Self::ConfirmAgain(_) => "confirm_again",
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
+            Self::ChangeEmail { side, .. } => match side {
+                Side::New => "change_email_new",
+                Side::Old => "change_email_old",
+            },
+            Self::Notice { notice, .. } => notice.kind,
             Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
             Self::Code { .. } => "code",                             // chapter: sms
         }
@@ -45,7 +68,9 @@ impl Notification {
         match self {
             Self::Registered { email, .. }
             | Self::ResetPassword(email)
-            | Self::PasswordChanged(email) => email.as_str(),
+            | Self::PasswordChanged(email)
+            | Self::ChangeEmail { to: email, .. }
+            | Self::Notice { to: email, .. } => email.as_str(),
             Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
             Self::ConfirmAgain(registration) => registration,
             Self::Code { phone, .. } => phone, // chapter: sms
@@ -58,7 +83,8 @@ impl Notification {
         match self {
             Self::Registered { .. } | Self::ConfirmAgain(_) | Self::ResetPassword(_) => true,
             Self::Code { .. } => true, // chapter: sms
-            Self::PasswordChanged(_) => false,
+            Self::ChangeEmail { side, .. } => *side == Side::New,
+            Self::PasswordChanged(_) | Self::Notice { .. } => false,
             Self::SecondFactorChanged(_) => false, // chapter: second-factor
         }
     }

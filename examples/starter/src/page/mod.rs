@@ -23,7 +23,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// What stands for the name of the service in the files.
 const NAME: &str = "{{service}}";
 
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: &[(&str, &str, &str)] = &[
     (
         "/",
         "text/html; charset=utf-8",
@@ -45,6 +45,18 @@ const FILES: [(&str, &str, &str); 5] = [
         include_str!("../../assets/settings.js"),
     ),
     (
+        "/assets/account.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/account.js"),
+    ),
+    // chapter: api-keys {
+    (
+        "/assets/api-keys.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/api-keys.js"),
+    ),
+    // chapter: api-keys }
+    (
         "/assets/icon.svg",
         "image/svg+xml",
         include_str!("../../assets/icon.svg"),
@@ -54,8 +66,8 @@ const FILES: [(&str, &str, &str); 5] = [
 /// The files, asked for anew each time: after an update nobody runs an old script.
 pub(crate) fn routes() -> Router {
     let routes = FILES
-        .into_iter()
-        .fold(Router::new(), |routes, (path, kind, text)| {
+        .iter()
+        .fold(Router::new(), |routes, &(path, kind, text)| {
             let text = Bytes::from(text.replace(NAME, SERVICE));
             let file = move || async move { ([(CONTENT_TYPE, kind)], text) };
             routes.route(path, get(file))
