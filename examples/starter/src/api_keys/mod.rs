@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use tower_jwt_auth::ConfigError;
+use tower_jwt_auth::credential::api_keys::PostgresApiKeys; // chapter: postgres
 use tower_jwt_auth::credential::api_keys::{
-    ApiKeyError, ApiKeyErrorKind, ApiKeyEvent, ApiKeys, PostgresApiKeys, SqliteApiKeys,
+    ApiKeyError, ApiKeyErrorKind, ApiKeyEvent, ApiKeys, SqliteApiKeys,
 };
 
 use crate::SERVICE;
@@ -46,9 +47,10 @@ impl UserKeys {
         let prefix = prefix(SERVICE);
         let builder = match database {
             Database::Sqlite(pool) => ApiKeys::builder(prefix, SqliteApiKeys::new(pool.clone())),
+            // chapter: postgres {
             Database::Postgres(pool) => {
                 ApiKeys::builder(prefix, PostgresApiKeys::new(pool.clone()))
-            }
+            } // chapter: postgres }
         };
         let keys = builder
             // Each request reads the key and its user: what was revoked is refused at once, by every process.

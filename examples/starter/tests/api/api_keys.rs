@@ -132,12 +132,12 @@ async fn a_key_is_shown_once_and_opens_me_and_the_avatars() {
 #[tokio::test]
 async fn a_key_opens_no_route_of_the_account_and_none_of_the_admin() {
     let service = started!();
-    let mut scopes: Vec<&str> = Vec::new();
+    let scopes: Vec<&str> = [
+        service::ADMIN_SCOPE, // chapter: admin
+    ]
+    .into();
     service.register(EMAIL).await;
-    // chapter: admin {
-    grant(&service, EMAIL).await;
-    scopes.push(service::ADMIN_SCOPE);
-    // chapter: admin }
+    grant(&service, EMAIL).await; // chapter: admin
     let ada = service.login(EMAIL, PASSWORD).await.tokens();
     let key = create(&service, &ada, &scopes).await;
     let description = service

@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 use fantoccini::key::Key;
 use serde_json::json;
 
-use super::account::{EMAIL, SCREENS, at_the_account, enter, hides, look_at};
+use super::account::EMAIL; // chapter: admin
+use super::account::{SCREENS, at_the_account, enter, hides, look_at};
 use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,9 +14,11 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;
         };
+        // chapter: admin {
         let email = service::Email::parse(EMAIL).unwrap();
         let granted = service.app.users().grant(&email, service::ADMIN_SCOPE);
         assert!(granted.await.unwrap());
+        // chapter: admin }
         browser.page.refresh().await.unwrap();
         browser.says("#keys-hint", "There are none").await;
         // By keyboard alone.
@@ -28,8 +31,10 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         browser.type_in("Nightly <b>backup</b>").await;
         browser.type_in(&tab).await;
         browser.type_in(&tab).await;
+        // chapter: admin {
         browser.type_in(" ").await;
         browser.type_in(&tab).await;
+        // chapter: admin }
         browser.type_in(&format!("wrong{}", enter())).await;
         browser.says("#keys-notice", "not your password").await;
         look_at(&browser, "keys-title", &format!("{name}-key-form")).await;
@@ -40,7 +45,7 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         look_at(&browser, "keys-title", &format!("{name}-key-new")).await;
         let me = service.get("/me", &key).await;
         assert_eq!(me.status, StatusCode::OK, "{:?}", me.body);
-        assert_eq!(me.json()["scopes"], json!(["admin"]));
+        assert_eq!(me.json()["scopes"], json!(["admin"])); // chapter: admin
 
         browser.click("#keys-done").await;
         hides(&browser, "keys-text").await;
