@@ -234,6 +234,16 @@ impl CredentialClaimsBuilder {
         })
     }
 
+    /// Says that the credential is an API key, so that guards that keep API keys out see it. Without
+    /// this, its [`kind`](crate::VerifiedToken::kind) is
+    /// [`Other`](crate::verifier::CredentialKind::Other).
+    ///
+    /// A judge that wraps [`ApiKeys`](super::api_keys::ApiKeys), for example to take scopes away that the
+    /// owner has lost, calls this.
+    pub fn api_key(self) -> Self {
+        self.kind(CredentialKind::ApiKey)
+    }
+
     /// Sets by what the credential was proved.
     pub(super) const fn kind(mut self, kind: CredentialKind) -> Self {
         self.kind = kind;

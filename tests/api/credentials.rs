@@ -8,6 +8,7 @@ use http::{HeaderValue, Request};
 use serde::Deserialize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::credential::api_keys::{ApiKeys, MemoryApiKeys};
 use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
 use tower_jwt_auth::layer::TokenSource;
 use tower_jwt_auth::verifier::{CredentialKind, TokenEnd};
@@ -228,6 +229,39 @@ async fn handlers_and_guards_do_not_care_what_proved_the_caller() {
     let layer = JwtAuthLayer::new(verifier()).credentials(Prefix::new("key_"));
     let answer = layer.layer(handler).oneshot(bearer("key_ci")).await;
     assert_eq!(Seen::of(answer.unwrap()).body, "true forbidden");
+}
+
+/// So that it cannot make further keys where a guard keeps keys out.
+#[tokio::test]
+async fn a_judge_that_wraps_api_keys_takes_scopes_away_and_keeps_the_kind() {
+    #[derive(Debug)]
+    struct Narrowed(ApiKeys);
+    impl CredentialJudge for Narrowed {
+        fn takes(&self, credential: &str) -> bool {
+            self.0.takes(credential)
+        }
+        async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+            let key = self.0.verify(credential).await?;
+            CredentialClaims::builder(key.subject().unwrap_or_default())
+                .api_key()
+                .scopes(key.scopes().filter(|scope| *scope == "orders:read"))
+                .build()
+        }
+    }
+    let keys = ApiKeys::builder("acme", MemoryApiKeys::new())
+        .build()
+        .unwrap();
+    let new = keys.create("ada").scope("orders:read orders:write");
+    let new = new.issue().await.unwrap();
+    let handler = service_fn(async |request: Request<String>| {
+        let token = request.extensions().get::<VerifiedToken>().unwrap();
+        let kept: Vec<_> = token.scopes().collect();
+        let text = format!("{} {}", token.kind().as_str(), kept.join(" "));
+        Ok::<_, std::convert::Infallible>(http::Response::new(text))
+    });
+    let layer = JwtAuthLayer::new(verifier()).credentials(Narrowed(keys));
+    let answer = layer.layer(handler).oneshot(bearer(new.text())).await;
+    assert_eq!(Seen::of(answer.unwrap()).body, "api_key orders:read");
 }
 
 #[tokio::test]

@@ -144,8 +144,8 @@ function show() {
 }
 
 /** Which card is shown to somebody who is not logged in, or not known to be. */
-function card(id) {
-  for (const one of ["entry", "second", "reset", "confirm", "waiting"]) $(one).hidden = one !== id;
+export function card(id) {
+  for (const one of document.querySelectorAll("#welcome > .card")) one.hidden = one.id !== id;
 }
 
 function claim(name, value) {
@@ -162,7 +162,7 @@ function tick() {
   $("bar").value = left / token.lifetime;
 }
 
-function ago(seconds) {
+export function ago(seconds) {
   const passed = Math.round(Date.now() / 1000 - seconds);
   const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
   if (passed < 60) return "just now";
@@ -229,7 +229,7 @@ async function enter() {
   document.dispatchEvent(new Event("entered"));
 }
 
-function leave(text, bad = false) {
+export function leave(text, bad = false) {
   token = null;
   $("password").value = "";
   $("code").value = "";
@@ -342,37 +342,55 @@ $("forgot").addEventListener("click", (event) => busy(event.target, $("entry-not
 }));
 
 let link = null; // the token of the link by which the page was opened
+let followed = 0; // how many links were opened
+const links = new Map(); // what the name in a link opens
+
+/** What is shown for links with this name in front of the token. */
+export function onLink(name, open) {
+  links.set(name, open);
+}
 
 /** Asks what the link is for. Nothing is done before a button is pressed: programs that look for harmful
  * links open them too, and run scripts. Returns whether there was a link. */
 function followLink() {
   // An email program may have put white space into it, or a full stop or a bracket behind it.
-  const [, name, value] = location.hash.replaceAll(/%20|%C2%A0|\s/gi, "").match(/^#(confirm-email|reset-password)=([\w-]+)/) ?? [];
-  if (!name) return false;
+  const [, name, value] = location.hash.replaceAll(/%20|%C2%A0|\s/gi, "").match(/^#([a-z-]+)=([\w-]+)/) ?? [];
+  const open = links.get(name);
+  if (!open) return false;
   // So that it is not in the history.
   history.replaceState(null, "", location.pathname);
   token = null;
   show();
-  link = value;
-  const [form, field] = name === "reset-password" ? ["reset", "new-password"] : ["confirm", null];
-  for (const notice of ["reset-notice", "confirm-notice"]) tell($(notice), null);
-  card(form);
-  (field ? $(field) : $(form).querySelector("[type=submit]")).focus();
+  followed += 1;
+  open(value);
   return true;
+}
+
+for (const [name, form, focus] of [
+  ["reset-password", "reset", "#new-password"],
+  ["confirm-email", "confirm", "#confirm [type=submit]"],
+]) {
+  onLink(name, (value) => {
+    link = value;
+    tell($(`${form}-notice`), null);
+    card(form);
+    document.querySelector(focus).focus();
+  });
 }
 
 $("confirm").addEventListener("submit", (event) => {
   event.preventDefault();
   busy($("confirm").querySelector("[type=submit]"), $("confirm-notice"), async () => {
+    const used = link;
     try {
-      await send("POST", "/auth/email/verify", { json: { token: link }, bearer: null });
+      await send("POST", "/auth/email/verify", { json: { token: used }, bearer: null });
     } catch (trouble) {
       if (trouble.code !== "invalid_link") throw trouble;
-      link = null;
-      return resume("This link is not valid any more. If your address is confirmed already, log in. If not, register again: you get another link.", true);
+      if (link === used) await resume("This link is not valid any more. If your address is confirmed already, log in. If not, register again: you get another link.", true);
+      return;
     }
-    link = null;
-    await resume("Your address is confirmed. You can log in.");
+    // Unless another link was opened meanwhile.
+    if (link === used) await resume("Your address is confirmed. You can log in.");
   });
 });
 
@@ -437,15 +455,20 @@ setInterval(tick, 500);
 
 /** Goes on with the session of the cookie, and says `text`. The form to log in is shown only if the
  * service says that there is no session: nobody should log in again because of an outage. */
-async function resume(text = null, bad = false) {
+export async function resume(text = null, bad = false) {
+  const before = followed;
   try {
-    if (!(await refresh())) {
+    const isIn = await refresh();
+    // Another link was opened meanwhile, and is on the screen.
+    if (followed !== before) return;
+    if (!isIn) {
       show();
       return tell($("entry-notice"), text, bad);
     }
     await enter();
     tell($("notice"), text, bad);
   } catch (trouble) {
+    if (followed !== before) return;
     if (trouble.code === "invalid_grant") return leave(text, bad);
     if (token !== null) return tell($("notice"), trouble.message, true);
     show();
@@ -456,4 +479,5 @@ async function resume(text = null, bad = false) {
 }
 
 addEventListener("hashchange", followLink);
-followLink() || resume();
+// When the other scripts of the page are there too.
+addEventListener("DOMContentLoaded", () => followLink() || resume());

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin; // chapter: admin
+mod api_keys; // chapter: api-keys
 mod app;
 mod avatars; // chapter: avatars
 mod config;

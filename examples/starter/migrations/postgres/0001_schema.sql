@@ -80,6 +80,24 @@ CREATE TABLE removed_users (
 
 CREATE INDEX removed_users_removed_at ON removed_users (removed_at);
 
+-- Changes of an address that wait for a link in an email to each address to be confirmed: see
+-- src/accounts/email_change. Of the links there is the SHA-256.
+CREATE TABLE email_changes (
+    user_id       text    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    id            text    NOT NULL UNIQUE,
+    email         text    NOT NULL, -- the new one
+    session_id    text    NOT NULL, -- goes on when the others end
+    version       bigint  NOT NULL, -- of the user; with another one, the change is over
+    new_link      text    UNIQUE,
+    old_link      text    UNIQUE,
+    new_confirmed boolean NOT NULL DEFAULT FALSE,
+    old_confirmed boolean NOT NULL DEFAULT FALSE,
+    created_at    bigint  NOT NULL,
+    expires_at    bigint  NOT NULL
+);
+
+CREATE INDEX email_changes_expires_at ON email_changes (expires_at);
+
 -- === limits ===
 
 -- Passwords and codes that were tried in vain, in a row: see src/limits/attempts.rs. An account is the

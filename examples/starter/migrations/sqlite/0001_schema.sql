@@ -75,6 +75,24 @@ CREATE TABLE removed_users (
 
 CREATE INDEX removed_users_removed_at ON removed_users (removed_at);
 
+-- Changes of an address that wait for a link in an email to each address to be confirmed: see
+-- src/accounts/email_change. Of the links there is the SHA-256.
+CREATE TABLE email_changes (
+    user_id       TEXT    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    id            TEXT    NOT NULL UNIQUE,
+    email         TEXT    NOT NULL, -- the new one
+    session_id    TEXT    NOT NULL, -- goes on when the others end
+    version       INTEGER NOT NULL, -- of the user; with another one, the change is over
+    new_link      TEXT    UNIQUE,
+    old_link      TEXT    UNIQUE,
+    new_confirmed INTEGER NOT NULL DEFAULT 0 CHECK (new_confirmed IN (0, 1)),
+    old_confirmed INTEGER NOT NULL DEFAULT 0 CHECK (old_confirmed IN (0, 1)),
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX email_changes_expires_at ON email_changes (expires_at);
+
 -- === limits ===
 
 -- Passwords and codes that were tried in vain, in a row: see src/limits/attempts.rs. An account is the

@@ -6,6 +6,9 @@
 
 mod change_password;
 mod confirm_email;
+mod deletion;
+mod download;
+mod email_change;
 mod me;
 pub(crate) mod one_time_tokens;
 mod password_changes;
@@ -16,6 +19,7 @@ mod removed;
 mod reset_password;
 mod users;
 
+pub(crate) use email_change::{ChangeLink, EmailChanges, Side};
 pub(crate) use one_time_tokens::{OneTimeTokens, Purpose, digest};
 pub(crate) use password_changes::PasswordChanges;
 pub(crate) use proof::NO_PASSWORD; // chapter: passkeys
@@ -32,16 +36,23 @@ use tower_jwt_auth::password::PasswordHash;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api_keys::UserKeys; // chapter: api-keys
 use crate::app::{App, RequireToken};
 use crate::avatars::Avatars; // chapter: avatars
 use crate::database::Database;
 use crate::typed::Email;
 
-/// Returns the routes of this chapter.
-pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
-    let with_token = OpenApiRouter::new()
+/// Returns the routes of this chapter. `token_or_key` is for those that programs
+/// may call without a session.
+pub(crate) fn routes(token: &RequireToken, token_or_key: &RequireToken) -> OpenApiRouter<App> {
+    let with_token_or_key = OpenApiRouter::new()
         .routes(routes!(me::me))
+        .route_layer(token_or_key.clone());
+    let with_token = OpenApiRouter::new()
         .routes(routes!(change_password::change))
+        .routes(routes!(deletion::delete))
+        .routes(routes!(download::download))
+        .merge(email_change::routes())
         .route_layer(token.clone());
     OpenApiRouter::new()
         .routes(routes!(register::register))
@@ -49,6 +60,8 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
         .routes(routes!(confirm_email::resend))
         .routes(routes!(reset_password::forgot))
         .routes(routes!(reset_password::reset))
+        .merge(email_change::link_routes())
+        .merge(with_token_or_key)
         .merge(with_token)
 }
 
@@ -58,8 +71,10 @@ pub struct Accounts {
     database: Database,
     users: Users,
     sessions: Sessions,
-    avatars: Avatars, // chapter: avatars
+    avatars: Avatars,   // chapter: avatars
+    api_keys: UserKeys, // chapter: api-keys
     pub(crate) registrations: Registrations,
+    pub(crate) email_changes: EmailChanges,
     /// Whether a registration makes an account that can be used at once.
     before_proof: bool,
 }
@@ -71,15 +86,18 @@ impl Accounts {
     pub(crate) fn new(
         database: &Database,
         sessions: &Sessions,
-        avatars: &Avatars, // chapter: avatars
+        avatars: &Avatars,   // chapter: avatars
+        api_keys: &UserKeys, // chapter: api-keys
         before_proof: bool,
     ) -> Self {
         Self {
             database: database.clone(),
             users: Users::new(database.clone()),
             sessions: sessions.clone(),
-            avatars: avatars.clone(), // chapter: avatars
+            avatars: avatars.clone(),   // chapter: avatars
+            api_keys: api_keys.clone(), // chapter: api-keys
             registrations: Registrations::new(database.clone()),
+            email_changes: EmailChanges::new(database),
             before_proof,
         }
     }

@@ -6,11 +6,11 @@ use sqlx::Result as SqlResult;
 use tower_jwt_auth::password::PasswordHash;
 use tower_jwt_auth::sessions::SessionError;
 
-use super::Accounts;
 use super::one_time_tokens;
 use super::users::User;
 use super::users::{enrolment_of, second_factor_of}; // chapter: second-factor
 use super::users::{new_id, select_user};
+use super::{Accounts, email_change};
 use crate::database::on_pool;
 use crate::finish::finish;
 use crate::limits::FORGET;
@@ -35,6 +35,16 @@ pub enum Claimant {
     WithoutPassword,
     /// The user with this id, whose address it is from now on.
     User(String),
+}
+
+/// What has to be good still in the moment in which an address is proved.
+#[derive(Debug, Clone)]
+enum Condition {
+    None,
+    /// The registration with this id, which is open.
+    Registration(String),
+    /// The change of an address with this id, which both sides have confirmed.
+    EmailChange(String),
 }
 
 /// What became of a proof.
@@ -86,16 +96,38 @@ impl Accounts {
         email: &Email,
         claimant: Claimant,
     ) -> Result<Proved, ProofError> {
-        let accounts = self.clone();
-        let (registration, email) = (registration.map(str::to_owned), email.clone());
+        let condition = match registration {
+            Some(id) => Condition::Registration(id.to_owned()),
+            None => Condition::None,
+        };
+        self.prove_if(condition, email, claimant).await
+    }
+
+    /// Does the same for a change of an address, which both sides have to have confirmed.
+    pub(super) async fn prove_change(
+        &self,
+        change: &str,
+        email: &Email,
+        claimant: Claimant,
+    ) -> Result<Proved, ProofError> {
+        let condition = Condition::EmailChange(change.to_owned());
+        self.prove_if(condition, email, claimant).await
+    }
+
+    async fn prove_if(
+        &self,
+        condition: Condition,
+        email: &Email,
+        claimant: Claimant,
+    ) -> Result<Proved, ProofError> {
+        let (accounts, email) = (self.clone(), email.clone());
         finish(async move {
             // Before anything changes: if sessions cannot be ended, the link stays good.
             let there = accounts.users.by_email(&email).await?;
             if let Some(user) = there.filter(|user| !user.email_verified && !user.disabled) {
                 accounts.sessions.end_all(&user.id).await?;
             }
-            let registration = registration.as_deref();
-            let (proved, removed) = accounts.decide(registration, &email, &claimant).await?;
+            let (proved, removed) = accounts.decide(&condition, &email, &claimant).await?;
             for user in &removed {
                 tracing::info!(event = "unproved_account_removed", user = digest(user));
                 accounts.clear(user).await;
@@ -112,7 +144,7 @@ impl Accounts {
     /// to its end: see `on_pool`.
     async fn decide(
         &self,
-        registration: Option<&str>,
+        condition: &Condition,
         email: &Email,
         claimant: &Claimant,
     ) -> SqlResult<(Proved, Vec<String>)> {
@@ -123,8 +155,28 @@ impl Accounts {
             Claimant::User(id) => (id.clone(), None),
         };
         let email = email.as_str();
+        let (registration, change) = match condition {
+            Condition::None => (None, None),
+            Condition::Registration(id) => (Some(id), None),
+            Condition::EmailChange(id) => (None, Some(id)),
+        };
         on_pool!(&self.database, pool => {
             let mut transaction = pool.begin_with(begin).await?;
+            if let Some(change) = change {
+                let query = sqlx::query(email_change::CLAIM).bind(&id).bind(change).bind(now());
+                if query.execute(&mut *transaction).await?.rows_affected() != 1 {
+                    transaction.rollback().await?;
+                    return Ok((Proved::Refused, Vec::new()));
+                }
+                let query = sqlx::query_scalar("SELECT email FROM users WHERE id = $1").bind(&id);
+                let old: String = query.fetch_one(&mut *transaction).await?;
+                for (query, bound) in [
+                    (email_change::FINISH, change),
+                    (FORGET, &one_time_tokens::digest(&old)),
+                ] {
+                    sqlx::query(query).bind(bound).execute(&mut *transaction).await?;
+                }
+            }
             let mut removed: Vec<String> = Vec::new();
             let mut rounds = 0;
             loop {
@@ -168,7 +220,7 @@ impl Accounts {
                 }
             }
             let query = "DELETE FROM registrations WHERE email = $1 AND id <> $2";
-            let query = sqlx::query(query).bind(email).bind(registration.unwrap_or_default());
+            let query = sqlx::query(query).bind(email).bind(registration.map_or("", String::as_str));
             query.execute(&mut *transaction).await?;
             let query = sqlx::query(FORGET).bind(one_time_tokens::digest(email));
             query.execute(&mut *transaction).await?;

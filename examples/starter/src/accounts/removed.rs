@@ -1,5 +1,5 @@
-//! What hung on an account that a proof of its address has removed, and is not in the database: its
-//! sessions, which may be in Redis, and its avatar.
+//! What hung on an account that was removed, and is not in our tables, such as its sessions, which may be in
+//! Redis, and its avatar.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 // === impl Accounts ===
 
 impl Accounts {
-    /// Ends the sessions and removes the avatar of an account that is gone. What fails is done by
+    /// Ends and removes what hangs on an account that is gone. What fails is done by
     /// [`clear_removed`](Self::clear_removed); meanwhile no route lets the account in.
     pub(super) async fn clear(&self, user: &str) {
         if let Err(error) = self.try_clear(user).await {
@@ -50,6 +50,7 @@ impl Accounts {
     async fn try_clear(&self, user: &str) -> Result<(), Error> {
         self.sessions.end_all(user).await?;
         self.avatars.remove(user).await?; // chapter: avatars
+        self.api_keys.revoke_all(user).await?; // chapter: api-keys
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod users;
 
 pub use grant::grant_admin;
 pub use store::ADMIN_SCOPE;
+pub(crate) use store::but_last_admin;
 
 use tower_jwt_auth::Require;
 use utoipa_axum::router::OpenApiRouter;

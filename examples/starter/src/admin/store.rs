@@ -1,7 +1,7 @@
 //! What an admin asks the table of users, besides what everybody does.
 
 use serde::Serialize;
-use sqlx::{FromRow, Result};
+use sqlx::{AssertSqlSafe, FromRow, Result};
 use utoipa::ToSchema;
 
 use crate::accounts::{User, Users, select_user};
@@ -61,6 +61,22 @@ macro_rules! with_admins {
     };
 }
 
+/// Makes a statement about the user with the id `$1`, which ends in a condition, leave the last admin
+/// alone.
+pub(crate) fn but_last_admin(
+    database: &Database,
+    statement: &'static str,
+) -> AssertSqlSafe<String> {
+    let admins = match database {
+        Database::Sqlite(_) => with_admins!("", ""),
+        Database::Postgres(_) => with_admins!(" ORDER BY id FOR UPDATE", ""), // chapter: postgres
+    };
+    AssertSqlSafe(format!(
+        "{admins}{statement} AND \
+         (id NOT IN (SELECT id FROM admins) OR (SELECT count(*) FROM admins) > 1)"
+    ))
+}
+
 // === impl Users ===
 
 impl Users {
@@ -79,6 +95,18 @@ impl Users {
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(after).bind(i64::from(limit)).fetch_all(pool).await
         })
+    }
+
+    /// Returns whether nobody would be an admin without this user.
+    pub(crate) async fn is_last_admin(&self, id: &str) -> Result<bool> {
+        let query = with_admins!(
+            "",
+            "SELECT count(*) FROM admins HAVING count(*) = 1 AND max(id) = $1"
+        );
+        let last: Option<i64> = on_pool!(&self.database, pool => {
+            sqlx::query_scalar(query).bind(id).fetch_optional(pool).await?
+        });
+        Ok(last.is_some())
     }
 
     /// Disables a user, but not the last admin.

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::store::{Admin, Changed, Listed};
 use crate::accounts::{User, Users};
+use crate::api_keys::UserKeys; // chapter: api-keys
 use crate::finish::finish;
 use crate::limits::Attempts; // chapter: second-factor
 use crate::operations::digest;
@@ -75,7 +76,7 @@ pub(super) async fn list(
     }))
 }
 
-/// No token of the user is good from now on.
+/// Nothing that the user holds opens anything from now on.
 #[utoipa::path(
     post,
     operation_id = "disable_user",
@@ -88,6 +89,7 @@ pub(super) async fn list(
 pub(super) async fn disable(
     State(users): State<Users>,
     State(sessions): State<Sessions>,
+    State(keys): State<UserKeys>, // chapter: api-keys
     id: PathId,
     admin: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
@@ -96,6 +98,7 @@ pub(super) async fn disable(
         changed(users.disable(&user.id).await?)?;
         // After the change: nothing can be opened any more. If this fails, asking again is safe.
         sessions.end_all(&user.id).await?;
+        keys.revoke_all(&user.id).await?; // chapter: api-keys
         tracing::info!(
             event = "user_disabled",
             user = digest(&user.id),

@@ -46,8 +46,10 @@ async fn clean_up(parts: &Parts) -> Result<u64, Error> {
             parts.attempts.clean_up(BATCH).await?,
             parts.accounts.registrations.clean_up(BATCH).await?,
             parts.accounts.clear_removed(BATCH).await?,
+            parts.accounts.email_changes.clean_up(BATCH).await?,
             parts.quotas.clean_up(BATCH).await?,
             parts.passkeys.clean_up(BATCH).await?, // chapter: passkeys
+            parts.api_keys.clean_up(BATCH).await?, // chapter: api-keys
             parts.factors.challenges.clean_up(BATCH).await?, // chapter: second-factor
             parts.factors.clean_up(BATCH).await?,  // chapter: second-factor
         ];

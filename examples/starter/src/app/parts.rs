@@ -7,7 +7,10 @@ use tower_jwt_auth::sessions::WhenFull;
 use tower_jwt_auth::{Sessions, TokenIssuer};
 
 use super::App;
-use crate::accounts::{Accounts, OneTimeTokens, PasswordChanges, Registrations, Users};
+use crate::accounts::{
+    Accounts, EmailChanges, OneTimeTokens, PasswordChanges, Registrations, Users,
+};
+use crate::api_keys::UserKeys; // chapter: api-keys
 use crate::avatars::Avatars; // chapter: avatars
 use crate::config::{Operations, Settings};
 use crate::database::Database;
@@ -34,6 +37,7 @@ const MAX_SESSIONS: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
+    pub(crate) api_keys: UserKeys, // chapter: api-keys
     pub(crate) attempts: Attempts,
     pub(crate) avatars: Avatars, // chapter: avatars
     pub(crate) database: Database,
@@ -88,6 +92,7 @@ parts! {
     tokens: TokenIssuer,
     users: Users,
 }
+parts!(api_keys: UserKeys,); // chapter: api-keys
 parts!(avatars: Avatars,); // chapter: avatars
 parts!(factors: Factors,); // chapter: second-factor
 parts!(metrics: Metrics,); // chapter: metrics
@@ -131,6 +136,7 @@ impl Parts {
             users: users.clone(),
             tokens: one_time.clone(),
             registrations: Registrations::new(database.clone()),
+            email_changes: EmailChanges::new(&database),
             public_url: settings.mail.public_url.clone(),
         };
         let outbox = Outbox::start(
@@ -188,11 +194,13 @@ impl Parts {
         }
         let publisher = Publisher::new(&tokens, &storage, &settings.storage).await?; // chapter: avatars
         let avatars = Avatars::new(storage); // chapter: avatars
+        let api_keys = UserKeys::new(&database, &users)?; // chapter: api-keys
         let before_proof = !settings.require_verified_email;
         let accounts = Accounts::new(
             &database,
             &sessions,
-            &avatars, // chapter: avatars
+            &avatars,  // chapter: avatars
+            &api_keys, // chapter: api-keys
             before_proof,
         );
         let logins = Logins {
@@ -220,6 +228,7 @@ impl Parts {
         let readiness = Readiness::new(&database, &revocations);
         Ok(Self {
             accounts,
+            api_keys, // chapter: api-keys
             attempts,
             avatars, // chapter: avatars
             database,

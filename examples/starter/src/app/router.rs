@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
 use crate::admin; // chapter: admin
+use crate::api_keys; // chapter: api-keys
 use crate::avatars; // chapter: avatars
 use crate::config::MetricsPlace; // chapter: metrics
 use crate::metrics; // chapter: metrics
@@ -28,15 +29,19 @@ pub(crate) type RequireToken = JwtAuthLayer<ProblemJson>;
 pub(super) fn router(app: &App) -> Router {
     let parts = app.parts();
     let token = require_token(app);
+    // In front of the routes that programs may call without a session.
+    let token_or_key = token.clone();
+    let token_or_key = token_or_key.credentials(parts.api_keys.judge()); // chapter: api-keys
     let api = OpenApiRouter::with_openapi(openapi::base())
-        .merge(accounts::routes(&token))
+        .merge(accounts::routes(&token, &token_or_key))
         .merge(sessions::routes(&token))
         .merge(health::routes());
     let api = api.merge(second_factor::routes(&token)); // chapter: second-factor
     let api = api.merge(passkeys::routes(&token)); // chapter: passkeys
     let api = api.merge(sms::routes(&token)); // chapter: sms
-    let api = api.merge(avatars::routes(&token)); // chapter: avatars
+    let api = api.merge(avatars::routes(&token_or_key)); // chapter: avatars
     let api = api.merge(admin::routes(&token)); // chapter: admin
+    let api = api.merge(api_keys::routes(&token)); // chapter: api-keys
     let (api, description) = api.split_for_parts();
     let routes = Router::new()
         .merge(openapi::routes(description))

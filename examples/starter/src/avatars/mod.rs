@@ -92,7 +92,7 @@ impl Avatars {
     }
 
     /// The picture of a user, as PNG.
-    async fn of(&self, user: &str) -> Result<Option<Bytes>, StorageError> {
+    pub(crate) async fn of(&self, user: &str) -> Result<Option<Bytes>, StorageError> {
         self.storage.get(&path(user)).await
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tower_jwt_auth::credential::api_keys::SqliteApiKeys; // chapter: api-keys
 use tower_jwt_auth::revocation::SqliteRevocations;
 use tower_jwt_auth::sessions::SqliteSessions;
 
@@ -92,5 +93,6 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
     SqliteSessions::new(pool.clone()).migrate().await?;
     SqliteRevocations::new(pool.clone()).migrate().await?;
+    SqliteApiKeys::new(pool.clone()).migrate().await?; // chapter: api-keys
     Ok(sqlx::migrate!("migrations/sqlite").run(pool).await?)
 }

@@ -3,7 +3,9 @@
 use sqlx::Result;
 
 use super::Message;
-use crate::accounts::{OneTimeTokens, Purpose, Registrations, Users};
+use crate::accounts::{
+    ChangeLink, EmailChanges, OneTimeTokens, Purpose, Registrations, Side, Users,
+};
 use crate::outbox::Notification;
 use crate::typed::Email;
 
@@ -13,6 +15,7 @@ pub(crate) struct Writer {
     pub(crate) users: Users,
     pub(crate) tokens: OneTimeTokens,
     pub(crate) registrations: Registrations,
+    pub(crate) email_changes: EmailChanges,
     pub(crate) public_url: String,
 }
 
@@ -24,7 +27,9 @@ impl Writer {
         let email = match notification {
             Notification::Registered { email, .. }
             | Notification::ResetPassword(email)
-            | Notification::PasswordChanged(email) => email.clone(),
+            | Notification::PasswordChanged(email)
+            | Notification::ChangeEmail { to: email, .. }
+            | Notification::Notice { to: email, .. } => email.clone(),
             Notification::SecondFactorChanged(email) => email.clone(), // chapter: second-factor
             // chapter: passkeys {
             Notification::PasskeyAdded(email)
@@ -67,6 +72,15 @@ impl Writer {
                             Choose it within 15 minutes:";
                 Ok(token.map(|token| self.reset(&email, "Choose a new password", text, &token)))
             }
+            (Notification::ChangeEmail { change, side, .. }, _) => {
+                let link = self.email_changes.link(change, *side).await?;
+                Ok(link.map(|link| self.change_email(&email, *side, link)))
+            }
+            (Notification::Notice { notice, .. }, _) => Ok(Some(Message {
+                to: email.as_str().to_owned(),
+                subject: notice.subject,
+                text: format!("{}\n{}/\n", notice.text, self.public_url),
+            })),
             // chapter: second-factor {
             (Notification::SecondFactorChanged(_), _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
@@ -140,6 +154,46 @@ impl Writer {
             to: email.as_str().to_owned(),
             subject: "Please confirm your address",
         }))
+    }
+
+    fn change_email(&self, to: &Email, side: Side, link: ChangeLink) -> Message {
+        let url = &self.public_url;
+        let (subject, text) = match (side, link) {
+            (_, ChangeLink::Taken) => (
+                "You have an account already",
+                "Somebody, perhaps you, wants to use this address for another account. It has\n\
+                 an account already, so nothing happens: one address is good for one account.\n"
+                    .to_owned(),
+            ),
+            (Side::New, ChangeLink::Made { token, .. }) => (
+                "Please confirm your new address",
+                format!(
+                    "Somebody, perhaps you, wants to use this address for an account.\n\n\
+                     If it was you, open this page within 24 hours, and press the button there\n\
+                     to confirm that the address is yours:\n\n\
+                     {url}/#new-email={token}\n\n\
+                     The link in the email to the present address of the account has to be\n\
+                     confirmed as well. If this was not you, ignore this message.\n"
+                ),
+            ),
+            (Side::Old, ChangeLink::Made { token, new_email }) => (
+                "Is your account to have another address?",
+                format!(
+                    "Somebody, perhaps you, wants to change the address of your account to\n\n\
+                     {}\n\n\
+                     Open this page within 24 hours to allow it, or to stop it:\n\n\
+                     {url}/#old-email={token}\n\n\
+                     If this was not you, stop it, and choose a new password at once: whoever\n\
+                     wants to change the address knows yours.\n",
+                    new_email.as_str()
+                ),
+            ),
+        };
+        Message {
+            to: to.as_str().to_owned(),
+            subject,
+            text,
+        }
     }
 
     fn reset(&self, to: &Email, subject: &'static str, text: &str, token: &str) -> Message {

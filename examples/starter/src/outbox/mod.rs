@@ -8,13 +8,14 @@ mod notification;
 mod postman;
 mod waiting;
 
-pub(crate) use notification::Notification;
+pub(crate) use notification::{Notice, Notification};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 
+use crate::accounts::User;
 use crate::email::{Mailer, Writer};
 use crate::sms::Sms; // chapter: sms
 use lane::Lane;
@@ -78,6 +79,15 @@ impl Outbox {
             Err(Refused::Full) => {
                 tracing::error!(notification = kind, "not sent: the outbox is full");
             }
+        }
+    }
+
+    /// Tells the owner of an account what has happened to it. Nobody is told at an address that is not
+    /// proved: it may be anybody's.
+    pub(crate) fn tell(&self, user: &User, notice: Notice) {
+        if user.email_verified {
+            let to = user.address();
+            self.post(Notification::Notice { to, notice });
         }
     }
 

@@ -1,5 +1,6 @@
 //! [`Notification`]: what the service has to tell a user, by email or SMS.
 
+use crate::accounts::Side;
 use crate::typed::Email;
 
 /// What is to be told. Who is told, and whether anybody is, is found out beside the request: so its
@@ -27,10 +28,27 @@ pub(crate) enum Notification {
     /// There may be a copy of a passkey, so it is not accepted any more.
     PasskeyRefused(Email),
     // chapter: passkeys }
+    /// The link for one side of a change of the address.
+    ChangeEmail {
+        to: Email,
+        change: String,
+        side: Side,
+    },
+    /// So that the owner knows of something that has happened to the account.
+    Notice { to: Email, notice: Notice },
     // chapter: sms {
     /// A one-time code, by SMS.
     Code { phone: String, code: String },
     // chapter: sms }
+}
+
+/// What the owner of an account is told of it. The address of the service follows the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Notice {
+    /// For the log.
+    pub(crate) kind: &'static str,
+    pub(crate) subject: &'static str,
+    pub(crate) text: &'static str,
 }
 
 // === impl Notification ===
@@ -43,6 +61,11 @@ impl Notification {
             Self::ConfirmAgain(_) => "confirm_again",
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
+            Self::ChangeEmail { side, .. } => match side {
+                Side::New => "change_email_new",
+                Side::Old => "change_email_old",
+            },
+            Self::Notice { notice, .. } => notice.kind,
             Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
             Self::Code { .. } => "code",                             // chapter: sms
             // chapter: passkeys {
@@ -58,7 +81,9 @@ impl Notification {
         match self {
             Self::Registered { email, .. }
             | Self::ResetPassword(email)
-            | Self::PasswordChanged(email) => email.as_str(),
+            | Self::PasswordChanged(email)
+            | Self::ChangeEmail { to: email, .. }
+            | Self::Notice { to: email, .. } => email.as_str(),
             Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
             // chapter: passkeys {
             Self::PasskeyAdded(email)
@@ -76,7 +101,8 @@ impl Notification {
         match self {
             Self::Registered { .. } | Self::ConfirmAgain(_) | Self::ResetPassword(_) => true,
             Self::Code { .. } => true, // chapter: sms
-            Self::PasswordChanged(_) => false,
+            Self::ChangeEmail { side, .. } => *side == Side::New,
+            Self::PasswordChanged(_) | Self::Notice { .. } => false,
             Self::SecondFactorChanged(_) => false, // chapter: second-factor
             Self::PasskeyAdded(_) | Self::PasskeyRemoved(_) | Self::PasskeyRefused(_) => false, // chapter: passkeys
         }

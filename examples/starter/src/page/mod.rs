@@ -52,6 +52,18 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     // chapter: passkeys }
     (
+        "/assets/account.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/account.js"),
+    ),
+    // chapter: api-keys {
+    (
+        "/assets/api-keys.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/api-keys.js"),
+    ),
+    // chapter: api-keys }
+    (
         "/assets/icon.svg",
         "image/svg+xml",
         include_str!("../../assets/icon.svg"),

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use sqlx::Result;
+use sqlx::{FromRow, Result};
 use tower_jwt_auth::Sessions;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -103,6 +103,18 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(login::answer))
         .merge(with_token)
+}
+
+/// A factor as it is stored, without its secret.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+#[schema(as = StoredSecondFactor)]
+pub(crate) struct Stored {
+    kind: String,
+    phone: Option<String>, // chapter: sms
+    /// Whether a login asks for it.
+    confirmed: bool,
+    /// Seconds since 1970.
+    created_at: i64,
 }
 
 // === impl Method ===
@@ -191,6 +203,18 @@ impl Factors {
             methods.push(Method::RecoveryCode);
         }
         Ok(methods)
+    }
+
+    /// Returns what is stored of a user's factors, without their secrets.
+    pub(crate) async fn stored(&self, user: &str) -> Result<Vec<Stored>> {
+        let query = concat!(
+            "SELECT kind, confirmed, created_at",
+            ", CASE WHEN kind = 'sms' THEN secret END AS phone", // chapter: sms
+            " FROM second_factors WHERE user_id = $1 ORDER BY kind"
+        );
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(user).fetch_all(pool).await
+        })
     }
 
     /// Whether the code is right. It is used up by that: for one caller (V6.5.1).

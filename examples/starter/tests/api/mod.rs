@@ -1,8 +1,11 @@
 //! The flows that are the same wherever the service keeps what it has, over real HTTP.
 
 mod admin; // chapter: admin
+mod api_keys; // chapter: api-keys
 mod attempts;
+mod deletion;
 mod email;
+mod email_change;
 mod lockout; // chapter: second-factor
 mod login;
 mod outbox;

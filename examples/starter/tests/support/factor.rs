@@ -19,6 +19,11 @@ impl App {
     /// A new user with a confirmed address, and with an app whose first code has not been used to log in.
     pub(crate) async fn of(service: &Service, email: &str) -> Self {
         let tokens = service.proved_user(email).await;
+        Self::add(service, tokens).await
+    }
+
+    /// Adds an app for a user who has logged in.
+    pub(crate) async fn add(service: &Service, tokens: Tokens) -> Self {
         let body = json!({ "current_password": PASSWORD });
         let path = "/auth/second-factor/totp";
         let enrolment = service.post_as(&tokens, path, &body).await;

@@ -87,6 +87,7 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
         browser.page.goto(link).await.unwrap();
         browser.shows("#confirm [type=submit]").await;
         browser.click("#confirm [type=submit]").await;
+        browser.shows("#entry").await;
         browser.says("#entry-notice", said).await;
     }
 

@@ -1,5 +1,7 @@
 //! The page, in the hands of a person.
 
+mod account;
+mod api_keys; // chapter: api-keys
 mod avatar; // chapter: avatars
 mod login;
 mod passkeys; // chapter: passkeys

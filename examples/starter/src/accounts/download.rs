@@ -1,0 +1,129 @@
+//! `GET /auth/account/download`: everything that is stored about a user, as one file.
+//!
+//! It has no secrets: no hashes, no secrets of second factors, and no text of a link, a code or a key. A
+//! chapter that stores something about users adds a field to [`Download`].
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::{HeaderName, HeaderValue};
+use base64::Engine as _; // chapter: avatars
+use base64::engine::general_purpose::STANDARD; // chapter: avatars
+use serde::Serialize;
+use sqlx::{FromRow, Result as SqlResult};
+use tower_jwt_auth::{AuthError, AuthErrorKind, Sessions};
+use utoipa::ToSchema;
+
+use super::Accounts;
+use super::email_change::Pending;
+use super::users::User;
+use crate::api_keys::{Key, UserKeys}; // chapter: api-keys
+use crate::avatars::Avatars; // chapter: avatars
+use crate::database::on_pool;
+use crate::operations::digest;
+use crate::problem::Problem;
+use crate::second_factor::{Factors, Stored}; // chapter: second-factor
+use crate::sessions::{Caller, Session, of_user};
+use crate::times::now;
+
+/// How many places of logins are listed, the latest first.
+const MAX_PLACES: i64 = 1000;
+
+/// What is stored about a user. Times are seconds since 1970.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountDownload)]
+pub(super) struct Download {
+    downloaded_at: i64,
+    account: Account,
+    email_change: Option<Pending>,
+    sessions: Vec<Session>,
+    places: Vec<Place>,
+    second_factors: Vec<Stored>, // chapter: second-factor
+    recovery_codes_left: i64,    // chapter: second-factor
+    // chapter: avatars {
+    /// A PNG file in base64.
+    avatar: Option<String>,
+    // chapter: avatars }
+    api_keys: Vec<Key>, // chapter: api-keys
+}
+
+#[derive(Serialize, FromRow, ToSchema)]
+struct Account {
+    id: String,
+    email: String,
+    email_verified: bool,
+    /// Separated by spaces.
+    scopes: String,
+    created_at: i64,
+}
+
+/// Where logins and checks of the password came from within the last 30 days.
+#[derive(Serialize, FromRow, ToSchema)]
+#[schema(as = LoginPlace)]
+struct Place {
+    /// An IP address, a digest of a session, or nothing for all addresses that are not known.
+    place: String,
+    /// Failures in a row.
+    failures: i64,
+    last_tried_at: i64,
+    /// `null` if nobody has logged in from there.
+    last_succeeded_at: Option<i64>,
+}
+
+/// One JSON file, which browsers save.
+#[utoipa::path(
+    get,
+    operation_id = "download_account",
+    path = "/auth/account/download",
+    tag = "accounts",
+    responses((status = 200, description = "Everything stored about the user", body = Download)),
+    security(("bearer" = []))
+)]
+pub(super) async fn download(
+    State(accounts): State<Accounts>,
+    State(sessions): State<Sessions>,
+    State(factors): State<Factors>, // chapter: second-factor
+    State(avatars): State<Avatars>, // chapter: avatars
+    State(keys): State<UserKeys>,   // chapter: api-keys
+    Caller { user, token }: Caller,
+) -> Result<([(HeaderName, HeaderValue); 1], Json<Download>), Problem> {
+    let account = accounts.stored(&user).await?;
+    let change = accounts.email_changes.of(&user.id).await?;
+    let avatar = avatars.of(&user.id).await?; // chapter: avatars
+    let download = Download {
+        downloaded_at: now(),
+        account: account.ok_or(AuthError::new(AuthErrorKind::Revoked))?,
+        email_change: change.map(Pending::of),
+        sessions: of_user(&sessions, &token).await?,
+        places: accounts.places(&user).await?,
+        second_factors: factors.stored(&user.id).await?, // chapter: second-factor
+        recovery_codes_left: factors.recovery_codes.count(&user.id).await?, // chapter: second-factor
+        avatar: avatar.map(|avatar| STANDARD.encode(avatar)),               // chapter: avatars
+        api_keys: keys.of(&user).await?,                                    // chapter: api-keys
+    };
+    tracing::info!(event = "account_downloaded", user = digest(&user.id));
+    let name = HeaderValue::from_static("attachment; filename=\"account.json\"");
+    Ok(([(CONTENT_DISPOSITION, name)], Json(download)))
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    async fn stored(&self, user: &User) -> SqlResult<Option<Account>> {
+        let query = "SELECT id, email, email_verified, scopes, created_at FROM users WHERE id = $1";
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(&user.id).fetch_optional(pool).await
+        })
+    }
+
+    /// Returns the places by which the tries at an account are counted.
+    async fn places(&self, user: &User) -> SqlResult<Vec<Place>> {
+        let query = "SELECT place, failures, failed_at AS last_tried_at, \
+                         nullif(known_at, 0) AS last_succeeded_at FROM login_failures \
+                     WHERE account = $1 ORDER BY failed_at DESC, place LIMIT $2";
+        on_pool!(&self.database, pool => {
+            let query = sqlx::query_as(query).bind(super::digest(&user.email));
+            query.bind(MAX_PLACES).fetch_all(pool).await
+        })
+    }
+}

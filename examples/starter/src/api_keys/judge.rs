@@ -1,0 +1,67 @@
+//! [`KeyJudge`]: whether a key may be used, and for what.
+
+use tower_jwt_auth::credential::api_keys::ApiKeys;
+use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+use tower_jwt_auth::{AuthError, AuthErrorKind};
+
+use crate::accounts::{User, Users};
+use crate::database::Fault;
+
+/// Judges a key together with its user: a key allows what it was made for, and of that only what the user
+/// still may do. Keys of a user who is disabled or gone are refused at once.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyJudge {
+    keys: ApiKeys,
+    users: Users,
+}
+
+// === impl KeyJudge ===
+
+impl KeyJudge {
+    pub(super) fn new(keys: ApiKeys, users: Users) -> Self {
+        Self { keys, users }
+    }
+}
+
+impl CredentialJudge for KeyJudge {
+    fn takes(&self, credential: &str) -> bool {
+        self.keys.takes(credential)
+    }
+
+    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+        let key = self.keys.verify(credential).await?;
+        let owner = key.subject().unwrap_or_default();
+        let user = self.users.active(owner).await.map_err(unknown)?;
+        let user = user.ok_or(AuthErrorKind::Revoked)?;
+        let mut claims = CredentialClaims::builder(&*user.id)
+            .api_key()
+            .id(key.token_id().unwrap_or_default())
+            .scopes(granted(key.scopes(), &user));
+        if let Some(expiry) = key.expires_at().and_then(|expiry| expiry.to_system_time()) {
+            claims = claims.expires_at(expiry);
+        }
+        claims.build()
+    }
+}
+
+/// Those scopes of a key that its user still has.
+pub(super) fn granted<'k>(
+    scopes: impl Iterator<Item = &'k str>,
+    user: &User,
+) -> impl Iterator<Item = &'k str> {
+    scopes.filter(|scope| user.has_scope(scope))
+}
+
+/// An outage is no verdict on the key.
+fn unknown(error: sqlx::Error) -> AuthError {
+    match Fault::of(&error) {
+        Fault::Outage => {
+            tracing::warn!(%error, "the database is unavailable");
+            AuthErrorKind::Unavailable.into()
+        }
+        _ => {
+            tracing::error!(%error, "the user of an API key cannot be read");
+            AuthErrorKind::Internal.into()
+        }
+    }
+}

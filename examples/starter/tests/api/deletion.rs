@@ -1,0 +1,408 @@
+//! An account is deleted by its owner, and nothing is left of it.
+
+use axum::http::Method; // chapter: avatars
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use service::Email; // chapter: admin
+use sha2::{Digest, Sha256};
+use sqlx::AnyConnection;
+
+use crate::support::factor; // chapter: second-factor
+use crate::support::mail::Letter;
+use crate::support::{Answer, PASSWORD, Service, Tokens, started};
+
+const EMAIL: &str = "ada@example.com";
+const NEW: &str = "lovelace@example.org";
+const PATH: &str = "/auth/account/delete";
+/// These forget an account a while after it: what was under way has to be refused until then.
+const FOR_A_WHILE: [&str; 3] = ["jwt_revocations", "jwt_sessions", "removed_users"];
+
+async fn delete(service: &Service, user: &Tokens, email: &str, password: &str) -> Answer {
+    let body = json!({ "current_password": password, "email": email });
+    service.post_as(user, PATH, &body).await
+}
+
+fn id(user: &Tokens) -> String {
+    user.claims()["sub"].as_str().unwrap().to_owned()
+}
+
+// chapter: admin {
+async fn admin(service: &Service, email: &str) -> Tokens {
+    service.register(email).await;
+    let address = Email::parse(email).unwrap();
+    let granted = service.app.users().grant(&address, service::ADMIN_SCOPE);
+    assert!(granted.await.unwrap());
+    service.login(email, PASSWORD).await.tokens()
+}
+// chapter: admin }
+
+/// All columns of all tables.
+async fn columns(service: &Service, database: &mut AnyConnection) -> Vec<(String, String)> {
+    let query = match service.place.database_url.starts_with("sqlite:") {
+        true => {
+            "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
+             WHERE t.type = 'table'"
+        }
+        false => {
+            "SELECT CAST(table_name AS text), CAST(column_name AS text) \
+             FROM information_schema.columns WHERE table_schema = current_schema()"
+        }
+    };
+    sqlx::query_as(query).fetch_all(database).await.unwrap()
+}
+
+/// The tables in which one of these texts is, in whatever column.
+async fn tables_with(service: &Service, texts: &[&str]) -> Vec<String> {
+    let mut database = service.database().await;
+    let columns = columns(service, &mut database).await;
+    assert!(columns.len() > 50, "{columns:?}");
+    let mut found = Vec::new();
+    for (table, column) in columns {
+        for text in texts {
+            let text = text.replace('_', "\\_");
+            let query = format!(
+                "SELECT count(*) FROM \"{table}\" \
+                 WHERE CAST(\"{column}\" AS text) LIKE '%{text}%' ESCAPE '\\'"
+            );
+            let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
+            let count: i64 = query.fetch_one(&mut database).await.unwrap();
+            if count > 0 {
+                found.push(table.clone());
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
+
+async fn run(service: &Service, statement: &'static str) {
+    let mut database = service.database().await;
+    sqlx::raw_sql(statement)
+        .execute(&mut database)
+        .await
+        .unwrap();
+}
+
+/// The same service when everything that is kept for a while is over: it cleans up when it starts.
+async fn a_while_later(service: Service) -> Service {
+    run(&service, "UPDATE removed_users SET removed_at = 1").await;
+    let mut over = vec!["SELECT count(*) FROM removed_users"];
+    if service.place.redis_url.is_none() {
+        run(&service, "UPDATE jwt_revocations SET until = 1").await;
+        run(
+            &service,
+            "UPDATE jwt_sessions SET ended_at = 1 WHERE ended_at IS NOT NULL",
+        )
+        .await;
+        over.push("SELECT count(*) FROM jwt_revocations WHERE until = 1");
+        over.push("SELECT count(*) FROM jwt_sessions WHERE ended_at = 1");
+    }
+    let service = Service::start_in(service.stop().await).await;
+    let mut database = service.database().await;
+    for query in over {
+        for round in 0.. {
+            let query = sqlx::query_scalar(query);
+            let left: i64 = query.fetch_one(&mut database).await.unwrap();
+            if left == 0 {
+                break;
+            }
+            assert!(round < 2000, "not cleaned up");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    service
+}
+
+// chapter: api-keys {
+async fn api_key(service: &Service, user: &Tokens) -> String {
+    let key = json!({ "current_password": PASSWORD, "label": "backup" });
+    let key = service.post_as(user, "/auth/api-keys", &key).await;
+    assert_eq!(key.status, StatusCode::CREATED, "{:?}", key.body);
+    key.json()["key"].as_str().unwrap().to_owned()
+}
+// chapter: api-keys }
+
+/// A user who has something in every table, and what nobody else may learn of it. The number of emails to the
+/// user is returned too.
+async fn user_with_everything(service: &Service) -> (Tokens, Vec<String>, usize) {
+    let ada = service.proved_user(EMAIL).await;
+    let mut emails = 1;
+    service.login(EMAIL, "wrong").await;
+    let reset = json!({ "email": EMAIL });
+    service.post("/auth/password/forgot", &reset).await;
+    let change = json!({ "current_password": PASSWORD, "new_email": NEW });
+    // chapter: second-factor {
+    // Before the address is to be changed: a new factor would end the change.
+    let app = factor::App::add(service, ada).await;
+    let ada = app.tokens;
+    emails += 1;
+    service.login(EMAIL, PASSWORD).await.challenge();
+    // chapter: second-factor }
+    let change = service.post_as(&ada, "/auth/email/change", &change).await;
+    assert_eq!(change.status, StatusCode::ACCEPTED, "{:?}", change.body);
+    // chapter: sms {
+    let phone = json!({ "current_password": PASSWORD, "phone": "+4915112345678" });
+    let sms = service
+        .post_as(&ada, "/auth/second-factor/sms", &phone)
+        .await;
+    assert_eq!(sms.status, StatusCode::ACCEPTED, "{:?}", sms.body);
+    // chapter: sms }
+    let keys: Vec<String> = [
+        api_key(service, &ada).await, // chapter: api-keys
+    ]
+    .into();
+    emails += keys.len();
+    // chapter: avatars {
+    let bearer = format!("Bearer {}", ada.access);
+    let headers = [("authorization", &*bearer), ("content-type", "image/png")];
+    let pixel = include_bytes!("pixel.png").as_slice();
+    let put = service
+        .request(Method::PUT, "/me/avatar", &headers, pixel)
+        .await;
+    assert_eq!(put.status, StatusCode::NO_CONTENT, "{:?}", put.body);
+    // chapter: avatars }
+    // The links for a new password and for the change.
+    emails += 2;
+    service.letter(EMAIL, emails).await;
+    (ada, keys, emails)
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_deleted_account() {
+    let service = started!();
+    let (ada, keys, emails) = user_with_everything(&service).await;
+    let id = id(&ada);
+    let counted = [
+        EMAIL.to_owned(),
+        format!("second factor of {id}"),
+        format!("enrolment of {id}"),
+    ];
+    let [a, b, c] = counted.map(|name| digest(&name));
+    let before = tables_with(&service, &[&*id, EMAIL, NEW, &a]).await;
+    for table in [
+        "email_changes",
+        "jwt_api_keys",     // chapter: api-keys
+        "login_challenges", // chapter: second-factor
+        "login_failures",
+        "one_time_tokens",
+        "recovery_codes", // chapter: second-factor
+        "registrations",
+        "second_factors", // chapter: second-factor
+        "sms_codes",      // chapter: sms
+        "users",
+    ] {
+        assert!(
+            before.iter().any(|with| with == table),
+            "{table}: {before:?}"
+        );
+    }
+    // chapter: avatars {
+    let avatar = service
+        .place
+        .folder
+        .path()
+        .join("storage/avatars")
+        .join(&id);
+    assert!(avatar.exists());
+    // chapter: avatars }
+
+    let answer = delete(&service, &ada, " ADA@example.com ", PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{:?}", answer.body);
+    service.assert_over(&ada).await;
+    for key in keys {
+        service.get("/me", &key).await.assert_invalid_token();
+    }
+    assert!(!avatar.exists()); // chapter: avatars
+    let told = service.letter(EMAIL, emails + 1).await;
+    assert!(told.head.contains("was deleted"), "{}", told.head);
+
+    let traces = [&*id, EMAIL, NEW];
+    let mut after = tables_with(&service, &traces).await;
+    after.retain(|table| !FOR_A_WHILE.contains(&table.as_str()));
+    assert_eq!(after, Vec::<String>::new());
+    // Limits go on: a new account would begin them anew.
+    assert_eq!(tables_with(&service, &[&a, &b, &c]).await, ["quotas"]);
+    let refused = service.login(EMAIL, PASSWORD).await;
+    assert_eq!(refused.code(), "invalid_credentials");
+
+    // Whoever is cleared for the last time is also logged out for the last time, which is kept for as
+    // long as an access token is good.
+    let service = a_while_later(a_while_later(service).await).await;
+    assert_eq!(tables_with(&service, &traces).await, Vec::<String>::new());
+    let again = service.user(EMAIL).await;
+    assert_ne!(self::id(&again), id);
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_only_with_its_address_and_password() {
+    let service = started!();
+    let ada = service.user(EMAIL).await;
+    for (email, password, status, code) in [
+        (
+            "",
+            PASSWORD,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_confirmed",
+        ),
+        (
+            "eve@example.com",
+            PASSWORD,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_confirmed",
+        ),
+        (EMAIL, "wrong", StatusCode::FORBIDDEN, "wrong_password"),
+        (EMAIL, "", StatusCode::FORBIDDEN, "wrong_password"),
+    ] {
+        let answer = delete(&service, &ada, email, password).await;
+        assert_eq!(
+            (answer.status, &*answer.code()),
+            (status, code),
+            "{email} {password}"
+        );
+    }
+    let body = json!({ "current_password": PASSWORD });
+    let answer = service.post_as(&ada, PATH, &body).await;
+    assert_eq!(answer.code(), "invalid_body");
+    service.assert_good(&ada).await;
+}
+
+// chapter: admin {
+#[tokio::test]
+async fn the_last_admin_cannot_delete_the_account() {
+    let service = started!();
+    let root = admin(&service, "root@example.com").await;
+    let answer = delete(&service, &root, "root@example.com", PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{:?}", answer.body);
+    assert_eq!(answer.code(), "last_admin");
+    // Nothing has changed, and nobody is logged out.
+    service.assert_good(&root).await;
+
+    let other = admin(&service, "other@example.com").await;
+    let root = service.login("root@example.com", PASSWORD).await.tokens();
+    let (a, b) = tokio::join!(
+        delete(&service, &root, "root@example.com", PASSWORD),
+        delete(&service, &other, "other@example.com", PASSWORD),
+    );
+    let mut statuses = [a.status.as_u16(), b.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409], "{a:?} {b:?}");
+}
+// chapter: admin }
+
+#[tokio::test]
+async fn an_account_is_deleted_once_whoever_asks_at_the_same_time() {
+    let service = started!();
+    let ada = service.user(EMAIL).await;
+    let (a, b, c) = tokio::join!(
+        delete(&service, &ada, EMAIL, PASSWORD),
+        delete(&service, &ada, EMAIL, PASSWORD),
+        delete(&service, &ada, EMAIL, PASSWORD),
+    );
+    let answers = [a, b, c];
+    let done = answers
+        .iter()
+        .filter(|answer| answer.status == StatusCode::NO_CONTENT);
+    assert_eq!(done.count(), 1, "{answers:?}");
+    for answer in answers {
+        let expected = [
+            StatusCode::NO_CONTENT,
+            StatusCode::UNAUTHORIZED,
+            StatusCode::CONFLICT,
+        ];
+        assert!(expected.contains(&answer.status), "{answer:?}");
+    }
+}
+
+/// Somebody else may own that address, and confirm it still.
+#[tokio::test]
+async fn who_deletes_an_unproved_account_ends_no_registration_of_another() {
+    let service = started!();
+    let eve = service.user(EMAIL).await;
+    service.register(EMAIL).await;
+    let owner = service.letter(EMAIL, 2).await.token("confirm-email");
+    let answer = delete(&service, &eve, EMAIL, PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{:?}", answer.body);
+    let proved = service
+        .post("/auth/email/verify", &json!({ "token": owner }))
+        .await;
+    assert_eq!(proved.status, StatusCode::NO_CONTENT, "{:?}", proved.body);
+    service.login(EMAIL, PASSWORD).await.tokens();
+    // Nor is the owner of the address told of an account that was never theirs.
+    let place = service.stop().await;
+    let emails = Letter::all(&place.folder.path().join("mail"), EMAIL);
+    assert_eq!(emails.len(), 2, "{emails:?}");
+}
+
+/// Whoever adds a table with rows about users finds this test, and the download.
+#[tokio::test]
+async fn the_download_has_all_that_is_stored_and_no_secret() {
+    let service = started!();
+    let (ada, keys, _) = user_with_everything(&service).await;
+    let answer = service.get("/auth/account/download", &ada.access).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let file = "attachment; filename=\"account.json\"";
+    assert_eq!(answer.header("content-disposition"), file);
+    let json = answer.json();
+    assert_eq!(json["account"]["id"], id(&ada));
+    assert_eq!(json["account"]["email"], EMAIL);
+    assert_eq!(json["account"]["email_verified"], true);
+    assert_eq!(json["sessions"][0]["id"], ada.claims()["sid"]);
+    assert_eq!(json["email_change"]["new_email"], NEW);
+    assert_eq!(json["api_keys"][0]["label"], "backup"); // chapter: api-keys
+    // chapter: second-factor {
+    assert_eq!(json["recovery_codes_left"], 10);
+    let factors = json["second_factors"].as_array().unwrap();
+    let factor = |kind| {
+        factors
+            .iter()
+            .find(|factor| factor["kind"] == kind)
+            .unwrap()
+    };
+    assert_eq!(factor("totp")["confirmed"], true);
+    assert!(factor("totp")["phone"].is_null());
+    // chapter: sms {
+    assert_eq!(factor("sms")["phone"], "+4915112345678");
+    assert_eq!(factor("sms")["confirmed"], false);
+    // chapter: sms }
+    // chapter: second-factor }
+    // chapter: avatars {
+    let avatar = json["avatar"].as_str().unwrap();
+    assert!(avatar.starts_with("iVBORw0KGgo"), "a PNG file");
+    // chapter: avatars }
+    let places = json["places"].as_array().unwrap();
+    assert!(
+        places.iter().any(|place| place["place"] == "127.0.0.1"),
+        "{places:?}"
+    );
+
+    // Nothing that anybody could log in or answer with.
+    let mut database = service.database().await;
+    let mut secrets = vec![ada.access.clone(), ada.refresh.clone()];
+    secrets.extend(keys);
+    for query in [
+        "SELECT password_hash FROM users",
+        "SELECT digest FROM one_time_tokens",
+        "SELECT coalesce(new_link, old_link) FROM email_changes",
+        "SELECT secret FROM second_factors WHERE kind = 'totp'", // chapter: second-factor
+        "SELECT digest FROM recovery_codes",                     // chapter: second-factor
+        "SELECT hash FROM sms_codes",                            // chapter: sms
+        "SELECT secret_digest FROM jwt_api_keys",                // chapter: api-keys
+    ] {
+        let rows: Vec<String> = sqlx::query_scalar(query)
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+        assert!(!rows.is_empty(), "{query}");
+        secrets.extend(rows);
+    }
+    for secret in secrets {
+        assert!(!answer.text().contains(&secret), "{secret}");
+    }
+}
