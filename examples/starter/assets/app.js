@@ -7,7 +7,7 @@ let token = null; // { text, claims, expires, lifetime }: times in milliseconds 
 // === Talking to the service ===
 
 /** What went wrong, in words for a person. */
-class Trouble extends Error {
+export class Trouble extends Error {
   constructor(status, code, detail, retryAfter, reason) {
     super(words(status, code, detail, retryAfter, reason));
     this.status = status;
@@ -47,7 +47,7 @@ function words(status, code, detail, retryAfter, reason) {
 }
 
 /** A request; the answer as `{ status, body }`, or a `Trouble`. */
-async function send(method, path, { json, file, bearer = token?.text } = {}) {
+export async function send(method, path, { json, file, bearer = token?.text } = {}) {
   const headers = { "Token-Transport": "cookie" };
   if (json) headers["Content-Type"] = "application/json";
   if (file) headers["Content-Type"] = file.type;
@@ -144,9 +144,12 @@ function show() {
 }
 
 /** Which card is shown to somebody who is not logged in, or not known to be. */
-function card(id) {
-  for (const one of ["entry", "second", "reset", "confirm", "waiting"]) $(one).hidden = one !== id;
+export function card(id) {
+  for (const one of document.querySelectorAll("#welcome > .card")) one.hidden = one.id !== id;
 }
+
+/** Whether somebody is logged in here. */
+export const inside = () => token !== null;
 
 function claim(name, value) {
   if (["exp", "iat", "nbf", "auth_time"].includes(name)) return new Date(value * 1000).toLocaleString();
@@ -280,7 +283,7 @@ function choose(value) {
 }
 
 /** Tokens, or the question for a code as well. */
-async function logIn(path, json) {
+export async function logIn(path, json) {
   const { body } = await send("POST", path, { json, bearer: null });
   $("password").value = "";
   if (body.challenge) return ask(body);
@@ -436,7 +439,7 @@ setInterval(tick, 500);
 
 /** Goes on with the session of the cookie, and says `text`. The form to log in is shown only if the
  * service says that there is no session: nobody should log in again because of an outage. */
-async function resume(text = null, bad = false) {
+export async function resume(text = null, bad = false) {
   try {
     if (!(await refresh())) {
       show();
@@ -455,4 +458,9 @@ async function resume(text = null, bad = false) {
 }
 
 addEventListener("hashchange", followLink);
-followLink() || resume();
+
+// Other scripts may know what the page was opened for: then they prevent the default.
+addEventListener("DOMContentLoaded", () => {
+  const arrived = new Event("arrived", { cancelable: true });
+  followLink() || !document.dispatchEvent(arrived) || resume();
+});

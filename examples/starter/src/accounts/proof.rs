@@ -8,7 +8,7 @@ use tower_jwt_auth::sessions::SessionError;
 
 use super::Accounts;
 use super::one_time_tokens;
-use super::users::User;
+use super::users::{NO_PASSWORD, User};
 use super::users::{enrolment_of, second_factor_of}; // chapter: second-factor
 use super::users::{new_id, select_user};
 use crate::database::on_pool;
@@ -21,8 +21,6 @@ use crate::typed::Email;
 
 /// How often somebody may register the address in the very moment in which it is proved.
 const MAX_ROUNDS: u32 = 8;
-/// A stored hash that no password matches.
-const NO_PASSWORD: &str = "!";
 
 /// Who has proved an address.
 #[derive(Debug, Clone)]

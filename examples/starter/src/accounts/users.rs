@@ -9,6 +9,9 @@ use crate::database::Database;
 use crate::database::on_pool;
 use crate::typed::Email;
 
+/// A stored hash that no password matches: that of an account without a password.
+pub(super) const NO_PASSWORD: &str = "!";
+
 /// The users in the database.
 #[derive(Debug, Clone)]
 pub struct Users {
@@ -55,6 +58,11 @@ impl User {
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.split_whitespace().any(|own| own == scope)
+    }
+
+    /// Whether a password can log the user in. An account that was made at a provider has none at first.
+    pub(crate) fn has_password(&self) -> bool {
+        self.password_hash != NO_PASSWORD
     }
 
     // chapter: second-factor {

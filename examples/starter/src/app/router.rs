@@ -17,6 +17,7 @@ use crate::operations::{health, openapi};
 use crate::page; // chapter: page
 use crate::second_factor; // chapter: second-factor
 use crate::sms; // chapter: sms
+use crate::social_login; // chapter: social-login
 use crate::{accounts, edge, sessions};
 
 /// The middleware that lets a request pass only with a valid access token. Each chapter puts it in
@@ -33,6 +34,7 @@ pub(super) fn router(app: &App) -> Router {
         .merge(health::routes());
     let api = api.merge(second_factor::routes(&token)); // chapter: second-factor
     let api = api.merge(sms::routes(&token)); // chapter: sms
+    let api = api.merge(social_login::routes(&token)); // chapter: social-login
     let api = api.merge(avatars::routes(&token)); // chapter: avatars
     let api = api.merge(admin::routes(&token)); // chapter: admin
     let (api, description) = api.split_for_parts();

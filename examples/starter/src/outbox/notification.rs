@@ -19,6 +19,12 @@ pub(crate) enum Notification {
     /// So that the owner knows if somebody else has changed the second factors.
     SecondFactorChanged(Email),
     // chapter: second-factor }
+    // chapter: social-login {
+    /// A login at this provider opens the account from now on.
+    LoginLinked { email: Email, provider: String },
+    /// It does not open the account any more.
+    LoginUnlinked { email: Email, provider: String },
+    // chapter: social-login }
     // chapter: sms {
     /// A one-time code, by SMS.
     Code { phone: String, code: String },
@@ -36,6 +42,8 @@ impl Notification {
             Self::ResetPassword(_) => "reset_password",
             Self::PasswordChanged(_) => "password_changed",
             Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
+            Self::LoginLinked { .. } => "login_linked",              // chapter: social-login
+            Self::LoginUnlinked { .. } => "login_unlinked",          // chapter: social-login
             Self::Code { .. } => "code",                             // chapter: sms
         }
     }
@@ -47,6 +55,9 @@ impl Notification {
             | Self::ResetPassword(email)
             | Self::PasswordChanged(email) => email.as_str(),
             Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
+            // chapter: social-login {
+            Self::LoginLinked { email, .. } | Self::LoginUnlinked { email, .. } => email.as_str(),
+            // chapter: social-login }
             Self::ConfirmAgain(registration) => registration,
             Self::Code { phone, .. } => phone, // chapter: sms
         }
@@ -60,6 +71,7 @@ impl Notification {
             Self::Code { .. } => true, // chapter: sms
             Self::PasswordChanged(_) => false,
             Self::SecondFactorChanged(_) => false, // chapter: second-factor
+            Self::LoginLinked { .. } | Self::LoginUnlinked { .. } => false, // chapter: social-login
         }
     }
 }

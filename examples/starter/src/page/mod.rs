@@ -23,7 +23,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// What stands for the name of the service in the files.
 const NAME: &str = "{{service}}";
 
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: &[(&str, &str, &str)] = &[
     (
         "/",
         "text/html; charset=utf-8",
@@ -44,6 +44,13 @@ const FILES: [(&str, &str, &str); 5] = [
         "text/javascript; charset=utf-8",
         include_str!("../../assets/settings.js"),
     ),
+    // chapter: social-login {
+    (
+        "/assets/social-login.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/social-login.js"),
+    ),
+    // chapter: social-login }
     (
         "/assets/icon.svg",
         "image/svg+xml",
@@ -54,8 +61,8 @@ const FILES: [(&str, &str, &str); 5] = [
 /// The files, asked for anew each time: after an update nobody runs an old script.
 pub(crate) fn routes() -> Router {
     let routes = FILES
-        .into_iter()
-        .fold(Router::new(), |routes, (path, kind, text)| {
+        .iter()
+        .fold(Router::new(), |routes, &(path, kind, text)| {
             let text = Bytes::from(text.replace(NAME, SERVICE));
             let file = move || async move { ([(CONTENT_TYPE, kind)], text) };
             routes.route(path, get(file))

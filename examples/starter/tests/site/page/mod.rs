@@ -4,6 +4,7 @@ mod avatar; // chapter: avatars
 mod login;
 mod second_factor; // chapter: second-factor
 mod settings;
+mod social_login; // chapter: social-login
 
 use serde_json::json;
 
