@@ -148,6 +148,9 @@ export function card(id) {
   for (const one of document.querySelectorAll("#welcome > .card")) one.hidden = one.id !== id;
 }
 
+/** Whether somebody is logged in here. */
+export const inside = () => token !== null;
+
 function claim(name, value) {
   if (["exp", "iat", "nbf", "auth_time"].includes(name)) return new Date(value * 1000).toLocaleString();
   return typeof value === "string" ? value : JSON.stringify(value);
@@ -479,5 +482,9 @@ export async function resume(text = null, bad = false) {
 }
 
 addEventListener("hashchange", followLink);
-// When the other scripts of the page are there too.
-addEventListener("DOMContentLoaded", () => followLink() || resume());
+
+// Other scripts may know what the page was opened for: then they prevent the default.
+addEventListener("DOMContentLoaded", () => {
+  const arrived = new Event("arrived", { cancelable: true });
+  followLink() || !document.dispatchEvent(arrived) || resume();
+});

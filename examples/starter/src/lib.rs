@@ -26,6 +26,7 @@ mod problem;
 mod second_factor; // chapter: second-factor
 mod sessions;
 mod sms; // chapter: sms
+mod social_login; // chapter: social-login
 mod storage; // chapter: avatars
 mod times;
 mod typed;
@@ -45,6 +46,7 @@ pub use metrics::serve_metrics; // chapter: metrics
 pub use operations::{Log, say, start_log};
 pub use passwords::{MIN_PASSWORD_CHARS, MIN_PASSWORD_CHARS_WITH_FACTOR, PasswordSettings};
 pub use sms::SmsSettings; // chapter: sms
+pub use social_login::{ProviderKind, ProviderSettings}; // chapter: social-login
 pub use storage::{StorageSettings, publish_keys}; // chapter: avatars
 pub use typed::Email;
 

@@ -146,6 +146,7 @@ fn every_variable_is_documented_and_every_documented_variable_is_read() {
         .lines()
         .filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0.to_owned()))
         .filter(|name| !name.contains(' '))
+        .filter(|name| !name.starts_with("LOGIN_")) // chapter: social-login
         .collect();
     let read = variables_read();
     assert!(

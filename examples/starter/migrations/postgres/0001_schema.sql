@@ -184,6 +184,7 @@ CREATE TABLE login_challenges (
     digest     text NOT NULL PRIMARY KEY,
     user_id    text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     state      text NOT NULL, -- SHA-256 of the version of the user at that time
+    amr        text NOT NULL, -- what the first factor was (RFC 8176)
     tries      bigint NOT NULL DEFAULT 0,
     expires_at bigint NOT NULL
 );
@@ -255,3 +256,61 @@ FOR EACH ROW WHEN (NEW.is_refused <> OLD.is_refused) EXECUTE FUNCTION passkeys_n
 
 CREATE TRIGGER passkeys_removed AFTER DELETE ON passkeys
 FOR EACH ROW EXECUTE FUNCTION passkeys_next_version();
+
+-- === social-login ===
+
+-- Which login at a provider opens which account. A user has one login of each issuer. One that was unlinked logs
+-- nobody in, and is kept so that only its user can link it again.
+CREATE TABLE linked_logins (
+    issuer      text NOT NULL,
+    subject     text NOT NULL,
+    user_id     text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    linked_at   bigint NOT NULL,
+    used_at     bigint,
+    unlinked_at bigint,
+    PRIMARY KEY (issuer, subject),
+    UNIQUE (user_id, issuer)
+);
+
+-- A login that is under way with it ends.
+CREATE FUNCTION linked_logins_next_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER linked_logins_unlinked AFTER UPDATE OF unlinked_at ON linked_logins
+FOR EACH ROW WHEN (OLD.unlinked_at IS NULL AND NEW.unlinked_at IS NOT NULL)
+EXECUTE FUNCTION linked_logins_next_version();
+
+CREATE TRIGGER linked_logins_removed AFTER DELETE ON linked_logins
+FOR EACH ROW WHEN (OLD.unlinked_at IS NULL) EXECUTE FUNCTION linked_logins_next_version();
+
+-- Logins for which a browser was sent to a provider: SHA-256 of the state, and of the code verifier that is in a
+-- cookie of that browser.
+CREATE TABLE provider_logins_begun (
+    state      text NOT NULL PRIMARY KEY,
+    challenge  text NOT NULL,
+    provider   text NOT NULL,
+    nonce      text NOT NULL,
+    user_id    text REFERENCES users (id) ON DELETE CASCADE, -- who wants to link the login
+    version    bigint, -- of that user
+    expires_at bigint NOT NULL
+);
+
+CREATE INDEX provider_logins_begun_user_id ON provider_logins_begun (user_id);
+CREATE INDEX provider_logins_begun_expires_at ON provider_logins_begun (expires_at);
+
+-- Logins that a provider has confirmed, until the page asks for the session.
+CREATE TABLE provider_logins_proved (
+    digest     text NOT NULL PRIMARY KEY,
+    provider   text NOT NULL,
+    user_id    text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    version    bigint NOT NULL,
+    auth_time  bigint NOT NULL,
+    expires_at bigint NOT NULL
+);
+
+CREATE INDEX provider_logins_proved_user_id ON provider_logins_proved (user_id);
+CREATE INDEX provider_logins_proved_expires_at ON provider_logins_proved (expires_at);

@@ -174,6 +174,7 @@ CREATE TABLE login_challenges (
     digest     TEXT NOT NULL PRIMARY KEY,
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     state      TEXT NOT NULL, -- SHA-256 of the version of the user at that time
+    amr        TEXT NOT NULL, -- what the first factor was (RFC 8176)
     tries      INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -241,3 +242,58 @@ CREATE TRIGGER passkeys_removed AFTER DELETE ON passkeys
 BEGIN
     UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
 END;
+
+-- === social-login ===
+
+-- Which login at a provider opens which account. A user has one login of each issuer. One that was unlinked logs
+-- nobody in, and is kept so that only its user can link it again.
+CREATE TABLE linked_logins (
+    issuer      TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    user_id     TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    linked_at   INTEGER NOT NULL,
+    used_at     INTEGER,
+    unlinked_at INTEGER,
+    PRIMARY KEY (issuer, subject),
+    UNIQUE (user_id, issuer)
+) STRICT, WITHOUT ROWID;
+
+-- A login that is under way with it ends.
+CREATE TRIGGER linked_logins_unlinked AFTER UPDATE OF unlinked_at ON linked_logins
+WHEN OLD.unlinked_at IS NULL AND NEW.unlinked_at IS NOT NULL
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
+END;
+
+CREATE TRIGGER linked_logins_removed AFTER DELETE ON linked_logins WHEN OLD.unlinked_at IS NULL
+BEGIN
+    UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
+END;
+
+-- Logins for which a browser was sent to a provider: SHA-256 of the state, and of the code verifier that is in a
+-- cookie of that browser.
+CREATE TABLE provider_logins_begun (
+    state      TEXT NOT NULL PRIMARY KEY,
+    challenge  TEXT NOT NULL,
+    provider   TEXT NOT NULL,
+    nonce      TEXT NOT NULL,
+    user_id    TEXT REFERENCES users (id) ON DELETE CASCADE, -- who wants to link the login
+    version    INTEGER, -- of that user
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX provider_logins_begun_user_id ON provider_logins_begun (user_id);
+CREATE INDEX provider_logins_begun_expires_at ON provider_logins_begun (expires_at);
+
+-- Logins that a provider has confirmed, until the page asks for the session.
+CREATE TABLE provider_logins_proved (
+    digest     TEXT NOT NULL PRIMARY KEY,
+    provider   TEXT NOT NULL,
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    version    INTEGER NOT NULL,
+    auth_time  INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX provider_logins_proved_user_id ON provider_logins_proved (user_id);
+CREATE INDEX provider_logins_proved_expires_at ON provider_logins_proved (expires_at);

@@ -22,10 +22,10 @@ mod users;
 pub(crate) use email_change::{ChangeLink, EmailChanges, Side};
 pub(crate) use one_time_tokens::{OneTimeTokens, Purpose, digest};
 pub(crate) use password_changes::PasswordChanges;
-pub(crate) use proof::NO_PASSWORD; // chapter: passkeys
 pub use proof::{Claimant, ProofError, Proved};
 pub(crate) use register::invalid_email;
 pub(crate) use registrations::Registrations;
+pub(crate) use users::NO_PASSWORD; // chapter: passkeys
 pub(crate) use users::new_id; // chapter: passkeys
 pub(crate) use users::select_user; // chapter: admin
 pub use users::{User, Users};

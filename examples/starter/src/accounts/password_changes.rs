@@ -25,14 +25,14 @@ pub(crate) struct PasswordChanges {
 
 impl PasswordChanges {
     /// Hashes a new password for this user, unless it is not good enough.
-    pub(super) async fn hash(&self, user: &User, new: &str) -> Result<PasswordHash, Problem> {
+    pub(crate) async fn hash(&self, user: &User, new: &str) -> Result<PasswordHash, Problem> {
         self.policy.check_for(user, new).await?;
         Ok(self.passwords.hash(new).await?)
     }
 
     /// Lets failures of before be forgotten, logs the change as `event`, and tells the owner, who knows
     /// then if it was somebody else.
-    pub(super) async fn made(&self, user: &User, event: &'static str) -> Result<(), Problem> {
+    pub(crate) async fn made(&self, user: &User, event: &'static str) -> Result<(), Problem> {
         self.attempts.new_password(user).await?;
         tracing::info!(event, user = digest(&user.id));
         let notification = Notification::PasswordChanged(user.address());

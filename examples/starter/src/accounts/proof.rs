@@ -7,7 +7,7 @@ use tower_jwt_auth::password::PasswordHash;
 use tower_jwt_auth::sessions::SessionError;
 
 use super::one_time_tokens;
-use super::users::User;
+use super::users::{NO_PASSWORD, User};
 use super::users::{enrolment_of, second_factor_of}; // chapter: second-factor
 use super::users::{new_id, select_user};
 use super::{Accounts, email_change};
@@ -22,8 +22,6 @@ use crate::typed::Email;
 
 /// How often somebody may register the address in the very moment in which it is proved.
 const MAX_ROUNDS: u32 = 8;
-/// A stored hash that no password matches.
-pub(crate) const NO_PASSWORD: &str = "!";
 
 /// Who has proved an address.
 #[derive(Debug, Clone)]

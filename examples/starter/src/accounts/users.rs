@@ -5,10 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
-use super::NO_PASSWORD; // chapter: passkeys
 use crate::database::Database;
 use crate::database::on_pool;
 use crate::typed::Email;
+
+/// A stored hash that no password matches: that of an account without a password.
+pub(crate) const NO_PASSWORD: &str = "!";
 
 /// The users in the database.
 #[derive(Debug, Clone)]
@@ -58,6 +60,11 @@ impl User {
         self.scopes.split_whitespace().any(|own| own == scope)
     }
 
+    /// Whether a password can log the user in. An account that was made at a provider has none at first.
+    pub(crate) fn has_password(&self) -> bool {
+        self.password_hash != NO_PASSWORD
+    }
+
     // chapter: second-factor {
     /// What tries of the second factor are counted under.
     pub(crate) fn second_factor(&self) -> String {
@@ -69,13 +76,6 @@ impl User {
         enrolment_of(&self.id)
     }
     // chapter: second-factor }
-
-    // chapter: passkeys {
-    /// Returns whether there is a password. Who logs in by other means alone has none.
-    pub(crate) fn has_password(&self) -> bool {
-        self.password_hash != NO_PASSWORD
-    }
-    // chapter: passkeys }
 
     /// Where the user reads messages.
     pub(crate) fn address(&self) -> Email {

@@ -52,6 +52,7 @@ async fn clean_up(parts: &Parts) -> Result<u64, Error> {
             parts.api_keys.clean_up(BATCH).await?, // chapter: api-keys
             parts.factors.challenges.clean_up(BATCH).await?, // chapter: second-factor
             parts.factors.clean_up(BATCH).await?,  // chapter: second-factor
+            parts.social_login.clean_up(BATCH).await?, // chapter: social-login
         ];
         removed += batch.iter().sum::<u64>();
         if batch.iter().all(|&rows| rows < u64::from(BATCH)) {

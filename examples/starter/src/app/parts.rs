@@ -26,6 +26,7 @@ use crate::second_factor::Factors; // chapter: second-factor
 use crate::sessions::stores::{self, Chosen, Revocations};
 use crate::sessions::{Logins, Reauthentication};
 use crate::sms::{SmsCodes, SmsLimits, SmsSender}; // chapter: sms
+use crate::social_login::SocialLogin; // chapter: social-login
 use crate::storage::{Publisher, Storage}; // chapter: avatars
 
 /// How many places a user may be logged in at. At one more, the session used least recently ends.
@@ -60,7 +61,8 @@ pub(crate) struct Parts {
     pub(crate) reauthentication: Reauthentication,
     pub(crate) revocations: Revocations,
     pub(crate) sessions: Sessions,
-    pub(crate) sms: SmsSender, // chapter: sms
+    pub(crate) sms: SmsSender,            // chapter: sms
+    pub(crate) social_login: SocialLogin, // chapter: social-login
     pub(crate) tokens: TokenIssuer,
     pub(crate) users: Users,
 }
@@ -98,6 +100,7 @@ parts!(factors: Factors,); // chapter: second-factor
 parts!(metrics: Metrics,); // chapter: metrics
 parts!(passkeys: Passkeys,); // chapter: passkeys
 parts!(sms: SmsSender,); // chapter: sms
+parts!(social_login: SocialLogin,); // chapter: social-login
 
 // === impl Parts ===
 
@@ -211,6 +214,16 @@ impl Parts {
             factors: factors.clone(), // chapter: second-factor
             require_verified_email: settings.require_verified_email,
         };
+        // chapter: social-login {
+        let social_login = SocialLogin::new(
+            &settings.login_providers,
+            &settings.mail.public_url,
+            &database,
+            &accounts,
+            &logins,
+            &outbox,
+        )?;
+        // chapter: social-login }
         let reauthentication = Reauthentication {
             attempts: attempts.clone(),
             passwords: passwords.clone(),
@@ -250,7 +263,8 @@ impl Parts {
             reauthentication,
             revocations,
             sessions,
-            sms, // chapter: sms
+            sms,          // chapter: sms
+            social_login, // chapter: social-login
             tokens,
             users,
         })

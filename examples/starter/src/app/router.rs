@@ -19,6 +19,7 @@ use crate::page; // chapter: page
 use crate::passkeys; // chapter: passkeys
 use crate::second_factor; // chapter: second-factor
 use crate::sms; // chapter: sms
+use crate::social_login; // chapter: social-login
 use crate::{accounts, edge, sessions};
 
 /// The middleware that lets a request pass only with a valid access token. Each chapter puts it in
@@ -40,6 +41,7 @@ pub(super) fn router(app: &App) -> Router {
     let api = api.merge(passkeys::routes(&token)); // chapter: passkeys
     let api = api.merge(sms::routes(&token)); // chapter: sms
     let api = api.merge(avatars::routes(&token_or_key)); // chapter: avatars
+    let api = api.merge(social_login::routes(&token)); // chapter: social-login
     let api = api.merge(admin::routes(&token)); // chapter: admin
     let api = api.merge(api_keys::routes(&token)); // chapter: api-keys
     let (api, description) = api.split_for_parts();

@@ -32,6 +32,7 @@ use crate::keys::SealingKeys; // chapter: second-factor
 use crate::limits::TrustedProxies;
 use crate::passwords::PasswordSettings;
 use crate::sms::SmsSettings; // chapter: sms
+use crate::social_login::ProviderSettings; // chapter: social-login
 use crate::storage::StorageSettings; // chapter: avatars
 
 /// Where the database and the development key live if nothing else is said.
@@ -69,6 +70,10 @@ pub struct Settings {
     /// How codes reach phones.
     pub sms: SmsSettings,
     // chapter: sms }
+    // chapter: social-login {
+    /// The providers that users may log in at.
+    pub login_providers: Vec<ProviderSettings>,
+    // chapter: social-login }
     // chapter: avatars {
     /// Where pictures are, and the public keys for those who do not ask this service.
     pub storage: StorageSettings,
@@ -148,7 +153,8 @@ impl Settings {
             rate_limit: NonZeroU32::new(per_minute.unwrap_or(DEFAULT_RATE_LIMIT)),
             mail: MailSettings::from_env(Path::new(DATA_FOLDER).join("mail"), public_url)?,
             sms: SmsSettings::from_env(Path::new(DATA_FOLDER).join("sms"))?, // chapter: sms
-            storage: Self::storage_from_env()?,                              // chapter: avatars
+            login_providers: ProviderSettings::all_from_env()?, // chapter: social-login
+            storage: Self::storage_from_env()?,                 // chapter: avatars
             sealing: SealingKeys::from_env(development.then_some(Path::new(DATA_FOLDER)))?, // chapter: second-factor
             require_verified_email: flag("REQUIRE_VERIFIED_EMAIL")?.unwrap_or(!development),
             bind_address,

@@ -36,6 +36,11 @@ impl Writer {
             | Notification::PasskeyRemoved(email)
             | Notification::PasskeyRefused(email) => email.clone(),
             // chapter: passkeys }
+            // chapter: social-login {
+            Notification::LoginLinked { email, .. } | Notification::LoginUnlinked { email, .. } => {
+                email.clone()
+            }
+            // chapter: social-login }
             Notification::ConfirmAgain(registration) => {
                 match self.registrations.email(registration).await? {
                     Some(email) => email,
@@ -111,6 +116,26 @@ impl Writer {
                  means, remove it, and add a new one.",
             ))),
             // chapter: passkeys }
+            // chapter: social-login {
+            (Notification::LoginLinked { provider, .. }, _) => Ok(Some(Message {
+                to: email.as_str().to_owned(),
+                subject: "A login was linked to your account",
+                text: format!(
+                    "Your account can be used with your login at {provider} from now on.\n\n\
+                     If this was not you, choose a new password and unlink it at once:\n{}/\n",
+                    self.public_url
+                ),
+            })),
+            (Notification::LoginUnlinked { provider, .. }, _) => Ok(Some(Message {
+                to: email.as_str().to_owned(),
+                subject: "A login was unlinked from your account",
+                text: format!(
+                    "Your account cannot be used with your login at {provider} any more.\n\n\
+                     If this was not you, choose a new password at once:\n{}/\n",
+                    self.public_url
+                ),
+            })),
+            // chapter: social-login }
             (Notification::PasswordChanged(_), _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
                 subject: "Your password was changed",

@@ -36,6 +36,12 @@ pub(crate) enum Notification {
     },
     /// So that the owner knows of something that has happened to the account.
     Notice { to: Email, notice: Notice },
+    // chapter: social-login {
+    /// A login at this provider opens the account from now on.
+    LoginLinked { email: Email, provider: String },
+    /// It does not open the account any more.
+    LoginUnlinked { email: Email, provider: String },
+    // chapter: social-login }
     // chapter: sms {
     /// A one-time code, by SMS.
     Code { phone: String, code: String },
@@ -67,6 +73,8 @@ impl Notification {
             },
             Self::Notice { notice, .. } => notice.kind,
             Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
+            Self::LoginLinked { .. } => "login_linked",              // chapter: social-login
+            Self::LoginUnlinked { .. } => "login_unlinked",          // chapter: social-login
             Self::Code { .. } => "code",                             // chapter: sms
             // chapter: passkeys {
             Self::PasskeyAdded(_) => "passkey_added",
@@ -90,6 +98,9 @@ impl Notification {
             | Self::PasskeyRemoved(email)
             | Self::PasskeyRefused(email) => email.as_str(),
             // chapter: passkeys }
+            // chapter: social-login {
+            Self::LoginLinked { email, .. } | Self::LoginUnlinked { email, .. } => email.as_str(),
+            // chapter: social-login }
             Self::ConfirmAgain(registration) => registration,
             Self::Code { phone, .. } => phone, // chapter: sms
         }
@@ -105,6 +116,7 @@ impl Notification {
             Self::PasswordChanged(_) | Self::Notice { .. } => false,
             Self::SecondFactorChanged(_) => false, // chapter: second-factor
             Self::PasskeyAdded(_) | Self::PasskeyRemoved(_) | Self::PasskeyRefused(_) => false, // chapter: passkeys
+            Self::LoginLinked { .. } | Self::LoginUnlinked { .. } => false, // chapter: social-login
         }
     }
 }

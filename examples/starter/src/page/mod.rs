@@ -63,6 +63,13 @@ const FILES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/api-keys.js"),
     ),
     // chapter: api-keys }
+    // chapter: social-login {
+    (
+        "/assets/social-login.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/social-login.js"),
+    ),
+    // chapter: social-login }
     (
         "/assets/icon.svg",
         "image/svg+xml",

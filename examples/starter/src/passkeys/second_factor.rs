@@ -97,12 +97,13 @@ impl Passkeys {
             refused(&user, refusal.name());
             refusal.problem(StatusCode::FORBIDDEN)
         })?;
-        if !challenges.take(challenge.as_str()).await? {
+        let Some(first) = challenges.take(challenge.as_str()).await? else {
             refused(&user, "used");
             return Err(over());
-        }
+        };
         attempt.succeeded().await?;
-        let amr = ["pwd", proven.key(), "user", "mfa"];
+        let second = [proven.key(), "user", "mfa"];
+        let amr: Vec<&str> = first.split(' ').chain(second).collect();
         let pair = self.logins.open(&user, client, &amr).await?;
         client.transport.deliver(pair)
     }

@@ -1,4 +1,4 @@
-//! [`Challenges`]: who has shown the password, and still has to show a code.
+//! [`Challenges`]: who has shown the first factor, and still has to show a code.
 
 use sqlx::Result;
 
@@ -29,14 +29,14 @@ impl Challenges {
         Self { database, users }
     }
 
-    /// For a user whose password was right.
-    pub(crate) async fn make(&self, user: &User) -> Result<String> {
+    /// For a user who has shown the first factor. `amr` says what that was.
+    pub(crate) async fn make(&self, user: &User, amr: &[&str]) -> Result<String> {
         let challenge = random_token()?;
-        let query = "INSERT INTO login_challenges (digest, user_id, state, expires_at) \
-                     VALUES ($1, $2, $3, $4)";
+        let query = "INSERT INTO login_challenges (digest, user_id, state, amr, expires_at) \
+                     VALUES ($1, $2, $3, $4, $5)";
         on_pool!(&self.database, pool => {
             let query = sqlx::query(query).bind(digest(&challenge)).bind(&user.id);
-            let query = query.bind(state(user)).bind(now() + CHALLENGE_SECONDS);
+            let query = query.bind(state(user)).bind(amr.join(" ")).bind(now() + CHALLENGE_SECONDS);
             query.execute(pool).await?;
         });
         Ok(challenge)
@@ -70,15 +70,15 @@ impl Challenges {
         Ok(counted == 1)
     }
 
-    /// Uses it up, for one caller.
-    pub(crate) async fn take(&self, challenge: &str) -> Result<bool> {
+    /// Uses it up, for one caller, who learns what the first factor was. Returns `None` if it is over.
+    pub(crate) async fn take(&self, challenge: &str) -> Result<Option<String>> {
         let query = "DELETE FROM login_challenges \
-                     WHERE digest = $1 AND expires_at > $2 AND expires_at <= $3";
-        let taken = on_pool!(&self.database, pool => {
-            let query = sqlx::query(query).bind(digest(challenge)).bind(now());
-            query.bind(latest()).execute(pool).await?.rows_affected()
+                     WHERE digest = $1 AND expires_at > $2 AND expires_at <= $3 RETURNING amr";
+        let mut taken: Vec<String> = on_pool!(&self.database, pool => {
+            let query = sqlx::query_scalar(query).bind(digest(challenge)).bind(now());
+            query.bind(latest()).fetch_all(pool).await?
         });
-        Ok(taken == 1)
+        Ok(taken.pop())
     }
 
     /// Removes at most `limit` that are over, and tells how many.

@@ -59,12 +59,12 @@ pub(super) async fn answer(
         events::code_refused(&user, client.ip, method, "wrong_code");
         return Err(invalid_code());
     }
-    if !challenges.take(challenge.as_str()).await? {
+    let Some(first) = challenges.take(challenge.as_str()).await? else {
         events::code_refused(&user, client.ip, method, "used");
         return Err(over());
-    }
+    };
     attempt.succeeded().await?;
-    let amr = ["pwd", method.amr(), "mfa"];
+    let amr: Vec<&str> = first.split(' ').chain([method.amr(), "mfa"]).collect();
     let pair = logins.open(&user, &client, &amr).await?;
     client.transport.deliver(pair)
 }

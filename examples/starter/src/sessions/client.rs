@@ -1,5 +1,7 @@
 //! [`Client`]: who sent the request, as far as it can be told without a login.
 
+use std::time::SystemTime; // chapter: social-login
+
 use axum::extract::FromRequestParts;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
@@ -18,6 +20,10 @@ const MAX_LABEL_CHARS: usize = 100;
 pub(crate) struct Client {
     pub(crate) ip: ClientIp,
     pub(crate) transport: Transport,
+    // chapter: social-login {
+    /// When the user has shown a password or the like, if that was elsewhere, and before this request.
+    pub(crate) auth_time: Option<SystemTime>,
+    // chapter: social-login }
     agent: Vec<u8>,
 }
 
@@ -58,6 +64,7 @@ impl FromRequestParts<App> for Client {
         Ok(Self {
             ip,
             transport: Transport::from_request_parts(parts, app).await?,
+            auth_time: None, // chapter: social-login
             agent: agent.unwrap_or_default(),
         })
     }
@@ -80,6 +87,7 @@ mod tests {
         let client = Client {
             ip: ClientIp(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             transport,
+            auth_time: None, // chapter: social-login
             agent: agent.as_bytes().to_vec(),
         };
         client.mark()

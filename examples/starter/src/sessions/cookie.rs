@@ -15,7 +15,7 @@ const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 const DEVICE_BYTES: usize = 16;
 
 /// Returns the value of the cookie, or `None` if there is none, or more than one.
-pub(super) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter();
     let mut found = lines
         .filter_map(|line| line.to_str().ok())

@@ -92,7 +92,7 @@ impl Logins {
         let methods = self.factors.methods(&user.id).await?;
         if !methods.is_empty() {
             return Ok(LoginAnswer::Challenge {
-                challenge: self.factors.challenges.make(user).await?,
+                challenge: self.factors.challenges.make(user, amr).await?,
                 methods,
                 expires_in: CHALLENGE_SECONDS,
             });
@@ -122,6 +122,11 @@ impl Logins {
         if let Some(label) = client.label() {
             session = session.label(label);
         }
+        // chapter: social-login {
+        if let Some(time) = client.auth_time {
+            session = session.auth_time(time);
+        }
+        // chapter: social-login }
         let pair = session.issue().await?;
 
         // Whoever was disabled, or got another password, fewer scopes or a second factor, while this was

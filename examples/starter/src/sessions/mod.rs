@@ -17,6 +17,7 @@ pub(crate) mod transport;
 
 pub(crate) use caller::Caller;
 pub(crate) use client::Client;
+pub(crate) use cookie::read as read_cookie; // chapter: social-login
 pub(crate) use list::{Session, of_user};
 pub(crate) use logins::{LoginAnswer, Logins};
 pub(crate) use reauthentication::Reauthentication;

@@ -1,13 +1,19 @@
 //! [`Reauthentication`]: the password once more, before something that a stolen token must not do
-//! (OWASP ASVS 5.0 V7.5.1).
+//! (OWASP ASVS 5.0 V7.5.1). Where there is no password, a login that is recent.
+
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use tower_jwt_auth::Require;
 
 use super::Caller;
 use crate::limits::Attempts;
 use crate::operations::events;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
+
+/// How old the login of a user without a password may be.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// Asks a user who is logged in for the password.
 #[derive(Debug, Clone)]
@@ -19,9 +25,13 @@ pub(crate) struct Reauthentication {
 // === impl Reauthentication ===
 
 impl Reauthentication {
-    /// Refuses a wrong password. Tries are counted for this session alone.
+    /// Refuses a wrong password. Tries are counted for this session alone. Of a user without a password, refuses a
+    /// login that is too old, with a challenge for another one (RFC 9470).
     pub(crate) async fn check(&self, caller: &Caller, password: &str) -> Result<(), Problem> {
         let user = &caller.user;
+        if !user.has_password() {
+            return Ok(caller.token.require(&Require::recent_login(RECENT))?);
+        }
         let attempt = self.attempts.begin(&user.email, caller.source()).await?;
         let verified = self.passwords.verify_user(password, Some(user)).await?;
         if !verified.is_match() {

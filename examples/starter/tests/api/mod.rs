@@ -22,6 +22,7 @@ mod second_factor; // chapter: second-factor
 mod sessions;
 mod sms; // chapter: sms
 mod smtp;
+mod social_login; // chapter: social-login
 mod timing;
 mod tokens;
 mod typed;

@@ -18,6 +18,19 @@ async fn document(service: &Service) -> Value {
     answer.json()
 }
 
+// chapter: social-login {
+/// The same service with a provider to log in at, which is away.
+async fn with_a_provider(service: Service) -> Service {
+    let away = crate::support::social_login::StandIn::start()
+        .await
+        .settings("7");
+    Service::start_with(service.stop().await, |settings| {
+        settings.login_providers = vec![away]
+    })
+    .await
+}
+// chapter: social-login }
+
 /// The Rust files of the program that route by `.route(..)`, which describes nothing.
 fn with_undescribed_routes(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -56,11 +69,13 @@ async fn every_route_of_the_api_is_described() {
 #[tokio::test]
 async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
     let service = start(Default::default()).await;
+    let service = with_a_provider(service).await; // chapter: social-login
     let api = document(&service).await;
     for (path, item) in api["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let path = path.replace("{id}", "7");
+            let path = path.replace("{provider}", "7"); // chapter: social-login
             let answer = service.request(method, &path, &[], "").await;
             assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path}");
             assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");

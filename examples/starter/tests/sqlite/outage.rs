@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use sqlx::Connection;
 
+use crate::support::social_login::{StandIn, Visitor}; // chapter: social-login
 use crate::support::{PASSWORD, started};
 
 #[tokio::test]
@@ -34,3 +35,33 @@ async fn a_locked_database_is_an_outage_that_passes() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     service.refresh(&tokens.refresh).await.tokens();
 }
+
+// chapter: social-login {
+/// Nothing is used up by a try that was not answered.
+#[tokio::test]
+async fn a_login_at_a_provider_outlives_a_locked_database() {
+    let provider = StandIn::start().await;
+    let service =
+        started!(with | settings | settings.login_providers = vec![provider.settings("one")]);
+    let mut other = service.database().await;
+    let mut visitor = Visitor::of(&service);
+    let asked = visitor.begins("one").await;
+    let returned = provider.approves(&asked);
+
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let begun = visitor.goes("/auth/login/one", false).await;
+    begun.assert_unavailable();
+    visitor.returns("one", &returned).await.assert_unavailable();
+    let page = visitor.returns_to_page("one", &returned).await;
+    assert_eq!(page, "/#login-failed=unavailable.one");
+    lock.rollback().await.unwrap();
+    let page = visitor.returns_to_page("one", &returned).await;
+    assert_eq!(page, "/#logged-in=one");
+
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    visitor.finishes("one").await.assert_unavailable();
+    lock.rollback().await.unwrap();
+    let session = visitor.finishes("one").await;
+    visitor.tokens(&session);
+}
+// chapter: social-login }

@@ -15,6 +15,7 @@ pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod smtp;
+pub(crate) mod social_login; // chapter: social-login
 pub(crate) mod tls_mail_server;
 pub(crate) mod web;
 
@@ -180,6 +181,7 @@ impl Place {
             sealing: service::SealingKeys::parse("1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
                 .unwrap(),
             // chapter: second-factor }
+            login_providers: Vec::new(), // chapter: social-login
             require_verified_email: false,
             development: false,
         }

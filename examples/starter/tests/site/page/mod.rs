@@ -7,6 +7,7 @@ mod login;
 mod passkeys; // chapter: passkeys
 mod second_factor; // chapter: second-factor
 mod settings;
+mod social_login; // chapter: social-login
 
 use serde_json::json;
 

@@ -1,0 +1,123 @@
+//! Login at a provider: any issuer of OpenID Connect, and GitHub; on when `LOGIN_..._ISSUER` is set.
+//! Needs accounts (whose an address is), sessions (what a login ends in) and limits.
+//! Take it out: `docs/removing.md`, chapter `social-login`.
+//!
+//! ID tokens are verified by `tower-jwt-auth`, not by the `openidconnect` crate: that one reads a provider's keys
+//! once and leaves rotation and outages to its caller, and would bring a second set of cryptography.
+
+mod account;
+mod answer;
+mod begun;
+mod callback;
+mod exchange;
+mod github;
+mod linking;
+mod links;
+mod login;
+mod metadata;
+mod openid;
+mod password;
+mod proved;
+mod provider;
+mod refusal;
+mod settings;
+
+pub use settings::{ProviderKind, ProviderSettings};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use sqlx::Result as SqlResult;
+use tower_jwt_auth::Sessions;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::begun::Begun;
+use self::links::Links;
+use self::proved::ProvedLogins;
+use self::provider::Provider;
+use crate::accounts::Accounts;
+use crate::app::{App, RequireToken};
+use crate::database::Database;
+use crate::error::Error;
+use crate::http;
+use crate::outbox::Outbox;
+use crate::problem::Problem;
+use crate::sessions::Logins;
+
+/// How long a provider may take for one answer. A login takes up to four.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The providers, and the logins that are under way. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct SocialLogin {
+    providers: Arc<[Provider]>,
+    begun: Begun,
+    proved: ProvedLogins,
+    links: Links,
+    accounts: Accounts,
+    logins: Logins,
+    outbox: Outbox,
+    sessions: Sessions,
+}
+
+/// Returns the routes of this chapter.
+pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
+    let with_token = OpenApiRouter::new()
+        .routes(routes!(linking::list))
+        .routes(routes!(linking::link))
+        .routes(routes!(linking::unlink))
+        .routes(routes!(password::set))
+        .route_layer(token.clone());
+    OpenApiRouter::new()
+        .routes(routes!(login::providers))
+        .routes(routes!(login::start))
+        .routes(routes!(callback::callback))
+        .routes(routes!(login::finish))
+        .merge(with_token)
+}
+
+// === impl SocialLogin ===
+
+impl SocialLogin {
+    /// `public_url` is where browsers find this service: providers send them back there.
+    pub(crate) fn new(
+        settings: &[ProviderSettings],
+        public_url: &str,
+        database: &Database,
+        accounts: &Accounts,
+        logins: &Logins,
+        outbox: &Outbox,
+    ) -> Result<Self, Error> {
+        settings::check(settings)?;
+        let client = http::client(TIMEOUT)?;
+        let providers = settings
+            .iter()
+            .map(|settings| Provider::new(settings, &client, public_url));
+        Ok(Self {
+            providers: providers.collect::<Result<Arc<[_]>, _>>()?,
+            begun: Begun::new(database.clone()),
+            proved: ProvedLogins::new(database.clone()),
+            links: Links::new(database.clone()),
+            accounts: accounts.clone(),
+            sessions: logins.sessions.clone(),
+            logins: logins.clone(),
+            outbox: outbox.clone(),
+        })
+    }
+
+    fn provider(&self, id: &str) -> Result<&Provider, Problem> {
+        let found = self.providers.iter().find(|provider| provider.id == id);
+        found.ok_or_else(|| {
+            let detail =
+                "No provider with this name is configured; `GET /auth/providers` lists them.";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+        })
+    }
+
+    /// Removes at most `limit` logins that are over, of each kind, and returns how many.
+    pub(crate) async fn clean_up(&self, limit: u32) -> SqlResult<u64> {
+        Ok(self.begun.clean_up(limit).await? + self.proved.clean_up(limit).await?)
+    }
+}

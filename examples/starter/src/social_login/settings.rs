@@ -1,0 +1,288 @@
+//! [`ProviderSettings`]: the providers that users may log in at, from the environment.
+
+use std::collections::BTreeSet;
+use std::{env, fmt, fs};
+
+use url::Url;
+
+use crate::config::is_this_machine;
+use crate::config::variable;
+use crate::error::Error;
+
+const PREFIX: &str = "LOGIN_";
+const CLIENT_ID: &str = "CLIENT_ID";
+const CLIENT_SECRET: &str = "CLIENT_SECRET";
+const CLIENT_SECRET_FILE: &str = "CLIENT_SECRET_FILE";
+const ISSUER: &str = "ISSUER";
+const KIND: &str = "KIND";
+const NAME: &str = "NAME";
+/// What may follow the name of a provider in a variable.
+const PARTS: [&str; 6] = [
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CLIENT_SECRET_FILE,
+    ISSUER,
+    KIND,
+    NAME,
+];
+const MAX_PROVIDERS: usize = 20;
+const MAX_ID_CHARS: usize = 32;
+/// These are other ways to log in, under the same path.
+const RESERVED: [&str; 4] = ["passkey", "passkeys", "secondfactor", "sms"];
+const GITHUB: &str = "https://github.com";
+
+/// A provider that users may log in at.
+#[derive(Clone)]
+pub struct ProviderSettings {
+    /// What it is called in paths and variables: lower-case letters and digits.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Its issuer, as it spells it; of GitHub the address of its site.
+    pub issuer: String,
+    /// How to talk to it.
+    pub kind: ProviderKind,
+    /// What it calls this service.
+    pub client_id: String,
+    /// By what it knows this service.
+    pub client_secret: String,
+}
+
+/// How to talk to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenID Connect, with discovery.
+    OpenId,
+    /// GitHub, or GitHub Enterprise Server: OAuth 2.0 and an API.
+    GitHub,
+}
+
+// === impl ProviderSettings ===
+
+impl ProviderSettings {
+    /// Reads `LOGIN_NAME_ISSUER`, `LOGIN_NAME_CLIENT_ID`, `LOGIN_NAME_CLIENT_SECRET` (or `..._FILE`), and what
+    /// may be there besides: `LOGIN_NAME_NAME` and `LOGIN_NAME_KIND`, for every `NAME`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a variable is missing, unknown, or makes no sense.
+    pub(crate) fn all_from_env() -> Result<Vec<Self>, Error> {
+        let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut words = BTreeSet::new();
+        for name in names {
+            let Some(rest) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let part = PARTS
+                .into_iter()
+                .find_map(|part| rest.strip_suffix(part)?.strip_suffix('_'));
+            let word = part.ok_or_else(|| {
+                format!("{name} is not a variable of this service: LOGIN_NAME_ must be followed by one of {}", PARTS.join(", "))
+            })?;
+            if variable(&name)?.is_some() {
+                words.insert(word.to_owned());
+            }
+        }
+        words.iter().map(|word| Self::from_env(word)).collect()
+    }
+
+    fn from_env(word: &str) -> Result<Self, Error> {
+        let name = |part: &str| format!("{PREFIX}{word}_{part}");
+        let required = |part: &str| {
+            let name = name(part);
+            variable(&name)?.ok_or_else(|| Error::from(format!("{name} is not set")))
+        };
+        let issuer = required(ISSUER)?;
+        let kind = match variable(&name(KIND))?.as_deref() {
+            Some("github") => ProviderKind::GitHub,
+            Some("openid") => ProviderKind::OpenId,
+            None if issuer.trim_end_matches('/') == GITHUB => ProviderKind::GitHub,
+            None => ProviderKind::OpenId,
+            Some(_) => return Err(format!("{} must be openid or github", name(KIND)).into()),
+        };
+        let secret = name(CLIENT_SECRET);
+        Ok(Self {
+            name: variable(&name(NAME))?.unwrap_or_else(|| spoken(word)),
+            id: word.to_ascii_lowercase(),
+            issuer,
+            kind,
+            client_id: required(CLIENT_ID)?,
+            client_secret: secret_of(&secret)?
+                .ok_or_else(|| format!("neither {secret} nor {secret}_FILE is set"))?,
+        })
+    }
+
+    /// What is wrong with it, if anything is.
+    fn problem(&self) -> Option<String> {
+        let Self { id, issuer, .. } = self;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if id.is_empty() || id.len() > MAX_ID_CHARS || !id.bytes().all(plain) {
+            return Some(format!(
+                "the name of a provider must have 1 to {MAX_ID_CHARS} letters and digits, as in \
+                 LOGIN_GOOGLE_ISSUER, and {id:?} does not"
+            ));
+        }
+        if RESERVED.contains(&id.as_str()) {
+            return Some(format!(
+                "a provider cannot be called {id}: choose another name"
+            ));
+        }
+        match Url::parse(issuer) {
+            Ok(url) if is_safe(&url) && url.query().is_none() && url.fragment().is_none() => None,
+            _ => Some(format!(
+                "the issuer of {id} must begin with https:// and have no query: {issuer:?} does not"
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("id", &self.id)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fails if there are too many providers, two with one name or issuer, or one that makes no sense.
+pub(super) fn check(providers: &[ProviderSettings]) -> Result<(), Error> {
+    if providers.len() > MAX_PROVIDERS {
+        return Err(format!("there are more than {MAX_PROVIDERS} providers to log in at").into());
+    }
+    for (number, provider) in providers.iter().enumerate() {
+        if let Some(problem) = provider.problem() {
+            return Err(problem.into());
+        }
+        for other in providers.iter().take(number) {
+            if other.id == provider.id || other.issuer == provider.issuer {
+                let (one, other) = (&provider.id, &other.id);
+                return Err(format!(
+                    "the providers {other} and {one} have the same name or issuer: remove one of them"
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is sent there cannot be read or answered by others on the way.
+pub(super) fn is_safe(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    match url.scheme() {
+        "https" => !host.is_empty(),
+        "http" => is_this_machine(host),
+        _ => false,
+    }
+}
+
+/// `GOOGLE` as people write it.
+fn spoken(word: &str) -> String {
+    if word.eq_ignore_ascii_case("github") {
+        return "GitHub".to_owned();
+    }
+    let lower = word.to_ascii_lowercase();
+    let mut chars = lower.chars();
+    chars.next().map_or_else(String::new, |first| {
+        format!("{}{}", first.to_ascii_uppercase(), chars.as_str())
+    })
+}
+
+/// A secret in a variable, or in a file that others cannot read.
+fn secret_of(name: &str) -> Result<Option<String>, Error> {
+    let in_file = format!("{name}_FILE");
+    match (variable(name)?, variable(&in_file)?) {
+        (Some(_), Some(_)) => {
+            Err(format!("{name} and {in_file} are both set: set one of them").into())
+        }
+        (Some(secret), None) => Ok(Some(secret)),
+        (None, None) => Ok(None),
+        (None, Some(file)) => {
+            check_mode(&in_file, &file)?;
+            let text = fs::read_to_string(&file)
+                .map_err(|error| format!("{in_file}: cannot read {file}: {error}"))?;
+            match text.trim() {
+                "" => Err(format!("{in_file}: the file {file} is empty").into()),
+                secret => Ok(Some(secret.to_owned())),
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn check_mode(name: &str, file: &str) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::metadata(file) {
+        Ok(about) if about.permissions().mode() & 0o027 != 0 => {
+            Err(format!("{name}: others can use the file {file}: `chmod 600` it").into())
+        }
+        _ => Ok(()), // what cannot be read is told by the next step
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &str, _: &str) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(id: &str, issuer: &str) -> ProviderSettings {
+        ProviderSettings {
+            id: id.to_owned(),
+            name: spoken(id),
+            issuer: issuer.to_owned(),
+            kind: ProviderKind::OpenId,
+            client_id: "client".to_owned(),
+            client_secret: "a secret".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_provider_needs_a_plain_name_and_an_issuer_that_is_safe() {
+        for (id, issuer, good) in [
+            ("google", "https://accounts.google.com", true),
+            ("1", "https://idp.example/realms/main", true),
+            ("here", "http://127.0.0.1:4000", true),
+            ("here", "http://localhost:4000", true),
+            ("there", "http://idp.example", false),
+            ("x", "idp.example", false),
+            ("x", "https://idp.example/?tenant=1", false),
+            ("x", "https://idp.example/#x", false),
+            ("", "https://idp.example", false),
+            ("Google", "https://idp.example", false),
+            ("a_b", "https://idp.example", false),
+            ("sms", "https://idp.example", false),
+        ] {
+            assert_eq!(
+                check(&[provider(id, issuer)]).is_ok(),
+                good,
+                "{id} {issuer}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_providers_have_two_names_and_two_issuers() {
+        let (a, b) = ("https://a.example", "https://b.example");
+        assert!(check(&[provider("a", a), provider("b", b)]).is_ok());
+        assert!(check(&[provider("a", a), provider("a", b)]).is_err());
+        assert!(check(&[provider("a", a), provider("b", a)]).is_err());
+        let many: Vec<_> = (0..=MAX_PROVIDERS)
+            .map(|number| provider(&number.to_string(), &format!("https://{number}.example")))
+            .collect();
+        assert!(check(&many).is_err());
+    }
+
+    #[test]
+    fn a_provider_has_a_name_for_people_and_tells_no_secret() {
+        assert_eq!(spoken("GITHUB"), "GitHub");
+        assert_eq!(spoken("GOOGLE"), "Google");
+        assert_eq!(spoken("1"), "1");
+        let told = format!("{:?}", provider("a", "https://a.example"));
+        assert!(!told.contains("secret"), "{told}");
+    }
+}
