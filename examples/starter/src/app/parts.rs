@@ -20,7 +20,7 @@ use crate::limits::{Attempts, Quotas, RateLimit, TrustedProxies};
 use crate::metrics::Metrics; // chapter: metrics
 use crate::operations::{Readiness, events};
 use crate::outbox::Outbox;
-use crate::passkeys::{self, Passkeys}; // chapter: passkeys
+use crate::passkeys::Passkeys; // chapter: passkeys
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::second_factor::Factors; // chapter: second-factor
 use crate::sessions::stores::{self, Chosen, Revocations};
@@ -175,8 +175,8 @@ impl Parts {
             &outbox,
             &settings.sealing,
             &sessions,
-            sms.codes.clone(),                // chapter: sms
-            passkeys::Proofs::new(&database), // chapter: passkeys
+            sms.codes.clone(),                       // chapter: sms
+            crate::passkeys::Proofs::new(&database), // chapter: passkeys
         );
         // chapter: second-factor }
         let password_policy = PasswordPolicy::new(

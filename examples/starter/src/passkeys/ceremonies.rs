@@ -27,8 +27,10 @@ pub(super) enum Purpose {
     Register,
     /// A login without a password.
     LogIn,
+    // chapter: second-factor {
     /// The second step of a login with a password.
-    SecondFactor, // chapter: second-factor
+    SecondFactor,
+    // chapter: second-factor }
     /// The proof that it is still the owner, before something that a stolen token must not do.
     Prove,
     /// That proof, once it has been given.

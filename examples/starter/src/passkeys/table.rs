@@ -63,8 +63,10 @@ pub(super) enum Removed {
     NotFound,
     /// No, because nobody could log in to the account any more.
     LastLogin,
+    // chapter: second-factor {
     /// No, because logins ask for a passkey after the password, and this is the last one.
-    SecondFactor, // chapter: second-factor
+    SecondFactor,
+    // chapter: second-factor }
 }
 
 #[derive(Debug, Clone)]

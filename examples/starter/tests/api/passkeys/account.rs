@@ -1,5 +1,7 @@
 //! What an account can do about its passkeys, and what ends with a change of the account.
 
+use std::time::{Duration, SystemTime};
+
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ use crate::support::authenticator::{
     Authenticator, add, answer_log_in, answer_register, ask_to_log_in, ask_to_register, log_in,
     prove,
 };
-use crate::support::{PASSWORD, Service, Tokens, started};
+use crate::support::{PASSWORD, Service, Tokens, issuer_in_the_past, started};
 
 #[tokio::test]
 async fn adding_and_removing_a_passkey_need_a_fresh_proof() {
@@ -147,6 +149,18 @@ async fn an_account_with_no_proof_needs_a_recent_login() {
     let tokens = service.user(EMAIL).await;
     change(&service, "UPDATE users SET password_hash = '!'").await;
     let path = "/auth/passkeys/register";
+    // A login of eleven minutes ago is asked for again (RFC 9470).
+    let claims = tokens.claims();
+    let (id, session) = (claims["sub"].as_str(), claims["sid"].as_str());
+    let earlier = SystemTime::now() - Duration::from_secs(660);
+    let issuer = issuer_in_the_past(Duration::ZERO);
+    let token = issuer.access(id.unwrap()).session(session.unwrap());
+    let token = token.auth_time(earlier).issue().unwrap();
+    let late = service
+        .send_json(Method::POST, path, &token, &json!({}))
+        .await;
+    assert_eq!(late.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(late.code(), "insufficient_user_authentication");
     let asked = service.post_as(&tokens, path, &json!({})).await;
     assert_eq!(asked.status, StatusCode::OK, "{:?}", asked.body);
     let mut passkey = Authenticator::new();
