@@ -16,6 +16,7 @@ use crate::finish::finish;
 use crate::limits::FORGET;
 use crate::operations;
 use crate::outbox::{Notice, Outbox};
+use crate::passkeys::passkeys_of; // chapter: passkeys
 use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 use crate::times::now;
@@ -139,6 +140,7 @@ impl Accounts {
                 user.email.clone(),
                 second_factor_of(&user.id), // chapter: second-factor
                 enrolment_of(&user.id),     // chapter: second-factor
+                passkeys_of(&user.id),      // chapter: passkeys
             ];
             for counted in counted {
                 let query = sqlx::query(FORGET).bind(super::digest(&counted));

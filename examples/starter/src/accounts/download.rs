@@ -21,6 +21,7 @@ use crate::api_keys::{Key, UserKeys}; // chapter: api-keys
 use crate::avatars::Avatars; // chapter: avatars
 use crate::database::on_pool;
 use crate::operations::digest;
+use crate::passkeys::{self, Passkeys}; // chapter: passkeys
 use crate::problem::Problem;
 use crate::second_factor::{Factors, Stored}; // chapter: second-factor
 use crate::sessions::{Caller, Session, of_user};
@@ -44,7 +45,8 @@ pub(super) struct Download {
     /// A PNG file in base64.
     avatar: Option<String>,
     // chapter: avatars }
-    api_keys: Vec<Key>, // chapter: api-keys
+    api_keys: Vec<Key>,              // chapter: api-keys
+    passkeys: Vec<passkeys::Listed>, // chapter: passkeys
 }
 
 #[derive(Serialize, FromRow, ToSchema)]
@@ -82,9 +84,10 @@ struct Place {
 pub(super) async fn download(
     State(accounts): State<Accounts>,
     State(sessions): State<Sessions>,
-    State(factors): State<Factors>, // chapter: second-factor
-    State(avatars): State<Avatars>, // chapter: avatars
-    State(keys): State<UserKeys>,   // chapter: api-keys
+    State(factors): State<Factors>,   // chapter: second-factor
+    State(avatars): State<Avatars>,   // chapter: avatars
+    State(keys): State<UserKeys>,     // chapter: api-keys
+    State(passkeys): State<Passkeys>, // chapter: passkeys
     Caller { user, token }: Caller,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<Download>), Problem> {
     let account = accounts.stored(&user).await?;
@@ -99,6 +102,7 @@ pub(super) async fn download(
         second_factors: factors.stored(&user.id).await?, // chapter: second-factor
         recovery_codes_left: factors.recovery_codes.count(&user.id).await?, // chapter: second-factor
         avatar: avatar.map(|avatar| STANDARD.encode(avatar)),               // chapter: avatars
+        passkeys: passkeys.of(&user.id).await?,                             // chapter: passkeys
         api_keys: keys.of(&user).await?,                                    // chapter: api-keys
     };
     tracing::info!(event = "account_downloaded", user = digest(&user.id));

@@ -15,6 +15,7 @@ mod second_factor; // chapter: second-factor
 mod table;
 
 pub(crate) use proofs::Proofs; // chapter: second-factor
+pub(crate) use table::Listed;
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -116,6 +117,11 @@ impl Passkeys {
             reauthentication: reauthentication.clone(),
             outbox: outbox.clone(),
         })
+    }
+
+    /// Returns the passkeys of a user, the oldest first.
+    pub(crate) async fn of(&self, user: &str) -> sqlx::Result<Vec<Listed>> {
+        self.table.list(user).await
     }
 
     /// Removes at most `limit` questions that were not answered in time, and returns how many.
