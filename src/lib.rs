@@ -95,12 +95,12 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
-//! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `revocation`, `session`, `event`, `api_key` |
+//! | 5 frameworks | `extract`, `extract_dpop`, `extract_guards`, `respond`, `testing` |
+//! | 4 http | `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
+//! | 3 services | `dpop`, `mtls`, `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
+//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `replay`, `revocation`, `session`, `event`, `api_key` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
+//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `origin`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
@@ -110,6 +110,7 @@ pub mod claims;
 pub mod clock;
 mod grpc;
 mod names;
+mod origin;
 
 mod error;
 mod secret_file;
@@ -133,6 +134,7 @@ mod turns;
 mod clean_up;
 
 mod in_use;
+mod replay;
 pub mod revocation;
 mod session;
 
@@ -141,7 +143,9 @@ mod event;
 mod api_key;
 
 // floor 3
+pub mod dpop;
 pub mod jwks;
+pub mod mtls;
 
 pub mod config;
 pub mod credential;
@@ -155,13 +159,14 @@ pub mod backchannel_logout;
 mod bearer;
 pub mod guard;
 pub mod layer;
-mod origin;
 pub mod refresh_cookie;
 pub mod resource_metadata;
 
 // floor 5
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "axum")]
+mod extract_dpop;
 #[cfg(feature = "axum")]
 mod extract_guards;
 #[cfg(feature = "axum")]

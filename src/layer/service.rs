@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use tower_service::Service;
 
 use super::decision::{DecisionHook, Outcome, Report};
@@ -17,9 +17,12 @@ use super::judges::Judges;
 use super::refusals::RefusalsOnce;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
-use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
-use crate::challenge::{Challenge, Refusals};
+use crate::bearer::{Carrier, Cookies, Credential, TokenSource, find_token, has_dpop_scheme};
+use crate::challenge::{Challenge, Refusals, Scheme};
+use crate::dpop::Dpop;
 use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::mtls::ClientCertificates;
+use crate::policy::Possession;
 use crate::verifier::{CredentialKind, Progress, TokenVerifier, VerifiedToken};
 
 /// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
@@ -39,8 +42,18 @@ pub(super) struct Config {
     pub(super) token: Token,
     pub(super) sources: Vec<TokenSource>,
     pub(super) challenge: Challenge,
+    pub(super) dpop: Option<Proofs>,
+    pub(super) certificates: Option<ClientCertificates>,
     pub(super) allow_preflight: bool,
     pub(super) on_decision: DecisionHook,
+}
+
+/// How the layer checks DPoP proofs.
+#[derive(Debug, Clone)]
+pub(super) struct Proofs {
+    pub(super) dpop: Dpop,
+    /// Whether tokens without a proof are refused.
+    pub(super) is_required: bool,
 }
 
 /// What becomes of a request without a good token.
@@ -77,6 +90,8 @@ impl Config {
             token: Token::Required,
             sources: Vec::new(),
             challenge: Challenge::default(),
+            dpop: None,
+            certificates: None,
             allow_preflight: false,
             on_decision: DecisionHook::default(),
         }
@@ -91,7 +106,8 @@ impl Config {
             Token::OptionalWithLenientCookies => Cookies::BadOnesCountAsNone,
             Token::Required | Token::Optional => Cookies::AreStrict,
         };
-        let found = match find_token(request, &self.sources, cookies) {
+        let takes_dpop = self.dpop.is_some();
+        let found = match find_token(request, &self.sources, cookies, takes_dpop) {
             Ok(found) => found,
             Err(error) => return Step::Refuse(error),
         };
@@ -119,12 +135,78 @@ impl Config {
             .cookie
             .filter(|_| cookies == Cookies::BadOnesCountAsNone)
             .map(|cookie| &cookie.name);
-        match self.judges.start(credential.token, credential.source) {
+        if takes_dpop || self.certificates.is_some() {
+            return self.decide_bound(request, &credential, lenient);
+        }
+        let bearer = &Possession::BEARER;
+        match self
+            .judges
+            .start(credential.token, credential.source, bearer)
+        {
             Progress::Done(verdict) => match conclude(verdict, lenient) {
                 Ok(passed) => Step::Pass(passed),
                 Err(error) => Step::Refuse(error),
             },
-            Progress::Wait(check) => Step::Wait(check, lenient.cloned()),
+            Progress::Wait(check) => Step::Wait(check, Waiting::for_token(lenient)),
+        }
+    }
+
+    /// Decides about a token that may be bound.
+    fn decide_bound<B>(
+        &self,
+        request: &Request<B>,
+        credential: &Credential<'_, '_>,
+        lenient: Option<&Arc<str>>,
+    ) -> Step {
+        let headers = request.headers();
+        let mut held = Possession {
+            needs_key: self.dpop.as_ref().is_some_and(|dpop| dpop.is_required),
+            ..Possession::BEARER
+        };
+        if let Some(certificates) = &self.certificates {
+            held.certificate = certificates.find(headers, request.extensions());
+            held.needs_certificate = certificates.is_required();
+        }
+        // Another source than the `Authorization` header has no scheme: there the proof tells.
+        let is_used = credential.scheme == Scheme::Dpop
+            || (credential.source.is_some() && Dpop::is_in(headers));
+        let proof = match self.dpop.as_ref().filter(|_| is_used) {
+            None => None,
+            Some(Proofs { dpop, .. }) => {
+                let token = Some(credential.token);
+                match dpop.check(request.method(), request.uri(), headers, token) {
+                    Ok(proof) => Some((dpop, proof)),
+                    Err(error) => return Step::Refuse(error.into()),
+                }
+            }
+        };
+        held.key = proof.as_ref().map(|(_, proof)| proof.thumbprint());
+        let progress = self
+            .judges
+            .start(credential.token, credential.source, &held);
+        match (progress, proof) {
+            (Progress::Done(Err(error)), Some(_)) => Step::Refuse(error),
+            // Only a proof that comes with a good token is looked up.
+            (progress, Some((dpop, proof))) => {
+                let nonce = proof.newer_nonce().cloned();
+                let dpop = dpop.clone();
+                let check = Box::pin(async move {
+                    let verified = progress.finish().await?;
+                    dpop.spend(&proof).await?;
+                    Ok(verified)
+                });
+                let lenient_cookie = None; // the client has put the proof there for this request
+                let waiting = Waiting {
+                    lenient_cookie,
+                    nonce,
+                };
+                Step::Wait(check, waiting)
+            }
+            (Progress::Done(verdict), None) => match conclude(verdict, lenient) {
+                Ok(passed) => Step::Pass(passed),
+                Err(error) => Step::Refuse(error),
+            },
+            (Progress::Wait(check), None) => Step::Wait(check, Waiting::for_token(lenient)),
         }
     }
 
@@ -157,8 +239,27 @@ impl Config {
 enum Step {
     Pass(Passed),
     Refuse(AuthError),
-    /// With the name of the cookie that the token is from, if a bad one counts as none.
-    Wait(Check, Option<Arc<str>>),
+    Wait(Check, Waiting),
+}
+
+/// What is done once a token is judged that had to be waited for.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// The cookie that the token is from, if a bad one counts as none.
+    pub(super) lenient_cookie: Option<Arc<str>>,
+    /// The nonce that the response hands out if the token is good.
+    pub(super) nonce: Option<HeaderValue>,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn for_token(lenient: Option<&Arc<str>>) -> Self {
+        Self {
+            lenient_cookie: lenient.cloned(),
+            nonce: None,
+        }
+    }
 }
 
 /// What a verdict on a token means. A bad token in the cookie `lenient` counts as none; but if it
@@ -248,7 +349,8 @@ impl<S, R> JwtAuth<S, R> {
     where
         R: ResponseForAuthError<B> + Clone + Send + Sync + 'static,
     {
-        self.refusals.for_request(headers, || {
+        let uses_dpop = self.config.dpop.is_some() && has_dpop_scheme(headers);
+        self.refusals.for_request(headers, uses_dpop, || {
             let with_body = TypeId::of::<R>() != TypeId::of::<EmptyBody>();
             let challenge = self.config.challenge.clone();
             (with_body || challenge != Challenge::default()).then(|| {
@@ -313,7 +415,7 @@ where
                 let error = error.told_by(refusals.as_ref());
                 ResponseFuture::refused(response_for(&self.respond, error))
             }
-            Step::Wait(check, lenient_cookie) => {
+            Step::Wait(check, waiting) => {
                 // The service that was polled ready is the one that will be called.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
@@ -327,7 +429,7 @@ where
                     config,
                     respond,
                     refusals,
-                    lenient_cookie,
+                    waiting,
                     report,
                 };
                 ResponseFuture::checking(check, parked)

@@ -10,13 +10,15 @@ use super::Sessions;
 use super::error::{SessionError, SessionErrorKind};
 use super::tokens::{Payload, RefreshToken};
 use crate::clock::as_micros;
+use crate::dpop::DpopProof;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair};
 use crate::jti::{self, Digest};
 use crate::keys::digest;
 use crate::revocation::RevocationQuery;
 use crate::session::{
-    EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord, SessionTarget,
+    EndReason, EndSessions, EndedSession, Rotation, RotationOutcome, Session, SessionRecord,
+    SessionTarget,
 };
 
 /// A verified refresh token that is about to be exchanged for the next pair of tokens.
@@ -31,6 +33,7 @@ pub struct RefreshSession<'a> {
     changes: Vec<(String, Option<Value>)>,
     narrowed: Option<Vec<String>>,
     client: Option<Vec<u8>>,
+    proof: Option<DpopProof>,
     problem: Option<SessionError>,
 }
 
@@ -63,6 +66,7 @@ impl<'a> RefreshSession<'a> {
             changes: Vec::new(),
             narrowed: None,
             client: None,
+            proof: None,
             problem: None,
         }
     }
@@ -165,6 +169,28 @@ impl<'a> RefreshSession<'a> {
         self
     }
 
+    /// Sets the DPoP proof of the request (RFC 9449). [`issue`](Self::issue) marks it as used before the
+    /// session moves on.
+    ///
+    /// | the session | the proof | what happens |
+    /// |---|---|---|
+    /// | is bound | is by its key | the next tokens are bound to the key as well |
+    /// | is bound | none | [`ProofRequired`](SessionErrorKind::ProofRequired). The session goes on, and an [event](crate::sessions::AuthEvent::RefreshWithoutProof) tells |
+    /// | is bound | is by another key | [`KeyMismatch`](SessionErrorKind::KeyMismatch). The session ends |
+    /// | is not bound | any | the access token is bound to the key, and the session stays as it is |
+    /// | is not bound | none | as without DPoP |
+    ///
+    /// A refresh with another key ends the session, because no honest client does that: a client has one key
+    /// for a session, and if it loses the key, it has to log in again anyway. So somebody else has the refresh
+    /// token. A request without a proof is refused and changes nothing, so that a client which has once
+    /// forgotten the header, or a thief who just tries the token, does not log the user out.
+    ///
+    /// A session that is not bound does not become so later on, because then a thief could bind it first.
+    pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
+        self.proof = proof.into().cloned();
+        self
+    }
+
     /// Exchanges the token for the next pair of tokens. The session moves on here, in one atomic
     /// step.
     ///
@@ -176,6 +202,8 @@ impl<'a> RefreshSession<'a> {
     ///   token.
     /// - [`InvalidScope`](SessionErrorKind::InvalidScope) or [`Issue`](SessionErrorKind::Issue): a
     ///   scope was not granted at login, or a claim is invalid.
+    /// - [`ProofRequired`](SessionErrorKind::ProofRequired) or
+    ///   [`InvalidProof`](SessionErrorKind::InvalidProof): the DPoP proof is missing or was used before.
     /// - All other [kinds](SessionErrorKind) mean that the session is over: the user has to log in
     ///   again.
     pub async fn issue(self) -> Result<Refreshed, SessionError> {
@@ -183,6 +211,8 @@ impl<'a> RefreshSession<'a> {
             return Err(problem);
         }
         self.check_issuable()?;
+        self.check_key().await?;
+        let key = self.proof.map(|proof| proof.thumbprint().to_owned());
         let client = self.client.map(client_digest).transpose()?;
         let (sessions, token) = (self.sessions.clone(), self.token);
         let stepped = self
@@ -203,7 +233,9 @@ impl<'a> RefreshSession<'a> {
             };
         }
         Ok(Refreshed {
-            tokens: self.sessions.pair_of(&record, &payload, &scopes, stamp)?,
+            tokens: self
+                .sessions
+                .pair_of(&record, &payload, &scopes, stamp, key.as_deref())?,
             session: Session::from(&record),
             outcome,
         })
@@ -215,6 +247,10 @@ impl<'a> RefreshSession<'a> {
         let mut access = tokens.access(self.token.subject.clone());
         access.session = Some(self.token.session.clone());
         access.generation = Some(self.token.generation);
+        access.key = self
+            .proof
+            .as_ref()
+            .map(|proof| proof.thumbprint().to_owned());
         access.scopes = self
             .narrowed
             .clone()
@@ -226,6 +262,29 @@ impl<'a> RefreshSession<'a> {
             };
         }
         access.check_issuable(tokens.stamp())
+    }
+
+    /// Compares the key of the proof with that of the session, and marks the proof as used, before the
+    /// session moves on.
+    async fn check_key(&self) -> Result<(), SessionError> {
+        let (subject, session) = (self.subject(), self.session_id());
+        match (self.token.key.as_deref(), &self.proof) {
+            (Some(_), None) => {
+                let event = AuthEvent::RefreshWithoutProof { subject, session };
+                self.sessions.inner.events.tell(&event);
+                Err(SessionErrorKind::ProofRequired.into())
+            }
+            (Some(key), Some(proof)) if key != proof.thumbprint() => {
+                let (this, subject) = (self.sessions.clone(), subject.to_owned());
+                let session = session.to_owned();
+                self.sessions
+                    .whole(async move { this.end_for_other_key(&subject, &session).await })
+                    .await?;
+                Err(SessionErrorKind::KeyMismatch.into())
+            }
+            (_, Some(proof)) => Ok(proof.spend().await?),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Keeps the first problem, which [`issue`](Self::issue) returns.
@@ -246,6 +305,23 @@ impl fmt::Debug for RefreshSession<'_> {
 // === impl Sessions ===
 
 impl Sessions {
+    /// Ends a session whose refresh token came with a proof by another key than its own.
+    async fn end_for_other_key(&self, subject: &str, session: &str) -> Result<(), SessionError> {
+        let now = self.inner.tokens.stamp();
+        let target = SessionTarget::SessionOf { session, subject };
+        let mut end = EndSessions::new(target, EndReason::ReuseDetected, now);
+        end.told_since = self.told_since(now);
+        let ended = self.inner.store.end(end).await?;
+        // The session itself has ended. A failure to revoke is reported as an event.
+        let _ = self.revoke(&ended).await;
+        self.inner.events.tell(&AuthEvent::RefreshKeyMismatch {
+            subject,
+            session,
+            has_ended: ended.iter().any(|session| session.ended_at == now),
+        });
+        Ok(())
+    }
+
     /// Rotates the session, and does what follows from the outcome.
     async fn step(
         &self,
@@ -278,8 +354,9 @@ impl Sessions {
             client,
         };
         let after = store.rotate(&rotation).await?;
-        // A store that mixes sessions up must not hand one to another subject.
-        let after = after.filter(|record| record.subject == token.subject);
+        // A store that mixes sessions up must not hand one to another subject, or unbind one.
+        let after = after
+            .filter(|record| record.subject == token.subject && record.key_thumbprint == token.key);
         let outcome = rotation.outcome(after.as_ref());
         let refused = self.after_step(&rotation, outcome, after.as_ref()).await;
         match (refused, after) {

@@ -15,7 +15,7 @@ use crate::error::AuthErrorKind::{
     self, Expired, InvalidAudience, InvalidClaim, InvalidIssuer, NotYetValid, Revoked, WrongType,
 };
 use crate::keys::{Algorithm, SigningKey};
-use crate::policy::Policy;
+use crate::policy::{Policy, Possession};
 use crate::revocation::{MemoryRevocations, RevocationStore};
 
 const NOW: u64 = 1_767_225_600;
@@ -259,7 +259,9 @@ fn single(key: &SigningKey, setting: Setting) -> Single {
 }
 
 fn kind(verifier: &Single, token: &str) -> Option<AuthErrorKind> {
-    let refused = verifier.verify_local(token.as_bytes()).err()?;
+    let refused = verifier
+        .verify_local(token.as_bytes(), &Possession::BEARER)
+        .err()?;
     Some(refused.kind())
 }
 

@@ -107,6 +107,10 @@ impl Introspection {
         }
     }
 
+    fn claims_of(&self, verified: VerifiedToken) -> CredentialClaims {
+        CredentialClaims::of(verified, self.asker.judge.policy.takes_bound_tokens)
+    }
+
     /// The token as handlers get it, unless it was revoked here.
     fn hand_out(
         &self,
@@ -115,7 +119,7 @@ impl Introspection {
     ) -> Option<Result<CredentialClaims, AuthError>> {
         let verified = again::in_world(verified, &self.asker, credential);
         let verdict = self.asker.judge.revocations.peek(&verified)?;
-        Some(verdict.map(|()| CredentialClaims::of(verified)))
+        Some(verdict.map(|()| self.claims_of(verified)))
     }
 }
 
@@ -128,7 +132,7 @@ impl CredentialJudge for Introspection {
         let verified = self.asker.look_up(credential).await?;
         let verified = again::in_world(verified, &self.asker, credential);
         let verdict = self.asker.judge.revocations.judge(verified).finish().await;
-        verdict.map(CredentialClaims::of)
+        verdict.map(|verified| self.claims_of(verified))
     }
 
     fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
