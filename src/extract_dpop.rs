@@ -40,5 +40,7 @@ fn verify<S>(parts: &Parts, state: &S) -> Result<DpopProof, DpopError>
 where
     Dpop: FromRef<S>,
 {
-    Dpop::from_ref(state).verify_proof(&parts.method, &parts.uri, &parts.headers)
+    let dpop = Dpop::from_ref(state);
+    let proof = dpop.verify_proof(&parts.method, &parts.uri, &parts.headers)?;
+    Ok(proof.in_request(&parts.extensions))
 }

@@ -71,9 +71,9 @@
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date; `credential::Introspection` of opaque tokens |
-//! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
-//! | `postgres` | no | `PostgresSessions`, `PostgresRevocations` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
-//! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
+//! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations`, `SqliteReplays` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
+//! | `postgres` | no | `PostgresSessions`, `PostgresRevocations`, `PostgresReplays` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
+//! | `redis` | no | `RedisSessions`, `RedisRevocations`, `RedisReplays`: for several nodes, with revocations pushed to each |
 //! | `redis-cluster` | no | the same in a Redis cluster |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
 //! | `testing` | no | `testing`: an issuer, an identity provider, a clock and ready tokens for the tests of an application; attacks on a whole service; the rules for stores |
@@ -87,7 +87,7 @@
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
 //! [opaque tokens](_guide::introspection) · [logging out at the provider](_guide::backchannel_logout) ·
 //! [MCP servers](_guide::mcp) ·
-//! [sessions](_guide::sessions) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [sessions](_guide::sessions) · [bound tokens](_guide::bound_tokens) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -221,6 +221,8 @@ pub mod _guide {
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]
     pub mod sessions {}
+    #[doc = include_str!("guide/bound_tokens.md")]
+    pub mod bound_tokens {}
     #[doc = include_str!("guide/api_keys.md")]
     pub mod api_keys {}
     #[doc = include_str!("guide/poolers.md")]

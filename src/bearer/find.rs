@@ -231,8 +231,8 @@ fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<
     }
     let other_scheme = nothing(Some(&Reason {
         code: "other_scheme",
-        message: "the Authorization header does not begin with `Bearer` (or with `DPoP`, where the layer checks \
-                  proofs) and a space",
+        message: "the Authorization header does not begin with `Bearer` and a space (or with `DPoP`, where the \
+                  layer checks proofs)",
     }));
     let value = value.as_bytes();
     let after = |scheme: Scheme| {

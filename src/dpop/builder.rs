@@ -80,7 +80,8 @@ impl DpopBuilder {
     }
 
     /// Sets by how much the clock of a client may be ahead: [30 seconds](DEFAULT_PROOF_LEEWAY) by default,
-    /// 300 at most.
+    /// 300 at most. Used proofs are kept for that much longer than they are good, so the clocks of nodes that
+    /// share a store may differ by it as well.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self

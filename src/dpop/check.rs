@@ -30,6 +30,14 @@ pub(super) struct Request<'r> {
     pub(super) token: Option<&'r [u8]>,
 }
 
+/// Stands in the extensions of a request whose proof a layer has marked as used, so that what follows does not
+/// take it for a replay.
+#[derive(Clone)]
+pub(crate) struct SpentProof {
+    pub(super) by: Arc<Inner>,
+    pub(super) digest: [u8; 32],
+}
+
 /// A proof that passed everything but the replay store.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedProof {
@@ -103,7 +111,7 @@ pub(super) fn check(
     }
     // Kept for longer than it is good, so that it is not forgotten here while the clock of another node,
     // which is behind, still calls it good.
-    let kept: Duration = policy.max_age + policy.leeway;
+    let kept = policy.max_age + policy.leeway + Duration::from_secs(1);
     let entry = ReplayEntry::new(
         replay_digest(key.thumbprint, jti, htu).ok_or_else(|| invalid(&MALFORMED))?,
         now,

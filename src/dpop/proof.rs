@@ -15,7 +15,8 @@ use super::service::Dpop;
 ///
 /// [`Dpop::verify_proof`] makes it. With the feature `axum` it is also an extractor, for routes whose state
 /// contains a [`Dpop`] (`FromRef`): `DpopProof` refuses requests without a proof, and `Option<DpopProof>`
-/// lets them through. A bad proof is refused by both.
+/// lets them through. A bad proof is refused by both. Behind a layer that checks proofs by the same policy, the
+/// proof is spent already, and can be used all the same.
 ///
 /// Give it to [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
 /// [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) or
@@ -60,6 +61,15 @@ impl DpopProof {
         self.dpop.spend(&self.checked).await?;
         self.is_spent.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// The same proof of a request, which a layer in front may have marked as used.
+    #[cfg(feature = "axum")]
+    pub(crate) fn in_request(self, extensions: &http::Extensions) -> Self {
+        if self.dpop.has_spent(&self.checked, extensions) {
+            self.is_spent.store(true, Ordering::Release);
+        }
+        self
     }
 
     pub(crate) fn is_spent(&self) -> bool {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Uri};
 
 use super::builder::DpopBuilder;
-use super::check::CheckedProof;
+use super::check::{CheckedProof, SpentProof};
 use super::error::DpopError;
 use super::htu::PublicAddress;
 use super::known::KnownKeys;
@@ -138,6 +138,22 @@ impl Dpop {
             token,
         };
         check::check(&self.inner, &self.addresses, &request)
+    }
+
+    /// Whether something further out has marked the proof of this very request as used.
+    pub(crate) fn has_spent(&self, proof: &CheckedProof, extensions: &Extensions) -> bool {
+        let spent = extensions.get::<SpentProof>();
+        spent.is_some_and(|spent| {
+            Arc::ptr_eq(&spent.by, &self.inner) && spent.digest == proof.entry.digest
+        })
+    }
+
+    /// What to put into the extensions of a request whose proof was marked as used.
+    pub(crate) fn spent(&self, proof: &CheckedProof) -> SpentProof {
+        SpentProof {
+            by: Arc::clone(&self.inner),
+            digest: proof.entry.digest,
+        }
     }
 
     /// Marks a proof as used. Fails if it was used before.

@@ -46,6 +46,9 @@ pub struct VerifyingKey {
     inner: Arc<Inner>,
 }
 
+/// The longest modulus of the key of a proof: 4096 bits.
+const MAX_PROOF_RSA_BYTES: usize = 512;
+
 /// Why a key cannot be that of a proof of possession.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProofKeyFault {
@@ -180,6 +183,12 @@ impl VerifyingKey {
         }
         let jwk = jwk.or_algorithm(Some(algorithm));
         let read = || match (jwk.algorithm()?, jwk.verifying()?) {
+            // No client needs more, and checking a signature of 8192 bits is slow.
+            (_, JwkMaterial::Key(PublicNumbers::Rsa { n, .. }))
+                if n.len() > MAX_PROOF_RSA_BYTES =>
+            {
+                Err(rejected(algorithm))
+            }
             (found, JwkMaterial::Key(public)) if found.accepts(algorithm.as_str()) => {
                 Self::public_of_any(algorithm, public)
             }

@@ -134,6 +134,9 @@ where
                                 passed.tell(report);
                             }
                             config.mark(&mut request, passed, refusals);
+                            if let Some(spent) = waiting.spent {
+                                request.extensions_mut().insert(spent);
+                            }
                             State::Inner {
                                 future: service.call(request),
                                 report,

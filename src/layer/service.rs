@@ -19,7 +19,7 @@ use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
 use crate::bearer::{Carrier, Cookies, Credential, TokenSource, find_token, has_dpop_scheme};
 use crate::challenge::{Challenge, Refusals, Scheme};
-use crate::dpop::Dpop;
+use crate::dpop::{Dpop, SpentProof};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::mtls::ClientCertificates;
 use crate::policy::Possession;
@@ -189,16 +189,21 @@ impl Config {
             // Only a proof that comes with a good token is looked up.
             (progress, Some((dpop, proof))) => {
                 let nonce = proof.newer_nonce().cloned();
+                let spent = dpop.spent(&proof);
+                let is_spent = dpop.has_spent(&proof, request.extensions());
                 let dpop = dpop.clone();
                 let check = Box::pin(async move {
                     let verified = progress.finish().await?;
-                    dpop.spend(&proof).await?;
+                    if !is_spent {
+                        dpop.spend(&proof).await?;
+                    }
                     Ok(verified)
                 });
                 let lenient_cookie = None; // the client has put the proof there for this request
                 let waiting = Waiting {
                     lenient_cookie,
                     nonce,
+                    spent: Some(spent),
                 };
                 Step::Wait(check, waiting)
             }
@@ -249,6 +254,8 @@ pub(super) struct Waiting {
     pub(super) lenient_cookie: Option<Arc<str>>,
     /// The nonce that the response hands out if the token is good.
     pub(super) nonce: Option<HeaderValue>,
+    /// What tells those further in that the proof of the request was used by this layer.
+    pub(super) spent: Option<SpentProof>,
 }
 
 // === impl Waiting ===
@@ -258,6 +265,7 @@ impl Waiting {
         Self {
             lenient_cookie: lenient.cloned(),
             nonce: None,
+            spent: None,
         }
     }
 }

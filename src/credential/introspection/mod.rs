@@ -49,8 +49,9 @@ use asker::Asker;
 /// The answer must be a JSON object whose `active` is `true`. Its other members are judged by the
 /// rules of a [`TokenVerifier`](crate::TokenVerifier) with the profile
 /// [`Compatible`](crate::verifier::TokenProfile::Compatible): `aud` and `iss` as configured, `exp`,
-/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`), and no token
-/// that is bound to a key (`cnf`, `token_type: DPoP`). What handlers and guards get is a
+/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`). A token that is
+/// bound to a key (`cnf`, `token_type: DPoP`) is refused unless the layer
+/// [checks the proof](crate::JwtAuthLayer::dpop). What handlers and guards get is a
 /// [`VerifiedToken`] whose [`payload`](VerifiedToken::payload) is the answer, with these additions:
 ///
 /// - `sub` is the `client_id` if the answer has neither `sub` nor `username`: such a token belongs to

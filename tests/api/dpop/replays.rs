@@ -120,3 +120,81 @@ async fn the_same_id_is_another_proof_for_another_key_or_address() {
         }
     }
 }
+
+#[tokio::test]
+async fn two_layers_on_one_route_use_a_proof_once() {
+    use tower::{Layer as _, ServiceExt as _};
+
+    let world = World::new();
+    let dpop = world.dpop();
+    let outer = JwtAuthLayer::new(world.tokens.verifier())
+        .dpop(dpop.clone())
+        .optional();
+    let inner = JwtAuthLayer::new(world.tokens.verifier()).require_dpop(dpop);
+    let handler = tower::service_fn(async |_: Request<()>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    });
+    let service = outer.layer(inner.layer(handler));
+    let token = world.bound_token().await;
+    let proof = world.proof("GET", ORDERS).token(&token).sign();
+    for expected in [200, 401, 401] {
+        let request = get_orders("DPoP", &token, &proof);
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), expected);
+    }
+    // Another policy does not know what this one has seen.
+    let other = JwtAuthLayer::new(world.tokens.verifier()).dpop(world.dpop());
+    assert_eq!(
+        send(&other, get_orders("DPoP", &token, &proof))
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_used_proof_is_known_where_the_clock_is_behind() {
+    use std::time::Duration;
+
+    let (behind, ahead) = (World::new(), World::new());
+    let leeway = Duration::from_secs(30);
+    ahead.clock.advance(leeway);
+    let replays = MemoryReplays::new();
+    let node = |world: &World| {
+        let dpop = Dpop::builder(ADDRESS, replays.clone()).clock(world.clock.clone());
+        dpop.build().unwrap()
+    };
+    let nodes = [node(&ahead), node(&behind)];
+    // As many as hit each part of the store.
+    let proofs: Vec<_> = (0..200)
+        .map(|_| behind.proof("GET", ORDERS).sign())
+        .collect();
+    let spend = async |node: usize, proof: &str| {
+        let request = Request::get("/orders")
+            .header("DPoP", proof)
+            .body(())
+            .unwrap();
+        let proof = nodes[node].verify_proof(request.method(), request.uri(), request.headers());
+        proof
+            .map_err(|error| error.reason())?
+            .spend()
+            .await
+            .map_err(|error| error.reason())
+    };
+    for proof in &proofs {
+        spend(0, proof).await.unwrap();
+    }
+    for seconds in [1, 29, 29, 1] {
+        for world in [&ahead, &behind] {
+            world.clock.advance(Duration::from_secs(seconds));
+        }
+        for proof in &proofs {
+            // By the clock that is ahead, the store drops what is over.
+            let another = ahead.proof("GET", ORDERS).sign();
+            spend(0, &another).await.unwrap();
+            assert_eq!(spend(1, proof).await, Err("proof_replayed"));
+        }
+    }
+    behind.clock.advance(Duration::from_secs(1));
+    assert_eq!(spend(1, &proofs[0]).await, Err("proof_too_old"));
+}

@@ -101,3 +101,35 @@ async fn a_route_hands_out_a_nonce() {
     let (status, ..) = told(&app, "/required", Some(proof.sign())).await;
     assert_eq!(status, 200);
 }
+
+#[tokio::test]
+async fn a_route_behind_the_layer_can_use_the_proof_of_its_request() {
+    use tower_jwt_auth::{JwtAuthLayer, Sessions, VerifiedToken};
+
+    let world = World::new();
+    let dpop = world.dpop();
+    let store = tower_jwt_auth::sessions::MemorySessions::new();
+    let sessions = Sessions::builder(&world.tokens, store).build().unwrap();
+    let again = async move |token: VerifiedToken, proof: DpopProof| {
+        let subject = token.subject().unwrap_or_default();
+        sessions.open(subject).dpop(&proof).issue().await
+    };
+    let app = Router::new()
+        .route("/again", post(again))
+        .with_state(App { dpop: dpop.clone() })
+        .layer(JwtAuthLayer::new(world.tokens.verifier()).dpop(dpop));
+    let token = world.bound_token().await;
+    let proof = world
+        .proof("POST", "https://api.example/again")
+        .token(&token)
+        .sign();
+    for expected in [200, 401] {
+        let request = Request::post("/again")
+            .header("Authorization", format!("DPoP {token}"))
+            .header("DPoP", &proof)
+            .body(Body::empty())
+            .unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), expected);
+    }
+}
