@@ -32,7 +32,13 @@ impl PublicAddress {
             .find('/')
             .map_or(address.len(), |at| start + at);
         let (origin, path) = address.split_at(end);
-        check_origin(origin).map_err(ConfigError::invalid)?;
+        if check_origin(origin).is_err() {
+            return wrong(if origin.starts_with("http:") {
+                "is plain http, and a token must not be sent unencrypted (plain http is for this machine only)"
+            } else {
+                "is not an https origin in lower case without a default port, followed by a path"
+            });
+        }
         if path.ends_with('/') {
             return wrong("ends with a slash");
         }
@@ -65,7 +71,7 @@ impl PublicAddress {
             return false;
         };
         htu.strip_prefix(&*self.base)
-            .is_some_and(|rest| !path.is_empty() && rest == normal_path(path))
+            .is_some_and(|rest| path.starts_with('/') && rest == normal_path(path))
     }
 }
 

@@ -10,9 +10,10 @@ use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::bound::Waiting;
 use super::decision::{Outcome, Report};
 use super::response::{ResponseForAuthError, response_for};
-use super::service::{Config, Waiting, conclude};
+use super::service::{Config, conclude};
 use crate::challenge::Refusals;
 use crate::dpop;
 use crate::error::AuthError;

@@ -7,12 +7,10 @@ use tower_layer::Layer;
 
 use super::decision::{Decision, DecisionHook};
 use super::response::EmptyBody;
-use super::service::{Config, JwtAuth, Proofs, Token};
+use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
-use crate::challenge::{Challenge, DpopChallenge};
+use crate::challenge::Challenge;
 use crate::credential::CredentialJudge;
-use crate::dpop::Dpop;
-use crate::mtls::ClientCertificates;
 use crate::names::Names;
 use crate::resource_metadata::ResourceMetadataUrl;
 use crate::verifier::TokenVerifier;
@@ -195,81 +193,6 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Also takes tokens that are bound to a key, with the scheme `DPoP` and a proof for each request
-    /// (RFC 9449).
-    ///
-    /// | the request | what happens |
-    /// |---|---|
-    /// | `DPoP`, a bound token and a good proof by its key | it goes on |
-    /// | `DPoP` with no proof, a bad one, one of another key, or one that was used before | 401 |
-    /// | `DPoP` with a token that is not bound | 401 |
-    /// | `Bearer` with a token that is bound | 401 |
-    /// | `Bearer` with a token that is not bound | it goes on, unless proofs are [required](Self::require_dpop) |
-    /// | a good token and a proof, and the replay store is unavailable | 503 |
-    ///
-    /// Tokens from another [source](Self::token_source), such as a cookie, have no scheme: a `DPoP` header
-    /// makes them tokens with a proof. What is bound, and to which key, says
-    /// [`VerifiedToken::binding`](crate::VerifiedToken::binding). It holds for tokens of this service and of
-    /// providers, and for opaque ones.
-    ///
-    /// The challenges name both schemes, and the algorithms of proofs. Give
-    /// [`EXPOSED_HEADERS`](crate::dpop::EXPOSED_HEADERS) to the CORS layer, so that pages on other origins can
-    /// read them.
-    ///
-    /// ```
-    /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
-    /// use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
-    ///
-    /// # fn example(verifier: TokenVerifier) -> Result<(), tower_jwt_auth::ConfigError> {
-    /// let dpop = Dpop::builder("https://api.example", MemoryReplays::new()).build()?;
-    /// let layer = JwtAuthLayer::new(verifier).dpop(dpop);
-    /// # let _: JwtAuthLayer = layer; Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn dpop(self, dpop: Dpop) -> Self {
-        self.proofs(dpop, false)
-    }
-
-    /// Takes only tokens that are bound to a key, with a proof for each request: as [`dpop`](Self::dpop), but
-    /// bearer tokens are refused. That holds for each kind of credential, API keys included.
-    #[must_use]
-    pub fn require_dpop(self, dpop: Dpop) -> Self {
-        self.proofs(dpop, true)
-    }
-
-    fn proofs(mut self, dpop: Dpop, is_required: bool) -> Self {
-        let algorithms = dpop.algorithms().iter().map(|one| one.as_str());
-        let algs = algorithms.collect::<Vec<_>>().join(" ").into();
-        self.challenge_mut().dpop = Some(DpopChallenge {
-            algs,
-            is_required,
-            is_used: false,
-        });
-        self.config_mut().dpop = Some(Proofs { dpop, is_required });
-        self
-    }
-
-    /// Also takes tokens that are bound to the client certificate of the connection (RFC 8705).
-    ///
-    /// A bound token is refused if the connection has another certificate or none. Tokens that are not bound
-    /// are accepted, unless bound ones are
-    /// [required](crate::mtls::ClientCertificates::require_bound_tokens).
-    ///
-    /// ```
-    /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
-    /// use tower_jwt_auth::mtls::ClientCertificates;
-    ///
-    /// # fn example(verifier: TokenVerifier) {
-    /// let layer = JwtAuthLayer::new(verifier)
-    ///     .client_certificates(ClientCertificates::of_connection());
-    /// # let _: JwtAuthLayer = layer; }
-    /// ```
-    #[must_use]
-    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
-        self.config_mut().certificates = Some(certificates);
-        self
-    }
-
     /// Names the protection space in every challenge (RFC 9110 section 11.5); `api`
     /// ([`DEFAULT_REALM`](super::DEFAULT_REALM)) by default.
     #[must_use]
@@ -400,11 +323,11 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    fn config_mut(&mut self) -> &mut Config {
+    pub(super) fn config_mut(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.config)
     }
 
-    fn challenge_mut(&mut self) -> &mut Challenge {
+    pub(super) fn challenge_mut(&mut self) -> &mut Challenge {
         &mut self.config_mut().challenge
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use tower_service::Service;
 
+use super::bound::{Held, Proofs, Waiting};
 use super::decision::{DecisionHook, Outcome, Report};
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
@@ -17,12 +18,10 @@ use super::judges::Judges;
 use super::refusals::RefusalsOnce;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
-use crate::bearer::{Carrier, Cookies, Credential, TokenSource, find_token, has_dpop_scheme};
-use crate::challenge::{Challenge, Refusals, Scheme};
-use crate::dpop::{Dpop, SpentProof};
+use crate::bearer::{Carrier, Cookies, TokenSource, find_token, has_dpop_scheme};
+use crate::challenge::{Challenge, Refusals};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::mtls::ClientCertificates;
-use crate::policy::Possession;
 use crate::verifier::{CredentialKind, Progress, TokenVerifier, VerifiedToken};
 
 /// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
@@ -46,14 +45,6 @@ pub(super) struct Config {
     pub(super) certificates: Option<ClientCertificates>,
     pub(super) allow_preflight: bool,
     pub(super) on_decision: DecisionHook,
-}
-
-/// How the layer checks DPoP proofs.
-#[derive(Debug, Clone)]
-pub(super) struct Proofs {
-    pub(super) dpop: Dpop,
-    /// Whether tokens without a proof are refused.
-    pub(super) is_required: bool,
 }
 
 /// What becomes of a request without a good token.
@@ -135,83 +126,26 @@ impl Config {
             .cookie
             .filter(|_| cookies == Cookies::BadOnesCountAsNone)
             .map(|cookie| &cookie.name);
-        if takes_dpop || self.certificates.is_some() {
-            return self.decide_bound(request, &credential, lenient);
-        }
-        let bearer = &Possession::BEARER;
-        match self
-            .judges
-            .start(credential.token, credential.source, bearer)
-        {
-            Progress::Done(verdict) => match conclude(verdict, lenient) {
-                Ok(passed) => Step::Pass(passed),
-                Err(error) => Step::Refuse(error),
-            },
-            Progress::Wait(check) => Step::Wait(check, Waiting::for_token(lenient)),
-        }
-    }
-
-    /// Decides about a token that may be bound.
-    fn decide_bound<B>(
-        &self,
-        request: &Request<B>,
-        credential: &Credential<'_, '_>,
-        lenient: Option<&Arc<str>>,
-    ) -> Step {
-        let headers = request.headers();
-        let mut held = Possession {
-            needs_key: self.dpop.as_ref().is_some_and(|dpop| dpop.is_required),
-            ..Possession::BEARER
+        let Held { possession, proof } = match self.held(request, &credential) {
+            Ok(held) => held,
+            Err(error) => return Step::Refuse(error),
         };
-        if let Some(certificates) = &self.certificates {
-            held.certificate = certificates.find(headers, request.extensions());
-            held.needs_certificate = certificates.is_required();
-        }
-        // Another source than the `Authorization` header has no scheme: there the proof tells.
-        let is_used = credential.scheme == Scheme::Dpop
-            || (credential.source.is_some() && Dpop::is_in(headers));
-        let proof = match self.dpop.as_ref().filter(|_| is_used) {
-            None => None,
-            Some(Proofs { dpop, .. }) => {
-                let token = Some(credential.token);
-                match dpop.check(request.method(), request.uri(), headers, token) {
-                    Ok(proof) => Some((dpop, proof)),
-                    Err(error) => return Step::Refuse(error.into()),
-                }
-            }
-        };
-        held.key = proof.as_ref().map(|(_, proof)| proof.thumbprint());
-        let progress = self
-            .judges
-            .start(credential.token, credential.source, &held);
+        // A client that sends a proof has put it there for this request.
+        let lenient = lenient.filter(|_| proof.is_none());
+        let judges = &self.judges;
+        let progress = judges.start(credential.token, credential.source, &possession);
         match (progress, proof) {
-            (Progress::Done(Err(error)), Some(_)) => Step::Refuse(error),
-            // Only a proof that comes with a good token is looked up.
-            (progress, Some((dpop, proof))) => {
-                let nonce = proof.newer_nonce().cloned();
-                let spent = dpop.spent(&proof);
-                let is_spent = dpop.has_spent(&proof, request.extensions());
-                let dpop = dpop.clone();
-                let check = Box::pin(async move {
-                    let verified = progress.finish().await?;
-                    if !is_spent {
-                        dpop.spend(&proof).await?;
-                    }
-                    Ok(verified)
-                });
-                let lenient_cookie = None; // the client has put the proof there for this request
-                let waiting = Waiting {
-                    lenient_cookie,
-                    nonce,
-                    spent: Some(spent),
-                };
-                Step::Wait(check, waiting)
+            (Progress::Done(Ok(verified)), Some(proof)) => {
+                proof.spend_after(Progress::Done(Ok(verified)), request)
             }
-            (Progress::Done(verdict), None) => match conclude(verdict, lenient) {
+            (Progress::Wait(check), Some(proof)) => {
+                proof.spend_after(Progress::Wait(check), request)
+            }
+            (Progress::Wait(check), None) => Step::Wait(check, Waiting::for_token(lenient)),
+            (Progress::Done(verdict), _) => match conclude(verdict, lenient) {
                 Ok(passed) => Step::Pass(passed),
                 Err(error) => Step::Refuse(error),
             },
-            (Progress::Wait(check), None) => Step::Wait(check, Waiting::for_token(lenient)),
         }
     }
 
@@ -241,33 +175,10 @@ impl Config {
 }
 
 /// How far a request has come.
-enum Step {
+pub(super) enum Step {
     Pass(Passed),
     Refuse(AuthError),
     Wait(Check, Waiting),
-}
-
-/// What is done once a token is judged that had to be waited for.
-#[derive(Default)]
-pub(super) struct Waiting {
-    /// The cookie that the token is from, if a bad one counts as none.
-    pub(super) lenient_cookie: Option<Arc<str>>,
-    /// The nonce that the response hands out if the token is good.
-    pub(super) nonce: Option<HeaderValue>,
-    /// What tells those further in that the proof of the request was used by this layer.
-    pub(super) spent: Option<SpentProof>,
-}
-
-// === impl Waiting ===
-
-impl Waiting {
-    fn for_token(lenient: Option<&Arc<str>>) -> Self {
-        Self {
-            lenient_cookie: lenient.cloned(),
-            nonce: None,
-            spent: None,
-        }
-    }
 }
 
 /// What a verdict on a token means. A bad token in the cookie `lenient` counts as none; but if it

@@ -17,8 +17,7 @@ use crate::jti::{self, Digest};
 use crate::keys::digest;
 use crate::revocation::RevocationQuery;
 use crate::session::{
-    EndReason, EndSessions, EndedSession, Rotation, RotationOutcome, Session, SessionRecord,
-    SessionTarget,
+    EndReason, EndedSession, Rotation, RotationOutcome, Session, SessionRecord, SessionTarget,
 };
 
 /// A verified refresh token that is about to be exchanged for the next pair of tokens.
@@ -27,13 +26,13 @@ use crate::session::{
 /// [scopes](Self::scopes) that have changed since the login, and call [`issue`](Self::issue).
 #[must_use = "no token is issued until `issue()`"]
 pub struct RefreshSession<'a> {
-    sessions: &'a Sessions,
-    token: RefreshToken,
+    pub(super) sessions: &'a Sessions,
+    pub(super) token: RefreshToken,
     /// Claims to set, or to leave out.
     changes: Vec<(String, Option<Value>)>,
     narrowed: Option<Vec<String>>,
     client: Option<Vec<u8>>,
-    proof: Option<DpopProof>,
+    pub(super) proof: Option<DpopProof>,
     problem: Option<SessionError>,
 }
 
@@ -169,28 +168,6 @@ impl<'a> RefreshSession<'a> {
         self
     }
 
-    /// Sets the DPoP proof of the request (RFC 9449). [`issue`](Self::issue) marks it as used before the
-    /// session moves on.
-    ///
-    /// | the session | the proof | what happens |
-    /// |---|---|---|
-    /// | is bound | is by its key | the next tokens are bound to the key as well |
-    /// | is bound | none | [`ProofRequired`](SessionErrorKind::ProofRequired). The session goes on, and an [event](crate::sessions::AuthEvent::RefreshWithoutProof) tells |
-    /// | is bound | is by another key | [`KeyMismatch`](SessionErrorKind::KeyMismatch). The session ends |
-    /// | is not bound | any | the access token is bound to the key, and the session stays as it is |
-    /// | is not bound | none | as without DPoP |
-    ///
-    /// A refresh with another key ends the session, because no honest client does that: a client has one key
-    /// for a session, and if it loses the key, it has to log in again anyway. So somebody else has the refresh
-    /// token. A request without a proof is refused and changes nothing, so that a client which has once
-    /// forgotten the header, or a thief who just tries the token, does not log the user out.
-    ///
-    /// A session that is not bound does not become so later on, because then a thief could bind it first.
-    pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
-        self.proof = proof.into().cloned();
-        self
-    }
-
     /// Exchanges the token for the next pair of tokens. The session moves on here, in one atomic
     /// step.
     ///
@@ -264,29 +241,6 @@ impl<'a> RefreshSession<'a> {
         access.check_issuable(tokens.stamp())
     }
 
-    /// Compares the key of the proof with that of the session, and marks the proof as used, before the
-    /// session moves on.
-    async fn check_key(&self) -> Result<(), SessionError> {
-        let (subject, session) = (self.subject(), self.session_id());
-        match (self.token.key.as_deref(), &self.proof) {
-            (Some(_), None) => {
-                let event = AuthEvent::RefreshWithoutProof { subject, session };
-                self.sessions.inner.events.tell(&event);
-                Err(SessionErrorKind::ProofRequired.into())
-            }
-            (Some(key), Some(proof)) if key != proof.thumbprint() => {
-                let (this, subject) = (self.sessions.clone(), subject.to_owned());
-                let session = session.to_owned();
-                self.sessions
-                    .whole(async move { this.end_for_other_key(&subject, &session).await })
-                    .await?;
-                Err(SessionErrorKind::KeyMismatch.into())
-            }
-            (_, Some(proof)) => Ok(proof.spend().await?),
-            (None, None) => Ok(()),
-        }
-    }
-
     /// Keeps the first problem, which [`issue`](Self::issue) returns.
     fn fail(&mut self, problem: SessionError) {
         self.problem.get_or_insert(problem);
@@ -305,23 +259,6 @@ impl fmt::Debug for RefreshSession<'_> {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Ends a session whose refresh token came with a proof by another key than its own.
-    async fn end_for_other_key(&self, subject: &str, session: &str) -> Result<(), SessionError> {
-        let now = self.inner.tokens.stamp();
-        let target = SessionTarget::SessionOf { session, subject };
-        let mut end = EndSessions::new(target, EndReason::ReuseDetected, now);
-        end.told_since = self.told_since(now);
-        let ended = self.inner.store.end(end).await?;
-        // The session itself has ended. A failure to revoke is reported as an event.
-        let _ = self.revoke(&ended).await;
-        self.inner.events.tell(&AuthEvent::RefreshKeyMismatch {
-            subject,
-            session,
-            has_ended: ended.iter().any(|session| session.ended_at == now),
-        });
-        Ok(())
-    }
-
     /// Rotates the session, and does what follows from the outcome.
     async fn step(
         &self,

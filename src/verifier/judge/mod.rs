@@ -1,6 +1,7 @@
 //! [`Judge`]: from a [`Proved`] token to a [`VerifiedToken`]. Nobody else makes one of a token, so no rule can
 //! be passed over, however it was proved.
 
+mod bound;
 mod revocations;
 mod verified;
 

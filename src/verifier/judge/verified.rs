@@ -13,9 +13,8 @@ use crate::codec::{Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
 use crate::keys::digest;
-use crate::policy::{Bound, Further, MAX_LEEWAY, Possession, Roles, check_binding};
+use crate::policy::{Bound, Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
-use crate::verifier::binding::Binding;
 use crate::verifier::ended::World;
 use crate::verifier::kind::CredentialKind;
 use crate::verifier::proof::{Facts, Proved};
@@ -34,7 +33,7 @@ pub struct VerifiedToken {
     world: Option<Arc<dyn World>>,
     /// Whether its signature was found good when it came before.
     is_remembered: bool,
-    bound: Bound,
+    pub(super) bound: Bound,
     /// How the layer that let the token through refuses requests; `None` if it is as by default.
     refusals: Option<Arc<Refusals>>,
 }
@@ -134,44 +133,12 @@ impl VerifiedToken {
         Ok(Self::of(proved, Bound::default()))
     }
 
-    /// The same credential, if the client has proved to possess what it is bound to.
-    pub(crate) fn held_by(
-        mut self,
-        held: &Possession,
-        takes_unproved: bool,
-    ) -> Result<Self, AuthError> {
-        self.bound = check_binding(&self.facts().payload, held, takes_unproved)?;
-        Ok(self)
-    }
-
-    /// Returns how the token is bound, which has been checked: by a DPoP proof (RFC 9449), by the client
-    /// certificate of the connection (RFC 8705), or not at all.
-    ///
-    /// ```
-    /// use tower_jwt_auth::VerifiedToken;
-    /// use tower_jwt_auth::verifier::Binding;
-    ///
-    /// fn may_transfer_money(token: &VerifiedToken) -> bool {
-    ///     matches!(token.binding(), Binding::Dpop { .. } | Binding::DpopAndCertificate { .. })
-    /// }
-    /// ```
-    #[must_use]
-    pub fn binding(&self) -> Binding<'_> {
-        Binding::of(self.bound, self.facts().payload.confirmation())
-    }
-
-    /// The thumbprint of the key that the token is bound to, whether or not the client has proved to have it.
-    pub(crate) fn key_thumbprint(&self) -> Option<&str> {
-        let bound_to = self.facts().payload.confirmation()?;
-        bound_to.key.value().map(AsRef::as_ref)
-    }
-
     #[cfg(feature = "cache")]
     pub(in crate::verifier) fn proved(&self) -> &Proved {
         &self.proved
     }
 
-    fn facts(&self) -> &Facts {
+    pub(super) fn facts(&self) -> &Facts {
         self.proved.facts()
     }
 

@@ -3,6 +3,7 @@
 mod certificates;
 mod checks;
 mod exposed;
+mod faults;
 mod nonces;
 mod outages;
 mod presented;
