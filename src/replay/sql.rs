@@ -149,15 +149,26 @@ impl PostgresReplays {
     /// PostgreSQL 12 or later.
     pub const SCHEMA: &str = include_str!("migrations/postgres/0001_jwt_proofs.sql");
 
-    /// Checks that no pooler mixes up prepared statements, and creates the table and its index if they are
-    /// missing. Several nodes may do so at once.
+    /// Checks that prepared statements work on the connections of this pool. A pooler that mixes them up may
+    /// run another statement and report success, so that a used proof counts as new. Call it once at startup
+    /// if you create the table yourself and use [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database is unavailable, or if a pooler mixes up prepared statements.
+    pub async fn check_pooler(&self) -> Result<(), StoreError> {
+        crate::sql::check_pooler(&self.pool).await
+    }
+
+    /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the table and its
+    /// index if they are missing. Several nodes may do so at once.
     ///
     /// # Errors
     ///
     /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
     /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        crate::sql::check_pooler(&self.pool).await?;
+        self.check_pooler().await?;
         crate::sql::create_in_postgres(&self.pool, "jwt_proofs", Self::SCHEMA).await
     }
 }

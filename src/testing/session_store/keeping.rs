@@ -41,7 +41,8 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         check.open(&record).await;
         kept.push(record);
     }
-    let rule = "ids, subjects and labels are stored unchanged, whatever characters they contain";
+    let rule =
+        "ids, subjects, labels and keys are stored unchanged, whatever characters they contain";
     for record in &kept {
         same(rule, &Some(record), &check.look(&record.id).await.as_ref());
         let listed = answered("list", check.store.list(&record.subject, check.now).await);
