@@ -1,5 +1,5 @@
-//! What a request with a bound token costs over one with a bearer token: at most the check of the proof's
-//! signature and 2 microseconds.
+//! What a request with a bound token costs over one with a bearer token: the check of the proof's signature, and
+//! some 2 microseconds.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::convert::Infallible;

@@ -1,7 +1,9 @@
 //! [`Dpop`]: checks proofs of possession.
 
 use std::fmt;
+use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, Method, Uri};
@@ -164,7 +166,14 @@ impl Dpop {
             known,
             ..
         } = &*self.inner;
-        match in_time(*store_timeout, replays.insert(proof.entry)).await {
+        let mut insert = replays.insert(proof.entry);
+        // A store in memory has answered by then, and needs no timer.
+        let at_once = poll_fn(|context| Poll::Ready(insert.as_mut().poll(context))).await;
+        let answer = match at_once {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => in_time(*store_timeout, insert).await,
+        };
+        match answer {
             Ok(true) => {
                 if let Some(header) = &proof.new_header {
                     known.add(header.clone(), Arc::clone(&proof.key));
