@@ -1,7 +1,7 @@
 //! [`Dpop`]: checks proofs of possession.
 
 use std::fmt;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
