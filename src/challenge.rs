@@ -1,10 +1,13 @@
-//! The text of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3, RFC 9110 section 11.6.1).
+//! The text of `WWW-Authenticate` challenges: `Bearer` (RFC 6750 section 3, RFC 9110 section 11.6.1) and `DPoP`
+//! (RFC 9449 section 7.1).
 
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::grpc::GrpcType;
 
@@ -19,6 +22,26 @@ pub(crate) struct Challenge {
     /// The scopes that a 401 names, separated by spaces, unless the error names others (RFC 6750
     /// section 3). A 403 names its own or none, because another token may not cure it.
     pub(crate) scope: Option<Box<str>>,
+    /// How proofs are asked for, if the layer checks them.
+    pub(crate) dpop: Option<DpopChallenge>,
+}
+
+/// What the challenges of a layer say that checks DPoP proofs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DpopChallenge {
+    /// The algorithms of proofs that are accepted, separated by spaces.
+    pub(crate) algs: Box<str>,
+    /// Whether bearer tokens are refused.
+    pub(crate) is_required: bool,
+    /// Whether the request has used the scheme `DPoP`.
+    pub(crate) is_used: bool,
+}
+
+/// An authentication scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Bearer,
+    Dpop,
 }
 
 /// How one layer refuses requests. Its tokens and errors carry it, so that a refusal further in, by a
@@ -64,14 +87,36 @@ impl Default for Challenge {
             realm: DEFAULT_REALM.into(),
             resource_metadata: None,
             scope: None,
+            dpop: None,
         }
     }
 }
 
 impl Challenge {
-    /// `Bearer`, followed by the realm and the other parameters that are known, each at most once.
-    pub(crate) fn text(&self, needed: Needed<'_>) -> String {
-        let mut text = String::from("Bearer");
+    /// The challenges of a refusal, each a value of `WWW-Authenticate`. A layer that accepts both kinds of
+    /// tokens names both, and the error with the scheme that the request has used.
+    pub(crate) fn texts(&self, needed: Needed<'_>) -> SmallVec<[Cow<'static, str>; 2]> {
+        let bearer = |needed| self.text(Scheme::Bearer, needed).into();
+        match &self.dpop {
+            None => smallvec![bearer(needed)],
+            Some(dpop) if dpop.is_used || dpop.is_required => {
+                smallvec![self.text(Scheme::Dpop, needed).into()]
+            }
+            Some(_) => {
+                let by_proof = if needed.code.is_some() {
+                    Needed::default()
+                } else {
+                    needed
+                };
+                smallvec![bearer(needed), self.text(Scheme::Dpop, by_proof).into()]
+            }
+        }
+    }
+
+    /// The scheme, followed by the realm and the other parameters that are known, each at most once.
+    pub(crate) fn text(&self, scheme: Scheme, needed: Needed<'_>) -> String {
+        let mut text = String::from(scheme.as_str());
+        let algs = self.dpop.as_ref().filter(|_| scheme == Scheme::Dpop);
         let max_age = needed.max_age.map(|seconds| seconds.to_string());
         let parameters = [
             ("realm", Some(&*self.realm)),
@@ -80,6 +125,7 @@ impl Challenge {
             ("acr_values", needed.acr_values),
             ("max_age", max_age.as_deref()),
             ("resource_metadata", self.resource_metadata.as_deref()),
+            ("algs", algs.map(|dpop| &*dpop.algs)),
         ];
         let mut separator = " ";
         for (name, value) in parameters {
@@ -91,6 +137,17 @@ impl Challenge {
             }
         }
         text
+    }
+}
+
+// === impl Scheme ===
+
+impl Scheme {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
     }
 }
 
@@ -107,12 +164,12 @@ fn push_quoted(text: &mut String, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Challenge, Needed};
+    use super::{Challenge, DpopChallenge, Needed, Scheme};
 
     #[test]
     fn without_credentials_it_has_the_realm_alone() {
         // RFC 6750 section 3: at least one parameter.
-        let challenge = Challenge::default().text(Needed::default());
+        let challenge = Challenge::default().text(Scheme::Bearer, Needed::default());
         assert_eq!(challenge, "Bearer realm=\"api\"");
     }
 
@@ -130,7 +187,7 @@ mod tests {
             max_age: Some(300),
         };
         assert_eq!(
-            challenge.text(needed),
+            challenge.text(Scheme::Bearer, needed),
             "Bearer realm=\"shop\", error=\"insufficient_user_authentication\", scope=\"read write\", \
              acr_values=\"gold silver\", max_age=\"300\", \
              resource_metadata=\"https://a.example/.well-known/x\"",
@@ -144,8 +201,41 @@ mod tests {
             ..Challenge::default()
         };
         assert_eq!(
-            challenge.text(Needed::default()),
+            challenge.text(Scheme::Bearer, Needed::default()),
             "Bearer realm=\"a\\\"b\\\\c??X: y?\""
         );
+    }
+
+    #[test]
+    fn a_layer_that_checks_proofs_names_both_schemes() {
+        let layer = |is_required, is_used| Challenge {
+            dpop: Some(DpopChallenge {
+                algs: "ES256 EdDSA".into(),
+                is_required,
+                is_used,
+            }),
+            ..Challenge::default()
+        };
+        let told = |layer: Challenge, code| {
+            let needed = Needed {
+                code,
+                ..Needed::default()
+            };
+            layer.texts(needed).join(" | ")
+        };
+        assert_eq!(
+            told(layer(false, false), None),
+            r#"Bearer realm="api" | DPoP realm="api", algs="ES256 EdDSA""#
+        );
+        assert_eq!(
+            told(layer(false, false), Some("invalid_token")),
+            r#"Bearer realm="api", error="invalid_token" | DPoP realm="api", algs="ES256 EdDSA""#
+        );
+        for (is_required, is_used) in [(false, true), (true, false), (true, true)] {
+            assert_eq!(
+                told(layer(is_required, is_used), Some("invalid_token")),
+                r#"DPoP realm="api", error="invalid_token", algs="ES256 EdDSA""#
+            );
+        }
     }
 }

@@ -42,6 +42,24 @@ pub enum AuthEvent<'a> {
         /// The session id.
         session: &'a str,
     },
+    /// A refresh token of a session that is bound to a key came without a DPoP proof. It was refused, and the
+    /// session goes on. Either the client has a fault, or somebody has the token and not the key.
+    RefreshWithoutProof {
+        /// The subject that the session belongs to.
+        subject: &'a str,
+        /// The session id.
+        session: &'a str,
+    },
+    /// A refresh token of a session that is bound to a key came with a DPoP proof by another key, so somebody
+    /// else has the token. It was refused, and the session was ended.
+    RefreshKeyMismatch {
+        /// The subject that the session belonged to.
+        subject: &'a str,
+        /// The session id.
+        session: &'a str,
+        /// Whether the session was open until then.
+        has_ended: bool,
+    },
     /// A refresh token was newer than its session in the store: the store has lost writes, for
     /// example after a restored backup or the promotion of a lagging replica.
     RefreshStoreRewound {
@@ -85,6 +103,8 @@ impl AuthEvent<'_> {
             Self::SessionOpened { .. } => "session_opened",
             Self::RefreshConverged { .. } => "refresh_converged",
             Self::RefreshReuseDetected { .. } => "refresh_reuse_detected",
+            Self::RefreshWithoutProof { .. } => "refresh_without_proof",
+            Self::RefreshKeyMismatch { .. } => "refresh_key_mismatch",
             Self::RefreshStoreRewound { .. } => "refresh_store_rewound",
             Self::SessionEnded { .. } => "session_ended",
             Self::RevocationFailed { .. } => "revocation_failed",
@@ -122,6 +142,10 @@ impl AuthEvent<'_> {
                 subject, session, ..
             }
             | Self::RefreshReuseDetected { subject, session }
+            | Self::RefreshWithoutProof { subject, session }
+            | Self::RefreshKeyMismatch {
+                subject, session, ..
+            }
             | Self::RefreshStoreRewound { subject, session }
             | Self::SessionEnded {
                 subject, session, ..
@@ -138,6 +162,9 @@ impl fmt::Debug for AuthEvent<'_> {
         match self {
             Self::RefreshConverged { kind, run, .. } => {
                 out.field("kind", kind).field("run", run);
+            }
+            Self::RefreshKeyMismatch { has_ended, .. } => {
+                out.field("has_ended", has_ended);
             }
             Self::SessionEnded { reason, .. } => {
                 out.field("reason", reason);
@@ -188,6 +215,8 @@ fn log(event: &AuthEvent<'_>) {
             tracing::debug!(event = name, %session, %kind, run);
         }
         AuthEvent::RefreshReuseDetected { .. }
+        | AuthEvent::RefreshWithoutProof { .. }
+        | AuthEvent::RefreshKeyMismatch { .. }
         | AuthEvent::RefreshStoreRewound { .. }
         | AuthEvent::RevocationFailed { .. } => tracing::warn!(event = name, %session),
     }

@@ -71,9 +71,9 @@
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
 //! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
 //! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date; `credential::Introspection` of opaque tokens |
-//! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
-//! | `postgres` | no | `PostgresSessions`, `PostgresRevocations` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
-//! | `redis` | no | `RedisSessions`, `RedisRevocations`: for several nodes, with revocations pushed to each |
+//! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations`, `SqliteReplays` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
+//! | `postgres` | no | `PostgresSessions`, `PostgresRevocations`, `PostgresReplays` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
+//! | `redis` | no | `RedisSessions`, `RedisRevocations`, `RedisReplays`: for several nodes, with revocations pushed to each |
 //! | `redis-cluster` | no | the same in a Redis cluster |
 //! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
 //! | `testing` | no | `testing`: an issuer, an identity provider, a clock and ready tokens for the tests of an application; attacks on a whole service; the rules for stores |
@@ -87,7 +87,7 @@
 //! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
 //! [opaque tokens](_guide::introspection) · [logging out at the provider](_guide::backchannel_logout) ·
 //! [MCP servers](_guide::mcp) ·
-//! [sessions](_guide::sessions) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
+//! [sessions](_guide::sessions) · [bound tokens](_guide::bound_tokens) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
 //!
 //! # How it is built
 //!
@@ -95,12 +95,12 @@
 //!
 //! | floor | files |
 //! |---|---|
-//! | 5 frameworks | `extract`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `origin`, `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
-//! | 3 services | `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `revocation`, `session`, `event`, `api_key` |
+//! | 5 frameworks | `extract`, `extract_dpop`, `extract_guards`, `respond`, `testing` |
+//! | 4 http | `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
+//! | 3 services | `dpop`, `mtls`, `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
+//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `replay`, `revocation`, `session`, `event`, `api_key` |
 //! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `error`, `secret_file` |
+//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `origin`, `error`, `secret_file` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // floor 0
@@ -110,6 +110,7 @@ pub mod claims;
 pub mod clock;
 mod grpc;
 mod names;
+mod origin;
 
 mod error;
 mod secret_file;
@@ -133,6 +134,7 @@ mod turns;
 mod clean_up;
 
 mod in_use;
+mod replay;
 pub mod revocation;
 mod session;
 
@@ -141,7 +143,9 @@ mod event;
 mod api_key;
 
 // floor 3
+pub mod dpop;
 pub mod jwks;
+pub mod mtls;
 
 pub mod config;
 pub mod credential;
@@ -155,13 +159,14 @@ pub mod backchannel_logout;
 mod bearer;
 pub mod guard;
 pub mod layer;
-mod origin;
 pub mod refresh_cookie;
 pub mod resource_metadata;
 
 // floor 5
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "axum")]
+mod extract_dpop;
 #[cfg(feature = "axum")]
 mod extract_guards;
 #[cfg(feature = "axum")]
@@ -216,6 +221,8 @@ pub mod _guide {
     pub mod revocation {}
     #[doc = include_str!("guide/sessions.md")]
     pub mod sessions {}
+    #[doc = include_str!("guide/bound_tokens.md")]
+    pub mod bound_tokens {}
     #[doc = include_str!("guide/api_keys.md")]
     pub mod api_keys {}
     #[doc = include_str!("guide/poolers.md")]

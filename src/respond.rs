@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::credential::api_keys::{ApiKey, ApiKeyError, NewApiKey};
+use crate::dpop::DpopError;
 use crate::issuer::{AccessTokenResponse, TokenPair};
 use crate::layer::retry_after;
 #[cfg(feature = "password")]
@@ -46,6 +47,26 @@ impl IntoResponse for SessionError {
             tracing::debug!(kind = ?self.kind(), "{self}");
         }
         let mut response = refusal(self.status(), self.body(), self.retry_after());
+        response.headers_mut().extend(self.headers());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for DpopError {
+    /// Returns the [status](DpopError::status), the JSON [body](DpopError::body), `Cache-Control: no-store`,
+    /// and the [headers](DpopError::headers) of DPoP. The error is in the extensions of the response, so that
+    /// a middleware can log it.
+    fn into_response(self) -> Response {
+        #[cfg(feature = "tracing")]
+        if self.status().is_server_error() {
+            let source = std::error::Error::source(&self);
+            tracing::warn!(reason = self.reason(), ?source, "{self}");
+        } else {
+            tracing::debug!(reason = self.reason(), "{self}");
+        }
+        let mut response = refusal(self.status(), self.body(), self.retry_after());
+        response.headers_mut().extend(self.headers());
         response.extensions_mut().insert(self);
         response
     }

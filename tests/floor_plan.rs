@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 6] = [
         "claims",
         "clock",
         "names",
+        "origin",
         "error",
         "secret_file",
     ],
@@ -31,6 +32,7 @@ const FLOORS: [&[&str]; 6] = [
         "clean_up",
         "sql",
         "in_use",
+        "replay",
         "revocation",
         "session",
         "event",
@@ -38,6 +40,8 @@ const FLOORS: [&[&str]; 6] = [
     ],
     // services
     &[
+        "dpop",
+        "mtls",
         "jwks",
         "verifier",
         "credential",
@@ -48,7 +52,6 @@ const FLOORS: [&[&str]; 6] = [
     ],
     // http
     &[
-        "origin",
         "bearer",
         "refresh_cookie",
         "resource_metadata",
@@ -57,7 +60,13 @@ const FLOORS: [&[&str]; 6] = [
         "backchannel_logout",
     ],
     // frameworks
-    &["extract", "extract_guards", "respond", "testing"],
+    &[
+        "extract",
+        "extract_dpop",
+        "extract_guards",
+        "respond",
+        "testing",
+    ],
 ];
 
 /// What only some files may name, and which those are.

@@ -4,6 +4,7 @@ use http::header::{AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::{CookieSource, TokenSource, malformed};
+use crate::challenge::Scheme;
 use crate::error::{AuthError, Reason};
 
 /// What a request carries.
@@ -25,6 +26,8 @@ pub(crate) struct Credential<'r, 's> {
     pub(crate) carrier: Carrier,
     /// Which of the sources it is from; `None` if it is in the `Authorization` header.
     pub(crate) source: Option<usize>,
+    /// The scheme of the `Authorization` header; `Bearer` for all other sources.
+    pub(crate) scheme: Scheme,
 }
 
 /// Where in a request a token is.
@@ -85,8 +88,13 @@ pub(crate) fn find_token<'r, 's, B>(
     request: &'r Request<B>,
     sources: &'s [TokenSource],
     cookies: Cookies,
+    takes_dpop: bool,
 ) -> Result<Found<'r, 's>, AuthError> {
-    let Authorization { mut token, hint } = authorization(request.headers())?;
+    let Authorization {
+        mut token,
+        scheme,
+        hint,
+    } = authorization(request.headers(), takes_dpop)?;
     let mut carrier = Carrier::Authorization;
     let mut from = None;
     let mut found = Found {
@@ -122,6 +130,7 @@ pub(crate) fn find_token<'r, 's, B>(
             cookie: None,
             carrier,
             source: from,
+            scheme,
         });
     }
     Ok(found)
@@ -155,6 +164,7 @@ fn find_in_cookies<'r, 's>(
                     cookie: Some(source),
                     carrier: Carrier::Cookie,
                     source: Some(index),
+                    scheme: Scheme::Bearer,
                 });
                 continue;
             }
@@ -195,18 +205,23 @@ pub(super) fn two_tokens() -> AuthError {
     })
 }
 
-#[derive(Default)]
 struct Authorization<'r> {
     token: Option<&'r [u8]>,
+    scheme: Scheme,
     hint: Option<&'static Reason>,
 }
 
-/// `Authorization: Bearer <token>` (RFC 6750 section 2.1): the scheme in any case, one or more spaces.
-fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
-    const SCHEME: &[u8] = b"bearer";
+/// `Authorization: Bearer <token>` (RFC 6750 section 2.1), or `DPoP` where that is taken (RFC 9449 section
+/// 7.1): the scheme in any case, one or more spaces.
+fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<'_>, AuthError> {
+    let nothing = |hint| Authorization {
+        token: None,
+        scheme: Scheme::Bearer,
+        hint,
+    };
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Ok(Authorization::default());
+        return Ok(nothing(None));
     };
     if values.next().is_some() {
         return Err(malformed(&Reason {
@@ -214,20 +229,22 @@ fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
             message: "the request has two Authorization headers",
         }));
     }
-    let other_scheme = Authorization {
-        token: None,
-        hint: Some(&Reason {
-            code: "other_scheme",
-            message: "the Authorization header does not begin with `Bearer` and a space",
-        }),
-    };
+    let other_scheme = nothing(Some(&Reason {
+        code: "other_scheme",
+        message: "the Authorization header does not begin with `Bearer` and a space (or with `DPoP`, where the \
+                  layer checks proofs)",
+    }));
     let value = value.as_bytes();
-    let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
-        return Ok(other_scheme);
+    let after = |scheme: Scheme| {
+        let (start, rest) = value.split_at_checked(scheme.as_str().len())?;
+        start
+            .eq_ignore_ascii_case(scheme.as_str().as_bytes())
+            .then_some((scheme, rest))
     };
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    let found = after(Scheme::Bearer).or_else(|| after(Scheme::Dpop).filter(|_| takes_dpop));
+    let Some((scheme, rest)) = found else {
         return Ok(other_scheme); // another scheme: not our credentials
-    }
+    };
     let token = match rest {
         [] => {
             return Err(malformed(&Reason {
@@ -258,8 +275,21 @@ fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, AuthError> {
     }
     Ok(Authorization {
         token: Some(token),
+        scheme,
         hint: None,
     })
+}
+
+/// Whether a request uses DPoP: by the scheme of its `Authorization` header or, if it has none, by a proof.
+pub(crate) fn has_dpop_scheme(headers: &HeaderMap) -> bool {
+    match headers.get(AUTHORIZATION) {
+        Some(value) => {
+            let scheme = Scheme::Dpop.as_str().as_bytes();
+            let start = value.as_bytes().get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        }
+        None => headers.contains_key("dpop"),
+    }
 }
 
 /// Whether a comma or blank makes more than one of a text.

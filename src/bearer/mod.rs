@@ -4,7 +4,7 @@ mod cookie;
 mod find;
 
 pub(crate) use cookie::find_cookie;
-pub(crate) use find::{Carrier, Cookies, find_token};
+pub(crate) use find::{Carrier, Cookies, Credential, find_token, has_dpop_scheme};
 
 use std::sync::Arc;
 

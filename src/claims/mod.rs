@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The claims that a custom claim can never overwrite when a token is issued.
-pub const RESERVED_CLAIMS: [&str; 10] = [
-    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "scope", "sid",
+pub const RESERVED_CLAIMS: [&str; 11] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "scope", "sid", "cnf",
 ];
 
 /// For whom a token is meant: in JSON a string or an array of strings (RFC 7519 section 4.1.3).

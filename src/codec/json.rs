@@ -200,6 +200,8 @@ pub(super) struct Loose(u8);
 impl Loose {
     /// For a member of the object itself.
     pub(super) const ROOT: Self = Self(MAX_DEPTH - 1);
+    /// For a member of an object in the object.
+    pub(super) const INNER: Self = Self(MAX_DEPTH - 2);
 }
 
 impl<'de> DeserializeSeed<'de> for Loose {

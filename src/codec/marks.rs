@@ -18,12 +18,14 @@ impl Marks {
     pub(crate) const OTHER_KIND: u8 = 4;
     /// `client_id` is no text.
     pub(crate) const BAD_CLIENT_ID: u8 = 8;
-    /// It is bound to a key whose possession must be proved: it is no bearer token.
+    /// It is bound to a key whose possession must be proved: it is not a bearer token.
     pub(crate) const BOUND: u8 = 16;
     /// Its `events` has the member of a log-out, which is an object.
     pub(crate) const LOGOUT: u8 = 32;
     /// It has a `nonce`, whatever the value.
     pub(crate) const NONCE: u8 = 64;
+    /// Its type is `DPoP`, so it is bound to a key whatever its `cnf` says.
+    pub(crate) const SAYS_DPOP: u8 = 128;
 
     pub(crate) fn has(self, mark: u8) -> bool {
         self.0 & mark != 0

@@ -2,17 +2,21 @@
 
 mod base64url;
 mod compact;
+mod confirmation;
 mod header;
 mod json;
 mod marks;
+mod proof;
 mod registered;
 mod shape;
 
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
+pub(crate) use confirmation::Confirmation;
 use header::header_json;
 pub(crate) use header::{Header, Typ};
 pub(crate) use json::{NUMBER_MEMBER, Skip};
 pub(crate) use marks::Marks;
+pub(crate) use proof::{ProofClaims, ProofHeader};
 pub(crate) use registered::{Field, Payload};
 
 use crate::error::AuthError;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde::de::MapAccess;
 use smallvec::{SmallVec, smallvec};
 
+use super::confirmation::{Confirmation, ConfirmationSeed};
 use super::json::{Loose, Members, Value, read_object};
 use super::marks::{LOGOUT_EVENT, Marks, hinted_kind, kind_of};
 use super::shape::Shape;
@@ -46,6 +47,7 @@ struct Places {
     sid: Field<Text>,
     roles: Field<Vec<Text>>,
     generation: Option<u64>,
+    cnf: Option<Box<Confirmation>>,
     marks: Marks,
     is_complete: bool,
 }
@@ -182,6 +184,11 @@ impl Payload {
         self.places.generation
     }
 
+    /// The keys that the token is bound to, if it has a `cnf`.
+    pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
+        self.places.cnf.as_deref()
+    }
+
     /// What other claims say of the kind of the token.
     pub(crate) fn marks(&self) -> Marks {
         self.places.marks
@@ -256,6 +263,13 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             }
             "roles" => claims.roles = roles(json, map)?,
             "gen" => claims.generation = date(map)?.value().map(|number| number.as_secs()),
+            // RFC 7800 section 3.1
+            "cnf" => {
+                claims.cnf = map.next_value_seed(ConfirmationSeed)?;
+                if claims.cnf.is_some() {
+                    claims.marks.set(Marks::BOUND);
+                }
+            }
             _ => return mark(name, &mut claims.marks, map),
         }
         Ok(true)
@@ -297,7 +311,7 @@ fn mark<'de, A: MapAccess<'de>>(
             let said = text(map)?;
             marks.set(kind_of(said.as_deref()));
             if said.is_some_and(|text| text.eq_ignore_ascii_case("dpop")) {
-                marks.set(Marks::BOUND);
+                marks.set(Marks::BOUND | Marks::SAYS_DPOP);
             }
         }
         "token_type" | "tokenType" | "token_kind" | "use" => {
@@ -305,13 +319,7 @@ fn mark<'de, A: MapAccess<'de>>(
             marks.set(hinted_kind(said.as_deref()));
             // RFC 9449 section 6.2
             if said.is_some_and(|text| text.eq_ignore_ascii_case("dpop")) {
-                marks.set(Marks::BOUND);
-            }
-        }
-        // RFC 7800 section 3.1
-        "cnf" => {
-            if !matches!(map.next_value_seed(Loose::ROOT)?, Value::Null) {
-                marks.set(Marks::BOUND);
+                marks.set(Marks::BOUND | Marks::SAYS_DPOP);
             }
         }
         "client_id" => {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::claims::{NumericDate, is_scope_token};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{AuthError, AuthErrorKind};
+use crate::policy::Possession;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Credential, CredentialKind, VerifiedToken, World};
 
@@ -21,6 +22,8 @@ use crate::verifier::{Credential, CredentialKind, VerifiedToken, World};
 #[derive(Clone)]
 pub struct CredentialClaims {
     token: VerifiedToken,
+    /// Whether it is accepted without a proof of what it is bound to.
+    takes_unproved: bool,
 }
 
 /// Builds [`CredentialClaims`].
@@ -68,8 +71,11 @@ impl CredentialClaims {
 
     /// Takes a token that another judge of this crate has made.
     #[cfg(feature = "jwks")]
-    pub(super) fn of(token: VerifiedToken) -> Self {
-        Self { token }
+    pub(super) fn of(token: VerifiedToken, takes_unproved: bool) -> Self {
+        Self {
+            token,
+            takes_unproved,
+        }
     }
 
     /// Whose the credential is.
@@ -78,15 +84,16 @@ impl CredentialClaims {
         self.token.subject()
     }
 
-    /// The token for handlers, unless it has expired.
-    pub(crate) fn verified(self) -> Result<VerifiedToken, AuthError> {
+    /// The token for handlers, unless it has expired, or the client has not proved to possess what it is
+    /// bound to.
+    pub(crate) fn verified(self, held: &Possession) -> Result<VerifiedToken, AuthError> {
         let token = self.token;
         let leeway = token.leeway().as_secs_f64();
         let is_over = |expiry: NumericDate| token.now() >= expiry.as_secs_f64() + leeway;
         if token.expires_at().is_some_and(is_over) {
             return Err(AuthErrorKind::Expired.into());
         }
-        Ok(token)
+        token.held_by(held, self.takes_unproved)
     }
 
     /// The token, whether or not it has expired.
@@ -98,6 +105,7 @@ impl CredentialClaims {
     pub(super) fn in_world(self, world: Arc<dyn World>) -> Self {
         Self {
             token: self.token.in_world(world),
+            ..self
         }
     }
 }
@@ -231,6 +239,7 @@ impl CredentialClaimsBuilder {
         .map_err(|error| AuthError::new(AuthErrorKind::Internal).with_source(error))?;
         Ok(CredentialClaims {
             token: token.in_world(self.world),
+            takes_unproved: false,
         })
     }
 

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::error::AuthError;
+use crate::policy::Possession;
 use crate::verifier::Progress;
 
 /// Judges credentials of one kind. Implement it for a kind of your own.
@@ -99,7 +100,7 @@ pub trait CredentialJudge: Debug + Send + Sync + 'static {
 pub(crate) trait DynCredentialJudge: Debug + Send + Sync {
     fn takes(&self, credential: &str) -> bool;
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
-    fn start(self: Arc<Self>, credential: &str) -> Progress;
+    fn start(self: Arc<Self>, credential: &str, held: &Possession) -> Progress;
 }
 
 impl<J: CredentialJudge> DynCredentialJudge for J {
@@ -107,13 +108,13 @@ impl<J: CredentialJudge> DynCredentialJudge for J {
         CredentialJudge::takes(self, credential)
     }
 
-    fn start(self: Arc<Self>, credential: &str) -> Progress {
+    fn start(self: Arc<Self>, credential: &str, held: &Possession) -> Progress {
         if let Some(verdict) = self.peek(credential) {
-            return Progress::Done(verdict.and_then(CredentialClaims::verified));
+            return Progress::Done(verdict.and_then(|claims| claims.verified(held)));
         }
-        let credential = Zeroizing::new(credential.to_owned());
+        let (credential, held) = (Zeroizing::new(credential.to_owned()), *held);
         Progress::Wait(Box::pin(async move {
-            self.judge(&credential).await?.verified()
+            self.judge(&credential).await?.verified(&held)
         }))
     }
 }

@@ -60,6 +60,11 @@ kinds! {
     Revoked = "revoked",
     /// An API key or an opaque token is not known, or is not active any more.
     InvalidCredential = "invalid_credential",
+    /// The DPoP proof of the request is missing or refused (RFC 9449).
+    InvalidProof = "invalid_proof",
+    /// The DPoP proof lacks a nonce of this server, or its nonce has expired. The response has a new one in
+    /// `DPoP-Nonce`, with which the client repeats the request (RFC 9449 section 9).
+    NonceNeeded = "nonce_needed",
     /// The token lacks a scope that the resource needs.
     InsufficientScope = "insufficient_scope",
     /// The login is too old, or its authentication level too low, for the resource (RFC 9470).
@@ -105,6 +110,9 @@ impl AuthErrorKind {
             | Self::WrongType
             | Self::Revoked
             | Self::InvalidCredential => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            // RFC 9449 section 12.2
+            Self::InvalidProof => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
+            Self::NonceNeeded => (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce")),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::InsufficientAuthentication => (StatusCode::UNAUTHORIZED, Some(STEP_UP)),
             Self::Forbidden | Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
@@ -135,6 +143,8 @@ impl AuthErrorKind {
             | Self::WrongType
             | Self::Revoked
             | Self::InvalidCredential
+            | Self::InvalidProof
+            | Self::NonceNeeded
             | Self::InsufficientAuthentication => UNAUTHENTICATED,
             Self::InsufficientScope | Self::Forbidden | Self::ClaimsMismatch => PERMISSION_DENIED,
             Self::Unavailable => UNAVAILABLE,
@@ -162,6 +172,8 @@ impl AuthErrorKind {
             Self::InvalidCredential => {
                 "the API key or opaque token is not known, or is not active any more"
             }
+            Self::InvalidProof => "the DPoP proof is missing or refused",
+            Self::NonceNeeded => "the DPoP proof needs a nonce of this server",
             Self::InsufficientScope => "the token lacks a scope that is needed",
             Self::InsufficientAuthentication => {
                 "the login is not recent enough, or its authentication level is too low"

@@ -15,9 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use smallvec::{SmallVec, smallvec};
 
-use crate::challenge::{Challenge, Needed, Refusals};
+use crate::challenge::{Challenge, Needed, Refusals, Scheme};
 use crate::grpc::GrpcType;
 use crate::names::Names;
 use reason::Said;
@@ -54,6 +55,7 @@ struct Detail {
     acr_values: Option<Box<str>>,
     max_age: Option<Duration>,
     retry_after: Option<Duration>,
+    dpop_nonce: Option<HeaderValue>,
     refusals: Option<Arc<Refusals>>,
 }
 
@@ -132,6 +134,27 @@ impl AuthError {
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.detail_mut().max_age = Some(max_age);
         self
+    }
+
+    /// Sets the nonce that the response hands out (RFC 9449 section 8).
+    pub(crate) fn with_dpop_nonce(mut self, nonce: HeaderValue) -> Self {
+        self.detail_mut().dpop_nonce = Some(nonce);
+        self
+    }
+
+    /// The nonce that the response hands out.
+    pub(crate) fn dpop_nonce(&self) -> Option<&HeaderValue> {
+        self.detail.as_ref()?.dpop_nonce.as_ref()
+    }
+
+    /// Whether the response is about DPoP, so that pages on other origins must be able to read its headers.
+    pub(crate) fn is_about_dpop(&self) -> bool {
+        matches!(
+            self.kind,
+            AuthErrorKind::InvalidProof | AuthErrorKind::NonceNeeded
+        ) || self
+            .refusals()
+            .is_some_and(|refusals| refusals.challenge.dpop.is_some())
     }
 
     fn detail_mut(&mut self) -> &mut Detail {
@@ -216,24 +239,31 @@ impl AuthError {
     }
 
     /// The value of `WWW-Authenticate`, with the realm and the metadata address of the layer
-    /// that refused the request. Returns `None` if the response is not a challenge: a 500, a 503, or
+    /// that refused the request. A layer that accepts bearer tokens and DPoP has two challenges, separated
+    /// by a comma; a response of this crate has two headers. Returns `None` if the response is not a challenge: a 500, a 503, or
     /// the 403 of [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch).
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
-        self.challenge().map(Cow::into_owned)
+        let challenges = self.challenges();
+        (!challenges.is_empty()).then(|| challenges.join(", "))
     }
 
-    /// The same, with nothing to allocate where only the code is to be told.
-    pub(crate) fn challenge(&self) -> Option<Cow<'static, str>> {
+    /// The challenges one by one, with nothing to allocate where only the code is to be told.
+    pub(crate) fn challenges(&self) -> SmallVec<[Cow<'static, str>; 2]> {
         let status = self.status();
         // Claims that do not fit the handler are cured by no other token, so it is not a challenge for one.
         let told = matches!(
             status,
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) && self.kind != AuthErrorKind::ClaimsMismatch;
-        told.then(|| match (&self.detail, self.code()) {
-            (None, None) => r#"Bearer realm="api""#.into(),
-            (None, Some("invalid_token")) => r#"Bearer realm="api", error="invalid_token""#.into(),
+        if !told {
+            return SmallVec::new();
+        }
+        match (&self.detail, self.code()) {
+            (None, None) => smallvec![r#"Bearer realm="api""#.into()],
+            (None, Some("invalid_token")) => {
+                smallvec![r#"Bearer realm="api", error="invalid_token""#.into()]
+            }
             (_, code) => {
                 let of_layer = self.refusals().map(|refusals| &refusals.challenge);
                 let scope_of_layer = of_layer
@@ -245,12 +275,22 @@ impl AuthError {
                     acr_values: self.acr_values(),
                     max_age: self.max_age().map(|age| age.as_secs()),
                 };
+                let is_of_proof = matches!(
+                    self.kind,
+                    AuthErrorKind::InvalidProof | AuthErrorKind::NonceNeeded
+                );
                 match of_layer {
-                    Some(challenge) => challenge.text(needed).into(),
-                    None => Challenge::default().text(needed).into(),
+                    Some(challenge) if challenge.dpop.is_some() || !is_of_proof => {
+                        challenge.texts(needed)
+                    }
+                    Some(challenge) => smallvec![challenge.text(Scheme::Dpop, needed).into()],
+                    None if is_of_proof => {
+                        smallvec![Challenge::default().text(Scheme::Dpop, needed).into()]
+                    }
+                    None => Challenge::default().texts(needed),
                 }
             }
-        })
+        }
     }
 
     /// What a client may be told in words: nothing that the status and the code do not say.
@@ -261,6 +301,12 @@ impl AuthError {
             (StatusCode::UNAUTHORIZED, None) => "The request needs a bearer token.",
             _ if matches!(self.kind, AuthErrorKind::InsufficientAuthentication) => {
                 "The request needs a more recent or a stronger login."
+            }
+            _ if matches!(self.kind, AuthErrorKind::InvalidProof) => {
+                "The DPoP proof of the request is missing or not valid."
+            }
+            _ if matches!(self.kind, AuthErrorKind::NonceNeeded) => {
+                "The DPoP proof of the request needs the nonce of the `DPoP-Nonce` header."
             }
             (StatusCode::UNAUTHORIZED, Some(_)) => "The bearer token is not valid.",
             (StatusCode::FORBIDDEN, _) => "The bearer token does not allow this.",

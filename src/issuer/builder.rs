@@ -215,7 +215,12 @@ impl TokenIssuerBuilder {
         let access_verifier = verifier.clone().build()?;
         let refresh_verifier = refresh.clone().max_lifetime(refresh_ttl).build()?;
         // A session has its own expiry, and `Sessions` looks up its revocation itself.
-        let session_verifier = refresh.any_lifetime().shared_revocation(None).build()?;
+        // `Sessions` compares the key that a token is bound to with that of the proof.
+        let session_verifier = refresh
+            .any_lifetime()
+            .shared_revocation(None)
+            .dangerous_accept_bound_tokens()
+            .build()?;
         if let IssuerKeys::Ring(ring) = &self.keys {
             // A key is not removed before the last token that it signed has expired.
             ring.retire_for_at_least(longest_access_ttl.max(refresh_ttl) + self.leeway);

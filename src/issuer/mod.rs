@@ -11,6 +11,7 @@ pub(crate) mod service;
 pub use builder::TokenIssuerBuilder;
 pub use error::IssueError;
 pub use keys::IssuerKeys;
+pub(crate) use pair::token_type_of;
 pub use pair::{AccessTokenResponse, PairRequest, TokenPair};
 pub use request::TokenRequest;
 pub(crate) use request::check_ttl;

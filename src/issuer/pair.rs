@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::error::IssueError;
 use super::request::TokenRequest;
+use crate::dpop::DpopProof;
 
 /// An access token and a refresh token that are about to be issued; see
 /// [`TokenIssuer::pair`](super::TokenIssuer::pair).
@@ -31,7 +32,8 @@ pub struct PairRequest<'a> {
 pub struct TokenPair {
     /// The access token, which the client sends with each request.
     pub access_token: String,
-    /// The token type: always `Bearer`.
+    /// The token type: `DPoP` if the access token is bound to the key of a proof (RFC 9449 section 5), and
+    /// otherwise `Bearer`.
     pub token_type: &'static str,
     /// The remaining lifetime of the access token, in seconds.
     pub expires_in: u64,
@@ -53,7 +55,8 @@ pub struct TokenPair {
 pub struct AccessTokenResponse {
     /// The access token, which the client sends with each request.
     pub access_token: String,
-    /// The token type: always `Bearer`.
+    /// The token type: `DPoP` if the access token is bound to the key of a proof (RFC 9449 section 5), and
+    /// otherwise `Bearer`.
     pub token_type: &'static str,
     /// The remaining lifetime of the access token, in seconds.
     pub expires_in: u64,
@@ -106,6 +109,12 @@ impl PairRequest<'_> {
         self
     }
 
+    /// Binds both tokens to the key of a DPoP proof: see [`TokenRequest::dpop`].
+    pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
+        self.request = self.request.dpop(proof);
+        self
+    }
+
     /// Issues both tokens.
     ///
     /// # Errors
@@ -117,11 +126,12 @@ impl PairRequest<'_> {
         refresh.scopes.clone_from(&access.scopes);
         refresh.session.clone_from(&access.session);
         refresh.claims.clone_from(&access.claims);
+        refresh.key.clone_from(&access.key);
         refresh.problem.clone_from(&access.problem);
         Ok(TokenPair {
             expires_in: access.ttl.as_secs(),
+            token_type: token_type_of(access.key.as_deref()),
             access_token: access.issue()?,
-            token_type: "Bearer",
             refresh_expires_in: refresh.ttl.as_secs(),
             refresh_token: refresh.issue()?,
         })
@@ -131,6 +141,14 @@ impl PairRequest<'_> {
 impl fmt::Debug for PairRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PairRequest").finish_non_exhaustive()
+    }
+}
+
+/// The token type of a token that is bound to this key.
+pub(crate) const fn token_type_of(key: Option<&str>) -> &'static str {
+    match key {
+        Some(_) => "DPoP",
+        None => "Bearer",
     }
 }
 

@@ -11,8 +11,10 @@ use super::error::IssueError;
 use super::{Inner, MAX_TTL, TokenIssuer};
 use crate::claims::{NumericDate, RESERVED_CLAIMS, TokenType, is_scope_token, join_scopes};
 use crate::codec::{self, Payload};
+use crate::dpop::DpopProof;
 use crate::jti;
 use crate::keys::SigningKey;
+use crate::mtls::ClientCertificate;
 use crate::policy::ROLES;
 
 /// More than the bytes of a token beside its payload: a header with a long key id, and the
@@ -32,6 +34,10 @@ pub struct TokenRequest<'a> {
     pub(crate) generation: Option<u64>,
     /// In seconds since the epoch.
     pub(crate) auth_time: Option<u64>,
+    /// The thumbprint of the key that the token is bound to (`cnf.jkt`).
+    pub(crate) key: Option<String>,
+    /// The thumbprint of the certificate that the token is bound to (`cnf.x5t#S256`).
+    pub(crate) certificate: Option<String>,
     pub(crate) claims: Map<String, Value>,
     pub(super) problem: Option<IssueError>,
 }
@@ -139,12 +145,48 @@ impl<'a> TokenRequest<'a> {
         self
     }
 
+    /// Binds the token to the key of a DPoP proof (RFC 9449 section 6), so that it is accepted only with
+    /// proofs by this key. `None` leaves it a bearer token. The proof must be
+    /// [spent](DpopProof::spend). The type of the token in a token response is `DPoP`.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_jwt_auth::TokenIssuer;
+    /// use tower_jwt_auth::dpop::Dpop;
+    ///
+    /// async fn token_for<B>(
+    ///     tokens: &TokenIssuer,
+    ///     dpop: &Dpop,
+    ///     request: &Request<B>,
+    /// ) -> Result<String, Box<dyn std::error::Error>> {
+    ///     let proof = dpop.verify_proof(request.method(), request.uri(), request.headers())?;
+    ///     proof.spend().await?;
+    ///     Ok(tokens.access("machine-7").dpop(&proof).issue()?)
+    /// }
+    /// ```
+    pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
+        if let Some(proof) = proof.into() {
+            if !proof.is_spent() {
+                self.fail(IssueError::UnspentProof);
+            }
+            self.key = Some(proof.thumbprint().to_owned());
+        }
+        self
+    }
+
+    /// Binds the token to a client certificate (RFC 8705 section 3), so that it is accepted only over
+    /// connections with this certificate.
+    pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
+        self.certificate = Some(certificate.thumbprint());
+        self
+    }
+
     /// Issues the token.
     ///
     /// # Errors
     ///
     /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is
-    /// empty, the lifetime is out of range, or the token would be too long to be accepted.
+    /// empty, the lifetime is out of range, the proof that it is bound to is not spent, or the token would be too long to be accepted.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
         let Inner {
@@ -221,6 +263,14 @@ impl<'a> TokenRequest<'a> {
         }
         if let Some(auth_time) = self.auth_time {
             set("auth_time", auth_time.into());
+        }
+        let bound_to = [("jkt", self.key), ("x5t#S256", self.certificate)];
+        let bound_to = bound_to
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?))));
+        let bound_to: Map<_, _> = bound_to.collect();
+        if !bound_to.is_empty() {
+            claims.insert("cnf".to_owned(), Value::Object(bound_to));
         }
         let payload = Value::Object(claims).to_string();
         let payload = Payload::parse(payload, &[])

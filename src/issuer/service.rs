@@ -124,6 +124,8 @@ impl TokenIssuer {
             session: None,
             generation: None,
             auth_time: None,
+            key: None,
+            certificate: None,
             claims: serde_json::Map::new(),
             problem: None,
         }

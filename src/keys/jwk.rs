@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::ThumbprintHash;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -23,6 +24,8 @@ pub(super) struct Jwk {
     public_key_use: Option<String>,
     key_ops: Option<Vec<String>>,
     kid: Option<String>,
+    /// More prime factors (RFC 7518 section 6.3.2.7).
+    oth: Option<IgnoredAny>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -57,6 +60,14 @@ impl Jwk {
             .alg
             .or(algorithm.map(|algorithm| algorithm.as_str().to_owned()));
         self
+    }
+
+    /// Whether it has a member that nobody but its owner may know (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
+    pub(super) fn has_secret(&self) -> bool {
+        let secrets = [
+            &self.k, &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi,
+        ];
+        self.oth.is_some() || secrets.iter().any(|member| member.is_some())
     }
 
     pub(super) fn key_id(&self) -> Option<&str> {

@@ -11,6 +11,7 @@ pub(crate) mod ring;
 mod set;
 pub(crate) mod signing;
 mod strength;
+mod thumbprint;
 pub(crate) mod verifying;
 #[cfg(test)]
 mod wycheproof;
@@ -36,4 +37,5 @@ pub(crate) use signing::SigningKey;
 #[cfg(feature = "testing")]
 pub(crate) use signing::sign_with_any_secret;
 pub(crate) use strength::check_key_id;
-pub(crate) use verifying::VerifyingKey;
+pub(crate) use thumbprint::Thumbprint;
+pub(crate) use verifying::{ProofKeyFault, VerifyingKey};

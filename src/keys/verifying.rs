@@ -12,6 +12,7 @@ use super::jwk::{self, Jwk, JwkMaterial};
 use super::material::{pem_of, public_from_pem};
 use super::pem::{Half, check_is_der, or_refused, wrong_kind};
 use super::strength::{check_ed25519, check_key_id, check_rsa, check_secret, check_secret_length};
+use super::thumbprint::Thumbprint;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
@@ -43,6 +44,18 @@ use crate::keys::Algorithm;
 #[derive(Clone)]
 pub struct VerifyingKey {
     inner: Arc<Inner>,
+}
+
+/// The longest modulus of the key of a proof: 4096 bits.
+const MAX_PROOF_RSA_BYTES: usize = 512;
+
+/// Why a key cannot be that of a proof of possession.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProofKeyFault {
+    /// It has a private member, or is symmetric.
+    Secret,
+    /// It is malformed, weak, not supported, or of another algorithm.
+    Unfit,
 }
 
 struct Inner {
@@ -158,15 +171,48 @@ impl VerifyingKey {
         }
     }
 
-    pub(super) fn public(algorithm: Algorithm, public: PublicNumbers) -> Result<Self, ConfigError> {
-        match &public {
-            PublicNumbers::Rsa { n, e } => {
-                check_rsa(algorithm, n, e)?;
-                #[cfg(feature = "tracing")]
-                if n.len() < 3072 / 8 {
-                    tracing::warn!(%algorithm, "an RSA key has fewer than 3072 bits");
-                }
+    /// Reads the key of a proof of possession, which a client sends, so that it may be any. Its key id is
+    /// its thumbprint, whatever its `kid` says.
+    pub(crate) fn of_proof(
+        algorithm: Algorithm,
+        json: &str,
+    ) -> Result<(Self, Thumbprint), ProofKeyFault> {
+        let jwk = Jwk::parse(json).map_err(|_| ProofKeyFault::Unfit)?;
+        if jwk.has_secret() {
+            return Err(ProofKeyFault::Secret);
+        }
+        let jwk = jwk.or_algorithm(Some(algorithm));
+        let read = || match (jwk.algorithm()?, jwk.verifying()?) {
+            // No client needs more, and checking a signature of 8192 bits is slow.
+            (_, JwkMaterial::Key(PublicNumbers::Rsa { n, .. }))
+                if n.len() > MAX_PROOF_RSA_BYTES =>
+            {
+                Err(rejected(algorithm))
             }
+            (found, JwkMaterial::Key(public)) if found.accepts(algorithm.as_str()) => {
+                Self::public_of_any(algorithm, public)
+            }
+            _ => Err(rejected(algorithm)),
+        };
+        let key = read().map_err(|_| ProofKeyFault::Unfit)?;
+        let thumbprint = Thumbprint::parse(key.key_id()).ok_or(ProofKeyFault::Unfit)?;
+        Ok((key, thumbprint))
+    }
+
+    pub(super) fn public(algorithm: Algorithm, public: PublicNumbers) -> Result<Self, ConfigError> {
+        #[cfg(feature = "tracing")]
+        let is_short = matches!(&public, PublicNumbers::Rsa { n, .. } if n.len() < 3072 / 8);
+        let key = Self::public_of_any(algorithm, public)?;
+        #[cfg(feature = "tracing")]
+        if is_short {
+            tracing::warn!(%algorithm, "an RSA key has fewer than 3072 bits");
+        }
+        Ok(key)
+    }
+
+    fn public_of_any(algorithm: Algorithm, public: PublicNumbers) -> Result<Self, ConfigError> {
+        match &public {
+            PublicNumbers::Rsa { n, e } => check_rsa(algorithm, n, e)?,
             PublicNumbers::Ec { point } if point.len() != algorithm.point_bytes() => {
                 return Err(rejected(algorithm));
             }

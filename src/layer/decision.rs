@@ -155,7 +155,7 @@ impl<'a> Decision<'a> {
         Some(self.token?.is_remembered())
     }
 
-    /// Returns whether a revocation store or a key server had to be waited for.
+    /// Returns whether a revocation store, a key server or the store of used DPoP proofs had to be asked.
     #[must_use]
     pub const fn waited(&self) -> bool {
         self.waited

@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::bound::Waiting;
 use super::decision::{Outcome, Report};
 use super::response::{ResponseForAuthError, response_for};
 use super::service::{Config, conclude};
 use crate::challenge::Refusals;
+use crate::dpop;
 use crate::error::AuthError;
 use crate::verifier::VerifiedToken;
 
@@ -38,7 +40,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Refused { response: Option<S::Response> },
-        Inner { #[pin] future: S::Future, report: Option<Report> },
+        Inner { #[pin] future: S::Future, report: Option<Report>, nonce: Option<HeaderValue> },
         Checking { check: Check, parked: Option<Parked<S, B, R>> },
     }
 }
@@ -50,8 +52,7 @@ pub(super) struct Parked<S, B, R> {
     pub(super) config: Arc<Config>,
     pub(super) respond: R,
     pub(super) refusals: Option<Arc<Refusals>>,
-    /// The cookie that the token is from, if a bad one counts as none.
-    pub(super) lenient_cookie: Option<Arc<str>>,
+    pub(super) waiting: Waiting,
     pub(super) report: Option<Report>,
 }
 
@@ -66,7 +67,11 @@ impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
 
     pub(super) fn inner(future: S::Future, report: Option<Report>) -> Self {
         Self {
-            state: State::Inner { future, report },
+            state: State::Inner {
+                future,
+                report,
+                nonce: None,
+            },
         }
     }
 
@@ -89,8 +94,15 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                StateProjection::Inner { future, report } => {
-                    let answer = ready!(future.poll(cx));
+                StateProjection::Inner {
+                    future,
+                    report,
+                    nonce,
+                } => {
+                    let mut answer = ready!(future.poll(cx));
+                    if let (Some(nonce), Ok(response)) = (nonce.take(), &mut answer) {
+                        dpop::add_nonce(response.headers_mut(), nonce);
+                    }
                     if let (Ok(response), Some(report)) = (&answer, report.take())
                         && let Some(error) = response.extensions().get::<AuthError>()
                     {
@@ -113,18 +125,23 @@ where
                         config,
                         respond,
                         refusals,
-                        lenient_cookie,
+                        waiting,
                         report,
                     } = parked;
-                    let next = match conclude(verdict, lenient_cookie.as_ref()) {
+                    let lenient = waiting.lenient_cookie.as_ref();
+                    let next = match conclude(verdict, lenient) {
                         Ok(passed) => {
                             if let Some(report) = &report {
                                 passed.tell(report);
                             }
                             config.mark(&mut request, passed, refusals);
+                            if let Some(spent) = waiting.spent {
+                                request.extensions_mut().insert(spent);
+                            }
                             State::Inner {
                                 future: service.call(request),
                                 report,
+                                nonce: waiting.nonce,
                             }
                         }
                         Err(error) => {

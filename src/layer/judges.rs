@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::credential::{CredentialJudge, DynCredentialJudge};
 use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::policy::Possession;
 use crate::verifier::{Progress, TokenVerifier};
 
 /// The verifier of JWTs, and the judges of other credentials.
@@ -37,14 +38,19 @@ impl Judges {
 
     /// Has a credential judged by exactly one judge, chosen by the source that it is from, or else by
     /// its form.
-    pub(super) fn start(&self, credential: &[u8], source: Option<usize>) -> Progress {
+    pub(super) fn start(
+        &self,
+        credential: &[u8],
+        source: Option<usize>,
+        held: &Possession,
+    ) -> Progress {
         if !self.others.is_empty()
             && let Some((judge, text)) = self.judge_of(credential, source)
         {
-            return Arc::clone(judge).start(text);
+            return Arc::clone(judge).start(text, held);
         }
         match &self.verifier {
-            Some(verifier) => verifier.start(credential),
+            Some(verifier) => verifier.start(credential, held),
             None => Progress::Done(Err(nobody())),
         }
     }

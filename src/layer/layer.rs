@@ -323,11 +323,11 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    fn config_mut(&mut self) -> &mut Config {
+    pub(super) fn config_mut(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.config)
     }
 
-    fn challenge_mut(&mut self) -> &mut Challenge {
+    pub(super) fn challenge_mut(&mut self) -> &mut Challenge {
         &mut self.config_mut().challenge
     }
 }

@@ -1,5 +1,6 @@
 //! [`JwtAuthLayer`](crate::JwtAuthLayer): lets requests with a good token through, and tells what follows whose it is.
 
+mod bound;
 mod decision;
 mod future;
 mod grpc;

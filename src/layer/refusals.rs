@@ -12,7 +12,10 @@ use crate::grpc::GrpcType;
 #[derive(Default)]
 pub(super) struct RefusalsOnce {
     http: OnceLock<Option<Arc<Refusals>>>,
+    /// The same for requests that use DPoP.
+    http_dpop: OnceLock<Arc<Refusals>>,
     grpc: [OnceLock<Arc<Refusals>>; GrpcType::COUNT],
+    grpc_dpop: [OnceLock<Arc<Refusals>>; GrpcType::COUNT],
 }
 
 // === impl RefusalsOnce ===
@@ -23,18 +26,25 @@ impl RefusalsOnce {
     pub(super) fn for_request(
         &self,
         headers: &HeaderMap,
+        uses_dpop: bool,
         make: impl FnOnce() -> Option<Refusals>,
     ) -> Option<Arc<Refusals>> {
         let http = self.http.get_or_init(|| make().map(Arc::new)).as_ref()?;
-        let refusals = match GrpcType::of(headers) {
-            None => http,
-            Some(grpc) => self.grpc[grpc.index()].get_or_init(|| {
-                Arc::new(Refusals {
-                    grpc: Some(grpc),
-                    ..Refusals::clone(http)
-                })
-            }),
+        let grpc = GrpcType::of(headers);
+        let place = match (grpc, uses_dpop) {
+            (None, false) => return Some(Arc::clone(http)),
+            (None, true) => &self.http_dpop,
+            (Some(grpc), false) => &self.grpc[grpc.index()],
+            (Some(grpc), true) => &self.grpc_dpop[grpc.index()],
         };
+        let refusals = place.get_or_init(|| {
+            let mut refusals = Refusals::clone(http);
+            refusals.grpc = grpc;
+            if let Some(dpop) = &mut refusals.challenge.dpop {
+                dpop.is_used = uses_dpop;
+            }
+            Arc::new(refusals)
+        });
         Some(Arc::clone(refusals))
     }
 }

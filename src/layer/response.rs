@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::tell;
+use crate::challenge::Scheme;
+use crate::dpop;
 use crate::error::AuthError;
 
 /// Makes the response to a request that was refused.
@@ -136,15 +138,22 @@ pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challe
     let challenged = headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
-        .any(is_bearer_challenge);
+        .any(is_our_challenge);
     if may_challenge && !challenged {
-        let challenge = error.challenge().and_then(|text| match text {
-            Cow::Borrowed(text) => Some(HeaderValue::from_static(text)),
-            Cow::Owned(text) => HeaderValue::try_from(text).ok(),
-        });
-        if let Some(challenge) = challenge {
-            headers.append(WWW_AUTHENTICATE, challenge); // beside those of other schemes
+        for text in error.challenges() {
+            let challenge = match text {
+                Cow::Borrowed(text) => Some(HeaderValue::from_static(text)),
+                Cow::Owned(text) => HeaderValue::try_from(text).ok(),
+            };
+            if let Some(challenge) = challenge {
+                headers.append(WWW_AUTHENTICATE, challenge); // beside those of other schemes
+            }
         }
+    }
+    if let Some(nonce) = error.dpop_nonce() {
+        dpop::add_nonce(headers, nonce.clone());
+    } else if error.is_about_dpop() {
+        dpop::expose(headers);
     }
     if let Some(after) = error.retry_after() {
         headers
@@ -159,9 +168,10 @@ pub(crate) fn retry_after(after: Duration) -> HeaderValue {
     HeaderValue::from(after.as_secs().saturating_add(begun))
 }
 
-fn is_bearer_challenge(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .get(..6)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+fn is_our_challenge(value: &HeaderValue) -> bool {
+    [Scheme::Bearer, Scheme::Dpop].iter().any(|scheme| {
+        let scheme = scheme.as_str().as_bytes();
+        let start = value.as_bytes().get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }

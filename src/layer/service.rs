@@ -10,6 +10,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, Method, Request, Response};
 use tower_service::Service;
 
+use super::bound::{Held, Proofs, Waiting};
 use super::decision::{DecisionHook, Outcome, Report};
 use super::future::{Check, Parked, ResponseFuture};
 use super::ignored::IgnoredCookie;
@@ -17,9 +18,10 @@ use super::judges::Judges;
 use super::refusals::RefusalsOnce;
 use super::response::{EmptyBody, Responder, ResponseForAuthError, response_for};
 use super::tell;
-use crate::bearer::{Carrier, Cookies, TokenSource, find_token};
+use crate::bearer::{Carrier, Cookies, TokenSource, find_token, has_dpop_scheme};
 use crate::challenge::{Challenge, Refusals};
 use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::mtls::ClientCertificates;
 use crate::verifier::{CredentialKind, Progress, TokenVerifier, VerifiedToken};
 
 /// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
@@ -39,6 +41,8 @@ pub(super) struct Config {
     pub(super) token: Token,
     pub(super) sources: Vec<TokenSource>,
     pub(super) challenge: Challenge,
+    pub(super) dpop: Option<Proofs>,
+    pub(super) certificates: Option<ClientCertificates>,
     pub(super) allow_preflight: bool,
     pub(super) on_decision: DecisionHook,
 }
@@ -77,6 +81,8 @@ impl Config {
             token: Token::Required,
             sources: Vec::new(),
             challenge: Challenge::default(),
+            dpop: None,
+            certificates: None,
             allow_preflight: false,
             on_decision: DecisionHook::default(),
         }
@@ -91,7 +97,8 @@ impl Config {
             Token::OptionalWithLenientCookies => Cookies::BadOnesCountAsNone,
             Token::Required | Token::Optional => Cookies::AreStrict,
         };
-        let found = match find_token(request, &self.sources, cookies) {
+        let takes_dpop = self.dpop.is_some();
+        let found = match find_token(request, &self.sources, cookies, takes_dpop) {
             Ok(found) => found,
             Err(error) => return Step::Refuse(error),
         };
@@ -119,12 +126,26 @@ impl Config {
             .cookie
             .filter(|_| cookies == Cookies::BadOnesCountAsNone)
             .map(|cookie| &cookie.name);
-        match self.judges.start(credential.token, credential.source) {
-            Progress::Done(verdict) => match conclude(verdict, lenient) {
+        let Held { possession, proof } = match self.held(request, &credential) {
+            Ok(held) => held,
+            Err(error) => return Step::Refuse(error),
+        };
+        // A client that sends a proof has put it there for this request.
+        let lenient = lenient.filter(|_| proof.is_none());
+        let judges = &self.judges;
+        let progress = judges.start(credential.token, credential.source, &possession);
+        match (progress, proof) {
+            (Progress::Done(Ok(verified)), Some(proof)) => {
+                proof.spend_after(Progress::Done(Ok(verified)), request)
+            }
+            (Progress::Wait(check), Some(proof)) => {
+                proof.spend_after(Progress::Wait(check), request)
+            }
+            (Progress::Wait(check), None) => Step::Wait(check, Waiting::for_token(lenient)),
+            (Progress::Done(verdict), _) => match conclude(verdict, lenient) {
                 Ok(passed) => Step::Pass(passed),
                 Err(error) => Step::Refuse(error),
             },
-            Progress::Wait(check) => Step::Wait(check, lenient.cloned()),
         }
     }
 
@@ -154,11 +175,10 @@ impl Config {
 }
 
 /// How far a request has come.
-enum Step {
+pub(super) enum Step {
     Pass(Passed),
     Refuse(AuthError),
-    /// With the name of the cookie that the token is from, if a bad one counts as none.
-    Wait(Check, Option<Arc<str>>),
+    Wait(Check, Waiting),
 }
 
 /// What a verdict on a token means. A bad token in the cookie `lenient` counts as none; but if it
@@ -248,7 +268,8 @@ impl<S, R> JwtAuth<S, R> {
     where
         R: ResponseForAuthError<B> + Clone + Send + Sync + 'static,
     {
-        self.refusals.for_request(headers, || {
+        let uses_dpop = self.config.dpop.is_some() && has_dpop_scheme(headers);
+        self.refusals.for_request(headers, uses_dpop, || {
             let with_body = TypeId::of::<R>() != TypeId::of::<EmptyBody>();
             let challenge = self.config.challenge.clone();
             (with_body || challenge != Challenge::default()).then(|| {
@@ -313,7 +334,7 @@ where
                 let error = error.told_by(refusals.as_ref());
                 ResponseFuture::refused(response_for(&self.respond, error))
             }
-            Step::Wait(check, lenient_cookie) => {
+            Step::Wait(check, waiting) => {
                 // The service that was polled ready is the one that will be called.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
@@ -327,7 +348,7 @@ where
                     config,
                     respond,
                     refusals,
-                    lenient_cookie,
+                    waiting,
                     report,
                 };
                 ResponseFuture::checking(check, parked)

@@ -5,6 +5,7 @@ mod claim_rule;
 mod claim_value;
 mod further;
 mod issuer_pattern;
+mod possession;
 mod profile;
 
 pub(crate) use claim_path::ClaimPath;
@@ -13,12 +14,13 @@ pub(crate) use claim_value::{Among, Scalar, claim_passes};
 pub(crate) use further::{Further, Roles};
 pub(crate) use issuer_pattern::CheckedPattern;
 pub use issuer_pattern::IssuerPattern;
+pub(crate) use possession::{Bound, Possession, check_binding};
 pub use profile::TokenProfile;
 
 use std::time::Duration;
 
 use crate::claims::{NumericDate, TokenType};
-use crate::codec::{Field, Marks, Payload, Typ};
+use crate::codec::{Field, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use further::Found;
 
@@ -63,7 +65,8 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// Every rule that needs no store, about a token whose signature is good: at `now`, in seconds
-    /// since the epoch. Nothing else decides whether a token is accepted, the first time or later.
+    /// since the epoch. Besides this, only [`check_binding`](Self::check_binding) decides whether a token is
+    /// accepted, the first time or later.
     pub(crate) fn check(
         &self,
         typ: Typ,
@@ -93,14 +96,6 @@ impl Policy {
             }));
         }
         self.profile.check_claims(claims)?;
-        // RFC 9449 section 7.2, RFC 8705 section 3
-        if claims.marks().has(Marks::BOUND) && !self.takes_bound_tokens {
-            return Err(wrong_claim(&Reason {
-                code: "bound_token",
-                message: "the token is bound to a key (`cnf`, or `DPoP` as its type), so it is not a bearer token: \
-                 have the issuer send bearer tokens to this API",
-            }));
-        }
         if further.is_unreadable {
             return Err(AuthErrorKind::MalformedToken.into());
         }

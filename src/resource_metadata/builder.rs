@@ -11,19 +11,22 @@ use super::address::{Address, is_url};
 use super::document::Document;
 use super::{DEFAULT_METADATA_MAX_AGE, ResourceMetadata};
 use crate::claims::is_scope_token;
+use crate::dpop::Dpop;
 use crate::error::ConfigError;
 use crate::keys::digest;
 use crate::names::Names;
 use crate::origin::shown;
 
 /// Members that have a setter of their own, or follow from what the layer does.
-const SET_OTHERWISE: [&str; 6] = [
+const SET_OTHERWISE: [&str; 8] = [
     "resource",
     "authorization_servers",
     "bearer_methods_supported",
     "scopes_supported",
     "resource_name",
     "resource_documentation",
+    "dpop_signing_alg_values_supported",
+    "dpop_bound_access_tokens_required",
 ];
 
 /// Builds a [`ResourceMetadata`].
@@ -36,6 +39,8 @@ pub struct ResourceMetadataBuilder {
     scopes: Vec<String>,
     name: Option<String>,
     documentation: Option<String>,
+    /// The algorithms of proofs, and whether they are required.
+    dpop: Option<(Vec<&'static str>, bool)>,
     further: Vec<(String, Option<Value>)>,
     max_age: Duration,
 }
@@ -51,6 +56,7 @@ impl ResourceMetadataBuilder {
             scopes: Vec::new(),
             name: None,
             documentation: None,
+            dpop: None,
             further: Vec::new(),
             max_age: DEFAULT_METADATA_MAX_AGE,
         }
@@ -89,6 +95,24 @@ impl ResourceMetadataBuilder {
     /// Sets the URL of a page for developers who use the resource.
     pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
         self.documentation = Some(url.into());
+        self
+    }
+
+    /// Says that the resource takes tokens that are bound to a key (RFC 9449), and the algorithms of proofs:
+    /// for a layer with [`dpop`](crate::JwtAuthLayer::dpop).
+    pub fn dpop(self, dpop: &Dpop) -> Self {
+        self.proofs(dpop, false)
+    }
+
+    /// Says that the resource takes no other tokens than those that are bound to a key: for a layer with
+    /// [`require_dpop`](crate::JwtAuthLayer::require_dpop).
+    pub fn require_dpop(self, dpop: &Dpop) -> Self {
+        self.proofs(dpop, true)
+    }
+
+    fn proofs(mut self, dpop: &Dpop, is_required: bool) -> Self {
+        let algorithms = dpop.algorithms().iter().map(|one| one.as_str());
+        self.dpop = Some((algorithms.collect(), is_required));
         self
     }
 
@@ -146,6 +170,13 @@ impl ResourceMetadataBuilder {
                 )));
             }
             members.insert("resource_documentation".into(), url.into());
+        }
+        if let Some((algorithms, is_required)) = self.dpop {
+            let name = "dpop_signing_alg_values_supported";
+            members.insert(name.into(), algorithms.into());
+            if is_required {
+                members.insert("dpop_bound_access_tokens_required".into(), true.into());
+            }
         }
         for (name, value) in self.further {
             let shown = shown(&name);

@@ -48,6 +48,8 @@ pub struct SessionRecord {
     pub end_reason: Option<EndReason>,
     /// A digest of the mark of the client that made the last rotation, or `None` if it set no mark.
     pub client: Option<String>,
+    /// The thumbprint (RFC 7638) of the key that the session is bound to, or `None` if it is not bound.
+    pub key_thumbprint: Option<String>,
     /// How the current generation has converged so far, or `None` if it has not. If it has
     /// converged in both ways, this is [`Converged::LostResponse`].
     pub converged: Option<Converged>,
@@ -132,6 +134,7 @@ impl SessionRecord {
             ended_at: None,
             end_reason: None,
             client: None,
+            key_thumbprint: None,
             converged: None,
             convergences: 0,
             lost_responses: 0,
@@ -176,6 +179,7 @@ impl fmt::Debug for SessionRecord {
             .field("ended_at", &self.ended_at)
             .field("end_reason", &self.end_reason)
             .field("client", &self.client.as_deref().map(Digest))
+            .field("key_thumbprint", &self.key_thumbprint)
             .field("converged", &self.converged)
             .field("convergences", &self.convergences)
             .field("lost_responses", &self.lost_responses)

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
+use crate::dpop::{DpopError, DpopErrorKind};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::issuer::IssueError;
 use crate::session::EndReason;
@@ -46,6 +47,13 @@ pub enum SessionErrorKind {
     /// The refresh token is newer than the session in the store, by more than one lost write can
     /// explain: the store has lost writes.
     StoreRewound,
+    /// The DPoP proof of the request is refused, or was used before. Nothing has changed.
+    InvalidProof(DpopErrorKind),
+    /// The session is bound to a key, and the request has no DPoP proof. Nothing has changed.
+    ProofRequired,
+    /// The DPoP proof of the request is by another key than the session is bound to. The session was ended,
+    /// because the refresh token was stolen.
+    KeyMismatch,
     /// The request asked for a scope that the session was not opened with.
     InvalidScope,
     /// The subject has as many sessions as allowed.
@@ -91,6 +99,10 @@ impl SessionError {
     pub fn body(&self) -> String {
         let description = match self.verdict() {
             (_, "invalid_grant") => "The refresh token is not valid, or its session is over.",
+            (_, "invalid_dpop_proof") => "The DPoP proof is missing or not valid.",
+            (_, "use_dpop_nonce") => {
+                "The DPoP proof needs the nonce of the `DPoP-Nonce` header of this response."
+            }
             (_, "invalid_scope") => "The session does not have the requested scope.",
             (_, "access_denied") => "The user has as many sessions as allowed.",
             (StatusCode::SERVICE_UNAVAILABLE, _) => {
@@ -109,6 +121,16 @@ impl SessionError {
         }
     }
 
+    /// Returns the headers that the response needs besides its type: a nonce, if the proof lacks one.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let source = self.source.as_ref();
+        match source.and_then(|source| source.downcast_ref::<DpopError>()) {
+            Some(error) => error.headers(),
+            None => HeaderMap::new(),
+        }
+    }
+
     fn verdict(&self) -> (StatusCode, &'static str) {
         match &self.kind {
             SessionErrorKind::InvalidToken(_)
@@ -117,7 +139,15 @@ impl SessionError {
             | SessionErrorKind::Idle
             | SessionErrorKind::Expired
             | SessionErrorKind::ReuseDetected
+            | SessionErrorKind::KeyMismatch
             | SessionErrorKind::StoreRewound => (StatusCode::BAD_REQUEST, "invalid_grant"),
+            // RFC 9449 sections 5 and 8
+            SessionErrorKind::InvalidProof(DpopErrorKind::NonceNeeded) => {
+                (StatusCode::BAD_REQUEST, "use_dpop_nonce")
+            }
+            SessionErrorKind::InvalidProof(_) | SessionErrorKind::ProofRequired => {
+                (StatusCode::BAD_REQUEST, "invalid_dpop_proof")
+            }
             SessionErrorKind::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
             SessionErrorKind::TooManySessions => (StatusCode::FORBIDDEN, "access_denied"),
             SessionErrorKind::Unavailable => {
@@ -142,10 +172,17 @@ impl fmt::Display for SessionError {
             SessionErrorKind::StoreRewound => {
                 "the refresh token is newer than its session: the session store has lost writes"
             }
+            SessionErrorKind::InvalidProof(_) => "the DPoP proof is refused, or was used before",
+            SessionErrorKind::ProofRequired => {
+                "the session is bound to a key, and the request has no DPoP proof"
+            }
+            SessionErrorKind::KeyMismatch => {
+                "the DPoP proof is by another key than that of the session, so the session was ended"
+            }
             SessionErrorKind::InvalidScope => "the session does not have the requested scope",
             SessionErrorKind::TooManySessions => "the subject has as many sessions as allowed",
             SessionErrorKind::Unavailable => {
-                "the session store or the revocation store is unavailable"
+                "the session store, the revocation store or the replay store is unavailable"
             }
             SessionErrorKind::Issue(_) => "the tokens could not be issued",
         })
@@ -172,6 +209,18 @@ impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
         Self {
             kind: SessionErrorKind::Unavailable,
+            source: Some(Arc::new(error)),
+        }
+    }
+}
+
+impl From<DpopError> for SessionError {
+    fn from(error: DpopError) -> Self {
+        Self {
+            kind: match error.kind() {
+                DpopErrorKind::Unavailable => SessionErrorKind::Unavailable,
+                kind => SessionErrorKind::InvalidProof(kind),
+            },
             source: Some(Arc::new(error)),
         }
     }

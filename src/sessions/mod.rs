@@ -10,6 +10,7 @@
 //!
 //! [The guide](crate::_guide::sessions) says who is logged out and who is not.
 
+mod bound;
 mod builder;
 mod clean_up;
 mod end;

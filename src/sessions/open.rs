@@ -11,6 +11,7 @@ use super::error::{SessionError, SessionErrorKind};
 use super::refresh::client_digest;
 use super::tokens::Payload;
 use crate::clock::as_micros;
+use crate::dpop::DpopProof;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair, TokenRequest};
 use crate::jti;
@@ -29,6 +30,7 @@ pub struct OpenSession<'a> {
     request: TokenRequest<'a>,
     label: Option<String>,
     client: Option<Vec<u8>>,
+    proof: Option<DpopProof>,
 }
 
 // === impl OpenSession ===
@@ -40,6 +42,7 @@ impl<'a> OpenSession<'a> {
             request,
             label: None,
             client: None,
+            proof: None,
         }
     }
 
@@ -60,6 +63,27 @@ impl<'a> OpenSession<'a> {
     /// digest is kept. See [`RefreshSession::client`](super::RefreshSession::client).
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());
+        self
+    }
+
+    /// Binds the session to the key of a DPoP proof (RFC 9449): its refresh tokens and access tokens are then
+    /// worthless without proofs by this key. `None` leaves it unbound.
+    ///
+    /// [`issue`](Self::issue) marks the proof as used before it opens the session. If clients have to bind
+    /// their sessions, take a `DpopProof` in the route, and not an `Option`.
+    ///
+    /// ```
+    /// use tower_jwt_auth::Sessions;
+    /// use tower_jwt_auth::dpop::DpopProof;
+    /// use tower_jwt_auth::issuer::TokenPair;
+    /// use tower_jwt_auth::sessions::SessionError;
+    ///
+    /// async fn log_in(sessions: &Sessions, user: &str, proof: Option<DpopProof>) -> Result<TokenPair, SessionError> {
+    ///     sessions.open(user).dpop(proof.as_ref()).issue().await
+    /// }
+    /// ```
+    pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
+        self.proof = proof.into().cloned();
         self
     }
 
@@ -117,7 +141,8 @@ impl<'a> OpenSession<'a> {
     /// # Errors
     ///
     /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has
-    /// as many sessions as allowed, if the session store or the revocation store is unavailable, or
+    /// as many sessions as allowed, if the DPoP proof was used before, if the session store, the revocation
+    /// store or the replay store is unavailable, or
     /// if the subject was logged out everywhere at a time that is ahead of this node's clock by more
     /// than the leeway.
     pub async fn issue(self) -> Result<TokenPair, SessionError> {
@@ -126,6 +151,7 @@ impl<'a> OpenSession<'a> {
             request,
             label,
             client,
+            proof,
         } = self;
         request.check()?;
         if !can_be_stored(&request.subject) {
@@ -144,10 +170,15 @@ impl<'a> OpenSession<'a> {
         record.idle_ttl = as_micros(sessions.inner.idle_ttl);
         record.expires_at = now.saturating_add(lifetime);
         record.client = client.map(client_digest).transpose()?;
+        record.key_thumbprint = proof.as_ref().map(|proof| proof.thumbprint().to_owned());
         record.label = label;
         record.payload = serde_json::to_string(&payload).map_err(|_| IssueError::Internal)?;
         // The tokens are made first: without them, the session must not be opened.
-        let pair = sessions.pair_of(&record, &payload, &payload.scopes, now)?;
+        let key = record.key_thumbprint.as_deref();
+        let pair = sessions.pair_of(&record, &payload, &payload.scopes, now, key)?;
+        if let Some(proof) = &proof {
+            proof.spend().await?;
+        }
 
         let this = sessions.clone();
         sessions

@@ -10,6 +10,7 @@ use super::Sessions;
 use super::error::{SessionError, SessionErrorKind};
 use super::tokens::{Payload, RefreshToken};
 use crate::clock::as_micros;
+use crate::dpop::DpopProof;
 use crate::event::AuthEvent;
 use crate::issuer::{IssueError, TokenPair};
 use crate::jti::{self, Digest};
@@ -25,12 +26,13 @@ use crate::session::{
 /// [scopes](Self::scopes) that have changed since the login, and call [`issue`](Self::issue).
 #[must_use = "no token is issued until `issue()`"]
 pub struct RefreshSession<'a> {
-    sessions: &'a Sessions,
-    token: RefreshToken,
+    pub(super) sessions: &'a Sessions,
+    pub(super) token: RefreshToken,
     /// Claims to set, or to leave out.
     changes: Vec<(String, Option<Value>)>,
     narrowed: Option<Vec<String>>,
     client: Option<Vec<u8>>,
+    pub(super) proof: Option<DpopProof>,
     problem: Option<SessionError>,
 }
 
@@ -63,6 +65,7 @@ impl<'a> RefreshSession<'a> {
             changes: Vec::new(),
             narrowed: None,
             client: None,
+            proof: None,
             problem: None,
         }
     }
@@ -176,6 +179,8 @@ impl<'a> RefreshSession<'a> {
     ///   token.
     /// - [`InvalidScope`](SessionErrorKind::InvalidScope) or [`Issue`](SessionErrorKind::Issue): a
     ///   scope was not granted at login, or a claim is invalid.
+    /// - [`ProofRequired`](SessionErrorKind::ProofRequired) or
+    ///   [`InvalidProof`](SessionErrorKind::InvalidProof): the DPoP proof is missing or was used before.
     /// - All other [kinds](SessionErrorKind) mean that the session is over: the user has to log in
     ///   again.
     pub async fn issue(self) -> Result<Refreshed, SessionError> {
@@ -183,6 +188,8 @@ impl<'a> RefreshSession<'a> {
             return Err(problem);
         }
         self.check_issuable()?;
+        self.check_key().await?;
+        let key = self.proof.map(|proof| proof.thumbprint().to_owned());
         let client = self.client.map(client_digest).transpose()?;
         let (sessions, token) = (self.sessions.clone(), self.token);
         let stepped = self
@@ -203,7 +210,9 @@ impl<'a> RefreshSession<'a> {
             };
         }
         Ok(Refreshed {
-            tokens: self.sessions.pair_of(&record, &payload, &scopes, stamp)?,
+            tokens: self
+                .sessions
+                .pair_of(&record, &payload, &scopes, stamp, key.as_deref())?,
             session: Session::from(&record),
             outcome,
         })
@@ -215,6 +224,10 @@ impl<'a> RefreshSession<'a> {
         let mut access = tokens.access(self.token.subject.clone());
         access.session = Some(self.token.session.clone());
         access.generation = Some(self.token.generation);
+        access.key = self
+            .proof
+            .as_ref()
+            .map(|proof| proof.thumbprint().to_owned());
         access.scopes = self
             .narrowed
             .clone()
@@ -278,8 +291,9 @@ impl Sessions {
             client,
         };
         let after = store.rotate(&rotation).await?;
-        // A store that mixes sessions up must not hand one to another subject.
-        let after = after.filter(|record| record.subject == token.subject);
+        // A store that mixes sessions up must not hand one to another subject, or unbind one.
+        let after = after
+            .filter(|record| record.subject == token.subject && record.key_thumbprint == token.key);
         let outcome = rotation.outcome(after.as_ref());
         let refused = self.after_step(&rotation, outcome, after.as_ref()).await;
         match (refused, after) {

@@ -10,7 +10,7 @@ use super::error::{SessionError, SessionErrorKind};
 use crate::claims::TokenType;
 use crate::clock::as_micros;
 use crate::error::AuthErrorKind;
-use crate::issuer::{IssueError, TokenIssuer, TokenPair, TokenRequest};
+use crate::issuer::{IssueError, TokenIssuer, TokenPair, TokenRequest, token_type_of};
 use crate::jti;
 use crate::keys::KeySource as _;
 use crate::session::SessionRecord;
@@ -35,6 +35,8 @@ pub(super) struct RefreshToken {
     pub(super) generation: u64,
     /// The time at which the session was opened, in microseconds. Its id begins with that time.
     pub(super) opened_at: u64,
+    /// The thumbprint of the key that the session is bound to.
+    pub(super) key: Option<String>,
     /// The scopes that the session was opened with.
     pub(super) scopes: Vec<String>,
 }
@@ -94,13 +96,14 @@ impl Sessions {
         }
     }
 
-    /// Makes the pair of tokens for a record. The access token is issued at `stamp`.
+    /// Makes the pair of tokens for a record. The access token is issued at `stamp`, and bound to `key`.
     pub(super) fn pair_of(
         &self,
         record: &SessionRecord,
         payload: &Payload,
         scopes: &[String],
         stamp: u64,
+        key: Option<&str>,
     ) -> Result<TokenPair, IssueError> {
         let tokens = &self.inner.tokens;
         let mut access = tokens.access(record.subject.clone());
@@ -109,6 +112,7 @@ impl Sessions {
         access.claims.clone_from(&payload.claims);
         access.scopes = scopes.to_vec();
         access.auth_time = Some(payload.auth_time);
+        access.key = key.map(str::to_owned);
         // No access token outlives its session.
         let left = Duration::from_micros(record.expires_at.saturating_sub(stamp));
         access.ttl = access.ttl.min(left).max(Duration::from_secs(1));
@@ -117,7 +121,7 @@ impl Sessions {
         Ok(TokenPair {
             expires_in: access.ttl.as_secs(),
             access_token: access.issue_stamped(stamp)?,
-            token_type: "Bearer",
+            token_type: token_type_of(key),
             refresh_token: refresh_token_of(tokens, record, payload)?,
             refresh_expires_in: left.as_secs(),
         })
@@ -134,6 +138,7 @@ fn refresh_token_of(
         tokens.request(TokenType::Refresh, record.subject.clone(), Duration::ZERO);
     request.session = Some(record.id.clone());
     request.generation = Some(record.generation);
+    request.key.clone_from(&record.key_thumbprint);
     // So a refresh can check the requested scopes before any store is asked.
     request.scopes.clone_from(&payload.scopes);
     // A clock that was set back, or that of another node, must not make a token live longer.
@@ -153,6 +158,7 @@ impl RefreshToken {
                 session: session.to_owned(),
                 generation: verified.generation()?,
                 opened_at: jti::stamp_of(session)?,
+                key: verified.key_thumbprint().map(str::to_owned),
                 scopes: verified.scopes().map(str::to_owned).collect(),
             })
         };

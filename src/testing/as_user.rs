@@ -4,6 +4,7 @@ use http::Request;
 
 use crate::credential::CredentialClaims;
 use crate::error::AuthError;
+use crate::policy::Possession;
 
 /// Puts a [`VerifiedToken`](crate::VerifiedToken) with these claims into a request, as a layer does: for tests
 /// of handlers and guards without a layer in front of them. A layer that is there judges the request by its
@@ -44,6 +45,8 @@ pub fn as_user<B>(
     mut request: Request<B>,
     claims: CredentialClaims,
 ) -> Result<Request<B>, AuthError> {
-    request.extensions_mut().insert(claims.verified()?);
+    request
+        .extensions_mut()
+        .insert(claims.verified(&Possession::BEARER)?);
     Ok(request)
 }

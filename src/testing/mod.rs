@@ -6,20 +6,24 @@
 //! | routes behind a layer that takes own tokens | [`TestIssuer`] |
 //! | a service that takes the tokens of an identity provider | `TestProvider` (feature `jwks`) |
 //! | handlers and guards, without a layer | [`as_user`] |
+//! | routes that check DPoP proofs | [`ProofKey`] |
 //! | that a service refuses forged, stolen and malformed tokens | [`assert_hardened`] |
 //!
 //! If you implement [`SessionStore`](crate::sessions::SessionStore),
-//! [`RevocationStore`](crate::revocation::RevocationStore) or
-//! [`ApiKeyStore`](crate::credential::api_keys::ApiKeyStore), run the checks of this module on your
+//! [`RevocationStore`](crate::revocation::RevocationStore),
+//! [`ApiKeyStore`](crate::credential::api_keys::ApiKeyStore) or
+//! [`ReplayStore`](crate::dpop::ReplayStore), run the checks of this module on your
 //! store. The stores of this crate pass the same checks.
 
 mod api_key_store;
 mod as_user;
 mod hardening;
 mod issuer;
+mod proof_key;
 #[cfg(feature = "jwks")]
 mod provider;
 mod random;
+mod replay_store;
 mod revocation_store;
 mod session_store;
 
@@ -27,7 +31,9 @@ pub use api_key_store::check_api_key_store;
 pub use as_user::as_user;
 pub use hardening::{Finding, Hardening, RequestBody, Weakness, assert_hardened, find_weaknesses};
 pub use issuer::TestIssuer;
+pub use proof_key::{ProofKey, ProofRequest};
 #[cfg(feature = "jwks")]
 pub use provider::{TestAnswer, TestProvider};
+pub use replay_store::check_replay_store;
 pub use revocation_store::check_revocation_store;
 pub use session_store::{check_session_store, check_session_store_that_forgets};

@@ -165,8 +165,9 @@ impl TokenVerifierBuilder {
     }
 
     /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) as plain bearer tokens. By default
-    /// they are refused, since this crate does not check the proof of possession (RFC 9449 section
-    /// 7.2, RFC 8705 section 3).
+    /// they are refused (RFC 9449 section 7.2, RFC 8705 section 3), unless the layer checks what they are
+    /// bound to: see [`JwtAuthLayer::dpop`](crate::JwtAuthLayer::dpop) and
+    /// [`JwtAuthLayer::client_certificates`](crate::JwtAuthLayer::client_certificates).
     ///
     /// # Security
     ///

@@ -14,8 +14,8 @@ use crate::codec::sign;
 use crate::error::AuthErrorKind::{
     self, Expired, InvalidAudience, InvalidClaim, InvalidIssuer, NotYetValid, Revoked, WrongType,
 };
-use crate::keys::{Algorithm, SigningKey};
-use crate::policy::Policy;
+use crate::keys::{Algorithm, SigningKey, Thumbprint};
+use crate::policy::{Policy, Possession};
 use crate::revocation::{MemoryRevocations, RevocationStore};
 
 const NOW: u64 = 1_767_225_600;
@@ -259,7 +259,9 @@ fn single(key: &SigningKey, setting: Setting) -> Single {
 }
 
 fn kind(verifier: &Single, token: &str) -> Option<AuthErrorKind> {
-    let refused = verifier.verify_local(token.as_bytes()).err()?;
+    let refused = verifier
+        .verify_local(token.as_bytes(), &Possession::BEARER)
+        .err()?;
     Some(refused.kind())
 }
 
@@ -291,6 +293,30 @@ fn a_remembered_token_is_refused_by_each_rule_as_a_new_one_is() {
             assert_eq!(kind(&accepted, &token), None, "{}", rule.name);
         }
     }
+}
+
+#[test]
+fn a_remembered_token_needs_the_key_that_it_is_bound_to_each_time() {
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let [ours, other] = [Thumbprint([7; 32]), Thumbprint([8; 32])];
+    let claims = json!({"cnf": {"jkt": ours.to_string()}});
+    let setting: Setting = |builder| builder.issuer("me").audience("api");
+    let token = rule("bound", claims, setting, InvalidClaim).token(&key);
+    let verifier = single(&key, setting);
+    let held_by = |key| Possession {
+        key,
+        ..Possession::BEARER
+    };
+    let told = |key| {
+        let verdict = verifier.verify_local(token.as_bytes(), &held_by(key));
+        verdict.map_or_else(|error| error.reason(), |token| token.binding().as_str())
+    };
+    for _ in 0..3 {
+        assert_eq!(told(Some(ours)), "dpop");
+        assert_eq!(told(Some(other)), "bound_to_other_key");
+        assert_eq!(told(None), "bound_token");
+    }
+    assert!(verifier.remembers(&token));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! [`TokenVerifier`]: from the text of a token to a [`VerifiedToken`], or the reason why not.
 
+mod binding;
 mod builder;
 mod builder_keys;
 mod claim_rules;
@@ -24,6 +25,7 @@ mod single;
 mod typed;
 
 pub use crate::policy::{DEFAULT_LEEWAY, IssuerPattern, MAX_LEEWAY, TokenProfile};
+pub use binding::Binding;
 pub use builder::TokenVerifierBuilder;
 pub(crate) use ended::World;
 pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};

@@ -15,6 +15,7 @@ use super::service::{Issuers, TokenVerifier};
 use super::single::Single;
 use crate::clock::{Clock, as_micros, unix_micros};
 use crate::error::{AuthError, AuthErrorKind, Reason};
+use crate::policy::Possession;
 use crate::turns::Turns;
 
 /// The most requests that wait for a resolver; more are answered with 503.
@@ -96,16 +97,21 @@ impl Resolving {
     }
 
     /// Judges a token of this issuer; waits only if the issuer is not in memory.
-    pub(super) fn start(self: &Arc<Self>, issuer: &str, token: &[u8]) -> Progress {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        issuer: &str,
+        token: &[u8],
+        held: &Possession,
+    ) -> Progress {
         match self.in_memory(issuer) {
-            Memory::Known(single) => single.start(token),
+            Memory::Known(single) => single.start(token, held),
             Memory::Refused(error) => Progress::Done(Err(error)),
             Memory::Nothing => {
                 let (this, issuer) = (Arc::clone(self), issuer.to_owned());
-                let token = token.to_owned();
+                let (token, held) = (token.to_owned(), *held);
                 Progress::Wait(Box::pin(async move {
                     let single = this.find(&issuer).await?;
-                    single.start(&token).finish().await
+                    single.start(&token, &held).finish().await
                 }))
             }
         }
@@ -116,9 +122,10 @@ impl Resolving {
         self: &Arc<Self>,
         issuer: &str,
         token: &[u8],
+        held: &Possession,
     ) -> Result<VerifiedToken, AuthError> {
         match self.in_memory(issuer) {
-            Memory::Known(single) => single.verify_local(token),
+            Memory::Known(single) => single.verify_local(token, held),
             Memory::Refused(error) => Err(error),
             Memory::Nothing => Err(AuthError::new(AuthErrorKind::Unavailable)
                 .with_source("the issuer is not in memory, and nobody is asked here")),

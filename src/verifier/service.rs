@@ -9,6 +9,7 @@ use super::single::Single;
 use super::{IssuerResolver, Progress, ResolverBuilder, TokenVerifierBuilder, VerifiedToken};
 use crate::error::{AuthError, ConfigError};
 use crate::keys::KeySourceHealth;
+use crate::policy::Possession;
 
 /// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
 ///
@@ -124,11 +125,15 @@ impl TokenVerifier {
     /// Signature and claims come first: a forged token causes no I/O, unless it names a key that
     /// a [`KeySource`](crate::keys::KeySource) may still learn of.
     ///
+    /// The token counts as a bearer token: one that is bound to a key or to a certificate is refused. A
+    /// [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) can check what such a token is bound to.
+    ///
     /// # Errors
     ///
     /// The [reason](crate::AuthErrorKind) why the token is refused, or cannot be judged now.
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthError> {
-        self.start(token.as_bytes()).finish().await
+        let bearer = &Possession::BEARER;
+        self.start(token.as_bytes(), bearer).finish().await
     }
 
     /// Verifies the signature and the claims of a token, with no I/O: revocation is not looked
@@ -140,10 +145,10 @@ impl TokenVerifier {
     ///
     /// The [reason](crate::AuthErrorKind) why the token is refused.
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
-        let token = token.as_bytes();
+        let (token, bearer) = (token.as_bytes(), &Possession::BEARER);
         match self.of(token)? {
-            Found::Single(single) => single.verify_local(token),
-            Found::Resolver(resolver, issuer) => resolver.verify_local(&issuer, token),
+            Found::Single(single) => single.verify_local(token, bearer),
+            Found::Resolver(resolver, issuer) => resolver.verify_local(&issuer, token, bearer),
         }
     }
 
@@ -188,10 +193,10 @@ impl TokenVerifier {
     }
 
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
-    pub(crate) fn start(&self, token: &[u8]) -> Progress {
+    pub(crate) fn start(&self, token: &[u8], held: &Possession) -> Progress {
         match self.of(token) {
-            Ok(Found::Single(single)) => single.start(token),
-            Ok(Found::Resolver(resolver, issuer)) => resolver.start(&issuer, token),
+            Ok(Found::Single(single)) => single.start(token, held),
+            Ok(Found::Resolver(resolver, issuer)) => resolver.start(&issuer, token, held),
             Err(error) => Progress::Done(Err(error)),
         }
     }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::codec::{Compact, HEADER_ROOM, Header, Payload};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{Algorithm, KeySourceHealth, VerifyingKey};
-use crate::policy::{CheckedPattern, Policy, TokenProfile};
+use crate::policy::{CheckedPattern, Policy, Possession, TokenProfile};
 use crate::revocation::DynRevocationStore;
 
 /// Verifies by one policy, with the keys of one place.
@@ -114,21 +114,25 @@ impl Single {
     }
 
     /// Signature and claims alone.
-    pub(super) fn verify_local(&self, token: &[u8]) -> Result<VerifiedToken, AuthError> {
-        match self.check(token)? {
+    pub(super) fn verify_local(
+        &self,
+        token: &[u8],
+        held: &Possession,
+    ) -> Result<VerifiedToken, AuthError> {
+        match self.check(token, held)? {
             Checked::Good(verified) => Ok(self.hand_out(verified)),
             Checked::Doubted(doubt) => Err(doubt.into_error()),
         }
     }
 
     /// Comes as far as memory allows; boxes a future only where something must be waited for.
-    pub(super) fn start(&self, token: &[u8]) -> Progress {
-        match self.check(token) {
+    pub(super) fn start(&self, token: &[u8], held: &Possession) -> Progress {
+        match self.check(token, held) {
             Ok(Checked::Good(verified)) => {
                 let verified = self.hand_out(verified);
                 self.inner.judge.revocations.judge(verified)
             }
-            Ok(Checked::Doubted(doubt)) => self.wait_for_key(token, doubt),
+            Ok(Checked::Doubted(doubt)) => self.wait_for_key(token, *held, doubt),
             Err(error) => Progress::Done(Err(error)),
         }
     }
@@ -140,7 +144,7 @@ impl Single {
         verified.in_world(world)
     }
 
-    fn wait_for_key(&self, token: &[u8], doubt: Doubt) -> Progress {
+    fn wait_for_key(&self, token: &[u8], held: Possession, doubt: Doubt) -> Progress {
         let Keys::Source(_) = &self.inner.keys else {
             return Progress::Done(Err(doubt.into_error()));
         };
@@ -150,7 +154,7 @@ impl Single {
         let (this, token) = (self.clone(), token.to_owned());
         Progress::Wait(Box::pin(async move {
             doubt.ask(&this.inner.keys).await?;
-            let verified = this.verify_local(&token)?;
+            let verified = this.verify_local(&token, &held)?;
             this.inner.judge.revocations.judge(verified).finish().await
         }))
     }
@@ -171,7 +175,7 @@ impl Single {
     }
 
     /// Everything that needs no I/O: the proof, from memory or made, and then always the judge.
-    fn check(&self, token: &[u8]) -> Result<Checked, AuthError> {
+    fn check(&self, token: &[u8], held: &Possession) -> Result<Checked, AuthError> {
         let Inner {
             keys,
             judge,
@@ -186,7 +190,7 @@ impl Single {
                 Search::Doubted(doubt) => return Ok(Checked::Doubted(doubt)),
             },
         };
-        let verdict = judge.judge(proved);
+        let verdict = judge.judge(proved, held);
         memory.note(&shown, is_recalled, &verdict);
         verdict.map(|verified| Checked::Good(verified.remembered(is_recalled)))
     }

@@ -35,6 +35,19 @@ fn every_kind_has_its_status_code_and_challenge() {
         (WrongType, "wrong_type", 401, invalid),
         (Revoked, "revoked", 401, invalid),
         (InvalidCredential, "invalid_credential", 401, invalid),
+        // RFC 9449 section 7.1
+        (
+            InvalidProof,
+            "invalid_proof",
+            401,
+            Some(r#"DPoP realm="api", error="invalid_dpop_proof""#),
+        ),
+        (
+            NonceNeeded,
+            "nonce_needed",
+            401,
+            Some(r#"DPoP realm="api", error="use_dpop_nonce""#),
+        ),
         (
             InsufficientScope,
             "insufficient_scope",

@@ -20,6 +20,8 @@ mod config_providers;
 mod credentials;
 mod dangerous;
 mod decisions;
+#[cfg(feature = "testing")]
+mod dpop;
 #[cfg(feature = "axum")]
 mod error_responses;
 mod errors;

@@ -28,6 +28,24 @@ fn metadata() -> ResourceMetadataBuilder {
     ResourceMetadata::builder(RESOURCE, &provider(&["https://idp.example"]))
 }
 
+#[test]
+fn the_document_says_which_proofs_are_accepted() {
+    use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
+
+    let dpop = Dpop::builder("https://api.example", MemoryReplays::new());
+    let dpop = dpop.algorithms([Algorithm::ES256]).build().unwrap();
+    let allowed = metadata().dpop(&dpop).build().unwrap();
+    let proofs = r#""dpop_signing_alg_values_supported":["ES256"]"#;
+    assert!(allowed.json().contains(proofs), "{}", allowed.json());
+    assert!(!allowed.json().contains("required"));
+    let required = metadata().require_dpop(&dpop).build().unwrap();
+    assert!(required.json().contains(proofs));
+    let needed = r#""dpop_bound_access_tokens_required":true"#;
+    assert!(required.json().contains(needed), "{}", required.json());
+    let twice = metadata().member("dpop_bound_access_tokens_required", true);
+    twice.build().unwrap_err();
+}
+
 fn ask(metadata: &ResourceMetadata, method: &str, headers: &[(&str, &str)]) -> Response<String> {
     let mut request = Request::builder().method(method).uri(metadata.path());
     for (name, value) in headers {

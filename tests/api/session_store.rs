@@ -36,6 +36,7 @@ enum Fault {
     SparesTheIdle,
     ForgetsWhatItEnded,
     ForgetsTheClient,
+    ForgetsTheKey,
     CountsNoRun,
     IgnoresTheLimit,
     AcknowledgesAnyGeneration,
@@ -57,6 +58,9 @@ impl SessionStore for Careless {
         let mut session = session.clone();
         if self.fault == Fault::ForgetsTheLabel {
             session.label = session.label.filter(|label| !label.is_empty());
+        }
+        if self.fault == Fault::ForgetsTheKey {
+            session.key_thumbprint = None;
         }
         let limit = limit.filter(|_| self.fault != Fault::IgnoresTheLimit);
         self.store.create(&session, limit).await
@@ -151,6 +155,7 @@ async fn the_checks_name_the_rule_that_a_store_breaks() {
             "up to the very end of the grace",
         ),
         (Fault::ForgetsTheLabel, "a missing label and an empty label"),
+        (Fault::ForgetsTheKey, "stored unchanged"),
         (Fault::RevivesWhatEnded, "is ended like a live one"),
         (
             Fault::IgnoresTheOwner,

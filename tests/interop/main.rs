@@ -8,6 +8,8 @@
 
 #[cfg(feature = "jwks")]
 mod browser;
+#[cfg(feature = "axum")]
+mod dpop;
 #[cfg(feature = "jwks")]
 mod logout;
 #[cfg(feature = "jwks")]

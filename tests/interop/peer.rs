@@ -100,6 +100,12 @@ fn found(peer: &str, environment: &'static Result<PathBuf, String>) -> Option<&'
     }
 }
 
+/// The folder with the npm peers.
+#[cfg(feature = "axum")]
+pub(crate) fn node_folder() -> Option<&'static Path> {
+    found("npm", node_environment())
+}
+
 fn python_environment() -> &'static Result<PathBuf, String> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     MADE.get_or_init(|| {

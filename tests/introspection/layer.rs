@@ -111,3 +111,38 @@ fn what_has_the_form_of_a_jwt_is_taken_by_choice_only() {
     assert!(takes(&judge, "opaque") && takes(&all, "opaque"));
     assert!(!takes(&judge, "eyJhbGci.eyJzdWIi.c2ln") && takes(&all, "eyJhbGci.eyJzdWIi.c2ln"));
 }
+
+/// RFC 9449 section 6.2: the answer says to which key the token is bound, and each request must prove it.
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn an_opaque_token_is_bound_to_the_key_in_the_answer() {
+    use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
+    use tower_jwt_auth::testing::ProofKey;
+
+    let authority = Authority::new();
+    let key = ProofKey::generate(Algorithm::EdDSA).unwrap();
+    let thief = ProofKey::generate(Algorithm::EdDSA).unwrap();
+    let bound = serde_json::json!({"token_type": "DPoP", "cnf": {"jkt": key.thumbprint()}});
+    authority.says("bound", crate::authority::active_with(bound));
+    authority.says("free", crate::authority::active());
+    let dpop = Dpop::builder("https://api.example", MemoryReplays::new());
+    let layer = JwtAuthLayer::for_credentials(authority.introspection());
+    let layer = layer.dpop(dpop.build().unwrap());
+    let status = async |scheme: &str, token: &str, key: &ProofKey| {
+        let proof = key.proof("GET", "https://api.example/").token(token).sign();
+        let authorization = format!("{scheme} {token}");
+        let headers = [("authorization", &*authorization), ("dpop", &*proof)];
+        get(&layer, &headers).await.0.as_u16()
+    };
+    // The answer is asked for once, and the proof is judged each time.
+    for _ in 0..2 {
+        assert_eq!(status("DPoP", "bound", &key).await, 200);
+        assert_eq!(status("DPoP", "bound", &thief).await, 401);
+        assert_eq!(status("Bearer", "bound", &key).await, 401);
+        assert_eq!(status("Bearer", "free", &key).await, 200);
+        assert_eq!(status("DPoP", "free", &key).await, 401);
+    }
+    if cfg!(feature = "cache") {
+        assert_eq!(authority.count(), 2);
+    }
+}

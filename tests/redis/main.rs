@@ -10,6 +10,7 @@ mod keys;
 mod many;
 mod outage;
 mod relay;
+mod replays;
 mod revocations;
 mod rules;
 mod server;

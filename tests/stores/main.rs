@@ -22,6 +22,8 @@ mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod processes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod replays;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -47,6 +47,7 @@ use super::{CredentialClaims, CredentialJudge};
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::same_digest;
+use crate::policy::Possession;
 use crate::store::Calls;
 use crate::verifier::{VerifiedToken, World};
 use form::{Form, Parsed};
@@ -168,7 +169,7 @@ impl ApiKeys {
             Some(verdict) => verdict,
             None => self.judge(key).await,
         };
-        claims?.verified()
+        claims?.verified(&Possession::BEARER)
     }
 
     /// Compares the secret of a key that was looked up.

@@ -49,8 +49,9 @@ use asker::Asker;
 /// The answer must be a JSON object whose `active` is `true`. Its other members are judged by the
 /// rules of a [`TokenVerifier`](crate::TokenVerifier) with the profile
 /// [`Compatible`](crate::verifier::TokenProfile::Compatible): `aud` and `iss` as configured, `exp`,
-/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`), and no token
-/// that is bound to a key (`cnf`, `token_type: DPoP`). What handlers and guards get is a
+/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`). A token that is
+/// bound to a key (`cnf`, `token_type: DPoP`) is refused unless the layer
+/// [checks the proof](crate::JwtAuthLayer::dpop). What handlers and guards get is a
 /// [`VerifiedToken`] whose [`payload`](VerifiedToken::payload) is the answer, with these additions:
 ///
 /// - `sub` is the `client_id` if the answer has neither `sub` nor `username`: such a token belongs to
@@ -107,6 +108,10 @@ impl Introspection {
         }
     }
 
+    fn claims_of(&self, verified: VerifiedToken) -> CredentialClaims {
+        CredentialClaims::of(verified, self.asker.judge.policy.takes_bound_tokens)
+    }
+
     /// The token as handlers get it, unless it was revoked here.
     fn hand_out(
         &self,
@@ -115,7 +120,7 @@ impl Introspection {
     ) -> Option<Result<CredentialClaims, AuthError>> {
         let verified = again::in_world(verified, &self.asker, credential);
         let verdict = self.asker.judge.revocations.peek(&verified)?;
-        Some(verdict.map(|()| CredentialClaims::of(verified)))
+        Some(verdict.map(|()| self.claims_of(verified)))
     }
 }
 
@@ -128,7 +133,7 @@ impl CredentialJudge for Introspection {
         let verified = self.asker.look_up(credential).await?;
         let verified = again::in_world(verified, &self.asker, credential);
         let verdict = self.asker.judge.revocations.judge(verified).finish().await;
-        verdict.map(CredentialClaims::of)
+        verdict.map(|verified| self.claims_of(verified))
     }
 
     fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {

@@ -31,6 +31,9 @@ pub(super) fn to_row(record: &SessionRecord) -> Vec<(&'static str, String)> {
     if let Some(client) = &record.client {
         row.push(("client", client.clone()));
     }
+    if let Some(thumbprint) = &record.key_thumbprint {
+        row.push(("jkt", thumbprint.clone()));
+    }
     if let Some(at) = record.ended_at {
         row.push(("ended", at.to_string()));
     }
@@ -67,6 +70,7 @@ pub(super) fn from_row(id: &str, mut row: Row) -> Result<Option<SessionRecord>, 
         ..SessionRecord::new(id, "", 0)
     };
     record.client = row.remove("client");
+    record.key_thumbprint = row.remove("jkt");
     record.label = row.remove("label");
     record.subject = row.remove("sub").ok_or_else(|| damaged("sub"))?;
     record.token_id = row.remove("tid").ok_or_else(|| damaged("tid"))?;
@@ -103,6 +107,7 @@ mod tests {
         record.token_id = "t".into();
         record.acknowledged = Some(7);
         record.client = Some("a client".into());
+        record.key_thumbprint = Some("a key".into());
         record.converged = Some(Converged::LostResponse);
         record.convergences = u32::MAX;
         record.lost_responses = 3;
@@ -123,6 +128,7 @@ mod tests {
         record.label = None;
         record.acknowledged = None;
         record.client = None;
+        record.key_thumbprint = None;
         record.ended_at = Some(3);
         record.end_reason = Some(EndReason::Replaced);
         assert_eq!(from_row("s", row(&record)).unwrap().as_ref(), Some(&record));
@@ -131,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_damaged_row_is_an_error_and_not_an_unknown_session() {
-        let optional = ["label", "ack", "client"];
+        let optional = ["label", "ack", "client", "jkt"];
         for field in row(&record()).into_keys() {
             if optional.contains(&field.as_str()) {
                 continue;

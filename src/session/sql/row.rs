@@ -32,6 +32,7 @@ where
             .map(reason)
             .transpose()?,
         client: get(row, "client")?,
+        key_thumbprint: get(row, "key_thumbprint")?,
         converged: converged(get(row, "converged")?)?,
         convergences: count(get(row, "convergences")?)?,
         lost_responses: count(get(row, "lost_responses")?)?,

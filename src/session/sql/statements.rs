@@ -13,7 +13,7 @@ pub(super) type Statement = LazyLock<String>;
 /// The columns of a record.
 const COLUMNS: &str = "id, subject, generation, previous_generation, token_id, acknowledged, \
      created_at, rotated_at, last_used_at, idle_ttl, expires_at, ended_at, end_reason, client, \
-     converged, convergences, lost_responses, label, payload";
+     key_thumbprint, converged, convergences, lost_responses, label, payload";
 
 /// The order of a list: most recently used first.
 const USED_LAST_FIRST: &str = "ORDER BY last_used_at DESC, id DESC";

@@ -149,6 +149,7 @@ macro_rules! implement_session_store {
                 .bind(session.ended_at.map(column).transpose()?)
                 .bind(session.end_reason.map(EndReason::as_str))
                 .bind(&session.client)
+                .bind(&session.key_thumbprint)
                 .bind(i64::from(Converged::number(session.converged)))
                 .bind(i64::from(session.convergences))
                 .bind(i64::from(session.lost_responses))

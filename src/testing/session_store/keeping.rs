@@ -33,6 +33,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         let record = SessionRecord {
             token_id: check.name(text),
             label: (!text.is_empty()).then(|| (*text).to_owned()),
+            key_thumbprint: (number % 2 == 0).then(|| (*text).to_owned()),
             payload: format!("{{\"number\":{number}}}"),
             generation: number as u64,
             ..check.record(&format!("odd.{text}"), &format!("odd.{text}"))
@@ -40,7 +41,8 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         check.open(&record).await;
         kept.push(record);
     }
-    let rule = "ids, subjects and labels are stored unchanged, whatever characters they contain";
+    let rule =
+        "ids, subjects, labels and keys are stored unchanged, whatever characters they contain";
     for record in &kept {
         same(rule, &Some(record), &check.look(&record.id).await.as_ref());
         let listed = answered("list", check.store.list(&record.subject, check.now).await);
@@ -65,6 +67,7 @@ pub(super) async fn columns<S: SessionStore + Clone>(check: &Check<S>) {
         rotated_at: check.now + 1,
         acknowledged: Some(1),
         client: Some("a client".to_owned()),
+        key_thumbprint: Some("a key".to_owned()),
         converged: Some(crate::session::Converged::LostResponse),
         convergences: 7,
         lost_responses: 3,

@@ -1,6 +1,7 @@
 //! [`Judge`]: from a [`Proved`] token to a [`VerifiedToken`]. Nobody else makes one of a token, so no rule can
 //! be passed over, however it was proved.
 
+mod bound;
 mod revocations;
 mod verified;
 
@@ -21,7 +22,9 @@ use crate::clock::{Clock, unix_seconds};
 #[cfg(feature = "jwks")]
 use crate::codec::{Payload, Typ};
 use crate::error::AuthError;
-use crate::policy::Policy;
+#[cfg(feature = "jwks")]
+use crate::policy::Bound;
+use crate::policy::{Policy, Possession};
 
 /// The rules of one verifier, with what they need to know of the world.
 pub(crate) struct Judge {
@@ -34,7 +37,17 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Judges a token by every rule that needs no store.
-    pub(super) fn judge(&self, proved: Proved) -> Result<VerifiedToken, AuthError> {
+    pub(super) fn judge(
+        &self,
+        proved: Proved,
+        held: &Possession,
+    ) -> Result<VerifiedToken, AuthError> {
+        self.check(&proved)?;
+        let bound = self.policy.check_binding(&proved.facts().payload, held)?;
+        Ok(VerifiedToken::of(proved, bound))
+    }
+
+    fn check(&self, proved: &Proved) -> Result<(), AuthError> {
         let Facts {
             typ,
             payload,
@@ -42,15 +55,15 @@ impl Judge {
             ..
         } = proved.facts();
         let now = unix_seconds(&*self.clock);
-        self.policy.check(*typ, payload, further, now)?;
-        Ok(VerifiedToken::of(proved))
+        self.policy.check(*typ, payload, further, now)
     }
 
     /// Judges what an authorization server says about a token, by the same rules as the claims of a
-    /// token that it has signed.
+    /// token that it has signed. The answer is kept for other requests, so what it is bound to is checked
+    /// when it is handed out: see `CredentialClaims::verified`.
     #[cfg(feature = "jwks")]
     pub(crate) fn judge_answer(&self, payload: Payload) -> Result<VerifiedToken, AuthError> {
-        self.judge(Proved::new(Facts {
+        let proved = Proved::new(Facts {
             kind: CredentialKind::Introspection,
             typ: Typ::Absent,
             further: self.policy.read_further(&payload),
@@ -59,6 +72,8 @@ impl Judge {
             proof: None,
             typed: TypedClaims::default(),
             id_by_claims: OnceLock::new(),
-        }))
+        });
+        self.check(&proved)?;
+        Ok(VerifiedToken::of(proved, Bound::Unproved))
     }
 }

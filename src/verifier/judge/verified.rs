@@ -13,7 +13,7 @@ use crate::codec::{Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::jti;
 use crate::keys::digest;
-use crate::policy::{Further, MAX_LEEWAY, Roles};
+use crate::policy::{Bound, Further, MAX_LEEWAY, Roles};
 use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::ended::World;
 use crate::verifier::kind::CredentialKind;
@@ -33,6 +33,7 @@ pub struct VerifiedToken {
     world: Option<Arc<dyn World>>,
     /// Whether its signature was found good when it came before.
     is_remembered: bool,
+    pub(super) bound: Bound,
     /// How the layer that let the token through refuses requests; `None` if it is as by default.
     refusals: Option<Arc<Refusals>>,
 }
@@ -55,11 +56,12 @@ pub(crate) struct Credential {
 
 impl VerifiedToken {
     /// Only for the judge, which has just judged it.
-    pub(super) fn of(proved: Proved) -> Self {
+    pub(super) fn of(proved: Proved, bound: Bound) -> Self {
         Self {
             proved,
             world: None,
             is_remembered: false,
+            bound,
             refusals: None,
         }
     }
@@ -128,7 +130,7 @@ impl VerifiedToken {
             typed: TypedClaims::default(),
             id_by_claims: OnceLock::new(),
         });
-        Ok(Self::of(proved))
+        Ok(Self::of(proved, Bound::default()))
     }
 
     #[cfg(feature = "cache")]
@@ -136,7 +138,7 @@ impl VerifiedToken {
         &self.proved
     }
 
-    fn facts(&self) -> &Facts {
+    pub(super) fn facts(&self) -> &Facts {
         self.proved.facts()
     }
 

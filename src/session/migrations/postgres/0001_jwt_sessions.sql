@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS jwt_sessions (
     end_reason          text,
     -- A digest of the mark of the client that made the last rotation.
     client              text COLLATE "C",
+    -- The thumbprint (RFC 7638) of the key that the session is bound to; null if it is not bound.
+    key_thumbprint      text,
     -- How the current generation has converged: 0 not at all, 1 concurrent, 2 lost response.
     converged           bigint NOT NULL,
     -- Generations in a row, up to the current one, that converged, or lost a response.

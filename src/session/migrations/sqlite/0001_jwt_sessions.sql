@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS jwt_sessions (
     end_reason          TEXT,
     -- A digest of the mark of the client that made the last rotation.
     client              TEXT,
+    -- The thumbprint (RFC 7638) of the key that the session is bound to; null if it is not bound.
+    key_thumbprint      TEXT,
     -- How the current generation has converged: 0 not at all, 1 concurrent, 2 lost response.
     converged           INTEGER NOT NULL,
     -- Generations in a row, up to the current one, that converged, or lost a response.

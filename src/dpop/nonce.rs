@@ -1,0 +1,272 @@
+//! [`DpopNonces`]: nonces that every node with the same secret makes and accepts, without a store
+//! (RFC 9449 section 8).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+
+use crate::clock::as_micros;
+use crate::error::ConfigError;
+use crate::keys::SigningKey;
+
+/// The default time after which there is another nonce: 150 seconds. A nonce is accepted in the period
+/// after its own as well, so for 300 seconds at most.
+pub const DEFAULT_NONCE_PERIOD: Duration = Duration::from_secs(150);
+const MIN_PERIOD: Duration = Duration::from_secs(10);
+const MAX_PERIOD: Duration = Duration::from_secs(3600);
+
+/// Makes and recognises the nonces that clients must put into their proofs.
+///
+/// With nonces, the age of a proof does not depend on the clock of its client, and nobody can make proofs
+/// in advance: a script that runs in a page for a moment could otherwise sign proofs for the next days.
+///
+/// Time is divided into periods. The nonce of a period is an HMAC of its number, so it needs no store, it is
+/// the same on each node that shares the secret, and nobody without the secret can guess one. A nonce is
+/// accepted in its own period and the next one. (If the clock of a node is behind, it also accepts the nonce
+/// that is next by its own clock, because another node has already handed it out.)
+///
+/// A client learns the nonce from `DPoP-Nonce`: from the refusal `use_dpop_nonce` of its first request, and
+/// afterwards from the response to each request whose nonce is not the newest one.
+///
+/// ```
+/// use tower_jwt_auth::dpop::{Dpop, DpopNonces, MemoryReplays};
+///
+/// # fn example(secret: [u8; 32], old_secret: [u8; 32]) -> Result<(), tower_jwt_auth::ConfigError> {
+/// let nonces = DpopNonces::new(secret)?.previous(old_secret)?;
+/// let dpop = Dpop::builder("https://api.example", MemoryReplays::new()).nonces(nonces).build()?;
+/// # let _ = dpop; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct DpopNonces {
+    keys: Vec<SigningKey>,
+    period: Duration,
+    known: Arc<ArcSwapOption<Known>>,
+}
+
+/// The nonces that are accepted in one period.
+struct Known {
+    period: u64,
+    newest: HeaderValue,
+    next: HeaderValue,
+    others: Vec<String>,
+}
+
+/// What a nonce is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is good. If there is a newer one, the client should learn it.
+    Good { newer: Option<HeaderValue> },
+    /// It is missing, expired or not of this server. The client needs this one.
+    Needs(HeaderValue),
+}
+
+// === impl DpopNonces ===
+
+impl DpopNonces {
+    /// Creates the nonces of a secret of at least 32 random bytes, which all nodes share. Use it for nothing
+    /// else.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the secret is too short, a placeholder, or follows a pattern.
+    pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            keys: vec![SigningKey::hs256(secret)?],
+            period: DEFAULT_NONCE_PERIOD,
+            known: Arc::default(),
+        })
+    }
+
+    /// Also accepts the nonces of this secret: the previous one, while the nodes change to another one after
+    /// each other, or the next one before that. Call it again to add more.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`new`](Self::new) does.
+    pub fn previous(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        self.keys.push(SigningKey::hs256(secret)?);
+        Ok(self)
+    }
+
+    /// Sets the time after which there is another nonce: [150 seconds](DEFAULT_NONCE_PERIOD) by default, 10
+    /// seconds at least and an hour at most. It must be the same on all nodes.
+    #[must_use]
+    pub fn period(mut self, period: Duration) -> Self {
+        self.period = period;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if (MIN_PERIOD..=MAX_PERIOD).contains(&self.period) {
+            return Ok(());
+        }
+        Err(ConfigError::invalid(
+            "the period of DPoP nonces is out of range: it must be 10 seconds at least and an hour at most",
+        ))
+    }
+
+    /// Judges the nonce of a proof at `now`, in microseconds. Returns `None` if no HMAC can be made.
+    pub(super) fn judge(&self, nonce: Option<&str>, now: u64) -> Option<Verdict> {
+        let known = self.known_at(now)?;
+        Some(match nonce {
+            // That of a node whose clock is ahead is the newest one.
+            Some(nonce) if known.newest == nonce || known.next == nonce => {
+                Verdict::Good { newer: None }
+            }
+            Some(nonce) if known.others.iter().any(|other| other == nonce) => Verdict::Good {
+                newer: Some(known.newest.clone()),
+            },
+            _ => Verdict::Needs(known.newest.clone()),
+        })
+    }
+
+    fn known_at(&self, now: u64) -> Option<Arc<Known>> {
+        let period = now / as_micros(self.period).max(1);
+        if let Some(known) = &*self.known.load()
+            && known.period == period
+        {
+            return Some(Arc::clone(known));
+        }
+        let (first, others) = self.keys.split_first()?;
+        let header = |nonce: String| HeaderValue::try_from(nonce).ok();
+        let mut accepted = vec![self.nonce_of(first, period.wrapping_sub(1))?];
+        for key in others {
+            for period in [period.wrapping_sub(1), period, period.wrapping_add(1)] {
+                accepted.push(self.nonce_of(key, period)?);
+            }
+        }
+        let known = Arc::new(Known {
+            period,
+            newest: header(self.nonce_of(first, period)?)?,
+            next: header(self.nonce_of(first, period.wrapping_add(1))?)?,
+            others: accepted,
+        });
+        self.known.store(Some(Arc::clone(&known)));
+        Some(known)
+    }
+
+    fn nonce_of(&self, key: &SigningKey, period: u64) -> Option<String> {
+        let mut message = *b"tower-jwt-auth DPoP nonce:lengthperiodno";
+        let (_, numbers) = message.split_last_chunk_mut::<16>()?;
+        numbers[..8].copy_from_slice(&as_micros(self.period).to_be_bytes());
+        numbers[8..].copy_from_slice(&period.to_be_bytes());
+        let tag = key.sign(&message).ok()?;
+        Some(URL_SAFE_NO_PAD.encode(tag))
+    }
+}
+
+impl fmt::Debug for DpopNonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DpopNonces")
+            .field("period", &self.period)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{DpopNonces, Verdict};
+    use crate::keys::sha256;
+
+    const SECOND: u64 = 1_000_000;
+    const PERIOD: u64 = 150 * SECOND;
+    const NOW: u64 = 1_000_000 * PERIOD + 7;
+
+    fn secret(name: &str) -> [u8; 32] {
+        sha256(name.as_bytes()).unwrap()
+    }
+
+    fn nonces() -> DpopNonces {
+        DpopNonces::new(secret("a")).unwrap()
+    }
+
+    fn newest(nonces: &DpopNonces, now: u64) -> String {
+        match nonces.judge(None, now).unwrap() {
+            Verdict::Needs(nonce) => nonce.to_str().unwrap().to_owned(),
+            Verdict::Good { .. } => panic!("no nonce is good"),
+        }
+    }
+
+    fn is_good(nonces: &DpopNonces, nonce: &str, now: u64) -> bool {
+        matches!(nonces.judge(Some(nonce), now), Some(Verdict::Good { .. }))
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_two_periods_on_each_node() {
+        let (a, b) = (nonces(), nonces());
+        let nonce = newest(&a, NOW);
+        assert_eq!(nonce.len(), 43);
+        for node in [&a, &b] {
+            for (now, good) in [
+                (NOW, true),
+                (NOW + PERIOD, true),
+                (NOW + 2 * PERIOD, false),
+                (NOW + 500 * PERIOD, false),
+                (NOW - PERIOD, true), // a node whose clock is behind
+                (NOW - 2 * PERIOD, false),
+                (NOW, true),
+            ] {
+                assert_eq!(is_good(node, &nonce, now), good, "{now}");
+            }
+        }
+        let later = newest(&b, NOW + PERIOD);
+        assert_ne!(nonce, later);
+        let verdict = b.judge(Some(&nonce), NOW + PERIOD).unwrap();
+        let newer = Some(later.parse().unwrap());
+        assert_eq!(verdict, Verdict::Good { newer });
+        let verdict = b.judge(Some(&later), NOW + PERIOD).unwrap();
+        assert_eq!(verdict, Verdict::Good { newer: None });
+    }
+
+    #[test]
+    fn what_this_server_has_not_made_is_no_nonce() {
+        let ours = nonces();
+        let nonce = newest(&ours, NOW);
+        let other = newest(&DpopNonces::new(secret("b")).unwrap(), NOW);
+        let longer = newest(&nonces().period(Duration::from_secs(151)), NOW);
+        for bad in [
+            String::new(),
+            other,
+            longer,
+            nonce[..42].to_owned(),
+            format!("{nonce}{nonce}"),
+            format!("{nonce}="),
+            nonce.to_lowercase(),
+            newest(&ours, NOW + 2 * PERIOD),
+            newest(&ours, NOW - 2 * PERIOD),
+        ] {
+            assert!(!is_good(&ours, &bad, NOW), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_secret_changes_on_one_node_after_the_other() {
+        let old = nonces();
+        let new = DpopNonces::new(secret("b")).unwrap();
+        let new = new.previous(secret("a")).unwrap();
+        let ready = nonces().previous(secret("b")).unwrap();
+        let nonce = newest(&old, NOW);
+        assert!(is_good(&new, &nonce, NOW + PERIOD));
+        assert!(!is_good(&new, &nonce, NOW + 2 * PERIOD));
+        assert!(is_good(&ready, &newest(&new, NOW), NOW));
+        assert!(!is_good(&old, &newest(&new, NOW), NOW));
+    }
+
+    #[test]
+    fn a_weak_secret_and_an_odd_period_are_refused() {
+        DpopNonces::new("secret").unwrap_err();
+        DpopNonces::new([0; 32]).unwrap_err();
+        for seconds in [0, 9, 3601] {
+            let period = Duration::from_secs(seconds);
+            nonces().period(period).check().unwrap_err();
+        }
+        nonces().check().unwrap();
+    }
+}

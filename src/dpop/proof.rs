@@ -1,0 +1,98 @@
+//! [`DpopProof`]: a proof of possession that was verified.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderMap;
+
+use super::add_nonce;
+use super::check::CheckedProof;
+use super::error::DpopError;
+use super::service::Dpop;
+
+/// A DPoP proof that was verified: to hold one means that the client of the request has the private key.
+///
+/// [`Dpop::verify_proof`] makes it. With the feature `axum` it is also an extractor, for routes whose state
+/// contains a [`Dpop`] (`FromRef`): `DpopProof` refuses requests without a proof, and `Option<DpopProof>`
+/// lets them through. A bad proof is refused by both. Behind a layer that checks proofs by the same policy, the
+/// proof is spent already, and can be used all the same.
+///
+/// Give it to [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
+/// [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) or
+/// [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). Clones share whether it was used.
+#[derive(Clone)]
+pub struct DpopProof {
+    dpop: Dpop,
+    checked: CheckedProof,
+    thumbprint: Arc<str>,
+    is_spent: Arc<AtomicBool>,
+}
+
+// === impl DpopProof ===
+
+impl DpopProof {
+    pub(super) fn new(dpop: Dpop, checked: CheckedProof) -> Self {
+        Self {
+            thumbprint: checked.thumbprint().to_string().into(),
+            dpop,
+            checked,
+            is_spent: Arc::default(),
+        }
+    }
+
+    /// Returns the thumbprint of the key (RFC 7638), as it is in `cnf.jkt`.
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// Marks the proof as used, so that no other request can use it. Calling it again does nothing.
+    ///
+    /// Sessions do so themselves. Call it before you issue a single token.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another request has used the proof, or if the replay store is unavailable.
+    pub async fn spend(&self) -> Result<(), DpopError> {
+        if self.is_spent() {
+            return Ok(());
+        }
+        self.dpop.spend(&self.checked).await?;
+        self.is_spent.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The same proof of a request, which a layer in front may have marked as used.
+    #[cfg(feature = "axum")]
+    pub(crate) fn in_request(self, extensions: &http::Extensions) -> Self {
+        if self.dpop.has_spent(&self.checked, extensions) {
+            self.is_spent.store(true, Ordering::Release);
+        }
+        self
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent.load(Ordering::Acquire)
+    }
+
+    /// Returns the headers for the response: a newer nonce, if there is one, and that pages on other origins
+    /// may read it. They are empty if the client has the newest nonce.
+    #[must_use]
+    pub fn response_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(nonce) = self.checked.newer_nonce() {
+            add_nonce(&mut headers, nonce.clone());
+        }
+        headers
+    }
+}
+
+impl fmt::Debug for DpopProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DpopProof")
+            .field("thumbprint", &self.thumbprint)
+            .field("is_spent", &self.is_spent())
+            .finish_non_exhaustive()
+    }
+}

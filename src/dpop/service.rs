@@ -1,0 +1,200 @@
+//! [`Dpop`]: checks proofs of possession.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap, Method, Uri};
+
+use super::builder::DpopBuilder;
+use super::check::{CheckedProof, SpentProof};
+use super::error::DpopError;
+use super::htu::PublicAddress;
+use super::known::KnownKeys;
+use super::nonce::DpopNonces;
+use super::proof::DpopProof;
+use super::{DPOP, check};
+use crate::clock::Clock;
+use crate::keys::Algorithm;
+use crate::replay::{DynReplayStore, ReplayStore};
+use crate::store::in_time;
+
+/// Checks DPoP proofs (RFC 9449): all twelve points of section 4.3, and that no proof is used twice.
+///
+/// It is cheap to clone and made to be shared: by the [layer](crate::JwtAuthLayer::dpop) in front of
+/// resources, and by the routes that issue tokens.
+///
+/// ```
+/// use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
+/// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
+///
+/// # fn example(verifier: TokenVerifier) -> Result<(), tower_jwt_auth::ConfigError> {
+/// let dpop = Dpop::builder("https://api.example", MemoryReplays::new()).build()?;
+/// let layer = JwtAuthLayer::new(verifier).dpop(dpop);
+/// # let _: JwtAuthLayer = layer; Ok(()) }
+/// ```
+///
+/// # The public address
+///
+/// A proof names the address of its request (`htu`). What the service sees of it depends on proxies, and
+/// `Host` and `X-Forwarded-Host` are of the client's choice, so none of these is looked at: the address is
+/// what you configure, followed by the path of the request. Addresses are compared after normalisation
+/// (RFC 3986 section 6.2.2): the case of scheme and host, a default port, `.` and `..`, and needless or
+/// lower-case escapes make no difference, and query and fragment do not count.
+///
+/// If a proxy removes a part of the path, write it into the address: `https://api.example/v1`. In a router
+/// that is nested in another one, use [`under`](Self::under).
+#[derive(Clone)]
+pub struct Dpop {
+    addresses: Arc<[PublicAddress]>,
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) replays: Arc<dyn DynReplayStore>,
+    pub(super) algorithms: Box<[Algorithm]>,
+    pub(super) max_age: Duration,
+    pub(super) leeway: Duration,
+    pub(super) nonces: Option<DpopNonces>,
+    pub(super) store_timeout: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) known: KnownKeys,
+}
+
+// === impl Dpop ===
+
+impl Dpop {
+    /// Starts a policy for proofs, for the service that clients reach at this address, and with this store
+    /// of the proofs that were used. The address is an origin such as `https://api.example`, followed by a
+    /// path if the service sees requests without their first part.
+    pub fn builder(address: impl Into<String>, replays: impl ReplayStore) -> DpopBuilder {
+        DpopBuilder::new(address.into(), replays)
+    }
+
+    pub(super) fn new(addresses: Box<[PublicAddress]>, inner: Inner) -> Self {
+        Self {
+            addresses: addresses.into(),
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Returns the same policy for routes that are nested under this path, such as `/api`: a nested router
+    /// of axum sees the path without it. Store, nonces and keys are shared.
+    #[must_use]
+    pub fn under(&self, path: &str) -> Self {
+        let addresses = self.addresses.iter().map(|address| address.under(path));
+        Self {
+            addresses: addresses.collect(),
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Verifies the proof of a request that has no token yet, such as a login or a refresh: everything but
+    /// `ath`, and whether the proof was used before.
+    ///
+    /// The latter is known when the proof is used: [`Sessions`](crate::Sessions) does so itself, once the
+    /// rest of the request is found good and before anything is changed, so that nobody can fill the replay
+    /// store with requests that fail anyway. Anyone else calls [`DpopProof::spend`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no proof, or if it is refused. To allow requests without a proof, look whether the
+    /// request [has one](Self::is_in).
+    pub fn verify_proof(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<DpopProof, DpopError> {
+        let checked = self.check(method, uri, headers, None)?;
+        Ok(DpopProof::new(self.clone(), checked))
+    }
+
+    /// Returns whether a request has a proof, or something in its place.
+    #[must_use]
+    pub fn is_in(headers: &HeaderMap) -> bool {
+        headers.contains_key(DPOP)
+    }
+
+    /// Returns the algorithms of proofs that are accepted, for `dpop_signing_alg_values_supported` in
+    /// metadata (RFC 9449 section 5.1, RFC 9728 section 2).
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.inner.algorithms
+    }
+
+    /// Checks the proof of a request, and that it is for this token if there is one.
+    pub(crate) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        token: Option<&[u8]>,
+    ) -> Result<CheckedProof, DpopError> {
+        let request = check::Request {
+            method,
+            uri,
+            headers,
+            token,
+        };
+        check::check(&self.inner, &self.addresses, &request)
+    }
+
+    /// Whether something further out has marked the proof of this very request as used.
+    pub(crate) fn has_spent(&self, proof: &CheckedProof, extensions: &Extensions) -> bool {
+        let spent = extensions.get::<SpentProof>();
+        spent.is_some_and(|spent| {
+            Arc::ptr_eq(&spent.by, &self.inner) && spent.digest == proof.entry.digest
+        })
+    }
+
+    /// What to put into the extensions of a request whose proof was marked as used.
+    pub(crate) fn spent(&self, proof: &CheckedProof) -> SpentProof {
+        SpentProof {
+            by: Arc::clone(&self.inner),
+            digest: proof.entry.digest,
+        }
+    }
+
+    /// Marks a proof as used. Fails if it was used before.
+    pub(crate) async fn spend(&self, proof: &CheckedProof) -> Result<(), DpopError> {
+        let Inner {
+            replays,
+            store_timeout,
+            known,
+            ..
+        } = &*self.inner;
+        let mut insert = replays.insert(proof.entry);
+        // A store in memory has answered by then, and needs no timer.
+        let at_once = poll_fn(|context| Poll::Ready(insert.as_mut().poll(context))).await;
+        let answer = match at_once {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => in_time(*store_timeout, insert).await,
+        };
+        match answer {
+            Ok(true) => {
+                if let Some(header) = &proof.new_header {
+                    known.add(header.clone(), Arc::clone(&proof.key));
+                }
+                Ok(())
+            }
+            Ok(false) => Err(check::replayed()),
+            Err(error) => Err(DpopError::unavailable(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Dpop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dpop")
+            .field("addresses", &self.addresses)
+            .field("algorithms", &self.inner.algorithms)
+            .field("max_age", &self.inner.max_age)
+            .field("leeway", &self.inner.leeway)
+            .field("nonces", &self.inner.nonces)
+            .field("replays", &self.inner.replays)
+            .finish_non_exhaustive()
+    }
+}
