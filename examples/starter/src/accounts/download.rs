@@ -25,6 +25,7 @@ use crate::passkeys::{self, Passkeys}; // chapter: passkeys
 use crate::problem::Problem;
 use crate::second_factor::{Factors, Stored}; // chapter: second-factor
 use crate::sessions::{Caller, Session, of_user};
+use crate::social_login::{SocialLogin, StoredLink}; // chapter: social-login
 use crate::times::now;
 
 /// How many places of logins are listed, the latest first.
@@ -47,6 +48,7 @@ pub(super) struct Download {
     // chapter: avatars }
     api_keys: Vec<Key>,              // chapter: api-keys
     passkeys: Vec<passkeys::Listed>, // chapter: passkeys
+    linked_logins: Vec<StoredLink>,  // chapter: social-login
 }
 
 #[derive(Serialize, FromRow, ToSchema)]
@@ -84,10 +86,11 @@ struct Place {
 pub(super) async fn download(
     State(accounts): State<Accounts>,
     State(sessions): State<Sessions>,
-    State(factors): State<Factors>,   // chapter: second-factor
-    State(avatars): State<Avatars>,   // chapter: avatars
-    State(keys): State<UserKeys>,     // chapter: api-keys
-    State(passkeys): State<Passkeys>, // chapter: passkeys
+    State(factors): State<Factors>,    // chapter: second-factor
+    State(avatars): State<Avatars>,    // chapter: avatars
+    State(keys): State<UserKeys>,      // chapter: api-keys
+    State(passkeys): State<Passkeys>,  // chapter: passkeys
+    State(social): State<SocialLogin>, // chapter: social-login
     Caller { user, token }: Caller,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<Download>), Problem> {
     let account = accounts.stored(&user).await?;
@@ -103,6 +106,7 @@ pub(super) async fn download(
         recovery_codes_left: factors.recovery_codes.count(&user.id).await?, // chapter: second-factor
         avatar: avatar.map(|avatar| STANDARD.encode(avatar)),               // chapter: avatars
         passkeys: passkeys.of(&user.id).await?,                             // chapter: passkeys
+        linked_logins: social.stored(&user.id).await?,                      // chapter: social-login
         api_keys: keys.of(&user).await?,                                    // chapter: api-keys
     };
     tracing::info!(event = "account_downloaded", user = digest(&user.id));

@@ -3,7 +3,9 @@
 //! A login is known by its issuer and its subject (OpenID Connect Core section 5.7), never by an address: an
 //! address may belong to somebody else later.
 
+use serde::Serialize;
 use sqlx::{FromRow, Result};
+use utoipa::ToSchema;
 
 use crate::database::Database;
 use crate::database::on_pool;
@@ -21,6 +23,18 @@ pub(super) struct Link {
     pub(super) issuer: String,
     pub(super) linked_at: i64,
     pub(super) used_at: Option<i64>,
+}
+
+/// A login at a provider as it is stored. Times are seconds since 1970.
+#[derive(Serialize, FromRow, ToSchema)]
+#[schema(as = StoredLinkedLogin)]
+pub(crate) struct StoredLink {
+    issuer: String,
+    subject: String,
+    linked_at: i64,
+    used_at: Option<i64>,
+    /// Set if the user has unlinked it: it logs nobody in.
+    unlinked_at: Option<i64>,
 }
 
 /// Who a login belongs to.
@@ -150,6 +164,15 @@ impl Links {
         })
     }
 
+    /// Returns all logins of a user, also those that were unlinked.
+    pub(super) async fn stored(&self, user: &str) -> Result<Vec<StoredLink>> {
+        let query = "SELECT issuer, subject, linked_at, used_at, unlinked_at FROM linked_logins \
+                     WHERE user_id = $1 ORDER BY linked_at, issuer";
+        on_pool!(&self.database, pool => {
+            sqlx::query_as(query).bind(user).fetch_all(pool).await
+        })
+    }
+
     /// Unlinks the login of this issuer, unless it is the last way to log in. Only logins of `usable` issuers
     /// are ways. It is kept as unlinked, so that the proof of an address does not bring it back: whoever unlinks
     /// a login may do so because somebody else can use it. It must run to its end: see `on_pool`.
@@ -193,6 +216,7 @@ impl Links {
 /// How a user may log in besides, each counted.
 const OTHER_WAYS: &[&str] = &[
     "SELECT count(*) FROM users WHERE id = $1 AND password_hash <> '!'", // a password
+    "SELECT count(*) FROM passkeys WHERE user_id = $1 AND NOT is_refused", // chapter: passkeys
 ];
 
 fn judge(linked: &[String], issuer: &str, usable: &[String], other_ways: i64) -> Removed {

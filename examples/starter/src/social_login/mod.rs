@@ -34,6 +34,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::begun::Begun;
+pub(crate) use self::links::StoredLink;
+
 use self::links::Links;
 use self::proved::ProvedLogins;
 use self::provider::Provider;
@@ -81,6 +83,11 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
 // === impl SocialLogin ===
 
 impl SocialLogin {
+    /// Returns the logins at providers that are stored for a user.
+    pub(crate) async fn stored(&self, user: &str) -> sqlx::Result<Vec<StoredLink>> {
+        self.links.stored(user).await
+    }
+
     /// `public_url` is where browsers find this service: providers send them back there.
     pub(crate) fn new(
         settings: &[ProviderSettings],
