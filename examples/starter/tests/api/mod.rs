@@ -4,6 +4,7 @@ mod admin; // chapter: admin
 mod api_keys; // chapter: api-keys
 mod attempts;
 mod deletion;
+mod download;
 mod email;
 mod email_change;
 mod lockout; // chapter: second-factor
