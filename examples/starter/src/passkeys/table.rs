@@ -260,6 +260,9 @@ const LOCK_AS_READ: &str =
     "UPDATE users SET version = version WHERE id = $1 AND version = $2 AND NOT disabled";
 
 /// Whether the account has a passkey that is accepted, and whether it has another way to log in.
-const LEFT: &str = "SELECT \
+const LEFT: &str = concat!(
+    "SELECT \
          EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1 AND NOT is_refused), \
-         EXISTS (SELECT 1 FROM users WHERE id = $1 AND password_hash <> $2)";
+         EXISTS (SELECT 1 FROM users WHERE id = $1 AND password_hash <> $2)",
+    " OR EXISTS (SELECT 1 FROM linked_logins WHERE user_id = $1 AND unlinked_at IS NULL)", // chapter: social-login
+);

@@ -193,6 +193,7 @@ impl Links {
 /// How a user may log in besides, each counted.
 const OTHER_WAYS: &[&str] = &[
     "SELECT count(*) FROM users WHERE id = $1 AND password_hash <> '!'", // a password
+    "SELECT count(*) FROM passkeys WHERE user_id = $1 AND NOT is_refused", // chapter: passkeys
 ];
 
 fn judge(linked: &[String], issuer: &str, usable: &[String], other_ways: i64) -> Removed {
