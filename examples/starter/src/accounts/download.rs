@@ -83,6 +83,7 @@ struct Place {
     responses((status = 200, description = "Everything stored about the user", body = Download)),
     security(("bearer" = []))
 )]
+#[allow(clippy::too_many_arguments)] // one for each chapter that stores something about users
 pub(super) async fn download(
     State(accounts): State<Accounts>,
     State(sessions): State<Sessions>,
