@@ -167,7 +167,7 @@ impl DpopBuilder {
                 nonces,
                 store_timeout,
                 clock,
-                known: KnownKeys::default(),
+                known: KnownKeys::new(),
             },
         ))
     }

@@ -54,8 +54,8 @@ impl KnownKeys {
     pub(super) fn add(&self, _: Box<[u8]>, _: Arc<ProofKey>) {}
 }
 
-impl Default for KnownKeys {
-    fn default() -> Self {
+impl KnownKeys {
+    pub(super) fn new() -> Self {
         Self {
             #[cfg(feature = "cache")]
             keys: quick_cache::sync::Cache::new(MOST),
