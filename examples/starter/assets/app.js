@@ -272,9 +272,9 @@ $("entry").addEventListener("submit", (event) => {
   });
 });
 
-// Only while trying things out: then letters are files.
+// Only while trying things out: then emails are files.
 const folder = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)
-  ? " (Without a mail server, letters are files in data/mail.)" : "";
+  ? " (Without a mail server, emails are files in data/mail.)" : "";
 
 function choose(value) {
   const choice = $("entry").querySelector(`[value=${value}]`);
