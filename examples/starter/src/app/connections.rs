@@ -3,7 +3,6 @@
 //! Each takes a file descriptor, and so do the database and files. A client that opens connections
 //! and is silent must not use them up.
 
-use std::future::pending; // chapter: metrics
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -120,7 +119,13 @@ pub(crate) async fn serve_connections(
 // chapter: metrics {
 /// The same without an end.
 pub(crate) async fn serve_for_ever(listener: TcpListener, router: Router) {
-    serve_connections(listener, router, Limits::of_this_process(), pending()).await;
+    serve_connections(
+        listener,
+        router,
+        Limits::of_this_process(),
+        std::future::pending(),
+    )
+    .await;
 }
 // chapter: metrics }
 
@@ -200,7 +205,12 @@ mod tests {
         let router = Router::new()
             .route("/", get(|| async { "hi" }))
             .route("/large", large);
-        tokio::spawn(serve_connections(listener, router, limits, pending()));
+        tokio::spawn(serve_connections(
+            listener,
+            router,
+            limits,
+            std::future::pending(),
+        ));
         address
     }
 
