@@ -1,6 +1,7 @@
 //! Addresses that are confirmed, or not yet.
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method; // chapter: page
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Tokens, started};
@@ -90,6 +91,7 @@ async fn a_reset_confirms_the_address() {
     service.login("ada@example.com", PASSWORD).await.tokens();
 }
 
+// chapter: page {
 /// Mail servers open links before their reader does.
 #[tokio::test]
 async fn opening_a_link_changes_nothing() {
@@ -125,3 +127,4 @@ async fn opening_a_link_changes_nothing() {
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     service.login("ada@example.com", PASSWORD).await.tokens();
 }
+// chapter: page }
