@@ -1,7 +1,6 @@
 //! The inner middleware: what a request must pass before a handler sees it, and what a handler may
 //! not do.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -33,7 +32,8 @@ pub(crate) async fn protect(State(app): State<App>, request: Request, next: Next
     let handled = AssertUnwindSafe(handle(&app, request, next)).catch_unwind();
     let response = match timeout(REQUEST_TIMEOUT, handled).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => panicked(&*panic),
+        // The hook has logged it, and the connection goes on.
+        Ok(Err(_)) => Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
         Err(_) => Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
     };
     uncached(problem::for_every_error(response))
@@ -57,11 +57,6 @@ async fn handle(app: &App, mut request: Request, next: Next) -> Response {
         request = request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body)));
     }
     next.run(request).await
-}
-
-/// A panic is a response like any other, and the connection goes on. The hook has logged it.
-fn panicked(_: &(dyn Any + Send)) -> Response {
-    Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
 /// Tokens and accounts are nothing for a cache (RFC 6749 section 5.1), unless a handler says otherwise.

@@ -30,12 +30,6 @@ impl Writer {
             | Notification::PasswordChanged(email)
             | Notification::ChangeEmail { to: email, .. }
             | Notification::Notice { to: email, .. } => email.clone(),
-            Notification::SecondFactorChanged(email) => email.clone(), // chapter: second-factor
-            // chapter: passkeys {
-            Notification::PasskeyAdded(email)
-            | Notification::PasskeyRemoved(email)
-            | Notification::PasskeyRefused(email) => email.clone(),
-            // chapter: passkeys }
             // chapter: social-login {
             Notification::LoginLinked { email, .. } | Notification::LoginUnlinked { email, .. } => {
                 email.clone()
@@ -86,36 +80,6 @@ impl Writer {
                 subject: notice.subject,
                 text: format!("{}\n{}/\n", notice.text, self.public_url),
             })),
-            // chapter: second-factor {
-            (Notification::SecondFactorChanged(_), _) => Ok(Some(Message {
-                to: email.as_str().to_owned(),
-                subject: "Your second factor was changed",
-                text: format!(
-                    "What your account asks for beside the password was changed just now.\n\n\
-                     If this was not you, choose a new password at once:\n{}/\n",
-                    self.public_url
-                ),
-            })),
-            // chapter: second-factor }
-            // chapter: passkeys {
-            (Notification::PasskeyAdded(_), _) => Ok(Some(self.about_passkeys(
-                &email,
-                "A passkey was added",
-                "A passkey was added to your account just now. It is enough to log in.",
-            ))),
-            (Notification::PasskeyRemoved(_), _) => Ok(Some(self.about_passkeys(
-                &email,
-                "A passkey was removed",
-                "A passkey was removed from your account just now, and logs in no more.",
-            ))),
-            (Notification::PasskeyRefused(_), _) => Ok(Some(self.about_passkeys(
-                &email,
-                "A passkey may have been copied",
-                "Somebody has used a passkey of your account whose counter has gone back:\n\
-                 there may be a copy of it. It is not accepted any more. Log in by other\n\
-                 means, remove it, and add a new one.",
-            ))),
-            // chapter: passkeys }
             // chapter: social-login {
             (Notification::LoginLinked { provider, .. }, _) => Ok(Some(Message {
                 to: email.as_str().to_owned(),
@@ -147,20 +111,6 @@ impl Writer {
             })),
         }
     }
-
-    // chapter: passkeys {
-    fn about_passkeys(&self, to: &Email, subject: &'static str, text: &str) -> Message {
-        Message {
-            text: format!(
-                "{text}\n\nIf this was not you, choose a new password at once, and remove\n\
-                 the passkeys that are not yours:\n{}/\n",
-                self.public_url
-            ),
-            to: to.as_str().to_owned(),
-            subject,
-        }
-    }
-    // chapter: passkeys }
 
     /// The token is behind a `#`: a browser keeps that to itself, so that it is in no log of a
     /// server and in no `Referer`.

@@ -16,18 +16,6 @@ pub(crate) enum Notification {
     ResetPassword(Email),
     /// So that the owner knows if somebody else has changed the password (OWASP ASVS 5.0 V6.3.7).
     PasswordChanged(Email),
-    // chapter: second-factor {
-    /// So that the owner knows if somebody else has changed the second factors.
-    SecondFactorChanged(Email),
-    // chapter: second-factor }
-    // chapter: passkeys {
-    /// So that the owner knows if somebody else has added a passkey.
-    PasskeyAdded(Email),
-    /// So that the owner knows if somebody else has removed a passkey.
-    PasskeyRemoved(Email),
-    /// There may be a copy of a passkey, so it is not accepted any more.
-    PasskeyRefused(Email),
-    // chapter: passkeys }
     /// The link for one side of a change of the address.
     ChangeEmail {
         to: Email,
@@ -72,15 +60,9 @@ impl Notification {
                 Side::Old => "change_email_old",
             },
             Self::Notice { notice, .. } => notice.kind,
-            Self::SecondFactorChanged(_) => "second_factor_changed", // chapter: second-factor
-            Self::LoginLinked { .. } => "login_linked",              // chapter: social-login
-            Self::LoginUnlinked { .. } => "login_unlinked",          // chapter: social-login
-            Self::Code { .. } => "code",                             // chapter: sms
-            // chapter: passkeys {
-            Self::PasskeyAdded(_) => "passkey_added",
-            Self::PasskeyRemoved(_) => "passkey_removed",
-            Self::PasskeyRefused(_) => "passkey_refused",
-            // chapter: passkeys }
+            Self::LoginLinked { .. } => "login_linked", // chapter: social-login
+            Self::LoginUnlinked { .. } => "login_unlinked", // chapter: social-login
+            Self::Code { .. } => "code",                // chapter: sms
         }
     }
 
@@ -92,12 +74,6 @@ impl Notification {
             | Self::PasswordChanged(email)
             | Self::ChangeEmail { to: email, .. }
             | Self::Notice { to: email, .. } => email.as_str(),
-            Self::SecondFactorChanged(email) => email.as_str(), // chapter: second-factor
-            // chapter: passkeys {
-            Self::PasskeyAdded(email)
-            | Self::PasskeyRemoved(email)
-            | Self::PasskeyRefused(email) => email.as_str(),
-            // chapter: passkeys }
             // chapter: social-login {
             Self::LoginLinked { email, .. } | Self::LoginUnlinked { email, .. } => email.as_str(),
             // chapter: social-login }
@@ -114,8 +90,6 @@ impl Notification {
             Self::Code { .. } => true, // chapter: sms
             Self::ChangeEmail { side, .. } => *side == Side::New,
             Self::PasswordChanged(_) | Self::Notice { .. } => false,
-            Self::SecondFactorChanged(_) => false, // chapter: second-factor
-            Self::PasskeyAdded(_) | Self::PasskeyRemoved(_) | Self::PasskeyRefused(_) => false, // chapter: passkeys
             Self::LoginLinked { .. } | Self::LoginUnlinked { .. } => false, // chapter: social-login
         }
     }

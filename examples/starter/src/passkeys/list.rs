@@ -6,12 +6,11 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Passkeys;
 use super::proof::FreshProof;
 use super::table::{Listed, Removed};
+use super::{Passkeys, notices};
 use crate::finish::finish;
 use crate::operations::digest;
-use crate::outbox::Notification;
 use crate::problem::Problem;
 use crate::sessions::Caller;
 use crate::typed::{PathId, normalized, trimmed};
@@ -98,7 +97,7 @@ pub(super) async fn remove(
         match passkeys.table.remove(&user.id, id.as_str()).await? {
             Removed::Yes => {
                 tracing::info!(event = "passkey_removed", user = digest(&user.id));
-                passkeys.outbox.post(Notification::PasskeyRemoved(user.address()));
+                passkeys.notify(&user, notices::REMOVED);
                 Ok(StatusCode::NO_CONTENT)
             }
             Removed::NotFound => Err(not_found()),

@@ -7,6 +7,7 @@
 mod ceremonies;
 mod list;
 mod login;
+mod notices;
 mod proof;
 mod proofs; // chapter: second-factor
 mod register;
@@ -36,7 +37,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::finish::finish;
 use crate::operations::digest;
-use crate::outbox::{Notification, Outbox};
+use crate::outbox::{Notice, Notification, Outbox};
 use crate::problem::Problem;
 use crate::sessions::{Logins, Reauthentication};
 use crate::typed::LinkSecret;
@@ -226,6 +227,12 @@ impl Passkeys {
         Err(Problem::busy())
     }
 
+    /// Tells the owner, who knows then if it was somebody else.
+    fn notify(&self, user: &User, notice: Notice) {
+        let to = user.address();
+        self.outbox.post(Notification::Notice { to, notice });
+    }
+
     /// A counter that has gone back tells that there may be a copy of the key. From now on neither is
     /// accepted, and the owner is told.
     async fn refuse(&self, stored: &Stored) -> Result<(), Problem> {
@@ -239,9 +246,7 @@ impl Passkeys {
             tracing::warn!(event = "passkey_refused", user, reason);
             let user = passkeys.logins.users.active(&stored.user_id).await?;
             if let Some(user) = user {
-                passkeys
-                    .outbox
-                    .post(Notification::PasskeyRefused(user.address()));
+                passkeys.notify(&user, notices::REFUSED);
             }
             Ok(())
         })

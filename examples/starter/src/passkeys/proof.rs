@@ -1,22 +1,16 @@
 //! `POST /auth/passkeys/prove` and its `/finish`: the proof that it is still the owner, by a passkey.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tower_jwt_auth::Require;
 use utoipa::ToSchema;
 use webauthn_rs::prelude::PublicKeyCredential;
 
 use super::{Asked, Holder, LIFETIME, Passkeys, Purpose, Refusal, over, passkeys_of};
 use crate::operations::digest;
 use crate::problem::Problem;
-use crate::sessions::Caller;
-
-/// How long ago a login may be that counts as a proof by itself.
-const RECENT: Duration = Duration::from_secs(600);
+use crate::sessions::{Caller, Reauthentication};
 
 /// The proof that it is still the owner, before something that a stolen token must not do: the password,
 /// or a passkey. An account that has neither needs a login within the last ten minutes.
@@ -153,7 +147,7 @@ impl Passkeys {
             ));
         }
         // Who logs in elsewhere has to do that again (RFC 9470).
-        Ok(caller.token.require(&Require::recent_login(RECENT))?)
+        Reauthentication::check_recent_login(caller)
     }
 }
 

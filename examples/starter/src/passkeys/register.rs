@@ -12,10 +12,9 @@ use webauthn_rs::prelude::{Credential, RegisterPublicKeyCredential};
 use super::list::label;
 use super::proof::FreshProof;
 use super::table::{Added, Listed, MAX_PASSKEYS};
-use super::{Asked, Holder, Passkeys, Purpose, Refusal, over, parsed};
+use super::{Asked, Holder, Passkeys, Purpose, Refusal, notices, over, parsed};
 use crate::finish::finish as to_its_end;
 use crate::operations::digest;
-use crate::outbox::Notification;
 use crate::problem::Problem;
 use crate::sessions::Caller;
 
@@ -103,9 +102,7 @@ pub(super) async fn finish(
         match added {
             Added::Yes(passkey) => {
                 tracing::info!(event = "passkey_added", user = digest(&user.id));
-                passkeys
-                    .outbox
-                    .post(Notification::PasskeyAdded(user.address()));
+                passkeys.notify(&user, notices::ADDED);
                 Ok((StatusCode::CREATED, Json(passkey)))
             }
             Added::Exists => Err(exists()),

@@ -73,8 +73,8 @@ impl RelyingParty {
         Ok(Some(Self(Arc::new(webauthn))))
     }
 
-    /// Asks for a new passkey that is none of these. It has to be discoverable: it is to log in without
-    /// anything being typed.
+    /// Asks for a new passkey, on a device that has none of these. It has to be discoverable: it is to log in
+    /// without anything being typed.
     pub(super) fn ask_for_new(&self, user: &User, known: &[Passkey]) -> Result<Question, Problem> {
         let known = known.iter().map(|known| known.cred_id().clone()).collect();
         let handle = handle_of(&user.id);

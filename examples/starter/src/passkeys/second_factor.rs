@@ -11,10 +11,10 @@ use crate::accounts::User;
 use crate::limits::Source;
 use crate::operations::events;
 use crate::problem::Problem;
+use crate::second_factor::login::{holder, over};
 use crate::second_factor::{Added, Factors, Method, exists};
 use crate::sessions::transport::Tokens;
 use crate::sessions::{Caller, Client};
-use crate::typed::LinkSecret;
 
 /// Lets logins with the password ask for a passkey as well. The sessions elsewhere were opened without it,
 /// and end.
@@ -55,7 +55,7 @@ impl Passkeys {
         client: &Client,
         challenge: &str,
     ) -> Result<Asked, Problem> {
-        let (challenge, user) = self.holder(client, challenge).await?;
+        let (challenge, user) = holder(&self.logins.factors.challenges, client, challenge).await?;
         let usable = self.usable(&user).await?;
         if usable.is_empty() {
             return Err(no_passkey());
@@ -77,7 +77,7 @@ impl Passkeys {
         let refused = |user: &User, reason: &str| {
             events::code_refused(user, client.ip, Method::Passkey, reason);
         };
-        let (challenge, user) = self.holder(client, challenge).await?;
+        let (challenge, user) = holder(&self.logins.factors.challenges, client, challenge).await?;
         let challenges = &self.logins.factors.challenges;
         let source = Source::Address(client.ip);
         let attempts = &self.logins.attempts;
@@ -107,25 +107,4 @@ impl Passkeys {
         let pair = self.logins.open(&user, client, &amr).await?;
         client.transport.deliver(pair)
     }
-
-    /// Who has shown the password, and has to answer this challenge.
-    async fn holder(
-        &self,
-        client: &Client,
-        challenge: &str,
-    ) -> Result<(LinkSecret, User), Problem> {
-        let unknown = || {
-            events::challenge_refused(client.ip);
-            over()
-        };
-        let challenge = LinkSecret::parse(challenge).ok_or_else(unknown)?;
-        let challenges = &self.logins.factors.challenges;
-        let user = challenges.holder(challenge.as_str()).await?;
-        Ok((challenge, user.ok_or_else(unknown)?))
-    }
-}
-
-fn over() -> Problem {
-    let detail = "This login is over: begin with the password again.";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_challenge", detail)
 }

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Factors, Method, Proof, invalid_code};
+use super::{Challenges, Factors, Method, Proof, invalid_code};
+use crate::accounts::User;
 use crate::limits::Source;
 use crate::operations::events;
 use crate::problem::Problem;
@@ -39,14 +40,8 @@ pub(super) async fn answer(
     Json(request): Json<Answer>,
 ) -> Result<Tokens, Problem> {
     let proof = Proof::parse(request.method, &request.code)?;
-    let unknown = || {
-        events::challenge_refused(client.ip);
-        over()
-    };
-    let challenge = LinkSecret::parse(&request.challenge).ok_or_else(unknown)?;
     let challenges = &factors.challenges;
-    let user = challenges.holder(challenge.as_str()).await?;
-    let user = user.ok_or_else(unknown)?;
+    let (challenge, user) = holder(challenges, &client, &request.challenge).await?;
     let account = user.second_factor();
     let source = Source::Address(client.ip);
     let attempt = logins.attempts.begin(&account, source).await?;
@@ -67,6 +62,21 @@ pub(super) async fn answer(
     let amr: Vec<&str> = first.split(' ').chain([method.amr(), "mfa"]).collect();
     let pair = logins.open(&user, &client, &amr).await?;
     client.transport.deliver(pair)
+}
+
+/// Returns who has shown the first factor, and has to answer this challenge.
+pub(crate) async fn holder(
+    challenges: &Challenges,
+    client: &Client,
+    challenge: &str,
+) -> Result<(LinkSecret, User), Problem> {
+    let unknown = || {
+        events::challenge_refused(client.ip);
+        over()
+    };
+    let challenge = LinkSecret::parse(challenge).ok_or_else(unknown)?;
+    let user = challenges.holder(challenge.as_str()).await?;
+    Ok((challenge, user.ok_or_else(unknown)?))
 }
 
 pub(crate) fn over() -> Problem {

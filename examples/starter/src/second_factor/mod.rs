@@ -4,13 +4,12 @@
 //! remove it with `sms`: `./chapters remove second-factor` (see `docs/removing.md`).
 
 mod challenges;
-mod login;
+pub(crate) mod login;
 mod recovery_codes;
 mod settings;
 mod totp;
 
 pub(crate) use challenges::{CHALLENGE_SECONDS, Challenges};
-pub(crate) use login::over; // chapter: sms
 pub(crate) use recovery_codes::RecoveryCodes;
 pub(crate) use settings::Confirm; // chapter: sms
 
@@ -31,7 +30,7 @@ use crate::error::with_causes;
 use crate::finish::finish;
 use crate::keys::SealingKeys;
 use crate::operations;
-use crate::outbox::{Notification, Outbox};
+use crate::outbox::{Notice, Notification, Outbox};
 use crate::passkeys::Proofs; // chapter: passkeys
 use crate::problem::Problem;
 use crate::sessions::Caller;
@@ -39,6 +38,13 @@ use crate::sms::{SmsCodes, SmsPurpose}; // chapter: sms
 use crate::times::{SKEW, now};
 use crate::typed::LinkSecret; // chapter: passkeys
 use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
+
+const CHANGED: Notice = Notice {
+    kind: "second_factor_changed",
+    subject: "Your second factor was changed",
+    text: "What your account asks for beside the password was changed just now.\n\n\
+           If this was not you, choose a new password at once:",
+};
 
 /// For how long a factor can be confirmed after it was proposed, in seconds: its secret is on a screen.
 const PROPOSAL: i64 = 900;
@@ -302,8 +308,8 @@ impl Factors {
 
     /// Tells the owner, who knows then if it was somebody else.
     fn tell(&self, user: &User) {
-        let notification = Notification::SecondFactorChanged(user.address());
-        self.outbox.post(notification);
+        let (to, notice) = (user.address(), CHANGED);
+        self.outbox.post(Notification::Notice { to, notice });
     }
 
     /// The factor works: from now on it is asked for, and there are new recovery codes; both or nothing. It

@@ -30,7 +30,7 @@ impl Reauthentication {
     pub(crate) async fn check(&self, caller: &Caller, password: &str) -> Result<(), Problem> {
         let user = &caller.user;
         if !user.has_password() {
-            return Ok(caller.token.require(&Require::recent_login(RECENT))?);
+            return Self::check_recent_login(caller);
         }
         let attempt = self.attempts.begin(&user.email, caller.source()).await?;
         let verified = self.passwords.verify_user(password, Some(user)).await?;
@@ -44,5 +44,10 @@ impl Reauthentication {
             ));
         }
         Ok(attempt.succeeded().await?)
+    }
+
+    /// Refuses a login that is more than ten minutes old, with a challenge for another one (RFC 9470).
+    pub(crate) fn check_recent_login(caller: &Caller) -> Result<(), Problem> {
+        Ok(caller.token.require(&Require::recent_login(RECENT))?)
     }
 }

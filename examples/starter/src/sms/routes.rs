@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use super::{SmsPurpose, SmsSender};
 use crate::operations::events;
 use crate::problem::Problem;
-use crate::second_factor::{Added, Confirm, Factors, Method, exists, invalid_code, over};
+use crate::second_factor::login::over;
+use crate::second_factor::{Added, Confirm, Factors, Method, exists, invalid_code};
 use crate::sessions::{Caller, Reauthentication};
 use crate::typed::{LinkSecret, OneTimeCode, Phone};
 

@@ -142,7 +142,7 @@ fn parsed<T: DeserializeOwned>(endpoint: &Url, body: &str) -> Result<T, Refusal>
         .map_err(|_| unavailable(endpoint, "its answer is not what it should be"))
 }
 
-/// Logs an answer that is none.
+/// Logs that a provider is unavailable or has answered something useless, and returns the refusal.
 pub(super) fn unavailable(endpoint: &Url, reason: &str) -> Refusal {
     let host = endpoint.host_str();
     tracing::warn!(
