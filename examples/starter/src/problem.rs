@@ -32,7 +32,7 @@ const INVALID_GRANT_DETAIL: &str = "The refresh token is not valid, or its sessi
 /// An answer that is no success.
 ///
 /// Its `code` is told as `error`: a word for programs, and RFC 6749's where that has one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,

@@ -4,6 +4,7 @@
 //! owner. [`Accounts::prove`] is the only place where an address becomes proved, whatever proves it.
 //! Needs sessions, passwords, limits and the outbox. Cannot be removed.
 
+mod callers;
 mod change_password;
 mod confirm_email;
 mod deletion;

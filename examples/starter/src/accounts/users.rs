@@ -5,8 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::{FromRow, Result};
 use tower_jwt_auth::password::PasswordHash;
 
+use super::callers::Callers;
 use crate::database::Database;
 use crate::database::on_pool;
+use crate::problem::Problem;
 use crate::typed::Email;
 
 /// A stored hash that no password matches: that of an account without a password.
@@ -16,6 +18,7 @@ pub(crate) const NO_PASSWORD: &str = "!";
 #[derive(Debug, Clone)]
 pub struct Users {
     pub(crate) database: Database,
+    callers: Callers,
 }
 
 /// A row of the table. It has no `Debug`, because of the hash.
@@ -89,7 +92,8 @@ impl Users {
     /// The users in this database.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        let callers = Callers::new(database.clone());
+        Self { database, callers }
     }
 
     /// Adds a user without any scope, whose address is not proved yet, and returns the id. Returns `None` if
@@ -131,6 +135,12 @@ impl Users {
         on_pool!(&self.database, pool => {
             sqlx::query_as(query).bind(id).fetch_optional(pool).await
         })
+    }
+
+    /// Returns the user with this id, unless disabled, for a request with an access token. Requests that are under
+    /// way at the same time share a query.
+    pub(crate) async fn caller(&self, id: &str) -> Result<Option<User>, Problem> {
+        self.callers.read(id).await
     }
 
     /// Replaces the hash that was read with `user` by another one of the same password. Nothing happens if

@@ -17,7 +17,7 @@ use crate::app::App;
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let parts = app.parts();
     let id = RequestId::of(&request);
-    let span = span(&request, id.as_ref());
+    let span = span(&request, &id);
     let counted = parts.metrics.count(&request); // chapter: metrics
     let start = Instant::now();
     let observed = async move {
@@ -29,7 +29,7 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
         response
     };
     let mut response = observed.instrument(span).await;
-    if let Some(id) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(request_id::HEADER, id);
     }
     response
@@ -37,11 +37,11 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
 
 /// What the log says of a request: the template of its route, in which no id of a user or of a
 /// session is filled in. Headers, bodies and queries may hold secrets.
-fn span(request: &Request, id: Option<&RequestId>) -> Span {
+fn span(request: &Request, id: &RequestId) -> Span {
     let route = request.extensions().get::<MatchedPath>();
     tracing::info_span!(
         "request",
-        id = id.map(RequestId::as_str),
+        id = id.as_str(),
         method = %request.method(),
         path = route.map_or(request.uri().path(), MatchedPath::as_str),
     )

@@ -1,5 +1,9 @@
 //! [`RequestId`]: the same name of a request in the answer, in the log, and at the proxy in front.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +20,8 @@ pub(super) struct RequestId(String);
 
 impl RequestId {
     /// Returns the id that a proxy has given the request, or a new one.
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        Self::given(request).or_else(Self::new)
+    pub(super) fn of(request: &Request) -> Self {
+        Self::given(request).unwrap_or_else(Self::new)
     }
 
     /// The one that a proxy has given, unless it could be meant to confuse the log.
@@ -28,10 +32,16 @@ impl RequestId {
         fine.then(|| Self(text.to_owned()))
     }
 
-    fn new() -> Option<Self> {
-        let mut bytes = [0; 12];
-        getrandom::fill(&mut bytes).ok()?;
-        Some(Self(URL_SAFE_NO_PAD.encode(bytes)))
+    /// Makes an id that no other request has, in this process or another one. It is not a secret, so the random
+    /// numbers of the system, which take a system call, are read once and not for each request.
+    fn new() -> Self {
+        static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let [high, low] = KEYS
+            .each_ref()
+            .map(|key| key.hash_one(number).to_be_bytes());
+        Self(URL_SAFE_NO_PAD.encode([high, low].concat()))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -14,6 +14,10 @@ use crate::SERVICE;
 
 /// How many lines wait for a slow reader before further ones are lost.
 const MAX_WAITING: usize = 4096;
+/// How much is written at once, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// How long lines are collected after others were written.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long the end of the program waits until the last lines are written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -74,26 +78,46 @@ impl Write for LogLines {
     }
 }
 
-/// Writes lines as they come. What cannot be written is counted, and told when it works again.
+/// Writes lines as they come, all that wait at once. What cannot be written is counted, and told when it
+/// works again.
 fn write(waiting: &Receiver<Message>, place: &mut impl Write, lost: &AtomicU64) {
-    for message in waiting {
-        match message {
-            Message::Line(line) => {
-                if place.write_all(&line).is_err() {
-                    lost.fetch_add(1, Ordering::Relaxed);
-                    continue;
+    let mut text = Vec::new();
+    while let Ok(first) = waiting.recv() {
+        let mut count = 0;
+        let mut flush = None;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Line(line) => {
+                    text.extend_from_slice(&line);
+                    count += 1;
                 }
-                let number = lost.swap(0, Ordering::Relaxed);
-                if number > 0 && writeln!(place, "{SERVICE}: {number} log lines were lost").is_err()
-                {
-                    lost.fetch_add(number, Ordering::Relaxed);
-                }
+                Message::Flush(answer) => flush = Some(answer),
             }
-            Message::Flush(answer) => {
-                let _ = place.flush();
-                let _ = answer.try_send(());
-            }
+            let goes_on = flush.is_none() && text.len() < MAX_BYTES;
+            next = goes_on.then(|| waiting.try_recv().ok()).flatten();
         }
+        if count > 0 {
+            write_lines(&text, count, place, lost);
+        }
+        text.clear();
+        if let Some(answer) = flush {
+            let _ = place.flush();
+            let _ = answer.try_send(());
+        }
+        // A thread that waits for each line has to be woken for each, which costs more than to write it.
+        thread::sleep(PAUSE);
+    }
+}
+
+fn write_lines(text: &[u8], count: u64, place: &mut impl Write, lost: &AtomicU64) {
+    if place.write_all(text).is_err() {
+        lost.fetch_add(count, Ordering::Relaxed);
+        return;
+    }
+    let number = lost.swap(0, Ordering::Relaxed);
+    if number > 0 && writeln!(place, "{SERVICE}: {number} log lines were lost").is_err() {
+        lost.fetch_add(number, Ordering::Relaxed);
     }
 }
 

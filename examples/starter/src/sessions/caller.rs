@@ -37,7 +37,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = VerifiedToken::from_request_parts(parts, app).await?;
         let subject = token.subject().unwrap_or_default();
-        let user = app.parts().users.active(subject).await?;
+        let user = app.parts().users.caller(subject).await?;
         let user = user.ok_or(AuthError::new(AuthErrorKind::Revoked))?;
         Ok(Self { user, token })
     }
