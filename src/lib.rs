@@ -1,7 +1,7 @@
-//! JWT authentication for [tower](https://docs.rs/tower), [axum](https://docs.rs/axum) and hyper. A middleware verifies
-//! the bearer token of each request, and extractors give your handlers typed claims. The crate also issues tokens,
-//! keeps sessions, revokes tokens, rotates keys, hashes passwords, and verifies API keys and the tokens of identity
-//! providers.
+//! JWT authentication for [tower](https://docs.rs/tower), [axum](https://docs.rs/axum) and hyper. A
+//! middleware verifies the bearer token of each request, and extractors give your handlers typed claims. The
+//! crate also issues tokens, keeps sessions, revokes tokens, rotates keys, hashes passwords, and verifies API
+//! keys and the tokens of identity providers.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -64,31 +64,34 @@
 //!
 //! # How it works
 //!
-//! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`]. It checks, in this order, the size and form of
-//! the token, its header, key, signature and claims, and whether it was revoked. A [`VerifiedToken`] has no public
-//! constructor, so holding one proves that all checks have passed. The [`JwtAuthLayer`] puts it into the extensions of
-//! the request, where extractors and guards ([`Require`]) find it.
+//! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`]. It checks, in this order, the size
+//! and form of the token, its header, key, signature and claims, and whether it was revoked. A
+//! [`VerifiedToken`] has no public constructor, so holding one proves that all checks have passed. The
+//! [`JwtAuthLayer`] puts it into the extensions of the request, where extractors and guards ([`Require`])
+//! find it.
 //!
 //! There are three verdicts:
 //!
 //! - *Verified*: the request goes on.
 //! - *Denied*: the response is 400, 401 or 403, with the challenge of RFC 6750.
-//! - *Cannot be judged now*, because a store or a key server is unavailable: the response is 503 with `Retry-After`.
+//! - *Cannot be judged now*, because a store or a key server is unavailable: the response is 503 with
+//!   `Retry-After`.
 //!
-//! A mistake of a client is never answered with 500. During an outage, nobody is let through without a check, and valid
-//! tokens are not answered with 401. With [`GrpcStatus`](layer::GrpcStatus), gRPC clients get a gRPC status instead.
+//! A mistake of a client is never answered with 500. During an outage, nobody is let through without a check,
+//! and valid tokens are not answered with 401. With [`GrpcStatus`](layer::GrpcStatus), gRPC clients get a
+//! gRPC status instead.
 //!
-//! Each key is bound to one algorithm when it is loaded, and the token cannot choose another one. `iss`, `aud` and `exp`
-//! are required by default, and so is the `type` of tokens of this crate. Every setting that weakens a check has
-//! `dangerous` in its name.
+//! Each key is bound to one algorithm when it is loaded, and the token cannot choose another one. `iss`,
+//! `aud` and `exp` are required by default, and so is the `type` of tokens of this crate. Every setting that
+//! weakens a check has `dangerous` in its name.
 //!
-//! Mistakes in the settings are found at start-up and reported as a [`ConfigError`]. Refused requests are described by
-//! an [`AuthError`].
+//! Mistakes in the settings are found at start-up and reported as a [`ConfigError`]. Refused requests are
+//! described by an [`AuthError`].
 //!
 //! # What it does not do
 //!
-//! - It is neither an OAuth or OpenID provider nor a client that logs users in at one. It verifies the tokens of
-//!   identity providers ([guide](_guide::providers)), asks them about opaque tokens
+//! - It is neither an OAuth or OpenID provider nor a client that logs users in at one. It verifies the tokens
+//!   of identity providers ([guide](_guide::providers)), asks them about opaque tokens
 //!   ([guide](_guide::introspection)), and receives their logouts ([guide](_guide::backchannel_logout)).
 //! - It does not manage users. The starter example shows a complete service with registration and login.
 //! - It does not support encrypted tokens (JWE), and sets no cookie except that of a refresh token.
