@@ -101,7 +101,7 @@ impl DpopBuilder {
         self
     }
 
-    /// Sets the clock that tells the time.
+    /// Sets the clock: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

@@ -50,7 +50,7 @@ pub(super) struct Waiting {
 // === impl JwtAuthLayer ===
 
 impl<R> JwtAuthLayer<R> {
-    /// Also accepts tokens that are bound to a key, with the scheme `DPoP` and a proof for each request
+    /// Accepts tokens that are bound to a key as well, with the scheme `DPoP` and a proof for each request
     /// (RFC 9449).
     ///
     /// | the request has | result |
@@ -104,7 +104,7 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Also accepts tokens that are bound to the client certificate of the connection (RFC 8705).
+    /// Accepts tokens that are bound to the client certificate of the connection as well (RFC 8705).
     ///
     /// A bound token is refused if the connection has another certificate or none. Tokens that are not bound
     /// are accepted, unless [bound tokens are

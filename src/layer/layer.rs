@@ -101,16 +101,16 @@ impl JwtAuthLayer {
 }
 
 impl<R> JwtAuthLayer<R> {
-    /// Also lets requests without a token through. If a request carries a token, that must still be valid.
+    /// Makes the token optional: requests without one pass. If a request carries a token, that must be valid.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.config_mut().token = Token::Optional;
         self
     }
 
-    /// Also lets requests without a token through, as [`optional`](Self::optional) does, and ignores bad
-    /// cookies. Use it for pages that anybody may see and that browsers open with a
-    /// [cookie](TokenSource::cookie), such as the home page and the login page.
+    /// Makes the token optional, as [`optional`](Self::optional) does, and also ignores bad cookies. Use it
+    /// for pages that anybody may see and that browsers open with a [cookie](TokenSource::cookie), such as the
+    /// home page and the login page.
     ///
     /// Browsers send a cookie until it is removed. Behind `optional`, a cookie that has expired, was revoked,
     /// or was signed with an old key makes every page answer 401, and two cookies make it answer 400, so the

@@ -296,7 +296,7 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Sets the clock that tells the time.
+    /// Sets the clock: the system clock by default.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.shared_clock(Arc::new(clock))
     }

@@ -201,13 +201,13 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Also asks this store whether a token was revoked. Tokens must then have a subject.
+    /// Sets a store that is asked as well whether a token was revoked. Tokens must then have a subject.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {
         self.rules = self.rules.revocation(store);
         self
     }
 
-    /// Sets the clock that tells the time.
+    /// Sets the clock: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.rules = self.rules.clock(clock);
         self

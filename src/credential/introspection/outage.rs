@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_attempt_fails_and_setting_the_clock_back_ends_a_pause() {
+    fn a_dropped_attempt_fails_and_a_clock_set_back_ends_a_pause() {
         let (outage, clock) = outage();
         drop(outage.begin().unwrap());
         assert!(outage.begin().is_err());

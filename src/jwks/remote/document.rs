@@ -53,7 +53,7 @@ impl KeyRules {
         }
         if serde_json::from_str::<Kind<'_>>(text).is_ok_and(|key| key.kty == "oct") {
             return Err(ConfigError::Invalid(
-                "the key is a secret (`kty` is `oct`), and whoever can read a secret can sign with it: only public \
+                "the key is a secret (`kty` is `oct`), and anybody who can read a secret can sign with it: only public \
                  keys are taken from a server"
                     .to_owned(),
             ));

@@ -137,7 +137,7 @@ impl KeyRingBuilder {
         self
     }
 
-    /// Sets the clock that tells the time. In tests, give issuers and verifiers the same one.
+    /// Sets the clock: the system clock by default. In tests, give issuers and verifiers the same one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_claims_of_an_opaque_credential_are_read_like_those_of_a_jwt() {
+    fn claims_of_an_opaque_credential_are_read_like_those_of_a_jwt() {
         let token = VerifiedToken::of_credential(Credential {
             kind: CredentialKind::Introspection,
             claims: r#"{"sub":"alice","jti":"key-1","iat":5,"scope":"ignored","aud":7}"#.to_owned(),

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_differs_in_one_byte_is_not_taken_for_a_known_one() {
+    fn a_token_with_one_other_byte_is_not_taken_for_a_known_one() {
         let (key, keys, seen) = setting(Algorithm::EdDSA);
         let token = token(&key, 1);
         make_known(&seen, &keys, &token);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_shares_the_end_of_a_known_one_is_not_taken_for_it() {
+    fn a_token_with_the_end_of_a_known_one_is_not_taken_for_it() {
         let (key, keys, seen) = setting(Algorithm::HS256);
         let token = token(&key, 1);
         make_known(&seen, &keys, &token);
