@@ -77,9 +77,9 @@
 //! - *Cannot be judged now*, because a store or a key server is unavailable: the response is 503 with
 //!   `Retry-After`.
 //!
-//! A mistake of a client is never answered with 500. During an outage, nobody is let through without a check,
-//! and valid tokens are not answered with 401. With [`GrpcStatus`](layer::GrpcStatus), gRPC clients get a
-//! gRPC status instead.
+//! A mistake of a client is never answered with 500. By default, an outage is never answered with 401, and
+//! never lets an unchecked token through. With [`GrpcStatus`](layer::GrpcStatus), gRPC clients get a gRPC
+//! status instead.
 //!
 //! Each key is bound to one algorithm when it is loaded, and the token cannot choose another one. `iss`,
 //! `aud` and `exp` are required by default, and so is the `type` of tokens of this crate. Every setting that

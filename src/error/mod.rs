@@ -32,8 +32,9 @@ use reason::Said;
 /// [`client_message`](Self::client_message). The [`kind`](Self::kind), the [`reason`](Self::reason) and the
 /// source are for logs and metrics; they contain no token and no key.
 ///
-/// A request is *verified* (no error), *denied* (400, 401 or 403), or *cannot be judged now* (503). While a
-/// key server or a store is unavailable, the status is never 401, and nobody is let through.
+/// A request is *verified* (no error), *denied* (400, 401 or 403), or *cannot be judged now* (503). An outage
+/// of a key server or a store is never answered with 401, and by default never lets an unchecked token
+/// through.
 ///
 /// ```
 /// use http::StatusCode;
