@@ -1,4 +1,4 @@
-//! [`read`]: a body as bytes, up to a limit.
+//! [`read`]: reads a body into memory, up to a limit.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,17 +8,17 @@ use std::pin::pin;
 use bytes::Buf as _;
 use http_body::Body;
 
-/// Why a body was not read.
+/// The reason why a body could not be read.
 #[derive(Debug)]
 pub(crate) enum ReadError {
     TooLong {
         limit: usize,
     },
-    /// The other side ended it early, or the connection broke.
+    /// The other side ended the body early, or the connection was lost.
     Broken(Box<dyn StdError + Send + Sync>),
 }
 
-/// Reads a body up to the limit, and not a byte further. What is announced as longer is not read at all.
+/// Reads a body of at most `limit` bytes. A body whose announced length is greater is not read at all.
 pub(crate) async fn read<B>(body: B, limit: usize) -> Result<Vec<u8>, ReadError>
 where
     B: Body,

@@ -1,4 +1,4 @@
-//! The text of `WWW-Authenticate` challenges: `Bearer` (RFC 6750 section 3, RFC 9110 section 11.6.1) and `DPoP`
+//! The challenges in `WWW-Authenticate`: `Bearer` (RFC 6750 section 3, RFC 9110 section 11.6.1) and `DPoP`
 //! (RFC 9449 section 7.1).
 
 use std::any::Any;
@@ -11,25 +11,24 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::grpc::GrpcType;
 
-/// What every challenge of one resource says besides the error.
+/// What every challenge of a resource contains besides the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
-    /// The protection space (RFC 9110 section 11.5).
-    /// The default is borrowed, so that comparing with it allocates nothing.
+    /// The realm (RFC 9110 section 11.5). The default is borrowed, so that it allocates nothing.
     pub(crate) realm: Cow<'static, str>,
-    /// Where the protected resource's metadata is (RFC 9728 section 5.1).
+    /// The URL of the metadata of the protected resource (RFC 9728 section 5.1).
     pub(crate) resource_metadata: Option<Box<str>>,
     /// The scopes that a 401 names, separated by spaces, unless the error names others (RFC 6750
-    /// section 3). A 403 names its own or none, because another token may not cure it.
+    /// section 3). A 403 names its own or none, because another token may not help.
     pub(crate) scope: Option<Box<str>>,
-    /// How proofs are asked for, if the layer checks them.
+    /// How the challenge asks for DPoP proofs, if the layer checks them.
     pub(crate) dpop: Option<DpopChallenge>,
 }
 
-/// What the challenges of a layer say that checks DPoP proofs.
+/// What the challenges of a layer with DPoP contain in addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DpopChallenge {
-    /// The algorithms of proofs that are accepted, separated by spaces.
+    /// The accepted algorithms for proofs, separated by spaces.
     pub(crate) algs: Box<str>,
     /// Whether bearer tokens are refused.
     pub(crate) is_required: bool,
@@ -44,12 +43,12 @@ pub(crate) enum Scheme {
     Dpop,
 }
 
-/// How one layer refuses requests. Its tokens and errors carry it, so that a refusal further in, by a
-/// guard, an extractor or a handler, looks like a refusal by the layer itself.
+/// How a layer refuses requests. The tokens and errors of the layer carry it, so that a guard, an extractor
+/// or a handler behind it refuses requests in the same way.
 #[derive(Default, Clone)]
 pub(crate) struct Refusals {
     pub(crate) challenge: Challenge,
-    /// Makes the responses: a `Responder` of the layer's body type. `None` means empty bodies.
+    /// Makes the responses: a `Responder` for the layer's body type. `None` means empty bodies.
     pub(crate) responder: Option<Arc<dyn Any + Send + Sync>>,
     /// The content type of the request, if it is a gRPC request.
     pub(crate) grpc: Option<GrpcType>,
@@ -71,12 +70,12 @@ pub(crate) struct Needed<'a> {
     pub(crate) scope: Option<&'a str>,
     /// Authentication levels, separated by spaces (RFC 9470 section 3).
     pub(crate) acr_values: Option<&'a str>,
-    /// The largest age of the login in seconds (RFC 9470 section 3).
+    /// The maximum age of the login, in seconds (RFC 9470 section 3).
     pub(crate) max_age: Option<u64>,
 }
 
-/// The realm of challenges unless said otherwise. A challenge must have a parameter, and without
-/// credentials it has no other (RFC 6750 section 3).
+/// The default realm of challenges: `api`. A challenge must have at least one parameter, and for a request
+/// without credentials it has no other (RFC 6750 section 3).
 pub const DEFAULT_REALM: &str = "api";
 
 // === impl Challenge ===
@@ -93,8 +92,9 @@ impl Default for Challenge {
 }
 
 impl Challenge {
-    /// The challenges of a refusal, each a value of `WWW-Authenticate`. A layer that accepts both kinds of
-    /// tokens names both, and the error with the scheme that the request has used.
+    /// Returns the challenges of a refusal, each a value of `WWW-Authenticate`. A layer that accepts bearer
+    /// tokens and DPoP makes one for each scheme, and names the error in that of the scheme that the request
+    /// has used.
     pub(crate) fn texts(&self, needed: Needed<'_>) -> SmallVec<[Cow<'static, str>; 2]> {
         let bearer = |needed| self.text(Scheme::Bearer, needed).into();
         match &self.dpop {
@@ -113,7 +113,7 @@ impl Challenge {
         }
     }
 
-    /// The scheme, followed by the realm and the other parameters that are known, each at most once.
+    /// Returns the scheme, followed by the realm and the other known parameters, each at most once.
     pub(crate) fn text(&self, scheme: Scheme, needed: Needed<'_>) -> String {
         let mut text = String::from(scheme.as_str());
         let algs = self.dpop.as_ref().filter(|_| scheme == Scheme::Dpop);
@@ -151,7 +151,8 @@ impl Scheme {
     }
 }
 
-/// The inside of a quoted-string; what may not stand in one (CR, LF, non-ASCII) becomes `?`.
+/// Appends the content of a quoted-string. Characters that are not allowed in one (CR, LF, non-ASCII) become
+/// `?`.
 fn push_quoted(text: &mut String, value: &str) {
     for character in value.chars() {
         match character {
@@ -167,7 +168,7 @@ mod tests {
     use super::{Challenge, DpopChallenge, Needed, Scheme};
 
     #[test]
-    fn without_credentials_it_has_the_realm_alone() {
+    fn without_credentials_a_challenge_has_only_the_realm() {
         // RFC 6750 section 3: at least one parameter.
         let challenge = Challenge::default().text(Scheme::Bearer, Needed::default());
         assert_eq!(challenge, "Bearer realm=\"api\"");

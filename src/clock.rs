@@ -1,4 +1,4 @@
-//! Where the time comes from: every decision about time goes through a [`Clock`].
+//! [`Clock`]: tells the time for every decision that depends on it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-/// Tells the current time.
+/// A clock, which tells the current time.
 ///
-/// Expiry, not-before, issue dates and the freshness of cached answers are all
-/// read from one clock, so that a test can move it.
+/// Expiry, not-before, issue dates and the freshness of cached answers are all measured by one clock, so that
+/// a test can control it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,38 +27,38 @@ use tokio::sync::watch;
     note = "use `SystemClock`, `ManualClock` in tests, or implement `Clock`, which also needs `Debug`"
 )]
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 
-    /// Waits until the clock shows `time`. It may end earlier: whoever waits looks at the clock again.
+    /// Waits until the clock shows `time`. The wait may end earlier, so callers check the clock again.
     ///
-    /// The default sleeps on the Tokio runtime, for a minute at most, so that a clock that was set or a
-    /// machine that was suspended is noticed. A clock that does not follow real time should end the
-    /// wait when it is moved, as [`ManualClock`] does.
+    /// By default, it sleeps on the Tokio runtime for at most a minute, so that it notices when the clock was
+    /// set or the machine was suspended. A clock that does not follow real time should end the wait when it
+    /// is moved, as [`ManualClock`] does.
     fn wait_until(&self, time: SystemTime) -> Wait {
         let left = time.duration_since(self.now()).unwrap_or_default();
         Box::pin(tokio::time::sleep(left.min(LONGEST_SLEEP)))
     }
 }
 
-/// A wait for a time of a [`Clock`].
+/// The future of [`Clock::wait_until`].
 pub type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The longest sleep after which the clock is looked at again.
+/// The longest sleep before the clock is checked again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// The clock of the operating system; the default everywhere.
+/// The clock of the operating system. It is the default everywhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-/// A clock that stands still until it is told to move; clones share one time.
+/// A clock for tests, which stands still until it is moved. Clones share one time.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     micros: Arc<watch::Sender<u64>>,
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // the one place that may
+    #[allow(clippy::disallowed_methods)] // the only place that reads the system clock
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -77,7 +77,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 // === impl ManualClock ===
 
 impl ManualClock {
-    /// A clock that stands at `seconds` after the Unix epoch.
+    /// Makes a clock that shows `seconds` after the Unix epoch.
     #[must_use]
     pub fn at_unix_seconds(seconds: u64) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl ManualClock {
         }
     }
 
-    /// A clock that stands at the present time.
+    /// Makes a clock that shows the present time.
     #[must_use]
     pub fn at_now() -> Self {
         let clock = Self::at_unix_seconds(0);
@@ -100,7 +100,7 @@ impl ManualClock {
             .send_modify(|micros| *micros = micros.saturating_add(by));
     }
 
-    /// Sets the clock, backwards too. A time before the Unix epoch counts as the epoch.
+    /// Sets the clock, forward or backward. A time before the Unix epoch counts as the epoch.
     pub fn set(&self, to: SystemTime) {
         self.micros.send_replace(unix_micros(to));
     }
@@ -115,24 +115,24 @@ impl Clock for ManualClock {
         let (time, mut micros) = (unix_micros(time), self.micros.subscribe());
         Box::pin(async move {
             if micros.wait_for(|&now| now >= time).await.is_err() {
-                std::future::pending::<()>().await; // no clock is left that could be moved
+                std::future::pending::<()>().await; // all clones are gone, so nothing can move it
             }
         })
     }
 }
 
-/// The clock's time in seconds since the Unix epoch, as the claims of a token tell it.
+/// Returns the clock's time in seconds since the Unix epoch, as in the claims of a token.
 #[allow(clippy::cast_precision_loss)] // microseconds stay exact for 285 years
 pub(crate) fn unix_seconds(clock: &dyn Clock) -> f64 {
     unix_micros(clock.now()) as f64 / 1e6
 }
 
-/// Microseconds since the Unix epoch; zero for a time before it.
+/// Returns the microseconds since the Unix epoch, or zero for a time before it.
 pub(crate) fn unix_micros(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, as_micros)
 }
 
-/// Microseconds; the largest number where there are more.
+/// Returns the microseconds of a duration, or `u64::MAX` if there are more.
 pub(crate) fn as_micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! Reading tokens without verifying them: for logs of your own tokens, clients and debugging, never to decide.
+//! Functions that read tokens without verifying them, for clients, debugging and logs of your own tokens.
+//! Never base a decision on their results.
 
 use std::time::SystemTime;
 
@@ -9,9 +10,9 @@ use crate::clock::{Clock, unix_seconds};
 use crate::codec::{Compact, HEADER_ROOM, Header, MAX_TOKEN_BYTES, Payload};
 use crate::error::{AuthError, AuthErrorKind};
 
-/// What a token says, whoever wrote it.
+/// The content of a token that nobody has verified. Anybody may have written it.
 ///
-/// It cannot become a [`VerifiedToken`](crate::VerifiedToken), and no extractor yields it.
+/// It cannot be converted to a [`VerifiedToken`](crate::VerifiedToken), and no extractor returns it.
 #[derive(Debug, Clone)]
 pub struct Unverified<C> {
     claims: C,
@@ -20,18 +21,19 @@ pub struct Unverified<C> {
     token_type: Option<String>,
 }
 
-/// Reads a token's header and claims without checking the signature or anything that it says.
+/// Reads the header and the claims of a token without checking the signature or any claim.
 ///
 /// # Security
 ///
-/// Anyone can write such a token. Decide nothing by it: not who somebody is, not which
-/// key or tenant to use, not what to log as a fact.
+/// Anybody can write such a token. Do not use it to decide who somebody is or which key or tenant to use, and
+/// do not log its content as a fact.
 ///
 /// # Errors
 ///
-/// [`MalformedToken`](AuthErrorKind::MalformedToken) for text that is no token,
-/// [`UnsupportedAlgorithm`](AuthErrorKind::UnsupportedAlgorithm) for a header that demands an extension, and
-/// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch) for claims that do not fit `C`.
+/// - [`MalformedToken`](AuthErrorKind::MalformedToken): the text is not a token.
+/// - [`UnsupportedAlgorithm`](AuthErrorKind::UnsupportedAlgorithm): the header requires an extension
+///   (`crit`).
+/// - [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch): the claims do not fit `C`.
 pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<C>, AuthError> {
     let parts = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?;
     let mut room = [0; HEADER_ROOM];
@@ -49,12 +51,12 @@ pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<
     })
 }
 
-/// When a token says that it expires; none if it does not say.
+/// Returns the expiry (`exp`) that an unverified token claims to have, or `None` if it has none.
 ///
 /// # Errors
 ///
-/// [`MalformedToken`](AuthErrorKind::MalformedToken) for text that is no token, and
-/// [`InvalidClaim`](AuthErrorKind::InvalidClaim) for an `exp` that is no date.
+/// - [`MalformedToken`](AuthErrorKind::MalformedToken): the text is not a token.
+/// - [`InvalidClaim`](AuthErrorKind::InvalidClaim): `exp` is not a date.
 pub fn expires_at(token: &str) -> Result<Option<SystemTime>, AuthError> {
     let Some(exp) = expiry(token)? else {
         return Ok(None);
@@ -62,14 +64,15 @@ pub fn expires_at(token: &str) -> Result<Option<SystemTime>, AuthError> {
     exp.to_system_time().map(Some).ok_or_else(not_a_date)
 }
 
-/// Whether a token says that it has expired at the clock's time, with no leeway.
+/// Returns whether an unverified token has expired according to its `exp`, at the clock's time, without
+/// leeway.
 ///
-/// A client uses it to refresh in time. "No" means nothing to a server: anyone can write
-/// a token with any expiry. A token that does not say when it expires has not expired.
+/// Clients can use it to refresh their tokens in time. A server must not rely on it, because anybody can
+/// write a token with any expiry. A token without `exp` counts as not expired.
 ///
 /// # Errors
 ///
-/// As [`expires_at`].
+/// Fails in the same cases as [`expires_at`].
 pub fn is_expired(token: &str, clock: &dyn Clock) -> Result<bool, AuthError> {
     let now = unix_seconds(clock);
     Ok(expiry(token)?.is_some_and(|exp| now >= exp.as_secs_f64()))
@@ -86,37 +89,37 @@ fn expiry(token: &str) -> Result<Option<NumericDate>, AuthError> {
 }
 
 fn not_a_date() -> AuthError {
-    AuthError::new(AuthErrorKind::InvalidClaim).because("the token's expiry is not a date")
+    AuthError::new(AuthErrorKind::InvalidClaim).because("the token's expiry (`exp`) is not a date")
 }
 
 // === impl Unverified ===
 
 impl<C> Unverified<C> {
-    /// What the token claims. Nobody has checked a word of it.
+    /// Returns the claims. Nothing in them has been checked.
     #[must_use]
     pub fn unverified_claims(&self) -> &C {
         &self.claims
     }
 
-    /// The same, by value.
+    /// Consumes this value and returns the claims. Nothing in them has been checked.
     #[must_use]
     pub fn into_unverified_claims(self) -> C {
         self.claims
     }
 
-    /// The header's `alg`.
+    /// Returns the `alg` of the header.
     #[must_use]
     pub fn algorithm(&self) -> &str {
         &self.algorithm
     }
 
-    /// The header's `kid`.
+    /// Returns the `kid` of the header, if it has one.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// The header's `typ`.
+    /// Returns the `typ` of the header, if it has one.
     #[must_use]
     pub fn header_type(&self) -> Option<&str> {
         self.token_type.as_deref()

@@ -13,12 +13,12 @@ use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
 ///
-/// A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The type needs to implement
-/// `Deserialize` and nothing else. Each extractor parses the claims for itself; to share them,
+/// It is an extractor for axum. A [`JwtAuthLayer`](crate::JwtAuthLayer) must be in front of the route. The
+/// type only needs to implement `Deserialize`. Each extractor parses the claims again; to share the result,
 /// extract the [`VerifiedToken`] and call [`claims`](VerifiedToken::claims).
 ///
-/// If the compiler says that the handler does not implement `Handler`, the type most likely lacks
-/// `Deserialize`. `#[axum::debug_handler]` on the handler names the reason.
+/// If the compiler says that the handler does not implement `Handler`, most likely the type does not
+/// implement `Deserialize`. Add `#[axum::debug_handler]` to the handler to see the reason.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -49,11 +49,10 @@ use crate::verifier::VerifiedToken;
 /// # Rejections
 ///
 /// - No token, behind an [optional](crate::JwtAuthLayer::optional) layer: 401.
-/// - A valid token whose claims do not fit `C`: 403, as another token of the same kind would not help
-///   either ([`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch)). The source of the error names the
-///   claim. `Option<JwtClaims<C>>` is refused as well. If some tokens lack a claim, make it an
-///   `Option` in the type.
-/// - No layer: 500. The error names the cure.
+/// - A valid token whose claims do not fit `C`: 403, because another token of the same kind would not help
+///   either ([`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch)). The source of the error names the claim. The
+///   same applies to `Option<JwtClaims<C>>`. If some tokens lack a claim, make that field an `Option`.
+/// - No layer: 500. The error says what to add.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JwtClaims<C = Claims>(pub C);
 
@@ -103,7 +102,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for VerifiedToken {
     }
 }
 
-/// The cookie that counted as none, if any.
+/// Extracts the bad cookie that was ignored, if any.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IgnoredCookie {
     type Rejection = std::convert::Infallible;
 
@@ -113,15 +112,16 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IgnoredCookie {
 }
 
 impl IntoResponse for AuthError {
-    /// Returns the status with the challenge or the `Retry-After` that belongs to it, and the body that
-    /// [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error) makes for the layer in front. The body
-    /// is empty if the error does not come from a token or an extractor behind a layer.
+    /// Returns the response with its status, its challenge or `Retry-After`, and the body that
+    /// [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error) of the layer in front makes. The body is
+    /// empty if the error does not come from a token or an extractor behind a layer.
     fn into_response(self) -> Response {
         refusal::<Body>(self)
     }
 }
 
-/// The token that a layer has left; none if there was a layer and no token.
+/// Returns the token from the layer in front, or `None` if that let the request through without one. Fails if
+/// there is no layer.
 fn verified(parts: &Parts) -> Result<Option<&VerifiedToken>, AuthError> {
     match parts.extensions.get() {
         Some(token) => Ok(Some(token)),

@@ -1,12 +1,12 @@
-//! The extractor for axum of a [`DpopProof`], for routes that issue tokens.
+//! [`DpopProof`] as an extractor for axum, for routes that issue tokens.
 
 use axum_core::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::dpop::{Dpop, DpopError, DpopProof};
 
-/// Verifies the proof of a request, for a route whose state contains a [`Dpop`]. A request without a proof is
-/// refused.
+/// Verifies the proof of a request. The state of the route must contain a [`Dpop`]. A request without a proof
+/// is refused.
 impl<S> FromRequestParts<S> for DpopProof
 where
     S: Send + Sync,
@@ -19,7 +19,7 @@ where
     }
 }
 
-/// Verifies the proof of a request if it has one. A bad proof is refused.
+/// Verifies the proof of a request if it has one. A request with an invalid proof is refused.
 impl<S> OptionalFromRequestParts<S> for DpopProof
 where
     S: Send + Sync,

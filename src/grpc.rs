@@ -1,15 +1,16 @@
-//! [`GrpcType`]: the content types of gRPC requests, which tell how their clients read a refusal.
+//! [`GrpcType`]: the content types of gRPC requests, which determine the form of a refusal.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// The content type of a gRPC request, which is that of its response as well.
+/// The content type of a gRPC request, and of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GrpcType(usize);
 
 const PREFIX: &[u8] = b"application/grpc";
 
-/// gRPC over HTTP/2 and gRPC-Web, each with the codecs that its clients may insist on in a response.
+/// The content types of gRPC over HTTP/2 and gRPC-Web, each with the codecs that clients may require in a
+/// response.
 const NAMES: [&str; 9] = [
     "application/grpc",
     "application/grpc+proto",
@@ -25,15 +26,15 @@ const NAMES: [&str; 9] = [
 // === impl GrpcType ===
 
 impl GrpcType {
-    /// How many there are. [`index`](Self::index) is less.
+    /// The number of content types. [`index`](Self::index) is always less.
     pub(crate) const COUNT: usize = NAMES.len();
 
-    /// Returns `None` if the request is not gRPC. Another codec, such as `application/grpc+thrift`,
-    /// counts as none: a refusal has no message that it would encode.
+    /// Returns `None` if the request is not gRPC. Another codec, such as in `application/grpc+thrift`, is
+    /// ignored, because a refusal has no message to encode.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(CONTENT_TYPE)?.as_bytes();
         if !value.get(..PREFIX.len())?.eq_ignore_ascii_case(PREFIX) {
-            return None; // most requests, at once
+            return None; // the fast path for most requests
         }
         let before = |separator: u8, text| -> &[u8] {
             <[u8]>::split(text, |byte| *byte == separator)

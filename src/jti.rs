@@ -1,9 +1,9 @@
-//! Ids of tokens (`jti`, RFC 7519 section 4.1.7) and sessions: 128 random bits, behind the
-//! microsecond in which they were made.
+//! The ids of tokens (`jti`, RFC 7519 section 4.1.7) and sessions: a timestamp in microseconds, followed by
+//! 128 random bits.
 //!
-//! The stamp gives the tokens of one issuer an order that is finer than `iat`'s second:
-//! "log out everywhere" refuses every token issued before it, and none issued after it,
-//! within the same second too.
+//! The timestamp orders the tokens of one issuer more finely than `iat`, which has whole seconds. So "log out
+//! everywhere" refuses every token that was issued before it and none that was issued after it, even within
+//! the same second.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +14,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::{Clock, unix_micros};
 use crate::keys::digest;
 
-/// How far a clock may step back while the stamps wait for it, in microseconds.
+/// The largest step back of a clock for which the timestamps wait, in microseconds.
 const STEP_BACK: u64 = 1_000_000;
-/// How far a cut-off may be ahead of the clock, in microseconds: 300 seconds. A token that was
-/// stamped later than that is not valid yet, whatever the leeway; and a clock that was once a day
-/// ahead must not keep users out for a day.
+/// The most by which a cut-off may be ahead of the clock, in microseconds: 300 seconds. A token with a later
+/// timestamp is not valid yet with any leeway, and a clock that was once a day ahead must not lock users out
+/// for a day.
 const FAR_AHEAD: u64 = 300_000_000;
 const STAMP_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 16;
 const ID_BYTES: usize = STAMP_BYTES + RANDOM_BYTES;
 
-/// Microseconds since the epoch, each given once.
+/// Makes timestamps in microseconds since the Unix epoch, each of which is used once.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
     last: AtomicU64,
-    /// The highest ever given, whatever the clock did since.
+    /// The highest timestamp that was ever made, even if the clock was set back since.
     highest: AtomicU64,
 }
 
-/// An id in `Debug` output and in logs: the beginning of its SHA-256, by which lines about one
-/// session can be found together and nobody can act in its name (OWASP ASVS 5.0 V16.2.5).
+/// An id in `Debug` output and in logs: the beginning of its SHA-256. It shows which lines belong to the same
+/// session, but cannot be used in place of the id (OWASP ASVS 5.0 V16.2.5).
 pub(crate) struct Digest<'a>(pub(crate) &'a str);
 
 // === impl Digest ===
@@ -55,10 +55,11 @@ impl fmt::Debug for Digest<'_> {
 // === impl Stamps ===
 
 impl Stamps {
-    /// The current time, or just after the last stamp where the clock has not moved since.
+    /// Returns the current time, or the microsecond after the last timestamp if the clock has not moved
+    /// since.
     pub(crate) fn next(&self, clock: &dyn Clock) -> u64 {
         let now = unix_micros(clock.now());
-        // A clock that was set back a long way does not hold the stamps in the future.
+        // If the clock was set back by more, the timestamps follow it and do not stay in the future.
         let after = |last: u64| {
             if last.saturating_sub(now) > STEP_BACK {
                 now
@@ -76,7 +77,7 @@ impl Stamps {
         stamp
     }
 
-    /// A stamp that is not before any that was given.
+    /// Returns a timestamp that is not before any that was made.
     pub(crate) fn cutoff(&self, clock: &dyn Clock) -> u64 {
         let stamp = self.next(clock);
         let highest = self.highest.load(Ordering::Acquire);
@@ -94,7 +95,7 @@ pub(crate) fn new_id(stamp: u64) -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The microsecond in which an id of this crate was made; `None` for any other text.
+/// Returns the microsecond in which an id of this crate was made, or `None` for any other text.
 pub(crate) fn stamp_of(id: &str) -> Option<u64> {
     let mut bytes = [0; ID_BYTES];
     let length = URL_SAFE_NO_PAD.decode_slice(id, &mut bytes).ok()?;
@@ -102,7 +103,8 @@ pub(crate) fn stamp_of(id: &str) -> Option<u64> {
     (length == ID_BYTES).then(|| u64::from_be_bytes(*stamp))
 }
 
-/// The microsecond at which a token was issued; for a foreign id the first one of `iat`.
+/// Returns the microsecond in which a token was issued. If the id is not of this crate, it is the first one
+/// of `iat`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `iat` is 0 to 2^53
 pub(crate) fn issued_micros(jti: &str, iat: f64) -> u64 {
     match stamp_of(jti) {
@@ -117,7 +119,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn stamps_grow_while_the_clock_stands_still_or_steps_back() {
+    fn timestamps_grow_if_the_clock_stands_still_or_steps_back() {
         let clock = ManualClock::at_unix_seconds(100);
         let stamps = Stamps::default();
         assert_eq!(stamps.next(&clock), 100_000_000);
@@ -128,17 +130,17 @@ mod tests {
         assert_eq!(
             stamps.next(&clock),
             10_000_000,
-            "a clock set right again is believed"
+            "timestamps must follow a clock that was corrected"
         );
         assert_eq!(
             stamps.cutoff(&clock),
             100_000_002,
-            "and a cut-off forgets nothing"
+            "a cut-off must not be before an earlier timestamp"
         );
     }
 
     #[test]
-    fn an_id_tells_its_microsecond_and_a_foreign_one_its_second() {
+    fn an_id_contains_its_microsecond_and_a_foreign_one_uses_iat() {
         let id = new_id(1_700_000_000_123_456).unwrap();
         assert_eq!(id.len(), 32);
         assert_eq!(issued_micros(&id, 1_700_000_000.0), 1_700_000_000_123_456);

@@ -1,6 +1,7 @@
-//! JWT bearer authentication for [tower](https://docs.rs/tower), axum and hyper: a layer that
-//! verifies, extractors that hand over typed claims, and around them issuing, revocation,
-//! password hashing and configuration.
+//! JWT authentication for [tower](https://docs.rs/tower), [axum](https://docs.rs/axum) and hyper. A
+//! middleware verifies the bearer token of each request, and extractors give your handlers typed claims. The
+//! crate also issues tokens, keeps sessions, revokes tokens, rotates keys, hashes passwords, and verifies API
+//! keys and the tokens of identity providers.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -20,90 +21,119 @@
 //! }
 //!
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! let key = SigningKey::generate(Algorithm::HS256)?; // a service keeps its key: see `config`
+//! let key = SigningKey::generate(Algorithm::HS256)?; // a real service loads its key: see `config`
 //! let tokens = TokenIssuer::builder(key).issuer("me").audience("api").build()?;
 //! let app: Router =
 //!     Router::new().route("/me", get(me)).route_layer(JwtAuthLayer::new(tokens.verifier()));
 //!
 //! let token = tokens.access("alice").issue()?;
 //! let with_token = Request::get("/me").header("Authorization", format!("Bearer {token}"));
-//! let answer = app.clone().oneshot(with_token.body(Body::empty())?).await?;
-//! assert_eq!(answer.status(), StatusCode::OK);
+//! let response = app.clone().oneshot(with_token.body(Body::empty())?).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
 //!
-//! let answer = app.oneshot(Request::get("/me").body(Body::empty())?).await?;
-//! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(answer.headers()["WWW-Authenticate"], r#"Bearer realm="api""#);
+//! let response = app.oneshot(Request::get("/me").body(Body::empty())?).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["WWW-Authenticate"], r#"Bearer realm="api""#);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?; }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # How it thinks
+//! # Which type do I need?
 //!
-//! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`], in this order:
-//! size and form, header, key, signature, claims, revocation. To hold a [`VerifiedToken`]
-//! is the proof: nothing else makes one. The [`JwtAuthLayer`] puts it into the extensions
-//! of the request; extractors and guards ([`Require`]) read it there.
+//! | task | type |
+//! |---|---|
+//! | protect routes | [`JwtAuthLayer`] |
+//! | read the claims in an axum handler | [`JwtClaims`]; or [`VerifiedToken`] for the token itself |
+//! | require a scope, a role, a claim or a recent login | [`Require`]; as an extractor, see [`guard`] |
+//! | issue tokens | [`TokenIssuer`] |
+//! | keep users logged in, with refresh tokens and logout | [`Sessions`] |
+//! | keep the refresh token of a browser in a cookie | [`RefreshCookie`](refresh_cookie::RefreshCookie) |
+//! | verify the tokens of an identity provider | [`TokenVerifier`] with `discover` or a `Preset` (feature `jwks`) |
+//! | verify opaque tokens (RFC 7662) | `credential::Introspection` (feature `jwks`) |
+//! | create and verify API keys | [`ApiKeys`](credential::api_keys::ApiKeys) |
+//! | revoke tokens before they expire | a store of [`revocation`], such as [`MemoryRevocations`](revocation::MemoryRevocations) |
+//! | load a key | [`SigningKey`], [`VerifyingKey`], or a [`KeySet`](keys::KeySet) of several |
+//! | rotate keys without a restart | [`KeyRing`] |
+//! | publish your keys | [`JwksService`](jwks::JwksService) |
+//! | hash and verify passwords | [`PasswordService`] |
+//! | bind tokens to their client | [`Dpop`](dpop::Dpop), [`ClientCertificates`](mtls::ClientCertificates) |
+//! | receive logouts from an identity provider | [`BackchannelLogout`](backchannel_logout::BackchannelLogout) |
+//! | protect an MCP server | [`ResourceMetadata`](resource_metadata::ResourceMetadata) |
+//! | read settings from the environment | [`AuthConfig`](config::AuthConfig) |
+//! | test an application | `testing` (feature `testing`), [`ManualClock`](clock::ManualClock) |
 //!
-//! A verdict is one of three. *Verified*: the request goes on. *Denied*: 400, 401 or 403 with
-//! the challenge of RFC 6750. *Cannot be judged now*: 503 with `Retry-After`. A client's
-//! mistake is never a 500; an outage is never a 401 and never a pass. A gRPC client gets a gRPC
-//! status instead, if the layer is told to answer with [`GrpcStatus`](layer::GrpcStatus).
+//! # How it works
 //!
-//! One key serves one algorithm, chosen when the key is loaded and never by the token. What
-//! is configured is required: a token without `iss`, `aud`, `exp` or `type` is refused. What
+//! A [`TokenVerifier`] turns the text of a token into a [`VerifiedToken`]. It checks, in this order, the size
+//! and form of the token, its header, key, signature and claims, and whether it was revoked. A
+//! [`VerifiedToken`] has no public constructor, so holding one proves that all checks have passed. The
+//! [`JwtAuthLayer`] puts it into the extensions of the request, where extractors and guards ([`Require`])
+//! find it.
+//!
+//! There are three verdicts:
+//!
+//! - *Verified*: the request goes on.
+//! - *Denied*: the response is 400, 401 or 403, with the challenge of RFC 6750.
+//! - *Cannot be judged now*, because a store or a key server is unavailable: the response is 503 with
+//!   `Retry-After`.
+//!
+//! A mistake of a client is never answered with 500. By default, an outage is never answered with 401, and
+//! never lets an unchecked token through. With [`GrpcStatus`](layer::GrpcStatus), gRPC clients get a gRPC
+//! status instead.
+//!
+//! Each key is bound to one algorithm when it is loaded, and the token cannot choose another one. `iss`,
+//! `aud` and `exp` are required by default, and so is the `type` of tokens of this crate. Every setting that
 //! weakens a check has `dangerous` in its name.
 //!
-//! # What it is not
+//! Mistakes in the settings are found at start-up and reported as a [`ConfigError`]. Refused requests are
+//! described by an [`AuthError`].
 //!
-//! No OAuth or OpenID provider, no client for one, no encrypted tokens (JWE), no cookies but that of
-//! a refresh token, no users and no database: the starter example shows how to build those around it.
-//! It verifies the tokens of identity providers ([how](_guide::providers)), asks them about opaque
-//! ones ([introspection](_guide::introspection), RFC 7662) and receives their
-//! [log-outs](_guide::backchannel_logout), but logs nobody in there.
+//! # What it does not do
+//!
+//! - It is neither an OAuth or OpenID provider nor a client that logs users in at one. It verifies the tokens
+//!   of identity providers ([guide](_guide::providers)), asks them about opaque tokens
+//!   ([guide](_guide::introspection)), and receives their logouts ([guide](_guide::backchannel_logout)).
+//! - It does not manage users. The starter example shows a complete service with registration and login.
+//! - It does not support encrypted tokens (JWE), and sets no cookie except that of a refresh token.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `axum` | yes | [`JwtClaims`] and [`VerifiedToken`] as extractors, tokens and errors as responses, for axum 0.8 |
-//! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt to migrate from |
-//! | `cache` | yes | `CachedRevocations`, a moka cache in front of a revocation store, a cache for signatures that were found good, and one for API keys |
-//! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; used where both are on |
-//! | `rust-crypto` | no | cryptography by the RustCrypto crates: no C, several times slower on RSA and EC |
-//! | `jwks` | no | `jwks`: keys of identity providers, by discovery, fetched and kept up to date; `credential::Introspection` of opaque tokens |
+//! | `axum` | yes | extractors and responses for axum 0.8: [`JwtClaims`], [`VerifiedToken`], tokens, errors |
+//! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt for migration |
+//! | `cache` | yes | `CachedRevocations`, a cache in front of a revocation store; caches for verified signatures and API keys |
+//! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; it is used if both back ends are enabled |
+//! | `rust-crypto` | no | cryptography by the RustCrypto crates: needs no C compiler, but is several times slower for RSA and EC |
+//! | `jwks` | no | keys of identity providers, discovered, fetched and kept up to date; `credential::Introspection` of opaque tokens |
 //! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations`, `SqliteReplays` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
 //! | `postgres` | no | `PostgresSessions`, `PostgresRevocations`, `PostgresReplays` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |
-//! | `redis` | no | `RedisSessions`, `RedisRevocations`, `RedisReplays`: for several nodes, with revocations pushed to each |
-//! | `redis-cluster` | no | the same in a Redis cluster |
-//! | `tracing` | no | events: refusals at debug, outages at warn, never a token or a claim |
-//! | `testing` | no | `testing`: an issuer, an identity provider, a clock and ready tokens for the tests of an application; attacks on a whole service; the rules for stores |
-//! | `full` | no | all of these but `rust-crypto` |
+//! | `redis` | no | `RedisSessions`, `RedisRevocations` and `RedisReplays`, for several nodes; revocations are pushed to each node |
+//! | `redis-cluster` | no | the same stores in a Redis cluster |
+//! | `tracing` | no | events through the `tracing` crate: refusals at debug, outages at warn, never with a token or a claim |
+//! | `testing` | no | the module `testing`: a test issuer and identity provider, ready tokens, attacks on a whole service, conformance tests for stores |
+//! | `full` | no | all of these except `rust-crypto` |
 //!
-//! One of `aws-lc-rs` and `rust-crypto` must be on.
+//! One of `aws-lc-rs` and `rust-crypto` is required.
 //!
 //! # Guide
 //!
-//! [Why 401?](_guide::why_401) · [threat model](_guide::threat_model) · [defaults and why](_guide::defaults) ·
-//! [keys and their rotation](_guide::keys) · [tokens of other providers](_guide::providers) ·
-//! [opaque tokens](_guide::introspection) · [logging out at the provider](_guide::backchannel_logout) ·
-//! [MCP servers](_guide::mcp) ·
-//! [sessions](_guide::sessions) · [bound tokens](_guide::bound_tokens) · [API keys](_guide::api_keys) · [databases and poolers](_guide::poolers) · [revocation](_guide::revocation) · [passwords](_guide::passwords) · [cookbook](_guide::cookbook)
-//!
-//! # How it is built
-//!
-//! Each file imports only from the floors below, or from those before it on its own floor:
-//!
-//! | floor | files |
-//! |---|---|
-//! | 5 frameworks | `extract`, `extract_dpop`, `extract_guards`, `respond`, `testing` |
-//! | 4 http | `bearer`, `refresh_cookie`, `resource_metadata`, `layer`, `guard`, `backchannel_logout` |
-//! | 3 services | `dpop`, `mtls`, `jwks`, `verifier`, `credential`, `issuer`, `sessions`, `dangerous`, `config` |
-//! | 2 policy and stores | `policy`, `turns`, `slots`, `store`, `clean_up`, `sql`, `in_use`, `replay`, `revocation`, `session`, `event`, `api_key` |
-//! | 1 keys and hashing | `keys`, `codec`, `jti`, `password` |
-//! | 0 words | `body`, `grpc`, `challenge`, `claims`, `clock`, `names`, `origin`, `error`, `secret_file` |
+//! - [Why 401?](_guide::why_401): the causes of each refusal, and how to fix them
+//! - [Cookbook](_guide::cookbook): recipes for common tasks
+//! - [Sessions](_guide::sessions), [revocation](_guide::revocation), [passwords](_guide::passwords),
+//!   [API keys](_guide::api_keys)
+//! - [Keys and their rotation](_guide::keys)
+//! - [Tokens of identity providers](_guide::providers), [opaque tokens](_guide::introspection),
+//!   [logout at the provider](_guide::backchannel_logout), [MCP servers](_guide::mcp)
+//! - [Tokens that are bound to a client](_guide::bound_tokens): DPoP and mutual TLS
+//! - [Databases and connection poolers](_guide::poolers)
+//! - [Threat model](_guide::threat_model), [defaults and the reasons for them](_guide::defaults)
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// floor 0
+// The modules stand in floors: each imports only from lower floors, or from those before it on its own floor.
+// `tests/floor_plan.rs` lists and checks them.
+
+// floor 0: words
 mod body;
 mod challenge;
 pub mod claims;
@@ -115,14 +145,14 @@ mod origin;
 mod error;
 mod secret_file;
 
-// floor 1
+// floor 1: keys and hashing
 mod codec;
 mod jti;
 pub mod keys;
 #[cfg(feature = "password")]
 pub mod password;
 
-// floor 2
+// floor 2: policy and stores
 mod policy;
 #[cfg(feature = "cache")]
 mod slots;
@@ -142,7 +172,7 @@ mod event;
 
 mod api_key;
 
-// floor 3
+// floor 3: services
 pub mod dpop;
 pub mod jwks;
 pub mod mtls;
@@ -154,7 +184,7 @@ pub mod issuer;
 pub mod sessions;
 pub mod verifier;
 
-// floor 4
+// floor 4: HTTP
 pub mod backchannel_logout;
 mod bearer;
 pub mod guard;
@@ -162,7 +192,7 @@ pub mod layer;
 pub mod refresh_cookie;
 pub mod resource_metadata;
 
-// floor 5
+// floor 5: frameworks
 #[cfg(feature = "axum")]
 mod extract;
 #[cfg(feature = "axum")]
@@ -174,24 +204,38 @@ mod respond;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[doc(inline)]
 pub use claims::set::Claims;
+#[doc(inline)]
 pub use error::{AuthError, AuthErrorKind, ConfigError};
 #[cfg(feature = "axum")]
+#[doc(inline)]
 pub use extract::JwtClaims;
+#[doc(inline)]
 pub use guard::require::Require;
+#[doc(inline)]
 pub use issuer::service::TokenIssuer;
+#[doc(inline)]
 pub use keys::algorithm::Algorithm;
+#[doc(inline)]
 pub use keys::ring::KeyRing;
+#[doc(inline)]
 pub use keys::signing::SigningKey;
+#[doc(inline)]
 pub use keys::verifying::VerifyingKey;
+#[doc(inline)]
 pub use layer::layer::JwtAuthLayer;
 #[cfg(feature = "password")]
+#[doc(inline)]
 pub use password::service::PasswordService;
+#[doc(inline)]
 pub use sessions::service::Sessions;
+#[doc(inline)]
 pub use verifier::judge::VerifiedToken;
+#[doc(inline)]
 pub use verifier::service::TokenVerifier;
 
-/// The guide.
+/// The guide: how to set up and run each part of the crate, and what to do if requests are refused.
 pub mod _guide {
     #[doc = include_str!("guide/threat_model.md")]
     pub mod threat_model {}
@@ -205,13 +249,13 @@ pub mod _guide {
     #[doc = include_str!("guide/providers.md")]
     pub mod providers {}
     #[cfg(not(feature = "jwks"))]
-    /// Tokens of other providers: turn the feature `jwks` on.
+    /// Tokens of identity providers: enable the feature `jwks` to read this chapter.
     pub mod providers {}
     #[cfg(feature = "jwks")]
     #[doc = include_str!("guide/introspection.md")]
     pub mod introspection {}
     #[cfg(not(feature = "jwks"))]
-    /// Opaque tokens: turn the feature `jwks` on.
+    /// Opaque tokens: enable the feature `jwks` to read this chapter.
     pub mod introspection {}
     #[doc = include_str!("guide/mcp.md")]
     pub mod mcp {}
@@ -231,7 +275,7 @@ pub mod _guide {
     #[doc = include_str!("guide/passwords.md")]
     pub mod passwords {}
     #[cfg(not(feature = "password"))]
-    /// Passwords: turn the feature `password` on.
+    /// Passwords: enable the feature `password` to read this chapter.
     pub mod passwords {}
     #[doc = include_str!("guide/cookbook.md")]
     pub mod cookbook {}

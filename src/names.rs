@@ -1,11 +1,11 @@
-//! [`Names`]: one name or several, as people write them.
+//! [`Names`]: arguments that may be one name or several.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
-/// One name or several: scopes, roles, authentication levels, values.
+/// An argument that may be one name or several: scopes, roles, authentication levels, values.
 ///
-/// It is implemented for texts, and for arrays, slices, `Vec`s and sets of texts.
+/// It is implemented for strings, and for arrays, slices, `Vec`s and sets of strings.
 ///
 /// ```
 /// use tower_jwt_auth::AuthError;
@@ -21,13 +21,13 @@ use std::collections::{BTreeSet, HashSet};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a name or a list of names",
-    label = "expected a text, or an array, slice, `Vec` or set of texts",
+    label = "expected a string, or an array, slice, `Vec` or set of strings",
     note = "write one as `\"reports:read\"` and several as `[\"reports:read\", \"reports:write\"]`",
     note = "collect an iterator first: `.collect::<Vec<String>>()`",
-    note = "an `Option`, as from an environment variable, has no meaning here: decide what its absence means"
+    note = "an `Option`, as from an environment variable, is not accepted: decide first what `None` means"
 )]
 pub trait Names: Sized {
-    /// Calls `each` with one name after the other, in the order in which they are written.
+    /// Calls `each` with one name after the other, in order.
     fn for_each(self, each: &mut dyn FnMut(&str));
 }
 

@@ -1,11 +1,11 @@
-//! The origins of pages, as browsers send them in `Origin` (RFC 6454), and the names of cookies.
+//! Checks the origins of pages, as browsers send them in `Origin` (RFC 6454), and the names of cookies.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::HeaderMap;
 use http::header::ORIGIN;
 
-/// Whether the request's one `Origin` is among ours, byte for byte.
+/// Whether the request has exactly one `Origin`, which is one of `origins`, compared byte by byte.
 pub(crate) fn is_from(headers: &HeaderMap, origins: &[Box<str>]) -> bool {
     let mut values = headers.get_all(ORIGIN).iter();
     match (values.next(), values.next()) {
@@ -16,8 +16,8 @@ pub(crate) fn is_from(headers: &HeaderMap, origins: &[Box<str>]) -> bool {
     }
 }
 
-/// Checks that an origin is written as browsers send it, or says what is wrong. Plain http is for
-/// pages on this machine only.
+/// Checks that an origin is written as browsers send it, or says what is wrong. `http` is accepted only for
+/// pages on this machine.
 pub(crate) fn check_origin(origin: &str) -> Result<Scheme, String> {
     let shown = shown(origin);
     let parts = parse_origin(origin).ok_or_else(|| {
@@ -31,21 +31,21 @@ pub(crate) fn check_origin(origin: &str) -> Result<Scheme, String> {
         ("https", _) => Ok(Scheme::Https),
         (_, host) if is_loopback(host) => Ok(Scheme::LocalHttp),
         _ => Err(format!(
-            "the origin `{shown}` is plain http, and a token must not be sent unencrypted: serve \
+            "the origin `{shown}` is plain http, but a token must not be sent unencrypted: serve \
              the page over https"
         )),
     }
 }
 
-/// How a page of an origin is served.
+/// The scheme of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Https,
-    /// Plain http on this machine.
+    /// `http` on this machine.
     LocalHttp,
 }
 
-/// The scheme and the host of an origin (RFC 6454 section 6.2).
+/// Returns the scheme and the host of an origin (RFC 6454 section 6.2).
 fn parse_origin(origin: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = origin.split_once("://")?;
     let default_port = match scheme {
@@ -80,13 +80,14 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether a byte may be in a host name as browsers send it: in lower case, and Punycode.
+/// Whether a byte can be in a host name as browsers send it: in lower case, with Punycode for non-ASCII
+/// names.
 const fn is_host_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_')
 }
 
-/// Whether a text is a token (RFC 9110 section 5.6.2), as the names of cookies and of WebSocket
-/// protocols must be.
+/// Whether a text is a token in the sense of RFC 9110 section 5.6.2, which the names of cookies and of
+/// WebSocket protocols must be.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
@@ -112,7 +113,7 @@ const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// Text from the configuration, escaped and shortened for an error message.
+/// Escapes and shortens a text from the configuration for an error message.
 pub(crate) fn shown(text: &str) -> String {
     text.escape_default().take(256).collect()
 }

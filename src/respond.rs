@@ -160,8 +160,8 @@ impl RefreshCookie {
     /// and the [rest of the pair](TokenPair::without_refresh_token) as JSON, with
     /// `Cache-Control: no-store`.
     ///
-    /// If the refresh token does not fit into a cookie, it returns the 500 of
-    /// [`RefreshCookieError`].
+    /// If the refresh token does not fit into a cookie, it returns the response of
+    /// [`RefreshCookieError`], with status 500.
     #[must_use]
     pub fn respond(&self, pair: TokenPair) -> Response {
         match self.set(&pair) {

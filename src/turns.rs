@@ -1,11 +1,11 @@
-//! [`Turns`]: one holder at a time for each key; the others wait for their turn.
+//! [`Turns`]: a lock per key, so that work for the same key is done one after the other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// A lock for each key that somebody holds or waits for, and for no other.
+/// The locks of all keys that are held or waited for.
 #[derive(Default, Clone)]
 pub(crate) struct Turns {
     locks: Arc<Mutex<Locks>>,
@@ -13,7 +13,7 @@ pub(crate) struct Turns {
 
 type Locks = HashMap<Box<str>, Arc<AsyncMutex<()>>>;
 
-/// Holds the lock of a key, or waits for it. The last one removes it.
+/// Holds the lock of a key, or waits for it. The last holder removes the lock.
 pub(crate) struct Turn {
     turns: Turns,
     key: Box<str>,
@@ -27,7 +27,7 @@ impl Turns {
     /// Waits until nobody else holds this key.
     pub(crate) async fn wait(&self, key: &str) -> Turn {
         let lock = Arc::clone(self.locks().entry(key.into()).or_default());
-        // Made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
+        // It is made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
         let mut turn = Turn {
             turns: self.clone(),
             key: key.into(),
@@ -49,7 +49,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.guard.take());
         let mut locks = self.turns.locks();
-        // This one and the one in the map: nobody else waits.
+        // The only references are this one and the one in the map, so nobody else waits.
         if Arc::strong_count(&self.lock) <= 2 {
             locks.remove(&self.key);
         }
@@ -61,7 +61,7 @@ mod tests {
     use super::Turns;
 
     #[tokio::test]
-    async fn one_holds_a_key_and_nothing_is_left_of_it() {
+    async fn a_key_has_one_holder_and_leaves_nothing_behind() {
         let turns = Turns::default();
         let first = turns.wait("a").await;
         drop(turns.wait("b").await);

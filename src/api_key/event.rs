@@ -7,51 +7,50 @@ use crate::error::AuthErrorKind;
 use crate::event::call_hook;
 use crate::jti::Digest;
 
-/// An event of an API key that an operator or the owner may want to know about.
-/// [`ApiKeysBuilder::on_event`](crate::credential::api_keys::ApiKeysBuilder::on_event) receives it.
+/// An event of an API key that the operator or the owner may want to know about, passed to
+/// [`ApiKeysBuilder::on_event`](crate::credential::api_keys::ApiKeysBuilder::on_event).
 ///
-/// It contains the owner and the id of the key for code that acts on it, and never the key. `Debug`, and
-/// the log with the feature `tracing`, show a digest of the id and no owner.
+/// It contains the owner and the id of the key, for code that acts on it, but never the key itself. `Debug`,
+/// and the log with the feature `tracing`, show a digest of the id, and do not show the owner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApiKeyEvent<'a> {
     /// A key was created.
     Created {
-        /// The subject that it belongs to.
+        /// The subject that the key belongs to.
         owner: &'a str,
         /// The id of the key.
         id: &'a str,
     },
     /// A key was revoked.
     Revoked {
-        /// The subject that it belonged to.
+        /// The subject that the key belonged to.
         owner: &'a str,
         /// The id of the key.
         id: &'a str,
     },
-    /// A key with the right secret was refused, because it has expired or was revoked a moment ago.
-    /// Either a program still uses it, or somebody has stolen it. Once a revoked key is forgotten, it
-    /// is unknown like any other, and its use is no event.
+    /// A key with the right secret was refused, because it has expired or was revoked recently. Either a
+    /// program still uses it, or somebody has stolen it. After some time, a revoked key is unknown like any
+    /// other, and its use is no longer reported.
     Refused {
-        /// The subject that it belongs to.
+        /// The subject that the key belongs to.
         owner: &'a str,
         /// The id of the key.
         id: &'a str,
         /// The reason: [`Expired`](AuthErrorKind::Expired) or [`Revoked`](AuthErrorKind::Revoked).
         kind: AuthErrorKind,
     },
-    /// A key was revoked, but the revocation could not be recorded in the revocation store. Other nodes
-    /// may accept the key until their [lag](crate::credential::api_keys::ApiKeysBuilder::lag) has
-    /// passed.
+    /// A key was revoked, but the revocation could not be recorded in the revocation store. Other nodes may
+    /// accept the key until their [lag](crate::credential::api_keys::ApiKeysBuilder::lag) has passed.
     RevocationFailed {
-        /// The subject that it belonged to.
+        /// The subject that the key belonged to.
         owner: &'a str,
         /// The id of the key.
         id: &'a str,
     },
 }
 
-/// The function that receives events. It is called where they happen, so it must not block.
+/// The function that receives events. It is called synchronously, so it must not block.
 #[derive(Clone, Default)]
 pub(crate) struct ApiKeyHook(Option<Arc<Hook>>);
 
@@ -128,7 +127,7 @@ fn log(event: &ApiKeyEvent<'_>) {
         ApiKeyEvent::Created { .. } | ApiKeyEvent::Revoked { .. } => {
             tracing::info!(event = name, %id);
         }
-        // A program that was forgotten does this at each request.
+        // A program with an old key causes this at each request, so it is logged at debug.
         ApiKeyEvent::Refused { kind, .. } => {
             tracing::debug!(event = name, %id, kind = kind.as_str());
         }

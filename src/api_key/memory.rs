@@ -11,8 +11,8 @@ use crate::store::StoreError;
 /// The largest number of keys of one owner that are listed.
 const MAX_LISTED: usize = 1000;
 
-/// Keeps API keys in the memory of this process, for tests and for one node. A restart forgets them, so
-/// every program then needs another key.
+/// Keeps API keys in the memory of this process, for tests and for a single node. After a restart, all keys
+/// are gone, and every program needs another one.
 ///
 /// Clones share the keys.
 #[derive(Clone, Default)]
@@ -38,7 +38,7 @@ impl MemoryApiKeys {
         Self::default()
     }
 
-    /// Returns how many keys are stored, expired ones included.
+    /// Returns the number of stored keys, expired ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().by_id.len()

@@ -4,14 +4,14 @@ use std::fmt;
 
 use crate::jti::Digest;
 
-/// One API key, as a store keeps it: plain columns. Times are in microseconds since the Unix epoch.
+/// An API key, as a store keeps it, in plain columns. Times are in microseconds since the Unix epoch.
 ///
-/// It does not contain the key, and the key cannot be computed from it. `Debug` shows a digest in place
-/// of the id, and neither the owner, the digest of the secret, the label nor the payload.
+/// It does not contain the key, and the key cannot be computed from it. `Debug` shows a digest of the id, and
+/// does not show the owner, the digest of the secret, the label or the payload.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiKeyRecord {
-    /// The id of the key, which is the primary key. It is a part of the key's text, and no secret.
+    /// The id of the key, which is the primary key. It is a part of the key's text, but not secret.
     pub id: String,
     /// The subject that the key belongs to.
     pub owner: String,
@@ -42,7 +42,7 @@ pub struct RevokedApiKey {
 // === impl ApiKeyRecord ===
 
 impl ApiKeyRecord {
-    /// Creates a record for stores and their tests. Every field can be set afterwards.
+    /// Makes a record for stores and their tests. Every field can be set afterwards.
     #[must_use]
     pub fn new(id: impl Into<String>, owner: impl Into<String>, now: u64) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl fmt::Debug for ApiKeyRecord {
 // === impl RevokedApiKey ===
 
 impl RevokedApiKey {
-    /// Creates what a store returns for a key that it has deleted.
+    /// Makes the value that a store returns for a key that it has deleted.
     #[must_use]
     pub fn new(id: impl Into<String>, owner: impl Into<String>) -> Self {
         Self {

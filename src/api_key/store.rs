@@ -10,8 +10,7 @@ use crate::store::StoreError;
 
 /// Keeps API keys in a database or elsewhere. Implement it to use a store of your own.
 ///
-/// Times are microseconds since the Unix epoch. They are always passed in: a store reads no clock of
-/// its own.
+/// Times are microseconds since the Unix epoch. They are always passed in: a store does not read a clock.
 ///
 /// If a call is dropped, it must either take effect as a whole or not at all.
 /// [`ApiKeys`](crate::credential::api_keys::ApiKeys) drops a call after its
@@ -48,7 +47,7 @@ pub trait ApiKeyStore: Debug + Send + Sync + 'static {
         max: u32,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Returns the key with this id, also if it has expired, or `None` if there is no such key.
+    /// Returns the key with this id, even if it has expired, or `None` if there is no such key.
     ///
     /// # Errors
     ///
@@ -71,8 +70,8 @@ pub trait ApiKeyStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<ApiKeyRecord>, StoreError>> + Send;
 
     /// Deletes the keys that `target` names, expired ones included, at most `limit` of them, and returns
-    /// which it has deleted. When the call returns `Ok`, [`find`](Self::find) does not return them any
-    /// more. Of several calls at the same time, only one returns a key.
+    /// those that it has deleted. After the call has returned `Ok`, [`find`](Self::find) no longer returns
+    /// them. Of several concurrent calls, only one returns a key.
     ///
     /// # Errors
     ///
@@ -103,7 +102,7 @@ pub trait ApiKeyStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// The keys that are to be deleted. `Debug` shows digests of ids, and no owner.
+/// The keys to delete. `Debug` shows digests of ids, and does not show owners.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApiKeyTarget<'a> {

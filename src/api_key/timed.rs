@@ -9,10 +9,10 @@ use super::store::{ApiKeyTarget, DynApiKeyStore};
 use crate::in_use::{Reporter, Reports};
 use crate::store::{StoreError, in_time};
 
-/// A minute, in microseconds.
+/// One minute, in microseconds.
 const MINUTE: u64 = 60_000_000;
-/// 2020-01-01, in minutes since the Unix epoch. Minutes are counted from there, because a [`Reporter`]
-/// takes numbers below 2^24, which last for 31 years.
+/// 2020-01-01, in minutes since the Unix epoch. Minutes are counted from there, because a [`Reporter`] takes
+/// numbers below 2^24, which suffice for 31 years.
 const FIRST_MINUTE: u64 = 26_297_280;
 
 /// A shared store of API keys with a time limit for each call.
@@ -22,7 +22,7 @@ pub(crate) struct TimedApiKeys {
     limit: Duration,
 }
 
-/// Reports when a key was last used, in the background, at most once for each minute.
+/// Reports when a key was last used, in the background, at most once per minute.
 #[derive(Debug)]
 pub(crate) struct LastUse {
     reporter: Reporter<TimedApiKeys>,
@@ -88,8 +88,8 @@ impl LastUse {
         }
     }
 
-    /// Notes that a key was used at this time, in microseconds. A clock that is before 2020 is wrong, and
-    /// nothing is noted.
+    /// Notes that a key was used at this time, in microseconds. A time before 2020 comes from a wrong clock
+    /// and is ignored.
     pub(crate) fn seen(&self, id: &str, now: u64) {
         if let Some(minute) = (now / MINUTE).checked_sub(FIRST_MINUTE) {
             self.reporter.seen(id, minute);

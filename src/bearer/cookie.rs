@@ -1,4 +1,4 @@
-//! The reading of one cookie among those of a request (RFC 6265 section 5.4).
+//! Reads one of the cookies of a request (RFC 6265 section 5.4).
 
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -6,13 +6,15 @@ use http::header::COOKIE;
 use super::malformed;
 use crate::error::{AuthError, Reason};
 
-/// The cookie of this name, which must be spelled exactly; none if it is empty or not text. Two of equal
-/// value are one, as where a cookie was set for two paths. The only error is that there are two others.
+/// Returns the cookie with exactly this name, or `None` if there is none, or it is empty or not text.
+///
+/// Two cookies with the same value count as one: the cookie was set for two paths. The only error is that two
+/// cookies have different values.
 pub(crate) fn find_cookie<'r>(
     headers: &'r HeaderMap,
     name: &str,
 ) -> Result<Option<&'r str>, AuthError> {
-    // Bytes: a cookie of somebody else may be in any encoding.
+    // Works on bytes, because other cookies may have any encoding.
     let values = headers.get_all(COOKIE).iter();
     let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
     let mut found = pairs.filter_map(|pair| {

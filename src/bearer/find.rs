@@ -1,4 +1,4 @@
-//! Finds a request's one token (RFC 6750 section 2).
+//! Finds the one token of a request (RFC 6750 section 2).
 
 use http::header::{AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method, Request, Uri};
@@ -11,26 +11,26 @@ use crate::error::{AuthError, Reason};
 #[derive(Debug)]
 pub(crate) struct Found<'r, 's> {
     pub(crate) token: Option<Credential<'r, 's>>,
-    /// A cookie that counts as none, and why; only where [`Cookies::BadOnesCountAsNone`].
+    /// A bad cookie that is ignored, and why; only with [`Cookies::BadOnesCountAsNone`].
     pub(crate) bad_cookie: Option<(&'s CookieSource, AuthError)>,
-    /// Why something that looks like a credential does not count.
+    /// Why something that looks like a credential is ignored.
     pub(crate) hint: Option<&'static Reason>,
 }
 
-/// A token, whatever it is made of.
+/// A credential of any kind, not verified yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credential<'r, 's> {
     pub(crate) token: &'r [u8],
-    /// The source, if it is a cookie.
+    /// The source of the credential, if that is a cookie.
     pub(crate) cookie: Option<&'s CookieSource>,
     pub(crate) carrier: Carrier,
-    /// Which of the sources it is from; `None` if it is in the `Authorization` header.
+    /// The index of its source; `None` for the `Authorization` header.
     pub(crate) source: Option<usize>,
     /// The scheme of the `Authorization` header; `Bearer` for all other sources.
     pub(crate) scheme: Scheme,
 }
 
-/// Where in a request a token is.
+/// The place of a token in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
     None,
@@ -41,16 +41,16 @@ pub(crate) enum Carrier {
     Query,
 }
 
-/// What becomes of a request with a bad cookie.
+/// How to treat a request with a bad cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cookies {
-    /// It is refused.
+    /// Refuse it.
     AreStrict,
-    /// It goes on as one without the cookie; and any other token goes before a cookie.
+    /// Treat it as a request without the cookie. A token in any other place takes precedence over a cookie.
     BadOnesCountAsNone,
 }
 
-/// What of a request is looked at.
+/// The parts of a request in which a token can be.
 pub(super) struct RequestHead<'r> {
     pub(super) method: &'r Method,
     pub(super) uri: &'r Uri,
@@ -60,7 +60,7 @@ pub(super) struct RequestHead<'r> {
 // === impl Carrier ===
 
 impl Carrier {
-    /// A stable name for metric labels.
+    /// Returns a stable name for metric labels.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -76,14 +76,14 @@ impl Carrier {
 // === impl RequestHead ===
 
 impl RequestHead<'_> {
-    /// Whether a page of another site may cause it with no harm done.
+    /// Whether the request is harmless even if a page of another site has caused it.
     pub(super) fn is_safe(&self) -> bool {
         let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
         safe.contains(self.method) && !self.headers.contains_key(UPGRADE)
     }
 }
 
-/// The request's one token; an error if it carries two, or something malformed.
+/// Finds the one token of a request. Fails if the request carries two tokens, or a malformed one.
 pub(crate) fn find_token<'r, 's, B>(
     request: &'r Request<B>,
     sources: &'s [TokenSource],
@@ -182,7 +182,7 @@ fn find_in_cookies<'r, 's>(
     Ok(())
 }
 
-/// The one of two places in which there is a token.
+/// Returns the one of two tokens that is present.
 fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
     match (one, other) {
         (Some(_), Some(_)) => Err(two_tokens()),
@@ -190,7 +190,7 @@ fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
     }
 }
 
-/// The only one that is found, if any.
+/// Returns the one that is found, if any, and fails if there is a second one.
 pub(super) fn only_one<'r>(
     mut found: impl Iterator<Item = &'r str>,
 ) -> Result<Option<&'r str>, AuthError> {
@@ -211,8 +211,8 @@ struct Authorization<'r> {
     hint: Option<&'static Reason>,
 }
 
-/// `Authorization: Bearer <token>` (RFC 6750 section 2.1), or `DPoP` where that is taken (RFC 9449 section
-/// 7.1): the scheme in any case, one or more spaces.
+/// Reads `Authorization: Bearer <token>` (RFC 6750 section 2.1) or, if DPoP is enabled, `DPoP <token>` (RFC
+/// 9449 section 7.1). The scheme may be in upper or lower case, followed by one or more spaces.
 fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<'_>, AuthError> {
     let nothing = |hint| Authorization {
         token: None,
@@ -243,7 +243,7 @@ fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<
     };
     let found = after(Scheme::Bearer).or_else(|| after(Scheme::Dpop).filter(|_| takes_dpop));
     let Some((scheme, rest)) = found else {
-        return Ok(other_scheme); // another scheme: not our credentials
+        return Ok(other_scheme); // credentials for somebody else
     };
     let token = match rest {
         [] => {
@@ -259,7 +259,7 @@ fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<
                 message: "the Authorization header is malformed",
             }));
         }
-        _ => return Ok(other_scheme), // a longer scheme that begins alike
+        _ => return Ok(other_scheme), // a longer scheme with the same beginning
     };
     if token.is_empty() {
         return Err(malformed(&Reason {
@@ -292,9 +292,9 @@ pub(crate) fn has_dpop_scheme(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a comma or blank makes more than one of a text.
+/// Whether a text contains a comma, a space or a tab, which would separate two tokens.
 pub(super) fn holds_a_separator(text: &[u8]) -> bool {
-    // Without a way out in the middle, this is done for many bytes at once.
+    // It does not stop at the first hit, so that the compiler can check many bytes at once.
     text.iter().fold(false, |several, byte| {
         several | matches!(byte, b',' | b' ' | b'\t')
     })

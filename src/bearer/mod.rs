@@ -1,4 +1,4 @@
-//! Where a request's token is: [`TokenSource`], and the strict reading of each (RFC 6750 section 2).
+//! [`TokenSource`]: the places in which a request can carry its token, read strictly (RFC 6750 section 2).
 
 mod cookie;
 mod find;
@@ -16,11 +16,10 @@ use crate::error::{AuthError, AuthErrorKind, ConfigError, Reason};
 use crate::origin::{check_origin, is_from, is_token, shown};
 use find::{RequestHead, holds_a_separator, only_one, two_tokens};
 
-/// A place besides the `Authorization` header where a request may carry its token.
+/// A place besides the `Authorization` header in which a request may carry its token.
 ///
-/// The header is always read. A request that carries tokens in two places is refused with
-/// 400 (RFC 6750 section 2), whatever the tokens are. Two cookies of one name with equal values
-/// count as one.
+/// The header is always read. A request that carries tokens in two places is refused with 400 (RFC 6750
+/// section 2), even if both are valid. Two cookies with the same name and value count as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSource {
     place: Place,
@@ -53,17 +52,20 @@ impl TokenSource {
     ///
     /// # Security
     ///
-    /// A browser sends cookies along with requests that other sites cause. For every method
-    /// but GET, HEAD, OPTIONS and TRACE, and for each WebSocket handshake, the cookie counts
-    /// only if the request's `Origin` is one of `origins`; otherwise the request is treated
-    /// as one without a token. Keep GET free of side effects, and set the cookie with
-    /// `Secure; HttpOnly; SameSite=Lax; Path=/`.
+    /// A browser also sends cookies with requests that other sites cause (cross-site request forgery). For
+    /// every method except GET, HEAD, OPTIONS and TRACE, and for each WebSocket handshake, the cookie is
+    /// ignored unless the `Origin` of the request is one of `origins`. Keep GET free of side effects, and set
+    /// the cookie with `Secure; HttpOnly; SameSite=Lax; Path=/`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no origin, if one is not written as browsers send it (for example with a slash
-    /// at the end, so that no request would ever match) or is plain http and not on this machine, or if
-    /// `name` is not a token (RFC 6265 section 4.1.1).
+    /// Fails if
+    ///
+    /// - `origins` is empty;
+    /// - an origin is not written as browsers send it, for example with a slash at the end, so that it would
+    ///   never match;
+    /// - an origin has the scheme `http` and is not on this machine;
+    /// - `name` is not a valid cookie name (RFC 6265 section 4.1.1).
     ///
     /// ```
     /// use tower_jwt_auth::layer::TokenSource;
@@ -92,8 +94,8 @@ impl TokenSource {
         }
         if ours.is_empty() {
             return Err(ConfigError::invalid(format!(
-                "the token source for the cookie `{name}` has no origins, so it would not count in \
-                 any POST: list the origins of your pages, such as `https://app.example`"
+                "the token source for the cookie `{name}` has no origins, so the cookie would be ignored in \
+                 every POST: list the origins of your pages, such as `https://app.example`"
             )));
         }
         Ok(Self::at(Place::Cookie(CookieSource {
@@ -111,14 +113,14 @@ impl TokenSource {
     ///
     /// # Security
     ///
-    /// The gateway must remove this header from the requests of clients before it adds its own, and
-    /// the service must be reachable through the gateway alone. The token is verified in any case, so
-    /// a client can send only a token that it already has, but it could choose which.
+    /// The gateway must remove this header from client requests before it adds its own, and the service must
+    /// be reachable only through the gateway. The token is verified in any case, so a client that bypasses
+    /// the gateway can only use a token that it already has.
     ///
     /// # Errors
     ///
-    /// Fails if `name` is not a header name, or is `Authorization` (which is always read), `Cookie`
-    /// or `Sec-WebSocket-Protocol` (which have a source of their own).
+    /// Fails if `name` is not a header name, or is `Authorization` (which is always read),
+    /// `Proxy-Authorization`, or `Cookie` or `Sec-WebSocket-Protocol` (which have sources of their own).
     ///
     /// ```
     /// use tower_jwt_auth::layer::TokenSource;
@@ -153,32 +155,32 @@ impl TokenSource {
     }
 
     /// Reads the token from the entry of `Sec-WebSocket-Protocol` that begins with `prefix`, such as
-    /// `bearer.`; the token is what follows.
+    /// `bearer.`. The token is the rest of the entry.
     ///
     /// Scripts in a browser can set no other header on a WebSocket handshake:
-    /// `new WebSocket(url, ["chat.v2", "bearer." + token])`. The client must offer a second protocol for
-    /// the server to select. Never echo the token. If the client sends `bearer` and the token as two
-    /// entries, use [`websocket_pair`](Self::websocket_pair).
+    /// `new WebSocket(url, ["chat.v2", "bearer." + token])`. The client must offer a second protocol for the
+    /// server to select, because the server must never echo the token. If the client sends `bearer` and the
+    /// token as two entries, use [`websocket_pair`](Self::websocket_pair).
     ///
     /// # Errors
     ///
-    /// Fails if `prefix` is empty, or contains a character that no protocol name has (RFC 6455 section
-    /// 4.1).
+    /// Fails if `prefix` is empty, or contains a character that is not allowed in the name of a protocol
+    /// (RFC 6455 section 4.1).
     pub fn websocket_protocol(prefix: impl Into<String>) -> Result<Self, ConfigError> {
         let prefix = protocol(prefix.into(), "bearer.")?;
         Ok(Self::at(Place::WebSocketProtocol { prefix }))
     }
 
-    /// Reads the token from the entry of `Sec-WebSocket-Protocol` that follows the entry `marker`, such
-    /// as `bearer`, as from `new WebSocket(url, ["bearer", token])`.
+    /// Reads the token from the entry of `Sec-WebSocket-Protocol` that follows the entry `marker`, such as
+    /// `bearer` in `new WebSocket(url, ["bearer", token])`.
     ///
-    /// The server must select the marker as the protocol, and never the token: browsers close a
-    /// connection whose server selects none of those that they offered.
+    /// The server must select the marker as the protocol, and never the token: browsers close the connection
+    /// if the server selects none of the protocols that they offered.
     ///
     /// # Errors
     ///
-    /// Fails if `marker` is empty, or contains a character that no protocol name has (RFC 6455 section
-    /// 4.1).
+    /// Fails if `marker` is empty, or contains a character that is not allowed in the name of a protocol
+    /// (RFC 6455 section 4.1).
     pub fn websocket_pair(marker: impl Into<String>) -> Result<Self, ConfigError> {
         let marker = protocol(marker.into(), "bearer")?;
         Ok(Self::at(Place::WebSocketPair { marker }))
@@ -188,13 +190,13 @@ impl TokenSource {
     ///
     /// # Security
     ///
-    /// Addresses end up in logs, histories and `Referer` headers, and the token with them.
-    /// OAuth 2.1 forbids it. Use it only for clients that can send nothing else.
+    /// URLs end up in logs, browser histories and `Referer` headers, and the token with them. OAuth 2.1
+    /// forbids this. Use it only for clients that cannot send the token in any other way.
     ///
     /// # Errors
     ///
-    /// Fails if the name is empty, or contains a character other than letters, digits, `-`, `.`, `_` and
-    /// `~`, which clients would encode.
+    /// Fails if `parameter` is empty, or contains a character other than letters, digits, `-`, `.`, `_` and
+    /// `~`. Clients would encode any other character.
     pub fn dangerous_query(parameter: impl Into<String>) -> Result<Self, ConfigError> {
         let parameter = parameter.into();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -258,13 +260,13 @@ impl CookieSource {
         find_cookie(request.headers, &self.name)
     }
 
-    /// Whether the request is harmless, or one of our own pages has caused it.
+    /// Whether the request is harmless, or was caused by a page of one of the configured origins.
     fn counts_in(&self, request: &RequestHead<'_>) -> bool {
         request.is_safe() || is_from(request.headers, &self.origins)
     }
 }
 
-/// The value of a header that must be there once, and be one token without a scheme.
+/// Returns the value of a header, which must occur at most once and contain one token without a scheme.
 fn bare_token<'r>(
     request: &RequestHead<'r>,
     name: &HeaderName,
@@ -290,7 +292,7 @@ fn bare_token<'r>(
     Ok(Some(token))
 }
 
-/// The entries of `Sec-WebSocket-Protocol`, in order.
+/// Returns the entries of `Sec-WebSocket-Protocol`, in order.
 fn protocols<'r>(request: &RequestHead<'r>) -> impl Iterator<Item = &'r str> {
     let values = request.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let offered = values.filter_map(|value| value.to_str().ok());
@@ -320,7 +322,7 @@ fn after_marker<'r>(
     })
 }
 
-/// A name, or the beginning of one, that a WebSocket protocol may have.
+/// Checks that a WebSocket protocol can have this name, or a name that begins with it.
 fn protocol(text: String, example: &str) -> Result<Box<str>, ConfigError> {
     if is_token(&text) {
         return Ok(text.into());

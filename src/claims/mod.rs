@@ -1,4 +1,4 @@
-//! The registered claims (RFC 7519 section 4.1) as values: what a token says, once it may be believed.
+//! The registered claims (RFC 7519 section 4.1) and their types.
 
 pub(crate) mod set;
 
@@ -7,31 +7,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The claims that a custom claim can never overwrite when a token is issued.
+/// The claims that this crate sets when it issues a token, so that a custom claim cannot have these names.
 pub const RESERVED_CLAIMS: [&str; 11] = [
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "scope", "sid", "cnf",
 ];
 
-/// For whom a token is meant: in JSON a string or an array of strings (RFC 7519 section 4.1.3).
+/// The audiences of a token. In JSON, it is a string or an array of strings (RFC 7519 section 4.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audience(Vec<String>);
 
-/// What a token is for, as the `type` claim and the `typ` header say.
+/// The type of a token, as in the `type` claim and the `typ` header.
 ///
-/// A verifier accepts exactly one type, so that no token passes for another
-/// (RFC 8725 section 3.12).
+/// A verifier accepts exactly one type, so that no token can be used in place of another (RFC 8725 section
+/// 3.12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// `type: access`, `typ: at+jwt` (RFC 9068 section 2.1): opens resources.
+    /// An access token, which gives access to resources: `type: access`, `typ: at+jwt` (RFC 9068 section
+    /// 2.1).
     Access,
-    /// `type: refresh`, `typ: rt+jwt`: is traded for new tokens, and opens nothing.
+    /// A refresh token, which is exchanged for new tokens and gives access to nothing else: `type: refresh`,
+    /// `typ: rt+jwt`.
     Refresh,
 }
 
-/// Seconds since 1970-01-01T00:00:00Z, with or without a fraction (RFC 7519 section 2).
+/// A date in seconds since 1970-01-01T00:00:00Z, with or without a fraction (RFC 7519 section 2).
 ///
-/// Zero to 2^53; anything else, a string or `null` is refused when it is read.
+/// It is a number from 0 to 2^53. Deserializing anything else fails.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct NumericDate(f64);
 
@@ -41,26 +43,27 @@ const MAX_DATE: f64 = 9_007_199_254_740_992.0;
 // === impl NumericDate ===
 
 impl NumericDate {
-    /// From seconds since the epoch, where they are a date that every implementation reads alike.
+    /// Makes a date from seconds since the Unix epoch. Returns `None` if the number is not from 0 to 2^53,
+    /// because JSON parsers do not agree on larger numbers.
     #[must_use]
     pub fn from_secs_f64(seconds: f64) -> Option<Self> {
         (0.0..=MAX_DATE).contains(&seconds).then_some(Self(seconds))
     }
 
-    /// Whole seconds since the epoch; a fraction is cut off.
+    /// Returns the whole seconds since the Unix epoch, without the fraction.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 2^53 by construction
     pub const fn as_secs(self) -> u64 {
         self.0 as u64
     }
 
-    /// Seconds since the epoch.
+    /// Returns the seconds since the Unix epoch, with the fraction.
     #[must_use]
     pub const fn as_secs_f64(self) -> f64 {
         self.0
     }
 
-    /// The point in time; none where it is further away than the system can express.
+    /// Returns the date as a `SystemTime`, or `None` if the system cannot represent it.
     #[must_use]
     pub fn to_system_time(self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(self.0).ok()?)
@@ -68,7 +71,7 @@ impl NumericDate {
 }
 
 impl From<SystemTime> for NumericDate {
-    /// A time before the epoch becomes the epoch.
+    /// Converts a time. A time before the Unix epoch becomes the epoch.
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(since.as_secs_f64().min(MAX_DATE))
@@ -96,19 +99,19 @@ impl<'de> Deserialize<'de> for NumericDate {
 // === impl Audience ===
 
 impl Audience {
-    /// Whether there is none.
+    /// Returns whether there are no audiences.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `audience` is among them, compared byte by byte.
+    /// Returns whether `audience` is one of the audiences, compared byte by byte.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {
         self.0.iter().any(|one| one == audience)
     }
 
-    /// One after the other.
+    /// Returns the audiences, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -153,7 +156,7 @@ impl<'de> Deserialize<'de> for Audience {
 // === impl TokenType ===
 
 impl TokenType {
-    /// The value of the `type` claim.
+    /// Returns the value of the `type` claim.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -162,7 +165,7 @@ impl TokenType {
         }
     }
 
-    /// The `typ` header that tokens of this type are issued with.
+    /// Returns the value of the `typ` header with which tokens of this type are issued.
     #[must_use]
     pub const fn header_typ(self) -> &'static str {
         match self {
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_is_written_as_it_is_most_often_read() {
+    fn a_single_audience_is_written_as_a_string() {
         let one = Audience::from("api");
         let two: Audience = ["api", "admin"].into_iter().collect();
         assert_eq!(serde_json::to_string(&one).unwrap(), r#""api""#);

@@ -1,4 +1,4 @@
-//! Takes a token apart: size, alphabet, three parts, canonical base64url; no JSON yet.
+//! Splits a token: checks its size, its alphabet, its three parts and canonical base64url, but reads no JSON.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,18 @@ use super::base64url;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::VerifyingKey;
 
-/// The longest token that is looked at, in bytes; a header field of most servers ends there too.
+/// The default for the longest accepted token, in bytes. Most servers limit a header field to the same size.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The longest encoded header: 4 KiB of JSON.
+/// The longest encoded header, in bytes: 4 KiB of JSON.
 const MAX_HEADER_BYTES: usize = 4 * 1024 * 4 / 3;
-/// The longest signature: RSA with 8192 bits.
+/// The longest signature, in bytes: RSA with 8192 bits.
 const MAX_SIGNATURE_BYTES: usize = 1024;
 
-/// Room for the header as nearly every issuer writes it; a longer one goes to the heap.
+/// The size of the stack buffer for a decoded header, in bytes. A longer header goes to the heap, which is
+/// rare.
 pub(crate) const HEADER_ROOM: usize = 256;
 
-/// A token in compact form, its parts still encoded.
+/// A token in compact form, with its parts still encoded.
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'a> {
     /// What is signed: `header.payload`.
@@ -37,7 +38,7 @@ impl<'a> Compact<'a> {
                 message: "the token is too long",
             }));
         }
-        // The header and the signature are short: the dots are near the ends.
+        // The header and the signature are short, so search from both ends.
         let is_dot = |byte: &u8| *byte == b'.';
         let (Some(first), Some(last)) = (
             token.iter().position(is_dot),
@@ -70,12 +71,12 @@ impl<'a> Compact<'a> {
         })
     }
 
-    /// The header as it stands in the token.
+    /// Returns the header as it is encoded in the token.
     pub(crate) fn encoded_header(&self) -> &'a [u8] {
         self.header
     }
 
-    /// The JSON text of the header.
+    /// Decodes the header to its JSON text.
     pub(crate) fn header_json<'r>(
         &self,
         room: &'r mut [u8; HEADER_ROOM],
@@ -88,7 +89,7 @@ impl<'a> Compact<'a> {
         Ok(Cow::Borrowed(text))
     }
 
-    /// Checks the signature, and only then gives the payload's JSON text away (V9.1.1).
+    /// Checks the signature, and only then returns the JSON text of the payload (OWASP ASVS 5.0 V9.1.1).
     pub(crate) fn open(&self, key: &VerifyingKey) -> Result<String, AuthError> {
         let mut signature = [0_u8; MAX_SIGNATURE_BYTES];
         let signature =
@@ -104,7 +105,7 @@ impl<'a> Compact<'a> {
         self.open_unverified()
     }
 
-    /// The payload's JSON text, whoever may have written it.
+    /// Returns the JSON text of the payload without a check of the signature: anybody may have written it.
     pub(crate) fn open_unverified(&self) -> Result<String, AuthError> {
         decode_text(self.payload)
     }
@@ -115,7 +116,7 @@ fn decode_text(part: &[u8]) -> Result<String, AuthError> {
     String::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
-/// Without a way out in the middle, this is done for many bytes at once.
+/// It does not stop at the first wrong byte, so that the compiler can check many bytes at once.
 fn is_base64url(part: &[u8]) -> bool {
     part.iter().fold(true, |known, byte| {
         known & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_'))

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::json::{CowStr, Loose, MAX_DEPTH, Skip, Value};
 use super::registered::Field;
 
-/// What a token's `cnf` says.
+/// The content of a token's `cnf`.
 #[derive(Debug, Default)]
 pub(crate) struct Confirmation {
     /// `jkt`: the thumbprint of a key for DPoP proofs (RFC 9449 section 6.1).
@@ -22,7 +22,7 @@ pub(crate) struct Confirmation {
 pub(super) struct ConfirmationSeed;
 
 impl Confirmation {
-    /// Stands for a value that names no method of proof at all.
+    /// Represents a value without any known method of proof.
     fn unknown() -> Option<Box<Self>> {
         Some(Box::new(Self {
             has_other: true,
@@ -81,7 +81,8 @@ impl<'de> Visitor<'de> for ConfirmationSeed {
             let place = match &*name {
                 "jkt" => &mut found.key,
                 "x5t#S256" => &mut found.certificate,
-                // The other methods of RFC 7800. What is no method of proof is ignored (section 3.1).
+                // The other methods of RFC 7800. Members that are not methods of proof are ignored (section
+                // 3.1).
                 "jwk" | "jwe" | "kid" | "jku" | "x5t" => {
                     found.has_other = true;
                     map.next_value_seed(Skip(MAX_DEPTH - 2))?;

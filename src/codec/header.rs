@@ -1,4 +1,5 @@
-//! The JOSE header (RFC 7515 section 4), read strictly: it may name a key and an algorithm, and demand nothing.
+//! The JOSE header (RFC 7515 section 4), read strictly: it may name a key and an algorithm, but may not
+//! require any extension.
 
 use std::borrow::Cow;
 
@@ -10,31 +11,31 @@ use crate::claims::TokenType;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{MAX_KEY_ID_BYTES, SigningKey};
 
-/// The members of a header that decide anything.
+/// The members of a header that matter.
 ///
-/// `jwk`, `jku`, `x5u` and `x5c` are not among them: no key is ever taken from a token.
+/// `jwk`, `jku`, `x5u` and `x5c` are ignored: a key is never taken from a token (RFC 8725 section 3.10).
 #[derive(Default)]
 pub(crate) struct Header<'a> {
     pub(crate) alg: Cow<'a, str>,
     pub(crate) kid: Option<Cow<'a, str>>,
     pub(crate) typ: Option<Cow<'a, str>>,
-    /// What `typ` says of the kind of the token.
+    /// The kind of token according to `typ`.
     pub(crate) kind: Typ,
-    /// Why the token cannot be accepted whatever its signature, where there is such a member.
+    /// Why a member makes the token unacceptable even with a valid signature.
     unsupported: Option<&'static Reason>,
 }
 
-/// What the header's `typ` says of the kind of a token: with or without `application/`, and in any
-/// case (RFC 7515 section 4.1.9).
+/// The kind of token according to the header's `typ`, with or without `application/`, in upper or lower case
+/// (RFC 7515 section 4.1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Typ {
     #[default]
     Absent,
-    /// The plain `JWT`, which every kind of token may have.
+    /// `JWT`, which every kind of token may have.
     Jwt,
     /// `application/JWT`.
     MediaTypeJwt,
-    /// `JOSE`, which says no more than that it is a token in compact form.
+    /// `JOSE`, which only says that the token is in compact form.
     Jose,
     /// A type of token that this crate issues.
     Names(TokenType),
@@ -72,7 +73,7 @@ impl Typ {
             .map_or(Self::Other, Self::Names)
     }
 
-    /// Whether it may stand on a token of this type.
+    /// Whether a token of this type may have it.
     pub(crate) fn fits(self, due: TokenType) -> bool {
         match self {
             Self::Absent | Self::Jwt | Self::MediaTypeJwt => true,
@@ -129,7 +130,7 @@ impl<'de> Members<'de> for Header<'de> {
                 self.typ = Some(typ);
             }
             "cty" => self.check_cty(&map.next_value::<CowStr<'de>>()?.0),
-            // No extension is understood, so naming one, or none at all, is an error.
+            // This crate supports no extension, so `crit` is an error even if its list is empty.
             "crit" => self.refuse(&Reason {
                 code: "critical_extension",
                 message: "the token demands an extension (`crit`)",
@@ -162,7 +163,7 @@ impl Header<'_> {
         }
     }
 
-    /// The same, with texts of its own.
+    /// Copies the header, so that it borrows nothing.
     pub(crate) fn to_owned(&self) -> Header<'static> {
         let own = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| text.to_owned().into());
         Header {
@@ -179,7 +180,7 @@ impl Header<'_> {
     }
 }
 
-/// The header of a token that `key` signs.
+/// Returns the header of a token that `key` signs.
 pub(crate) fn header_json(key: &SigningKey, typ: &str) -> String {
     json!({ "alg": key.algorithm().as_str(), "kid": key.key_id(), "typ": typ }).to_string()
 }

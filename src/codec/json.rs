@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use smallvec::SmallVec;
 
-/// How deep a value may nest, the object itself included.
+/// The deepest allowed nesting, counting the object itself.
 pub(super) const MAX_DEPTH: u8 = 32;
 
 /// Receives the members of an object one by one.
 pub(super) trait Members<'de> {
-    /// Takes the value of the member `name`, or gives `false` back to have it skipped.
+    /// Takes the value of the member `name`, or returns `false` to have it skipped.
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Reads `text` as an object, and hands each member over.
+/// Reads `text` as an object and passes on each member.
 pub(super) fn read_object<'de, M: Members<'de>>(
     text: &'de str,
     members: &mut M,
@@ -44,7 +44,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
             names.add(name);
         }
         if names.has_twice() {
-            return Err(A::Error::custom("a member occurs twice")); // J20, RFC 7519 section 4
+            return Err(A::Error::custom("a member occurs twice")); // RFC 7519 section 4
         }
         Ok(())
     }
@@ -54,13 +54,12 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
 #[derive(Default)]
 struct Names<'a> {
     names: SmallVec<[Cow<'a, str>; FEW]>,
-    /// A bit for each name; two names seldom have the same one, and only then are they compared.
+    /// A bit for each name. Two names seldom share a bit, and only then are they compared.
     marks: u64,
     twice: bool,
 }
 
-/// So many names are compared as they come, quicker than they are sorted. No token of an honest issuer
-/// has many more.
+/// The number of names up to which comparing each new one is faster than sorting. Few tokens have more.
 const FEW: usize = 16;
 
 impl<'a> Names<'a> {
@@ -82,13 +81,13 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Tells apart names such as the registered ones, which have three letters.
+/// Hashes a name by its length and its first three letters, which tells the registered names apart.
 fn mark(name: &str) -> usize {
     let letters = name.bytes().take(3);
     letters.fold(name.len(), |sum, byte| sum * 7 + usize::from(byte))
 }
 
-/// A string, borrowed where it holds no escapes.
+/// A string, borrowed if it contains no escapes.
 pub(super) struct CowStr<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for CowStr<'de> {
@@ -115,11 +114,11 @@ impl<'de> Visitor<'de> for CowStrVisitor {
     }
 }
 
-/// How `serde_json` presents a number where some crate in the build has turned its feature
-/// `arbitrary_precision` on: as an object with this one member, whose value is the number's text.
+/// The name of the single member of the object as which `serde_json` represents a number if any crate in the
+/// build enables its feature `arbitrary_precision`. The value of the member is the number's text.
 pub(crate) const NUMBER_MEMBER: &str = "$serde_json::private::Number";
 
-/// Reads a value, keeps nothing of it, and refuses one that nests deeper than so many levels.
+/// Reads a value and discards it. Refuses a value that nests deeper than this many levels.
 #[derive(Clone, Copy)]
 pub(crate) struct Skip(pub(crate) u8);
 
@@ -185,7 +184,7 @@ impl<'de> Visitor<'de> for Skip {
     }
 }
 
-/// A value as far as a registered claim can use it.
+/// The kinds of value that a registered claim can have.
 pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     Texts(Vec<Cow<'a, str>>),
@@ -194,7 +193,7 @@ pub(super) enum Value<'a> {
     Other,
 }
 
-/// Reads a value of any type, so that one of the wrong type can be told from broken JSON.
+/// Reads a value of any type, so that a wrong type can be told from broken JSON.
 pub(super) struct Loose(u8);
 
 impl Loose {
@@ -304,8 +303,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_twice_wherever_it_stands() {
-        // Few and many, and names that are hard to tell apart.
+    fn a_duplicate_name_is_found_at_any_position() {
+        // Tries few and many names, and names that are hard to tell apart.
         for count in [2, 3, FEW - 1, FEW, FEW + 1, FEW + 2, 70] {
             for form in ["n", "same beginning ", ""] {
                 let names: Vec<_> = (0..count).map(|index| format!("{form}{index}")).collect();

@@ -1,30 +1,30 @@
-//! [`Marks`]: what claims outside RFC 7519 say of the kind of a token.
+//! [`Marks`]: what claims outside RFC 7519 say about the kind of a token.
 
-/// The member of `events` that makes a log-out (OpenID Connect Back-Channel Logout section 2.4).
+/// The member of `events` that marks a logout token (OpenID Connect Back-Channel Logout section 2.4).
 pub(super) const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// What claims outside RFC 7519 say of a token, each a bit.
+/// What claims outside RFC 7519 say about a token, as a set of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Marks(u8);
 
 // === impl Marks ===
 
 impl Marks {
-    /// It says that it is an access token.
+    /// A claim says that the token is an access token.
     pub(crate) const ACCESS_TOKEN: u8 = 1;
-    /// It says that it is an ID token, or has claims that only those have.
+    /// A claim says that the token is an ID token, or the token has claims that only ID tokens have.
     pub(crate) const ID_TOKEN: u8 = 2;
-    /// It is something else: a refresh token, a logout token, a security event.
+    /// The token is of another kind: a refresh token, a logout token, a security event.
     pub(crate) const OTHER_KIND: u8 = 4;
-    /// `client_id` is no text.
+    /// `client_id` is not a string.
     pub(crate) const BAD_CLIENT_ID: u8 = 8;
-    /// It is bound to a key whose possession must be proved: it is not a bearer token.
+    /// The token is bound to a key whose possession must be proved, so it is not a bearer token.
     pub(crate) const BOUND: u8 = 16;
-    /// Its `events` has the member of a log-out, which is an object.
+    /// `events` has the member of a logout token, and its value is an object.
     pub(crate) const LOGOUT: u8 = 32;
-    /// It has a `nonce`, whatever the value.
+    /// The token has a `nonce`, with any value.
     pub(crate) const NONCE: u8 = 64;
-    /// Its type is `DPoP`, so it is bound to a key whatever its `cnf` says.
+    /// The type is `DPoP`, so the token is bound to a key, even if `cnf` does not say so.
     pub(crate) const SAYS_DPOP: u8 = 128;
 
     pub(crate) fn has(self, mark: u8) -> bool {
@@ -36,7 +36,7 @@ impl Marks {
     }
 }
 
-/// What `token_use` (Cognito, Hydra) and `typ` (Keycloak) say of a token's kind.
+/// Reads the kind of a token from `token_use` (Cognito, Hydra) or `typ` (Keycloak).
 pub(super) fn kind_of(said: Option<&str>) -> u8 {
     const ACCESS: [&str; 6] = ["access", "access_token", "bearer", "dpop", "at+jwt", "jwt"];
     let is = |names: &[&str], text: &str| names.iter().any(|one| text.eq_ignore_ascii_case(one));
@@ -47,8 +47,8 @@ pub(super) fn kind_of(said: Option<&str>) -> u8 {
     }
 }
 
-/// What `token_type` (Simple JWT), `type`, `use` and their like say of a token's kind. Others mean
-/// anything else by these names, so only what is known counts.
+/// Reads the kind of a token from `token_type` (Simple JWT), `type`, `use` and similar claims. Some issuers
+/// use these names for something else, so unknown values are ignored.
 pub(super) fn hinted_kind(said: Option<&str>) -> u8 {
     let Some(text) = said else {
         return 0;

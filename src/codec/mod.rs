@@ -1,4 +1,4 @@
-//! The compact form (RFC 7515 section 3.1): strictly taken apart, put together.
+//! Reads and writes tokens in compact form (RFC 7515 section 3.1).
 
 mod base64url;
 mod compact;
@@ -22,10 +22,10 @@ pub(crate) use registered::{Field, Payload};
 use crate::error::AuthError;
 use crate::keys::SigningKey;
 
-/// Signs a payload: `header.payload.signature`.
+/// Signs a payload and returns the token, `header.payload.signature`.
 pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, AuthError> {
     let header = header_json(key, typ);
-    // A signature has at most 1024 bytes (RSA with 8192 bits), most have 32 or 64.
+    // Most signatures have 32 or 64 bytes; the longest, RSA with 8192 bits, has 1024.
     let mut token = String::with_capacity((header.len() + payload.len() + 96) * 4 / 3 + 8);
     base64url::encode_to(header.as_bytes(), &mut token);
     token.push('.');

@@ -9,14 +9,14 @@ use super::json::{CowStr, Loose, Members, Value, read_object};
 use super::registered::Field;
 use crate::claims::NumericDate;
 
-/// The members of a proof's header that decide anything.
+/// The members of a proof's header that matter.
 #[derive(Default)]
 pub(crate) struct ProofHeader<'a> {
     pub(crate) alg: Option<Cow<'a, str>>,
     pub(crate) typ: Option<Cow<'a, str>>,
     /// The JSON text of the key.
     pub(crate) jwk: Option<&'a str>,
-    /// Whether it demands an extension, or the proof is not plain signed JSON.
+    /// Whether the header requires an extension, or says that the proof is not plain signed JSON.
     pub(crate) demands_more: bool,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct ProofClaims<'a> {
 // === impl ProofHeader ===
 
 impl<'a> ProofHeader<'a> {
-    /// Returns `None` if the text is not a JSON object, has a member twice, or has one of the wrong type.
+    /// Returns `None` if the text is not a JSON object, or has a duplicate member or one of the wrong type.
     pub(crate) fn parse(json: &'a str) -> Option<Self> {
         let mut header = Self::default();
         read_object(json, &mut header).ok()?;
@@ -61,7 +61,7 @@ impl<'de> Members<'de> for ProofHeader<'de> {
 // === impl ProofClaims ===
 
 impl<'a> ProofClaims<'a> {
-    /// Returns `None` if the text is not a JSON object, or has a member twice.
+    /// Returns `None` if the text is not a JSON object, or has a duplicate member.
     pub(crate) fn parse(json: &'a str) -> Option<Self> {
         let mut claims = Self::default();
         read_object(json, &mut claims).ok()?;

@@ -1,5 +1,5 @@
-//! [`Payload`]: the claims of a token as text, and where in it the registered ones are. Each is absent, of
-//! the wrong type, or present: policy decides what that means.
+//! [`Payload`]: the claims of a token as text, with the positions of the registered ones. A claim is absent, of
+//! the wrong type, or present; the policy decides what that means.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,28 +15,28 @@ use super::shape::Shape;
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 
-/// A claim as it was found.
+/// A claim: absent, of the wrong type, or present.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Field<T> {
     #[default]
     Absent,
-    /// It is there, and not what RFC 7519 says it must be.
+    /// The claim is present but does not have the type that its specification requires.
     WrongType,
     Is(T),
 }
 
-/// The claims of a token: their JSON text, and the registered ones, found in one pass.
+/// The claims of a token: their JSON text and the registered claims, which are found in one pass.
 pub(crate) struct Payload {
     json: String,
     places: Places,
 }
 
-/// Where the registered claims are, so that they need not be sought again.
+/// The positions of the registered claims in the text.
 #[derive(Default)]
 struct Places {
     iss: Field<Text>,
     sub: Field<Text>,
-    /// Nearly always one.
+    /// Nearly always a single audience.
     aud: Field<SmallVec<[Text; 1]>>,
     exp: Field<NumericDate>,
     nbf: Field<NumericDate>,
@@ -52,7 +52,7 @@ struct Places {
     is_complete: bool,
 }
 
-/// Takes the claims one by one, and notes which of the required names are there.
+/// Takes the claims one by one, and notes which of the required claims are present.
 struct Reader<'r, 'a> {
     json: &'a str,
     places: &'r mut Places,
@@ -60,7 +60,7 @@ struct Reader<'r, 'a> {
     found: SmallVec<[bool; 8]>,
 }
 
-/// A claim's text: a place in the payload, or a copy where it was written with escapes.
+/// The string of a claim: a range of the payload, or a copy if it was written with escapes.
 enum Text {
     In(Range<usize>),
     Own(Box<str>),
@@ -97,7 +97,7 @@ impl<T> Field<T> {
 }
 
 impl<'a> Field<&'a str> {
-    /// The text, if the claim is one.
+    /// Returns the string, or `None` if the claim is absent or not a string.
     pub(crate) fn text(&self) -> Option<&'a str> {
         self.value().copied()
     }
@@ -106,7 +106,7 @@ impl<'a> Field<&'a str> {
 // === impl Payload ===
 
 impl Payload {
-    /// Reads the registered claims in one pass, and whether all of the `required` names are there.
+    /// Reads the registered claims in one pass, and notes whether all `required` claims are present.
     pub(crate) fn parse(json: String, required: &[Box<str>]) -> Result<Self, AuthError> {
         let mut places = Places::default();
         let mut reader = Reader {
@@ -125,7 +125,7 @@ impl Payload {
         Ok(Self { json, places })
     }
 
-    /// All claims, as they were written.
+    /// Returns all claims, as they were written.
     pub(crate) fn json(&self) -> &str {
         &self.json
     }
@@ -174,27 +174,27 @@ impl Payload {
         self.read(&self.places.sid)
     }
 
-    /// The claim `roles`, where it is a text or an array of different texts.
+    /// Returns the claim `roles` if it is a string or an array of distinct strings.
     pub(crate) fn roles(&self) -> Field<impl Iterator<Item = &str>> {
         self.places.roles.map(|all| self.read_all(all))
     }
 
-    /// This crate's own claim; a foreign token may mean anything by it.
+    /// Returns this crate's own claim `gen`. In tokens of other issuers it can mean anything.
     pub(crate) fn generation(&self) -> Option<u64> {
         self.places.generation
     }
 
-    /// The keys that the token is bound to, if it has a `cnf`.
+    /// Returns the keys that the token is bound to, if it has a `cnf`.
     pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
         self.places.cnf.as_deref()
     }
 
-    /// What other claims say of the kind of the token.
+    /// Returns what other claims say about the kind of the token.
     pub(crate) fn marks(&self) -> Marks {
         self.places.marks
     }
 
-    /// Whether all claims are there that were said to be required.
+    /// Returns whether all required claims are present.
     pub(crate) fn is_complete(&self) -> bool {
         self.places.is_complete
     }
@@ -221,7 +221,7 @@ impl fmt::Debug for Payload {
 // === impl Reader ===
 
 impl Reader<'_, '_> {
-    /// A claim that is `null` is not there.
+    /// Marks a required claim as absent: one that is `null` counts as absent.
     fn is_missing(&mut self, name: &str) {
         for (found, required) in self.found.iter_mut().zip(self.required) {
             *found &= **required != *name;
@@ -276,8 +276,8 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
     }
 }
 
-/// Notes what a claim outside RFC 7519 says of the kind of the token. Kept apart, so that reading the registered
-/// ones stays short.
+/// Notes what a claim outside RFC 7519 says about the kind of the token. It is not inlined, so that the code
+/// that reads the registered claims stays short.
 #[inline(never)]
 fn mark<'de, A: MapAccess<'de>>(
     name: &str,
@@ -302,7 +302,7 @@ fn mark<'de, A: MapAccess<'de>>(
             marks.set(Marks::NONCE);
             return Ok(false);
         }
-        // Spring Security OAuth and UAA: the access token that a refresh token came with.
+        // Spring Security OAuth and UAA put the id of the access token into its refresh token.
         "ati" => {
             marks.set(Marks::OTHER_KIND);
             return Ok(false);
@@ -335,7 +335,7 @@ fn mark<'de, A: MapAccess<'de>>(
 // === impl Text ===
 
 impl Text {
-    /// Keeps `value` without copying it where it stands in `json`.
+    /// Keeps `value` as a range of `json` if it is borrowed from there, and otherwise as a copy.
     fn keep(value: Cow<'_, str>, json: &str) -> Self {
         match value {
             Cow::Borrowed(text) => {
@@ -354,7 +354,7 @@ impl Text {
     }
 }
 
-/// A text, or nothing where the claim is something else.
+/// Reads a string. Returns `None` if the claim has another type.
 fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
     Ok(match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => Some(text),
@@ -369,7 +369,7 @@ fn string<'de, A: MapAccess<'de>>(json: &str, map: &mut A) -> Result<Field<Text>
     })
 }
 
-/// As [`string`], but some systems write `null` for a claim that is missing.
+/// Reads a string, and treats `null` as absent, because some systems write it for a missing claim.
 fn string_or_null<'de, A: MapAccess<'de>>(
     json: &str,
     map: &mut A,
@@ -390,8 +390,8 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Field<NumericDate>, A::Er
     })
 }
 
-/// A string or an array of strings, and nothing else. Some systems (devise-jwt) write `null` for a
-/// claim that is missing.
+/// Reads a string or an array of strings. `null` is treated as absent, because some systems (devise-jwt)
+/// write it for a missing claim.
 fn audience<'de, A: MapAccess<'de>>(
     json: &str,
     map: &mut A,
@@ -405,7 +405,8 @@ fn audience<'de, A: MapAccess<'de>>(
     })
 }
 
-/// Roles as nearly everybody writes them. Others are of the wrong type here, and read in another way.
+/// Reads roles in the form that nearly every issuer writes. Other forms count as the wrong type here, and are
+/// read elsewhere.
 fn roles<'de, A: MapAccess<'de>>(json: &str, map: &mut A) -> Result<Field<Vec<Text>>, A::Error> {
     let texts = match map.next_value_seed(Loose::ROOT)? {
         Value::Text(text) => vec![text],
@@ -416,7 +417,7 @@ fn roles<'de, A: MapAccess<'de>>(json: &str, map: &mut A) -> Result<Field<Vec<Te
     let is_new =
         |(index, text): (usize, &Cow<'_, str>)| !text.is_empty() && !texts[..index].contains(text);
     Ok(if texts.iter().enumerate().all(is_new) {
-        // In the place of the vector of texts: nothing is allocated.
+        // `collect` reuses the allocation of `texts`.
         let keep = |text| Text::keep(text, json);
         Field::Is(texts.into_iter().map(keep).collect())
     } else {

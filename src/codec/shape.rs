@@ -16,7 +16,7 @@ pub(super) struct Shape {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Found {
     is_object: bool,
-    /// It is an object with the member, whose value is an object each time that it is there.
+    /// It is an object with the member, and every value of the member is an object.
     pub(super) has_object: bool,
 }
 

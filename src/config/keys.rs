@@ -1,4 +1,4 @@
-//! The keys of a configuration, out of secrets, PEM, JWKs and JWK sets.
+//! Reads the keys of a configuration from secrets, PEM, JWKs and JWK sets.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -17,15 +17,15 @@ use crate::keys::{
 };
 use crate::policy::MAX_LEEWAY;
 
-/// What signs and what verifies.
+/// The key that signs, and the keys that verify.
 pub(super) struct KeyMaterial {
     pub(super) main: MainKeys,
     pub(super) previous: Vec<VerifyingKey>,
-    /// All of it, as it is now.
+    /// All verifying keys, as of now.
     pub(super) verifying: KeySet,
 }
 
-/// What signs, or what verifies where nothing does.
+/// The key that signs or, if there is none, the keys that verify.
 pub(super) enum MainKeys {
     Signing(IssuerKeys),
     Verifying(Vec<VerifyingKey>),
@@ -60,7 +60,7 @@ impl AuthConfig {
         KeyMaterial::new(main, previous.transpose()?.unwrap_or_default())
     }
 
-    /// The key to sign with, or the keys that only verify.
+    /// Reads the key to sign with, or the keys that only verify.
     pub(super) fn main_keys(&self) -> Result<MainKeys, ConfigError> {
         let key_id = self.key_id.as_deref();
         let one_key = [&self.secret, &self.private_key, &self.public_key];
@@ -68,7 +68,7 @@ impl AuthConfig {
             if one_key.into_iter().any(Option::is_some) || key_id.is_some() {
                 return Err(ConfigError::invalid(
                     "JWT_KEY_RING_FILE excludes JWT_SECRET, JWT_PRIVATE_KEY, JWT_PUBLIC_KEY and \
-                     JWT_KEY_ID: set the file alone (older keys go into JWT_PREVIOUS_KEYS)",
+                     JWT_KEY_ID: set only the file (older keys go into JWT_PREVIOUS_KEYS)",
                 ));
             }
             return Ok(MainKeys::Signing(self.key_ring(path)?.into()));
@@ -79,10 +79,10 @@ impl AuthConfig {
                 let key = with_id(SigningKey::from_secret(algorithm, secret.bytes()), key_id);
                 let key = key.map_err(|error| named("JWT_SECRET", &error))?;
                 if secret.bytes().iter().any(u8::is_ascii_whitespace) {
-                    // It could not be told apart among previous secrets later.
+                    // Previous secrets are separated by white space, so it could not become one later.
                     return Err(ConfigError::invalid(
-                        "JWT_SECRET has white space inside: take it out, or make a secret without any with \
-                         `openssl rand -base64 48` (one older secret after another goes into JWT_PREVIOUS_KEYS)",
+                        "JWT_SECRET contains white space: remove it, or make a secret without any with \
+                         `openssl rand -base64 48` (older secrets go into JWT_PREVIOUS_KEYS)",
                     ));
                 }
                 Ok(MainKeys::Signing(key.into()))
@@ -108,7 +108,7 @@ impl AuthConfig {
         }
     }
 
-    /// The ring in the file, which is made where a rotation is asked for.
+    /// Reads the ring in the file. With `JWT_ROTATE_KEYS`, a missing file is created.
     fn key_ring(&self, path: &str) -> Result<KeyRing, ConfigError> {
         let mut ring = KeyRing::builder().file(path);
         let lifetimes = [self.access_ttl, self.refresh_ttl];
@@ -131,7 +131,7 @@ impl AuthConfig {
             .map_err(|error| named("JWT_ALGORITHM", &error))
     }
 
-    /// The algorithm of a PEM key, which does not name one itself.
+    /// Returns the algorithm for a PEM key, which does not name one itself.
     fn pem_algorithm(&self) -> Result<Algorithm, ConfigError> {
         self.algorithm()?.ok_or_else(|| {
             ConfigError::invalid(
@@ -143,7 +143,7 @@ impl AuthConfig {
     fn private_key(&self, text: &Secret) -> Result<SigningKey, ConfigError> {
         if has_symmetric_key(text) {
             return Err(ConfigError::invalid(
-                "JWT_PRIVATE_KEY holds a symmetric key (`kty` is `oct`): put the secret itself into JWT_SECRET",
+                "JWT_PRIVATE_KEY contains a symmetric key (`kty` is `oct`): put the secret itself into JWT_SECRET",
             ));
         }
         if is_jwk_set(text) {
@@ -162,7 +162,7 @@ impl AuthConfig {
     fn public_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
         if has_symmetric_key(text) {
             return Err(ConfigError::invalid(
-                "JWT_PUBLIC_KEY holds a symmetric key (`kty` is `oct`), which could sign as well as \
+                "JWT_PUBLIC_KEY contains a symmetric key (`kty` is `oct`), which could sign as well as \
                  verify: put public keys here, and a secret into JWT_SECRET",
             ));
         }
@@ -195,7 +195,7 @@ impl AuthConfig {
         }
     }
 
-    /// The keys of a set, or the one that JWT_KEY_ID names.
+    /// Returns the keys of a set, or the one that `JWT_KEY_ID` names.
     fn selected(&self, set: &KeySet) -> Result<Vec<VerifyingKey>, ConfigError> {
         let Some(key_id) = self.key_id.as_deref() else {
             return Ok(set.iter().cloned().collect());
@@ -217,7 +217,7 @@ impl AuthConfig {
         Ok(keys)
     }
 
-    /// Whether a key that names its own algorithm contradicts JWT_ALGORITHM.
+    /// Checks that a key that names its own algorithm does not contradict `JWT_ALGORITHM`.
     fn fits(&self, algorithm: Algorithm) -> Result<(), ConfigError> {
         match self.algorithm()? {
             Some(other) if other != algorithm => Err(ConfigError::invalid(format!(
@@ -235,7 +235,7 @@ impl AuthConfig {
     fn read_previous_keys(&self, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
         if text.is_json() {
             let rsa = self.algorithm()?.filter(|algorithm| algorithm.is_rsa());
-            // Previous keys may be of other algorithms; an RSA key that names none is of ours.
+            // Previous keys may have other algorithms. An RSA key that names none is for `JWT_ALGORITHM`.
             let read = |key: &str| {
                 let read = VerifyingKey::from_jwk(key)?;
                 match rsa {
@@ -277,7 +277,7 @@ fn is_jwk_set(text: &Secret) -> bool {
             .is_ok_and(|value| value.get("keys").is_some())
 }
 
-/// Whether a JWK, or one in a set of them, is a secret.
+/// Whether a JWK, or a key of a JWK set, is a secret.
 fn has_symmetric_key(text: &Secret) -> bool {
     #[derive(Deserialize)]
     struct Kind<'a> {
@@ -299,7 +299,7 @@ fn has_symmetric_key(text: &Secret) -> bool {
     is_symmetric(text) || set.is_ok_and(|set| set.keys.iter().any(|key| is_symmetric(key.get())))
 }
 
-/// Every public key of a text, each in its own PEM block.
+/// Reads every public key of a text, each from its own PEM block.
 fn pem_keys(algorithm: Algorithm, text: &Secret) -> Result<Vec<VerifyingKey>, ConfigError> {
     let (text, mut blocks) = (text.pem(), vec![String::new()]);
     for line in text.lines() {

@@ -1,4 +1,7 @@
-//! [`AuthConfig`]: everything that is set from outside; the only file that reads the environment.
+//! [`AuthConfig`]: the settings of a service, from the environment or any other source.
+//!
+//! No other module of this crate reads environment variables, except that HTTP clients respect the proxy
+//! variables.
 
 mod keys;
 mod problem;
@@ -27,41 +30,41 @@ use keys::KeyMaterial;
 use problem::named;
 use vars::{Vars, environment};
 
-/// What a service is configured with: keys, issuer, audience, lifetimes, password costs.
+/// The configuration of a service: keys, issuer, audience, lifetimes, password costs.
 ///
-/// [`from_env`](Self::from_env) reads it from these variables; it is also `Deserialize`, so
-/// that any configuration library can fill it, by the field names in brackets. An empty
-/// variable counts as one that is not set.
+/// [`from_env`](Self::from_env) reads it from these variables. It also implements `Deserialize`, so that any
+/// configuration library can fill it, by the field names in brackets. An empty variable counts as not set.
 ///
 /// | variable | meaning |
 /// |---|---|
 /// | `JWT_ALGORITHM` \[algorithm\] | `HS256` (the default with a secret), `HS384`, `HS512`, `RS256`..`RS512`, `PS256`..`PS512`, `ES256`, `ES384`, `EdDSA`, `Ed25519` |
-/// | `JWT_SECRET` \[secret\] | the HMAC secret, taken as it is: at least 32, 48 or 64 bytes |
+/// | `JWT_SECRET` \[secret\] | the HMAC secret, used as it is: at least 32, 48 or 64 bytes |
 /// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
-/// | `JWT_PUBLIC_KEY` \[public_key\] | verify only: PEM, a JWK, or a JWK set; never a secret. `JWT_ALGORITHM` binds each key: those of a set that are for another algorithm are left out |
-/// | `JWT_KEY_RING_FILE` \[key_ring_file\] | or the path of a file of [keys that rotate](crate::KeyRing), which is followed while it changes |
-/// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one every 90 days. Not set: others write it |
-/// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default made from the key itself. With a JWK set in `JWT_PUBLIC_KEY`: the one key of it that is used |
-/// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets as they were, or as `kid=ID:secret` if they had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
-/// | `JWT_ISSUER` \[issuer\] | `iss` of the tokens; required |
-/// | `JWT_AUDIENCE` \[audience\] | `aud` of the tokens, several separated by commas; required |
-/// | `JWT_ACCESS_TTL` \[access_ttl\] | lifetime of access tokens in seconds; 900 |
-/// | `JWT_LONGEST_ACCESS_TTL` \[longest_access_ttl\] | the longest lifetime that an access token may have, in seconds: `JWT_ACCESS_TTL`, or more where longer ones are asked for or were issued before. Not set in a service that only verifies: no limit, or that of `JWT_ACCESS_TTL` if it is set |
-/// | `JWT_REFRESH_TTL` \[refresh_ttl\] | lifetime of refresh tokens and sessions in seconds; 2592000 |
-/// | `JWT_LEEWAY` \[leeway\] | seconds that clocks may differ; 30, at most 300 |
-/// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | longer tokens are refused; 8192 |
-/// | `JWT_MAX_LIFETIME` \[max_lifetime\] | tokens of providers that were issued for longer are refused, in seconds; no limit |
-/// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::_guide::providers) whose tokens are taken as well, or instead |
-/// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 |
-/// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 |
-/// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 |
+/// | `JWT_PUBLIC_KEY` \[public_key\] | the keys of a service that only verifies: PEM, a JWK, or a JWK set; never a secret. `JWT_ALGORITHM` applies to each key: keys of a set for another algorithm are ignored |
+/// | `JWT_KEY_RING_FILE` \[key_ring_file\] | instead of these, the path of a file of [rotating keys](crate::KeyRing), whose changes are followed |
+/// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one is added every 90 days. If it is not set, another process must rotate the keys |
+/// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default derived from the key. With a JWK set in `JWT_PUBLIC_KEY`, it selects the one key that is used |
+/// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets, or `kid=ID:secret` for those that had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
+/// | `JWT_ISSUER` \[issuer\] | the `iss` of the tokens; required |
+/// | `JWT_AUDIENCE` \[audience\] | the `aud` of the tokens, several separated by commas; required |
+/// | `JWT_ACCESS_TTL` \[access_ttl\] | the lifetime of access tokens in seconds; 900 by default |
+/// | `JWT_LONGEST_ACCESS_TTL` \[longest_access_ttl\] | the longest lifetime of an access token in seconds, if single tokens live, or lived before, longer than `JWT_ACCESS_TTL`, which is the default. In a service that only verifies, there is no limit if neither is set |
+/// | `JWT_REFRESH_TTL` \[refresh_ttl\] | the lifetime of refresh tokens and sessions in seconds; 2592000 (30 days) by default |
+/// | `JWT_LEEWAY` \[leeway\] | by how many seconds clocks may differ; 30 by default, at most 300 |
+/// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest accepted token in bytes; 8192 by default |
+/// | `JWT_MAX_LIFETIME` \[max_lifetime\] | the longest accepted lifetime of providers' tokens in seconds; no limit by default |
+/// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::_guide::providers) whose tokens are accepted, in addition to own tokens or alone |
+/// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 by default |
+/// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 by default |
+/// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 by default |
 ///
-/// Each key may also be read from a file: `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`,
-/// `JWT_PUBLIC_KEY_FILE`, `JWT_PREVIOUS_KEYS_FILE`. White space around a value is cut off, and
-/// so is a byte order mark; a value in quotation marks is refused.
-/// On Unix, the owner and the group of such a file may read it, its owner alone may write it, and nobody else may
-/// do either; a file of public keys may be read by anybody. That holds for the file of a key ring too, and
-/// [the guide](crate::_guide::keys) says how mounted secrets are set up for it.
+/// Each key can also be read from a file: `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`, `JWT_PUBLIC_KEY_FILE`,
+/// `JWT_PREVIOUS_KEYS_FILE`. White space around a value and a byte order mark are removed. A value in
+/// quotation marks is refused.
+///
+/// On Unix, such a file must be readable only by its owner and group, and writable only by its owner; a file
+/// of public keys may be readable by everybody. The same applies to the file of a key ring, and [the
+/// guide](crate::_guide::keys) says how to mount secrets accordingly.
 ///
 /// ```
 /// use tower_jwt_auth::config::AuthConfig;
@@ -82,7 +85,7 @@ pub struct AuthConfig {
     pub secret: Option<Secret>,
     /// The key to sign with, in PEM or as a JWK.
     pub private_key: Option<Secret>,
-    /// The key or keys to verify with, in PEM, as a JWK or a JWK set, where nothing is signed.
+    /// The keys of a service that only verifies, in PEM, as a JWK or as a JWK set.
     pub public_key: Option<Secret>,
     /// The `kid` of the key.
     pub key_id: Option<String>,
@@ -102,13 +105,13 @@ pub struct AuthConfig {
     pub longest_access_ttl: Option<u64>,
     /// The lifetime of refresh tokens and sessions, in seconds.
     pub refresh_ttl: Option<u64>,
-    /// Seconds that clocks may differ.
+    /// By how many seconds clocks may differ.
     pub leeway: Option<u64>,
-    /// The longest token that is looked at, in bytes.
+    /// The longest accepted token, in bytes.
     pub max_token_bytes: Option<usize>,
-    /// The longest lifetime of a provider's token, in seconds.
+    /// The longest accepted lifetime of a provider's token, in seconds.
     pub max_lifetime: Option<u64>,
-    /// Identity providers whose tokens are taken.
+    /// The identity providers whose tokens are accepted.
     #[cfg(feature = "jwks")]
     pub providers: Vec<ProviderConfig>,
     /// Argon2 memory in KiB.
@@ -122,20 +125,20 @@ pub struct AuthConfig {
 // === impl AuthConfig ===
 
 impl AuthConfig {
-    /// Reads the environment, and checks what it finds.
+    /// Reads the configuration from the environment and checks it.
     ///
     /// # Errors
     ///
-    /// Every problem at once, each with its variable and its cure.
+    /// Fails with every problem at once, each with the variable and what to do.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(&environment())
     }
 
-    /// The same from variables that are given.
+    /// Reads the configuration from the given variables and checks it.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// Fails in the same cases as [`from_env`](Self::from_env).
     pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
     where
         N: Into<String>,
@@ -147,8 +150,8 @@ impl AuthConfig {
         Self::read(&vars.collect())
     }
 
-    /// Whether no variable that begins with `JWT_` is set, so that a program may choose to
-    /// start [for development](Self::development).
+    /// Returns whether no variable that begins with `JWT_` is set. A program can then start
+    /// [for development](Self::development).
     #[must_use]
     pub fn env_is_empty() -> bool {
         environment()
@@ -156,16 +159,18 @@ impl AuthConfig {
             .all(|(name, value)| !name.starts_with("JWT_") || value.is_empty())
     }
 
-    /// A configuration for trying things out: a random secret that ends with the process, the
-    /// issuer `http://localhost` and the audience `development`.
+    /// Makes a configuration for development: a random secret that exists only in this process, the issuer
+    /// `http://localhost`, and the audience `development`.
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
+    /// Fails if the operating system provides no randomness.
     pub fn development() -> Result<Self, ConfigError> {
         let mut bytes = Zeroizing::new([0_u8; 48]);
         getrandom::fill(&mut *bytes).map_err(|_| {
-            ConfigError::Invalid("no secret could be made: the system has no randomness".into())
+            ConfigError::Invalid(
+                "no secret could be generated: the operating system provides no randomness".into(),
+            )
         })?;
         Ok(Self {
             secret: Some(URL_SAFE_NO_PAD.encode(*bytes).into()),
@@ -205,17 +210,17 @@ impl AuthConfig {
             password_iterations: vars.number("PASSWORD_ITERATIONS", "passes, such as 2"),
             password_parallelism: vars.number("PASSWORD_PARALLELISM", "lanes, such as 1"),
         };
-        // A key that could not be read is one problem, not also a missing one.
+        // A key that could not be read must not be reported as missing in addition.
         let lacks_key = vars.lacks_key;
         config.check(&mut problems, !lacks_key);
         config.or(problems)
     }
 
-    /// Checks a configuration that was filled by other means.
+    /// Checks a configuration that was filled in another way.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// Fails in the same cases as [`from_env`](Self::from_env).
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         self.check(&mut problems, true);
@@ -237,14 +242,14 @@ impl AuthConfig {
         }
         if self.max_token_bytes == Some(0) || self.max_lifetime == Some(0) {
             problems.push(ConfigError::invalid(
-                "JWT_MAX_TOKEN_BYTES or JWT_MAX_LIFETIME is 0, so that every token would be refused: set it \
-                 above, or leave it out",
+                "JWT_MAX_TOKEN_BYTES or JWT_MAX_LIFETIME is 0, so every token would be refused: set it to more \
+                 than 0, or leave it out",
             ));
         }
         if !self.has_own_tokens() && self.has_providers() {
             return;
         }
-        // What is wrong with one variable hides nothing of the next.
+        // A problem with one variable must not hide those with others.
         let mut rest = self.clone();
         if let Err(problem) = self.algorithm() {
             problems.push(problem);
@@ -316,21 +321,21 @@ impl AuthConfig {
         }
         if let Some(seconds) = self.leeway.filter(|seconds| *seconds > 300) {
             problems.push(ConfigError::invalid(format!(
-                "JWT_LEEWAY must be at most 300 seconds, but it is {seconds}: if clocks differ by more, set them \
-                 right (NTP)"
+                "JWT_LEEWAY must be at most 300 seconds, but it is {seconds}: if clocks differ by more, \
+                 synchronize them (NTP)"
             )));
         }
         #[cfg(feature = "password")]
         problems.extend(self.password_service().err());
     }
 
-    /// Whether there is a key to sign with.
+    /// Returns whether there is a key to sign with.
     #[must_use]
     pub fn can_issue(&self) -> bool {
         self.secret.is_some() || self.private_key.is_some() || self.key_ring_file.is_some()
     }
 
-    /// Whether anything is set that is about tokens of its own keys.
+    /// Whether any setting for tokens of the service's own keys is set.
     fn has_own_tokens(&self) -> bool {
         let keys = [&self.secret, &self.private_key, &self.public_key];
         let names = [&self.key_ring_file, &self.issuer, &self.audience];

@@ -1,8 +1,8 @@
-//! The text of a problem: the variable, what is wrong, and the cure.
+//! The text of a problem: the variable, what is wrong, and what to do.
 
 use crate::error::ConfigError;
 
-/// A problem with what a variable holds.
+/// Adds the name of the variable to a problem with its value.
 pub(super) fn named(variable: &str, error: &ConfigError) -> ConfigError {
     let text = error.to_string();
     if text.starts_with("JWT_") {

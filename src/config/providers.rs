@@ -1,4 +1,4 @@
-//! [`ProviderConfig`]: an identity provider whose tokens a service takes, set from outside.
+//! [`ProviderConfig`]: the configuration of an identity provider whose tokens a service accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,54 +10,54 @@ use crate::jwks::RemoteJwks;
 use crate::policy::TokenProfile;
 use crate::verifier::{Preset, TokenVerifier, TokenVerifierBuilder};
 
-/// The beginning of the variables.
+/// The beginning of the variables' names.
 const PREFIX: &str = "JWT_PROVIDER_";
 
-/// An identity provider whose tokens a service takes.
+/// An identity provider whose tokens a service accepts.
 ///
-/// [`AuthConfig`](super::AuthConfig) reads the first one from these variables, the second one from those with
-/// a 2 in place of the 1, and so on. Several values are separated by commas or white space.
+/// [`AuthConfig`](super::AuthConfig) reads the first provider from these variables, the second one from those
+/// with a 2 in place of the 1, and so on. Separate several values by commas or white space.
 ///
 /// | variable | meaning |
 /// |---|---|
-/// | `JWT_PROVIDER_1` \[issuer\] | what its tokens have as `iss`, byte for byte; with a preset, the address of the provider, a tenant or a project |
-/// | `JWT_PROVIDER_1_AUDIENCE` \[audience\] | what tokens for this service have as `aud`; required |
+/// | `JWT_PROVIDER_1` \[issuer\] | the `iss` of its tokens, byte for byte; with a preset, the URL of the provider, a tenant or a project |
+/// | `JWT_PROVIDER_1_AUDIENCE` \[audience\] | the `aud` of tokens for this service; required |
 /// | `JWT_PROVIDER_1_PRESET` \[preset\] | the name of a [preset](Preset::named), such as `keycloak` |
 /// | `JWT_PROVIDER_1_PROFILE` \[profile\] | `compatible` (the default), `rfc9068` or `id-token` |
-/// | `JWT_PROVIDER_1_AUDIENCE_CLAIM` \[audience_claim\] | the claim that says whom a token is for, if it is not `aud` |
-/// | `JWT_PROVIDER_1_SCOPE_CLAIM` \[scope_claim\] | where scopes are; `scope` and `scp` by default |
-/// | `JWT_PROVIDER_1_ROLE_CLAIM` \[role_claim\] | where roles are, such as `realm_access.roles`; nowhere by default |
-/// | `JWT_PROVIDER_1_KEYS_AT` \[keys_at\] | the address of its keys, if no metadata names it |
-/// | `JWT_PROVIDER_1_KEYS_FROM` \[keys_from\] | origins that its keys may have, if not the issuer's own |
-/// | `JWT_PROVIDER_1_PRIVATE_NETWORK` \[private_network\] | `yes` if it is in a private network, over https still |
-/// | `JWT_PROVIDER_1_CA_FILE` \[ca_file\] | a file of certificates to trust (PEM), for an authority of its own |
-/// | `JWT_PROVIDER_1_TOKEN_FILE` \[token_file\] | a file with a bearer token for fetching keys, read anew each time |
+/// | `JWT_PROVIDER_1_AUDIENCE_CLAIM` \[audience_claim\] | the claim with the audience, if it is not `aud` |
+/// | `JWT_PROVIDER_1_SCOPE_CLAIM` \[scope_claim\] | the claim with the scopes; `scope` and `scp` by default |
+/// | `JWT_PROVIDER_1_ROLE_CLAIM` \[role_claim\] | the claim with the roles, such as `realm_access.roles`; none by default |
+/// | `JWT_PROVIDER_1_KEYS_AT` \[keys_at\] | the URL of its keys, if no metadata names it |
+/// | `JWT_PROVIDER_1_KEYS_FROM` \[keys_from\] | further origins from which its keys may come, besides that of the issuer |
+/// | `JWT_PROVIDER_1_PRIVATE_NETWORK` \[private_network\] | `yes` if it is in a private network; https is still required |
+/// | `JWT_PROVIDER_1_CA_FILE` \[ca_file\] | a file of certificates to trust (PEM), for a private certificate authority |
+/// | `JWT_PROVIDER_1_TOKEN_FILE` \[token_file\] | a file with a bearer token for fetching keys; it is read again for each fetch |
 /// | `JWT_PROVIDER_1_DANGEROUS_HTTP` \[dangerous_http\] | [hosts](crate::jwks::RemoteJwksBuilder::dangerous_allow_http) from which keys are fetched over plain http |
 ///
-/// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are followed.
+/// The proxy variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are respected.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProviderConfig {
-    /// What its tokens have as `iss`, or the address for the preset.
+    /// The `iss` of the provider's tokens or, with a preset, its URL, a tenant or a project.
     pub issuer: String,
-    /// What tokens for this service have as `aud`.
+    /// The `aud` of tokens for this service.
     pub audience: String,
     /// The name of a preset.
     pub preset: Option<String>,
     /// The name of a profile.
     pub profile: Option<String>,
-    /// The claim that says whom a token is for, if it is not `aud`.
+    /// The claim with the audience, if it is not `aud`.
     pub audience_claim: Option<String>,
-    /// The claims in which scopes are.
+    /// The claims with the scopes.
     pub scope_claim: Option<String>,
-    /// The claims in which roles are.
+    /// The claims with the roles.
     pub role_claim: Option<String>,
-    /// The address of its keys.
+    /// The URL of the provider's keys.
     pub keys_at: Option<String>,
-    /// Origins that its keys may have.
+    /// Further origins from which the keys may come.
     pub keys_from: Option<String>,
-    /// Whether it is in a private network.
+    /// Whether the provider is in a private network.
     pub private_network: bool,
     /// The file of certificates to trust.
     pub ca_file: Option<String>,
@@ -70,7 +70,7 @@ pub struct ProviderConfig {
 // === impl ProviderConfig ===
 
 impl ProviderConfig {
-    /// Reads those that there are, in the order of their numbers.
+    /// Reads all providers, in the order of their numbers.
     pub(super) fn read(vars: &mut Vars<'_>) -> Vec<Self> {
         let mut given: BTreeMap<String, String> = BTreeMap::new();
         let names: BTreeSet<String> = vars.vars.keys().cloned().collect();
@@ -104,7 +104,7 @@ impl ProviderConfig {
                 )));
             }
         }
-        // A mistake in a name must not pass for a setting that is in force.
+        // A mistyped name must not look like a setting that takes effect.
         for name in given.keys() {
             vars.problems.push(ConfigError::invalid(format!(
                 "{name} is not a variable of this crate: write JWT_PROVIDER_1, or after `JWT_PROVIDER_1` one \
@@ -115,19 +115,19 @@ impl ProviderConfig {
         providers
     }
 
-    /// Everything that is wrong, each with the variable; `number` begins with 1.
+    /// Adds everything that is wrong, each with its variable. `number` begins with 1.
     pub(super) fn check(&self, number: usize, problems: &mut Vec<ConfigError>) {
         let before = problems.len();
         let is_named = |name: &str| self.preset.as_deref() == Some(name);
         let needs_no_address = ["google", "google-iap", "github-actions"];
         if self.issuer.is_empty() && !needs_no_address.into_iter().any(is_named) {
             problems.push(ConfigError::invalid(format!(
-                "{PREFIX}{number} is not set: set it to what the provider's tokens have as `iss`"
+                "{PREFIX}{number} is not set: set it to the `iss` of the provider's tokens"
             )));
         }
         if words(&self.audience).next().is_none() {
             problems.push(ConfigError::invalid(format!(
-                "{PREFIX}{number}_AUDIENCE is not set: set it to what tokens for this service have as `aud`"
+                "{PREFIX}{number}_AUDIENCE is not set: set it to the `aud` of tokens for this service"
             )));
         }
         if problems.len() == before
@@ -137,7 +137,7 @@ impl ProviderConfig {
         }
     }
 
-    /// A verifier for its tokens, whose keys are being fetched already, to be completed with stores.
+    /// Returns the builder of a verifier for the provider's tokens, and begins to fetch the keys.
     pub(super) fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         let keys = self.keys()?.build()?;
         let mut builder = TokenVerifier::builder().remote(&keys);
@@ -202,7 +202,7 @@ impl ProviderConfig {
             (None, None) => RemoteJwks::builder(&self.issuer),
         };
         keys = keys.proxy_from_env();
-        // Plain http is only ever taken from this machine, for development.
+        // Plain http is accepted only on this machine, for development.
         if self.issuer.starts_with("http://") {
             keys = keys.allow_loopback();
         }

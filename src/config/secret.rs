@@ -1,11 +1,11 @@
-//! [`Secret`]: a configured text that nobody sees.
+//! [`Secret`]: a configured text that is never shown.
 
 use std::fmt;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// A text that `Debug` does not show, and that is wiped from memory when it is dropped.
+/// A secret text. `Debug` does not show it, and it is wiped from memory when it is dropped.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Zeroizing<String>);
@@ -13,8 +13,8 @@ pub struct Secret(Zeroizing<String>);
 // === impl Secret ===
 
 impl Secret {
-    /// The text without white space around it, and without the byte order mark that some editors
-    /// write at its beginning.
+    /// Returns the text without white space around it, and without the byte order mark that some editors
+    /// write at the beginning.
     pub(super) fn trimmed(&self) -> &str {
         trimmed(&self.0)
     }
@@ -27,7 +27,7 @@ impl Secret {
         self.trimmed().starts_with('{')
     }
 
-    /// PEM as it should be: many tools can only pass `\n` on as two characters.
+    /// Returns the text as PEM with real line breaks: many tools can only pass `\n` as two characters.
     pub(super) fn pem(&self) -> Zeroizing<String> {
         Zeroizing::new(self.trimmed().replace("\\r", "").replace("\\n", "\n"))
     }

@@ -1,4 +1,4 @@
-//! What is built from an [`AuthConfig`].
+//! Builds issuers, verifiers and a password service from an [`AuthConfig`].
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::verifier::{TokenVerifier, TokenVerifierBuilder};
 // === impl AuthConfig ===
 
 impl AuthConfig {
-    /// An issuer with this configuration, to be completed with stores.
+    /// Returns the builder of an issuer with this configuration. Add stores to it if you need them.
     ///
     /// # Errors
     ///
-    /// What [`validate`](Self::validate) reports, or a configuration that only verifies; with
-    /// `JWT_KEY_RING_FILE`, a call outside a tokio runtime, which is needed to follow the file.
+    /// Fails if [`validate`](Self::validate) does, or if there is no key to sign with. With
+    /// `JWT_KEY_RING_FILE`, it also fails outside of a Tokio runtime, which is needed to follow the file.
     pub fn issuer(&self) -> Result<TokenIssuerBuilder, ConfigError> {
         self.validate()?;
         let keys = self.key_material()?;
@@ -49,20 +49,21 @@ impl AuthConfig {
         Ok(self.audiences().fold(builder, TokenIssuerBuilder::audience))
     }
 
-    /// Starts a verifier of the tokens of this configuration's own keys, to be completed with stores.
+    /// Returns the builder of a verifier for the tokens of this configuration's own keys. Add stores to it if
+    /// you need them.
     ///
     /// # Errors
     ///
-    /// Fails in the same cases as [`issuer`](Self::issuer), for which a configuration that only verifies is
-    /// enough.
+    /// Fails if [`validate`](Self::validate) does, or if there are no keys. With `JWT_KEY_RING_FILE`, it also
+    /// fails outside of a Tokio runtime.
     pub fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         self.validate()?;
         self.own_verifier()
     }
 
-    /// Builds a verifier for all tokens that this configuration takes: those of its own keys, if there are
-    /// any, and those of its [providers](super::ProviderConfig). `complete` is called with the builder of each, for
-    /// stores, a clock or further rules. The keys of providers are being fetched from then on.
+    /// Builds a verifier for all tokens that this configuration accepts: those of its own keys, if there are
+    /// any, and those of its [providers](super::ProviderConfig). `complete` is called with each builder, and
+    /// can add stores, a clock or further rules. The keys of providers are fetched from then on.
     ///
     /// ```
     /// use tower_jwt_auth::config::AuthConfig;
@@ -81,8 +82,8 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// Fails if [`validate`](Self::validate) does, if two providers have the same issuer, or if a builder
-    /// that was completed cannot be built.
+    /// Fails if [`validate`](Self::validate) does, if two providers have the same issuer, or if a completed
+    /// builder cannot be built.
     #[cfg(feature = "jwks")]
     pub fn token_verifier(
         &self,
@@ -106,7 +107,7 @@ impl AuthConfig {
         }
     }
 
-    /// The limits that hold for every token.
+    /// Sets the limits that apply to every token.
     fn limit(&self, mut builder: TokenVerifierBuilder) -> TokenVerifierBuilder {
         if let Some(seconds) = self.leeway {
             builder = builder.leeway(Duration::from_secs(seconds));
@@ -126,7 +127,7 @@ impl AuthConfig {
             }
             _ => TokenVerifier::builder().keys(keys.verifying),
         };
-        // As the issuer keeps revocations for no longer.
+        // The issuer keeps revocations for no longer than this.
         if let Some(seconds) = self.longest_access_ttl.or(self.access_ttl) {
             builder = builder.max_lifetime(Duration::from_secs(seconds));
         }
@@ -137,11 +138,11 @@ impl AuthConfig {
             .fold(builder, TokenVerifierBuilder::audience))
     }
 
-    /// A password service with this configuration.
+    /// Builds a password service with this configuration.
     ///
     /// # Errors
     ///
-    /// Argon2 costs that are too low to be safe, or too high for the memory budget.
+    /// Fails if the Argon2 costs are too low to be safe, or too high for the memory budget.
     #[cfg(feature = "password")]
     pub fn password_service(&self) -> Result<PasswordService, ConfigError> {
         let default = Argon2Params::DEFAULT;

@@ -1,4 +1,4 @@
-//! The variables of the environment, read with all that is wrong with them.
+//! [`Vars`]: reads environment variables and collects everything that is wrong with them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,14 +8,14 @@ use super::secret::{Secret, trimmed};
 use crate::error::ConfigError;
 use crate::secret_file::{self, Content};
 
-/// No secret that can be used is shorter.
+/// The length of the shortest usable secret, in bytes.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Reads variables, and gathers what is wrong with them.
+/// Reads variables, and collects what is wrong with them.
 pub(super) struct Vars<'a> {
     pub(super) vars: &'a HashMap<String, String>,
     pub(super) problems: &'a mut Vec<ConfigError>,
-    /// Whether a key could not be read, so that it is not missing besides.
+    /// Whether a key could not be read, so that it is not reported as missing as well.
     pub(super) lacks_key: bool,
 }
 
@@ -31,12 +31,12 @@ impl Vars<'_> {
         }
     }
 
-    /// The variable, or the content of the file that the one with `_FILE` names.
+    /// Returns the value of the variable, or the content of the file that the variable with `_FILE` names.
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
         self.text_or_file(name, Content::Secret)
     }
 
-    /// As [`secret`](Self::secret), for keys that anybody may read.
+    /// Does the same as [`secret`](Self::secret), for keys that anybody may read.
     pub(super) fn public_keys(&mut self, name: &str) -> Option<Secret> {
         self.text_or_file(name, Content::Public)
     }
@@ -78,7 +78,7 @@ impl Vars<'_> {
             let shown: String = text.escape_default().take(64).collect();
             let meant = match in_seconds(&text).filter(|_| unit.starts_with("seconds")) {
                 Some(seconds) => format!("write {seconds}"),
-                None => "write digits alone, without a unit, a sign or a point".to_owned(),
+                None => "write only digits, without a unit, a sign or a point".to_owned(),
             };
             self.problem(&format!(
                 "{name} must be a whole number of {unit}, but it is `{shown}`: {meant}"
@@ -92,11 +92,11 @@ impl Vars<'_> {
     }
 }
 
-/// What is wrong with a text, whatever it is for.
+/// Says what is wrong with a text, independent of its meaning.
 fn wrong_text(value: &str) -> Option<&'static str> {
     let is_quoted = |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
     if value.contains(char::REPLACEMENT_CHARACTER) {
-        Some("is not UTF-8: write it as text, a key of binary data as base64 or PEM")
+        Some("is not UTF-8: write it as text, and binary keys as base64 or PEM")
     } else if is_quoted('"') || is_quoted('\'') {
         Some(
             "begins and ends with a quotation mark: remove both (Docker's `--env-file`, systemd and Kubernetes \
@@ -107,7 +107,7 @@ fn wrong_text(value: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a value is the path of a file that is there.
+/// Whether a value is the path of an existing file.
 fn is_file(value: &str) -> bool {
     let is_rooted = ["/", "./", "../", "C:\\"]
         .iter()
@@ -115,7 +115,7 @@ fn is_file(value: &str) -> bool {
     is_rooted && !value.contains('\n') && Path::new(value).is_file()
 }
 
-/// The content of a file, or what is wrong with it.
+/// Returns the content of a file, or what is wrong with it.
 fn read(path: &str, content: Content) -> Result<Secret, String> {
     if path.contains(['\n', '{']) || path.contains("-----BEGIN") {
         return Err(
@@ -135,20 +135,20 @@ fn read(path: &str, content: Content) -> Result<Secret, String> {
     }
 }
 
-/// A path as it may stand in a message: what may be a secret in the wrong variable stays unsaid.
+/// Returns a path for a message, unless it may be a secret in the wrong variable.
 fn shown_path(path: &str) -> String {
     let folder = Path::new(path).parent();
     let has_folder = folder.is_some_and(|folder| !folder.as_os_str().is_empty() && folder.is_dir());
     if has_folder || path.len() < MIN_SECRET_BYTES {
         path.to_owned()
     } else {
-        "that it names (its folder does not exist either; a secret itself belongs into the variable without \
+        "that it names (its folder does not exist either; a secret itself belongs in the variable without \
          `_FILE`)"
             .to_owned()
     }
 }
 
-/// What a duration with units is in seconds, such as 900 for `15m` or `15 min`.
+/// Converts a duration with units to seconds, such as `15m` or `15 min` to 900.
 fn in_seconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
@@ -163,7 +163,7 @@ fn in_seconds(text: &str) -> Option<u64> {
     number.checked_mul(unit)
 }
 
-/// The variables of the process that are ours; what is not text shows by its replacement characters.
+/// Returns the environment variables of this crate. Values that are not UTF-8 contain replacement characters.
 pub(super) fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))

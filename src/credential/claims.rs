@@ -1,4 +1,4 @@
-//! [`CredentialClaims`]: what a judge has found out about a credential.
+//! [`CredentialClaims`]: the result of a judge that has accepted a credential.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -14,19 +14,19 @@ use crate::policy::Possession;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Credential, CredentialKind, VerifiedToken, World};
 
-/// What a [`CredentialJudge`](super::CredentialJudge) has found out about a credential: whose it is,
-/// and what it allows. `Debug` shows none of it.
+/// What a [`CredentialJudge`](super::CredentialJudge) returns for a credential that it accepts: whose the
+/// credential is, and what it allows. `Debug` does not show the claims.
 ///
-/// It is cheap to clone, so that a judge can keep it in a cache. Claims that have expired by the time
-/// that they are used are refused.
+/// It is cheap to clone, so that a judge can cache it. Claims that have expired when they are used are
+/// refused.
 #[derive(Clone)]
 pub struct CredentialClaims {
     token: VerifiedToken,
-    /// Whether it is accepted without a proof of what it is bound to.
+    /// Whether the credential is accepted without a proof of what it is bound to.
     takes_unproved: bool,
 }
 
-/// Builds [`CredentialClaims`].
+/// Builds [`CredentialClaims`]; made by [`CredentialClaims::builder`].
 #[must_use = "a builder does nothing until `build()`"]
 pub struct CredentialClaimsBuilder {
     kind: CredentialKind,
@@ -38,7 +38,7 @@ pub struct CredentialClaimsBuilder {
     problem: Option<&'static str>,
 }
 
-/// The world of a credential whose judge has no clock and no revocation store of its own.
+/// The clock of a credential whose judge has neither a clock nor a revocation store of its own.
 #[derive(Debug)]
 struct PlainWorld {
     clock: Arc<dyn Clock>,
@@ -56,7 +56,7 @@ const SET_OTHERWISE: [&str; 8] = ["sub", "iss", "jti", "sid", "iat", "exp", "sco
 // === impl CredentialClaims ===
 
 impl CredentialClaims {
-    /// Starts the claims of a credential that belongs to this subject.
+    /// Returns a builder for a credential that belongs to this subject.
     pub fn builder(subject: impl Into<String>) -> CredentialClaimsBuilder {
         CredentialClaimsBuilder {
             kind: CredentialKind::Other,
@@ -69,7 +69,7 @@ impl CredentialClaims {
         }
     }
 
-    /// Takes a token that another judge of this crate has made.
+    /// Makes claims from a token of another judge of this crate.
     #[cfg(feature = "jwks")]
     pub(super) fn of(token: VerifiedToken, takes_unproved: bool) -> Self {
         Self {
@@ -78,14 +78,14 @@ impl CredentialClaims {
         }
     }
 
-    /// Whose the credential is.
+    /// Returns the subject that the credential belongs to.
     #[cfg(feature = "cache")]
     pub(super) fn subject(&self) -> Option<&str> {
         self.token.subject()
     }
 
-    /// The token for handlers, unless it has expired, or the client has not proved to possess what it is
-    /// bound to.
+    /// Returns the token for handlers. Fails if it has expired, or if the client has not proved possession of
+    /// what it is bound to.
     pub(crate) fn verified(self, held: &Possession) -> Result<VerifiedToken, AuthError> {
         let token = self.token;
         let leeway = token.leeway().as_secs_f64();
@@ -96,12 +96,12 @@ impl CredentialClaims {
         token.held_by(held, self.takes_unproved)
     }
 
-    /// The token, whether or not it has expired.
+    /// Returns the token, even if it has expired.
     pub(super) fn token(&self) -> &VerifiedToken {
         &self.token
     }
 
-    /// The same claims in another world, which a cache of the judge must not hold itself.
+    /// Gives the claims another clock and other revocations, which must not be in the cache of the judge.
     pub(super) fn in_world(self, world: Arc<dyn World>) -> Self {
         Self {
             token: self.token.in_world(world),
@@ -119,12 +119,12 @@ impl fmt::Debug for CredentialClaims {
 // === impl CredentialClaimsBuilder ===
 
 impl CredentialClaimsBuilder {
-    /// Sets the issuer (`iss`). A subject is unique within its issuer only.
+    /// Sets the issuer (`iss`). A subject is unique only within its issuer.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.set("iss", issuer.into().into())
     }
 
-    /// Sets the id of the credential (`jti`), which revocations name. It must not be the credential
+    /// Sets the id of the credential (`jti`), by which it can be revoked. It must not be the credential
     /// itself.
     pub fn id(self, id: impl Into<String>) -> Self {
         self.set("jti", id.into().into())
@@ -141,14 +141,14 @@ impl CredentialClaimsBuilder {
         self.set("iat", seconds.into())
     }
 
-    /// Sets the time from which the credential is refused (`exp`). Without it, the credential is good
-    /// until its judge refuses it.
+    /// Sets the time from which the credential is refused (`exp`). Without it, the credential is valid until
+    /// its judge refuses it.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires_at = Some(time);
         self
     }
 
-    /// Sets the clock by which the expiry is judged; the system's clock by default.
+    /// Sets the clock by which the expiry is checked: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         let clock = Arc::new(clock);
         self.world = Arc::new(PlainWorld { clock });
@@ -175,7 +175,7 @@ impl CredentialClaimsBuilder {
             .fold(self, |claims, scope| claims.scope(scope))
     }
 
-    /// Adds a role. An empty text adds no role.
+    /// Adds a role. An empty string is ignored.
     pub fn role(mut self, role: impl AsRef<str>) -> Self {
         let role = role.as_ref();
         if !role.is_empty() {
@@ -191,11 +191,12 @@ impl CredentialClaimsBuilder {
             .fold(self, |claims, role| claims.role(role))
     }
 
-    /// Adds a claim that handlers and guards can read. The registered ones have setters of their own.
+    /// Adds a claim that handlers and guards can read. Registered claims have setters of their own.
     pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
         if SET_OTHERWISE.contains(&&*name) {
-            self.problem = Some("a claim has a setter of its own: use that instead of `claim`");
+            self.problem =
+                Some("a registered claim has a setter of its own: use that instead of `claim`");
             return self;
         }
         match serde_json::to_value(value) {
@@ -243,24 +244,23 @@ impl CredentialClaimsBuilder {
         })
     }
 
-    /// Says that the credential is an API key, so that guards that keep API keys out see it. Without
-    /// this, its [`kind`](crate::VerifiedToken::kind) is
-    /// [`Other`](crate::verifier::CredentialKind::Other).
+    /// Marks the credential as an API key, so that guards can refuse API keys. Without this, its
+    /// [`kind`](crate::VerifiedToken::kind) is [`Other`](crate::verifier::CredentialKind::Other).
     ///
-    /// A judge that wraps [`ApiKeys`](super::api_keys::ApiKeys), for example to take scopes away that the
-    /// owner has lost, calls this.
+    /// Call it in a judge that wraps [`ApiKeys`](super::api_keys::ApiKeys), for example to remove scopes that
+    /// the owner has lost.
     pub fn api_key(self) -> Self {
         self.kind(CredentialKind::ApiKey)
     }
 
-    /// Sets by what the credential was proved.
+    /// Sets the kind of the credential.
     pub(super) const fn kind(mut self, kind: CredentialKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Sets the clock and the revocations by which a stream learns that the credential has ended.
-    #[expect(dead_code, reason = "the judges of this crate come next")]
+    /// Sets the clock and the revocations by which a stream notices that the credential has ended.
+    #[expect(dead_code, reason = "no judge needs it yet")]
     pub(super) fn world(mut self, world: Arc<dyn World>) -> Self {
         self.world = world;
         self

@@ -1,10 +1,11 @@
-//! Credentials other than JWTs, on the same routes: API keys, opaque tokens, and those of your own.
+//! Credentials other than JWTs on the same routes: API keys, opaque tokens, and kinds of your own.
 //!
-//! A [`CredentialJudge`] judges one kind of credential. A
-//! [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) hands each credential to exactly one judge,
-//! which it chooses by the form of the credential or by the header that it is in, before anything is
-//! verified. If that judge refuses it, nobody else is asked. What handlers, guards and extractors get
-//! is a [`VerifiedToken`](crate::VerifiedToken) in any case, whose [`kind`](crate::VerifiedToken::kind) says by what it was proved.
+//! A [`CredentialJudge`] verifies one kind of credential. A
+//! [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) passes each credential to exactly one judge, which it
+//! chooses by the form of the credential or by the header that it is in, before anything is verified. If that
+//! judge refuses it, no other is asked. Handlers, guards and extractors are always given a
+//! [`VerifiedToken`](crate::VerifiedToken), whose [`kind`](crate::VerifiedToken::kind) is that of the
+//! credential.
 
 pub mod api_keys;
 mod claims;
@@ -27,12 +28,12 @@ use crate::error::AuthError;
 use crate::policy::Possession;
 use crate::verifier::Progress;
 
-/// Judges credentials of one kind. Implement it for a kind of your own.
+/// Verifies credentials of one kind. Implement it for a kind of your own.
 ///
-/// The verdict is one of three: the claims, a refusal (such as
-/// [`InvalidCredential`](crate::AuthErrorKind::InvalidCredential)), or
-/// [`Unavailable`](crate::AuthErrorKind::Unavailable) if the credential cannot be judged now. An
-/// outage must never be a refusal.
+/// There are three possible results: the claims, a refusal such as
+/// [`InvalidCredential`](crate::AuthErrorKind::InvalidCredential), or
+/// [`Unavailable`](crate::AuthErrorKind::Unavailable) if the credential cannot be judged now. Never return a
+/// refusal because of an outage.
 ///
 /// ```
 /// use http::Request;
@@ -63,26 +64,25 @@ use crate::verifier::Progress;
 ///
 /// # Security
 ///
-/// Compare secrets in constant time, or compare digests of them. Bound what a client can make the judge
-/// do: refuse what is malformed before any I/O, give each call a time limit, and ask once for the same
-/// credential if it comes many times at once.
+/// Compare secrets in constant time, or compare their digests. Limit the work that a client can cause: refuse
+/// malformed credentials before any I/O, give each call a timeout, and make one look-up for concurrent
+/// requests with the same credential.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a judge of credentials",
     note = "use `ApiKeys` or `Introspection`, or implement `CredentialJudge` and `Debug`"
 )]
 pub trait CredentialJudge: Debug + Send + Sync + 'static {
-    /// Returns whether the credential has the form of those that this judge takes, such as a reserved
-    /// prefix. It must not look at anything but the text, and do no I/O.
+    /// Returns whether the credential has the form that this judge takes, such as a reserved prefix. Decide
+    /// by the text alone, without I/O.
     ///
-    /// It is not asked about a source that
-    /// [belongs to this judge](crate::JwtAuthLayer::credentials_in).
+    /// It is not called for a source that [belongs to this judge](crate::JwtAuthLayer::credentials_in).
     fn takes(&self, credential: &str) -> bool;
 
-    /// Judges a credential.
+    /// Verifies a credential.
     ///
     /// # Errors
     ///
-    /// Fails with the reason why the credential is refused, or cannot be judged now.
+    /// Fails with the reason why the credential is refused or cannot be judged now.
     fn judge(
         &self,
         credential: &str,
@@ -99,7 +99,7 @@ pub trait CredentialJudge: Debug + Send + Sync + 'static {
 /// The dyn-compatible counterpart of [`CredentialJudge`].
 pub(crate) trait DynCredentialJudge: Debug + Send + Sync {
     fn takes(&self, credential: &str) -> bool;
-    /// Comes as far as memory allows; boxes a future only where something must be waited for.
+    /// Goes as far as possible without waiting, and boxes a future only if something must be awaited.
     fn start(self: Arc<Self>, credential: &str, held: &Possession) -> Progress;
 }
 
@@ -119,7 +119,7 @@ impl<J: CredentialJudge> DynCredentialJudge for J {
     }
 }
 
-/// Uses one judge in several places.
+/// Allows the use of one judge in several places.
 impl<J: CredentialJudge> CredentialJudge for Arc<J> {
     fn takes(&self, credential: &str) -> bool {
         J::takes(self, credential)

@@ -1,4 +1,4 @@
-//! [`DpopBuilder`]: what proofs must be like, said once and checked once.
+//! [`DpopBuilder`]: sets the rules for proofs, which are checked once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::keys::Algorithm;
 use crate::policy::{DEFAULT_LEEWAY, MAX_LEEWAY};
 use crate::replay::{DynReplayStore, ReplayStore};
 
-/// The algorithms of proofs that are accepted by default. All are asymmetric.
+/// The algorithms that are accepted for proofs by default. All are asymmetric.
 pub const DEFAULT_PROOF_ALGORITHMS: [Algorithm; 4] = [
     Algorithm::ES256,
     Algorithm::EdDSA,
@@ -25,12 +25,12 @@ pub const DEFAULT_PROOF_ALGORITHMS: [Algorithm; 4] = [
 pub const DEFAULT_PROOF_MAX_AGE: Duration = Duration::from_secs(60);
 /// The longest age that can be set: 300 seconds (RFC 9449 section 11.1: "seconds or minutes").
 pub const MAX_PROOF_AGE: Duration = Duration::from_secs(300);
-/// By how much the clock of a client may be ahead by default: 30 seconds.
+/// The default time by which the clock of a client may be ahead: 30 seconds.
 pub const DEFAULT_PROOF_LEEWAY: Duration = DEFAULT_LEEWAY;
 /// The default time limit of a call to the replay store: 500 milliseconds.
 pub const DEFAULT_REPLAY_STORE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Builds a [`Dpop`].
+/// Builds a [`Dpop`]; made by [`Dpop::builder`].
 #[must_use = "a builder does nothing until `build()`"]
 pub struct DpopBuilder {
     addresses: Vec<String>,
@@ -59,48 +59,49 @@ impl DpopBuilder {
         }
     }
 
-    /// Adds another public address, if clients reach the service under several names.
+    /// Adds another public URL, if clients reach the service under several names.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.addresses.push(address.into());
         self
     }
 
-    /// Sets the algorithms of proofs that are accepted: [`DEFAULT_PROOF_ALGORITHMS`] by default.
+    /// Sets the algorithms that are accepted for proofs: [`DEFAULT_PROOF_ALGORITHMS`] by default.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
     /// Sets the age from which a proof is refused: [60 seconds](DEFAULT_PROOF_MAX_AGE) by default, 300 at
-    /// most. Clients make a proof for each request, so this is about the delay of a request and clocks that
-    /// are behind. If clocks of clients may be wrong by minutes, demand [nonces](Self::nonces) and raise it.
+    /// most. Clients make a proof for each request, so this only covers the delay of a request and clocks
+    /// that are behind. If clocks of clients may be wrong by minutes, require [nonces](Self::nonces) and
+    /// raise it.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
     /// Sets by how much the clock of a client may be ahead: [30 seconds](DEFAULT_PROOF_LEEWAY) by default,
-    /// 300 at most. Used proofs are kept for that much longer than they are good, so the clocks of nodes that
-    /// share a store may differ by it as well.
+    /// 300 at most. Used proofs are kept for this much longer than they are valid, so the clocks of nodes
+    /// that share a store may differ by as much.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Demands that each proof contains a nonce of this server.
+    /// Requires that each proof contains a nonce of this server. By default, no nonce is needed.
     pub fn nonces(mut self, nonces: DpopNonces) -> Self {
         self.nonces = Some(nonces);
         self
     }
 
-    /// Sets the time limit of a call to the replay store:
-    /// [500 milliseconds](DEFAULT_REPLAY_STORE_TIMEOUT) by default. When it is over, the answer is 503.
+    /// Sets the time limit of a call to the replay store: [500 milliseconds](DEFAULT_REPLAY_STORE_TIMEOUT) by
+    /// default. If a call takes longer, the response is 503.
     pub fn store_timeout(mut self, limit: Duration) -> Self {
         self.store_timeout = limit;
         self
     }
 
-    /// Reads the time from this clock.
+    /// Sets the clock: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -110,9 +111,13 @@ impl DpopBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if an address is not one that clients see, if there is no algorithm or a symmetric one, if the
-    /// longest age is zero or over 300 seconds, if the leeway is over 300 seconds, or if the period of the
-    /// nonces is out of range.
+    /// Fails if
+    ///
+    /// - a URL is not in the form that clients see;
+    /// - there is no algorithm, or one is symmetric;
+    /// - the maximum age is zero or longer than 300 seconds;
+    /// - the leeway is longer than 300 seconds;
+    /// - the period of the nonces is out of range.
     pub fn build(self) -> Result<Dpop, ConfigError> {
         let Self {
             addresses,
@@ -141,8 +146,8 @@ impl DpopBuilder {
         }
         if max_age.is_zero() || max_age > MAX_PROOF_AGE {
             return Err(ConfigError::invalid(
-                "the longest age of a DPoP proof is out of range: set it to 1 second at least and 300 seconds \
-                 at most",
+                "the maximum age of a DPoP proof is out of range: set it to at least 1 second and at most 300 \
+                 seconds",
             ));
         }
         if leeway > MAX_LEEWAY {

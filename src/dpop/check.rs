@@ -21,7 +21,7 @@ use crate::error::{AuthErrorKind, Reason};
 use crate::keys::{Algorithm, ProofKeyFault, Thumbprint, VerifyingKey, sha256};
 use crate::replay::ReplayEntry;
 
-/// What of a request a proof is about.
+/// The parts of a request that a proof covers.
 pub(super) struct Request<'r> {
     pub(super) method: &'r Method,
     pub(super) uri: &'r Uri,
@@ -30,20 +30,20 @@ pub(super) struct Request<'r> {
     pub(super) token: Option<&'r [u8]>,
 }
 
-/// Stands in the extensions of a request whose proof a layer has marked as used, so that what follows does not
-/// take it for a replay.
+/// Marks a request, in its extensions, whose proof a layer has already marked as used, so that it does not
+/// count as a replay further in.
 #[derive(Clone)]
 pub(crate) struct SpentProof {
     pub(super) by: Arc<Inner>,
     pub(super) digest: [u8; 32],
 }
 
-/// A proof that passed everything but the replay store.
+/// A proof that has passed all checks except that of the replay store.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedProof {
     pub(super) key: Arc<ProofKey>,
     pub(super) entry: ReplayEntry,
-    /// The encoded header, if the key was not known before.
+    /// The encoded header, if the key is not known yet.
     pub(super) new_header: Option<Box<[u8]>>,
     newer_nonce: Option<HeaderValue>,
 }
@@ -55,7 +55,7 @@ impl CheckedProof {
         self.key.thumbprint
     }
 
-    /// The nonce that the client should use from now on, if it is another one.
+    /// Returns the nonce that the client should use from now on, if it differs from that of the proof.
     pub(crate) fn newer_nonce(&self) -> Option<&HeaderValue> {
         self.newer_nonce.as_ref()
     }
@@ -109,8 +109,8 @@ pub(super) fn check(
     if now > iat.saturating_add(as_micros(policy.max_age)) {
         return Err(invalid(&TOO_OLD));
     }
-    // Kept for longer than it is good, so that it is not forgotten here while the clock of another node,
-    // which is behind, still calls it good.
+    // It is kept for longer than it is valid, because it may still be valid by the clock of another node that
+    // is behind.
     let kept = policy.max_age + policy.leeway + Duration::from_secs(1);
     let entry = ReplayEntry::new(
         replay_digest(key.thumbprint, jti, htu).ok_or_else(|| invalid(&MALFORMED))?,
@@ -160,7 +160,7 @@ fn read_key(parts: &Compact<'_>, accepted: &[Algorithm]) -> Result<ProofKey, Dpo
     }
 }
 
-/// `ath`: the proof is for this one token.
+/// Checks by `ath` that the proof is for this token.
 fn check_token_hash(ath: &Field<std::borrow::Cow<'_, str>>, token: &[u8]) -> Result<(), DpopError> {
     let Field::Is(ath) = ath else {
         return Err(invalid(&CLAIM_MISSING));
@@ -201,7 +201,8 @@ fn check_nonce(
     }
 }
 
-/// What names a proof: its key, its id and its address (RFC 9449 section 11.1), each with its length.
+/// Computes the digest that identifies a proof: of its key, its id and its URL (RFC 9449 section 11.1), each
+/// with its length.
 fn replay_digest(key: Thumbprint, jti: &str, htu: &str) -> Option<[u8; 32]> {
     let mut text = SmallVec::<[u8; 256]>::new();
     text.extend_from_slice(&key.0);
@@ -234,7 +235,7 @@ static TWO: Reason = Reason {
 };
 static MALFORMED: Reason = Reason {
     code: "malformed_proof",
-    message: "the DPoP proof is not a signed JWT in compact form, is too long, or demands an extension",
+    message: "the DPoP proof is not a signed JWT in compact form, is too long, or requires an extension",
 };
 static WRONG_TYPE: Reason = Reason {
     code: "proof_of_wrong_type",
@@ -242,8 +243,7 @@ static WRONG_TYPE: Reason = Reason {
 };
 static ALGORITHM: Reason = Reason {
     code: "proof_algorithm_not_accepted",
-    message: "the DPoP proof's algorithm is not one of those that are accepted \
-              (`DpopBuilder::algorithms`)",
+    message: "the DPoP proof's algorithm is not accepted (`DpopBuilder::algorithms`)",
 };
 static NO_KEY: Reason = Reason {
     code: "proof_without_key",
@@ -251,8 +251,8 @@ static NO_KEY: Reason = Reason {
 };
 static PRIVATE_KEY: Reason = Reason {
     code: "private_key_in_proof",
-    message: "the DPoP proof's key (`jwk`) has a private member or is symmetric: the client has given its \
-              private key away",
+    message: "the DPoP proof's key (`jwk`) has a private member or is symmetric: the client has revealed its \
+              private key",
 };
 static UNFIT_KEY: Reason = Reason {
     code: "unfit_key_in_proof",
@@ -264,8 +264,8 @@ static BAD_SIGNATURE: Reason = Reason {
 };
 static CLAIM_MISSING: Reason = Reason {
     code: "proof_claim_missing",
-    message: "the DPoP proof lacks `jti`, `htm`, `htu`, `iat` or, beside a token, `ath`, or one of them has \
-              the wrong type",
+    message: "the DPoP proof lacks `jti`, `htm`, `htu`, `iat` or, with a token, `ath`, or one of them has the \
+              wrong type",
 };
 static OTHER_METHOD: Reason = Reason {
     code: "proof_for_other_method",
@@ -273,8 +273,8 @@ static OTHER_METHOD: Reason = Reason {
 };
 static OTHER_ADDRESS: Reason = Reason {
     code: "proof_for_other_address",
-    message: "the DPoP proof is for another address (`htu`): it must be the public address of `Dpop::builder`, \
-              followed by the path of the request",
+    message: "the DPoP proof is for another URL (`htu`): it must be the public URL that was given to \
+              `Dpop::builder`, followed by the path of the request",
 };
 static OTHER_TOKEN: Reason = Reason {
     code: "proof_for_other_token",

@@ -1,4 +1,4 @@
-//! [`DpopError`]: why a proof was refused, or could not be judged.
+//! [`DpopError`]: the reason why a proof was refused or could not be checked.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,11 +11,11 @@ use super::{add_nonce, expose};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::store::StoreError;
 
-/// The error of a proof that was refused, or that cannot be judged now.
+/// The error of a proof that was refused or that cannot be checked now.
 ///
-/// A route that issues tokens may return it. With the feature `axum` it is a response, with the status, the
+/// A route that issues tokens can return it. With the feature `axum`, it is a response, with the status, the
 /// JSON body of RFC 6749 section 5.2, `Cache-Control: no-store`, and a nonce in `DPoP-Nonce` if the client
-/// needs one. For other frameworks there are [`status`](Self::status), [`body`](Self::body) and
+/// needs one. For other frameworks, use [`status`](Self::status), [`body`](Self::body) and
 /// [`headers`](Self::headers).
 ///
 /// A [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) answers with 401 and a challenge instead.
@@ -27,16 +27,16 @@ pub struct DpopError {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The kinds of a [`DpopError`].
+/// The kinds of [`DpopError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DpopErrorKind {
-    /// The request has no proof, or one that is refused.
+    /// The request has no proof, or an invalid one.
     InvalidProof,
-    /// The proof lacks a nonce of this server, or its nonce has expired. The client repeats the request
-    /// with a new proof that contains the nonce of the response.
+    /// The proof has no nonce of this server, or an expired one. The client should repeat the request with a
+    /// new proof that contains the nonce of the response.
     NonceNeeded,
-    /// The proof is good, but the replay store is unavailable.
+    /// The proof is valid, but the replay store is unavailable.
     Unavailable,
 }
 
@@ -66,21 +66,21 @@ impl DpopError {
             kind: DpopErrorKind::Unavailable,
             reason: &Reason {
                 code: "unavailable",
-                message: "the replay store is unavailable, so it is not known whether the proof is new",
+                message: "the replay store is unavailable, so it is unknown whether the proof was used before",
             },
             nonce: None,
             source: Some(Arc::new(error)),
         }
     }
 
-    /// Returns the kind.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> DpopErrorKind {
         self.kind
     }
 
     /// Returns the stable, lower-case code of the reason, for logs and metric labels. The guide
-    /// [lists](crate::_guide::why_401) them.
+    /// [lists the codes](crate::_guide::why_401#reason-codes).
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         self.reason.code
@@ -127,7 +127,8 @@ impl DpopError {
         serde_json::json!({"error": self.code(), "error_description": description}).to_string()
     }
 
-    /// Returns the headers that the response needs: the nonce, and that pages on other origins may read it.
+    /// Returns the headers that the response needs: the nonce, and the permission for pages on other origins
+    /// to read it.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -1,5 +1,5 @@
-//! [`PublicAddress`]: where clients reach the service, and whether a proof was made for one of its
-//! addresses (RFC 9449 section 4.3, RFC 3986 section 6.2.2).
+//! [`PublicAddress`]: the URL at which clients reach the service, and the comparison with the `htu` of a
+//! proof (RFC 9449 section 4.3, RFC 3986 section 6.2.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,23 +7,23 @@ use std::fmt;
 use crate::error::ConfigError;
 use crate::origin::{check_origin, shown};
 
-/// The origin that clients see, and the path before that which the service sees.
+/// The origin that clients see, and the part of the path that the service does not see.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PublicAddress {
-    /// Normalised, without a slash at the end: `https://api.example/v1`.
+    /// The normalized URL, without a slash at the end: `https://api.example/v1`.
     base: Box<str>,
 }
 
 // === impl PublicAddress ===
 
 impl PublicAddress {
-    /// Reads an address from the configuration: an origin as browsers send it, followed by a path if the
-    /// service is mounted at one.
+    /// Reads a URL from the configuration: an origin as browsers send it, followed by a path if the service
+    /// is mounted at one.
     pub(super) fn parse(address: &str) -> Result<Self, ConfigError> {
         let wrong = |what: &str| {
             Err(ConfigError::invalid(format!(
-                "the public address `{}` {what}: write it as clients see it, such as `https://api.example` \
-                 or `https://api.example/v1`",
+                "the public URL `{}` {what}: write it as clients see it, such as `https://api.example` or \
+                 `https://api.example/v1`",
                 shown(address)
             )))
         };
@@ -34,7 +34,7 @@ impl PublicAddress {
         let (origin, path) = address.split_at(end);
         if check_origin(origin).is_err() {
             return wrong(if origin.starts_with("http:") {
-                "is plain http, and a token must not be sent unencrypted (plain http is for this machine only)"
+                "is plain http, but a token must not be sent unencrypted (plain http is accepted only for this machine)"
             } else {
                 "is not an https origin in lower case without a default port, followed by a path"
             });
@@ -43,14 +43,14 @@ impl PublicAddress {
             return wrong("ends with a slash");
         }
         if path.contains(['?', '#']) || normal_path(path) != path {
-            return wrong("has a path with a query, a fragment, `.`, `..` or needless `%`");
+            return wrong("has a query, a fragment, `.`, `..` or an unnecessary `%` in its path");
         }
         Ok(Self {
             base: address.into(),
         })
     }
 
-    /// The same address, for a router that is mounted at this path.
+    /// Returns the URL for a router that is mounted at this path.
     pub(super) fn under(&self, path: &str) -> Self {
         let path = path.trim_matches('/');
         if path.is_empty() {
@@ -61,9 +61,9 @@ impl PublicAddress {
         }
     }
 
-    /// Whether a proof with this `htu` is for the request to this path. Query and fragment do not count.
+    /// Whether a proof with this `htu` is for a request to this path. Query and fragment are ignored.
     pub(super) fn fits(&self, htu: &str, path: &str) -> bool {
-        // As nearly every client writes it. If the texts are equal, so are their normal forms.
+        // The fast path for nearly every client: if the texts are equal, so are their normal forms.
         if htu.strip_prefix(&*self.base) == Some(path) && path.starts_with('/') {
             return true;
         }
@@ -81,8 +81,8 @@ impl fmt::Debug for PublicAddress {
     }
 }
 
-/// The normal form of an http or https address without query and fragment. Returns `None` if it is not
-/// such an address, or has a user name.
+/// Returns the normal form of an http or https URL without query and fragment. Returns `None` if it is not
+/// such a URL, or has a user name.
 fn normal(address: &str) -> Option<String> {
     let end = address.find(['?', '#']).unwrap_or(address.len());
     let (scheme, rest) = address[..end].split_once("://")?;
@@ -120,7 +120,8 @@ fn normal(address: &str) -> Option<String> {
     Some(normal)
 }
 
-/// The normal form of a path: escapes in upper case, none where it is not needed, and without dot segments.
+/// Returns the normal form of a path: escapes are in upper case, unnecessary ones and dot segments are
+/// removed.
 fn normal_path(path: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
     if path.bytes().all(is_plain) && !path.contains("/.") {
@@ -129,7 +130,7 @@ fn normal_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(without_dots(&escaped(path)))
 }
 
-/// RFC 3986 sections 6.2.2.1 and 6.2.2.2.
+/// Normalizes escapes (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
 fn escaped(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = String::with_capacity(path.len());
@@ -145,7 +146,7 @@ fn escaped(path: &str) -> String {
         };
         at += length;
         let is_unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
-        // A `%` that begins no escape stays as it is.
+        // A `%` that does not begin an escape stays as it is.
         if is_unreserved || (length == 1 && value.is_ascii_graphic()) {
             out.push(char::from(value));
         } else {
@@ -155,7 +156,7 @@ fn escaped(path: &str) -> String {
     out
 }
 
-/// RFC 3986 section 5.2.4, of a path that begins with a slash.
+/// Removes dot segments from a path that begins with a slash (RFC 3986 section 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_compared_after_normalisation() {
+    fn a_url_is_compared_after_normalization() {
         for htu in [
             "https://api.example/a/b",
             "HTTPS://api.example/a/b",
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_differ_in_case_and_need_only() {
+    fn escapes_are_equal_in_any_case_and_if_unnecessary() {
         for (htu, path) in [
             ("https://a.example/%C3%A9", "/%c3%a9"),
             ("https://a.example/\u{e9}", "/%C3%A9"),
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_no_client_sees_is_refused() {
+    fn a_public_url_in_another_form_than_clients_see_is_refused() {
         for bad in [
             "",
             "api.example",
@@ -304,7 +305,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_twice_is_normalising_once(path in "/[a-z./%0-9A-Fé ]{0,20}") {
+        fn normalization_is_idempotent(path in "/[a-z./%0-9A-Fé ]{0,20}") {
             let once = normal_path(&path).into_owned();
             prop_assert_eq!(normal_path(&once), once.as_str());
             let address = format!("https://a.example{path}");

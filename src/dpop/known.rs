@@ -1,4 +1,4 @@
-//! [`KnownKeys`]: the keys of clients whose proofs were accepted, so that they are parsed once.
+//! [`KnownKeys`]: caches the keys of clients whose proofs were accepted, so that each is parsed only once.
 
 #[cfg(feature = "cache")]
 use std::fmt;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 
 use crate::keys::{Thumbprint, VerifyingKey};
 
-/// How many keys are kept, of some 500 bytes each. Of more, one that is seldom used goes.
+/// The most keys that are kept, with about 500 bytes each. Beyond that, a key that is seldom used is dropped.
 #[cfg(feature = "cache")]
 const MOST: usize = 4096;
-/// A longer header is parsed each time.
+/// The longest header that is cached, in bytes.
 #[cfg(feature = "cache")]
 const LONGEST: usize = 2048;
 
-/// What the header of a proof says, once it was found good.
+/// The content of a proof's header, after all checks.
 #[derive(Debug, Clone)]
 pub(super) struct ProofKey {
     pub(super) key: VerifyingKey,
     pub(super) thumbprint: Thumbprint,
 }
 
-/// Keys by the encoded header of the proof, all of which is compared.
+/// The keys, by the complete encoded header of the proof.
 ///
-/// All proofs of one client have the same header. A key gets in only when a whole request was accepted, so
-/// nobody fills this with keys that are bound to nothing.
+/// All proofs of one client have the same header. A key is added only after its whole request was accepted,
+/// so nobody can fill this with other keys.
 pub(super) struct KnownKeys {
     #[cfg(feature = "cache")]
     keys: quick_cache::sync::Cache<Box<[u8]>, Arc<ProofKey>>,

@@ -1,15 +1,15 @@
-//! Tokens that are worthless without a key: DPoP (RFC 9449).
+//! DPoP (RFC 9449): tokens that are worthless without the private key of their client.
 //!
-//! A client makes a key pair that never leaves it, and signs a small proof for each request. A token that is
-//! bound to the key (`cnf.jkt`) is accepted only together with such a proof, so whoever steals the token and
-//! not the key has nothing.
+//! A client makes a key pair, keeps the private key, and signs a small proof for each request. A token that
+//! is bound to the key (`cnf.jkt`) is accepted only with such a proof, so a thief who has only the token
+//! cannot use it.
 //!
-//! [`Dpop`] checks proofs. Give it to a [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) to check them at
-//! resources, and to the routes that log in and refresh, where a [`DpopProof`] binds the tokens that are
-//! issued: [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
+//! [`Dpop`] checks proofs. Give it to a [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) to protect resources. Use
+//! it also in the routes for login and refresh, where a [`DpopProof`] binds the issued tokens to the key:
+//! [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
 //! [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) and
-//! [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). The guide shows
-//! [how to put it together](crate::_guide::bound_tokens).
+//! [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). The guide shows [how to combine
+//! these](crate::_guide::bound_tokens).
 
 mod builder;
 mod check;
@@ -45,20 +45,20 @@ pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The header that contains a nonce for the next proofs of the client.
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// The response headers that a page on another origin must be allowed to read (RFC 9449 section 8.2): give
-/// them to the CORS layer, such as `CorsLayer::expose_headers` of `tower-http`.
+/// The response headers that a page on another origin must be allowed to read (RFC 9449 section 8.2). Give
+/// them to the CORS layer, for example by `CorsLayer::expose_headers` of `tower-http`.
 ///
 /// Responses to which this crate adds one of them also say so in `Access-Control-Expose-Headers`. A CORS
 /// layer that sets this header itself replaces it.
 pub const EXPOSED_HEADERS: [HeaderName; 2] = [DPOP_NONCE, WWW_AUTHENTICATE];
 
-/// Adds the nonce to a response, and lets pages on other origins read it.
+/// Adds the nonce to a response, and allows pages on other origins to read it.
 pub(crate) fn add_nonce(headers: &mut HeaderMap, nonce: HeaderValue) {
     headers.insert(DPOP_NONCE, nonce);
     expose(headers);
 }
 
-/// Lets pages on other origins read the headers of DPoP.
+/// Allows pages on other origins to read the headers of DPoP.
 pub(crate) fn expose(headers: &mut HeaderMap) {
     const NAMES: HeaderValue = HeaderValue::from_static("DPoP-Nonce, WWW-Authenticate");
     let is_there = headers

@@ -14,24 +14,25 @@ use crate::clock::as_micros;
 use crate::error::ConfigError;
 use crate::keys::SigningKey;
 
-/// The default time after which there is another nonce: 150 seconds. A nonce is accepted in the period
-/// after its own as well, so for 300 seconds at most.
+/// The default time after which the nonce changes: 150 seconds. A nonce is also accepted in the following
+/// period, so for at most 300 seconds.
 pub const DEFAULT_NONCE_PERIOD: Duration = Duration::from_secs(150);
 const MIN_PERIOD: Duration = Duration::from_secs(10);
 const MAX_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Makes and recognises the nonces that clients must put into their proofs.
+/// Makes and recognizes the nonces that clients must put into their proofs.
 ///
-/// With nonces, the age of a proof does not depend on the clock of its client, and nobody can make proofs
-/// in advance: a script that runs in a page for a moment could otherwise sign proofs for the next days.
+/// With nonces, the age of a proof does not depend on the clock of its client, and nobody can make proofs in
+/// advance. Without them, a malicious script that runs in a page for a moment could sign proofs for the
+/// following days.
 ///
-/// Time is divided into periods. The nonce of a period is an HMAC of its number, so it needs no store, it is
-/// the same on each node that shares the secret, and nobody without the secret can guess one. A nonce is
-/// accepted in its own period and the next one. (If the clock of a node is behind, it also accepts the nonce
-/// that is next by its own clock, because another node has already handed it out.)
+/// Time is divided into periods. The nonce of a period is an HMAC of the period's number. So it needs no
+/// store, it is the same on all nodes that share the secret, and nobody without the secret can guess it. A
+/// nonce is accepted in its own period and the next one. A node also accepts the nonce that comes next by its
+/// clock, because a node whose clock is ahead may already have sent it.
 ///
-/// A client learns the nonce from `DPoP-Nonce`: from the refusal `use_dpop_nonce` of its first request, and
-/// afterwards from the response to each request whose nonce is not the newest one.
+/// A client gets the nonce in `DPoP-Nonce`: with the refusal `use_dpop_nonce` of its first request, and then
+/// with the response to each request whose nonce is not the newest one.
 ///
 /// ```
 /// use tower_jwt_auth::dpop::{Dpop, DpopNonces, MemoryReplays};
@@ -48,7 +49,7 @@ pub struct DpopNonces {
     known: Arc<ArcSwapOption<Known>>,
 }
 
-/// The nonces that are accepted in one period.
+/// The nonces that are accepted in a period.
 struct Known {
     period: u64,
     newest: HeaderValue,
@@ -56,24 +57,24 @@ struct Known {
     others: Vec<String>,
 }
 
-/// What a nonce is worth.
+/// The verdict on a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is good. If there is a newer one, the client should learn it.
+    /// The nonce is valid. If there is a newer one, the client should be given that.
     Good { newer: Option<HeaderValue> },
-    /// It is missing, expired or not of this server. The client needs this one.
+    /// The nonce is missing, expired or not of this server. The client needs this one.
     Needs(HeaderValue),
 }
 
 // === impl DpopNonces ===
 
 impl DpopNonces {
-    /// Creates the nonces of a secret of at least 32 random bytes, which all nodes share. Use it for nothing
-    /// else.
+    /// Makes nonces from a secret of at least 32 random bytes, which all nodes share. Do not use the secret
+    /// for anything else.
     ///
     /// # Errors
     ///
-    /// Fails if the secret is too short, a placeholder, or follows a pattern.
+    /// Fails if the secret is too short, is a placeholder, or follows a pattern.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Ok(Self {
             keys: vec![SigningKey::hs256(secret)?],
@@ -82,19 +83,20 @@ impl DpopNonces {
         })
     }
 
-    /// Also accepts the nonces of this secret: the previous one, while the nodes change to another one after
-    /// each other, or the next one before that. Call it again to add more.
+    /// Adds a secret whose nonces are accepted as well. To change the secret on one node after the other, add
+    /// the next secret on all nodes first, and keep the previous one here for a while after the change. Call
+    /// it again to add more.
     ///
     /// # Errors
     ///
-    /// Fails as [`new`](Self::new) does.
+    /// Fails in the same cases as [`new`](Self::new).
     pub fn previous(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         self.keys.push(SigningKey::hs256(secret)?);
         Ok(self)
     }
 
-    /// Sets the time after which there is another nonce: [150 seconds](DEFAULT_NONCE_PERIOD) by default, 10
-    /// seconds at least and an hour at most. It must be the same on all nodes.
+    /// Sets the time after which the nonce changes: [150 seconds](DEFAULT_NONCE_PERIOD) by default, at least
+    /// 10 seconds and at most 1 hour. It must be the same on all nodes.
     #[must_use]
     pub fn period(mut self, period: Duration) -> Self {
         self.period = period;
@@ -106,15 +108,15 @@ impl DpopNonces {
             return Ok(());
         }
         Err(ConfigError::invalid(
-            "the period of DPoP nonces is out of range: it must be 10 seconds at least and an hour at most",
+            "the period of DPoP nonces is out of range: set it to at least 10 seconds and at most 1 hour",
         ))
     }
 
-    /// Judges the nonce of a proof at `now`, in microseconds. Returns `None` if no HMAC can be made.
+    /// Checks the nonce of a proof at `now`, in microseconds. Returns `None` if the HMAC fails.
     pub(super) fn judge(&self, nonce: Option<&str>, now: u64) -> Option<Verdict> {
         let known = self.known_at(now)?;
         Some(match nonce {
-            // That of a node whose clock is ahead is the newest one.
+            // The nonce of a node whose clock is ahead counts as the newest one.
             Some(nonce) if known.newest == nonce || known.next == nonce => {
                 Verdict::Good { newer: None }
             }
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_server_has_not_made_is_no_nonce() {
+    fn a_nonce_that_this_server_has_not_made_is_refused() {
         let ours = nonces();
         let nonce = newest(&ours, NOW);
         let other = newest(&DpopNonces::new(secret("b")).unwrap(), NOW);
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_changes_on_one_node_after_the_other() {
+    fn the_secret_can_be_changed_on_one_node_after_the_other() {
         let old = nonces();
         let new = DpopNonces::new(secret("b")).unwrap();
         let new = new.previous(secret("a")).unwrap();
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_secret_and_an_odd_period_are_refused() {
+    fn a_weak_secret_and_a_period_out_of_range_are_refused() {
         DpopNonces::new("secret").unwrap_err();
         DpopNonces::new([0; 32]).unwrap_err();
         for seconds in [0, 9, 3601] {

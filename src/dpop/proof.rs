@@ -11,12 +11,12 @@ use super::check::CheckedProof;
 use super::error::DpopError;
 use super::service::Dpop;
 
-/// A DPoP proof that was verified: to hold one means that the client of the request has the private key.
+/// A verified DPoP proof: the client of the request has the private key.
 ///
-/// [`Dpop::verify_proof`] makes it. With the feature `axum` it is also an extractor, for routes whose state
-/// contains a [`Dpop`] (`FromRef`): `DpopProof` refuses requests without a proof, and `Option<DpopProof>`
-/// lets them through. A bad proof is refused by both. Behind a layer that checks proofs by the same policy, the
-/// proof is spent already, and can be used all the same.
+/// It is made by [`Dpop::verify_proof`]. With the feature `axum`, it is also an extractor, for routes whose
+/// state contains a [`Dpop`] (`FromRef`): `DpopProof` refuses requests without a proof, and
+/// `Option<DpopProof>` lets them through. Both refuse an invalid proof. If a layer in front has already
+/// checked the proof by the same policy and marked it as used, it can still be used here.
 ///
 /// Give it to [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
 /// [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) or
@@ -41,7 +41,7 @@ impl DpopProof {
         }
     }
 
-    /// Returns the thumbprint of the key (RFC 7638), as it is in `cnf.jkt`.
+    /// Returns the thumbprint of the key (RFC 7638), as in `cnf.jkt`.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
@@ -49,7 +49,7 @@ impl DpopProof {
 
     /// Marks the proof as used, so that no other request can use it. Calling it again does nothing.
     ///
-    /// Sessions do so themselves. Call it before you issue a single token.
+    /// [`Sessions`](crate::Sessions) do this themselves. Call it before you issue a token without a session.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl DpopProof {
         Ok(())
     }
 
-    /// The same proof of a request, which a layer in front may have marked as used.
+    /// Notes whether a layer in front has already marked the proof of this request as used.
     #[cfg(feature = "axum")]
     pub(crate) fn in_request(self, extensions: &http::Extensions) -> Self {
         if self.dpop.has_spent(&self.checked, extensions) {
@@ -76,8 +76,8 @@ impl DpopProof {
         self.is_spent.load(Ordering::Acquire)
     }
 
-    /// Returns the headers for the response: a newer nonce, if there is one, and that pages on other origins
-    /// may read it. They are empty if the client has the newest nonce.
+    /// Returns the headers for the response: a newer nonce, if there is one, and the permission for pages on
+    /// other origins to read it. They are empty if the client has the newest nonce.
     #[must_use]
     pub fn response_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();

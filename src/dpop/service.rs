@@ -23,8 +23,8 @@ use crate::store::in_time;
 
 /// Checks DPoP proofs (RFC 9449): all twelve points of section 4.3, and that no proof is used twice.
 ///
-/// It is cheap to clone and made to be shared: by the [layer](crate::JwtAuthLayer::dpop) in front of
-/// resources, and by the routes that issue tokens.
+/// It is cheap to clone, and all clones share their state. Use the same one for the
+/// [layer](crate::JwtAuthLayer::dpop) in front of resources and for the routes that issue tokens.
 ///
 /// ```
 /// use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
@@ -36,16 +36,16 @@ use crate::store::in_time;
 /// # let _: JwtAuthLayer = layer; Ok(()) }
 /// ```
 ///
-/// # The public address
+/// # The public URL
 ///
-/// A proof names the address of its request (`htu`). What the service sees of it depends on proxies, and
-/// `Host` and `X-Forwarded-Host` are of the client's choice, so none of these is looked at: the address is
-/// what you configure, followed by the path of the request. Addresses are compared after normalisation
-/// (RFC 3986 section 6.2.2): the case of scheme and host, a default port, `.` and `..`, and needless or
-/// lower-case escapes make no difference, and query and fragment do not count.
+/// A proof names the URL of its request (`htu`). The service may see another URL because of proxies, and a
+/// client can choose `Host` and `X-Forwarded-Host`. So these are ignored, and the expected URL is the one
+/// that you configure, followed by the path of the request. URLs are compared after normalization (RFC 3986
+/// section 6.2.2): the case of scheme and host, a default port, `.` and `..`, and unnecessary or lower-case
+/// escapes make no difference. Query and fragment are ignored.
 ///
-/// If a proxy removes a part of the path, write it into the address: `https://api.example/v1`. In a router
-/// that is nested in another one, use [`under`](Self::under).
+/// If a proxy removes a part of the path, include it in the URL: `https://api.example/v1`. In a router that
+/// is nested in another one, use [`under`](Self::under).
 #[derive(Clone)]
 pub struct Dpop {
     addresses: Arc<[PublicAddress]>,
@@ -66,9 +66,9 @@ pub(super) struct Inner {
 // === impl Dpop ===
 
 impl Dpop {
-    /// Starts a policy for proofs, for the service that clients reach at this address, and with this store
-    /// of the proofs that were used. The address is an origin such as `https://api.example`, followed by a
-    /// path if the service sees requests without their first part.
+    /// Returns a builder. `address` is the public URL at which clients reach the service: an origin such as
+    /// `https://api.example`, followed by a path if a proxy removes that from requests. `replays` is the
+    /// store of used proofs.
     pub fn builder(address: impl Into<String>, replays: impl ReplayStore) -> DpopBuilder {
         DpopBuilder::new(address.into(), replays)
     }
@@ -80,8 +80,8 @@ impl Dpop {
         }
     }
 
-    /// Returns the same policy for routes that are nested under this path, such as `/api`: a nested router
-    /// of axum sees the path without it. Store, nonces and keys are shared.
+    /// Returns the policy for routes that are nested under this path, such as `/api`, because a nested router
+    /// of axum sees requests without it. The store, the nonces and the keys are shared.
     #[must_use]
     pub fn under(&self, path: &str) -> Self {
         let addresses = self.addresses.iter().map(|address| address.under(path));
@@ -91,17 +91,17 @@ impl Dpop {
         }
     }
 
-    /// Verifies the proof of a request that has no token yet, such as a login or a refresh: everything but
-    /// `ath`, and whether the proof was used before.
+    /// Verifies the proof of a request that has no token yet, such as a login or a refresh. It checks
+    /// everything except `ath` and whether the proof was used before.
     ///
-    /// The latter is known when the proof is used: [`Sessions`](crate::Sessions) does so itself, once the
-    /// rest of the request is found good and before anything is changed, so that nobody can fill the replay
-    /// store with requests that fail anyway. Anyone else calls [`DpopProof::spend`].
+    /// The latter is checked when the proof is marked as used. [`Sessions`](crate::Sessions) does that
+    /// itself, after all other checks and before it changes anything, so that nobody can fill the replay
+    /// store with requests that fail anyway. Other code must call [`DpopProof::spend`].
     ///
     /// # Errors
     ///
-    /// Fails if there is no proof, or if it is refused. To allow requests without a proof, look whether the
-    /// request [has one](Self::is_in).
+    /// Fails if there is no proof, or if it is invalid. To allow requests without a proof, check first
+    /// whether the request [has one](Self::is_in).
     pub fn verify_proof(
         &self,
         method: &Method,
@@ -112,20 +112,20 @@ impl Dpop {
         Ok(DpopProof::new(self.clone(), checked))
     }
 
-    /// Returns whether a request has a proof, or something in its place.
+    /// Returns whether a request has a `DPoP` header, valid or not.
     #[must_use]
     pub fn is_in(headers: &HeaderMap) -> bool {
         headers.contains_key(DPOP)
     }
 
-    /// Returns the algorithms of proofs that are accepted, for `dpop_signing_alg_values_supported` in
+    /// Returns the algorithms that are accepted for proofs, for `dpop_signing_alg_values_supported` in
     /// metadata (RFC 9449 section 5.1, RFC 9728 section 2).
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.inner.algorithms
     }
 
-    /// Checks the proof of a request, and that it is for this token if there is one.
+    /// Checks the proof of a request, and that it is for the token, if there is one.
     pub(crate) fn check(
         &self,
         method: &Method,
@@ -142,7 +142,7 @@ impl Dpop {
         check::check(&self.inner, &self.addresses, &request)
     }
 
-    /// Whether something further out has marked the proof of this very request as used.
+    /// Whether an outer layer has already marked the proof of this request as used.
     pub(crate) fn has_spent(&self, proof: &CheckedProof, extensions: &Extensions) -> bool {
         let spent = extensions.get::<SpentProof>();
         spent.is_some_and(|spent| {
@@ -150,7 +150,7 @@ impl Dpop {
         })
     }
 
-    /// What to put into the extensions of a request whose proof was marked as used.
+    /// Returns what to put into the extensions of a request whose proof was marked as used.
     pub(crate) fn spent(&self, proof: &CheckedProof) -> SpentProof {
         SpentProof {
             by: Arc::clone(&self.inner),
@@ -167,7 +167,7 @@ impl Dpop {
             ..
         } = &*self.inner;
         let mut insert = replays.insert(proof.entry);
-        // A store in memory has answered by then, and needs no timer.
+        // A store in memory answers at once and needs no timer.
         let at_once = poll_fn(|context| Poll::Ready(insert.as_mut().poll(context))).await;
         let answer = match at_once {
             Poll::Ready(answer) => answer,

@@ -1,25 +1,23 @@
-//! [`ConfigError`]: what is wrong at start-up, and the cure.
+//! [`ConfigError`]: what is wrong at start-up, and how to fix it.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What is wrong with a key, a builder or the configuration.
+/// A mistake in a key, a builder or the configuration.
 ///
-/// It can only come from key constructors, `build()`,
-/// [`AuthConfig`](crate::config::AuthConfig) and changes to a [`KeyRing`](crate::KeyRing):
-/// after start-up nothing in this crate fails for a reason that was knowable before. Every message names the cure, and
-/// none repeats a secret.
+/// It is returned by constructors, by `build()`, by [`AuthConfig`](crate::config::AuthConfig), and by changes
+/// to a [`KeyRing`](crate::KeyRing). Mistakes are found at start-up, before the first request. Every message
+/// says what to do, and none contains a secret.
 ///
-/// `Debug` prints the same text as `Display`, because a `main` that returns an error prints its
-/// `Debug`.
+/// `Debug` prints the same text as `Display`, because a `main` that returns an error prints its `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// An HMAC secret is shorter than the output of its hash (RFC 7518 section 3.2).
     SecretTooShort {
-        /// How many bytes the algorithm needs.
+        /// The number of bytes that the algorithm needs.
         needed: usize,
-        /// How many bytes were given.
+        /// The number of bytes that were given.
         given: usize,
     },
     /// An HMAC secret is a known placeholder, repeats itself, or is otherwise guessable.
@@ -28,9 +26,9 @@ pub enum ConfigError {
     RsaKeySize,
     /// A key could not be read, or is not of the kind that its algorithm needs.
     InvalidKey {
-        /// The algorithm that was asked for.
+        /// The algorithm for which the key was given.
         algorithm: &'static str,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what is expected.
         reason: &'static str,
     },
     /// The name of a signature algorithm is unknown, `none` included.
@@ -39,37 +37,37 @@ pub enum ConfigError {
     InvalidKeyId,
     /// Two keys in one set have the same key id and the same algorithm.
     DuplicateKeyId(String),
-    /// A set of keys holds no key that can verify a token.
+    /// A verifier has no keys, or a set of keys is empty.
     NoKeys,
-    /// None of the keys of a JWK set can be used; a text for each says which and why.
+    /// None of the keys of a JWK set can be used. Each string names a key and says why.
     NoUsableKey(Vec<String>),
-    /// A verifier was built without saying which issuer it trusts.
+    /// A verifier was built without an issuer, or with an empty one.
     MissingIssuer,
     /// Two verifiers of one [`for_issuers`](crate::TokenVerifier::for_issuers) trust the same issuer.
     DuplicateIssuer(String),
-    /// A verifier was built without saying which audience it is.
+    /// A verifier was built without an audience, or with an empty one.
     MissingAudience,
-    /// The leeway is over the cap of 300 seconds.
+    /// The leeway is longer than 300 seconds.
     LeewayTooLong,
-    /// A lifetime is zero, or longer than dates can express.
+    /// The lifetime of a token is shorter than 1 second or longer than 100 years.
     InvalidLifetime,
-    /// The grace for concurrent rotations is over the cap of 60 seconds.
+    /// The grace period for concurrent refreshes is longer than 60 seconds.
     RotationGraceTooLong,
     /// The limit of sessions is zero.
     NoSessionsAllowed,
-    /// A value of the configuration is missing or wrong; the text names the variable and the cure.
+    /// Another value is missing or wrong. The string names it and says what to do.
     Invalid(String),
-    /// Several things are wrong with the configuration; all of them at once.
+    /// Several things are wrong with the configuration. All of them are listed.
     Many(Vec<ConfigError>),
 }
 
-/// Of how many keys a message says why they are of no use.
+/// The most unusable keys that a message lists.
 const MOST_REASONS: usize = 8;
 
 // === impl ConfigError ===
 
 impl ConfigError {
-    /// The text says what is wrong, and the cure.
+    /// Makes an error from a text that says what is wrong and what to do.
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::Invalid(text.into())
     }
@@ -134,14 +132,14 @@ impl fmt::Display for ConfigError {
                 "no audience is set, or it is empty: call `.audience(..)`, or `.dangerous_no_audience()` to accept any",
             ),
             Self::LeewayTooLong => f.write_str(
-                "the leeway must be at most 300 seconds: if clocks differ by more, set them right (NTP)",
+                "the leeway must be at most 300 seconds: if clocks differ by more, synchronize them (NTP)",
             ),
             Self::InvalidLifetime => f.write_str(
-                "the lifetime of a token must be 1 second to 100 years: set another one, such as 15 minutes for \
-                 access tokens",
+                "the lifetime of a token must be between 1 second and 100 years: set another one, such as 15 \
+                 minutes for access tokens",
             ),
             Self::RotationGraceTooLong => f.write_str(
-                "the grace for concurrent rotations must be at most 60 seconds: set a shorter one",
+                "the grace period for concurrent refreshes must be at most 60 seconds: set a shorter one",
             ),
             Self::NoSessionsAllowed => {
                 f.write_str("the limit of sessions must be at least 1: leave it out for no limit")
@@ -158,7 +156,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Names the algorithms, and the one that was meant.
+/// Lists the algorithms, or suggests the one that was probably meant.
 fn write_unknown_algorithm(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     const KNOWN: [&str; 13] = [
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",

@@ -1,15 +1,15 @@
-//! [`AuthErrorKind`]: the reasons of refusals, their names, and the tables of statuses, RFC 6750 error codes and gRPC codes.
+//! [`AuthErrorKind`]: the kinds of refusals, with their names, HTTP statuses, error codes and gRPC codes.
 
 use http::StatusCode;
 
 /// The error code of RFC 9470 section 3.
 const STEP_UP: &str = "insufficient_user_authentication";
 
-/// Defines the enum, its names and its list from one table, so that none of them can lack a kind.
+/// Defines the enum, its names and its list from one table, so that each contains every kind.
 macro_rules! kinds {
     ($($(#[$doc:meta])+ $kind:ident = $name:literal,)+) => {
-        /// The distinct reasons behind an [`AuthError`](super::AuthError). The guide says for each
-        /// [what usually causes it, and the cure](crate::_guide::why_401).
+        /// The kinds of [`AuthError`](super::AuthError). The guide says for each
+        /// [what usually causes it, and how to fix it](crate::_guide::why_401).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum AuthErrorKind {
@@ -17,7 +17,7 @@ macro_rules! kinds {
         }
 
         impl AuthErrorKind {
-            /// All kinds, for example to register one metric label for each.
+            /// All kinds, for example to register a metric label for each.
             pub const ALL: &'static [Self] = &[$(Self::$kind),+];
 
             /// Returns the stable, lower-case name of the kind, for logs and metric labels.
@@ -34,11 +34,11 @@ macro_rules! kinds {
 kinds! {
     /// The request carries no credentials that this layer reads.
     MissingToken = "missing_token",
-    /// The request carries credentials twice, or a header that is no credential (RFC 6750 section 3.1).
+    /// The request carries two credentials, or a malformed header (RFC 6750 section 3.1).
     MalformedRequest = "malformed_request",
     /// The token is not a signed token in compact form, or is too large.
     MalformedToken = "malformed_token",
-    /// The header names an algorithm that no configured key has, or demands an extension (`crit`).
+    /// The token's header names an algorithm that no configured key has, or requires an extension (`crit`).
     UnsupportedAlgorithm = "unsupported_algorithm",
     /// No configured key fits the token's key id and algorithm.
     UnknownKey = "unknown_key",
@@ -48,52 +48,55 @@ kinds! {
     Expired = "expired",
     /// The token is not valid yet (`nbf`), or was issued in the future (`iat`).
     NotYetValid = "not_yet_valid",
-    /// `iss` is missing, of the wrong type, or another one.
+    /// `iss` is missing, has the wrong type, or names an issuer that is not trusted.
     InvalidIssuer = "invalid_issuer",
-    /// `aud` is missing, of the wrong type, or names others only.
+    /// `aud` is missing, has the wrong type, or names only other audiences.
     InvalidAudience = "invalid_audience",
-    /// A claim that is needed is missing, or one has the wrong type.
+    /// A required claim is missing, or a claim has the wrong type or a value that is not allowed.
     InvalidClaim = "invalid_claim",
-    /// The token is of another type, for example a refresh token where an access token is due.
+    /// The token has the wrong type, for example a refresh token where an access token is expected.
     WrongType = "wrong_type",
     /// The token, its session, or all tokens of its subject were revoked.
     Revoked = "revoked",
-    /// An API key or an opaque token is not known, or is not active any more.
+    /// An API key or an opaque token is unknown or no longer active.
     InvalidCredential = "invalid_credential",
-    /// The DPoP proof of the request is missing or refused (RFC 9449).
+    /// The DPoP proof of the request is missing or invalid (RFC 9449).
     InvalidProof = "invalid_proof",
-    /// The DPoP proof lacks a nonce of this server, or its nonce has expired. The response has a new one in
-    /// `DPoP-Nonce`, with which the client repeats the request (RFC 9449 section 9).
+    /// The DPoP proof has no nonce of this server, or an expired one. The response has a new nonce in
+    /// `DPoP-Nonce`, with which the client can repeat the request (RFC 9449 section 9).
     NonceNeeded = "nonce_needed",
     /// The token lacks a scope that the resource needs.
     InsufficientScope = "insufficient_scope",
-    /// The login is too old, or its authentication level too low, for the resource (RFC 9470).
+    /// The login is too old for the resource, or its authentication level does not suffice (RFC 9470).
     InsufficientAuthentication = "insufficient_authentication",
-    /// The token is valid, but its subject may not do this: a role, a permission or a value of a claim
-    /// is missing. Other scopes would not help. The challenge has the realm alone.
+    /// The token is valid, but its subject may not do this: a role, a permission or the value of a claim is
+    /// missing. Other scopes would not help, so the challenge names only the realm.
     Forbidden = "forbidden",
-    /// The token is valid, but its claims do not have the form that this handler reads, such as
+    /// The token is valid, but its claims do not fit the type that the handler reads, such as `User` in
     /// `JwtClaims<User>`.
     ///
-    /// The status is 403, with no challenge and no error code. It is not 401 `invalid_token`, because
-    /// a client then fetches another token of the same form, is refused again, and never stops. It is
-    /// not 500, because the token decides: a client with a valid token of another kind, such as that
-    /// of a machine without `email`, must not cause server errors. RFC 6750 has no code for it, and
-    /// 403 says what is true: the token is understood and does not suffice here (RFC 9110 section
-    /// 15.5.4). The source of the error names the claim, the type and the cause, and no value.
+    /// The status is 403, without a challenge or an error code:
+    ///
+    /// - It is not 401 `invalid_token`, because then a client would fetch another token of the same form, be
+    ///   refused again, and never stop.
+    /// - It is not 500, because a client must not be able to cause server errors with a valid token of
+    ///   another kind, such as that of a machine without an `email`.
+    /// - 403 means that the token is understood but does not suffice here (RFC 9110 section 15.5.4).
+    ///
+    /// The source of the error names the claim, the type and the cause, but contains no value.
     ClaimsMismatch = "claims_mismatch",
     /// An extractor or guard runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
     LayerMissing = "layer_missing",
-    /// The token cannot be judged now: a key server or store is unavailable.
+    /// The token cannot be judged now, because a key server or a store is unavailable.
     Unavailable = "unavailable",
-    /// A fault of this crate or of its back end.
+    /// The service has a fault, such as a guard with an empty requirement or a predicate that panics.
     Internal = "internal",
 }
 
 // === impl AuthErrorKind ===
 
 impl AuthErrorKind {
-    /// The status and, where RFC 6750 section 3.1 has one, the error code: the only such table.
+    /// Returns the status and the error code, if there is one. No other table maps kinds to statuses.
     pub(super) const fn verdict(self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::MissingToken => (StatusCode::UNAUTHORIZED, None),
@@ -121,8 +124,8 @@ impl AuthErrorKind {
         }
     }
 
-    /// The status code of gRPC: the only such table. 16 is for credentials that are missing or bad in
-    /// whatever way, 7 for those that are good and do not suffice, 14 for what may pass later.
+    /// Returns the status code of gRPC. 16 is for credentials that are missing or bad in any way, 7 for valid
+    /// ones that do not suffice, and 14 if the same request may be accepted later.
     pub(super) const fn grpc_code(self) -> i32 {
         const PERMISSION_DENIED: i32 = 7;
         const INTERNAL: i32 = 13;
@@ -165,16 +168,12 @@ impl AuthErrorKind {
             Self::InvalidIssuer => "the token is from another issuer",
             Self::InvalidAudience => "the token is for another audience",
             Self::InvalidClaim => "a claim of the token is missing or has the wrong type",
-            Self::WrongType => {
-                "the token is not of the type that is due (`type` claim, `typ` header)"
-            }
+            Self::WrongType => "the token has the wrong type (`type` claim or `typ` header)",
             Self::Revoked => "the token has been revoked",
-            Self::InvalidCredential => {
-                "the API key or opaque token is not known, or is not active any more"
-            }
-            Self::InvalidProof => "the DPoP proof is missing or refused",
+            Self::InvalidCredential => "the API key or opaque token is unknown or no longer active",
+            Self::InvalidProof => "the DPoP proof is missing or invalid",
             Self::NonceNeeded => "the DPoP proof needs a nonce of this server",
-            Self::InsufficientScope => "the token lacks a scope that is needed",
+            Self::InsufficientScope => "the token lacks a required scope",
             Self::InsufficientAuthentication => {
                 "the login is not recent enough, or its authentication level is too low"
             }
@@ -189,7 +188,9 @@ impl AuthErrorKind {
                  `.route_layer(JwtAuthLayer::new(verifier))` to the router, after the routes and the \
                  guards that need it"
             }
-            Self::Unavailable => "the token cannot be judged at the moment",
+            Self::Unavailable => {
+                "the token cannot be judged now, because a key server or store is unavailable"
+            }
             Self::Internal => "the token could not be processed",
         }
     }

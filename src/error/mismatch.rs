@@ -1,4 +1,4 @@
-//! [`ClaimsMismatch`]: why claims do not fit a type, told without any value of a claim.
+//! [`ClaimsMismatch`]: says why claims do not fit a type, without the value of any claim.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -8,17 +8,17 @@ use serde_json::value::RawValue;
 
 use super::{AuthError, AuthErrorKind, Reason};
 
-/// Why the claims of a token do not fit a type of the application.
+/// The reason why the claims of a token do not fit a type of the application.
 ///
-/// The messages of serde quote what they have found, and a claim may be a secret or personal. So only
-/// the name of the claim, the JSON types and what the application expects are taken from them.
+/// The messages of serde quote the values that they have found, and a claim may be secret or personal. So
+/// only the name of the claim, the JSON types and what the application expects are taken from them.
 #[derive(Debug)]
 struct ClaimsMismatch {
     type_name: &'static str,
     what: String,
 }
 
-/// How serde names what it has found, and what that is in JSON.
+/// How serde names the type that it has found, and how JSON does.
 const FOUND: [(&str, &str); 9] = [
     ("string", "a string"),
     ("integer", "an integer"),
@@ -31,13 +31,13 @@ const FOUND: [(&str, &str); 9] = [
     ("number", "a number"),
 ];
 
-/// How many characters of a name or expectation are shown.
+/// The most characters of a name or an expectation that are shown.
 const MOST_SHOWN: usize = 120;
 
 // === impl AuthError ===
 
 impl AuthError {
-    /// The error of a valid token whose claims, the text `payload`, do not fit the type `C`.
+    /// Makes the error for a valid token whose claims, the text `payload`, do not fit the type `C`.
     pub(crate) fn claims_mismatch<C>(error: &serde_json::Error, payload: &str) -> Self {
         let error_of = Self::new(AuthErrorKind::ClaimsMismatch);
         let error_of = match is_missing_field(error) {
@@ -95,7 +95,7 @@ fn describe(error: &serde_json::Error, payload: &str) -> String {
     format!("{subject} was refused by the type's own rules, whose message may quote it")
 }
 
-/// The name of the outermost claim in which the parser stopped; none if it stopped between two.
+/// Returns the name of the outermost claim in which the parser stopped, or `None` if it stopped between two.
 fn claim_at(error: &serde_json::Error, payload: &str) -> Option<String> {
     let lines_before = error.line().checked_sub(1)?;
     let line = payload.split_inclusive('\n').take(lines_before);
@@ -109,7 +109,7 @@ fn claim_at(error: &serde_json::Error, payload: &str) -> Option<String> {
     inside.map(|(name, _)| name)
 }
 
-/// What the type expects, which serde writes last, after all that it has found.
+/// Returns what the type expects. Serde writes it last, after the value that it has found.
 fn expectation(text: &str) -> String {
     let expected = text.rsplit_once(", expected ");
     expected.map_or_else(String::new, |(_, expected)| {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_without_names_is_told_too() {
+    fn a_mismatch_with_a_type_without_field_names_is_described() {
         let payload = r#"{"a":"4711"}"#;
         let error = serde_json::from_str::<BTreeMap<String, u32>>(payload).unwrap_err();
         assert_eq!(

@@ -1,4 +1,7 @@
-//! The two errors: [`ConfigError`] at start-up, [`AuthError`] per request.
+//! [`ConfigError`] for mistakes that are found at start-up, and [`AuthError`] for requests that are refused.
+//!
+//! Sessions, passwords, API keys, DPoP proofs, issuing and refresh cookies have error types of their own, in
+//! their modules.
 
 mod config;
 mod kind;
@@ -23,15 +26,15 @@ use crate::grpc::GrpcType;
 use crate::names::Names;
 use reason::Said;
 
-/// Why a request was not let through.
+/// The reason why a request was refused.
 ///
-/// Cheap to clone. The client sees only [`status`](Self::status) and
-/// [`code`](Self::code); [`kind`](Self::kind) and the source are for logs and
-/// metrics. Neither holds the token, a key, or text that the client sent.
+/// It is cheap to clone. Clients see only the [`status`](Self::status), the [`code`](Self::code) and the
+/// [`client_message`](Self::client_message). The [`kind`](Self::kind), the [`reason`](Self::reason) and the
+/// source are for logs and metrics; they contain no token and no key.
 ///
-/// A verdict is one of three: *verified* (no error), *denied* (400, 401, 403), or
-/// *cannot be judged now* (503). An outage of a key server or a store is never a
-/// 401 and never a pass.
+/// A request is *verified* (no error), *denied* (400, 401 or 403), or *cannot be judged now* (503). An outage
+/// of a key server or a store is never answered with 401, and by default never lets an unchecked token
+/// through.
 ///
 /// ```
 /// use http::StatusCode;
@@ -59,13 +62,13 @@ struct Detail {
     refusals: Option<Arc<Refusals>>,
 }
 
-/// `Retry-After` where nothing better is known.
+/// The default for `Retry-After`.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 // === impl AuthError ===
 
 impl AuthError {
-    /// An error of this kind, for stores, key sources and handlers of your own.
+    /// Makes an error of this kind, for stores, key sources and handlers of your own.
     #[must_use]
     pub const fn new(kind: AuthErrorKind) -> Self {
         Self {
@@ -75,28 +78,28 @@ impl AuthError {
         }
     }
 
-    /// Adds what caused it; it shows in [`source`](StdError::source), never to a client.
+    /// Adds the cause. It is returned by [`source`](StdError::source) and never sent to a client.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.detail_mut().source = Some(Arc::from(source.into()));
         self
     }
 
-    /// Sets the `Retry-After` of a 503; whole seconds, rounded up. The default is 1 second.
+    /// Sets the `Retry-After` of a 503, in whole seconds, rounded up. The default is 1 second.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.detail_mut().retry_after = Some(after);
         self
     }
 
-    /// Says more precisely, for the log, what is wrong. Never holds what a client sent.
+    /// Adds for the log what exactly is wrong. The text must not contain anything that a client sent.
     pub(crate) fn because(mut self, said: impl Into<Said>) -> Self {
         self.said = said.into();
         self
     }
 
-    /// Returns the 403 `insufficient_scope` that names the scopes that the resource needs, for a
-    /// handler that decides for itself.
+    /// Makes a 403 `insufficient_scope` that names the scopes that the resource needs, for handlers that
+    /// decide by themselves.
     ///
     /// ```
     /// use tower_jwt_auth::AuthError;
@@ -111,7 +114,7 @@ impl AuthError {
         Self::new(AuthErrorKind::InsufficientScope).with_scope(needed)
     }
 
-    /// Sets the scopes that the challenge names. It does not change the kind of the error.
+    /// Sets the scopes that the challenge names. The kind of the error stays the same.
     #[must_use]
     pub fn with_scope(mut self, needed: impl Names) -> Self {
         self.detail_mut().scope = joined(needed);
@@ -127,7 +130,7 @@ impl AuthError {
         self
     }
 
-    /// Sets the largest age of a login that the challenge of an
+    /// Sets the maximum age of a login that the challenge of an
     /// [`InsufficientAuthentication`](AuthErrorKind::InsufficientAuthentication) names, in whole
     /// seconds (RFC 9470 section 3).
     #[must_use]
@@ -136,18 +139,18 @@ impl AuthError {
         self
     }
 
-    /// Sets the nonce that the response hands out (RFC 9449 section 8).
+    /// Sets the nonce that the response gives to the client (RFC 9449 section 8).
     pub(crate) fn with_dpop_nonce(mut self, nonce: HeaderValue) -> Self {
         self.detail_mut().dpop_nonce = Some(nonce);
         self
     }
 
-    /// The nonce that the response hands out.
+    /// Returns the nonce that the response gives to the client.
     pub(crate) fn dpop_nonce(&self) -> Option<&HeaderValue> {
         self.detail.as_ref()?.dpop_nonce.as_ref()
     }
 
-    /// Whether the response is about DPoP, so that pages on other origins must be able to read its headers.
+    /// Whether the response is about DPoP. Pages on other origins must then be able to read its headers.
     pub(crate) fn is_about_dpop(&self) -> bool {
         matches!(
             self.kind,
@@ -161,15 +164,15 @@ impl AuthError {
         Arc::make_mut(self.detail.get_or_insert_default())
     }
 
-    /// The distinct reason.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> AuthErrorKind {
         self.kind
     }
 
-    /// Returns the stable, lower-case code of the reason, for logs and metric labels. It is more precise
-    /// than the [kind](Self::kind): `expired` is both, and an `invalid_issuer` may be an
-    /// `issuer_differs_by_slash`. The guide [lists](crate::_guide::why_401) them.
+    /// Returns the stable, lower-case code of the reason, for logs and metric labels. It can be more precise
+    /// than the [kind](Self::kind): for the kind `invalid_issuer`, for example, it may be
+    /// `issuer_differs_by_slash`. The guide [lists the codes](crate::_guide::why_401#reason-codes).
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self.said {
@@ -178,14 +181,14 @@ impl AuthError {
         }
     }
 
-    /// The status of the answer: 400, 401, 403, 500 or 503.
+    /// Returns the status of the response: 400, 401, 403, 500 or 503.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.kind.verdict().0
     }
 
-    /// Returns the error code of RFC 6750 section 3.1, or `None` if it has none for this error, such
-    /// as a request without credentials.
+    /// Returns the error code for the challenge (RFC 6750 section 3.1, RFC 9449 section 12.2, RFC 9470
+    /// section 3), or `None` if there is none for this error, as for a request without credentials.
     #[must_use]
     pub const fn code(&self) -> Option<&'static str> {
         self.kind.verdict().1
@@ -198,37 +201,37 @@ impl AuthError {
         self.kind.grpc_code()
     }
 
-    /// Returns the content type of a gRPC response if the refused request is a gRPC request, and `None`
-    /// otherwise. A closure for [`on_error`](crate::JwtAuthLayer::on_error) can tell by it how the client
-    /// reads the response; [`GrpcStatus`](crate::layer::GrpcStatus) does.
+    /// Returns the content type of the gRPC response if the refused request is a gRPC request, and `None`
+    /// otherwise. It tells a closure for [`on_error`](crate::JwtAuthLayer::on_error) which kind of response
+    /// the client expects; [`GrpcStatus`](crate::layer::GrpcStatus) uses it.
     ///
-    /// A layer without `on_error` does not look at the content type, so that errors of extractors and
-    /// handlers behind it have none.
+    /// A layer without `on_error` does not read the content type, so for errors of extractors and handlers
+    /// behind it, this is `None`.
     #[must_use]
     pub fn grpc_content_type(&self) -> Option<&'static str> {
         self.refusals()?.grpc.map(GrpcType::as_str)
     }
 
-    /// The scopes that the resource needs, where that is the reason.
+    /// Returns the scopes that the resource needs, separated by spaces, if a missing scope is the reason.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.detail.as_ref()?.scope.as_deref()
     }
 
-    /// Returns the authentication levels that the resource needs, separated by spaces, if the login's
-    /// level is the reason.
+    /// Returns the authentication levels that the resource needs, separated by spaces, if the level of the
+    /// login is the reason.
     #[must_use]
     pub fn acr_values(&self) -> Option<&str> {
         self.detail.as_ref()?.acr_values.as_deref()
     }
 
-    /// Returns the largest age of a login that the resource takes, if the age is the reason.
+    /// Returns the maximum age of a login that the resource accepts, if the age of the login is the reason.
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
         self.detail.as_ref()?.max_age
     }
 
-    /// When to come back, where the answer is a 503.
+    /// Returns after which time the client should try again if the status is 503, and `None` otherwise.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.kind != AuthErrorKind::Unavailable {
@@ -238,20 +241,22 @@ impl AuthError {
         Some(given.unwrap_or(DEFAULT_RETRY_AFTER))
     }
 
-    /// The value of `WWW-Authenticate`, with the realm and the metadata address of the layer
-    /// that refused the request. A layer that accepts bearer tokens and DPoP has two challenges, separated
-    /// by a comma; a response of this crate has two headers. Returns `None` if the response is not a challenge: a 500, a 503, or
-    /// the 403 of [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch).
+    /// Returns the value of `WWW-Authenticate`, with the realm and the metadata URL of the layer that refused
+    /// the request. Returns `None` if the response is not a challenge: a 500, a 503, or the 403 of
+    /// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch).
+    ///
+    /// A layer that accepts bearer tokens and DPoP makes two challenges. They are separated by a comma here,
+    /// but the responses of this crate have two headers.
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
         let challenges = self.challenges();
         (!challenges.is_empty()).then(|| challenges.join(", "))
     }
 
-    /// The challenges one by one, with nothing to allocate where only the code is to be told.
+    /// Returns the challenges one by one. The common ones are constants, so they allocate nothing.
     pub(crate) fn challenges(&self) -> SmallVec<[Cow<'static, str>; 2]> {
         let status = self.status();
-        // Claims that do not fit the handler are cured by no other token, so it is not a challenge for one.
+        // No other token would help if the claims do not fit the handler, so there is no challenge.
         let told = matches!(
             status,
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
@@ -293,7 +298,7 @@ impl AuthError {
         }
     }
 
-    /// What a client may be told in words: nothing that the status and the code do not say.
+    /// Returns a message for the client. It says no more than the status and the code do.
     #[must_use]
     pub const fn client_message(&self) -> &'static str {
         match self.kind.verdict() {
@@ -315,7 +320,7 @@ impl AuthError {
         }
     }
 
-    /// The same error, as this layer refuses a request. The first layer that is named remains.
+    /// Has the error answered in the way of this layer, unless another layer was set before.
     pub(crate) fn told_by(mut self, refusals: Option<&Arc<Refusals>>) -> Self {
         if let (Some(refusals), None) = (refusals, self.refusals()) {
             self.detail_mut().refusals = Some(Arc::clone(refusals));
@@ -323,8 +328,7 @@ impl AuthError {
         self
     }
 
-    /// The same error, as the answer to a request with these headers, if no layer has said how to refuse
-    /// it.
+    /// Has the error answered as a request with these headers expects, if no layer was set.
     pub(crate) fn in_request(self, headers: &HeaderMap) -> Self {
         match GrpcType::of(headers) {
             Some(grpc) if self.refusals().is_none() => self.told_by(Some(&Arc::new(Refusals {
@@ -340,7 +344,7 @@ impl AuthError {
     }
 }
 
-/// The names, separated by spaces; `None` if there are none.
+/// Joins the names by spaces. Returns `None` if there are none.
 fn joined(names: impl Names) -> Option<Box<str>> {
     let mut joined = String::new();
     names.for_each(&mut |name| {

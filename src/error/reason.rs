@@ -1,18 +1,18 @@
-//! [`Reason`]: what exactly is wrong, as a stable code and as a text for the log.
+//! [`Reason`]: says what exactly is wrong, as a stable code and as a text for the log.
 
 /// A reason that is more precise than the kind of an error.
 #[derive(Debug)]
 pub(crate) struct Reason {
-    /// Stable, lower-case, for metric labels.
+    /// A stable, lower-case code for metric labels.
     pub(crate) code: &'static str,
-    /// For the log; it never contains what a client sent.
+    /// A text for the log. It never contains anything that a client sent.
     pub(crate) message: &'static str,
 }
 
-/// What an error says besides its kind.
+/// What an error says in addition to its kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Said {
-    /// A text without a code of its own.
+    /// A text without a reason code.
     Text(&'static str),
     Reason(&'static Reason),
 }

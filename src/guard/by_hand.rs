@@ -1,14 +1,14 @@
-//! Requirements in handlers.
+//! Requirements that handlers check themselves.
 
 use super::decide::Start;
 use super::require::Require;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::VerifiedToken;
 
-/// Requirements by hand.
+/// Requirements in handlers.
 impl VerifiedToken {
-    /// Checks a requirement in a handler. The error is the response that [`Require`] as a layer would
-    /// give, with the look of the [`JwtAuthLayer`](crate::JwtAuthLayer) in front.
+    /// Checks a requirement in a handler. The error makes the same response as [`Require`] does as a layer,
+    /// with the body that the [`JwtAuthLayer`](crate::JwtAuthLayer) in front makes.
     ///
     /// ```
     /// use tower_jwt_auth::{AuthError, Require, VerifiedToken};
@@ -22,9 +22,9 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// Fails if the token does not have what is required, or if the requirement is empty or malformed.
-    /// It also fails if the requirement contains [`that_async`](Require::that_async), which needs
-    /// [`require_async`](Self::require_async).
+    /// Fails if the token does not meet the requirement, or if the requirement is empty or malformed. It also
+    /// fails if the requirement contains [`that_async`](Require::that_async): use
+    /// [`require_async`](Self::require_async) for that.
     pub fn require(&self, requirement: &Require) -> Result<(), AuthError> {
         if requirement.needs_io() {
             let error = AuthError::new(AuthErrorKind::Internal).because(
@@ -39,13 +39,13 @@ impl VerifiedToken {
         }
     }
 
-    /// Checks a requirement that may contain async predicates. Otherwise the same as
+    /// Checks a requirement that may contain async predicates. Apart from that, it does the same as
     /// [`require`](Self::require).
     ///
     /// # Errors
     ///
-    /// Fails if the token does not have what is required, if the requirement is empty or malformed, or
-    /// if an async predicate fails.
+    /// Fails if the token does not meet the requirement, if the requirement is empty or malformed, or if an
+    /// async predicate returns an error.
     pub async fn require_async(&self, requirement: &Require) -> Result<(), AuthError> {
         match requirement.start(self) {
             Start::Pass => Ok(()),

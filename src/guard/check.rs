@@ -22,11 +22,11 @@ type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
 #[derive(Clone)]
 pub(super) struct Check(Arc<dyn Fn(VerifiedToken) -> Asking + Send + Sync>);
 
-/// The answers so far. A check that occurs twice in a requirement is asked once.
+/// The answers so far. A check that occurs twice in a requirement is called once.
 #[derive(Default)]
 pub(super) struct Known(SmallVec<[(usize, Answer); 2]>);
 
-/// Asks one check after the other, until the verdict is clear.
+/// Calls one check after the other until the verdict is clear.
 pub(super) struct Checking {
     require: Require,
     token: VerifiedToken,
@@ -59,7 +59,7 @@ impl Check {
     }
 }
 
-/// An error of the predicate is an outage, unless it is an [`AuthError`] that says something else.
+/// Treats an error of the predicate as an outage, unless it is an [`AuthError`], which is used as it is.
 fn failed(error: Box<dyn StdError + Send + Sync>) -> AuthError {
     match error.downcast::<AuthError>() {
         Ok(error) => *error,

@@ -1,4 +1,4 @@
-//! From a requirement and a token to a verdict, and to the one challenge of a refusal.
+//! Decides whether a token meets a requirement, and makes the one challenge of a refusal.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::layer::Seen;
 use crate::verifier::VerifiedToken;
 
-/// How far a request comes without waiting.
+/// The result of everything that needs no waiting.
 pub(super) enum Start {
     Pass,
     Refuse(AuthError),
@@ -27,7 +27,7 @@ impl Require {
         self.inner.needs_io
     }
 
-    /// The error for every request, if something is wrong with the requirement itself.
+    /// Returns the error for every request if the requirement itself is wrong.
     pub(super) fn problem(&self) -> Option<AuthError> {
         self.inner.problem.as_ref().and_then(Problem::refusal)
     }
@@ -36,7 +36,7 @@ impl Require {
         self.inner.rule.judge(token, known)
     }
 
-    /// Decides about a token, as far as that goes without I/O.
+    /// Decides about a token as far as possible without I/O.
     pub(super) fn start(&self, token: &VerifiedToken) -> Start {
         if let Some(problem) = self.problem() {
             return Start::Refuse(problem.told_by(token.refusals()));
@@ -49,7 +49,7 @@ impl Require {
         }
     }
 
-    /// The same about a request.
+    /// Decides about a request as far as possible without I/O.
     pub(super) fn start_in(&self, extensions: &Extensions) -> Start {
         if let Some(token) = extensions.get::<VerifiedToken>() {
             return self.start(token);
@@ -63,7 +63,7 @@ impl Require {
         Start::Refuse(error.told_by(seen.and_then(|seen| seen.refusals.as_ref())))
     }
 
-    /// The refusal of a token that lacks something, with one challenge that names all that is needed.
+    /// Returns the refusal of a token, with one challenge that names everything that is needed.
     pub(super) fn denial(&self, lacking: Lacking, token: &VerifiedToken) -> AuthError {
         let mut needed = Needed::default();
         self.inner.rule.collect(&mut needed);
@@ -79,7 +79,7 @@ impl Require {
             AuthError::insufficient_scope(&needed.scopes)
         } else if lacking.has(Lacking::ANY_ROLE) {
             AuthError::new(AuthErrorKind::Forbidden).because(
-                "a role is missing, and the token has none at all: if its roles are in a claim, name the \
+                "a role is required, but the token has no roles: if they are in a claim, set the name of that \
                  claim by `TokenVerifierBuilder::role_claim`",
             )
         } else {
@@ -91,7 +91,7 @@ impl Require {
     }
 }
 
-/// Why a token was refused, for logs.
+/// The requirement that a token did not meet, for logs.
 #[derive(Debug)]
 struct Unmet(Require);
 

@@ -35,7 +35,7 @@ pin_project! {
     }
 }
 
-/// What waits for the verdict: the service that was ready, and its request.
+/// What waits for the verdict: the service that was polled ready, and its request.
 struct Parked<S, B, R> {
     service: S,
     request: Request<B>,

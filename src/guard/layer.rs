@@ -8,8 +8,8 @@ use super::require::Require;
 use super::service::RequireService;
 use crate::layer::SameAsLayer;
 
-/// A [`Require`] whose responses differ from those of the layer in front.
-/// [`Require::on_error`] makes it.
+/// A [`Require`] with responses of its own instead of those of the layer in front; made by
+/// [`Require::on_error`].
 #[derive(Clone)]
 pub struct RequireLayer<R> {
     require: Require,
@@ -17,10 +17,11 @@ pub struct RequireLayer<R> {
 }
 
 impl Require {
-    /// Makes the responses to requests that this guard refuses, instead of
+    /// Sets what makes the responses to requests that this guard refuses, instead of
     /// [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error).
     ///
-    /// It is also for body types that differ from that of the layer in front and have no `Default`.
+    /// It is also needed if the body type differs from that of the layer in front and does not implement
+    /// `Default`.
     pub fn on_error<R>(self, respond: R) -> RequireLayer<R> {
         RequireLayer {
             require: self,

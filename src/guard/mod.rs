@@ -1,5 +1,5 @@
-//! Guards: [`Require`](crate::Require) decides what a verified token may do. It is a layer, an extractor, or a call in a
-//! handler, and all three give the same response.
+//! Guards: [`Require`](crate::Require) decides what a verified token may do, as a layer, as an extractor, or
+//! by a call in a handler. All three make the same response.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -17,7 +17,7 @@
 //!     format!("created by {}", user.subject().unwrap_or_default())
 //! }
 //!
-//! /// By hand.
+//! /// By a call in the handler.
 //! async fn remove(token: VerifiedToken) -> Result<String, AuthError> {
 //!     token.require(&Require::scope("orders:write").and(Require::role("manager")))?;
 //!     Ok("removed".into())
@@ -39,17 +39,18 @@
 //! |---|---|
 //! | a scope | 403 `insufficient_scope`; `scope` names every scope of the whole requirement |
 //! | a recent login, or an authentication level | 401 `insufficient_user_authentication` with `max_age`, `acr_values` and `scope` of the whole requirement (RFC 9470) |
-//! | a role, a claim, a permission, a predicate | 403 with the realm alone: another scope would not help ([`Forbidden`](crate::AuthErrorKind::Forbidden)) |
-//! | the answer of a database | 503 with `Retry-After` |
+//! | a role, a claim, a permission, a predicate | 403 that names only the realm, because another scope would not help ([`Forbidden`](crate::AuthErrorKind::Forbidden)) |
+//! | an answer, because an async predicate has failed | 503 with `Retry-After` |
 //! | the token, behind an [optional](crate::JwtAuthLayer::optional) layer | 401 |
-//! | the [`JwtAuthLayer`](crate::JwtAuthLayer) | 500; the error names the cure |
-//! | anything to require, as from a variable that is not set | 500; the error says what is empty |
+//! | the [`JwtAuthLayer`](crate::JwtAuthLayer) in front | 500; the error says what to add |
+//! | a name in the requirement, for example because a variable is not set | 500; the error says what is empty |
 //!
-//! If several things are missing, the first row that fits decides, but a login comes before a scope. Their
-//! look is that of the [layer in front](crate::JwtAuthLayer::on_error).
+//! If several things are missing, the first matching row decides, except that a login comes before a scope.
+//! The body is made by the [layer in front](crate::JwtAuthLayer::on_error).
 //!
-//! There is no `not`: no challenge can ask a client for a token with fewer rights. To keep somebody out,
-//! write [`Require::that`](crate::Require::that), such as `Require::that(|token| !token.has_role("suspended"))`.
+//! There is no `not`, because no challenge can ask a client for a token with fewer rights. To keep somebody
+//! out, use [`Require::that`](crate::Require::that), such as
+//! `Require::that(|token| !token.has_role("suspended"))`.
 
 mod by_hand;
 mod check;

@@ -1,4 +1,4 @@
-//! [`Policy`]: a requirement with a name, and [`Allowed`], a token that is known to meet it.
+//! [`Policy`]: a requirement with a name, and [`Allowed`]: a token that meets it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use crate::error::AuthError;
 use crate::error::AuthErrorKind;
 use crate::verifier::VerifiedToken;
 
-/// A requirement as a type, for the extractor [`Allowed`]. `S` is the state of the application.
+/// A named requirement, as a type, for the extractor [`Allowed`]. `S` is the state of the application.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -31,7 +31,7 @@ use crate::verifier::VerifiedToken;
 ///     }
 /// }
 ///
-/// /// From the state, which has made it at start-up.
+/// /// From the state, in which it was built at start-up.
 /// struct MayRefund;
 ///
 /// #[derive(Clone)]
@@ -59,12 +59,12 @@ use crate::verifier::VerifiedToken;
 /// # let _ = app; } }
 /// ```
 pub trait Policy<S>: 'static {
-    /// Returns the requirement. It is called for each request, so it should not make a new one.
+    /// Returns the requirement. It is called for each request, so it should not build a new one.
     fn requirement(state: &S) -> &Require;
 }
 
-/// A verified token that meets the [`Policy`] `P`. With axum it is an extractor. It dereferences to the
-/// [`VerifiedToken`].
+/// A verified token that meets the [`Policy`] `P`. It dereferences to the [`VerifiedToken`]. With axum, it is
+/// an extractor.
 pub struct Allowed<P> {
     token: VerifiedToken,
     policy: PhantomData<fn() -> P>,
@@ -73,7 +73,7 @@ pub struct Allowed<P> {
 // === impl Allowed ===
 
 impl<P> Allowed<P> {
-    /// Checks a token.
+    /// Checks that a token meets the policy.
     ///
     /// # Errors
     ///

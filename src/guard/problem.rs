@@ -1,10 +1,10 @@
-//! What is wrong with a requirement, which then lets nobody pass.
+//! [`Problem`]: what is wrong with a requirement. Such a requirement lets nobody through.
 
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 
-/// How many rules and names a requirement may have.
+/// The most rules and names that a requirement may have.
 pub(super) const MAX_SIZE: usize = 1024;
-/// How deep `and` and `or` may alternate.
+/// The deepest allowed nesting of alternating `and` and `or`.
 pub(super) const MAX_DEPTH: usize = 32;
 
 /// What is wrong with a requirement.
@@ -12,7 +12,7 @@ pub(super) const MAX_DEPTH: usize = 32;
 pub(super) enum Problem {
     EmptyScope,
     MalformedScope(Box<str>),
-    /// A text in a list of alternatives names several scopes.
+    /// A string in a list of alternatives names several scopes.
     SeveralInOne(Box<str>),
     EmptyRole,
     EmptyLevel,
@@ -26,38 +26,38 @@ pub(super) enum Problem {
 // === impl Problem ===
 
 impl Problem {
-    /// Whether the name or value may come from a request, as in `format!("tenant:{tenant}:read")`. No
-    /// token has it, so the answer is the one to any other token without it, and not a 500.
+    /// Whether the name or value may come from a request, as in `format!("tenant:{tenant}:read")`. No token
+    /// can have it, so the response is a normal refusal and not a 500.
     pub(super) fn is_only_unmet(&self) -> bool {
         self.refusal().is_none()
     }
 
-    /// The error for every request, if the programmer or the configuration is at fault.
+    /// Returns the error for every request if the code or the configuration is at fault.
     pub(super) fn refusal(&self) -> Option<AuthError> {
         let message = match self {
             Self::EmptyScope => {
-                "a required scope is empty, as from a variable that is not set, so nobody is let \
-                 through: name at least one scope in each text (`Require::checked` finds it at start-up)"
+                "a required scope is empty, perhaps because a variable is not set, so nobody is let through: \
+                 name at least one scope in each string (`Require::checked` finds this at start-up)"
             }
             Self::EmptyRole => {
-                "a required role is empty, as from a variable that is not set, so nobody is let through: \
-                 name at least one role (`Require::checked` finds it at start-up)"
+                "a required role is empty, perhaps because a variable is not set, so nobody is let through: \
+                 name at least one role (`Require::checked` finds this at start-up)"
             }
             Self::EmptyLevel => {
                 "a required authentication level is empty, so nobody is let through: name at least one \
-                 value of `acr` (`Require::checked` finds it at start-up)"
+                 value of `acr` (`Require::checked` finds this at start-up)"
             }
             Self::ClaimPath => {
                 "the path of a required claim is empty or has an empty part, so nobody is let through: \
-                 write it as `tenant` or `org.id` (`Require::checked` finds it at start-up)"
+                 write it as `tenant` or `org.id` (`Require::checked` finds this at start-up)"
             }
             Self::MaxAge => {
-                "the largest age of a login is less than a second, so nobody is let through (`Require::checked` \
-                 finds it at start-up)"
+                "the maximum age of a login is less than 1 second, so nobody is let through \
+                 (`Require::checked` finds this at start-up)"
             }
             Self::TooLarge => {
-                "a requirement is too large, so nobody is let through: at most 1024 rules and names, and 32 \
-                 levels of `and` and `or` (`Require::checked` finds it at start-up)"
+                "a requirement is too large, so nobody is let through: use at most 1024 rules and names, and 32 \
+                 levels of `and` and `or` (`Require::checked` finds this at start-up)"
             }
             Self::MalformedScope(_)
             | Self::SeveralInOne(_)
@@ -76,8 +76,8 @@ impl Problem {
         let shown = |text: &str| text.escape_default().take(64).collect::<String>();
         match self {
             Self::EmptyScope => {
-                "a required scope is empty, as from a variable that is not set: name at \
-                                 least one scope in each text, such as `reports:read`"
+                "a required scope is empty, perhaps because a variable is not set: name at least one scope in \
+                 each string, such as `reports:read`"
                     .into()
             }
             Self::MalformedScope(scope) => format!(
@@ -85,18 +85,18 @@ impl Problem {
                 shown(scope)
             ),
             Self::SeveralInOne(text) => format!(
-                "`{}` in a list of alternatives names several scopes: write them as alternatives of their \
-                 own, or require all of them by `Require::all_of(..)` and combine it by `.or(..)`",
+                "`{}` in a list of alternatives names several scopes: list each as an alternative of its own, \
+                 or require all of them by `Require::all_of(..)` and combine that by `.or(..)`",
                 shown(text)
             ),
             Self::EmptyRole => {
-                "a required role is empty, as from a variable that is not set: name at least \
-                                one role, such as `auditor`"
+                "a required role is empty, perhaps because a variable is not set: name at least one role, such \
+                 as `auditor`"
                     .into()
             }
             Self::EmptyLevel => {
-                "a required authentication level is empty, as from a variable that is not \
-                                 set: name at least one value of `acr`, such as `urn:example:gold`"
+                "a required authentication level is empty, perhaps because a variable is not set: name at \
+                 least one value of `acr`, such as `urn:example:gold`"
                     .into()
             }
             Self::MalformedLevel(level) => format!(
@@ -109,11 +109,11 @@ impl Problem {
                     .into()
             }
             Self::EmptyValue(path) => format!(
-                "the value that the claim `{}` must have is empty, as from a variable that is not set: no \
-                 token passes",
+                "the required value of the claim `{}` is empty, perhaps because a variable is not set, so no \
+                 token passes: give a value",
                 shown(path)
             ),
-            Self::MaxAge => "the largest age of a login must be at least 1 second".into(),
+            Self::MaxAge => "the maximum age of a login must be at least 1 second".into(),
             Self::TooLarge => format!(
                 "the requirement is too large: use at most {MAX_SIZE} rules and names, and {MAX_DEPTH} \
                  levels of `and` and `or`"

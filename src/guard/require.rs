@@ -17,13 +17,13 @@ use crate::names::Names;
 use crate::policy::{Among, ClaimPath};
 use crate::verifier::VerifiedToken;
 
-/// What a token must have to pass: scopes, roles, claims, permissions, a recent login.
+/// A requirement that a token must meet: scopes, roles, claims, permissions, a recent login.
 ///
-/// It is a tower layer for routes behind a [`JwtAuthLayer`](crate::JwtAuthLayer). In handlers,
-/// [`VerifiedToken::require`] takes it, and extractors are made of it: [`Scoped`](super::Scoped) for
-/// scopes, [`Allowed`](super::Allowed) for anything. The [module](super) lists the responses.
+/// It is a tower layer for routes behind a [`JwtAuthLayer`](crate::JwtAuthLayer). Handlers can check it by
+/// [`VerifiedToken::require`], and there are extractors: [`Scoped`](super::Scoped) for scopes,
+/// [`Allowed`](super::Allowed) for any requirement. The [module](super) lists the responses.
 ///
-/// Requirements combine with [`and`](Self::and) and [`or`](Self::or). A clone costs next to nothing.
+/// Combine requirements by [`and`](Self::and) and [`or`](Self::or). A clone is cheap.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -40,9 +40,9 @@ use crate::verifier::VerifiedToken;
 ///
 /// # Security
 ///
-/// An empty requirement lets nobody pass. If a name is empty, as from a variable that is not set, every
-/// request is answered with 500, and the error says why. A malformed name is one that no token has. For
-/// names from a configuration, [`checked`](Self::checked) finds both at start-up.
+/// An empty requirement lets nobody through. If a name is empty, for example because a variable is not set,
+/// every request is answered with 500, and the error says why. A malformed name matches no token. If names
+/// come from a configuration, [`checked`](Self::checked) finds both mistakes at start-up.
 #[derive(Clone)]
 #[must_use = "a requirement does nothing until it is a layer or is given to `VerifiedToken::require`"]
 pub struct Require {
@@ -59,7 +59,7 @@ pub(super) struct Inner {
 // === impl Require ===
 
 impl Require {
-    /// Requires this scope. A text with several scopes, separated by spaces, requires all of them.
+    /// Requires this scope. A string with several scopes, separated by spaces, requires all of them.
     ///
     /// ```
     /// use tower_jwt_auth::Require;
@@ -92,44 +92,44 @@ impl Require {
 
     /// Requires at least one of these scopes: `["reports:read", "admin"]`.
     ///
-    /// Each text must name one scope, because `["reports:read reports:write", "admin"]` could mean two
-    /// things. A text with a space is met by no token, and [`checked`](Self::checked) finds it. Write
-    /// `Require::all_of("reports:read reports:write").or(Require::scope("admin"))`.
+    /// Each string must name one scope, because `["reports:read reports:write", "admin"]` would be ambiguous.
+    /// No token matches a string with a space, and [`checked`](Self::checked) reports it. Write
+    /// `Require::all_of("reports:read reports:write").or(Require::scope("admin"))` instead.
     pub fn any_of(scopes: impl Names) -> Self {
         Self::scopes(scopes, false)
     }
 
-    /// Requires the scopes of a type. See [`Scoped`](super::Scoped).
+    /// Requires the scopes of a type: see [`Scoped`](super::Scoped).
     pub fn scoped<S: Scopes>() -> Self {
         S::requirement()
     }
 
     /// Requires this role, among the [roles](VerifiedToken::roles) of the token.
     ///
-    /// Tokens of this crate have them in the claim `roles`. For tokens of a provider, the verifier reads
-    /// them from the claims that [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) names;
-    /// without it a token has no roles, and nobody passes.
+    /// Tokens of this crate have their roles in the claim `roles`. For tokens of a provider, set the claim by
+    /// [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) of the verifier; without it, the
+    /// tokens have no roles, and nobody passes.
     pub fn role(role: impl Names) -> Self {
         Self::all_roles(role)
     }
 
-    /// Requires every one of these roles. A role may contain spaces, so a text is always one role.
+    /// Requires every one of these roles. A role may contain spaces, so each string is one role.
     pub fn all_roles(roles: impl Names) -> Self {
         Self::roles(roles, true)
     }
 
-    /// Requires at least one of these roles. A text is always one role.
+    /// Requires at least one of these roles. A role may contain spaces, so each string is one role.
     pub fn any_role(roles: impl Names) -> Self {
         Self::roles(roles, false)
     }
 
-    /// Requires that a claim has this value: a text, an integer, `true` or `false`.
+    /// Requires that a claim has this value: a string, an integer, `true` or `false`.
     ///
-    /// A path with dots leads into objects, unless a claim has the whole path as its name. A claim that
-    /// is missing, `null`, an object or an array does not pass. Types are never converted: the number `42`
-    /// is not the text `"42"`.
+    /// A path with dots leads into nested objects, unless a claim has the whole path as its name. A claim
+    /// that is missing, `null`, an object or an array does not match. Types are never converted: the number
+    /// `42` does not equal the string `"42"`.
     ///
-    /// An empty text equals no claim, so a value that is not set lets nobody pass.
+    /// An empty string matches no claim, so a value that is not set lets nobody through.
     ///
     /// ```
     /// use tower_jwt_auth::Require;
@@ -142,7 +142,7 @@ impl Require {
         Self::claim_test(path.as_ref(), [value], Among::Value)
     }
 
-    /// Requires that a claim has one of these values. Otherwise the same as [`claim`](Self::claim).
+    /// Requires that a claim has one of these values, which are compared as in [`claim`](Self::claim).
     pub fn claim_one_of<V: Into<ClaimValue>>(
         path: impl AsRef<str>,
         values: impl IntoIterator<Item = V>,
@@ -150,20 +150,20 @@ impl Require {
         Self::claim_test(path.as_ref(), values, Among::Value)
     }
 
-    /// Requires that a claim is an array that contains this value, or is the value itself: a group in
-    /// `groups`, or a way to log in, such as `otp`, in `amr` (RFC 8176).
+    /// Requires that a claim is an array that contains this value, or is the value itself: for example a
+    /// group in `groups`, or a login method such as `otp` in `amr` (RFC 8176).
     pub fn claim_contains(path: impl AsRef<str>, value: impl Into<ClaimValue>) -> Self {
         Self::claim_test(path.as_ref(), [value], Among::Items)
     }
 
     /// Requires a login that is at most this old, by the claim `auth_time` and the clock of the verifier.
     ///
-    /// Otherwise the response is 401 `insufficient_user_authentication` with `max_age` (RFC 9470), after
-    /// which the client asks the user to log in again. A token without `auth_time`, or with one of another
-    /// type or in the future, has no recent login.
+    /// Otherwise the response is 401 `insufficient_user_authentication` with `max_age` (RFC 9470), which
+    /// tells the client to have the user log in again. A token does not pass if its `auth_time` is missing,
+    /// is not a number, or is in the future.
     ///
-    /// [`Sessions`](crate::Sessions) keeps the time of the login in every access token. A token that is
-    /// issued alone has it if [`auth_time`](crate::issuer::TokenRequest::auth_time) was called.
+    /// [`Sessions`](crate::Sessions) puts the time of the login into every access token. A token that is
+    /// issued without a session has it if [`auth_time`](crate::issuer::TokenRequest::auth_time) was called.
     pub fn recent_login(max_age: Duration) -> Self {
         let problem = (max_age < Duration::from_secs(1)).then_some(Problem::MaxAge);
         Self::of(Rule::RecentLogin(max_age), problem)
@@ -171,9 +171,9 @@ impl Require {
 
     /// Requires one of these authentication levels in the claim `acr`, the preferred one first.
     ///
-    /// Otherwise the response is 401 `insufficient_user_authentication` with `acr_values` (RFC 9470), after
-    /// which the client asks the user for another factor. Levels are compared by text, because no order of
-    /// them is known: name every level that suffices.
+    /// Otherwise the response is 401 `insufficient_user_authentication` with `acr_values` (RFC 9470), which
+    /// tells the client to have the user log in with another factor. Levels have no known order and are
+    /// compared as strings: name every level that suffices.
     pub fn acr(levels: impl Names) -> Self {
         let (levels, is_empty) = words(&texts(levels));
         let malformed = levels.iter().find(|level| !is_scope_token(level));
@@ -187,8 +187,8 @@ impl Require {
 
     /// Requires that this predicate returns `true`.
     ///
-    /// It runs for each request and must not block; for a database there is
-    /// [`that_async`](Self::that_async). If it panics, the response is 500.
+    /// It runs for each request and must not block. To ask a database, use [`that_async`](Self::that_async).
+    /// If the predicate panics, the response is 500.
     ///
     /// ```
     /// use tower_jwt_auth::Require;
@@ -200,15 +200,15 @@ impl Require {
         Self::of(Rule::That(Arc::new(predicate)), None)
     }
 
-    /// Requires that this async predicate returns `Ok(true)`: permissions from a database, for example.
-    /// It gets a clone of `state` and of the token.
+    /// Requires that this async predicate returns `Ok(true)`, for example to look up permissions in a
+    /// database. It is given a clone of `state` and of the token.
     ///
-    /// An error means that it cannot be decided now: the response is 503 with `Retry-After`, never a pass
-    /// and never a 403. An [`AuthError`](crate::AuthError) is the response as it is, so the predicate can set another
-    /// `Retry-After`. If it panics, the response is 500.
+    /// An error means that the predicate cannot decide now: the request is answered with 503 and
+    /// `Retry-After`. If the error is an [`AuthError`](crate::AuthError), it is used as it is, so that the
+    /// predicate can set another `Retry-After`. If the predicate panics, the response is 500.
     ///
-    /// It is called only if the rest of the requirement does not decide: a token without the scope causes
-    /// no I/O. It has no timeout and no cache of its own; the cookbook has a
+    /// The predicate is called only if the rest of the requirement does not decide: a token without the scope
+    /// causes no I/O. It has no timeout and no cache of its own; the cookbook has a
     /// [recipe](crate::_guide::cookbook) with both.
     ///
     /// ```
@@ -236,32 +236,32 @@ impl Require {
         Self::of(Rule::Check(Check::new(state, predicate)), None)
     }
 
-    /// Requires a verified token and nothing else, for routes behind an
-    /// [optional](crate::JwtAuthLayer::optional) layer: without a token the response is 401.
+    /// Requires only a verified token, for routes behind an [optional](crate::JwtAuthLayer::optional) layer.
+    /// Without a token, the response is 401.
     pub fn token() -> Self {
         Self::of(Rule::Token, None)
     }
 
-    /// Requires both.
+    /// Requires both this requirement and another one.
     pub fn and(self, other: Self) -> Self {
         self.combined(other, true)
     }
 
-    /// Requires at least one of both.
+    /// Requires this requirement or another one.
     ///
-    /// A token with neither is answered by one challenge that names the scopes of both, as a client may
-    /// ask for either.
+    /// If a token meets neither, the challenge names the scopes of both, because the client may ask for
+    /// either.
     pub fn or(self, other: Self) -> Self {
         self.combined(other, false)
     }
 
-    /// Checks the whole requirement, for one with names from a configuration.
+    /// Checks the requirement itself. Call it at start-up if names come from a configuration.
     ///
     /// # Errors
     ///
-    /// Fails if a name, a path or a value is empty, if a scope or an authentication level is malformed
-    /// (RFC 6749 section 3.3), if a largest age is less than a second, or if there are more than 1024
-    /// rules and names or 32 levels.
+    /// Fails if a name, a path or a value is empty, if a scope or an authentication level is malformed (RFC
+    /// 6749 section 3.3), if a maximum age is less than 1 second, or if there are more than 1024 rules and
+    /// names or more than 32 levels of `and` and `or`.
     ///
     /// ```
     /// use tower_jwt_auth::Require;
@@ -301,7 +301,7 @@ impl Require {
             None if all || words.len() == texts.len() => None,
             None => Some(Problem::SeveralInOne(texts.join(" ").into())),
         };
-        // An alternative with a space is never split: each word alone would let pass.
+        // An alternative with a space is never split: otherwise each of its words alone would suffice.
         let names = if all { words } else { texts };
         let names = names.into();
         Self::of(Rule::Scopes { names, all }, problem)
@@ -334,14 +334,14 @@ impl Require {
     }
 
     fn combined(self, other: Self, all: bool) -> Self {
-        // It does not grow any further, however often it is combined.
+        // A requirement that is too large stops growing, however often it is combined.
         for one in [&self, &other] {
             if matches!(one.inner.problem, Some(Problem::TooLarge)) {
                 return Self::too_large();
             }
         }
         let (ours, theirs) = (self.into_inner(), other.into_inner());
-        // What refuses every request goes before what only refuses some.
+        // A problem that refuses every request takes precedence over one that refuses only some.
         let (first, second) = (ours.problem, theirs.problem);
         let problem = match (&first, &second) {
             (Some(one), Some(_)) if one.is_only_unmet() => second,
@@ -382,14 +382,14 @@ fn texts(names: impl Names) -> Vec<Box<str>> {
     texts
 }
 
-/// The words of all texts, and whether a text has none or there is no text.
+/// Returns the words of all strings, and whether a string has no word or there is no string.
 fn words(texts: &[Box<str>]) -> (Vec<Box<str>>, bool) {
     let is_empty = texts.is_empty() || texts.iter().any(|text| text.trim_ascii().is_empty());
     let words = texts.iter().flat_map(|text| text.split_ascii_whitespace());
     (words.map(Box::from).collect(), is_empty)
 }
 
-/// Describes the requirement, for logs. It does not show the values of claims.
+/// Describes the requirement for logs, without the values of claims.
 impl fmt::Display for Require {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.rule.fmt(f)

@@ -1,4 +1,4 @@
-//! The tree of rules in a requirement, and the one function that decides by it.
+//! [`Rule`]: the tree of rules in a requirement, and the one function that evaluates it.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -47,17 +47,17 @@ pub(super) struct ClaimTest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lacking(u8);
 
-/// How far a decision comes with what is known.
+/// The result of a decision with the answers that are known so far.
 pub(super) enum Verdict<'r> {
     Pass,
     Denied(Lacking),
-    /// It depends on the answer of this check.
+    /// The decision depends on the answer of this check.
     Pending(&'r Check),
     /// A predicate has panicked, or a check has failed.
     Failed(AuthError),
 }
 
-/// What the challenges of a requirement name.
+/// What the challenge of a requirement names.
 #[derive(Debug, Default)]
 pub(super) struct Needed {
     pub(super) scopes: Vec<Box<str>>,
@@ -71,7 +71,8 @@ impl Lacking {
     pub(super) const SCOPE: Self = Self(1);
     pub(super) const LOGIN: Self = Self(2);
     pub(super) const PERMISSION: Self = Self(4);
-    /// A role of a token that has none at all: most likely the verifier does not know where they are.
+    /// A role, while the token has no roles at all: most likely the verifier does not know the claim with
+    /// them.
     pub(super) const ANY_ROLE: Self = Self(8 | 4);
     const NOTHING: Self = Self(0);
 
@@ -91,10 +92,10 @@ impl BitOr for Lacking {
 // === impl Rule ===
 
 impl Rule {
-    /// Decides by the token, and by the checks that are known. It does no I/O.
+    /// Decides by the token and by the known answers of checks, without I/O.
     ///
-    /// `and`: one denial denies, whatever else failed or is not known. `or`: one pass lets pass. What a
-    /// token lacks is collected from all rules, so that a challenge is not about the first of them.
+    /// With `and`, one denial denies, even if another rule has failed or is not known yet. With `or`, one
+    /// pass suffices. What a token lacks is collected from all rules, so that the challenge names all of it.
     pub(super) fn judge(&self, token: &VerifiedToken, known: &Known) -> Verdict<'_> {
         let lacking = match self {
             Self::All(rules) => return all(rules, token, known),
@@ -102,7 +103,8 @@ impl Rule {
             Self::Check(check) => return known.verdict(check),
             Self::Token => return Verdict::Pass,
             Self::That(predicate) => {
-                // It is the application's code. A panic must neither let pass nor take the connection.
+                // This is code of the application. A panic must neither let the request pass nor close the
+                // connection.
                 match catch_unwind(AssertUnwindSafe(|| predicate(token))) {
                     Ok(true) => return Verdict::Pass,
                     Ok(false) => Lacking::PERMISSION,
@@ -156,7 +158,7 @@ impl Rule {
         }
     }
 
-    /// How many rules and names it has, and how many levels.
+    /// Returns the number of rules and names, and the number of levels.
     pub(super) fn size(&self) -> (usize, usize) {
         match self {
             Self::All(rules) | Self::Any(rules) => {
@@ -187,7 +189,7 @@ fn all<'r>(rules: &'r [Rule], token: &VerifiedToken, known: &Known) -> Verdict<'
     if lacking != Lacking::NOTHING {
         return Verdict::Denied(lacking);
     }
-    // After an outage nothing else is asked: the verdict cannot become a pass.
+    // After an outage no further check is called, because the verdict cannot become a pass.
     match (failed, pending) {
         (Some(error), _) => Verdict::Failed(error),
         (None, Some(check)) => Verdict::Pending(check),
@@ -213,7 +215,7 @@ fn any<'r>(rules: &'r [Rule], token: &VerifiedToken, known: &Known) -> Verdict<'
 }
 
 fn has(names: &[Box<str>], all: bool, has_it: impl Fn(&str) -> bool) -> bool {
-    // Of no names, `all` would be true.
+    // `all` would be true for an empty list.
     !names.is_empty()
         && if all {
             names.iter().all(|name| has_it(name))
@@ -222,7 +224,7 @@ fn has(names: &[Box<str>], all: bool, has_it: impl Fn(&str) -> bool) -> bool {
         }
 }
 
-/// Whether the login is at most this old. One in the future, by more than clocks may differ, is not.
+/// Whether the login is at most this old. A time in the future, beyond the leeway for clocks, does not count.
 fn is_recent(token: &VerifiedToken, max_age: Duration) -> bool {
     let now = token.now();
     let recent = |found: Scalar<'_>| {
@@ -258,7 +260,7 @@ impl ClaimTest {
     }
 }
 
-/// A description for logs. It shows no values of claims, as these may come from a request.
+/// Describes the rule for logs, without the values of claims, because these may come from a request.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, what: &str, all: bool, names: &[Box<str>]| {

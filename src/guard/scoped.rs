@@ -1,4 +1,4 @@
-//! [`Scoped`]: a token that is known to have scopes.
+//! [`Scoped`]: a token that has certain scopes, proved by its type.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,10 +8,10 @@ use super::scopes::Scopes;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::VerifiedToken;
 
-/// A verified token that has the scopes `S`. With axum it is an extractor.
+/// A verified token that has the scopes `S`. With axum, it is an extractor.
 ///
-/// It dereferences to the [`VerifiedToken`]. There is no other way to make one than to check, so a
-/// function that takes a `Scoped<OrdersWrite>` cannot be called without the scope.
+/// It dereferences to the [`VerifiedToken`]. It can only be made by a check, so a function that takes a
+/// `Scoped<OrdersWrite>` cannot be called without the scope.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -29,8 +29,9 @@ use crate::verifier::VerifiedToken;
 ///     format!("the orders of {}", user.subject().unwrap_or_default())
 /// }
 ///
-/// /// All of a tuple, or any of one.
+/// /// Requires all scopes of a tuple.
 /// async fn edit(_: Scoped<(OrdersRead, OrdersWrite)>) {}
+/// /// Requires one scope of a tuple.
 /// async fn audit(_: Scoped<AnyOf<(Admin, OrdersRead)>>) {}
 ///
 /// # fn example(verifier: tower_jwt_auth::TokenVerifier) {
@@ -41,9 +42,9 @@ use crate::verifier::VerifiedToken;
 /// # let _ = app; } }
 /// ```
 ///
-/// A malformed scope does not compile. The same type is a layer by
-/// [`Require::scoped`](crate::Require::scoped), and tells an OpenAPI description what a route needs by
-/// [`Scopes::alternatives`].
+/// A malformed scope does not compile. The same types work in a layer, by
+/// [`Require::scoped`](crate::Require::scoped), and [`Scopes::alternatives`] lists the scopes of a route for
+/// an OpenAPI description.
 pub struct Scoped<S> {
     token: VerifiedToken,
     scopes: PhantomData<fn() -> S>,
@@ -56,13 +57,13 @@ impl<S: Scopes> Scoped<S> {
     ///
     /// # Errors
     ///
-    /// Fails with 403 `insufficient_scope` if the token lacks one.
+    /// Fails with 403 `insufficient_scope` if the token does not have the required scopes.
     pub fn new(token: VerifiedToken) -> Result<Self, AuthError> {
         if S::are_granted(&token) {
             let scopes = PhantomData;
             return Ok(Self { token, scopes });
         }
-        // The same requirement as a value makes the response, so that it is the same as by a layer.
+        // The requirement makes the response, so that it is the same as that of a layer.
         let refused = token.require(&S::requirement());
         Err(refused
             .err()

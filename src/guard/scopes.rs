@@ -1,4 +1,4 @@
-//! Scopes as types: [`Scope`], and [`Scopes`] for what is made of them.
+//! Scopes as types: [`Scope`] for one, and [`Scopes`] for combinations of them.
 
 use std::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use super::require::Require;
 use crate::claims::is_scope_token;
 use crate::verifier::VerifiedToken;
 
-/// A scope as a type. [`scopes!`](crate::scopes) defines some.
+/// A scope as a type. Define scopes with [`scopes!`](crate::scopes), or implement it:
 ///
 /// ```
 /// use tower_jwt_auth::guard::Scope;
@@ -22,12 +22,12 @@ use crate::verifier::VerifiedToken;
     note = "define it by `tower_jwt_auth::scopes! {{ pub struct OrdersRead = \"orders:read\"; }}`"
 )]
 pub trait Scope: 'static {
-    /// The name of the scope (RFC 6749 section 3.3). A malformed one does not compile where it is used.
+    /// The name of the scope (RFC 6749 section 3.3). Code that uses a malformed name does not compile.
     const NAME: &'static str;
 }
 
-/// Scopes that a token must have, as a type: one [`Scope`], a tuple that requires all of its members, or
-/// [`AnyOf`] a tuple.
+/// A combination of scopes that a token must have, as a type: one [`Scope`], a tuple that requires all of its
+/// members, or [`AnyOf`] a tuple, which requires at least one.
 ///
 /// ```
 /// use tower_jwt_auth::guard::{AnyOf, Scopes};
@@ -47,18 +47,18 @@ pub trait Scope: 'static {
     note = "an empty tuple would require nothing, so it is not allowed"
 )]
 pub trait Scopes: sealed::Sealed + 'static {
-    /// Whether the token has them.
+    /// Returns whether the token has the scopes.
     fn are_granted(token: &VerifiedToken) -> bool;
 
-    /// Returns the sets of scopes that suffice, in the form of the `security` of an OpenAPI operation: a
-    /// list of alternatives, each of which is a list of scopes that are needed together.
+    /// Returns the sets of scopes that suffice: a list of alternatives, each of which is a list of scopes
+    /// that are needed together. This is the form of `security` in an OpenAPI operation.
     fn alternatives() -> Vec<Vec<&'static str>>;
 
-    /// Returns the same requirement as a value, for a layer or to combine it with others.
+    /// Returns the requirement as a value, to use it as a layer or to combine it with others.
     fn requirement() -> Require;
 }
 
-/// Requires at least one of the members of a tuple.
+/// Requires at least one member of a tuple of scopes.
 #[derive(Debug)]
 pub struct AnyOf<L>(PhantomData<fn() -> L>);
 
@@ -99,7 +99,7 @@ macro_rules! scopes {
     )+};
 }
 
-/// Stops the compiler if this is not a scope.
+/// Stops the compilation if this is not a valid scope.
 #[doc(hidden)]
 pub const fn assert_scope(name: &str) {
     assert!(
@@ -115,7 +115,7 @@ mod sealed {
     impl<L> Sealed for super::AnyOf<L> {}
 }
 
-/// A tuple, of which all or any are required.
+/// A tuple of scopes, of which all or any are required.
 pub trait List: 'static {
     #[doc(hidden)]
     fn any_granted(token: &VerifiedToken) -> bool;
@@ -202,7 +202,7 @@ tuple!(A B C D E F);
 tuple!(A B C D E F G);
 tuple!(A B C D E F G H);
 
-/// Each set of the one with each set of the other.
+/// Combines each set of `one` with each set of `other`.
 fn product(one: &[Vec<&'static str>], other: &[Vec<&'static str>]) -> Vec<Vec<&'static str>> {
     let pairs = one
         .iter()

@@ -12,7 +12,7 @@ use super::future::RequireFuture;
 use super::require::Require;
 use crate::layer::{ResponseForAuthError, SameAsLayer, response_for};
 
-/// The service that [`Require`] makes as a layer.
+/// Checks a requirement before it calls the inner service; made by [`Require`] as a layer.
 #[derive(Clone)]
 pub struct RequireService<S, R = SameAsLayer> {
     inner: S,

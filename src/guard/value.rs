@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use crate::policy::Scalar;
 
-/// The value that a claim must have: a text, an integer, `true` or `false`.
+/// The value that a claim must have: a string, an integer, `true` or `false`.
 ///
-/// Types are never converted: the text `"42"` is not the number `42`.
+/// Types are never converted: the string `"42"` does not equal the number `42`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimValue(Value);
 
@@ -20,7 +20,7 @@ enum Value {
 // === impl ClaimValue ===
 
 impl ClaimValue {
-    /// An empty text, which stands for a value that is not set and is never equal to a claim.
+    /// Whether it is an empty string, which stands for a value that is not set and never equals a claim.
     pub(super) fn is_empty(&self) -> bool {
         matches!(&self.0, Value::Text(text) if text.is_empty())
     }

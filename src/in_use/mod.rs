@@ -19,11 +19,11 @@ pub(crate) const MAX_WAITING: usize = 4096;
 
 /// A store that takes reports. Each call must have a time limit.
 pub(crate) trait Reports: Debug + Send + Sync + 'static {
-    /// Writes that the thing with this id was in use, at this number: the later, the larger.
+    /// Writes that the session or key with this id was in use at this number. Later numbers are larger.
     fn report(&self, id: &str, number: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Receives what is in use, and writes it to the store in the background, once for each number.
+/// Receives what is in use, and writes it to the store in the background, once per number.
 ///
 /// A request never waits for a write. At most [`MAX_WRITES`] tasks exist, each write has a
 /// timeout, and at most [`MAX_WAITING`] reports wait.
@@ -45,11 +45,11 @@ struct Queue {
     workers: usize,
 }
 
-/// A counted worker. It is dropped with its task, also when a runtime shuts down.
+/// A counted worker. It is dropped with its task, even when the runtime shuts down.
 struct Worker<S: Reports> {
     shared: Arc<Shared<S>>,
     is_counted: bool,
-    /// What it is writing.
+    /// The report that it is writing.
     current: Option<(String, u64)>,
 }
 
@@ -118,7 +118,7 @@ impl<S: Reports> Worker<S> {
     /// Writes until no report waits.
     async fn run(mut self) {
         while let Some((id, number)) = self.next() {
-            // Should the runtime shut down meanwhile, or the store panic, it counts as not written.
+            // If the runtime shuts down meanwhile, or the store panics, the report counts as not written.
             self.current = Some((id.clone(), number));
             let written = self.shared.store.report(&id, number).await;
             self.current = None;
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(tasks, MAX_WRITES);
         let waiting = reporter.shared.queue().waiting.len();
         assert!(waiting <= MAX_WAITING, "{waiting}");
-        // Each is given up in the end.
+        // Every write ends by its timeout.
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(reporter.shared.queue().workers, 0);
         assert_eq!(store.begun.load(Ordering::Relaxed) as usize, MAX_WAITING);
@@ -260,7 +260,7 @@ mod tests {
             drop(own);
             assert_eq!(reporter.shared.queue().workers, 0);
             if runtime == 0 {
-                // What was being written is news again; the others still wait.
+                // The reports that were being written are news again. The others still wait.
                 let seen = &reporter.shared.seen;
                 let news = (0..10).filter(|number| seen.is_news(&format!("0 {number}"), 0));
                 assert_eq!(news.count(), MAX_WRITES);

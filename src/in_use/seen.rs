@@ -1,4 +1,4 @@
-//! [`SeenNumbers`]: a set of fixed size of what was already seen in use, such as the generations of
+//! [`SeenNumbers`]: a set of fixed size that notes what was already seen in use, such as the generations of
 //! sessions.
 
 use std::hash::{BuildHasher, RandomState};
@@ -15,9 +15,9 @@ const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 /// The latest generation that was seen of each of some 260,000 sessions, in 2 MiB, without locks. (For
 /// API keys, read "key" for session and "minute" for generation.)
 ///
-/// A session that was evicted counts as news again, which costs one write that changes nothing. Two
-/// sessions whose keyed 54-bit hashes are equal are mistaken for one another. Among 100,000 sessions
-/// that happens to some two of them once in two million cases.
+/// A session that was evicted counts as news again, which costs one write that changes nothing. Two sessions
+/// with the same keyed 54-bit hash are mistaken for each other. With 100,000 sessions, the probability that
+/// this happens at all is one in two million.
 #[derive(Debug)]
 pub(super) struct SeenNumbers {
     places: Box<[AtomicU64]>,

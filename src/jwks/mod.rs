@@ -1,8 +1,8 @@
-//! JWK sets (RFC 7517): serving the public keys of one's own, and fetching those of identity providers.
+//! JWK sets (RFC 7517): serves your own public keys, and fetches those of identity providers.
 //!
 //! - [`JwksService`] serves the keys of an issuer, so that other services can verify its tokens.
-//! - With the feature `jwks`, `RemoteJwks` fetches the keys of an identity provider, keeps them up to
-//!   date, and never makes a request wait for keys that are known.
+//! - With the feature `jwks`, `RemoteJwks` fetches the keys of an identity provider and keeps them up to
+//!   date. Requests never wait for keys that are known.
 //!
 //! # Keys of an identity provider
 //!
@@ -17,32 +17,36 @@
 //! # let _ = layer; Ok(()) }
 //! ```
 //!
-//! What happens when:
+//! How keys are fetched and used:
 //!
-//! - **A good token whose key is known** is verified at once, whatever else goes on. Reading the keys takes no lock.
-//! - **Keys are fetched again** when 80 % of the answer's `max-age` (60 s to 24 h; 10 minutes where
-//!   it says nothing) is over, in the background. Only a good answer replaces them: it is 200, and
-//!   holds at least one key that can be used. A key that it lacks ends with it.
-//! - **A key id is unknown**: one fetch, at most one in 30 seconds for each issuer, counted from the last
-//!   attempt. Whoever comes meanwhile waits for the same one, at most 5 seconds, at most 1,024
-//!   requests. Then the token is refused with 401; with 503 if the fetch failed, because the
-//!   provider might know the key.
-//! - **A signature does not match the known key**, or the key has another algorithm than the token: the
-//!   provider may have replaced the key under its id. That is a fetch in the same window, and so one in 30
-//!   seconds however many forged tokens come. A token of the new key passes on that very request, and the
-//!   old key's tokens are refused from then on. If the key is still the same, the answer is 401; if the
-//!   fetch failed, 503. [`KeySourceHealth::changed`](crate::keys::KeySourceHealth::changed) names keys that were replaced.
-//! - **The provider is down**: the known keys count on, for [an hour](crate::_guide::providers) after their time; then,
-//!   or if there never were any, 503 with `Retry-After`. Attempts follow each other after 1 second,
-//!   doubling up to 5 minutes, each at a random moment of that time.
-//! - **Odd keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with
-//!   one name) are left out; [`KeySourceHealth`](crate::keys::KeySourceHealth) says of each why. The others stay good.
+//! - **A token whose key is known** is verified at once, even while keys are being fetched. Reading the keys
+//!   takes no lock.
+//! - **Keys are refreshed** in the background when about 80 % of the response's `max-age` has passed. A
+//!   `max-age` of less than 60 seconds or more than 24 hours counts as that, and without one it is 10
+//!   minutes. The keys are replaced only by a response with status 200 and at least one usable key. Keys that
+//!   the new response does not contain are no longer accepted.
+//! - **An unknown key id** causes a fetch, at most one every 30 seconds for each issuer. Up to 1,024 requests
+//!   wait for the same fetch, each for at most 5 seconds. If the key is still unknown, the token is refused
+//!   with 401. If the fetch has failed, the response is 503, because the provider might know the key.
+//! - **A signature that the known key does not verify**, or a key with another algorithm than the token, also
+//!   causes a fetch, because the provider may have replaced the key by one with the same id. The limit is the
+//!   same: one fetch every 30 seconds, however many forged tokens arrive. If there is a new key, the token is
+//!   verified with it in the same request, and tokens of the old key are refused from then on. If the key has
+//!   not changed, the response is 401, and if the fetch has failed, 503.
+//!   [`KeySourceHealth::changed`](crate::keys::KeySourceHealth::changed) lists replaced keys.
+//! - **While the provider is down**, cached keys stay valid for [one hour](crate::_guide::providers) past
+//!   their expiry. After that, or if no keys were ever fetched, the response is 503 with `Retry-After`.
+//!   Fetches are tried again with exponential backoff from 1 second to 5 minutes, with full jitter.
+//! - **Unusable keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with
+//!   the same id and algorithm) are skipped, and [`KeySourceHealth`](crate::keys::KeySourceHealth) says why.
+//!   The other keys are used.
 //!
 //! # Security
 //!
-//! Only https, no redirects, no private addresses, 5 seconds, 512 KiB, 100 keys. The metadata must name
-//! the configured issuer byte for byte, and keys at its own origin. A token never names an
-//! address: `jku` and `x5u` are not read.
+//! Keys are fetched only over https, without following redirects, and not from private addresses. A fetch may
+//! take 5 seconds, and a response may have 512 KiB and 100 keys. The metadata must name the configured
+//! issuer, byte for byte, and the keys must be at its origin. Nothing in a token can cause a request to
+//! another URL: `jku` and `x5u` are ignored.
 
 #[cfg(feature = "jwks")]
 mod remote;

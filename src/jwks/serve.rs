@@ -1,4 +1,4 @@
-//! [`JwksService`]: serves the public keys of an issuer, for whoever verifies its tokens.
+//! [`JwksService`]: serves the public keys of an issuer to services that verify its tokens.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,19 +16,19 @@ use tower_service::Service;
 
 use crate::keys::{KeyRing, KeySet, digest};
 
-/// Where a JWK set is commonly served.
+/// The path at which a JWK set is usually served: `/.well-known/jwks.json`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
-/// How long others may keep the JWK set: 300 seconds.
+/// The default time for which clients may cache the JWK set: 300 seconds.
 pub const DEFAULT_JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Answers with the public keys as a JWK set (RFC 7517): those that are accepted now, the one that
-/// signs first. HMAC secrets are never in it.
+/// Serves public keys as a JWK set (RFC 7517): all keys that are accepted now, beginning with the one that
+/// signs. HMAC secrets are never included.
 ///
-/// A tower service for any body: axum takes it by `route_service`, hyper as it is. GET and HEAD are
-/// answered, with `Cache-Control`, an `ETag` and 304; any other method gets a 405.
+/// It is a tower service for requests with any body: pass it to axum's `route_service`, or use it directly
+/// with hyper. It answers GET and HEAD, with `Cache-Control` and an `ETag`, and any other method with 405.
 ///
-/// The type is `application/json` and not the `application/jwk-set+json` that RFC 7517 registers:
-/// every client reads the first, as all large providers send it; some refuse the second.
+/// The content type is `application/json`, which all large providers send and every client reads. Some
+/// clients refuse `application/jwk-set+json`, which RFC 7517 registers.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -54,8 +54,8 @@ pub struct JwksService {
     max_age: Duration,
 }
 
-/// Whose keys a [`JwksService`] shows: those of a [`KeyRing`], a [`TokenIssuer`](crate::TokenIssuer) or a
-/// [`KeySet`].
+/// The keys that a [`JwksService`] serves. Convert them from a [`KeyRing`], a
+/// [`TokenIssuer`](crate::TokenIssuer) or a [`KeySet`].
 #[derive(Debug, Clone)]
 pub struct PublishedKeys(Keys);
 
@@ -66,14 +66,14 @@ enum Keys {
     Issuer(Arc<dyn IssuerKeySet>),
 }
 
-/// The keys of an issuer that change.
+/// The changing keys of an issuer.
 pub(crate) trait IssuerKeySet: fmt::Debug + Send + Sync {
     fn key_set(&self) -> KeySet;
-    /// For how long a key is in the set before it signs, if that is known.
+    /// Returns for how long a key is in the set before it signs, if that is known.
     fn published_for(&self) -> Option<Duration>;
 }
 
-/// The body of a [`JwksService`]'s answer.
+/// The body of the responses of a [`JwksService`].
 #[derive(Debug, Default)]
 pub struct JwksBody {
     left: Option<Bytes>,
@@ -88,7 +88,8 @@ struct Document {
 // === impl JwksService ===
 
 impl JwksService {
-    /// Serves these keys; those of a ring, or of an issuer that has one, as they are at each request.
+    /// Makes a service for these keys. Each response contains the current keys of a ring, or of an issuer
+    /// with a ring.
     pub fn new(keys: impl Into<PublishedKeys>) -> Self {
         Self {
             keys: keys.into(),
@@ -96,10 +97,10 @@ impl JwksService {
         }
     }
 
-    /// How long others may keep the set, in whole seconds; 300 by default.
+    /// Sets for how long clients may cache the set, in whole seconds: [300](DEFAULT_JWKS_MAX_AGE) by default.
     ///
-    /// Never longer than a ring on a [schedule](KeyRing) publishes a key before it signs:
-    /// whoever keeps the set that long has each key in time.
+    /// If the keys are those of a [`KeyRing`] that rotates, the time is limited to that for which the ring
+    /// publishes a key before it signs, so that clients know each key in time.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -150,7 +151,7 @@ impl<B> Service<Request<B>> for JwksService {
     }
 }
 
-/// Whether the client says that it has this one (RFC 9110 section 13.1.2).
+/// Whether the client already has the document with this `ETag` (RFC 9110 section 13.1.2).
 pub(crate) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut tags = values
@@ -175,7 +176,7 @@ impl PublishedKeys {
         }
     }
 
-    /// For how long a key is in the set before it signs, where that is known.
+    /// Returns for how long a key is in the set before it signs, if that is known.
     fn published_for(&self) -> Option<Duration> {
         match &self.0 {
             Keys::Fixed(_) => None,

@@ -1,4 +1,4 @@
-//! The signature algorithms (RFC 7518 section 3.1, RFC 8037, RFC 9864) that a key can be bound to.
+//! [`Algorithm`]: the signature algorithms of keys (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
-/// A signature algorithm; `none` is not among them and cannot be named.
+/// A signature algorithm. `none` is not supported.
 ///
 /// # Security
 ///
-/// For new systems prefer `EdDSA` or `ES256`: small, fast to make, and the service
-/// that verifies holds nothing that could sign. `HS256` is the fastest where one
-/// service both issues and verifies. The `RS*` family is there for what exists.
+/// For new systems, prefer `EdDSA` or `ES256`: their signatures are small and fast to make, and a service
+/// that only verifies cannot sign. `HS256` is the fastest if one service both issues and verifies. Use the
+/// `RS*` algorithms only to work with existing systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// HMAC with SHA-256; the secret has at least 32 bytes.
+    /// HMAC with SHA-256. The secret must have at least 32 bytes.
     HS256,
-    /// HMAC with SHA-384; the secret has at least 48 bytes.
+    /// HMAC with SHA-384. The secret must have at least 48 bytes.
     HS384,
-    /// HMAC with SHA-512; the secret has at least 64 bytes.
+    /// HMAC with SHA-512. The secret must have at least 64 bytes.
     HS512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
@@ -39,13 +39,14 @@ pub enum Algorithm {
     ES256,
     /// ECDSA on P-384 with SHA-384.
     ES384,
-    /// Ed25519 under its older name; a key of it also verifies tokens that say `Ed25519`.
+    /// Ed25519 under its older name. A key with this algorithm also verifies tokens with the `alg` `Ed25519`.
     EdDSA,
-    /// Ed25519 under its own name (RFC 9864); tokens that say `EdDSA` are refused.
+    /// Ed25519 under its own name (RFC 9864). A key with this algorithm refuses tokens with the `alg`
+    /// `EdDSA`.
     Ed25519,
 }
 
-/// What keys of an algorithm are made of.
+/// The kind of keys that an algorithm uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
     Hmac,
@@ -57,7 +58,7 @@ pub(crate) enum Family {
 // === impl Algorithm ===
 
 impl Algorithm {
-    /// Every algorithm, in the order of the documentation.
+    /// All algorithms, in the order of the documentation.
     pub const ALL: [Self; 13] = [
         Self::HS256,
         Self::HS384,
@@ -74,7 +75,7 @@ impl Algorithm {
         Self::Ed25519,
     ];
 
-    /// The value of the `alg` header.
+    /// Returns the name, which is the value of the `alg` header.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +95,8 @@ impl Algorithm {
         }
     }
 
-    /// Whether whoever verifies could also sign.
+    /// Returns whether the same key signs and verifies, so that anybody who can verify tokens can also sign
+    /// them.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
@@ -115,12 +117,13 @@ impl Algorithm {
         }
     }
 
-    /// Whether a key of this algorithm may verify a token whose header says `name` (J03, J05, J09).
+    /// Whether a key with this algorithm may verify a token whose header has this `alg` (RFC 8725 section
+    /// 3.1).
     pub(crate) fn accepts(self, name: &str) -> bool {
         name == self.as_str() || (self == Self::EdDSA && name == "Ed25519")
     }
 
-    /// The least length of an HMAC secret: that of the hash (RFC 7518 section 3.2).
+    /// The minimum length of an HMAC secret in bytes: that of the hash (RFC 7518 section 3.2).
     pub(crate) const fn min_secret_bytes(self) -> usize {
         match self {
             Self::HS384 => 48,
@@ -129,7 +132,7 @@ impl Algorithm {
         }
     }
 
-    /// The length of an uncompressed point on the algorithm's curve.
+    /// The length of an uncompressed point on the algorithm's curve, in bytes.
     pub(crate) const fn point_bytes(self) -> usize {
         match self {
             Self::ES384 => 97,
@@ -147,7 +150,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = ConfigError;
 
-    /// Reads the exact name; `none`, other cases and abbreviations are errors.
+    /// Reads the exact name. `none`, names in another case, and abbreviations are errors.
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         Self::ALL
             .into_iter()
@@ -168,14 +171,14 @@ mod tests {
         for bad in [
             "none", "None", "nOnE", "hs256", "HS256 ", "", "ES512", "ES256K", "PBES2",
         ] {
-            assert!(bad.parse::<Algorithm>().is_err(), "{bad}"); // J03, J08, J33
+            assert!(bad.parse::<Algorithm>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn eddsa_and_ed25519_name_one_curve() {
-        assert!(Algorithm::EdDSA.accepts("EdDSA") && Algorithm::EdDSA.accepts("Ed25519")); // J09
+        assert!(Algorithm::EdDSA.accepts("EdDSA") && Algorithm::EdDSA.accepts("Ed25519")); // RFC 9864
         assert!(!Algorithm::Ed25519.accepts("EdDSA"));
-        assert!(!Algorithm::ES256.accepts("ES384") && !Algorithm::RS256.accepts("PS256")); // J05
+        assert!(!Algorithm::ES256.accepts("ES384") && !Algorithm::RS256.accepts("PS256"));
     }
 }

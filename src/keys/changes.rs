@@ -1,4 +1,4 @@
-//! [`Changes`]: which keys were replaced under their id, and when that was noticed.
+//! [`Changes`]: the keys that were replaced by others with the same id, and when that was noticed.
 
 use std::collections::VecDeque;
 
@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::health::KeyChange;
 
-/// How many changes are remembered: enough to see that a provider does it all the time.
+/// How many changes are kept: enough to show that a provider does it regularly.
 const MAX_CHANGES: usize = 8;
 
-/// The last keys that were replaced under their id.
+/// The last keys that were replaced by others with the same id.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     newest_first: VecDeque<(String, Instant)>,
@@ -18,13 +18,13 @@ pub(crate) struct Changes {
 // === impl Changes ===
 
 impl Changes {
-    /// Adds a key id whose key is another one now.
+    /// Adds the id of a key that was replaced.
     pub(crate) fn add(&mut self, key_id: &str, now: Instant) {
         self.newest_first.truncate(MAX_CHANGES - 1);
         self.newest_first.push_front((key_id.to_owned(), now));
     }
 
-    /// Returns the changes as a health endpoint tells them.
+    /// Returns the changes for a health endpoint.
     pub(crate) fn told(&self, now: Instant) -> Vec<KeyChange> {
         let changes = self.newest_first.iter();
         changes
@@ -36,7 +36,7 @@ impl Changes {
     }
 }
 
-/// Returns the ids under which there is a key that was not there before, and not one that was.
+/// Returns the ids under which a key is gone and another one was added.
 pub(crate) fn replaced<K>(
     before: &[K],
     now: &[K],
@@ -60,12 +60,13 @@ mod tests {
     use super::{Changes, Instant, MAX_CHANGES, replaced};
 
     #[test]
-    fn a_key_is_replaced_where_one_goes_and_another_comes_under_its_id() {
+    fn a_key_is_replaced_if_another_one_takes_its_id() {
         let of = |before: &[(&str, u8)], now: &[(&str, u8)]| {
             replaced(before, now, |key| key.0.to_owned(), |a, b| a == b)
         };
         assert_eq!(of(&[("a", 1), ("b", 1)], &[("b", 1), ("a", 2)]), ["a"]);
-        // A rotation, a key more for another algorithm, and one less.
+        // None of these is a replacement: an added key, a rotation, and a second key with the id that comes
+        // or goes.
         assert!(of(&[("a", 1)], &[("a", 1), ("b", 2)]).is_empty());
         assert!(of(&[("a", 1)], &[("b", 2)]).is_empty());
         assert!(of(&[("a", 1)], &[("a", 1), ("a", 2)]).is_empty());

@@ -1,70 +1,71 @@
-//! [`KeySourceHealth`]: how a source of keys is doing, for health endpoints and metrics.
+//! [`KeySourceHealth`]: the state of a key source, for health endpoints and metrics.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Whether the keys of a source can be relied on.
+/// The state of the keys of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeySourceState {
-    /// There were never any: tokens are answered with 503.
+    /// No keys have been fetched yet. Requests are answered with 503.
     Empty,
-    /// They are as new as the issuer asks for.
+    /// The keys are up to date.
     Fresh,
-    /// They are older than that, because they could not be fetched again; they still count.
+    /// The keys are past their lifetime, because they could not be fetched again. They are still used.
     Stale,
-    /// They are too old to count: tokens are answered with 503.
+    /// The keys are too old to be used. Requests are answered with 503.
     Expired,
 }
 
-/// How a [`KeySource`](super::KeySource) is doing. It holds nothing secret.
+/// The state of a [`KeySource`](super::KeySource), for health endpoints and metrics. It contains nothing
+/// secret.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct KeySourceHealth {
-    /// Whose keys they are: an issuer, or the address that they come from.
+    /// The issuer of the keys, or the URL that they are fetched from.
     pub name: String,
-    /// Whether they can be relied on.
+    /// Whether the keys are up to date, and whether they are used.
     pub state: KeySourceState,
-    /// How many keys there are.
+    /// The number of keys.
     pub keys: usize,
-    /// How many keys of the last document were of no use here.
+    /// The number of keys in the last document that could not be used.
     pub skipped: usize,
     /// Why each of them was skipped: its number in the document, its `kid` if it has one, and the reason.
     pub skipped_reasons: Vec<String>,
-    /// The last keys that were replaced under their id, the newest first; at most 8.
+    /// The last keys that were replaced by others with the same id, newest first, at most 8.
     pub changed: Vec<KeyChange>,
-    /// How long ago they were fetched; none if never.
+    /// The time since the keys were fetched, or `None` if they never were.
     pub age: Option<Duration>,
-    /// How many attempts in a row have failed since then.
+    /// The number of attempts that have failed in a row since then.
     pub failures: u32,
-    /// Why the last attempt failed; `None` if it did not. For a key ring, its
+    /// Why the last attempt failed, or `None` if it did not. For a key ring, it is the ring's
     /// [`problem`](super::KeyRing::problem).
     pub last_error: Option<String>,
 }
 
-/// A key that its owner replaced by another one with the same key id.
+/// A key that its owner has replaced by another one with the same key id.
 ///
-/// Providers should give a new key a new id: until a verifier has noticed, it refuses the tokens of
-/// the new key, and then at once those of the old one.
+/// Providers should give a new key a new id. Otherwise a verifier refuses the tokens of the new key until it
+/// has noticed the change, and from then on those of the old key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyChange {
     /// The key id that both keys have.
     pub key_id: String,
-    /// How long ago the new key was noticed.
+    /// The time since the new key was noticed.
     pub age: Duration,
 }
 
 // === impl KeySourceState ===
 
 impl KeySourceState {
-    /// Whether tokens can be judged by the keys.
+    /// Returns whether tokens can be verified with the keys.
     #[must_use]
     pub const fn is_ready(self) -> bool {
         matches!(self, Self::Fresh | Self::Stale)
     }
 
-    /// A stable, lower-case name for health endpoints and metric labels.
+    /// Returns the stable, lower-case name of the state, for health endpoints and metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +86,7 @@ impl fmt::Display for KeySourceState {
 // === impl KeySourceHealth ===
 
 impl KeySourceHealth {
-    /// The health of a source of your own; the other fields are zero, or none.
+    /// Makes the state of a source of your own. The other fields are zero, empty or `None`.
     #[must_use]
     pub fn new(name: impl Into<String>, state: KeySourceState) -> Self {
         Self {

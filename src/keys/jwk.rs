@@ -1,4 +1,5 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037): reading them strictly, writing the public half, thumbprints.
+//! JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037): reads them strictly, writes them, and computes
+//! thumbprints.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +16,7 @@ use crate::keys::Algorithm;
 
 type Secret = Zeroizing<String>;
 
-/// The members of a JWK that decide anything here.
+/// The members of a JWK that matter.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,
@@ -24,7 +25,7 @@ pub(super) struct Jwk {
     public_key_use: Option<String>,
     key_ops: Option<Vec<String>>,
     kid: Option<String>,
-    /// More prime factors (RFC 7518 section 6.3.2.7).
+    /// Further prime factors (RFC 7518 section 6.3.2.7).
     oth: Option<IgnoredAny>,
     crv: Option<String>,
     n: Option<String>,
@@ -40,7 +41,7 @@ pub(super) struct Jwk {
     qi: Option<Secret>,
 }
 
-/// What a JWK holds, once it is read.
+/// The key in a JWK.
 pub(super) enum JwkMaterial<P> {
     Secret(Zeroizing<Vec<u8>>),
     Key(P),
@@ -54,7 +55,7 @@ impl Jwk {
         serde_json::from_str(json).map_err(|_| unreadable(json))
     }
 
-    /// The same key, of this algorithm where it does not name one itself.
+    /// Sets the algorithm of the key if it does not name one itself.
     pub(super) fn or_algorithm(mut self, algorithm: Option<Algorithm>) -> Self {
         self.alg = self
             .alg
@@ -62,7 +63,7 @@ impl Jwk {
         self
     }
 
-    /// Whether it has a member that nobody but its owner may know (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
+    /// Whether the key has a secret member (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
     pub(super) fn has_secret(&self) -> bool {
         let secrets = [
             &self.k, &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi,
@@ -74,7 +75,7 @@ impl Jwk {
         self.kid.as_deref()
     }
 
-    /// The one algorithm of the key: its `alg`; without one, what its curve says, or RS256 for RSA.
+    /// Returns the one algorithm of the key: its `alg` or, without one, that of its curve, or RS256 for RSA.
     pub(super) fn algorithm(&self) -> Result<Algorithm, ConfigError> {
         if let Some(alg) = &self.alg {
             return alg.parse();
@@ -97,7 +98,8 @@ impl Jwk {
         }
     }
 
-    /// The key to verify with. A private key is refused: it has no place where only tokens are verified.
+    /// Returns the key to verify with. A private key is refused, because it does not belong to a service that
+    /// only verifies tokens.
     pub(super) fn verifying(&self) -> Result<JwkMaterial<PublicNumbers>, ConfigError> {
         self.check_use("verify")?;
         if self.d.is_some() || self.p.is_some() || self.q.is_some() {
@@ -108,7 +110,7 @@ impl Jwk {
         self.read(Self::public)
     }
 
-    /// The key to sign with.
+    /// Returns the key to sign with.
     pub(super) fn signing(&self) -> Result<JwkMaterial<PrivateNumbers>, ConfigError> {
         self.check_use("sign")?;
         self.read(|jwk, family| {
@@ -211,7 +213,7 @@ impl Jwk {
         }
     }
 
-    /// A key that is meant for something else is not ours to use (RFC 7517 sections 4.2 and 4.3).
+    /// Refuses a key that is meant for another use (RFC 7517 sections 4.2 and 4.3).
     fn check_use(&self, operation: &str) -> Result<(), ConfigError> {
         if let Some(meant) = self.public_key_use.as_deref().filter(|&one| one != "sig") {
             return Err(wrong(&format!(
@@ -232,7 +234,7 @@ impl Jwk {
     }
 }
 
-/// The public JWK of a key, without `kid`, `use` and `alg`: what the thumbprint is made of.
+/// Returns the public JWK of a key without `kid`, `use` and `alg`, from which the thumbprint is computed.
 pub(super) fn required_members(key: &PublicNumbers) -> Value {
     let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     match key {
@@ -247,24 +249,26 @@ pub(super) fn required_members(key: &PublicNumbers) -> Value {
     }
 }
 
-/// The SHA-256 thumbprint of RFC 7638: members in lexicographic order, which is how a JSON map is kept.
+/// Computes the SHA-256 thumbprint of RFC 7638. Its members must be in lexicographic order, as JSON maps are
+/// here.
 pub(super) fn thumbprint(key: &PublicNumbers) -> Result<String, ConfigError> {
     let text = required_members(key).to_string();
     digest(text.as_bytes()).ok_or_else(|| unfit("could not be hashed"))
 }
 
-/// SHA-256, as base64url.
+/// Computes the SHA-256, as base64url.
 pub(crate) fn digest(bytes: &[u8]) -> Option<String> {
     sha256(bytes).map(|digest| URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// SHA-256.
+/// Computes the SHA-256.
 pub(crate) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     let digest = (PROVIDER.key_utils.compute_digest)(bytes, ThumbprintHash::SHA256);
     digest.ok()?.try_into().ok()
 }
 
-/// A private key as a JWK. Every secret member is written in one place, which is wiped.
+/// Writes a private key as a JWK. Its secret members are written only to one buffer, which is wiped when
+/// dropped.
 pub(super) fn private_jwk(
     key: &PrivateNumbers,
     public: &PublicNumbers,
@@ -298,7 +302,7 @@ pub(super) fn private_jwk(
     Ok(with_secrets(&members, &secrets))
 }
 
-/// An HMAC secret as a JWK.
+/// Writes an HMAC secret as a JWK.
 pub(super) fn secret_jwk(secret: &[u8], algorithm: Algorithm, key_id: &str) -> Secret {
     let members = json!({
         "kty": "oct", "alg": algorithm.as_str(), "kid": key_id, "use": "sig",
@@ -306,10 +310,10 @@ pub(super) fn secret_jwk(secret: &[u8], algorithm: Algorithm, key_id: &str) -> S
     with_secrets(&members, &[("k", secret)])
 }
 
-/// The JSON of `members`, and of these in base64url.
+/// Writes the JSON of `members`, and the `secrets` in base64url.
 fn with_secrets(members: &Value, secrets: &[(&str, &[u8])]) -> Secret {
     let public = members.to_string();
-    // Room for all of it: to grow would leave copies of it behind.
+    // Allocates enough at once, because growing would leave copies of the secrets in memory.
     let room: usize = secrets.iter().map(|(_, bytes)| bytes.len() * 2 + 16).sum();
     let mut text = Secret::new(String::with_capacity(public.len() + room));
     text.push_str(public.trim_end_matches('}'));
@@ -347,7 +351,8 @@ fn bytes(
     Ok(Zeroizing::new(bytes))
 }
 
-/// What a text is that is not a JWK. What a parser says may quote the key.
+/// Says what a text that is not a JWK is instead. The parser's own message is not used, because it may quote
+/// the key.
 fn unreadable(text: &str) -> ConfigError {
     const TEXTS: [&str; 16] = [
         "alg", "use", "kid", "crv", "n", "e", "x", "y", "k", "d", "p", "q", "dp", "dq", "qi", "kty",
@@ -384,15 +389,15 @@ fn unreadable(text: &str) -> ConfigError {
     let is_wrong = |name: &&&str| members.get(**name).is_some_and(|value| !value.is_string());
     match TEXTS.iter().find(is_wrong) {
         Some(name) => wrong(&format!(
-            "has a member `{name}` that is not a text: put it in quotes"
+            "has a member `{name}` that is not a string: put it in quotes"
         )),
-        None => unfit("has a member twice, or a `key_ops` that is not an array of texts"),
+        None => unfit("has a duplicate member, or a `key_ops` that is not an array of strings"),
     }
 }
 
 const SUPPORTED: &str = "use an RSA key, an EC key with P-256 or P-384, or an OKP key with Ed25519";
 
-/// A text from a key as it may stand in a message.
+/// Escapes and shortens a text from a key for an error message.
 pub(crate) fn shown(text: &str) -> String {
     text.chars()
         .take(64)

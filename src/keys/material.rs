@@ -1,4 +1,4 @@
-//! Reads PEM and DER documents into the numbers of a key, by way of `jsonwebtoken`.
+//! Reads the numbers of a key from PEM and DER documents, with `jsonwebtoken`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use super::pem::{Half, check, refused, without_mark};
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
-/// The public key in a `PUBLIC KEY` (SPKI) or `RSA PUBLIC KEY` (PKCS #1) document.
+/// Reads the public key from a `PUBLIC KEY` (SPKI) or `RSA PUBLIC KEY` (PKCS #1) document.
 pub(super) fn public_from_pem(
     algorithm: Algorithm,
     pem: &[u8],
@@ -41,7 +41,7 @@ pub(super) fn public_from_pem(
     }
 }
 
-/// The private key in a `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1) document.
+/// Reads the private key from a `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1) document.
 pub(super) fn private_from_pem(
     algorithm: Algorithm,
     pem: &[u8],
@@ -59,7 +59,7 @@ pub(super) fn private_from_pem(
     Ok(PrivateNumbers::Der(Zeroizing::new(key.as_bytes().to_vec())))
 }
 
-/// The numbers of an RSA key in PKCS #8: those of the PKCS #1 document inside (RFC 8017 appendix A.1.2).
+/// Reads the numbers of an RSA key in PKCS #8 from the PKCS #1 document inside (RFC 8017 appendix A.1.2).
 pub(super) fn rsa_numbers(pkcs8: &[u8]) -> Option<PrivateNumbers> {
     let pem = pem_of("PRIVATE KEY", pkcs8);
     let Ok(PrivateNumbers::Der(pkcs1)) = private_from_pem(Algorithm::RS256, pem.as_bytes()) else {
@@ -73,7 +73,7 @@ pub(super) fn rsa_numbers(pkcs8: &[u8]) -> Option<PrivateNumbers> {
             return None;
         };
         rest = after;
-        // A leading zero is there for the sign alone.
+        // A leading zero only makes the number positive.
         Some(number.strip_prefix(&[0]).unwrap_or(number).to_vec())
     };
     if !next()?.is_empty() {
@@ -93,7 +93,7 @@ pub(super) fn rsa_numbers(pkcs8: &[u8]) -> Option<PrivateNumbers> {
     })
 }
 
-/// The tag and the content of the DER element that `bytes` begins with, and what follows it.
+/// Returns the tag and the content of the DER element that `bytes` begins with, and the bytes after it.
 fn der_element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

@@ -1,4 +1,4 @@
-//! Keys: one key serves exactly one algorithm, is parsed once, and is strong enough or not a key at all.
+//! Keys: each is bound to exactly one algorithm, is parsed once, and is refused if it is too weak.
 
 pub(crate) mod algorithm;
 mod backend;

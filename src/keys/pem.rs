@@ -1,4 +1,4 @@
-//! Says what is wrong with a text that should be a key in PEM (RFC 7468), and what to do.
+//! Says what is wrong with a text that should be a key in PEM (RFC 7468), and how to fix it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,16 +18,16 @@ pub(super) enum Half {
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// Returns the text as the parser takes it: without a byte order mark.
+/// Removes a byte order mark, which the parser would refuse.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// Refuses what no parser of keys needs to see.
+/// Refuses a text that is clearly not the expected key.
 ///
 /// # Errors
 ///
-/// What the text is instead, and the cure.
+/// Says what the text is instead, and what to do.
 pub(super) fn check(algorithm: Algorithm, text: &[u8], half: Half) -> Result<(), ConfigError> {
     let text = String::from_utf8_lossy(text);
     let text = text.trim();
@@ -47,7 +47,7 @@ pub(super) fn check(algorithm: Algorithm, text: &[u8], half: Half) -> Result<(),
     }
 }
 
-/// What is wrong with a document that has the right label, and that the parser refuses all the same.
+/// Says what is wrong with a document that has the right label, but that the parser refuses.
 pub(super) fn refused(algorithm: Algorithm, text: &[u8], half: Half) -> ConfigError {
     let expected = wrong_kind(algorithm, half == Half::Private);
     match kind(text) {
@@ -62,7 +62,7 @@ pub(super) fn refused(algorithm: Algorithm, text: &[u8], half: Half) -> ConfigEr
     }
 }
 
-/// The error, or a better one where it only says what kind of key is expected.
+/// Returns a better error if the given one only says what kind of key is expected.
 pub(super) fn or_refused(
     error: ConfigError,
     algorithm: Algorithm,
@@ -79,7 +79,7 @@ pub(super) fn or_refused(
     }
 }
 
-/// Refuses a text where the bytes of DER are expected.
+/// Refuses a text if the bytes of DER are expected.
 pub(super) fn check_is_der(algorithm: Algorithm, bytes: &[u8]) -> Result<(), ConfigError> {
     let text = without_mark(bytes).trim_ascii_start();
     if text.starts_with(BEGIN.as_bytes()) {
@@ -101,18 +101,18 @@ fn problem(algorithm: Algorithm, said: &str) -> ConfigError {
     ConfigError::Invalid(format!("the {algorithm} key {said}"))
 }
 
-/// The label of the document's first key, such as `PUBLIC KEY`.
+/// Returns the label of the document's first key, such as `PUBLIC KEY`.
 fn label(text: &str) -> Option<&str> {
     let mut labels = text.split(BEGIN).skip(1);
     let mut label = || Some(labels.next()?.split("-----").next().unwrap_or_default());
     match label()? {
-        // `openssl ecparam -genkey` writes them before the key.
+        // `openssl ecparam -genkey` writes the parameters before the key.
         "EC PARAMETERS" => label().or(Some("EC PARAMETERS")),
         first => Some(first),
     }
 }
 
-/// What a text without `-----BEGIN` looks like.
+/// Says what a text without `-----BEGIN` looks like, and what to do.
 fn not_pem(text: &str) -> String {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&byte);
     let said = if text.is_empty() {
@@ -159,7 +159,7 @@ fn looks_like_path(text: &str) -> bool {
     text.len() < 256 && !text.contains(['\n', '=']) && (is_rooted || has_ending)
 }
 
-/// Whether the document holds what is expected, by what it says of itself.
+/// Checks by its label that the document contains the expected kind of key.
 fn check_label(algorithm: Algorithm, text: &str, label: &str, half: Half) -> Result<(), String> {
     let new_key = format!(
         "make one with `openssl genpkey -algorithm {}`",
@@ -198,7 +198,7 @@ fn check_label(algorithm: Algorithm, text: &str, label: &str, half: Half) -> Res
             "is in SEC 1 form: convert it with `openssl pkcs8 -topk8 -nocrypt`".to_owned()
         }
         "PUBLIC KEY" | "RSA PUBLIC KEY" if half == Half::Private => {
-            "is a public key where a private key is expected: to sign takes the private one".to_owned()
+            "is a public key where a private key is expected: give the private key, which signs".to_owned()
         }
         "PUBLIC KEY" | "RSA PUBLIC KEY" | "PRIVATE KEY" | "RSA PRIVATE KEY" => return Ok(()),
         other => format!(
@@ -217,14 +217,14 @@ fn encrypted() -> String {
     "is encrypted: decrypt it with `openssl pkcs8 -topk8 -nocrypt`".to_owned()
 }
 
-/// Whether the lines are as they should be.
+/// Checks the first and last lines, the line breaks and the base64.
 fn check_form(text: &str, label: &str) -> Result<(), &'static str> {
     let (begin, end) = (
         format!("{BEGIN}{label}-----"),
         format!("-----END {label}-----"),
     );
     if !text.contains(&end) {
-        return Err("has no line `-----END ...-----` that fits its first line: copy all of it");
+        return Err("has no line `-----END ...-----` that matches its first line: copy all of it");
     }
     let body = text.split(&begin).nth(1).unwrap_or_default();
     let body = body.split(&end).next().unwrap_or_default();
@@ -253,7 +253,7 @@ fn decoded(body: &str) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(&*text).ok().map(Zeroizing::new)
 }
 
-/// What kind of key a document holds, by the object identifiers in it, and what to do about it.
+/// Returns the kind of key in a document, by the object identifiers in it, and what to do about it.
 fn kind(text: &[u8]) -> Option<(&'static str, &'static str)> {
     const OTHER_KEY: &str = "give a key of the right kind";
     const UNSUPPORTED: &str = "this crate does not support it, so use a key of another kind";
@@ -264,7 +264,7 @@ fn kind(text: &[u8]) -> Option<(&'static str, &'static str)> {
         "give a key of the right kind, or set the algorithm to ES384",
         "give a key of the right kind, or set the algorithm to EdDSA",
     ];
-    // The curve comes after the identifier of EC keys, so it is sought first.
+    // The curves come first, because each EC key also contains the general identifier of EC keys.
     const KINDS: [(&[u8], &str, &str); 11] = [
         (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", "a P-256 key", SET[0]),
         (b"\x2b\x81\x04\x00\x22", "a P-384 key", SET[1]),
@@ -302,14 +302,14 @@ fn kind(text: &[u8]) -> Option<(&'static str, &'static str)> {
     let body = text.split(BEGIN).find(|part| part.starts_with(label))?;
     let body = body.split("-----").nth(1)?;
     let der = decoded(body)?;
-    // They stand at the beginning; further on it is numbers, which may look like anything.
+    // Identifiers are at the beginning. The numbers after them could look like one by chance.
     let head = &der[..der.len().min(48)];
     let has = |id: &[u8]| head.windows(id.len()).any(|window| window == id);
     let (_, found, cure) = KINDS.iter().find(|(id, ..)| has(id))?;
     Some((found, cure))
 }
 
-/// What kind of key would be right.
+/// Says which kind of key is needed.
 pub(super) const fn wrong_kind(algorithm: Algorithm, private: bool) -> &'static str {
     match (algorithm, private) {
         (Algorithm::ES256, true) => "must be a P-256 private key in PKCS #8",
@@ -327,7 +327,7 @@ pub(super) const fn wrong_kind(algorithm: Algorithm, private: bool) -> &'static 
     }
 }
 
-/// Whether a text is the base64 of a PEM document: of `-----BEGIN`.
+/// Whether a text is the base64 encoding of a PEM document, by that of `-----BEGIN`.
 pub(super) fn is_encoded_again(text: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"LS0tLS1CRUdJTi")
 }

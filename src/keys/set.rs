@@ -1,4 +1,4 @@
-//! [`KeySet`]: several keys to verify with; [`KeySource`]: wherever they come from.
+//! [`KeySet`]: several keys to verify with, and [`KeySource`]: the seam for keys that change over time.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -14,16 +14,16 @@ use super::jwk::shown;
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, ConfigError};
 
-/// Keys to verify with, told apart by key id and algorithm.
+/// A set of keys to verify with. They differ in key id or algorithm.
 ///
-/// A token is verified by the one key that its header names; keys are never tried in turn
-/// (RFC 8725 section 3.1):
+/// A token is verified with the one key that its header selects; keys are never tried in turn (RFC 8725
+/// section 3.1):
 ///
-/// - The `kid` is that of a key: this key, and only if it is of the token's `alg`.
-/// - There is no `kid`, or it is nobody's: the one key of the token's `alg`, provided
-///   that there is exactly one, and (for a foreign `kid`) that its id was not chosen by
-///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK. As a [`KeySource`] a set never
-///   answers to a foreign `kid`, so that a source around it learns of new keys.
+/// - If a key has the `kid` of the token, that key is used, but only if it has the token's `alg`.
+/// - If the token has no `kid`, the key with the token's `alg` is used, if there is exactly one.
+/// - If the token has a `kid` that no key has, the same applies, but only to a key whose id was not set by
+///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK. If the set acts as a [`KeySource`], the key is
+///   unknown in this case, so that a source around it fetches newer keys.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, SigningKey};
@@ -41,67 +41,69 @@ pub struct KeySet {
     skipped: usize,
 }
 
-/// What a [`KeySource`] knows of a token's key.
+/// What a [`KeySource`] knows about the key of a token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum KeyLookup {
-    /// The key.
+    /// This is the key.
     Found(VerifyingKey),
-    /// No key fits now; [`refresh`](KeySource::refresh) may learn of one.
+    /// No key fits now, but [`refresh`](KeySource::refresh) may find one.
     UnknownKey,
     /// Several keys fit, and nothing tells them apart: the token is refused at once.
     Ambiguous,
-    /// The key that is named has another algorithm. It may have been replaced under its id, so
-    /// [`refresh`](KeySource::refresh) is asked before the token is refused.
+    /// The key with this id has another algorithm. It may have been replaced by one with the same id, so
+    /// [`refresh`](KeySource::refresh) is called before the token is refused.
     OtherAlgorithm,
-    /// No key has this algorithm, nor can one ever have it: the token is refused at once.
+    /// No key has this algorithm, and no key ever will: the token is refused at once.
     UnsupportedAlgorithm,
 }
 
-/// Where keys come from: a [`KeySet`], or a source of your own that changes over time.
+/// A source of keys: a [`KeySet`], a [`KeyRing`](crate::KeyRing), or a source of your own whose keys change
+/// over time.
 ///
 /// # Security
 ///
-/// `key_id` and `algorithm` come from an unverified header. They may only choose among
-/// keys that are already trusted; the `key_id` is at most 256 bytes of any text.
+/// `key_id` and `algorithm` come from an unverified header. Use them only to choose among keys that are
+/// already trusted. The `key_id` can be any string of at most 256 bytes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of keys",
     note = "keys that never change go to `TokenVerifier::builder`; keys of a provider come from \
             `TokenVerifierBuilder::discover`; a source of your own implements `KeySource` and `Debug`"
 )]
 pub trait KeySource: Debug + Send + Sync + 'static {
-    /// The key for a token, from memory. Called for each token: it must neither block nor wait.
+    /// Returns the key for a token from memory. It is called for each token, so it must neither block nor
+    /// wait.
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
 
-    /// Looks for newer keys, before a token is refused for its key; then the key is sought once more.
+    /// Fetches newer keys before a token is refused because of its key. Afterwards, [`find`](Self::find) is
+    /// called again. By default, it does nothing.
     ///
-    /// Called when [`find`](Self::find) answers [`UnknownKey`](KeyLookup::UnknownKey) or
-    /// [`OtherAlgorithm`](KeyLookup::OtherAlgorithm), and when the signature does not match the key
-    /// that it found: the key may have been replaced under its id. A source that cannot learn new
-    /// keys keeps the default and does nothing.
+    /// It is called if [`find`](Self::find) returns [`UnknownKey`](KeyLookup::UnknownKey) or
+    /// [`OtherAlgorithm`](KeyLookup::OtherAlgorithm), or if the key that it has found does not verify the
+    /// signature: the key may have been replaced by one with the same id.
     ///
     /// # Security
     ///
-    /// Anybody can cause a call, with a made-up key id or a forged signature: limit how often it
-    /// does anything.
+    /// Anybody can cause a call with a made-up key id or a forged signature, so limit how often it does any
+    /// work.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::AuthErrorKind::Unavailable) where the source cannot be
-    /// reached, and another key than the known one might exist. Then the token is answered with 503.
+    /// Return [`Unavailable`](crate::AuthErrorKind::Unavailable) if the keys cannot be fetched now and
+    /// another key might exist. The request is then answered with 503.
     fn refresh(&self, key_id: Option<&str>) -> impl Future<Output = Result<(), AuthError>> + Send {
         let _ = key_id;
         std::future::ready(Ok(()))
     }
 
-    /// How the source is doing, for [`TokenVerifier::health`](crate::TokenVerifier::health). A source whose keys
-    /// never change keeps the default and tells nothing.
+    /// Returns the state of the source, for [`TokenVerifier::health`](crate::TokenVerifier::health). By
+    /// default, it returns `None`, which is right for keys that never change.
     fn health(&self) -> Option<KeySourceHealth> {
         None
     }
 }
 
-/// The object-safe twin of [`KeySource`].
+/// The dyn-compatible counterpart of [`KeySource`].
 pub(crate) trait DynKeySource: Debug + Send + Sync {
     fn find(&self, key_id: Option<&str>, algorithm: &str) -> KeyLookup;
     fn refresh<'a>(&'a self, key_id: Option<&'a str>) -> KeyRefresh<'a>;
@@ -125,7 +127,7 @@ impl<K: KeySource> DynKeySource for K {
     }
 }
 
-/// Why no key was found.
+/// The reason why no key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyMiss {
     UnknownKey,
@@ -137,11 +139,11 @@ pub(crate) enum KeyMiss {
 // === impl KeySet ===
 
 impl KeySet {
-    /// These keys.
+    /// Makes a set of these keys.
     ///
     /// # Errors
     ///
-    /// No key at all, or two with the same key id and algorithm.
+    /// Fails if there are no keys, or if two of them have the same key id and algorithm.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, ConfigError> {
         let keys: Vec<_> = keys.into_iter().collect();
         if keys.is_empty() {
@@ -155,28 +157,29 @@ impl KeySet {
         Ok(Self { keys, skipped: 0 })
     }
 
-    /// The keys of a JWK set (RFC 7517 section 5).
+    /// Reads the keys of a JWK set (RFC 7517 section 5).
     ///
-    /// A key that this crate cannot use (of another kind, for encryption, too weak, broken)
-    /// is [skipped](Self::skipped), as section 5 asks, and never harms the others. The same key
-    /// twice is one.
+    /// A key that this crate cannot use, because it is of another kind, for encryption, too weak or broken,
+    /// is [skipped](Self::skipped), as section 5 requires. Duplicates of a key are ignored.
     ///
     /// # Errors
     ///
-    /// Fails if the text is not a JWK set, if none of its keys can be used (the error says of each
-    /// why), or if two different keys have the same key id and algorithm.
+    /// Fails if the text is not a JWK set, if none of its keys can be used (the error says why for each), or
+    /// if two different keys have the same key id and algorithm.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
         Self::read_jwks(json, VerifyingKey::from_jwk)
     }
 
-    /// Reads the keys for JWT-SVIDs out of a SPIFFE trust bundle (SPIFFE Trust Domain and Bundle, section 4):
-    /// a JWK set whose keys say `use: jwt-svid`, and commonly no `alg`. RSA keys are then for RS256, and EC keys
-    /// for the algorithm of their curve. Keys of any other use are [skipped](Self::skipped).
+    /// Reads the keys for JWT-SVIDs from a SPIFFE trust bundle (SPIFFE Trust Domain and Bundle, section 4).
+    ///
+    /// The bundle is a JWK set whose keys have `use: jwt-svid`, and usually no `alg`. RSA keys are then used
+    /// for RS256, and EC keys for the algorithm of their curve. Keys with any other `use` are
+    /// [skipped](Self::skipped).
     ///
     /// # Security
     ///
-    /// The keys are those of one trust domain, and say nothing about another one. Fetch the bundle over an
-    /// authenticated channel, and again as often as its `spiffe_refresh_hint` says.
+    /// The keys belong to one trust domain and must not be trusted for another one. Fetch the bundle over an
+    /// authenticated channel, as often as its `spiffe_refresh_hint` says.
     ///
     /// # Errors
     ///
@@ -201,7 +204,7 @@ impl KeySet {
         })
     }
 
-    /// Reads a JWK set, each of its keys by `read`.
+    /// Reads a JWK set, and each of its keys by `read`.
     pub(crate) fn read_jwks(
         json: &str,
         read: impl Fn(&str) -> Result<VerifyingKey, ConfigError>,
@@ -246,36 +249,36 @@ impl KeySet {
         })
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// How many keys of a JWK set were of no use.
+    /// Returns the number of keys of the JWK set that could not be used.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// One after the other.
+    /// Returns the keys, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
         self.keys.iter()
     }
 
-    /// The public keys as a JWK set, ready to be served; HMAC secrets are left out.
+    /// Returns the public keys as a JWK set, ready to be served. HMAC secrets are left out.
     #[must_use]
     pub fn to_jwks(&self) -> Value {
         json!({ "keys": self.keys.iter().filter_map(VerifyingKey::to_jwk).collect::<Vec<_>>() })
     }
 
-    /// These keys, which are known to differ in their ids.
+    /// Makes a set of keys whose ids are known to differ.
     pub(super) fn of(keys: Vec<VerifyingKey>) -> Self {
         Self { keys, skipped: 0 }
     }
@@ -300,7 +303,7 @@ impl KeySource for KeySet {
     }
 }
 
-/// What a source of these keys answers.
+/// Looks up a token's key among the keys of a source.
 pub(super) fn find_among<'k>(
     keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
     key_id: Option<&str>,
@@ -313,13 +316,13 @@ pub(super) fn find_among<'k>(
         Ok(_) | Err(KeyMiss::UnknownKey) => KeyLookup::UnknownKey,
         Err(KeyMiss::Ambiguous) => KeyLookup::Ambiguous,
         Err(KeyMiss::OtherAlgorithm) => KeyLookup::OtherAlgorithm,
-        // A key that is not here yet may be of another algorithm than those that are.
+        // A key that is not known yet may have another algorithm.
         Err(KeyMiss::UnsupportedAlgorithm) if key_id.is_some() => KeyLookup::UnknownKey,
         Err(KeyMiss::UnsupportedAlgorithm) => KeyLookup::UnsupportedAlgorithm,
     }
 }
 
-/// The one key that a token can mean.
+/// Chooses the one key for a token.
 fn choose<'k>(
     keys: impl Iterator<Item = &'k VerifyingKey> + Clone,
     key_id: Option<&str>,
@@ -344,7 +347,7 @@ fn choose<'k>(
     }
 }
 
-/// What a text is that is not a JWK set, and what to do.
+/// Says what a text that is not a JWK set is instead, and what to do.
 pub(crate) fn not_a_set(text: &str) -> String {
     let text = text.trim();
     let said = match serde_json::from_str::<Value>(text) {
@@ -352,7 +355,7 @@ pub(crate) fn not_a_set(text: &str) -> String {
             "is one key: put it into an array, `{\"keys\": [...]}`, or load it with `from_jwk`"
         }
         Ok(Value::Object(members)) if members.contains_key("jwks_uri") => {
-            "is the metadata of an issuer: use the address in its `jwks_uri`, or `TokenVerifierBuilder::discover`"
+            "is the metadata of an issuer: use the URL in its `jwks_uri`, or `TokenVerifierBuilder::discover`"
         }
         Ok(Value::Object(members)) if members.contains_key("keys") => {
             "has a member `keys` that is not an array, or has it twice"
@@ -365,7 +368,7 @@ pub(crate) fn not_a_set(text: &str) -> String {
         }
         Err(_) if text.contains("-----BEGIN ") => "is PEM, not JSON: load the key with `from_pem`",
         Err(error) => {
-            // The parser's own words may quote a key.
+            // The parser's own message may quote a key.
             let (line, column) = (error.line(), error.column());
             return format!(
                 "is not JSON (line {line}, column {column}): expected an object with an array `keys` (RFC \
@@ -376,7 +379,7 @@ pub(crate) fn not_a_set(text: &str) -> String {
     said.to_owned()
 }
 
-/// Why a key of a JWK set is not used: its place, its `kid` if it has one, and the reason.
+/// Says why a key of a JWK set is not used: its number, its `kid` if it has one, and the reason.
 pub(crate) fn why_skipped(index: usize, text: &str, error: &ConfigError) -> String {
     #[derive(Deserialize)]
     struct Named<'a> {

@@ -1,4 +1,4 @@
-//! [`SigningKey`]: what tokens are signed with.
+//! [`SigningKey`]: the key that signs tokens.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::keys::Algorithm;
 
 /// A key to sign tokens with, bound to one algorithm and parsed once.
 ///
-/// Cheap to clone. `Debug` shows the algorithm and the key id alone.
+/// It is cheap to clone. `Debug` shows only the algorithm and the key id.
 ///
 /// ```
 /// use tower_jwt_auth::{ConfigError, SigningKey};
@@ -34,43 +34,44 @@ pub struct SigningKey {
 // === impl SigningKey ===
 
 impl SigningKey {
-    /// An HMAC-SHA-256 secret of at least 32 random bytes.
+    /// Makes a key from an HMAC-SHA-256 secret of at least 32 random bytes.
     ///
     /// # Errors
     ///
-    /// A secret that is too short, a placeholder, or follows a pattern.
+    /// Fails if the secret is too short, is a placeholder, or follows a pattern.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS256, secret.as_ref())
     }
 
-    /// An HMAC-SHA-384 secret of at least 48 random bytes.
+    /// Makes a key from an HMAC-SHA-384 secret of at least 48 random bytes.
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256).
+    /// Fails in the same cases as [`hs256`](Self::hs256).
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS384, secret.as_ref())
     }
 
-    /// An HMAC-SHA-512 secret of at least 64 random bytes.
+    /// Makes a key from an HMAC-SHA-512 secret of at least 64 random bytes.
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256).
+    /// Fails in the same cases as [`hs256`](Self::hs256).
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS512, secret.as_ref())
     }
 
-    /// An HMAC secret whose guessability is not checked; its length still is.
+    /// Makes a key from an HMAC secret without checking whether it can be guessed. Its length is still
+    /// checked.
     ///
     /// # Security
     ///
-    /// Whoever guesses the secret makes tokens. Only for published test vectors and for
+    /// Anybody who guesses the secret can issue tokens. Use it only for published test vectors and for
     /// development, never for a service that others can reach.
     ///
     /// # Errors
     ///
-    /// A secret that is too short, or an algorithm that is not HMAC.
+    /// Fails if the secret is too short, or if the algorithm is not HMAC.
     pub fn dangerous_guessable_secret(
         algorithm: Algorithm,
         secret: impl AsRef<[u8]>,
@@ -91,46 +92,46 @@ impl SigningKey {
         })
     }
 
-    /// An HMAC secret for the algorithm that a configuration names.
+    /// Makes a key from an HMAC secret, for the algorithm from a configuration.
     pub(crate) fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         Self::hmac(symmetric(algorithm)?, secret)
     }
 
-    /// A private key in PEM: `PRIVATE KEY` (PKCS #8), or `RSA PRIVATE KEY` (PKCS #1).
+    /// Reads a private key in PEM: `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY` (PKCS #1).
     ///
     /// # Errors
     ///
-    /// A document of another kind, an encrypted key, a key of another algorithm, or an
-    /// RSA modulus outside 2048 to 8192 bits.
+    /// Fails if the document is of another kind, if the key is encrypted or of another algorithm, or if an
+    /// RSA key does not have 2048 to 8192 bits.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let pem = pem.as_ref();
         let key = Self::private(algorithm, &private_from_pem(algorithm, pem)?);
         key.map_err(|error| or_refused(error, algorithm, pem, Half::Private))
     }
 
-    /// A private key in DER: PKCS #8 (RFC 5208).
+    /// Reads a private key in DER: PKCS #8 (RFC 5208).
     ///
     /// # Errors
     ///
-    /// As [`from_pem`](Self::from_pem).
+    /// Fails in the same cases as [`from_pem`](Self::from_pem).
     pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         check_is_der(algorithm, der.as_ref())?;
         Self::from_pem(algorithm, pem_of("PRIVATE KEY", der.as_ref()).as_bytes())
     }
 
-    /// A JSON Web Key (RFC 7517), symmetric or with its private members.
+    /// Reads a JSON Web Key (RFC 7517), symmetric or with its private members.
     ///
     /// The algorithm and the key id are read as by [`VerifyingKey::from_jwk`].
     ///
     /// # Errors
     ///
-    /// An unsupported, contradictory or public key, and one whose `use` or `key_ops` mean
-    /// something else.
+    /// Fails if the key is unsupported, contradictory or public, or if its `use` or `key_ops` do not allow
+    /// signing.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_jwk_or(None, json)
     }
 
-    /// The same, of this algorithm where the key does not name one itself.
+    /// Reads a JSON Web Key, with this algorithm if the key does not name one itself.
     pub(crate) fn from_jwk_or(
         algorithm: Option<Algorithm>,
         json: &str,
@@ -147,12 +148,12 @@ impl SigningKey {
         }
     }
 
-    /// A new random key that lives as long as this process: for tests, and for services whose
-    /// tokens need not outlive a restart. RSA keys get 3072 bits, which takes a moment.
+    /// Generates a random key that exists only in this process, for tests and for services whose tokens need
+    /// not outlive a restart. RSA keys get 3072 bits, which takes a moment.
     ///
     /// # Errors
     ///
-    /// The operating system has no randomness to give.
+    /// Fails if the operating system provides no randomness.
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         if algorithm.is_symmetric() {
             let mut secret = Zeroizing::new([0_u8; 64]);
@@ -163,7 +164,7 @@ impl SigningKey {
         Self::assemble(algorithm, signer)
     }
 
-    /// A new random key as a private JWK, for a file of keys.
+    /// Generates a random key as a private JWK, for a file of keys.
     pub(super) fn generate_jwk(algorithm: Algorithm) -> Result<Zeroizing<String>, ConfigError> {
         if algorithm.is_symmetric() {
             let mut secret = Zeroizing::new([0_u8; 64]);
@@ -174,12 +175,12 @@ impl SigningKey {
         Self::generate(algorithm)?.to_private_jwk()
     }
 
-    /// The key as a private JWK; an error for HMAC, whose secret does not come out again.
+    /// Returns the key as a private JWK. Fails for HMAC, because the back end does not return the secret.
     pub(super) fn to_private_jwk(&self) -> Result<Zeroizing<String>, ConfigError> {
         let algorithm = self.algorithm();
         let closed = || ConfigError::InvalidKey {
             algorithm: algorithm.as_str(),
-            reason: "does not give its secret away again: write it into the file as a JWK",
+            reason: "cannot be exported, because it does not return its secret: write it into the file as a JWK",
         };
         let numbers = match self.signer.private_numbers().ok_or_else(closed)? {
             PrivateNumbers::Der(pkcs8) => rsa_numbers(&pkcs8).ok_or_else(closed)?,
@@ -209,11 +210,11 @@ impl SigningKey {
         })
     }
 
-    /// The same key under another id: the `kid` that its tokens carry.
+    /// Sets the key id, which is the `kid` of the tokens that it signs.
     ///
     /// # Errors
     ///
-    /// An id that is empty or longer than 256 bytes.
+    /// Fails if the id is empty or longer than 256 bytes.
     pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
         let verifying = self.verifying.with_key_id(key_id)?;
         Ok(Self {
@@ -222,7 +223,7 @@ impl SigningKey {
         })
     }
 
-    /// The key that verifies what this one signs.
+    /// Returns the key that verifies the signatures of this one.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
@@ -238,7 +239,7 @@ impl SigningKey {
         is_named_alike
             && match (self.verifying.to_jwk(), other.verifying.to_jwk()) {
                 (Some(jwk), Some(other)) => jwk == other,
-                // A secret does not come out again, but what it signs does.
+                // The back end does not return an HMAC secret, so compare two signatures.
                 _ => {
                     let probe = b"tower-jwt-auth key comparison";
                     let signed = self.signer.sign(probe);
@@ -251,13 +252,13 @@ impl SigningKey {
         &self.verifying
     }
 
-    /// The only algorithm that this key signs with.
+    /// Returns the only algorithm with which this key signs.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.verifying.algorithm()
     }
 
-    /// The id that tokens name this key by.
+    /// Returns the key id, by which tokens name this key.
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.verifying.key_id()
@@ -279,7 +280,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// An HMAC by any secret, however weak: for attacks on a service under test.
+/// Computes an HMAC with any secret, however weak, for attacks on a service under test.
 #[cfg(feature = "testing")]
 pub(crate) fn sign_with_any_secret(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
     let signer = Signer::hmac(algorithm, secret);
@@ -301,6 +302,6 @@ fn symmetric(algorithm: Algorithm) -> Result<Algorithm, ConfigError> {
 const fn no_randomness(algorithm: Algorithm) -> ConfigError {
     ConfigError::InvalidKey {
         algorithm: algorithm.as_str(),
-        reason: "could not be made: the system has no randomness to give",
+        reason: "could not be generated: the operating system provides no randomness",
     }
 }

@@ -1,4 +1,4 @@
-//! The floors under which a key is refused: secret length and guessability, RSA size, key id.
+//! The checks that refuse weak keys: the length and guessability of secrets, the size of RSA keys, key ids.
 
 use super::pem::is_encoded_again;
 use crate::error::ConfigError;
@@ -6,15 +6,16 @@ use crate::keys::Algorithm;
 
 /// The smallest RSA modulus, in bits (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
-/// The largest RSA modulus, in bits: a bigger one would make each verification an attack on the CPU.
+/// The largest RSA modulus, in bits. A larger one would make each verification too slow.
 const MAX_RSA_BITS: usize = 8192;
 /// The longest key id, in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 256;
 
-/// A random secret of 32 bytes, even one written as hex digits, has more than this many distinct bytes.
+/// The number of distinct bytes that a secret must exceed. Any random secret of 32 bytes does, even in hex
+/// digits.
 const MIN_DISTINCT_BYTES: usize = 8;
 
-/// Words that stand in placeholders and never, at six letters or more, in a random secret.
+/// Words that placeholders contain. With six letters or more, they do not occur in a random secret by chance.
 const PLACEHOLDERS: [&str; 12] = [
     "secret",
     "changeme",
@@ -64,7 +65,7 @@ pub(crate) fn check_secret_length(algorithm: Algorithm, secret: &[u8]) -> Result
     Ok(())
 }
 
-/// The bytes of a public key must never become an HMAC secret.
+/// Whether the bytes are a public key, which must never become an HMAC secret (RFC 8725 section 2.1).
 fn looks_like_public_key(secret: &[u8]) -> bool {
     let text = String::from_utf8_lossy(secret);
     text.contains("-----BEGIN ")
@@ -81,12 +82,12 @@ fn is_guessable(secret: &[u8]) -> bool {
     distinct < MIN_DISTINCT_BYTES || repeats(secret) || counts(secret) || names_placeholder(secret)
 }
 
-/// A shorter unit, over and over.
+/// Whether the secret repeats a shorter unit.
 fn repeats(secret: &[u8]) -> bool {
     (1..=secret.len() / 2).any(|period| secret.iter().zip(&secret[period..]).all(|(a, b)| a == b))
 }
 
-/// Most neighbours differ by the same step: `abcdefgh...`, `0123456789...`.
+/// Whether most neighbouring bytes differ by the same step, as in `abcdefgh...` or `0123456789...`.
 fn counts(secret: &[u8]) -> bool {
     let mut steps = [0_usize; 256];
     for pair in secret.windows(2) {
@@ -104,7 +105,7 @@ fn names_placeholder(secret: &[u8]) -> bool {
     PLACEHOLDERS.iter().any(|word| letters.contains(word))
 }
 
-/// Refuses an RSA key outside 2048 to 8192 bits, and one whose numbers no key has.
+/// Refuses an RSA key that does not have 2048 to 8192 bits, and one with impossible numbers.
 pub(crate) fn check_rsa(
     algorithm: Algorithm,
     modulus: &[u8],
@@ -114,31 +115,31 @@ pub(crate) fn check_rsa(
         return Err(ConfigError::RsaKeySize);
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-    // 2 to 33 bits: 3 and 65537 are what is in use, and larger ones only cost.
+    // An exponent of 2 to 33 bits: 3 and 65537 are in use, and larger ones are only slower.
     if !is_odd(modulus) || !is_odd(exponent) || !(2..=33).contains(&bit_length(exponent)) {
         return Err(ConfigError::InvalidKey {
             algorithm: algorithm.as_str(),
-            reason: "has a modulus or an exponent that no RSA key has",
+            reason: "has a modulus or an exponent that is impossible for an RSA key",
         });
     }
     Ok(())
 }
 
-/// Refuses a point under which anybody can sign: one of small order, or not in its one encoding
-/// (RFC 8032 section 5.1.3). The libraries load them.
+/// Refuses a point for which anybody can make signatures: one of small order, or with a non-canonical
+/// encoding (RFC 8032 section 5.1.3). The cryptographic libraries accept them.
 pub(crate) fn check_ed25519(algorithm: Algorithm, point: &[u8]) -> Result<(), ConfigError> {
     const ORDER_8: [&str; 2] = [
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
     ];
-    // The sign of x, in the top bit, makes no difference.
+    // Ignores the sign of x, which is in the top bit.
     let mut y = point.to_vec();
     if let Some(last) = y.last_mut() {
         *last &= 0x7f;
     }
     let (low, rest) = y.split_first().unwrap_or((&0, &[]));
     let tiny = *low <= 1 && rest.iter().all(|&byte| byte == 0);
-    // From p - 1 on: the point of order 2, and what is not reduced.
+    // From p - 1 on: the point of order 2, and encodings that are not reduced.
     let (top, middle) = rest.split_last().unwrap_or((&0, &[]));
     let huge = *top == 0x7f && middle.iter().all(|&byte| byte == 0xff) && *low >= 0xec;
     let hex: String = y.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -159,7 +160,7 @@ fn bit_length(number: &[u8]) -> usize {
     (number.len() - first) * 8 - number[first].leading_zeros() as usize
 }
 
-/// Refuses a key id that is empty or long.
+/// Refuses a key id that is empty or too long.
 pub(crate) fn check_key_id(kid: &str) -> Result<(), ConfigError> {
     if kid.is_empty() || kid.len() > MAX_KEY_ID_BYTES {
         return Err(ConfigError::InvalidKeyId);
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_no_secret() {
+    fn a_public_key_is_refused_as_a_secret() {
         for bad in [
             "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQg\n-----END PUBLIC KEY-----",
             " \n\t-----BEGIN RSA PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQg",

@@ -1,4 +1,4 @@
-//! [`Thumbprint`]: the SHA-256 by which a key (RFC 7638) or a certificate (RFC 8705 section 3.1) is named.
+//! [`Thumbprint`]: the SHA-256 that identifies a key (RFC 7638) or a certificate (RFC 8705 section 3.1).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! [`VerifyingKey`]: what signatures are checked with.
+//! [`VerifyingKey`]: the key that verifies signatures.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::keys::Algorithm;
 
 /// A key to verify tokens with, bound to one algorithm and parsed once.
 ///
-/// Every key has a key id. Unless [`with_key_id`](Self::with_key_id) or a JWK sets one,
-/// it is the RFC 7638 thumbprint of a public key; for an HMAC secret it is made of an
-/// HMAC under the secret, which tells no more about the secret than any token does.
+/// Every key has a key id. Unless [`with_key_id`](Self::with_key_id) or a JWK sets one, it is the RFC 7638
+/// thumbprint of a public key. For an HMAC secret, it is derived from an HMAC under the secret, which reveals
+/// no more about the secret than any token does.
 ///
-/// Cheap to clone. `Debug` shows the algorithm and the key id alone.
+/// It is cheap to clone. `Debug` shows only the algorithm and the key id.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, VerifyingKey};
@@ -46,22 +46,22 @@ pub struct VerifyingKey {
     inner: Arc<Inner>,
 }
 
-/// The longest modulus of the key of a proof: 4096 bits.
+/// The longest RSA modulus of the key of a proof, in bytes: 4096 bits.
 const MAX_PROOF_RSA_BYTES: usize = 512;
 
-/// Why a key cannot be that of a proof of possession.
+/// The reason why a key cannot be that of a proof of possession.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProofKeyFault {
-    /// It has a private member, or is symmetric.
+    /// The key has a private member, or is symmetric.
     Secret,
-    /// It is malformed, weak, not supported, or of another algorithm.
+    /// The key is malformed, weak, not supported, or of another algorithm.
     Unfit,
 }
 
 struct Inner {
     algorithm: Algorithm,
     key_id: Box<str>,
-    /// Whether the key id was given, and not made up by us.
+    /// Whether the key id was set, and not computed by this crate.
     declared: bool,
     verifier: Arc<Verifier>,
     public: Option<PublicNumbers>,
@@ -70,29 +70,29 @@ struct Inner {
 // === impl VerifyingKey ===
 
 impl VerifyingKey {
-    /// An HMAC-SHA-256 secret of at least 32 random bytes.
+    /// Makes a key from an HMAC-SHA-256 secret of at least 32 random bytes.
     ///
     /// # Errors
     ///
-    /// A secret that is too short, a placeholder, or follows a pattern.
+    /// Fails if the secret is too short, is a placeholder, or follows a pattern.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS256, secret.as_ref())
     }
 
-    /// An HMAC-SHA-384 secret of at least 48 random bytes.
+    /// Makes a key from an HMAC-SHA-384 secret of at least 48 random bytes.
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256).
+    /// Fails in the same cases as [`hs256`](Self::hs256).
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS384, secret.as_ref())
     }
 
-    /// An HMAC-SHA-512 secret of at least 64 random bytes.
+    /// Makes a key from an HMAC-SHA-512 secret of at least 64 random bytes.
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256).
+    /// Fails in the same cases as [`hs256`](Self::hs256).
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(Algorithm::HS512, secret.as_ref())
     }
@@ -102,7 +102,7 @@ impl VerifyingKey {
         Self::hmac_unchecked(algorithm, secret)
     }
 
-    /// Checks the length only.
+    /// Makes a key from a secret of which only the length is checked.
     pub(super) fn hmac_unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         check_secret_length(algorithm, secret)?;
         let tag = Signer::hmac(algorithm, secret)
@@ -118,43 +118,42 @@ impl VerifyingKey {
         ))
     }
 
-    /// A public key in PEM: `PUBLIC KEY` (SubjectPublicKeyInfo), or `RSA PUBLIC KEY` (PKCS #1).
+    /// Reads a public key in PEM: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS #1).
     ///
     /// # Errors
     ///
-    /// A document of another kind, a key of another algorithm, a point off its curve, an
-    /// RSA modulus outside 2048 to 8192 bits, or a private key.
+    /// Fails if the document is of another kind, if the key is private or of another algorithm, if its point
+    /// is not on the curve, or if an RSA key does not have 2048 to 8192 bits.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let pem = pem.as_ref();
         let key = Self::public(algorithm, public_from_pem(algorithm, pem)?);
         key.map_err(|error| or_refused(error, algorithm, pem, Half::Public))
     }
 
-    /// A public key in DER: SubjectPublicKeyInfo (RFC 5280).
+    /// Reads a public key in DER: SubjectPublicKeyInfo (RFC 5280).
     ///
     /// # Errors
     ///
-    /// As [`from_pem`](Self::from_pem).
+    /// Fails in the same cases as [`from_pem`](Self::from_pem).
     pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         check_is_der(algorithm, der.as_ref())?;
         Self::from_pem(algorithm, pem_of("PUBLIC KEY", der.as_ref()).as_bytes())
     }
 
-    /// A JSON Web Key (RFC 7517), symmetric or public.
+    /// Reads a JSON Web Key (RFC 7517), symmetric or public.
     ///
-    /// Its algorithm is its `alg` member; without one it is what the curve says, or
-    /// RS256 for an RSA key. Its key id is its `kid` member.
+    /// Its algorithm is the member `alg` or, without one, that of the curve, or RS256 for an RSA key. Its key
+    /// id is the member `kid`.
     ///
     /// # Errors
     ///
-    /// An unsupported or contradictory key, one whose `use` or `key_ops` mean something
-    /// else, one that holds private members, and everything that
-    /// [`from_pem`](Self::from_pem) refuses.
+    /// Fails if the key is unsupported or contradictory, if its `use` or `key_ops` do not allow verifying, if
+    /// it has private members, and in the same cases as [`from_pem`](Self::from_pem).
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_jwk_or(None, json)
     }
 
-    /// The same, of this algorithm where the key does not name one itself.
+    /// Reads a JSON Web Key, with this algorithm if the key does not name one itself.
     pub(crate) fn from_jwk_or(
         algorithm: Option<Algorithm>,
         json: &str,
@@ -171,8 +170,8 @@ impl VerifyingKey {
         }
     }
 
-    /// Reads the key of a proof of possession, which a client sends, so that it may be any. Its key id is
-    /// its thumbprint, whatever its `kid` says.
+    /// Reads the key of a proof of possession. It comes from a client, so it may be anything. Its key id is
+    /// its thumbprint, and its `kid` is ignored.
     pub(crate) fn of_proof(
         algorithm: Algorithm,
         json: &str,
@@ -183,7 +182,7 @@ impl VerifyingKey {
         }
         let jwk = jwk.or_algorithm(Some(algorithm));
         let read = || match (jwk.algorithm()?, jwk.verifying()?) {
-            // No client needs more, and checking a signature of 8192 bits is slow.
+            // No client needs a longer key, and verifying a signature of 8192 bits is slow.
             (_, JwkMaterial::Key(PublicNumbers::Rsa { n, .. }))
                 if n.len() > MAX_PROOF_RSA_BYTES =>
             {
@@ -249,11 +248,11 @@ impl VerifyingKey {
         }
     }
 
-    /// The same key under another id: the `kid` that tokens name it by.
+    /// Sets the key id, the `kid` by which tokens name this key.
     ///
     /// # Errors
     ///
-    /// An id that is empty or longer than 256 bytes.
+    /// Fails if the id is empty or longer than 256 bytes.
     pub fn with_key_id(self, key_id: impl Into<String>) -> Result<Self, ConfigError> {
         let key_id = key_id.into();
         check_key_id(&key_id)?;
@@ -275,19 +274,19 @@ impl VerifyingKey {
         })
     }
 
-    /// The only algorithm that this key verifies.
+    /// Returns the only algorithm that this key verifies.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.inner.algorithm
     }
 
-    /// The id that tokens name this key by.
+    /// Returns the key id, by which tokens name this key.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.inner.key_id
     }
 
-    /// The key as a public JWK with `kid`, `use` and `alg`; none for an HMAC secret.
+    /// Returns the key as a public JWK with `kid`, `use` and `alg`, or `None` for an HMAC secret.
     #[must_use]
     pub fn to_jwk(&self) -> Option<Value> {
         let mut jwk = jwk::required_members(self.inner.public.as_ref()?);
@@ -297,12 +296,12 @@ impl VerifyingKey {
         Some(jwk)
     }
 
-    /// Whether the key id was chosen by the user of the key, so that a token must name it.
+    /// Whether the key id was set, so that a token with another `kid` cannot mean this key.
     pub(super) fn has_declared_id(&self) -> bool {
         self.inner.declared
     }
 
-    /// Whether both are the same key object: a key that was loaded anew is another one.
+    /// Whether both are the same object. A key that was loaded again is a different one.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

@@ -1,10 +1,10 @@
-//! Project Wycheproof's signature vectors, against the keys as a verification uses them (J15, J38).
+//! Tests with the signature vectors of Project Wycheproof, through the keys that verify tokens.
 
 use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
 
 use crate::keys::{Algorithm, VerifyingKey};
 
-/// Checks each vector of a set under the key of its group, and that the set was not empty.
+/// Checks each vector of a set with the key of its group, and that the set was not empty.
 macro_rules! check {
     ($set:expr, |$group:ident| $key:expr) => {{
         let (mut checked, mut good) = (0, 0);
@@ -40,12 +40,12 @@ fn ecdsa_signatures() {
 }
 
 #[test]
-fn ecdsa_signatures_in_der_are_none() {
+fn der_encoded_ecdsa_signatures_are_refused() {
     let set = ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256).unwrap();
     for group in set.test_groups {
         let key = VerifyingKey::from_der(Algorithm::ES256, &*group.der).unwrap();
         for test in group.tests {
-            // A DER signature has another length; 64 bytes of it would be read as two numbers.
+            // Signatures of 64 bytes are left out: they would be read as the two numbers of a JWS signature.
             assert!(
                 test.sig.len() == 64 || !key.verify(&test.msg, &test.sig),
                 "{}",
@@ -120,7 +120,7 @@ fn hmacs() {
         let (mut checked, mut good) = (0, 0);
         for group in TestSet::load(name).unwrap().test_groups {
             for test in group.tests {
-                // A secret that is shorter than the hash is no key here (J16).
+                // A secret that is shorter than the hash is refused (RFC 7518 section 3.2).
                 let Ok(key) = VerifyingKey::hmac_unchecked(algorithm, &test.key) else {
                     assert!(test.key.len() < bytes);
                     continue;

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key or a certificate: the settings of the layer, and what the client of a request has
-//! proved to possess.
+//! Tokens that are bound to a key or a certificate: the settings of the layer, and the checks of what a
+//! client possesses.
 
 use std::sync::Arc;
 
@@ -19,57 +19,57 @@ use crate::verifier::Progress;
 #[derive(Debug, Clone)]
 pub(super) struct Proofs {
     dpop: Dpop,
-    /// Whether tokens without a proof are refused.
+    /// Whether requests without a proof are refused.
     is_required: bool,
 }
 
-/// What the client of a request has proved to possess, and by which proof.
+/// What the client of a request has proved that it possesses, and the proof.
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) possession: Possession,
     pub(super) proof: Option<ProofInUse>,
 }
 
-/// A good proof that nobody has looked up yet.
+/// A valid proof that has not been marked as used yet.
 pub(super) struct ProofInUse {
     dpop: Dpop,
     checked: CheckedProof,
 }
 
-/// What is done once a token is judged that had to be waited for.
+/// What to do when the verdict on a token, for which a request had to wait, is known.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// The cookie that the token is from, if a bad one counts as none.
+    /// The name of the cookie with the token, if a bad cookie is ignored.
     pub(super) lenient_cookie: Option<Arc<str>>,
-    /// The nonce that the response hands out if the token is good.
+    /// The nonce that the response gives to the client if the token is valid.
     pub(super) nonce: Option<HeaderValue>,
-    /// What tells those further in that the proof of the request was used by this layer.
+    /// Tells inner layers that this layer has already checked and used the proof of the request.
     pub(super) spent: Option<SpentProof>,
 }
 
 // === impl JwtAuthLayer ===
 
 impl<R> JwtAuthLayer<R> {
-    /// Also takes tokens that are bound to a key, with the scheme `DPoP` and a proof for each request
+    /// Accepts tokens that are bound to a key as well, with the scheme `DPoP` and a proof for each request
     /// (RFC 9449).
     ///
-    /// | the request | what happens |
+    /// | the request has | result |
     /// |---|---|
-    /// | `DPoP`, a bound token and a good proof by its key | it goes on |
-    /// | `DPoP` with no proof, a bad one, one of another key, or one that was used before | 401 |
+    /// | `DPoP`, a bound token and a valid proof, signed with its key | accepted |
+    /// | `DPoP` without a proof, or with one that is invalid, of another key, or used before | 401 |
     /// | `DPoP` with a token that is not bound | 401 |
     /// | `Bearer` with a token that is bound | 401 |
-    /// | `Bearer` with a token that is not bound | it goes on, unless proofs are [required](Self::require_dpop) |
-    /// | a good token and a proof, and the replay store is unavailable | 503 |
+    /// | `Bearer` with a token that is not bound | accepted, unless proofs are [required](Self::require_dpop) |
+    /// | a valid token and proof, but the replay store is unavailable | 503 |
     ///
-    /// Tokens from another [source](Self::token_source), such as a cookie, have no scheme: a `DPoP` header
-    /// makes them tokens with a proof. What is bound, and to which key, says
-    /// [`VerifiedToken::binding`](crate::VerifiedToken::binding). It holds for tokens of this service and of
-    /// providers, and for opaque ones.
+    /// This applies to tokens of this service, tokens of providers and opaque tokens. Tokens from another
+    /// [source](Self::token_source), such as a cookie, have no scheme: for them, the request must have a
+    /// proof exactly if the token is bound. [`VerifiedToken::binding`](crate::VerifiedToken::binding) tells
+    /// handlers how a token is bound.
     ///
-    /// The challenges name both schemes, and the algorithms of proofs. Give
-    /// [`EXPOSED_HEADERS`](crate::dpop::EXPOSED_HEADERS) to the CORS layer, so that pages on other origins can
-    /// read them.
+    /// The challenges name both schemes and the algorithms for proofs. Give
+    /// [`EXPOSED_HEADERS`](crate::dpop::EXPOSED_HEADERS) to the CORS layer, so that pages on other origins
+    /// can read them.
     ///
     /// ```
     /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
@@ -85,8 +85,8 @@ impl<R> JwtAuthLayer<R> {
         self.proofs(dpop, false)
     }
 
-    /// Takes only tokens that are bound to a key, with a proof for each request: as [`dpop`](Self::dpop), but
-    /// bearer tokens are refused. That holds for each kind of credential, API keys included.
+    /// Accepts only tokens that are bound to a key, with a proof for each request. Unlike
+    /// [`dpop`](Self::dpop), it refuses bearer credentials of every kind, API keys included.
     #[must_use]
     pub fn require_dpop(self, dpop: Dpop) -> Self {
         self.proofs(dpop, true)
@@ -104,11 +104,11 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Also takes tokens that are bound to the client certificate of the connection (RFC 8705).
+    /// Accepts tokens that are bound to the client certificate of the connection as well (RFC 8705).
     ///
     /// A bound token is refused if the connection has another certificate or none. Tokens that are not bound
-    /// are accepted, unless bound ones are
-    /// [required](crate::mtls::ClientCertificates::require_bound_tokens).
+    /// are accepted, unless [bound tokens are
+    /// required](crate::mtls::ClientCertificates::require_bound_tokens).
     ///
     /// ```
     /// use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
@@ -129,7 +129,8 @@ impl<R> JwtAuthLayer<R> {
 // === impl Config ===
 
 impl Config {
-    /// Checks what the client of a request shows beside its token. Without a setting, that is nothing.
+    /// Checks the proof or the certificate that a request has besides its token, if the layer is configured
+    /// to.
     pub(super) fn held<B>(
         &self,
         request: &Request<B>,
@@ -145,7 +146,7 @@ impl Config {
             return Ok(held);
         };
         possession.needs_key = *is_required;
-        // Another source than the `Authorization` header has no scheme: there the proof tells.
+        // A source other than the `Authorization` header has no scheme: DPoP is used if there is a proof.
         let is_used = credential.scheme == Scheme::Dpop
             || (credential.source.is_some() && Dpop::is_in(headers));
         if is_used {
@@ -162,7 +163,7 @@ impl Config {
 // === impl ProofInUse ===
 
 impl ProofInUse {
-    /// Marks the proof as used once the token is found good, so that only good tokens cause I/O.
+    /// Marks the proof as used after the token was found valid, so that only valid tokens cause I/O.
     pub(super) fn spend_after<B>(self, progress: Progress, request: &Request<B>) -> Step {
         let Self { dpop, checked } = self;
         let waiting = Waiting {

@@ -1,4 +1,4 @@
-//! [`Decision`]: each verdict of a layer, for metrics and audits.
+//! [`Decision`]: what a layer has decided about a request, for metrics and audits.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +9,12 @@ use crate::bearer::Carrier;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::verifier::{CredentialKind, VerifiedToken};
 
-/// A verdict of a [`JwtAuthLayer`](crate::JwtAuthLayer) on one request, as its
-/// [`on_decision`](crate::JwtAuthLayer::on_decision) receives it.
+/// What a [`JwtAuthLayer`](crate::JwtAuthLayer) has decided about one request, passed to
+/// [`on_decision`](crate::JwtAuthLayer::on_decision).
 ///
-/// All names ([`Outcome::as_str`], [`reason`](Self::reason), [`carrier`](Self::carrier)) are stable and
-/// few, so that they can be labels of metrics; [the guide](crate::_guide::why_401) lists the reasons.
-/// None of them contains anything that a client has sent.
+/// The values of [`Outcome::as_str`], [`reason`](Self::reason) and [`carrier`](Self::carrier) are stable and
+/// few, so that they can be metric labels; [the guide](crate::_guide::why_401) lists the reasons. None of
+/// them contains anything that a client has sent.
 #[derive(Clone, Copy)]
 pub struct Decision<'a> {
     pub(super) outcome: Outcome,
@@ -31,21 +31,21 @@ pub struct Decision<'a> {
 pub enum Outcome {
     /// The request goes on with a verified token.
     Accepted,
-    /// The request goes on without a token, where that is [allowed](crate::JwtAuthLayer::optional).
+    /// The request goes on without a token, because the layer is [optional](crate::JwtAuthLayer::optional).
     Anonymous,
-    /// The request goes on without a token, because its cookie is bad and
-    /// [counts as none](crate::JwtAuthLayer::optional_ignoring_bad_cookies).
+    /// The request goes on without a token, because its cookie is bad and was
+    /// [ignored](crate::JwtAuthLayer::optional_ignoring_bad_cookies).
     CookieIgnored,
     /// The request goes on as a CORS [preflight](crate::JwtAuthLayer::allow_preflight).
     Preflight,
-    /// The layer has refused the request: 400, 401 or 403.
+    /// The layer has refused the request with 400, 401 or 403.
     Refused,
-    /// The request could not be judged: 503.
+    /// The layer could not decide, because a store or a key server is unavailable: 503.
     Unavailable,
-    /// A fault of the service: 500.
+    /// The service has a fault: 500.
     Failed,
-    /// The layer has accepted the request, and a guard, an extractor or a handler further in has
-    /// refused it. It is reported in addition, when the response passes the layer.
+    /// The layer has accepted the request, but a guard, an extractor or a handler behind it has refused it.
+    /// This is reported in addition to `Accepted`, when the response passes through the layer.
     RefusedFurtherIn,
 }
 
@@ -55,7 +55,7 @@ type Hook = dyn Fn(&Decision<'_>) + Send + Sync;
 #[derive(Clone, Default)]
 pub(super) struct DecisionHook(Option<Arc<Hook>>);
 
-/// A decision in the making: the hook, and when the request came. There is none without a hook.
+/// A decision that is being made: the hook, and when the request arrived. It only exists if there is a hook.
 pub(super) struct Report {
     hook: Arc<Hook>,
     begun: Instant,
@@ -66,7 +66,7 @@ pub(super) struct Report {
 // === impl Outcome ===
 
 impl Outcome {
-    /// All outcomes, for example to register one metric label for each.
+    /// All outcomes, for example to register a metric label for each.
     pub const ALL: &'static [Self] = &[
         Self::Accepted,
         Self::Anonymous,
@@ -109,47 +109,47 @@ impl<'a> Decision<'a> {
         self.error.map(AuthError::kind)
     }
 
-    /// Returns the [code of the reason](AuthError::reason) of a refusal or of an ignored cookie, and
-    /// otherwise the name of the outcome.
+    /// Returns the [reason code](AuthError::reason) of a refusal or of an ignored cookie, and otherwise the
+    /// name of the outcome.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.error.map_or(self.outcome.as_str(), AuthError::reason)
     }
 
-    /// Returns the error of a refusal or of an ignored cookie.
+    /// Returns the error of a refusal or of an ignored cookie, or `None` if there is none.
     #[must_use]
     pub const fn error(&self) -> Option<&'a AuthError> {
         self.error
     }
 
-    /// Returns the token that was accepted.
+    /// Returns the token that was accepted, or `None` if there is none.
     #[must_use]
     pub const fn token(&self) -> Option<&'a VerifiedToken> {
         self.token
     }
 
-    /// Returns the issuer of the token that was accepted. That of a refused token is never told,
-    /// because anyone can write one.
+    /// Returns the issuer of the token that was accepted. The issuer of a refused token is never reported,
+    /// because anybody can write one.
     #[must_use]
     pub fn issuer(&self) -> Option<&'a str> {
         self.token?.issuer()
     }
 
-    /// Returns by what the caller was proved, or `None` if no credential was accepted.
+    /// Returns the kind of the accepted credential, or `None` if none was accepted.
     #[must_use]
     pub fn credential_kind(&self) -> Option<CredentialKind> {
         Some(self.token?.kind())
     }
 
-    /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or
-    /// `query`; `none` if there was none, or if the request carries two.
+    /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or `query`, or
+    /// `none` if the request carries no token or two.
     #[must_use]
     pub const fn carrier(&self) -> &'static str {
         self.carrier.as_str()
     }
 
-    /// Returns whether the signature of the accepted token was
-    /// [remembered](VerifiedToken::is_remembered), or `None` if no token was accepted.
+    /// Returns whether the signature of the accepted token was checked for an
+    /// [earlier request](VerifiedToken::is_remembered), or `None` if no token was accepted.
     #[must_use]
     pub fn is_remembered(&self) -> Option<bool> {
         Some(self.token?.is_remembered())
@@ -189,7 +189,7 @@ impl DecisionHook {
         Self(Some(Arc::new(hook)))
     }
 
-    /// Begins a report; without a hook the time is not even looked at.
+    /// Begins a report. Without a hook, it does nothing and does not read the time.
     pub(super) fn begin(&self) -> Option<Report> {
         let hook = Arc::clone(self.0.as_ref()?);
         Some(Report {
@@ -235,7 +235,7 @@ impl Report {
         );
     }
 
-    /// Tells a decision. A panic in the hook is caught.
+    /// Calls the hook. A panic in it is caught.
     pub(super) fn tell(
         &self,
         outcome: Outcome,

@@ -1,4 +1,4 @@
-//! The response future: refused, being answered, or waiting for the token to be judged.
+//! The response future of the layer: refused, being answered, or waiting for the verdict on the token.
 
 use std::fmt;
 use std::future::Future;
@@ -45,7 +45,7 @@ pin_project! {
     }
 }
 
-/// What waits until the token is judged: the service that was ready, and its request.
+/// What waits for the verdict on the token: the service that was polled ready, and its request.
 pub(super) struct Parked<S, B, R> {
     pub(super) service: S,
     pub(super) request: Request<B>,

@@ -1,4 +1,4 @@
-//! [`GrpcStatus`]: refusals that a gRPC client understands.
+//! [`GrpcStatus`]: refuses requests in a way that gRPC clients understand.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -11,8 +11,9 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// Answers gRPC requests with a gRPC status, and all others with an empty body. Use it for tonic
-/// servers: without it, a client sees the code that it guesses from the HTTP status, and no message.
+/// Answers gRPC requests with a gRPC status, and all others with an empty body.
+///
+/// Use it for tonic servers. Without it, a client guesses a code from the HTTP status and sees no message.
 ///
 /// A gRPC request is one with the content type `application/grpc`, `application/grpc-web` or
 /// `application/grpc-web-text`, with or without a codec such as `+proto`. The response has the HTTP
@@ -27,12 +28,13 @@ const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-
 /// | 503 | 14 `UNAVAILABLE` |
 /// | 500 | 13 `INTERNAL` |
 ///
-/// A 400 is not `INVALID_ARGUMENT`, because that is about the message of the call. gRPC calls bad
-/// credentials `UNAUTHENTICATED`, in whatever way they are bad.
+/// A 400 is not `INVALID_ARGUMENT`, because that is about the message of the call. gRPC uses
+/// `UNAUTHENTICATED` for every kind of bad credentials.
 ///
-/// `grpc-message` is [`AuthError::client_message`]. The challenge (`www-authenticate`) and `retry-after`
-/// are in the headers as well: tonic shows them in [`Status::metadata`](https://docs.rs/tonic/latest/tonic/struct.Status.html#method.metadata).
-/// A 503 also has `grpc-retry-pushback-ms`, which clients with a retry policy follow.
+/// `grpc-message` is [`AuthError::client_message`]. The challenge (`www-authenticate`) and `retry-after` are
+/// in the headers as well; with tonic, clients find them in
+/// [`Status::metadata`](https://docs.rs/tonic/latest/tonic/struct.Status.html#method.metadata). A 503 also
+/// has `grpc-retry-pushback-ms`, which clients with a retry policy obey.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -63,13 +65,13 @@ const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// [Guards](crate::guard), extractors and [`refusal`](super::refusal) behind such a layer answer in the
-/// same way. For a status that a method of a tonic service returns, see
-/// [`headers`](Self::headers). The example `grpc-server` has all of it.
+/// [Guards](crate::guard), extractors and [`refusal`](super::refusal) behind such a layer answer in the same
+/// way. To return such a status from a method of a tonic service, see [`headers`](Self::headers). The example
+/// `grpc-server` shows all of this.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcStatus;
 
-/// A [`GrpcStatus`] with other answers to requests that are not gRPC. [`GrpcStatus::or`] makes it.
+/// A [`GrpcStatus`] that answers requests other than gRPC in another way; made by [`GrpcStatus::or`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcStatusOr<R> {
     fallback: R,
@@ -78,20 +80,20 @@ pub struct GrpcStatusOr<R> {
 // === impl GrpcStatus ===
 
 impl GrpcStatus {
-    /// Answers requests that are not gRPC with `fallback`, such as
-    /// [`ProblemJson`](super::ProblemJson) or a closure, instead of an empty body.
+    /// Sets what answers requests other than gRPC, such as [`ProblemJson`](super::ProblemJson) or a closure.
+    /// By default, their responses have an empty body.
     #[must_use]
     pub const fn or<R>(self, fallback: R) -> GrpcStatusOr<R> {
         GrpcStatusOr { fallback }
     }
 
-    /// Returns the headers of a gRPC response to this error, for the method of a service, which has to
-    /// return a status of its gRPC library. With tonic, that is
+    /// Returns the headers of the gRPC response to this error, for a method of a gRPC service. Such a method
+    /// must return a status of its library; with tonic, make it by
     /// `Status::from_header_map(&GrpcStatus::headers(&error))`.
     ///
-    /// The error is logged, as if the layer refused the request. A decision hook
-    /// ([`on_decision`](crate::JwtAuthLayer::on_decision)) does not see it, because the status that a
-    /// method returns does not carry the error.
+    /// The error is logged as if the layer had refused the request. The hook
+    /// [`on_decision`](crate::JwtAuthLayer::on_decision) is not called, because the status that a method
+    /// returns does not contain the error.
     ///
     /// ```
     /// use tower_jwt_auth::AuthErrorKind;
@@ -135,7 +137,7 @@ impl<B: Default, R: ResponseForAuthError<B>> ResponseForAuthError<B> for GrpcSta
 
 fn add_status(headers: &mut HeaderMap, error: &AuthError) {
     headers.insert(GRPC_STATUS, HeaderValue::from(error.grpc_code()));
-    // None of the messages has a character that would have to be percent-encoded.
+    // No message contains a character that would have to be percent-encoded.
     let message = HeaderValue::from_static(error.client_message());
     headers.insert(GRPC_MESSAGE, message);
     if let Some(after) = error.retry_after() {
@@ -149,7 +151,7 @@ mod tests {
     use crate::error::{AuthError, AuthErrorKind};
 
     #[test]
-    fn no_message_has_to_be_percent_encoded() {
+    fn no_message_needs_percent_encoding() {
         for kind in AuthErrorKind::ALL {
             let message = AuthError::new(*kind).client_message();
             let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';

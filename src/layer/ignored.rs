@@ -1,15 +1,16 @@
-//! [`IgnoredCookie`]: a bad cookie that counts as none, and why.
+//! [`IgnoredCookie`]: a bad cookie that was ignored, and why.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::AuthError;
 
-/// Says that the request has a bad cookie, which counted as none, and why. It is in the extensions of
-/// requests behind
-/// [`optional_ignoring_bad_cookies`](crate::JwtAuthLayer::optional_ignoring_bad_cookies), and with the
-/// feature `axum` it is an optional extractor: a page can remove the cookie, so that the browser does
-/// not send it again.
+/// A bad cookie that was ignored, and the reason. A page can remove the cookie, so that the browser does not
+/// send it again.
+///
+/// It is in the extensions of requests behind
+/// [`optional_ignoring_bad_cookies`](crate::JwtAuthLayer::optional_ignoring_bad_cookies). With the feature
+/// `axum`, it is also an optional extractor.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -47,8 +48,8 @@ impl IgnoredCookie {
         &self.name
     }
 
-    /// Returns what is wrong with the cookie: a status of 400 if the request has two with different
-    /// values, and of 401 if its token is refused.
+    /// Returns what is wrong with the cookie. The status of the error is 400 if the request has two such
+    /// cookies with different values, and 401 if the token in the cookie is refused.
     #[must_use]
     pub const fn error(&self) -> &AuthError {
         &self.error

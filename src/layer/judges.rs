@@ -1,4 +1,4 @@
-//! [`Judges`]: who judges which credential.
+//! [`Judges`]: chooses what verifies a credential.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ pub(super) struct Judges {
 #[derive(Debug, Clone)]
 struct Other {
     judge: Arc<dyn DynCredentialJudge>,
-    /// The source that belongs to it; without one it takes credentials of its form from anywhere else.
+    /// The source that belongs to this judge. A judge without one takes credentials of its form from all
+    /// other sources.
     source: Option<usize>,
 }
 
@@ -36,8 +37,7 @@ impl Judges {
         self.others.push(Other { judge, source });
     }
 
-    /// Has a credential judged by exactly one judge, chosen by the source that it is from, or else by
-    /// its form.
+    /// Passes a credential to exactly one judge, chosen by the source of the credential, or else by its form.
     pub(super) fn start(
         &self,
         credential: &[u8],
@@ -65,7 +65,7 @@ impl Judges {
             self.others.iter().find(owns)
         });
         let Ok(text) = std::str::from_utf8(credential) else {
-            // The owner of the source refuses the empty text as any other that it does not know.
+            // The owner of the source refuses the empty string like any other unknown credential.
             return owner.map(|owner| (&owner.judge, ""));
         };
         let by_form = || {

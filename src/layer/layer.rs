@@ -1,4 +1,4 @@
-//! The layer: what is configured once.
+//! [`JwtAuthLayer`]: the layer and its settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,24 +15,25 @@ use crate::names::Names;
 use crate::resource_metadata::ResourceMetadataUrl;
 use crate::verifier::TokenVerifier;
 
-/// Verifies the bearer token of each request.
+/// Verifies the bearer token of each request: the tower middleware of this crate.
 ///
-/// A request with a good token goes on, with a [`VerifiedToken`](crate::VerifiedToken) in
-/// its extensions. Any other is answered at once, by default with an empty body and:
+/// A request with a valid token goes on, with a [`VerifiedToken`](crate::VerifiedToken) in its extensions.
+/// Any other request is answered at once. By default, the body of the response is empty, and the status and
+/// challenge are:
 ///
 /// | the request | status | `WWW-Authenticate` |
 /// |---|---|---|
 /// | carries no bearer token | 401 | `Bearer realm="api"` |
-/// | carries two, or a malformed header | 400 | `Bearer realm="api", error="invalid_request"` |
+/// | carries two tokens, or a malformed header | 400 | `Bearer realm="api", error="invalid_request"` |
 /// | carries a token that is refused | 401 | `Bearer realm="api", error="invalid_token"` |
-/// | cannot be judged now | 503 with `Retry-After` | none |
+/// | cannot be judged now, because a store or a key server is unavailable | 503 with `Retry-After` | none |
 ///
 /// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs. With the feature
-/// `tracing`, the layer logs each refusal; in debug builds without a log, it writes the first refusal
-/// of each kind to standard error. The guide has a page on [what causes each](crate::_guide::why_401).
+/// `tracing`, the layer logs each refusal. Debug builds without a log write the first refusal of each kind to
+/// standard error. The guide says [what causes each refusal](crate::_guide::why_401).
 ///
-/// Bodies of any type pass through it untouched. A token that is judged from memory costs
-/// no boxed future and no wait.
+/// Bodies of any type pass through unchanged. If no I/O is needed, a request neither waits nor allocates a
+/// future.
 ///
 /// # With axum
 ///
@@ -52,16 +53,16 @@ use crate::verifier::TokenVerifier;
 /// # Ok::<(), tower_jwt_auth::ConfigError>(())
 /// ```
 ///
-/// Use `route_layer`. It protects the routes that were added before it, and unknown paths stay 404.
-/// With `layer`, the router's answer to unknown paths is protected as well: they answer 401, even after
-/// the router is merged into another that has open routes. A wrong method is 405 to a good token and
-/// 401 to strangers; the [cookbook](crate::_guide::cookbook) shows how to make it 405 to everyone.
+/// Use `route_layer`. It protects the routes that were added before it, and unknown paths still answer 404.
+/// `layer` also protects the fallback of the router, so unknown paths answer 401, even after the router is
+/// merged into another one with open routes. A wrong method answers 405 with a valid token and 401 without
+/// one; the [cookbook](crate::_guide::cookbook) shows how to make it always 405.
 ///
 /// # CORS
 ///
-/// Browsers send preflight requests without credentials. Put the CORS layer outside (after)
-/// this one, so that it answers them, and adds its headers to refusals too; where that
-/// is not possible, [`allow_preflight`](Self::allow_preflight) lets them through.
+/// Browsers send preflight requests without credentials. Add the CORS layer after this one, so that it is
+/// outside: then it answers preflight requests, and adds its headers to refusals as well. If that is not
+/// possible, [`allow_preflight`](Self::allow_preflight) lets preflight requests through.
 #[derive(Clone)]
 pub struct JwtAuthLayer<R = EmptyBody> {
     config: Arc<Config>,
@@ -69,7 +70,7 @@ pub struct JwtAuthLayer<R = EmptyBody> {
 }
 
 impl JwtAuthLayer {
-    /// Refuses every request that this verifier does not accept.
+    /// Makes a layer that refuses every request whose token this verifier does not accept.
     #[must_use]
     pub fn new(verifier: TokenVerifier) -> Self {
         Self {
@@ -78,8 +79,8 @@ impl JwtAuthLayer {
         }
     }
 
-    /// Refuses every request that this judge does not accept: for a service that takes API keys or
-    /// opaque tokens, and no JWTs.
+    /// Makes a layer that refuses every request whose credential this judge does not accept, for a service
+    /// that accepts API keys or opaque tokens but no JWTs.
     ///
     /// ```
     /// # use tower_jwt_auth::JwtAuthLayer;
@@ -100,36 +101,36 @@ impl JwtAuthLayer {
 }
 
 impl<R> JwtAuthLayer<R> {
-    /// Lets requests without a token through, too. A token that is there must still be good.
+    /// Makes the token optional: requests without one pass. If a request carries a token, that must be valid.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.config_mut().token = Token::Optional;
         self
     }
 
-    /// Lets requests without a token through, as [`optional`](Self::optional) does, and treats a bad
-    /// cookie as none. Use it for pages that anyone may see and that browsers open with a
-    /// [cookie](TokenSource::cookie), such as the home page and the login page.
+    /// Makes the token optional, as [`optional`](Self::optional) does, and also ignores bad cookies. Use it
+    /// for pages that anybody may see and that browsers open with a [cookie](TokenSource::cookie), such as the
+    /// home page and the login page.
     ///
-    /// Browsers send a cookie until it is removed. Behind `optional`, one that has expired, was
-    /// revoked, or was signed with an old key answers 401 to every page, and two of them answer 400,
-    /// so that the user cannot even log in. Here, such requests go on without a token, with an
-    /// [`IgnoredCookie`](super::IgnoredCookie) in the extensions that says why, so that the page can
-    /// remove the cookie.
+    /// Browsers send a cookie until it is removed. Behind `optional`, a cookie that has expired, was revoked,
+    /// or was signed with an old key makes every page answer 401, and two cookies make it answer 400, so the
+    /// user cannot even log in. With this setting, such requests go on without a token. An
+    /// [`IgnoredCookie`](super::IgnoredCookie) in the extensions says why, so that the page can remove the
+    /// cookie.
     ///
-    /// Only cookies are treated so:
+    /// Only cookies are treated this way:
     ///
-    /// - A bad token in the `Authorization` header or another source is still refused, because the
-    ///   client has put it there for this request and must learn that it is bad.
-    /// - A token in the header or another source goes before a cookie, which is then not looked at.
-    /// - If a cookie cannot be judged now, because the revocation store or the key server is
-    ///   unavailable, the response is still 503. An outage must not look like a log-out: the page
-    ///   would remove a good cookie. If such pages must stay up, choose it at the revocation store
-    ///   (`OutagePolicy` of [`CachedRevocations`](crate::_guide::revocation)).
-    /// - A cookie that does not count because of the request's `Origin` is no bad cookie.
+    /// - A bad token in the `Authorization` header or another source is still refused, because the client has
+    ///   put it there for this request and must learn that it is bad.
+    /// - A token in the header or another source takes precedence over a cookie, which is then not read.
+    /// - If a cookie cannot be judged now, because the revocation store or the key server is unavailable, the
+    ///   response is still 503. An outage must not look like a logout: the page would remove a valid cookie.
+    ///   To keep such pages up during an outage, set the `OutagePolicy` of
+    ///   [`CachedRevocations`](crate::_guide::revocation).
+    /// - A cookie that is ignored because of the request's `Origin` does not count as a bad cookie.
     ///
-    /// Routes that need a user belong behind a layer without this setting, or use a required
-    /// extractor, which answers 401 if the cookie was ignored.
+    /// Put routes that need a user behind a layer without this setting, or use a required extractor, which
+    /// answers 401 if the cookie was ignored.
     ///
     /// ```
     /// use tower_jwt_auth::JwtAuthLayer;
@@ -147,18 +148,18 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Also reads the token from this source. Call it again to add more.
+    /// Adds a source from which the token is read. Call it again to add more.
     #[must_use]
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.config_mut().sources.push(source);
         self
     }
 
-    /// Also takes credentials of another kind, wherever a token may be: those whose form this judge
-    /// [takes](CredentialJudge::takes), such as API keys with their prefix. Call it again to add more;
-    /// a credential that several would take goes to the one that was added first.
+    /// Adds a judge for credentials of another kind, such as API keys. It is given the credentials whose form
+    /// it [takes](CredentialJudge::takes), such as those with a certain prefix, from every source of tokens.
+    /// Call it again to add more; if several judges take a form, the one that was added first is used.
     ///
-    /// A credential goes to one judge alone. If that refuses it, the request is refused.
+    /// Each credential goes to one judge only. If that judge refuses it, the request is refused.
     ///
     /// ```
     /// # use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
@@ -173,8 +174,8 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Reads credentials of another kind from this source, and hands all that it contains to this
-    /// judge, whatever its form. A request that carries a token as well is refused with 400.
+    /// Adds a judge for credentials of another kind, with a source of its own. The judge is given everything
+    /// that the source contains, in any form. A request that also carries a token is refused with 400.
     ///
     /// ```
     /// # use tower_jwt_auth::{ConfigError, JwtAuthLayer, TokenVerifier};
@@ -193,7 +194,7 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Names the protection space in every challenge (RFC 9110 section 11.5); `api`
+    /// Sets the realm that every challenge names (RFC 9110 section 11.5): `api`
     /// ([`DEFAULT_REALM`](super::DEFAULT_REALM)) by default.
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
@@ -201,8 +202,9 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Names the address of the resource's metadata in every challenge, so that clients find out where
-    /// to get a token (RFC 9728 section 5.1): pass the [`ResourceMetadata`] that the service serves, or a URL.
+    /// Sets the URL of the resource metadata that every challenge names, so that clients can find out where
+    /// to get a token (RFC 9728 section 5.1). Pass the [`ResourceMetadata`] that the service serves, or a
+    /// URL.
     ///
     /// [`ResourceMetadata`]: crate::resource_metadata::ResourceMetadata
     ///
@@ -221,11 +223,11 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Names these scopes in every 401, so that clients know what to ask the authorization server for
-    /// (RFC 6750 section 3). Without them, many clients ask for every scope that they find.
+    /// Sets the scopes that every 401 names, so that clients know what to request from the authorization
+    /// server (RFC 6750 section 3). Without them, many clients request every scope that they can find.
     ///
-    /// It is advice and protects nothing: a [guard](crate::guard) demands scopes. The 403 of a guard
-    /// names the scopes of that guard, and no others.
+    /// This is only a hint to clients: use a [guard](crate::guard) to require scopes. The 403 of a guard
+    /// names the scopes of that guard only.
     ///
     /// ```
     /// # use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
@@ -256,11 +258,12 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Makes the answers to refused requests: [`ProblemJson`](super::ProblemJson),
-    /// [`GrpcStatus`](super::GrpcStatus) for gRPC services, or a closure `Fn(&AuthError) -> Response<B>`. The challenge headers are added to what it returns.
+    /// Sets what makes the responses to refused requests: [`ProblemJson`](super::ProblemJson),
+    /// [`GrpcStatus`](super::GrpcStatus) for gRPC services, or a closure `Fn(&AuthError) -> Response<B>`. The
+    /// challenge headers are added to its response. By default, the body is empty.
     ///
-    /// [Guards](crate::guard), extractors and handlers behind this layer refuse requests with the same
-    /// responses, as long as their responses have the same type of body. With axum they always do.
+    /// [Guards](crate::guard), extractors and handlers behind this layer make their refusals in the same way,
+    /// if their responses have the same body type. With axum they always do.
     ///
     /// ```
     /// use http::Response;
@@ -274,8 +277,8 @@ impl<R> JwtAuthLayer<R> {
     /// # let _: JwtAuthLayer<_> = layer; }
     /// ```
     ///
-    /// Without it, the body type of the inner service must implement `Default`. The compiler says so
-    /// if it does not:
+    /// Without this setting, the body type of the inner service must implement `Default`. Otherwise the code
+    /// does not compile:
     ///
     /// ```compile_fail
     /// use http::{Request, Response};
@@ -297,12 +300,12 @@ impl<R> JwtAuthLayer<R> {
         }
     }
 
-    /// Receives each decision: outcome, kind and reason code, issuer, where the token was, whether its
-    /// signature was remembered, and the time that it took. Feed metrics from it; without it nothing is
-    /// measured.
+    /// Sets a hook that is called with each decision, for metrics: the outcome, kind and reason code, the
+    /// issuer, where the token was, whether its signature was cached, and how long it took. Without a hook,
+    /// nothing is measured.
     ///
-    /// The hook is called while the request is decided, so it must not block. A refusal by a guard, an
-    /// extractor or a handler is reported when its response passes the layer. A panic is caught.
+    /// The request waits for the hook, so it must not block. A refusal by a guard, an extractor or a handler
+    /// is reported when its response passes through the layer. A panic in the hook is caught.
     ///
     /// ```
     /// use std::sync::Mutex;

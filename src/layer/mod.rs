@@ -1,4 +1,4 @@
-//! [`JwtAuthLayer`](crate::JwtAuthLayer): lets requests with a good token through, and tells what follows whose it is.
+//! [`JwtAuthLayer`](crate::JwtAuthLayer): the middleware that verifies the token of each request.
 
 mod bound;
 mod decision;

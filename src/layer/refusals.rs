@@ -1,4 +1,4 @@
-//! [`RefusalsOnce`]: how a layer refuses requests, made once and shared by all requests.
+//! [`RefusalsOnce`]: how a layer refuses requests, built once and shared by all requests.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,12 +7,12 @@ use http::HeaderMap;
 use crate::challenge::Refusals;
 use crate::grpc::GrpcType;
 
-/// Each is made by the first request that needs it, because only a request tells the type of the body
-/// and the protocol of the client.
+/// The ways in which a layer refuses requests. Each is built by the first request that needs it, because the
+/// type of the body and the protocol of the client are not known before.
 #[derive(Default)]
 pub(super) struct RefusalsOnce {
     http: OnceLock<Option<Arc<Refusals>>>,
-    /// The same for requests that use DPoP.
+    /// For requests that use DPoP.
     http_dpop: OnceLock<Arc<Refusals>>,
     grpc: [OnceLock<Arc<Refusals>>; GrpcType::COUNT],
     grpc_dpop: [OnceLock<Arc<Refusals>>; GrpcType::COUNT],
@@ -21,8 +21,8 @@ pub(super) struct RefusalsOnce {
 // === impl RefusalsOnce ===
 
 impl RefusalsOnce {
-    /// Returns how this request is refused, if it is. `make` returns `None` if it is as by default,
-    /// which is the same for every request: the headers are not even looked at.
+    /// Returns how this request would be refused. `make` returns `None` for the default way, which is the
+    /// same for every request, so the headers are not read.
     pub(super) fn for_request(
         &self,
         headers: &HeaderMap,

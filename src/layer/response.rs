@@ -1,4 +1,4 @@
-//! The answers to refused requests.
+//! The responses to refused requests.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use crate::error::AuthError;
 
 /// Makes the response to a request that was refused.
 ///
-/// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The error says what is wrong, and
-/// whether the client speaks gRPC ([`AuthError::grpc_content_type`]). The layer adds
-/// `WWW-Authenticate` and `Retry-After` if the response has none of its own. A 404, which hides that there
-/// is something to refuse, and a redirect get no challenge.
+/// It is implemented for closures `Fn(&AuthError) -> Response<B>`. The error says what is wrong, and whether
+/// the client speaks gRPC ([`AuthError::grpc_content_type`]). The layer adds `WWW-Authenticate` and
+/// `Retry-After` unless the response already has them. A 404, which hides that the resource exists, and a
+/// redirect get no challenge.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make a refusal with the body type `{B}`",
     label = "makes no response with the body type `{B}`",
-    note = "say how: `.on_error(|error: &AuthError| ..)` with a closure that returns `http::Response<{B}>`",
-    note = "without `on_error` the body type needs `Default`, and `ProblemJson` needs `From<String>`"
+    note = "add `.on_error(|error: &AuthError| ..)` with a closure that returns `http::Response<{B}>`",
+    note = "without `on_error`, the body type must implement `Default`; for `ProblemJson`, it must implement `From<String>`"
 )]
 pub trait ResponseForAuthError<B> {
-    /// The answer; its status should be [`AuthError::status`].
+    /// Returns the response. Its status should be [`AuthError::status`].
     fn response_for_auth_error(&self, error: &AuthError) -> Response<B>;
 }
 
-/// Answers with an empty body: the default.
+/// Answers refused requests with an empty body. This is the default.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EmptyBody;
 
-/// Answers with a problem document (RFC 9457): `type`, `title`, `status`, `detail`, and as
-/// `error` the error code of RFC 6750 where there is one.
+/// Answers refused requests with a problem document (RFC 9457). It has the members `type`, `title`, `status`
+/// and `detail`, and `error` with the error code of RFC 6750 if there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
 
-/// Answers with what the layer in front would answer, the default of [guards](crate::guard). Without
-/// a layer, or if its type of body is another one, the body is empty.
+/// Answers refused requests as the layer in front would. This is the default of [guards](crate::guard).
+/// Without a layer, or if the layer has another body type, the body is empty.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SameAsLayer;
 
@@ -91,9 +91,8 @@ impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
     }
 }
 
-/// The whole answer to an error, for handlers and services of your own: what `respond` makes of
-/// it, the headers that it needs, and in the extensions the error itself for whoever logs the
-/// response.
+/// Returns the complete response to an error, for handlers and services of your own: the response that
+/// `respond` makes, with the challenge headers added, and with the error in its extensions for logs.
 ///
 /// ```
 /// use http::Response;
@@ -111,27 +110,27 @@ where
     tell::refusal(&error);
     let mut response = respond.response_for_auth_error(&error);
     let status = response.status();
-    // A 404 that hides the resource, or a redirect to a login page, is no challenge.
+    // A 404 that hides the resource, or a redirect to a login page, must not have a challenge.
     let may_challenge = status != StatusCode::NOT_FOUND && !status.is_redirection();
     add_headers(response.headers_mut(), &error, may_challenge);
     response.extensions_mut().insert(error);
     response
 }
 
-/// Returns the response to an error in the look of the layer in front, which
-/// [`on_error`](crate::JwtAuthLayer::on_error) sets.
+/// Returns the response that the layer in front would make to an error, as set by
+/// [`on_error`](crate::JwtAuthLayer::on_error).
 ///
-/// The error must come from a token that the layer has let through, such as
-/// [`VerifiedToken::require`](crate::VerifiedToken::require), or from an extractor. Any other error,
-/// and a layer with another type of body, gets an empty body.
+/// The error must come from a token that the layer has let through, for example from
+/// [`VerifiedToken::require`](crate::VerifiedToken::require), or from an extractor. For any other error, or
+/// if the layer has another body type, the body is empty.
 ///
-/// With axum nothing needs to call it: an [`AuthError`] is a response there.
+/// With axum, just return the [`AuthError`]: it implements `IntoResponse`.
 #[must_use]
 pub fn refusal<B: Default + 'static>(error: AuthError) -> Response<B> {
     response_for(&SameAsLayer, error)
 }
 
-/// What makes the responses of a layer whose responses have the body `B`.
+/// Makes the refusals of a layer with the body type `B`.
 pub(crate) type Responder<B> = Arc<dyn ResponseForAuthError<B> + Send + Sync>;
 
 pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challenge: bool) {
@@ -146,7 +145,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challe
                 Cow::Owned(text) => HeaderValue::try_from(text).ok(),
             };
             if let Some(challenge) = challenge {
-                headers.append(WWW_AUTHENTICATE, challenge); // beside those of other schemes
+                headers.append(WWW_AUTHENTICATE, challenge); // keeps those of other schemes
             }
         }
     }
@@ -162,7 +161,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challe
     }
 }
 
-/// The value of `Retry-After`: whole seconds, rounded up (RFC 9110 section 10.2.3).
+/// Returns the value of `Retry-After`: whole seconds, rounded up (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(after: Duration) -> HeaderValue {
     let begun = u64::from(after.subsec_nanos() > 0);
     HeaderValue::from(after.as_secs().saturating_add(begun))

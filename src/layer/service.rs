@@ -1,4 +1,4 @@
-//! The service: each request is decided by [`Config::decide`], a plain function.
+//! [`JwtAuth`]: the service of the layer. A plain function, [`Config::decide`], decides about each request.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -24,17 +24,18 @@ use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::mtls::ClientCertificates;
 use crate::verifier::{CredentialKind, Progress, TokenVerifier, VerifiedToken};
 
-/// The service that [`JwtAuthLayer`](crate::JwtAuthLayer) makes.
+/// Verifies the token of each request before it calls the inner service; made by
+/// [`JwtAuthLayer`](crate::JwtAuthLayer).
 #[derive(Clone)]
 pub struct JwtAuth<S, R = EmptyBody> {
     inner: S,
     config: Arc<Config>,
     respond: R,
-    /// Shared by the clones, of which a router may make one for each request.
+    /// Shared by all clones: a router may clone the service for each request.
     refusals: Arc<RefusalsOnce>,
 }
 
-/// What the layer was told.
+/// The settings of the layer.
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) judges: Judges,
@@ -47,17 +48,17 @@ pub(super) struct Config {
     pub(super) on_decision: DecisionHook,
 }
 
-/// What becomes of a request without a good token.
+/// How to treat a request without a valid token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Required,
-    /// It passes without a token, but not with a bad one.
+    /// Requests without a token pass, those with a bad token do not.
     Optional,
-    /// As optional; and a bad cookie counts as none.
+    /// As `Optional`, but a bad cookie is ignored.
     OptionalWithLenientCookies,
 }
 
-/// What a request that passes goes on with.
+/// What is added to the extensions of a request that passes.
 #[derive(Default)]
 pub(super) struct Passed {
     verified: Option<VerifiedToken>,
@@ -65,8 +66,8 @@ pub(super) struct Passed {
     is_preflight: bool,
 }
 
-/// Stands in the extensions of a request that a layer has let through without a token, so that
-/// extractors and guards can tell it from a request that no layer has seen.
+/// Marks a request that a layer has let through without a token, in its extensions, so that extractors and
+/// guards can tell it from a request that no layer has seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) refusals: Option<Arc<Refusals>>,
@@ -130,7 +131,7 @@ impl Config {
             Ok(held) => held,
             Err(error) => return Step::Refuse(error),
         };
-        // A client that sends a proof has put it there for this request.
+        // A proof was made for this request, so its token is not a leftover cookie to be ignored.
         let lenient = lenient.filter(|_| proof.is_none());
         let judges = &self.judges;
         let progress = judges.start(credential.token, credential.source, &possession);
@@ -149,7 +150,7 @@ impl Config {
         }
     }
 
-    /// Tells what follows what was found.
+    /// Adds the result to the extensions of the request, for everything behind the layer.
     pub(super) fn mark<B>(
         &self,
         request: &mut Request<B>,
@@ -157,7 +158,7 @@ impl Config {
         refusals: Option<Arc<Refusals>>,
     ) {
         let extensions = request.extensions_mut();
-        // What a layer further out has found is not what this one was asked for.
+        // The result of an outer layer must not be mistaken for that of this layer.
         if self.token == Token::OptionalWithLenientCookies {
             extensions.remove::<IgnoredCookie>();
         }
@@ -174,16 +175,15 @@ impl Config {
     }
 }
 
-/// How far a request has come.
+/// What to do with a request next.
 pub(super) enum Step {
     Pass(Passed),
     Refuse(AuthError),
     Wait(Check, Waiting),
 }
 
-/// What a verdict on a token means. A bad token in the cookie `lenient` counts as none; but if it
-/// cannot be judged now, the request is refused with 503 as any other: an outage must not look like
-/// a log-out.
+/// Applies the verdict on a token. A bad token in the cookie `lenient` is ignored. But if the token cannot be
+/// judged now, the request is refused with 503 as usual: an outage must not look like a logout.
 pub(super) fn conclude(
     verdict: Result<VerifiedToken, AuthError>,
     lenient: Option<&Arc<str>>,
@@ -200,13 +200,13 @@ pub(super) fn conclude(
     }
 }
 
-/// Refuses an order to log out, which proves nobody's presence, whatever the verifier was built for.
+/// Refuses a logout token even if the verifier accepts it, because it does not authenticate anybody.
 fn not_a_logout(verified: VerifiedToken) -> Result<VerifiedToken, AuthError> {
     if verified.kind() == CredentialKind::LogoutToken {
         return Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
             code: "logout_token_as_credential",
-            message: "a logout token is no credential: give `JwtAuthLayer` a verifier of access tokens, and \
-                      the one of logout tokens to `BackchannelLogout`",
+            message: "a logout token is not a credential: give `JwtAuthLayer` a verifier of access tokens, and \
+                      `BackchannelLogout` the verifier of logout tokens",
         }));
     }
     Ok(verified)
@@ -263,7 +263,8 @@ impl<S, R> JwtAuth<S, R> {
         }
     }
 
-    /// How a request with these headers is refused from here on inwards; `None` if it is as by default.
+    /// Returns how this layer and everything behind it refuse a request with these headers, or `None` for the
+    /// default way.
     fn refusals<B: 'static>(&self, headers: &HeaderMap) -> Option<Arc<Refusals>>
     where
         R: ResponseForAuthError<B> + Clone + Send + Sync + 'static,
@@ -286,17 +287,17 @@ impl<S, R> JwtAuth<S, R> {
         })
     }
 
-    /// Returns the inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// Returns the inner service for changes.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Returns the inner service by value.
+    /// Consumes this service and returns the inner one.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -1,4 +1,4 @@
-//! Tells whoever runs or develops the service why a request was refused.
+//! Tells operators and developers why a request was refused.
 
 #[cfg(any(feature = "tracing", debug_assertions))]
 use std::error::Error as StdError;
@@ -9,12 +9,12 @@ use crate::error::AuthError;
 #[cfg(any(feature = "tracing", debug_assertions))]
 use crate::error::AuthErrorKind;
 
-/// An error and its causes in one line.
+/// Writes an error and its causes in one line.
 #[cfg(any(feature = "tracing", debug_assertions))]
 struct Causes<'e>(&'e dyn StdError);
 
-/// Tells a refusal: with the feature `tracing` as an event, and in debug builds, if nothing listens to
-/// events, on standard error, once for each kind.
+/// Reports a refusal: with the feature `tracing` as an event; in debug builds without a subscriber on
+/// standard error, once for each kind.
 pub(super) fn refusal(error: &AuthError) {
     #[cfg(feature = "tracing")]
     log(error);
@@ -24,7 +24,7 @@ pub(super) fn refusal(error: &AuthError) {
     let _ = error;
 }
 
-/// Tells that a bad cookie counts as none.
+/// Reports that a bad cookie was ignored.
 pub(super) fn ignored_cookie(error: &AuthError) {
     #[cfg(feature = "tracing")]
     {
@@ -35,8 +35,8 @@ pub(super) fn ignored_cookie(error: &AuthError) {
     let _ = error;
 }
 
-/// A client's mistake is told at debug. What the operator or the developer has to mend, an outage and
-/// claims that do not fit the handler's type, is told at warn.
+/// Logs mistakes of clients at debug. Outages, faults, and claims that do not fit the handler's type are
+/// logged at warn, because the operator or the developer has to act.
 #[cfg(feature = "tracing")]
 fn log(error: &AuthError) {
     let kind = error.kind().as_str();
@@ -52,18 +52,18 @@ fn log(error: &AuthError) {
 fn on_standard_error(error: &AuthError) {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// One bit for each kind that was told.
+    /// One bit for each kind that was reported.
     static TOLD: AtomicU32 = AtomicU32::new(0);
     const { assert!(AuthErrorKind::ALL.len() <= 32, "more kinds than bits") };
 
     #[cfg(feature = "tracing")]
     if tracing::enabled!(tracing::Level::ERROR) {
-        return; // somebody listens
+        return; // a subscriber receives the event
     }
     let bit = 1 << error.kind() as u32;
     if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         #[allow(clippy::print_stderr)]
-        // in debug builds alone, where nobody would be told otherwise
+        // only in debug builds, in which nothing else would report it
         {
             eprintln!("{}", told_once(error));
         }
@@ -74,8 +74,8 @@ fn on_standard_error(error: &AuthError) {
 fn told_once(error: &AuthError) -> String {
     format!(
         "tower-jwt-auth: a request was refused with {} ({}): {}\n  \
-         Debug builds say this once for each kind of refusal. To see all of them, turn on the feature \
-         `tracing` and listen at debug. The guide has causes and cures: \
+         Debug builds print this once for each kind of refusal. To see every refusal, enable the feature \
+         `tracing` and the log level debug. Causes and solutions: \
          https://docs.rs/tower-jwt-auth/latest/tower_jwt_auth/_guide/why_401/",
         error.status().as_u16(),
         error.kind().as_str(),

@@ -1,9 +1,9 @@
-//! [`ClientCertificate`]: the certificate by which a client has opened its connection.
+//! [`ClientCertificate`]: the certificate with which a client has opened its connection.
 
 use crate::keys::{Thumbprint, sha256};
 
-/// The certificate by which a client has opened its connection. A TLS server puts it into the extensions of
-/// each request of the connection.
+/// The certificate with which a client has opened its connection. The TLS server must put it into the
+/// extensions of each request of the connection.
 ///
 /// Only the SHA-256 of the certificate is kept, so it is cheap to clone.
 ///
@@ -23,8 +23,9 @@ use crate::keys::{Thumbprint, sha256};
 ///
 /// # Security
 ///
-/// Make it only of a certificate whose private key the client has proved to have, as TLS does. Whether the
-/// certificate must be signed by an authority, or may be any (RFC 8705 section 4), is up to the TLS server.
+/// Make it only from a certificate whose private key the client has proved to have, as TLS ensures. The TLS
+/// server decides whether the certificate must be signed by an authority or may be self-signed (RFC 8705
+/// section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientCertificate {
     pub(super) thumbprint: Thumbprint,
@@ -33,7 +34,7 @@ pub struct ClientCertificate {
 // === impl ClientCertificate ===
 
 impl ClientCertificate {
-    /// Reads a certificate in DER, such as rustls gives it. Returns `None` if it is empty.
+    /// Reads a certificate in DER, as rustls provides it. Returns `None` if it is empty.
     #[must_use]
     pub fn from_der(der: impl AsRef<[u8]>) -> Option<Self> {
         let der = der.as_ref();
@@ -45,8 +46,7 @@ impl ClientCertificate {
         })
     }
 
-    /// Returns the SHA-256 of the certificate in base64url, as it is in `cnf.x5t#S256` (RFC 8705 section
-    /// 3.1).
+    /// Returns the SHA-256 of the certificate in base64url, as in `cnf.x5t#S256` (RFC 8705 section 3.1).
     #[must_use]
     pub fn thumbprint(&self) -> String {
         self.thumbprint.to_string()

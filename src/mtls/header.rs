@@ -1,4 +1,4 @@
-//! [`ProxyHeader`]: the headers in which proxies tell the certificate of a client.
+//! [`ProxyHeader`]: the headers in which proxies pass on the certificate of a client.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::error::ConfigError;
 use crate::keys::Thumbprint;
 use crate::origin::shown;
 
-/// The header in which a proxy tells the certificate of a client, for
+/// The header in which a proxy passes on the certificate of a client, for
 /// [`ClientCertificates::from_header`](super::ClientCertificates::from_header).
 ///
-/// If the header is missing, occurs twice or cannot be read, the request has no certificate.
+/// If the header is missing, occurs twice or cannot be read, the request counts as one without a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyHeader {
     name: HeaderName,
@@ -53,7 +53,7 @@ impl ProxyHeader {
 
     /// Reads `X-Forwarded-Client-Cert` of Envoy: its `Hash`, or its `Cert`.
     ///
-    /// The header must have exactly one element. Configure the proxy to replace what the client sends:
+    /// The header must have exactly one element. Configure the proxy to replace the header of the client:
     /// `forward_client_cert_details: SANITIZE_SET`.
     #[must_use]
     pub const fn envoy() -> Self {
@@ -72,8 +72,8 @@ impl ProxyHeader {
         }
     }
 
-    /// Reads `X-Amzn-Mtls-Clientcert` of an AWS load balancer in the mode `passthrough`, which does not
-    /// check by whom the certificate is signed. The first certificate of the chain counts.
+    /// Reads `X-Amzn-Mtls-Clientcert` of an AWS load balancer in the mode `passthrough`, which does not check
+    /// who has signed the certificate. The first certificate of the chain is used.
     #[must_use]
     pub const fn aws_passthrough() -> Self {
         Self {
@@ -108,7 +108,7 @@ fn from_escaped_pem(text: &str) -> Option<ClientCertificate> {
     ClientCertificate::from_der(STANDARD.decode(base64).ok()?)
 }
 
-/// Replaces `%2B` and its like. A `+` stands for itself.
+/// Replaces percent escapes such as `%2B`. A `+` stays as it is.
 fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -127,7 +127,7 @@ fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// One element of pairs such as `Hash=..;Cert="..";Subject=".."`.
+/// Reads one element, which has pairs such as `Hash=..;Cert="..";Subject=".."`.
 fn from_xfcc(text: &str) -> Option<ClientCertificate> {
     let (mut hash, mut certificate) = (None, None);
     for pair in pairs(text)? {
@@ -154,8 +154,8 @@ fn from_xfcc(text: &str) -> Option<ClientCertificate> {
     }
 }
 
-/// Splits at semicolons outside of quotes. Returns `None` if there is another element, or a quote that is
-/// not closed.
+/// Splits an element at the semicolons outside of quotes. Returns `None` if there is another element, or a
+/// quote that is not closed.
 fn pairs(text: &str) -> Option<Vec<&str>> {
     let (mut pairs, mut start, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -206,7 +206,7 @@ mod tests {
         header.read(&headers)
     }
 
-    /// The certificate of bytes that need `+` and `/` in base64.
+    /// A certificate whose bytes need `+` and `/` in base64.
     fn expected() -> Option<ClientCertificate> {
         ClientCertificate::from_der([0xfb; 100])
     }

@@ -1,4 +1,4 @@
-//! [`ClientCertificates`]: where the certificate of a client is found.
+//! [`ClientCertificates`]: where to find the certificate of a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use super::certificate::ClientCertificate;
 use super::header::ProxyHeader;
 use crate::keys::Thumbprint;
 
-/// Where a [`JwtAuthLayer`](crate::JwtAuthLayer::client_certificates) finds the certificate of a client.
+/// The place where a [`JwtAuthLayer`](crate::JwtAuthLayer::client_certificates) finds the certificate of a
+/// client.
 #[derive(Clone)]
 pub struct ClientCertificates {
     source: Source,
@@ -28,8 +29,8 @@ enum Source {
 // === impl ClientCertificates ===
 
 impl ClientCertificates {
-    /// Takes the [`ClientCertificate`] that the TLS server of this process has put into the extensions of
-    /// the request.
+    /// Uses the [`ClientCertificate`] that the TLS server of this process has put into the extensions of the
+    /// request.
     #[must_use]
     pub fn of_connection() -> Self {
         Self {
@@ -38,8 +39,8 @@ impl ClientCertificates {
         }
     }
 
-    /// Takes the certificate from a header, if the request comes from a trusted proxy. `is_trusted` tells so
-    /// by the extensions of the request, such as the address of the peer.
+    /// Uses the certificate in a header, if the request comes from a trusted proxy. `is_trusted` decides that
+    /// by the extensions of the request, for example by the IP address of the peer.
     ///
     /// ```
     /// use std::net::SocketAddr;
@@ -57,9 +58,9 @@ impl ClientCertificates {
     ///
     /// # Security
     ///
-    /// Anyone can write the header: the certificate of another client is no secret. So the proxy must replace
-    /// or remove what its clients send, for connections without a certificate as well, and `is_trusted` must
-    /// be false for everyone else who can reach the service.
+    /// Anybody can write the header, because the certificate of another client is not secret. So the proxy
+    /// must replace or remove the header of its clients, even for connections without a certificate, and
+    /// `is_trusted` must return `false` for everybody else who can reach the service.
     pub fn from_header(
         header: ProxyHeader,
         is_trusted: impl Fn(&Extensions) -> bool + Send + Sync + 'static,

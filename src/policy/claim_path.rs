@@ -1,10 +1,10 @@
-//! [`ClaimPath`]: where in its claims a provider writes scopes and roles.
+//! [`ClaimPath`]: names a claim, or a value inside one, such as the scopes or roles of a provider.
 
 use serde_json::Value;
 
-/// A claim by its name, or by names joined with dots: `scp`, `realm_access.roles`.
+/// The name of a claim, or several names joined by dots: `scp`, `realm_access.roles`.
 ///
-/// A claim whose whole name is the path comes first, so that a name may hold dots, as
+/// A claim whose full name equals the path takes precedence, so that a name may contain dots, as in
 /// `https://example.com/roles`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimPath(Box<str>);
@@ -16,12 +16,12 @@ impl ClaimPath {
         Self(path.into())
     }
 
-    /// An empty path, or an empty name in it, can never be meant.
+    /// Whether neither the path nor a name in it is empty.
     pub(crate) fn is_valid(&self) -> bool {
         !self.0.is_empty() && (self.0.contains("//") || !self.0.split('.').any(str::is_empty))
     }
 
-    /// Whether it is this one name.
+    /// Whether the path is this single name.
     pub(super) fn is(&self, name: &str) -> bool {
         *self.0 == *name
     }
@@ -36,8 +36,8 @@ impl ClaimPath {
     }
 }
 
-/// Reads the scopes at these paths: each a text, which is split at spaces, or an array of texts.
-/// Anything else grants nobody anything: of an object nothing says that its names are scopes.
+/// Reads the scopes at these paths. Each is a string, which is split at spaces, or an array of strings.
+/// Anything else grants nothing: the member names of an object, for example, are not known to be scopes.
 pub(crate) fn scopes_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
     let mut scopes = Texts::default();
     for value in paths.iter().filter_map(|path| path.find(claims)) {
@@ -50,9 +50,9 @@ pub(crate) fn scopes_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> 
     scopes.0.into()
 }
 
-/// Reads the roles at these paths: each a text, an array of texts or of objects whose `value` is the
-/// role (RFC 7643 section 2.4), or an object whose members are the roles, as Zitadel writes them. A
-/// member that is `false` or `null` is not granted.
+/// Reads the roles at these paths. Each is a string, an array of strings or of objects whose `value` is the
+/// role (RFC 7643 section 2.4), or an object whose member names are the roles, as Zitadel writes them. A
+/// member that is `false` or `null` grants nothing.
 pub(crate) fn roles_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
     let mut roles = Texts::default();
     for value in paths.iter().filter_map(|path| path.find(claims)) {
@@ -76,7 +76,7 @@ pub(crate) fn roles_at(paths: &[ClaimPath], claims: &Value) -> Box<[Box<str>]> {
     roles.0.into()
 }
 
-/// Texts that are not empty, each once.
+/// A list of distinct strings that are not empty.
 #[derive(Default)]
 struct Texts(Vec<Box<str>>);
 

@@ -9,7 +9,7 @@ use crate::error::{AuthError, AuthErrorKind, Reason};
 pub(crate) struct ClaimRule {
     pub(crate) path: ClaimPath,
     pub(crate) values: Box<[Box<str>]>,
-    /// Whether the claim must be there.
+    /// Whether the claim must be present.
     pub(crate) required: bool,
 }
 

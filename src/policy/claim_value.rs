@@ -1,5 +1,5 @@
-//! Reads the value of a claim, by its name or a path as in [`ClaimPath`](super::ClaimPath), from the text of a payload. It allocates nothing, unless a name or
-//! a text contains escapes.
+//! Reads the value of a claim from the text of a payload, by a name or a path as in
+//! [`ClaimPath`](super::ClaimPath). It allocates nothing unless a name or a string contains escapes.
 
 use std::fmt;
 
@@ -16,22 +16,23 @@ pub(crate) enum Scalar<'a> {
     Float(f64),
 }
 
-/// Which values a test is for.
+/// The values to which a test is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Among {
     /// The value of the claim. An array never passes.
     Value,
-    /// The value of the claim or, if it is an array, its items: one of them has to pass.
+    /// The value of the claim or, if that is an array, its items, one of which must pass.
     Items,
 }
 
-/// How deep the value of a claim may nest. The verifier has refused payloads that nest deeper.
+/// The deepest allowed nesting of a claim's value. The verifier has already refused payloads that nest
+/// deeper.
 const MAX_DEPTH: u8 = 31;
 
 type Test<'t> = &'t dyn Fn(Scalar<'_>) -> bool;
 
-/// Whether the value at this path passes the test. A claim that is missing, `null` or an object passes
-/// none.
+/// Whether the value at this path passes the test. A claim that is missing, `null` or an object passes no
+/// test.
 pub(crate) fn claim_passes(payload: &str, path: &str, among: Among, test: Test<'_>) -> bool {
     let look = |name: &str, rest: Option<&str>| {
         let seed = Member {
@@ -46,7 +47,7 @@ pub(crate) fn claim_passes(payload: &str, path: &str, among: Among, test: Test<'
             .ok()
             .flatten()
     };
-    // A claim whose whole name is the path comes first, as in `ClaimPath::find`.
+    // A claim whose full name equals the path takes precedence, as in `ClaimPath::find`.
     let whole = look(path, None);
     whole
         .or_else(|| {
@@ -56,8 +57,8 @@ pub(crate) fn claim_passes(payload: &str, path: &str, among: Among, test: Test<'
         .unwrap_or(false)
 }
 
-/// The member of an object, and what is below it; `None` if it is not there. The last one counts if a
-/// name occurs twice, as in `serde_json::Value`.
+/// Reads the member of an object, and what is below it. The result is `None` if the member is absent. If a
+/// name occurs twice, the last one counts, as in `serde_json::Value`.
 #[derive(Clone, Copy)]
 struct Member<'t> {
     name: &'t str,
@@ -99,12 +100,12 @@ impl<'de> DeserializeSeed<'de> for At<'_> {
 }
 
 impl At<'_> {
-    /// A value where the path may or may not end.
+    /// Handles a scalar, at which the path may or may not end.
     fn value(&self, found: Scalar<'_>) -> Option<bool> {
         self.0.rest.is_none().then(|| (self.0.test)(found))
     }
 
-    /// A value that passes no test.
+    /// Handles a value that passes no test.
     fn nothing(&self) -> Option<bool> {
         self.0.rest.is_none().then_some(false)
     }
@@ -188,7 +189,7 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 }
 
-/// A number that is shown as text.
+/// Reads a number that is represented as text.
 struct NumberText<'a, 't>(&'a At<'t>);
 
 impl<'de> DeserializeSeed<'de> for NumberText<'_, '_> {
@@ -213,7 +214,7 @@ impl<'de> Visitor<'de> for NumberText<'_, '_> {
     }
 }
 
-/// Whether a name is this one.
+/// Compares the name of a member with this one.
 struct IsName<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for IsName<'_> {
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_searched_only_if_asked_for_and_never_deeper() {
+    fn an_array_is_searched_only_on_request_and_only_one_level_deep() {
         assert!(is_text("amr", Among::Items, "otp"));
         assert!(!is_text("amr", Among::Value, "otp"));
         for none in ["inner", "y", "sms", "5", "[\"inner\"]"] {
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_passes_no_test_for_texts() {
+    fn a_value_of_another_type_passes_no_test_for_strings() {
         for path in [
             "null", "object", "number", "yes", "empty", "missing", "a.x", "tenant.x", "",
         ] {

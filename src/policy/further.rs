@@ -1,4 +1,4 @@
-//! [`Further`]: what a verifier reads of the claims that are not registered ones, once for each token.
+//! [`Further`]: what a verifier reads from claims other than the registered ones, once per token.
 
 use serde_json::Value;
 
@@ -7,26 +7,26 @@ use super::{Policy, ROLES};
 use crate::claims::{is_scope_token, join_scopes};
 use crate::codec::Payload;
 
-/// What a token says where a policy looks besides the registered claims.
+/// The values that a policy needs from claims other than the registered ones.
 #[derive(Debug, Default)]
 pub(crate) struct Further {
-    /// The scopes, if they are not in `scope` as RFC 9068 has it.
+    /// The scopes, if the policy does not read them from `scope` (RFC 9068 section 2.2.3).
     pub(crate) scope: Option<Box<str>>,
     pub(crate) roles: Roles,
-    /// What [`Policy::audience_claim`] leads to.
+    /// The value at [`Policy::audience_claim`].
     pub(super) audience: Found,
-    /// What the claims of [`Policy::issuer_patterns`] say, in this order.
+    /// The values of the claims of [`Policy::issuer_patterns`], in this order.
     pub(super) tenants: Box<[Found]>,
-    /// What the paths of [`Policy::claim_rules`] lead to, in this order.
+    /// The values at the paths of [`Policy::claim_rules`], in this order.
     pub(super) ruled: Box<[Found]>,
-    /// Some claim is JSON, and yet no value can be made of it.
+    /// Whether the claims are JSON that `serde_json` cannot represent.
     pub(super) is_unreadable: bool,
 }
 
-/// Where the roles are.
+/// Where the roles of a token are.
 #[derive(Debug, Default)]
 pub(crate) enum Roles {
-    /// Nowhere.
+    /// The token has no roles.
     #[default]
     None,
     /// In [`Payload::roles`].
@@ -34,10 +34,10 @@ pub(crate) enum Roles {
     Listed(Box<[Box<str>]>),
 }
 
-/// What a path leads to.
+/// The value at a path.
 #[derive(Debug, Default)]
 pub(super) enum Found {
-    /// Nothing, or `null`.
+    /// No value, or `null`.
     #[default]
     Absent,
     Text(Box<str>),
@@ -48,8 +48,8 @@ pub(super) enum Found {
 // === impl Policy ===
 
 impl Policy {
-    /// Reads what [`check`](Self::check) and the application want to know besides the registered
-    /// claims. With the policy of a token of this crate nothing has to be parsed again.
+    /// Reads what [`check`](Self::check) and the application need besides the registered claims. For a token
+    /// of this crate, nothing has to be parsed again.
     pub(crate) fn read_further(&self, claims: &Payload) -> Further {
         let mut further = Further::default();
         let is_read_already =
@@ -71,7 +71,7 @@ impl Policy {
         };
         if !self.scope_claims.is_empty() {
             let scopes = scopes_at(&self.scope_claims, &claims);
-            // No scope holds a space (RFC 6749 section 3.3): what does would turn into several.
+            // An item with a space is not a scope (RFC 6749 section 3.3), and would turn into several.
             let scopes = scopes.iter().filter(|scope| is_scope_token(scope));
             further.scope = Some(join_scopes(scopes).into());
         }
@@ -94,7 +94,7 @@ impl Policy {
 // === impl Further ===
 
 impl Further {
-    /// Of a credential that no policy has read.
+    /// Makes the values of a credential that no policy has read.
     pub(crate) fn granting(scope: String, roles: impl IntoIterator<Item = String>) -> Self {
         Self {
             scope: Some(scope.into()),
@@ -103,7 +103,7 @@ impl Further {
         }
     }
 
-    /// How many bytes the texts in it have.
+    /// Returns the approximate size in bytes.
     #[cfg(feature = "cache")]
     pub(crate) fn weight(&self) -> usize {
         let sum = |texts: &[Box<str>]| texts.iter().map(|text| text.len() + 16).sum::<usize>();

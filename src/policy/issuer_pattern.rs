@@ -1,4 +1,4 @@
-//! [`IssuerPattern`]: the issuers of one provider that differ in one part, such as the tenant.
+//! [`IssuerPattern`]: issuers of one provider that differ in one part, such as the tenant.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,16 +9,16 @@ use super::further::Found;
 use crate::error::{AuthError, AuthErrorKind, ConfigError, Reason};
 use crate::names::Names;
 
-/// The longest value that may stand for the placeholder.
+/// The longest value of a placeholder, in bytes.
 const MAX_VALUE_BYTES: usize = 128;
 
-/// The issuers of a provider that writes a part of its own for each tenant, as Entra ID does:
+/// Issuers of one provider that differ in one part, as those of Entra ID differ in the tenant:
 /// `https://login.microsoftonline.com/{tid}/v2.0`.
 ///
-/// The placeholder stands for a text of letters, digits, `-`, `_`, `.` and `~`. The token must have the
-/// same text in the claim that the placeholder is named after, or that [`claim`](Self::claim) names. And
-/// the tenant must be allowed: by [`one_of`](Self::one_of), by [`when`](Self::when), or by
-/// [`dangerous_any`](Self::dangerous_any). All are trusted with the same keys.
+/// The value of the placeholder consists of letters, digits, `-`, `_`, `.` and `~`. The token must have the
+/// same value in the claim with the name of the placeholder, or in another [`claim`](Self::claim). The value
+/// must also be allowed: by [`one_of`](Self::one_of), by [`when`](Self::when), or by
+/// [`dangerous_any`](Self::dangerous_any). The same keys are trusted for all of these issuers.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
@@ -47,7 +47,7 @@ const MAX_VALUE_BYTES: usize = 128;
 ///
 /// # Security
 ///
-/// A subject is unique within its issuer only: tell users apart by the pair of issuer and subject.
+/// A subject is unique only within its issuer: identify users by the pair of issuer and subject.
 #[derive(Clone)]
 pub struct IssuerPattern {
     template: Box<str>,
@@ -84,43 +84,42 @@ impl IssuerPattern {
         }
     }
 
-    /// Sets the claim that must have the text that stands for the placeholder. The default is the claim
-    /// that the placeholder is named after. A path with dots leads into objects.
+    /// Sets the claim that must have the value of the placeholder. The default is the claim with the name of
+    /// the placeholder. A path with dots leads into nested objects.
     #[must_use]
     pub fn claim(mut self, path: impl AsRef<str>) -> Self {
         self.claim = Some(ClaimPath::new(path.as_ref()));
         self
     }
 
-    /// Adds texts that are allowed in place of the placeholder, such as the ids of tenants.
+    /// Adds values that are allowed for the placeholder, such as the ids of tenants.
     #[must_use]
     pub fn one_of(mut self, values: impl Names) -> Self {
         values.for_each(&mut |value| self.allowed.push(value.into()));
         self
     }
 
-    /// Sets a function that decides which further texts are allowed. It is called at each request, also
-    /// for tokens that are remembered, so it must not block. If it
-    /// panics, the request is answered with 500.
+    /// Sets a function that decides which further values are allowed. It is called for each request, even if
+    /// the token is cached, so it must not block. If it panics, the request is answered with 500.
     #[must_use]
     pub fn when(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.predicate = Some(Arc::new(allowed));
         self
     }
 
-    /// Allows every text.
+    /// Allows every value.
     ///
     /// # Security
     ///
-    /// With Entra ID, anybody can create a tenant, and users with any name in it. The handlers must then
-    /// look at the issuer of every token, or at the claim of the tenant.
+    /// With Entra ID, anybody can create a tenant, and users with any name in it. So the handlers must check
+    /// the issuer of every token, or the claim with the tenant.
     #[must_use]
     pub fn dangerous_any(mut self) -> Self {
         self.any = true;
         self
     }
 
-    /// Checks the template, and that somebody is allowed.
+    /// Checks the template, and that at least one value is allowed.
     pub(crate) fn checked(self) -> Result<CheckedPattern, ConfigError> {
         let wrong = |what: &str| {
             ConfigError::invalid(format!(
@@ -185,13 +184,13 @@ impl CheckedPattern {
         &self.pattern.template
     }
 
-    /// Whether the issuer is of this form, whoever is allowed.
+    /// Whether the issuer has this form. It need not be allowed.
     pub(crate) fn fits(&self, issuer: &str) -> bool {
         self.value_in(issuer).is_some()
     }
 
-    /// Whether the issuer is of this form, the claim has the same text, and that is allowed. `None` if it
-    /// is of another form.
+    /// Checks that the claim has the value of the placeholder, and that the value is allowed. Returns `None`
+    /// if the issuer has another form.
     pub(super) fn check(&self, issuer: &str, claim: &Found) -> Option<Result<(), AuthError>> {
         let value = self.value_in(issuer)?;
         let same = matches!(claim, Found::Text(text) if **text == *value);
@@ -205,7 +204,7 @@ impl CheckedPattern {
                 Ok(true) => return Some(Ok(())),
                 Ok(false) => &Reason {
                     code: "tenant_not_allowed",
-                    message: "the token's issuer is of the pattern, but its tenant is not allowed",
+                    message: "the token's issuer matches the pattern, but its tenant is not allowed",
                 },
                 Err(_) => {
                     let error = AuthError::new(AuthErrorKind::Internal);
@@ -244,8 +243,8 @@ impl fmt::Debug for CheckedPattern {
     }
 }
 
-/// Whether a text may stand for a placeholder: unreserved characters (RFC 3986 section 2.3) alone, so
-/// that it is never more than one segment of a path or one part of a host name with dots.
+/// Whether a placeholder can have this value: unreserved characters only (RFC 3986 section 2.3), so that it
+/// is never more than one segment of a path, or a part of a host name.
 fn is_value(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     !text.is_empty() && text.len() <= MAX_VALUE_BYTES && text.bytes().all(is_plain)

@@ -1,4 +1,4 @@
-//! What a token must say to be accepted now: pure decisions, no I/O, no cryptography.
+//! [`Policy`]: decides by the claims of a token whether it is accepted now, without I/O or cryptography.
 
 mod claim_path;
 mod claim_rule;
@@ -24,9 +24,9 @@ use crate::codec::{Field, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use further::Found;
 
-/// By how much clocks may differ unless said otherwise: enough for hosts that keep time by NTP.
+/// The default leeway, by which clocks may differ: 30 seconds, which is enough for hosts that use NTP.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
-/// The most that may be asked for ("no more than a few minutes", RFC 9068 section 4).
+/// The largest leeway that can be set: 300 seconds ("no more than a few minutes", RFC 9068 section 4).
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// The claim that roles are read from by default (RFC 9068 section 2.2.3.1, RFC 7643 section 4.1.2).
@@ -35,28 +35,30 @@ pub(crate) const ROLES: &str = "roles";
 /// The rules of one verifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    /// The trusted issuers; without any and without a pattern everybody is trusted, which only
-    /// `dangerous_no_issuer` can ask for.
+    /// The trusted issuers. If there is neither an issuer nor a pattern, every issuer is trusted, which only
+    /// `dangerous_no_issuer` allows.
     pub(crate) issuers: Box<[Box<str>]>,
     /// The trusted issuers that differ in one part.
     pub(crate) issuer_patterns: Box<[CheckedPattern]>,
-    /// Whom a token may be for; empty means anyone, which only `dangerous_no_audience` can ask for.
+    /// The accepted audiences. If there are none, any audience is accepted, which only
+    /// `dangerous_no_audience` allows.
     pub(crate) audiences: Box<[Box<str>]>,
-    /// The claim that says whom a token is for, where it is not `aud`.
+    /// The claim with the audience, if it is not `aud`.
     pub(crate) audience_claim: Option<ClaimPath>,
     pub(crate) token_type: TokenType,
     pub(crate) profile: TokenProfile,
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
-    /// Claims that must be there, whatever they say.
+    /// Claims that must be present, with any value.
     pub(crate) required: Box<[Box<str>]>,
     /// Claims that must have certain values.
     pub(crate) claim_rules: Box<[ClaimRule]>,
-    /// Whether a token that is bound to a key is taken without proof that the client has it.
+    /// Whether a token that is bound to a key is accepted without a proof that the client has the key.
     pub(crate) takes_bound_tokens: bool,
-    /// Whether a token must say when it expires. Only who can be asked at any time may do without.
+    /// Whether a token must have an expiry. It may be missing only in the answers of an authorization server,
+    /// which can be asked again at any time.
     pub(crate) needs_expiry: bool,
-    /// Where scopes are, if not in `scope` as RFC 9068 has it.
+    /// The claims with the scopes; empty for `scope` (RFC 9068 section 2.2.3).
     pub(crate) scope_claims: Box<[ClaimPath]>,
     pub(crate) role_claims: Box<[ClaimPath]>,
 }
@@ -64,9 +66,9 @@ pub(crate) struct Policy {
 // === impl Policy ===
 
 impl Policy {
-    /// Every rule that needs no store, about a token whose signature is good: at `now`, in seconds
-    /// since the epoch. Besides this, only [`check_binding`](Self::check_binding) decides whether a token is
-    /// accepted, the first time or later.
+    /// Checks a token whose signature is valid by every rule that needs no store, at the time `now`, in
+    /// seconds since the Unix epoch. Together with [`check_binding`](Self::check_binding), it decides about
+    /// new and cached tokens alike.
     pub(crate) fn check(
         &self,
         typ: Typ,
@@ -100,19 +102,19 @@ impl Policy {
             return Err(AuthErrorKind::MalformedToken.into());
         }
         self.check_audience_claim(&further.audience)?;
-        // What was read for another policy than this one grants nothing.
+        // A value that was read for another policy grants nothing.
         let mut found = further.ruled.iter();
         self.claim_rules
             .iter()
             .try_for_each(|rule| rule.check(found.next().unwrap_or(&Found::Other)))
     }
 
-    /// The header's `typ`. A verifier also looks at it before it looks for a key.
+    /// Checks the header's `typ`. A verifier also does so before it looks up the key.
     pub(crate) fn check_typ(&self, typ: Typ) -> Result<(), AuthError> {
         self.profile.check_typ(self.token_type, typ)
     }
 
-    /// The issuer alone, which decides whose keys are asked for.
+    /// Checks only the issuer, which decides whose keys are used.
     pub(crate) fn check_issuer(
         &self,
         claims: &Payload,
@@ -126,7 +128,7 @@ impl Policy {
             Field::Absent => any,
         };
         if let (false, Field::Is(iss)) = (trusted, &issuer) {
-            // What was read for another policy than this one proves nothing.
+            // A value that was read for another policy proves nothing.
             let mut found = further.tenants.iter();
             for pattern in &self.issuer_patterns {
                 let claim = found.next().unwrap_or(&Found::Other);
@@ -142,8 +144,8 @@ impl Policy {
         }
     }
 
-    /// The error for another issuer, which names both where only a slash at the end differs: then
-    /// nothing in it is of a stranger's choice.
+    /// Makes the error for another issuer. If they differ only by a slash at the end, the error names both,
+    /// because then it contains nothing that an attacker can choose.
     fn wrong_issuer(&self, found: Option<&str>) -> AuthError {
         let error = AuthError::from(AuthErrorKind::InvalidIssuer);
         let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
@@ -159,7 +161,7 @@ impl Policy {
                     "expected issuer `{trusted}`, but the token says `{found}`: configure it exactly \
                      as in the token"
                 )),
-            None if found.is_none() => error.because(&Reason { code: "issuer_missing", message: "the token has no issuer, or one that is not a text" }),
+            None if found.is_none() => error.because(&Reason { code: "issuer_missing", message: "the token has no issuer, or one that is not a string" }),
             None => error,
         }
     }
@@ -169,7 +171,7 @@ impl Policy {
             Field::Is(mut aud) => {
                 self.audiences.is_empty()
                     || match self.profile {
-                        // OpenID Connect Core section 3.1.3.7: nobody else whom we do not trust.
+                        // No further audience is trusted (OpenID Connect Core section 3.1.3.7).
                         TokenProfile::IdToken | TokenProfile::LogoutToken => {
                             let mut aud = aud.peekable();
                             aud.peek().is_some() && aud.all(|one| self.is_ours(one))
@@ -178,7 +180,7 @@ impl Policy {
                     }
             }
             Field::WrongType => false,
-            // What says it instead is looked at by `check_audience_claim`.
+            // `check_audience_claim` checks the claim that replaces it.
             Field::Absent => self.audiences.is_empty() || self.audience_claim.is_some(),
         };
         if meant {
@@ -189,12 +191,12 @@ impl Policy {
             Field::Is(_) => error,
             Field::WrongType | Field::Absent => error.because(&Reason {
                 code: "audience_missing",
-                message: "the token has no audience, or one that is not a text or a list of texts",
+                message: "the token has no audience, or one that is neither a string nor an array of strings",
             }),
         })
     }
 
-    /// The claim that says whom the token is for instead of `aud`, if one was named.
+    /// Checks the claim that replaces `aud`, if there is one.
     fn check_audience_claim(&self, found: &Found) -> Result<(), AuthError> {
         if self.audience_claim.is_none() {
             return Ok(());
@@ -223,7 +225,7 @@ impl Policy {
             Field::Absent => Ok(None),
             Field::WrongType => Err(wrong_claim(&Reason {
                 code: "malformed_date",
-                message: "a date of the token is not a date",
+                message: "a date of the token is not a number of seconds since 1970",
             })),
         };
         let exp = seconds(claims.expires_at())?;
@@ -250,13 +252,13 @@ impl Policy {
             let Some(iat) = iat else {
                 return Err(wrong_claim(&Reason {
                     code: "no_issue_date",
-                    message: "the token has no date of issue",
+                    message: "the token has no issue date (`iat`), so its lifetime is unknown",
                 }));
             };
             if exp.is_none_or(|exp| exp - iat > limit.as_secs_f64()) {
                 return Err(wrong_claim(&Reason {
                     code: "lifetime_too_long",
-                    message: "the token lives too long",
+                    message: "the lifetime of the token is longer than the verifier allows",
                 }));
             }
         }
@@ -306,7 +308,7 @@ mod tests {
         verdict.map_err(|error| error.kind())
     }
 
-    /// The verdict on a good payload with `member` put in place of the one of the same name.
+    /// Checks a valid payload in which the member `name` was replaced by this value, or removed.
     fn check(name: &str, value: Option<&str>) -> Result<(), AuthErrorKind> {
         let good = [
             ("iss", "\"me\""),
@@ -384,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_json_type_is_never_passed_over() {
+    fn a_wrong_json_type_is_never_ignored() {
         for name in ["sub", "jti", "scope", "sid"] {
             for bad in ["5", "null", "[\"a\"]", "{}"] {
                 assert_eq!(check(name, Some(bad)), Err(InvalidClaim), "{name} {bad}");
@@ -393,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_that_need_not_be_there_is_judged_if_it_is() {
+    fn an_optional_expiry_is_checked_if_present() {
         let policy = Policy {
             needs_expiry: false,
             ..policy()
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetime_and_required_claims_are_checked_where_asked_for() {
+    fn lifetime_and_required_claims_are_checked_if_configured() {
         let policy = Policy {
             max_lifetime: Some(Duration::from_secs(500)),
             required: ["tenant".into()].into(),

@@ -1,4 +1,4 @@
-//! [`Possession`]: what a client has proved to possess, and whether a token demands that
+//! [`Possession`]: the keys that a client has proved to possess, and the check that a token is bound to them
 //! (RFC 9449 section 7, RFC 8705 section 3).
 
 use super::{Policy, wrong_claim};
@@ -6,7 +6,7 @@ use crate::codec::{Confirmation, Field, Marks, Payload};
 use crate::error::{AuthError, Reason};
 use crate::keys::Thumbprint;
 
-/// What the client of a request has proved to possess, and what the layer demands of it.
+/// What the client of a request has proved to possess, and what the layer requires.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Possession {
     /// The key of the DPoP proof. `None` means that the token was presented as a bearer token.
@@ -22,10 +22,11 @@ pub(crate) struct Possession {
 /// How an accepted token is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Bound {
-    /// It is a bearer token.
+    /// The token is a bearer token.
     #[default]
     No,
-    /// It is bound, and was accepted without a proof, which only `dangerous_accept_bound_tokens` allows.
+    /// The token is bound, but was accepted without a proof, which only `dangerous_accept_bound_tokens`
+    /// allows.
     Unproved,
     Key,
     Certificate,
@@ -35,7 +36,7 @@ pub(crate) enum Bound {
 // === impl Possession ===
 
 impl Possession {
-    /// That of a plain bearer token, where nothing is demanded.
+    /// A request with a plain bearer token, if the layer requires no binding.
     pub(crate) const BEARER: Self = Self {
         key: None,
         certificate: None,
@@ -47,7 +48,7 @@ impl Possession {
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the client has proved to possess what the token is bound to.
+    /// Checks that the client has proved possession of what the token is bound to.
     pub(crate) fn check_binding(
         &self,
         claims: &Payload,
@@ -57,11 +58,11 @@ impl Policy {
     }
 }
 
-/// Whether the client has proved to possess what the token is bound to. Nothing else decides this, for
-/// any kind of credential.
+/// Checks that the client has proved possession of what the token is bound to. It is the only such check, for
+/// all kinds of credentials.
 ///
-/// There is no downgrade in either direction: a token that is bound to a key is refused without a proof
-/// of it, and one that is not is refused with a proof (RFC 9449 section 7.2).
+/// There is no downgrade in either direction: a token that is bound to a key is refused without a proof, and
+/// one that is not bound is refused with a proof (RFC 9449 section 7.2).
 pub(crate) fn check_binding(
     claims: &Payload,
     held: &Possession,
@@ -73,7 +74,7 @@ pub(crate) fn check_binding(
     }
     match judge(claims, held) {
         Ok(bound) => Ok(bound),
-        // Whoever checked the proof in front of this service sends the token on as a bearer token.
+        // A gateway has checked the proof, and forwards the token as a bearer token.
         Err(_) if is_bound && takes_unproved && held.key.is_none() && !held.demands() => {
             Ok(Bound::Unproved)
         }
@@ -103,7 +104,7 @@ fn judge(claims: &Payload, held: &Possession) -> Result<Bound, &'static Reason> 
         (Field::Is(_), None) => return Err(&BOUND_TOKEN),
         (_, Some(_)) => return Err(&UNBOUND_TOKEN),
         (_, None) if held.needs_key => return Err(&PROOF_REQUIRED),
-        // The type says that it is bound to a key, and nothing says to which.
+        // The type says that the token is bound to a key, but not to which one.
         (_, None) if claims.marks().has(Marks::SAYS_DPOP) => return Err(&BOUND_TOKEN),
         (_, None) => false,
     };
@@ -118,7 +119,7 @@ fn judge(claims: &Payload, held: &Possession) -> Result<Bound, &'static Reason> 
         (true, true) => Ok(Bound::KeyAndCertificate),
         (true, false) => Ok(Bound::Key),
         (false, true) => Ok(Bound::Certificate),
-        // `cnf` is there, and names no method of proof.
+        // The token has a `cnf` that names no method of proof.
         (false, false) if claims.marks().has(Marks::BOUND) => Err(&OTHER_METHOD),
         (false, false) => Ok(Bound::No),
     }

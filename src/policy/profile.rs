@@ -1,67 +1,74 @@
-//! [`TokenProfile`]: by which marks an access token is told from every other kind of token.
+//! [`TokenProfile`]: how access tokens are told from other tokens.
 
 use super::wrong_claim;
 use crate::claims::TokenType;
 use crate::codec::{Marks, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 
-/// By which marks an access token is told from every other kind of token that its issuer signs.
+/// The rules by which an access token is told from other kinds of tokens of the same issuer.
 ///
-/// An issuer signs ID tokens, refresh tokens and logout tokens with the same key. Which of them
-/// is an access token, providers say in different ways; what is said is never guessed.
+/// An issuer may sign ID tokens, refresh tokens and logout tokens with the same key as access tokens.
+/// Providers mark access tokens in different ways, and a profile chooses one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenProfile {
-    /// Tokens of this crate: the claim `type` must name the type that is due; the header's `typ`
-    /// may be missing, and must fit if it is there. The default of
+    /// Tokens of this crate. The claim `type` must be the expected type. The header's `typ` may be missing,
+    /// but if present it must match. This is the default of
     /// [`TokenVerifier::builder`](crate::TokenVerifier::builder).
     #[default]
     Own,
-    /// The profile of RFC 9068: `typ` must be `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
-    /// `client_id`, `iat` and `jti` must be there (section 2.2).
+    /// Access tokens of a provider that follows RFC 9068. `typ` must be `at+jwt`, and `iss`, `exp`, `aud`,
+    /// `sub`, `client_id`, `iat` and `jti` must be present (section 2.2).
     ///
     /// # Security
     ///
-    /// The safest choice for a provider that follows it: no other kind of token has this `typ`.
+    /// This is the safest choice for a provider that follows the RFC: no other kind of token has this `typ`.
     Rfc9068,
-    /// For providers that issue access tokens with `typ: JWT`, or with none.
+    /// Access tokens of a provider that issues them with `typ: JWT`, or without `typ`.
     ///
     /// # Security
     ///
-    /// Nothing in such a token proves what it is. What can be told is refused: a `typ` of another
-    /// kind; `token_use` (Cognito) other than `access`; a claim `typ` (Keycloak) that
-    /// is no access token's, as `ID` or `Refresh`; `token_type` (Simple JWT), `tokenType`,
-    /// `token_kind`, `use` or `type` that names a refresh, ID or logout token; the marks of ID
-    /// tokens (`at_hash`, `c_hash`), of refresh tokens (`ati`, Spring and UAA) and of logout and
-    /// event tokens (`events`). What remains is told by the audience alone: give the API an
-    /// audience of its own, one that is no client's id. For a mark of your own provider, see
+    /// Nothing in such a token proves that it is an access token. Tokens that are recognizably of another
+    /// kind are refused:
+    ///
+    /// - by a `typ` header of another kind;
+    /// - by `token_use` (Cognito) other than `access`;
+    /// - by a claim `typ` (Keycloak) that no access token has, such as `ID` or `Refresh`;
+    /// - by `token_type` (Simple JWT), `tokenType`, `token_kind`, `use` or `type` that names a refresh token,
+    ///   an ID token or a logout token;
+    /// - by the claims of ID tokens (`at_hash`, `c_hash`), of refresh tokens (`ati`, Spring and UAA), and of
+    ///   logout and event tokens (`events`).
+    ///
+    /// All others can only be told apart by the audience: give the API an audience of its own that is not the
+    /// id of a client. If your provider marks tokens by another claim, add
     /// [`claim_one_of`](crate::verifier::TokenVerifierBuilder::claim_one_of).
     Compatible,
-    /// OpenID Connect ID tokens, for a service that takes the proof of a login at another
-    /// provider: it registers or logs in the user, and issues tokens of its own. `iat` and `sub` must be there.
+    /// OpenID Connect ID tokens, for a service that accepts logins at another provider: it registers or logs
+    /// in the user, and issues tokens of its own. `iat` and `sub` must be present.
     ///
     /// # Security
     ///
-    /// An ID token is no access token: never take it for API calls. The audience is your client
-    /// id; where there are several, each must be one of yours (OpenID Connect Core section 3.1.3.7).
-    /// Comparing the `nonce` is up to whoever started the login.
+    /// An ID token is not an access token: never accept it for API calls. The audience is your client id. If
+    /// the token has several audiences, each must be one of yours (OpenID Connect Core section 3.1.3.7). The
+    /// code that started the login must compare the `nonce`.
     IdToken,
-    /// JWT-SVIDs of SPIFFE, which prove a workload: the header's `typ` is `JWT`, `JOSE` or missing, `aud` and `sub`
-    /// must be there, and `sub` begins with `spiffe://` (JWT-SVID, sections 2 and 3).
+    /// JWT-SVIDs of SPIFFE, which authenticate workloads. The header's `typ` is `JWT`, `JOSE` or missing,
+    /// `aud` and `sub` must be present, and `sub` begins with `spiffe://` (JWT-SVID, sections 2 and 3).
     ///
     /// # Security
     ///
-    /// What else the keys sign is told by the audience and the form of the subject alone.
+    /// Other tokens that were signed with the same keys are told apart only by the audience and the form of
+    /// the subject.
     JwtSvid,
     /// Logout tokens of OpenID Connect Back-Channel Logout 1.0, for
-    /// [`BackchannelLogout`](crate::backchannel_logout::BackchannelLogout). `iss`, `aud`, `iat`, `exp` and
-    /// `jti` must be there, `sub` or `sid` or both, and `events` with the event of a log-out; `nonce` must
-    /// not. The header's `typ` may be `logout+jwt`, `JWT` or missing (sections 2.4 and 2.6).
+    /// [`BackchannelLogout`](crate::backchannel_logout::BackchannelLogout). `iss`, `aud`, `iat`, `exp`,
+    /// `jti`, `sub` or `sid`, and `events` with the logout event must be present; `nonce` must not. The
+    /// header's `typ` may be `logout+jwt`, `JWT` or missing (sections 2.4 and 2.6).
     ///
     /// # Security
     ///
-    /// A logout token is an order of the provider, and proves nobody's presence: a
-    /// [`JwtAuthLayer`](crate::JwtAuthLayer) refuses it, whatever its verifier says. The audience is your
+    /// A logout token comes from the provider and does not authenticate anybody, so a
+    /// [`JwtAuthLayer`](crate::JwtAuthLayer) refuses it even if its verifier accepts it. The audience is your
     /// client id, as in an ID token.
     LogoutToken,
 }
@@ -69,7 +76,8 @@ pub enum TokenProfile {
 // === impl TokenProfile ===
 
 impl TokenProfile {
-    /// The claims that must be there, besides `exp` (RFC 9068 section 2.2; OpenID Connect Core section 2).
+    /// Returns the claims that must be present, besides `exp` (RFC 9068 section 2.2; OpenID Connect Core
+    /// section 2).
     pub(crate) const fn required(self) -> &'static [&'static str] {
         match self {
             Self::Own | Self::Compatible => &[],
@@ -80,7 +88,7 @@ impl TokenProfile {
         }
     }
 
-    /// The header's `typ`.
+    /// Checks the header's `typ`.
     pub(super) fn check_typ(self, due: TokenType, typ: Typ) -> Result<(), AuthError> {
         let fits = match self {
             Self::Own | Self::Compatible => typ.fits(due),
@@ -99,19 +107,19 @@ impl TokenProfile {
         } else {
             Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
                 code: "header_of_wrong_type",
-                message: "the token's header says another type than the one that is due (`typ`)",
+                message: "the token's header has another type (`typ`) than the expected one",
             }))
         }
     }
 
-    /// The claims that say what kind of token it is (RFC 8725 section 3.12).
+    /// Checks the claims that say what kind of token it is (RFC 8725 section 3.12).
     pub(super) fn check_type(self, due: TokenType, claims: &Payload) -> Result<(), AuthError> {
         let says = |one: TokenType| claims.token_type().text() == Some(one.as_str());
         let fits = match self {
             Self::Own => says(due),
             Self::Rfc9068 | Self::Compatible | Self::JwtSvid => {
-                // `type` may be one of this crate's, and not the one that is due; other providers
-                // may mean anything else by it.
+                // Refuses the other `type` of this crate. Any other value belongs to another provider, and
+                // can mean anything.
                 let other = match due {
                     TokenType::Access => TokenType::Refresh,
                     TokenType::Refresh => TokenType::Access,
@@ -127,8 +135,7 @@ impl TokenProfile {
                 if !claims.marks().has(Marks::LOGOUT) {
                     return Err(AuthError::new(AuthErrorKind::WrongType).because(&Reason {
                         code: "no_logout_event",
-                        message: "the token has no `events` with the event of a log-out, so it is no logout \
-                                  token",
+                        message: "the token has no `events` with the logout event, so it is not a logout token",
                     }));
                 }
                 !claims.marks().has(Marks::ACCESS_TOKEN | Marks::ID_TOKEN)
@@ -155,7 +162,7 @@ impl TokenProfile {
         Ok(())
     }
 
-    /// What must or must not be among the claims, besides [`required`](Self::required) ones.
+    /// Checks further claims, besides the [`required`](Self::required) ones.
     pub(super) fn check_claims(self, claims: &Payload) -> Result<(), AuthError> {
         if self != Self::LogoutToken {
             return Ok(());
@@ -181,7 +188,7 @@ impl TokenProfile {
                 message: "a required claim is missing",
             }));
         }
-        // PostgreSQL stores no such text: a store that refuses it would look like an outage.
+        // PostgreSQL cannot store these strings, and its error would look like an outage.
         if [subject, session, token]
             .iter()
             .flatten()

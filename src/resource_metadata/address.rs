@@ -1,11 +1,11 @@
-//! The identifier of a resource, and the address of its metadata.
+//! [`Address`]: checks the identifier of a resource, and derives the URL of its metadata.
 
 use crate::error::ConfigError;
 use crate::origin::{check_origin, shown};
 
 use super::WELL_KNOWN_PATH;
 
-/// Where the metadata of a resource is.
+/// The path and the URL of a resource's metadata.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) path: String,
@@ -31,12 +31,12 @@ impl Address {
     }
 }
 
-/// Whether a text is a URL that a client can fetch: https, or plain http on this machine.
+/// Whether a text is a URL that a client can fetch, with https, or with http on this machine.
 pub(super) fn is_url(text: &str) -> bool {
     split(text).is_ok()
 }
 
-/// The origin, and what follows it. Fails with what is wrong.
+/// Splits a URL into its origin and the rest. Fails with what is wrong.
 fn split(url: &str) -> Result<(&str, &str), &'static str> {
     let authority = url.find("://").map_or(0, |colon| colon + 3);
     let end = url[authority..].find(['/', '?', '#']);
@@ -61,7 +61,7 @@ fn split(url: &str) -> Result<(&str, &str), &'static str> {
     Ok((origin, rest))
 }
 
-/// Whether a byte may be in a path or a query (RFC 3986 sections 3.3 and 3.4).
+/// Whether a byte can be in a path or a query (RFC 3986 sections 3.3 and 3.4).
 const fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

@@ -1,4 +1,4 @@
-//! [`ResourceMetadataBuilder`]: what the document says, checked once.
+//! [`ResourceMetadataBuilder`]: sets the content of the document, which is checked once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::keys::digest;
 use crate::names::Names;
 use crate::origin::shown;
 
-/// Members that have a setter of their own, or follow from what the layer does.
+/// The members that have setters of their own, or follow from what the layer does.
 const SET_OTHERWISE: [&str; 8] = [
     "resource",
     "authorization_servers",
@@ -29,7 +29,7 @@ const SET_OTHERWISE: [&str; 8] = [
     "dpop_bound_access_tokens_required",
 ];
 
-/// Builds a [`ResourceMetadata`].
+/// Builds a [`ResourceMetadata`]; made by [`ResourceMetadata::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct ResourceMetadataBuilder {
@@ -39,7 +39,7 @@ pub struct ResourceMetadataBuilder {
     scopes: Vec<String>,
     name: Option<String>,
     documentation: Option<String>,
-    /// The algorithms of proofs, and whether they are required.
+    /// The algorithms of DPoP proofs, and whether proofs are required.
     dpop: Option<(Vec<&'static str>, bool)>,
     further: Vec<(String, Option<Value>)>,
     max_age: Duration,
@@ -62,21 +62,21 @@ impl ResourceMetadataBuilder {
         }
     }
 
-    /// Sets the authorization servers by hand, instead of the issuers of the verifier.
+    /// Sets the authorization servers, instead of the issuers of the verifier.
     ///
-    /// It is for a verifier that knows its issuers by a pattern or at run time only, for a layer that also
-    /// takes the opaque tokens of another server, and for tokens whose `iss` is not the server where
-    /// clients log in, such as tokens of version 1 of Entra ID. It is up to you that the layer accepts the
-    /// tokens of these servers.
+    /// Use it if the verifier knows its issuers only by a pattern or at run time, if the layer also accepts
+    /// opaque tokens of another server, or if the `iss` of the tokens is not the server at which clients log
+    /// in, as for tokens of version 1 of Entra ID. Make sure that the layer accepts the tokens of these
+    /// servers.
     pub fn authorization_servers(mut self, urls: impl Names) -> Self {
         self.servers.clear();
         urls.for_each(&mut |url| self.servers.push(url.to_owned()));
         self
     }
 
-    /// Adds scopes to `scopes_supported`: those that clients may ask for.
+    /// Adds scopes to `scopes_supported`, which clients may request.
     ///
-    /// A client asks for all of them if the challenge names none: see
+    /// Clients request all of them if the challenge names no scopes: see
     /// [`challenge_scope`](crate::JwtAuthLayer::challenge_scope).
     pub fn scopes_supported(mut self, scopes: impl Names) -> Self {
         scopes.for_each(&mut |names| {
@@ -98,13 +98,13 @@ impl ResourceMetadataBuilder {
         self
     }
 
-    /// Says that the resource takes tokens that are bound to a key (RFC 9449), and the algorithms of proofs:
-    /// for a layer with [`dpop`](crate::JwtAuthLayer::dpop).
+    /// Announces that the resource accepts tokens that are bound to a key (RFC 9449), and the algorithms for
+    /// proofs. Use it with a layer that has [`dpop`](crate::JwtAuthLayer::dpop).
     pub fn dpop(self, dpop: &Dpop) -> Self {
         self.proofs(dpop, false)
     }
 
-    /// Says that the resource takes no other tokens than those that are bound to a key: for a layer with
+    /// Announces that the resource accepts only tokens that are bound to a key. Use it with a layer that has
     /// [`require_dpop`](crate::JwtAuthLayer::require_dpop).
     pub fn require_dpop(self, dpop: &Dpop) -> Self {
         self.proofs(dpop, true)
@@ -124,8 +124,8 @@ impl ResourceMetadataBuilder {
         self
     }
 
-    /// Sets how long clients may keep the document, in whole seconds; 300 by default
-    /// ([`DEFAULT_METADATA_MAX_AGE`]).
+    /// Sets for how long clients may cache the document, in whole seconds: [300](DEFAULT_METADATA_MAX_AGE) by
+    /// default.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
@@ -135,17 +135,21 @@ impl ResourceMetadataBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the resource identifier is not an https URL in the form that clients compare (plain http is
-    /// for this machine only), if no issuer of the verifier is a URL where clients find an authorization
-    /// server, if a scope is malformed, if the documentation is not a URL, or if a further member is not
-    /// serializable, is there twice or has a setter of its own.
+    /// Fails if
+    ///
+    /// - the resource identifier is not an https URL in the form that clients compare (http is accepted only
+    ///   for this machine);
+    /// - there is no authorization server, or one is not a URL;
+    /// - a scope is malformed;
+    /// - the documentation is not a URL;
+    /// - a further member is not serializable, was set twice, or has a setter of its own.
     pub fn build(self) -> Result<ResourceMetadata, ConfigError> {
         let address = Address::of(&self.resource)?;
         let mut members = Map::new();
         members.insert("resource".into(), self.resource.as_str().into());
         members.insert("authorization_servers".into(), self.servers()?.into());
-        // The layer reads the `Authorization` header; of its other sources RFC 6750 knows the query
-        // alone, which nobody should be told to use.
+        // The layer reads the `Authorization` header. Of its other sources, RFC 6750 only has the query,
+        // which no client should use.
         members.insert("bearer_methods_supported".into(), json!(["header"]));
         if !self.scopes.is_empty() {
             let malformed = self.scopes.iter().find(|scope| !is_scope_token(scope));
@@ -162,7 +166,7 @@ impl ResourceMetadataBuilder {
             members.insert("resource_name".into(), name.into());
         }
         if let Some(url) = self.documentation {
-            // The page of a development server may be anywhere; a fragment is fine.
+            // A fragment is allowed here.
             if !is_url(url.split('#').next().unwrap_or_default()) {
                 return Err(ConfigError::invalid(format!(
                     "the resource documentation `{}` is not an https URL",
@@ -200,8 +204,9 @@ impl ResourceMetadataBuilder {
         let etag = digest(text.as_bytes())
             .and_then(|digest| HeaderValue::try_from(format!("\"{digest}\"")).ok());
         let cache_control = format!("public, max-age={}", self.max_age.as_secs());
-        let cache_control = HeaderValue::try_from(cache_control)
-            .map_err(|_| ConfigError::invalid("the age of the metadata is not a header value"))?;
+        let cache_control = HeaderValue::try_from(cache_control).map_err(|_| {
+            ConfigError::invalid("`max_age` cannot be written into a header: set a shorter time")
+        })?;
         let document = Arc::new(Document {
             resource: self.resource,
             path: address.path,
@@ -213,8 +218,8 @@ impl ResourceMetadataBuilder {
         Ok(ResourceMetadata { document })
     }
 
-    /// The servers that were set, or the issuers at which clients can find one: a name of a provider
-    /// with several may be no URL.
+    /// Returns the servers that were set or, by default, those issuers of the verifier that are URLs: a
+    /// provider with several names may have one that is not a URL.
     fn servers(&self) -> Result<Vec<String>, ConfigError> {
         if let Some(wrong) = self.servers.iter().find(|server| !is_url(server)) {
             return Err(ConfigError::invalid(format!(
@@ -235,8 +240,8 @@ impl ResourceMetadataBuilder {
                      the list is empty; set `issuer(..)` on the verifier, or `authorization_servers(..)` here"
                 .to_owned(),
             Some(issuer) => format!(
-                "the verifier's issuer `{}` is not an https URL, and clients find the authorization \
-                 server by that URL (RFC 8414): the metadata is for the tokens of a server that has one",
+                "the verifier's issuer `{}` is not an https URL, but clients find the authorization server by that \
+                 URL (RFC 8414): set the servers by `authorization_servers(..)`",
                 shown(issuer)
             ),
         };

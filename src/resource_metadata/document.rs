@@ -1,4 +1,4 @@
-//! [`ResourceMetadata`]: the document, and where it is.
+//! [`ResourceMetadata`]: the document and its URL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use super::ResourceMetadataBuilder;
 use crate::names::Names;
 use crate::verifier::TokenVerifier;
 
-/// The path under which the metadata of a resource is served: `/.well-known/oauth-protected-resource`
-/// (RFC 9728 section 3). The path of the resource itself follows it.
+/// The path at which the metadata of a resource is served: `/.well-known/oauth-protected-resource` (RFC 9728
+/// section 3). The path of the resource itself follows it.
 pub const WELL_KNOWN_PATH: &str = "/.well-known/oauth-protected-resource";
-/// How long clients may keep the document: 300 seconds.
+/// The default time for which clients may cache the document: 300 seconds.
 pub const DEFAULT_METADATA_MAX_AGE: Duration = Duration::from_secs(300);
 
 /// The metadata of a protected resource (RFC 9728), as a document and as the service that serves it.
 ///
-/// As a tower service it takes any body: pass a clone to axum's `route_service`, with [`path`](Self::path)
-/// as the path. It answers GET and HEAD with `Cache-Control`, an `ETag` and 304, and any other method with
-/// 405. Pages of every origin may read it, without credentials (`Access-Control-Allow-Origin: *`), and
-/// preflight requests are answered: clients that run in a browser need both.
+/// It is a tower service for requests with any body: pass a clone to axum's `route_service`, with
+/// [`path`](Self::path) as the path. It answers GET and HEAD, with `Cache-Control` and an `ETag`, and any
+/// other method with 405. Pages of every origin may read it without credentials
+/// (`Access-Control-Allow-Origin: *`), and it answers preflight requests, because clients in a browser need
+/// both.
 ///
 /// The document is public, so it belongs on a route that no [`JwtAuthLayer`](crate::JwtAuthLayer) protects.
 /// The module has [an example](super).
@@ -39,23 +40,23 @@ pub(super) struct Document {
     pub(super) cache_control: HeaderValue,
 }
 
-/// The address of a resource's metadata, for
-/// [`JwtAuthLayer::resource_metadata`](crate::JwtAuthLayer::resource_metadata). It is made of a
-/// [`ResourceMetadata`], or of the URL where another service has the document.
+/// The URL of a resource's metadata, for
+/// [`JwtAuthLayer::resource_metadata`](crate::JwtAuthLayer::resource_metadata). Convert it from a
+/// [`ResourceMetadata`], or from the URL at which another service serves the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceMetadataUrl(Box<str>);
 
 // === impl ResourceMetadata ===
 
 impl ResourceMetadata {
-    /// Starts the metadata of a resource whose tokens this verifier accepts.
+    /// Returns the builder of the metadata of a resource whose tokens this verifier accepts.
     ///
-    /// The resource identifier is the URL that clients are given, and what they ask the authorization
-    /// server for a token for (RFC 8707). It is compared byte for byte: `https://api.example/mcp/`
-    /// with a slash is another resource.
+    /// `resource` is the resource identifier: the URL that clients are configured with, and for which they
+    /// request a token from the authorization server (RFC 8707). It is compared byte by byte:
+    /// `https://api.example/mcp/` with a slash is another resource.
     ///
-    /// The document names the issuers of the verifier as its `authorization_servers`, in their order,
-    /// so that no client is sent to a server whose tokens are refused. Many clients use the first one only.
+    /// The document names the issuers of the verifier as its `authorization_servers`, in their order, so that
+    /// no client is sent to a server whose tokens are refused. Many clients use only the first one.
     pub fn builder(
         resource: impl Into<String>,
         verifier: &TokenVerifier,
@@ -64,8 +65,9 @@ impl ResourceMetadata {
         ResourceMetadataBuilder::new(resource.into(), issuers.collect())
     }
 
-    /// Starts the metadata of a resource whose tokens no [`TokenVerifier`] judges, such as opaque tokens
-    /// by [introspection](crate::credential), with the issuer identifiers of its authorization servers.
+    /// Returns the builder of the metadata of a resource whose tokens are not verified by a
+    /// [`TokenVerifier`], such as opaque tokens with [introspection](crate::credential). `servers` are the
+    /// issuer identifiers of its authorization servers.
     ///
     /// ```
     /// use tower_jwt_auth::resource_metadata::ResourceMetadata;
@@ -92,19 +94,20 @@ impl ResourceMetadata {
     /// Returns the path of the document, for a router: the well-known path, then the path of the
     /// resource (RFC 9728 section 3.1).
     ///
-    /// Where a proxy takes a prefix off the path, the service sees a shorter one: write that one yourself.
+    /// If a proxy removes a prefix from the path, the service sees a shorter path: use that one for the
+    /// route.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.document.path
     }
 
-    /// Returns the URL of the document, which challenges name.
+    /// Returns the URL of the document, which the challenges name.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.document.url
     }
 
-    /// Returns the document, a JSON object.
+    /// Returns the document, which is a JSON object.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.document.text

@@ -1,8 +1,8 @@
-//! OAuth 2.0 protected resource metadata (RFC 9728): where a client gets a token for this service.
+//! OAuth 2.0 protected resource metadata (RFC 9728): tells clients where to get a token for this service.
 //!
-//! A client that knows nothing but the address of an API, such as a client of the Model Context Protocol,
-//! sends a request without a token. The 401 names the address of a [`ResourceMetadata`] document, and
-//! the document names the authorization servers, the resource identifier to ask for, and the scopes.
+//! A client that knows only the URL of an API, such as a client of the Model Context Protocol, sends a
+//! request without a token. The 401 names the URL of a [`ResourceMetadata`] document. The document names the
+//! authorization servers, the resource identifier for which to request a token, and the scopes.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -46,7 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The guide has a page on [MCP servers](crate::_guide::mcp).
+//! See also the chapter of the guide about [MCP servers](crate::_guide::mcp).
 
 mod address;
 mod builder;

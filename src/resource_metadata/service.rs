@@ -1,4 +1,4 @@
-//! How a [`ResourceMetadata`] answers requests.
+//! [`ResourceMetadata`] as a service, which answers requests for the document.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -24,7 +24,7 @@ impl ResourceMetadata {
         let mut say = |name, value| found.insert(name, HeaderValue::from_static(value));
         say(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         if method == Method::OPTIONS {
-            // MCP clients send `MCP-Protocol-Version`, which is why browsers ask before.
+            // MCP clients send `MCP-Protocol-Version`, so browsers send a preflight request first.
             say(ALLOW, "GET, HEAD, OPTIONS");
             say(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD");
             say(ACCESS_CONTROL_ALLOW_HEADERS, "*");

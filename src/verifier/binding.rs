@@ -10,9 +10,9 @@ use crate::policy::Bound;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Binding<'a> {
-    /// The token is a bearer token: whoever has it can use it.
+    /// The token is a bearer token: anybody who has it can use it.
     None,
-    /// The request had a DPoP proof by the key that the token is bound to (RFC 9449).
+    /// The request had a DPoP proof, signed with the key that the token is bound to (RFC 9449).
     Dpop {
         /// The thumbprint of the key (`cnf.jkt`, RFC 7638).
         jkt: &'a str,
@@ -22,7 +22,7 @@ pub enum Binding<'a> {
         /// The thumbprint of the certificate (`cnf.x5t#S256`).
         x5t: &'a str,
     },
-    /// The token is bound to a key and to a certificate, and the client has proved to have both.
+    /// The token is bound to a key and to a certificate, and the client has proved that it has both.
     DpopAndCertificate {
         /// The thumbprint of the key.
         jkt: &'a str,

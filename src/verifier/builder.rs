@@ -1,4 +1,4 @@
-//! [`TokenVerifierBuilder`]: what a verifier trusts, said once and checked once.
+//! [`TokenVerifierBuilder`]: the settings of a verifier, which are checked once, when it is built.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,9 @@ use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::{Acknowledger, AcknowledgerSlot, SessionStore, TimedStore};
 use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 
-/// Builds a [`TokenVerifier`].
+/// Builds a [`TokenVerifier`]; made by [`TokenVerifier::builder`].
+///
+/// Keys, an issuer and an audience are required. Everything else has a secure default.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenVerifierBuilder {
@@ -30,7 +32,7 @@ pub struct TokenVerifierBuilder {
     pub(super) further_keys: Vec<FurtherKeys>,
     /// Whether the keys are those of another provider.
     pub(super) is_remote: bool,
-    /// What was wrong with the keys, told by `build`.
+    /// What was wrong with the keys; returned by `build`.
     pub(super) problem: Option<ConfigError>,
     pub(super) issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
@@ -88,7 +90,7 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Of what an authorization server says about a token: rules without keys, for
+    /// Makes rules without keys, for the answers of an authorization server about opaque tokens: see
     /// [`into_judge`](Self::into_judge).
     #[cfg(feature = "jwks")]
     pub(crate) fn for_answers() -> Self {
@@ -98,16 +100,16 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Sets the issuer: tokens with this `iss`, compared byte by byte, are trusted.
+    /// Sets the issuer: tokens must have this `iss`, compared byte by byte.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.issuers([issuer.into()])
     }
 
-    /// Sets the names of an issuer that has several: tokens with any of them as `iss` are trusted.
+    /// Sets the names of an issuer that has several: tokens must have one of them as `iss`.
     ///
     /// # Security
     ///
-    /// All of them are trusted with the same keys. For several issuers, build one verifier for each and
+    /// The same keys are trusted for all of these names. For several issuers, build one verifier for each and
     /// join them with [`TokenVerifier::for_issuers`].
     pub fn issuers(mut self, names: impl Names) -> Self {
         self.issuers.clear();
@@ -115,136 +117,140 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Adds issuers that differ in one part, such as the tenants of Entra ID: see [`IssuerPattern`]. For
-    /// each pattern, the keys are those of this verifier.
+    /// Adds issuers that differ in one part, such as the tenants of Entra ID: see [`IssuerPattern`]. The keys
+    /// of this verifier are trusted for all of them.
     pub fn issuer_pattern(mut self, pattern: IssuerPattern) -> Self {
         self.issuer_patterns.push(pattern);
         self
     }
 
-    /// Adds an audience: tokens whose `aud` is or contains this are accepted. Call it again to add more.
+    /// Adds an audience: tokens must have one of the added audiences in their `aud`. Call it again to add
+    /// more.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into().into());
         self
     }
 
-    /// Compares the [audiences](Self::audience) with this claim instead of `aud`: for a provider
-    /// whose access tokens have no `aud`, such as Cognito with `client_id`. The claim must be there, a
-    /// text or an array of texts; a path with dots leads into objects.
+    /// Compares the [audiences](Self::audience) with this claim instead of `aud`, for a provider whose access
+    /// tokens have no `aud`, such as Cognito with its `client_id`. Tokens must have the claim, and it must be
+    /// a string or an array of strings. A path with dots leads into nested objects.
     ///
-    /// A token that has `aud` all the same must be meant by that too (RFC 7519 section 4.1.3).
+    /// If a token has an `aud` as well, that must also contain one of the audiences (RFC 7519 section 4.1.3).
     ///
     /// # Security
     ///
-    /// Name a claim that says for whom the provider made the token, and that no user can choose. A
-    /// client id says who asked for it: each API that takes tokens of this client takes the same ones.
+    /// Choose a claim that says for whom the provider issued the token, and that no user can influence. A
+    /// client id only says who asked for the token: all APIs that accept the tokens of this client then
+    /// accept the same tokens.
     pub fn audience_claim(mut self, path: impl AsRef<str>) -> Self {
         self.audience_claim = Some(ClaimPath::new(path.as_ref()));
         self
     }
 
-    /// Accepts tokens of any issuer, or of none.
+    /// Accepts tokens of any issuer, and tokens without one.
     ///
     /// # Security
     ///
-    /// Whoever holds one of the keys speaks for every user. Sound only where one issuer
-    /// uses the keys.
+    /// Anybody with one of the keys can then impersonate every user. Use it only if a single issuer uses the
+    /// keys.
     pub fn dangerous_no_issuer(mut self) -> Self {
         self.any_issuer = true;
         self
     }
 
-    /// Accepts tokens for any audience, or for none.
+    /// Accepts tokens for any audience, and tokens without one.
     ///
     /// # Security
     ///
-    /// A token that a user gave to another service opens this one too (RFC 8725 section 3.9).
+    /// Another service that receives a user's token can then use it at this one (RFC 8725 section 3.9).
     pub fn dangerous_no_audience(mut self) -> Self {
         self.any_audience = true;
         self
     }
 
-    /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) as plain bearer tokens. By default
-    /// they are refused (RFC 9449 section 7.2, RFC 8705 section 3), unless the layer checks what they are
-    /// bound to: see [`JwtAuthLayer::dpop`](crate::JwtAuthLayer::dpop) and
+    /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) as plain bearer tokens. By default they are
+    /// refused (RFC 9449 section 7.2, RFC 8705 section 3), unless the layer checks the binding: see
+    /// [`JwtAuthLayer::dpop`](crate::JwtAuthLayer::dpop) and
     /// [`JwtAuthLayer::client_certificates`](crate::JwtAuthLayer::client_certificates).
     ///
     /// # Security
     ///
-    /// A stolen token then works without its key. Sound only where something in front of this
-    /// service, such as a gateway, has checked the proof or the client certificate.
+    /// A stolen token then works without its key. Use it only if something in front of this service, such as
+    /// a gateway, has checked the proof or the client certificate.
     pub fn dangerous_accept_bound_tokens(mut self) -> Self {
         self.takes_bound_tokens = true;
         self
     }
 
-    /// Which type of token is accepted; [`TokenType::Access`] unless said otherwise.
+    /// Sets the type of token that is accepted: [`TokenType::Access`] by default.
     pub fn token_type(mut self, token_type: TokenType) -> Self {
         self.token_type = token_type;
         self
     }
 
-    /// Sets by which marks access tokens are told from others. The default is [`TokenProfile::Own`], and
-    /// [`Compatible`](TokenProfile::Compatible) for the keys of an identity provider.
+    /// Sets how access tokens are told from other tokens. The default is [`TokenProfile::Own`], or
+    /// [`Compatible`](TokenProfile::Compatible) with the keys of an identity provider.
     pub fn profile(mut self, profile: TokenProfile) -> Self {
         self.profile = Some(profile);
         self
     }
 
-    /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots
-    /// such as `resource_access.api.roles`; a claim whose whole name is the path comes first.
-    /// A text is split at spaces, an array of texts is taken as it is, and anything else grants
-    /// nothing. Call it again for another claim: the token then has the scopes of both.
+    /// Reads the scopes from this claim instead of `scope`: `scp`, `permissions`, or a path with dots such as
+    /// `resource_access.api.roles`. A claim whose full name equals the path takes precedence. A string is
+    /// split at spaces, an array of strings is used as it is, and anything else grants no scope. Call it
+    /// again for another claim: the token then has the scopes of all of them.
     ///
-    /// With a [profile](Self::profile) other than `Own` and no word here, `scope` and `scp` are read,
-    /// each a text or an array.
+    /// By default, `scope` is read, and with a [profile](Self::profile) other than `Own` also `scp`; each may
+    /// then be a string or an array.
     pub fn scope_claim(mut self, path: impl AsRef<str>) -> Self {
         self.scope_claims.push(ClaimPath::new(path.as_ref()));
         self
     }
 
-    /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots such as
-    /// `realm_access.roles`. A text is one role; of an array each text is one, of an object the name
-    /// of each member that is not `false` or `null`; an object in an array gives its `value`
-    /// (RFC 7643 section 2.4). Call it again for another claim.
+    /// Reads [roles](crate::VerifiedToken::roles) from this claim: `roles`, `groups`, or a path with dots
+    /// such as `realm_access.roles`. Call it again for another claim.
     ///
-    /// With the [profile](Self::profile) `Own` and no word here, `roles` is read (RFC 9068 section
-    /// 2.2.3.1). With another one there are none by default.
+    /// - A string is one role.
+    /// - In an array, each string is one role, and of each object its `value` (RFC 7643 section 2.4).
+    /// - In an object, the name of each member is one role, unless its value is `false` or `null`.
+    ///
+    /// By default, `roles` is read with the [profile](Self::profile) `Own` (RFC 9068 section 2.2.3.1), and no
+    /// claim with any other profile.
     pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
         self.role_claims.push(ClaimPath::new(path.as_ref()));
         self
     }
 
-    /// By how much clocks may differ: 30 seconds by default, 300 at most.
+    /// Sets by how much the clocks of issuer and verifier may differ: 30 seconds by default, 300 at most.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Refuses tokens that were issued for longer than this (`exp - iat`). No limit by default.
+    /// Refuses tokens whose lifetime (`exp - iat`) is longer than this. There is no limit by default.
     pub fn max_lifetime(mut self, limit: Duration) -> Self {
         self.max_lifetime = Some(limit);
         self
     }
 
-    /// Refuses tokens without this claim, whatever its value.
+    /// Refuses tokens without this claim. Its value does not matter. Call it again for another claim.
     pub fn require(mut self, claim: impl Into<String>) -> Self {
         self.required.push(claim.into().into());
         self
     }
 
-    /// Refuses longer tokens before looking at them; 8192 bytes by default.
+    /// Sets the longest token that is accepted, in bytes: 8,192 by default. Longer ones are refused unread.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
         self
     }
 
-    /// For how many tokens to remember that their signature was good, so that showing one again
-    /// costs no signature: [16,384](super::DEFAULT_CACHED_TOKENS) by default, in about 2 KiB each,
-    /// and the types that extractors have read from them. Zero turns it off.
+    /// Sets for how many tokens to remember that their signature is valid, so that it is not checked again
+    /// when the token is used again: [16,384](super::DEFAULT_CACHED_TOKENS) by default. Each takes about 2
+    /// KiB, plus the typed claims that extractors have read from it. Zero turns the cache off.
     ///
-    /// Time, issuer, audience, type and revocation are judged each time, and a token is forgotten
-    /// with the key that signed it. The guide says [what is kept, and why that is
+    /// Time, issuer, audience, type and revocation are checked each time, and a token is dropped when its key
+    /// is no longer trusted. The guide says [what is kept, and why that is
     /// safe](crate::_guide::threat_model#what-a-verifier-remembers).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
@@ -252,8 +258,9 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Asks this store whether a token was revoked. Tokens must then have `sub`, and `jti` unless they are of
-    /// another provider: such a token without `jti` is named by the SHA-256 of its claims.
+    /// Sets the store that is asked whether a token was revoked. Tokens must then have a `sub`, and a `jti`
+    /// unless they come from another provider: such a token without `jti` is identified by the SHA-256 of its
+    /// claims.
     pub fn revocation(self, store: impl RevocationStore) -> Self {
         self.shared_revocation(Some(Arc::new(store)))
     }
@@ -263,17 +270,17 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Tells a session store which sessions are in use: for a service that verifies the access
-    /// tokens of [`Sessions`](crate::Sessions) in another process, and shares their store. The
-    /// verifiers of the issuer that the sessions are built on do this by themselves.
+    /// Reports to this session store which sessions are in use. Use it in a service that verifies the access
+    /// tokens of [`Sessions`](crate::Sessions) in another process and shares their store. Verifiers of the
+    /// issuer that the sessions are built on do this by themselves.
     ///
-    /// A session of which no service tells that its tokens are used goes on for
-    /// [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE) only after a response was lost. It is
-    /// told in the background, once per refresh, and never awaited by a request.
+    /// If no service reports it, a session whose client has lost the response to a refresh can be continued
+    /// for only [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE). The report is sent in the background,
+    /// once per refresh, and no request waits for it.
     pub fn acknowledge_sessions(self, store: impl SessionStore) -> Self {
         let store = TimedStore::new(Arc::new(store), DEFAULT_SESSION_STORE_TIMEOUT);
         let slot = AcknowledgerSlot::default();
-        // The slot is new, so nothing is in it.
+        // The slot is new, so it is empty.
         let _ = slot.set(Acknowledger::new(store));
         self.acknowledger(slot)
     }
@@ -283,13 +290,13 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Sets no limit on the lifetime of a token.
+    /// Removes the limit on the lifetime of a token.
     pub(crate) fn any_lifetime(mut self) -> Self {
         self.max_lifetime = None;
         self
     }
 
-    /// Reads the time from this clock.
+    /// Sets the clock: the system clock by default.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.shared_clock(Arc::new(clock))
     }
@@ -299,12 +306,18 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// The verifier.
+    /// Builds the verifier.
     ///
     /// # Errors
     ///
-    /// No key; no issuer or audience, and no word that this is meant; a leeway over 300 seconds;
-    /// a path to a claim with an empty name in it; a claim that must have one of no values.
+    /// Fails if
+    ///
+    /// - there are no keys, or they were set twice;
+    /// - the issuer or the audience is missing, and no `dangerous_` setting allows that;
+    /// - an issuer or an audience is empty, or begins or ends with white space;
+    /// - the leeway is longer than 300 seconds;
+    /// - the path to a claim contains an empty name;
+    /// - a claim must have one of several values, but none are given.
     pub fn build(mut self) -> Result<TokenVerifier, ConfigError> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
@@ -337,7 +350,7 @@ impl TokenVerifierBuilder {
         .into())
     }
 
-    /// The rules alone, with what they need to know of the world.
+    /// Builds the rules alone, with the clock and the stores that they need.
     pub(crate) fn into_judge(mut self) -> Result<Judge, ConfigError> {
         let profile = self.profile.unwrap_or(if self.is_remote {
             TokenProfile::Compatible
@@ -359,7 +372,7 @@ impl TokenVerifierBuilder {
             .find(|name| name.trim().len() < name.len())
         {
             return Err(ConfigError::Invalid(format!(
-                "the issuer or audience `{}` begins or ends with white space, which no token has: remove it",
+                "the issuer or audience `{}` begins or ends with white space: remove the white space",
                 name.escape_default().take(256).collect::<String>()
             )));
         }
@@ -377,8 +390,8 @@ impl TokenVerifierBuilder {
         }
         if self.claim_rules.iter().any(|rule| rule.values.is_empty()) {
             return Err(ConfigError::Invalid(
-                "a claim that must be one of several values has none to be: name at least one in \
-                 `claim_one_of`"
+                "`claim_one_of` was called without a value, so no token could be accepted: give at least one \
+                 value"
                     .into(),
             ));
         }

@@ -1,4 +1,4 @@
-//! The settings of [`TokenVerifierBuilder`] about keys.
+//! The settings of [`TokenVerifierBuilder`] for keys.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,23 +16,24 @@ use crate::keys::{KeySet, KeySource};
 // === impl TokenVerifierBuilder ===
 
 impl TokenVerifierBuilder {
-    /// Sets the keys that are trusted: a [`VerifyingKey`](crate::VerifyingKey), or a
+    /// Sets the trusted keys: a [`VerifyingKey`](crate::VerifyingKey), or a
     /// [`KeySet`](crate::keys::KeySet) of several.
     pub fn keys(self, keys: impl Into<KeySet>) -> Self {
         self.with_keys(Keys::Fixed(keys.into()))
     }
 
-    /// Sets a source of keys that change, such as a [`KeyRing`](crate::KeyRing) or one of your own.
+    /// Sets a source of keys that change, such as a [`KeyRing`](crate::KeyRing) or your own
+    /// [`KeySource`](crate::keys::KeySource).
     pub fn source(self, source: impl KeySource) -> Self {
         self.with_keys(Keys::Source(Arc::new(source)))
     }
 
-    /// Verifies the tokens of an identity provider, whose keys are found by its metadata, fetched, and
+    /// Verifies the tokens of an identity provider. Its keys are found through its metadata, fetched, and
     /// kept up to date: see [`jwks`](crate::jwks).
     ///
-    /// `issuer` is the `iss` of its tokens, byte for byte. It becomes the [issuer](Self::issuer) unless one is
-    /// set. The [profile](Self::profile) becomes
-    /// [`Compatible`](super::TokenProfile::Compatible) unless one is set.
+    /// `issuer` is the `iss` of its tokens, byte for byte. Unless they are set, the [issuer](Self::issuer)
+    /// becomes this one, and the [profile](Self::profile) becomes
+    /// [`Compatible`](super::TokenProfile::Compatible).
     ///
     /// ```no_run
     /// use tower_jwt_auth::TokenVerifier;
@@ -53,8 +54,8 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Verifies the tokens of an identity provider, as [`discover`](Self::discover) does, with keys that
-    /// were set up in other ways: another address, another client, fewer algorithms.
+    /// Verifies the tokens of an identity provider, as [`discover`](Self::discover) does, with keys that you
+    /// have configured: with another address, another HTTP client, or fewer algorithms.
     ///
     /// ```no_run
     /// use tower_jwt_auth::TokenVerifier;
@@ -83,8 +84,8 @@ impl TokenVerifierBuilder {
         self.with_keys(Keys::Source(Arc::new(keys.clone())))
     }
 
-    /// Verifies the tokens of a well-known identity provider: sets its issuer, profile and claims, and fetches
-    /// its keys unless keys were set before this call. See [`Preset`].
+    /// Verifies the tokens of a well-known identity provider: sets its issuer, profile and claims, and
+    /// fetches its keys unless keys were set before this call. See [`Preset`].
     ///
     /// ```no_run
     /// # #[cfg(feature = "jwks")]
@@ -116,11 +117,12 @@ impl TokenVerifierBuilder {
         preset.apply(self)
     }
 
-    /// Adds keys that are trusted beside the others, for an issuer that has several sets: such as one that
-    /// has moved from a shared secret to published keys, while tokens of the secret are still around.
+    /// Adds keys that are trusted beside the others, for an issuer with several sets of keys. For example, it
+    /// has moved from a shared secret to published keys, and tokens that were signed with the secret are
+    /// still valid.
     ///
-    /// All keys are one set: a token is verified by the one key that its key id and its algorithm name,
-    /// and keys are never tried in turn. A token that names no key must fit exactly one of them.
+    /// All keys form one set: a token is verified with the one key that its key id and algorithm select, and
+    /// keys are never tried in turn. A token without a key id must fit exactly one of them.
     ///
     /// ```no_run
     /// # #[cfg(feature = "jwks")]
@@ -143,8 +145,9 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Adds keys that are trusted beside the others until this time, as [`also_keys`](Self::also_keys)
-    /// does. From then on, their tokens are refused, whatever their expiry.
+    /// Adds keys that are trusted beside the others until the time `until`; see
+    /// [`also_keys`](Self::also_keys). From then on, tokens that were signed with them are refused, even if
+    /// they have not expired.
     pub fn also_keys_until(mut self, keys: impl Into<KeySet>, until: SystemTime) -> Self {
         let (keys, until) = (keys.into(), Some(until));
         self.further_keys.push(FurtherKeys { keys, until });

@@ -1,4 +1,4 @@
-//! The settings of [`TokenVerifierBuilder`] about the values that claims may have.
+//! The settings of [`TokenVerifierBuilder`] for the values that claims may have.
 
 use super::builder::TokenVerifierBuilder;
 use crate::policy::{ClaimPath, ClaimRule};
@@ -6,9 +6,8 @@ use crate::policy::{ClaimPath, ClaimRule};
 // === impl TokenVerifierBuilder ===
 
 impl TokenVerifierBuilder {
-    /// Refuses tokens in which this claim is missing or is not one of these texts, such as
-    /// `token_type` and `access`. A path with dots leads into objects. Call it again for another
-    /// claim.
+    /// Refuses tokens in which this claim is missing or is not one of these strings: `token_type` must be
+    /// `access`, for example. A path with dots leads into nested objects. Call it again for another claim.
     ///
     /// ```
     /// use tower_jwt_auth::TokenVerifier;
@@ -33,8 +32,8 @@ impl TokenVerifierBuilder {
         self.claim_rule(path.as_ref(), values, true)
     }
 
-    /// Refuses tokens in which this claim is there, and is not one of these texts. A claim that is
-    /// `null` is not there. Otherwise as [`claim_one_of`](Self::claim_one_of).
+    /// Refuses tokens in which this claim is present but is not one of these strings. Unlike
+    /// [`claim_one_of`](Self::claim_one_of), it accepts tokens without the claim; `null` counts as absent.
     pub fn claim_one_of_if_present<V: Into<String>>(
         self,
         path: impl AsRef<str>,

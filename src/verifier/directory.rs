@@ -1,4 +1,4 @@
-//! [`Directory`]: several issuers, told apart before any cryptography.
+//! [`Directory`]: chooses the verifier of a token by its issuer, before any cryptography.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,27 +10,27 @@ use crate::codec::{Compact, MAX_TOKEN_BYTES, Payload};
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 use crate::policy::CheckedPattern;
 
-/// Who judges the tokens of which issuer.
+/// The verifiers, by issuer.
 pub(super) struct Directory {
     by_issuer: HashMap<Box<str>, Single>,
-    /// Those of `by_issuer`, in the order in which they were given.
+    /// The keys of `by_issuer`, in the order in which they were given.
     issuers: Vec<Box<str>>,
     patterns: Vec<(CheckedPattern, Single)>,
     resolver: Option<Arc<Resolving>>,
     max_token_bytes: usize,
 }
 
-/// Who judges a token.
+/// What verifies a token.
 pub(super) enum Found<'d> {
     Single(&'d Single),
-    /// Whoever the resolver finds for this issuer.
+    /// The verifier that the resolver finds for this issuer.
     Resolver(&'d Arc<Resolving>, String),
 }
 
 // === impl Directory ===
 
 impl Directory {
-    /// Several verifiers, and a resolver for the issuers of none of them.
+    /// Joins several verifiers, and a resolver for all other issuers.
     pub(super) fn new(
         singles: Vec<Single>,
         resolver: Option<Arc<Resolving>>,
@@ -74,7 +74,7 @@ impl Directory {
         })
     }
 
-    /// A resolver alone.
+    /// Makes a directory of a resolver alone.
     pub(super) fn of_resolver(resolver: Arc<Resolving>) -> Self {
         Self {
             by_issuer: HashMap::new(),
@@ -85,13 +85,13 @@ impl Directory {
         }
     }
 
-    /// The issuers that are trusted by name.
+    /// Returns the issuers that are trusted by name.
     pub(super) fn issuers(&self) -> &[Box<str>] {
         &self.issuers
     }
 
-    /// Each verifier once, however many issuers it trusts; those with issuers by name come first, in
-    /// the order in which they were given.
+    /// Returns each verifier once, however many issuers it trusts. Verifiers that trust issuers by name come
+    /// first, in the order in which they were given.
     pub(super) fn singles(&self) -> Vec<Single> {
         let mut singles: Vec<Single> = Vec::new();
         let of_names = self.issuers.iter();
@@ -109,8 +109,8 @@ impl Directory {
         self.resolver.as_ref()
     }
 
-    /// Who judges this token, by what it says of itself: whoever that is verifies all of it.
-    /// An issuer that is named goes before a pattern, and both go before the resolver.
+    /// Chooses by the unverified `iss` of the token what verifies it; that verifier then checks everything,
+    /// the issuer included. A name takes precedence over a pattern, and both over the resolver.
     pub(super) fn of(&self, token: &[u8]) -> Result<Found<'_>, AuthError> {
         let payload = Compact::parse(token, self.max_token_bytes)?.open_unverified()?;
         let payload = Payload::parse(payload, &[])?;

@@ -1,25 +1,25 @@
-//! [`Doubt`]: a token that the known keys refuse, while a source may still learn of another key.
+//! [`Doubt`]: a token that no known key verifies, although its source may still fetch one that does.
 
 use super::keys::Keys;
 use crate::codec::Header;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::{KeyMiss, VerifyingKey};
 
-/// A token for which no key is known, or whose signature does not match the known one: that may have
-/// been replaced under its id.
+/// A token for which no key is known, or whose signature does not match the known key: the issuer may have
+/// replaced that key under the same id.
 pub(super) struct Doubt {
     key_id: Option<String>,
     alg: String,
-    /// The key whose signature it does not have.
+    /// The key that did not verify the signature.
     key: Option<VerifyingKey>,
-    /// Why it is refused if there is no other key.
+    /// Why the token is refused if there is no other key.
     error: AuthError,
 }
 
 // === impl Doubt ===
 
 impl Doubt {
-    /// A token for which there is no key.
+    /// Doubts a token for which there is no key.
     ///
     /// Fails if no other key can change that.
     pub(super) fn missed(miss: KeyMiss, header: &Header<'_>) -> Result<Self, AuthError> {
@@ -39,9 +39,9 @@ impl Doubt {
         Ok(Self::of(header, None, error.into()))
     }
 
-    /// A token that this key does not open.
+    /// Doubts a token that this key does not verify.
     ///
-    /// Fails if it is not for its signature.
+    /// Fails if the token was refused for another reason than its signature.
     pub(super) fn failed(
         key: VerifyingKey,
         error: AuthError,
@@ -66,8 +66,7 @@ impl Doubt {
         self.error
     }
 
-    /// Asks the source of the keys for newer ones. Fails if there is no other key, or if that cannot be
-    /// said now.
+    /// Asks the key source for newer keys. Fails if there is no other key, or if the source is unavailable.
     pub(super) async fn ask(self, keys: &Keys) -> Result<(), AuthError> {
         let Keys::Source(source) = keys else {
             return Err(self.error);

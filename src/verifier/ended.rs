@@ -13,11 +13,11 @@ use crate::clock::Clock;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::revocation::DynRevocationStore;
 
-/// How long a stream may go on while the revocation store is unavailable: 60 seconds.
+/// The time for which a stream may go on while the revocation store is unavailable: 60 seconds.
 pub const LONGEST_UNJUDGED_STREAM: Duration = Duration::from_secs(60);
-/// How long to wait before an unavailable store is asked again.
+/// The pause before an unavailable store is asked again.
 const RETRY: Duration = Duration::from_secs(1);
-/// What is waited for if nothing else is known: the clock is looked at again then.
+/// The longest wait between two looks at the clock.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// Why a stream must end: the result of [`VerifiedToken::ended`].
@@ -26,17 +26,18 @@ const A_DAY: Duration = Duration::from_secs(86_400);
 pub enum TokenEnd {
     /// The token has expired. The client should get another one and connect again.
     Expired,
-    /// The token, its session, or all tokens of its subject were revoked; or the authorization server
-    /// says that an opaque token is not active any more.
+    /// The token, its session, or all tokens of its subject were revoked, or the authorization server of an
+    /// opaque token says that it is no longer active.
     Revoked,
-    /// The revocation store, or the authorization server of an opaque token, was unavailable for longer than a stream may go on without it.
+    /// The revocation store, or the authorization server of an opaque token, was unavailable for
+    /// [longer](LONGEST_UNJUDGED_STREAM) than a stream may go on without it.
     Unavailable,
 }
 
-/// What a verifier knows that a stream needs as well.
+/// What a stream needs from the verifier of its token.
 pub(crate) trait World: Send + Sync {
     fn clock(&self) -> &Arc<dyn Clock>;
-    /// How long after its expiry a token is still accepted.
+    /// The time for which a token is still accepted after its expiry.
     fn leeway(&self) -> Duration;
     fn revocations(&self) -> Option<&Arc<dyn DynRevocationStore>>;
 }
@@ -68,25 +69,23 @@ impl fmt::Display for TokenEnd {
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
-    /// Waits until the token expires (leeway included) or is revoked. Server-sent events and WebSockets
-    /// outlive both unless they end with this future; the [cookbook](crate::_guide::cookbook) has
-    /// recipes.
+    /// Waits until the token expires (leeway included) or is revoked. Without this future, server-sent events
+    /// and WebSockets would outlive their token; the [cookbook](crate::_guide::cookbook) has recipes.
     ///
-    /// A revocation ends it at once if the store signals revocations: in
-    /// [`MemoryRevocations`](crate::revocation::MemoryRevocations), through the same
-    /// `CachedRevocations`, and with Redis if they are pushed. Otherwise the store is asked at the
-    /// interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes): with a
-    /// cache, a revocation of another node ends the stream within twice its lag.
+    /// A revocation completes the future at once if the store signals revocations:
+    /// [`MemoryRevocations`](crate::revocation::MemoryRevocations) does, `CachedRevocations` does for those
+    /// made through the same object, and Redis does if revocations are pushed. Otherwise the store is asked
+    /// at the interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes). With a
+    /// cache, a revocation on another node ends the stream within twice the lag of the cache.
     ///
-    /// For an opaque token, its authorization server is asked again each time that its answer has left
-    /// the cache.
+    /// For an opaque token, the authorization server is asked again whenever its answer has left the cache.
     ///
-    /// While the store is unavailable, the stream goes on for
-    /// [60 seconds](super::LONGEST_UNJUDGED_STREAM) at most, so that a short outage does not make all
-    /// clients connect again, and then ends with [`TokenEnd::Unavailable`].
+    /// While the store is unavailable, the future keeps waiting for at most
+    /// [60 seconds](super::LONGEST_UNJUDGED_STREAM), so that a short outage does not make all clients
+    /// reconnect. Then it returns [`TokenEnd::Unavailable`].
     ///
-    /// The time is that of the verifier's clock. Nothing runs unless the future is polled, and dropping
-    /// it leaves nothing behind. It needs a Tokio runtime with its timer enabled.
+    /// The time is that of the verifier's clock. Nothing runs unless the future is polled, and it can be
+    /// dropped at any time. It needs a Tokio runtime with its timer enabled.
     ///
     /// ```
     /// use std::time::Duration;
@@ -117,15 +116,15 @@ impl VerifiedToken {
         let token = self.clone();
         async move {
             let Some(world) = token.world() else {
-                // Only a token that no verifier has made has none: it counts as expired.
+                // A token without one does not come from a verifier: it counts as expired.
                 return TokenEnd::Expired;
             };
             wait_for_end(&token, &**world).await
         }
     }
 
-    /// Returns the error of a stream that ends for this reason, for protocols that have a place for it at
-    /// the end of a response, such as the status of a gRPC call. It is the error with which the
+    /// Returns the error for a stream that ends for this reason, for protocols that can report an error at
+    /// the end of a response, such as gRPC with its status. It is the error with which the
     /// [`JwtAuthLayer`](crate::JwtAuthLayer) in front would refuse the token now.
     #[must_use]
     pub fn end_error(&self, end: TokenEnd) -> AuthError {

@@ -1,4 +1,4 @@
-//! Every rule holds for a token that is remembered as it does for one that is new.
+//! Tests that every rule applies to a cached token as it does to a new one.
 #![cfg(feature = "cache")]
 
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::revocation::{MemoryRevocations, RevocationStore};
 
 const NOW: u64 = 1_767_225_600;
 
-/// A rule, by which a token that was accepted and remembered must be refused.
+/// A rule by which a token that was accepted and cached must be refused.
 struct Rule {
     name: &'static str,
     typ: &'static str,
-    /// Claims in place of those that every token has.
+    /// Claims that replace or complete those that every token has.
     claims: Value,
     /// A verifier that accepts the token.
     before: Setting,
-    /// The same one, but for the rule.
+    /// The same verifier with the rule.
     after: Setting,
     refused: AuthErrorKind,
 }
@@ -265,7 +265,7 @@ fn kind(verifier: &Single, token: &str) -> Option<AuthErrorKind> {
     Some(refused.kind())
 }
 
-/// One that has accepted this token so often that it remembers it.
+/// Returns a verifier that has accepted this token often enough to cache it.
 fn that_remembers(key: &SigningKey, setting: Setting, token: &str) -> Single {
     let verifier = single(key, setting);
     for _ in 0..3 {
@@ -276,7 +276,7 @@ fn that_remembers(key: &SigningKey, setting: Setting, token: &str) -> Single {
 }
 
 #[test]
-fn a_remembered_token_is_refused_by_each_rule_as_a_new_one_is() {
+fn each_rule_refuses_a_cached_token_as_it_does_a_new_one() {
     for algorithm in [Algorithm::EdDSA, Algorithm::HS256] {
         let key = SigningKey::generate(algorithm).unwrap();
         for rule in rules() {
@@ -287,7 +287,7 @@ fn a_remembered_token_is_refused_by_each_rule_as_a_new_one_is() {
             assert_eq!(kind(&refused, &token), Some(rule.refused), "{}", rule.name);
             let new = single(&key, rule.after);
             assert_eq!(kind(&new, &token), Some(rule.refused), "{}", rule.name);
-            // It is the rule that refuses it, and not that the memory has moved.
+            // It is refused by the rule, and not because the cache has moved to another verifier.
             let memory = that_remembers(&key, rule.before, &token);
             let accepted = single(&key, rule.before).with_memory_of(memory).unwrap();
             assert_eq!(kind(&accepted, &token), None, "{}", rule.name);
@@ -296,7 +296,7 @@ fn a_remembered_token_is_refused_by_each_rule_as_a_new_one_is() {
 }
 
 #[test]
-fn a_remembered_token_needs_the_key_that_it_is_bound_to_each_time() {
+fn a_cached_token_needs_the_key_that_it_is_bound_to_each_time() {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let [ours, other] = [Thumbprint([7; 32]), Thumbprint([8; 32])];
     let claims = json!({"cnf": {"jkt": ours.to_string()}});
@@ -320,7 +320,7 @@ fn a_remembered_token_needs_the_key_that_it_is_bound_to_each_time() {
 }
 
 #[test]
-fn a_remembered_token_that_has_expired_is_forgotten() {
+fn a_cached_token_that_has_expired_is_dropped() {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     for rule in rules() {
         let token = rule.token(&key);
@@ -333,7 +333,7 @@ fn a_remembered_token_that_has_expired_is_forgotten() {
 }
 
 #[test]
-fn a_token_without_a_required_claim_is_never_remembered() {
+fn a_token_without_a_required_claim_is_never_cached() {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let setting: Setting = |builder| builder.issuer("me").audience("api").require("tenant");
     let token = rule("required", json!({}), setting, InvalidClaim).token(&key);
@@ -345,7 +345,7 @@ fn a_token_without_a_required_claim_is_never_remembered() {
 }
 
 #[tokio::test]
-async fn a_remembered_token_is_refused_once_it_is_revoked() {
+async fn a_cached_token_is_refused_once_it_is_revoked() {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let store = MemoryRevocations::with_clock(at(NOW));
     let token = rule("revocation", json!({}), |builder| builder, Revoked).token(&key);
@@ -368,7 +368,7 @@ async fn a_remembered_token_is_refused_once_it_is_revoked() {
 
 #[test]
 fn each_rule_of_a_policy_is_in_the_table() {
-    /// Does not compile once a policy has another field: then add its rule to the table.
+    /// Fails to compile when a policy gets another field: then add its rule to the table.
     fn names(policy: &Policy) -> [&'static str; 10] {
         let Policy {
             issuers: _,
@@ -381,10 +381,10 @@ fn each_rule_of_a_policy_is_in_the_table() {
             max_lifetime: _,
             claim_rules: _,
             takes_bound_tokens: _,
-            needs_expiry: _, // every verifier has it; an answer about an opaque token need not
-            required: _,     // a token without such a claim is never remembered
-            scope_claims: _, // no rule
-            role_claims: _,  // no rule
+            needs_expiry: _, // on in every verifier; off only for answers about opaque tokens
+            required: _,     // a token without such a claim is never cached
+            scope_claims: _, // not a rule
+            role_claims: _,  // not a rule
         } = policy;
         [
             "issuers",

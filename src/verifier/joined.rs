@@ -1,4 +1,4 @@
-//! [`Joined`]: the keys of a verifier, and further ones beside them for the same issuer.
+//! [`Joined`]: the keys of a verifier together with further keys for the same issuer.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::error::AuthError;
 use crate::keys::{KeyLookup, KeyMiss, KeySet, KeySource, KeySourceHealth, VerifyingKey};
 
-/// All of them are looked at as one set, so that a token is verified by the one key that it names.
+/// Several sets of keys that act as one, so that a token is verified by the one key that it names.
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) main: Keys,
@@ -16,19 +16,19 @@ pub(super) struct Joined {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// Keys that are trusted as well, and until when.
+/// Further keys that are trusted, and until when.
 #[derive(Debug, Clone)]
 pub(super) struct FurtherKeys {
     pub(super) keys: KeySet,
     pub(super) until: Option<SystemTime>,
 }
 
-/// What all sets say of a token's key.
+/// What all sets say about a token's key.
 #[derive(Default)]
 struct Found {
     /// A key with the id that the token names.
     named: Option<VerifyingKey>,
-    /// A key that fits a token that names none, or another one.
+    /// A key that fits the token although its id is not the one that the token names, if it names any.
     fitting: Option<VerifyingKey>,
     named_is_ambiguous: bool,
     fitting_is_ambiguous: bool,
@@ -90,7 +90,7 @@ impl Found {
     }
 
     fn into_lookup(self) -> KeyLookup {
-        // What fits without being named counts only if nothing is named.
+        // A key that merely fits counts only if no key has the id that the token names.
         match (self.named, self.fitting) {
             _ if self.named_is_ambiguous => KeyLookup::Ambiguous,
             (Some(key), _) => KeyLookup::Found(key),

@@ -1,10 +1,10 @@
-//! [`Keys`]: where a verifier finds the key that a token names.
+//! [`Keys`]: finds the key that a token names.
 
 use std::sync::Arc;
 
 use crate::keys::{DynKeySource, KeyLookup, KeyMiss, KeySet, KeySourceHealth, VerifyingKey};
 
-/// Fixed keys are borrowed for a verification; a source hands out shared ones.
+/// The keys of a verifier. Fixed keys are borrowed for a verification; a source hands out shared ones.
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
     Fixed(KeySet),
@@ -14,7 +14,7 @@ pub(super) enum Keys {
 // === impl Keys ===
 
 impl Keys {
-    /// Runs `open` with the key that the header names.
+    /// Calls `open` with the key that the header names.
     pub(super) fn with_key<T>(
         &self,
         key_id: Option<&str>,
@@ -36,7 +36,7 @@ impl Keys {
         }
     }
 
-    /// How the source is doing, if the keys change at all.
+    /// Returns the state of the key source, or `None` if the keys are fixed.
     pub(super) fn health(&self) -> Option<KeySourceHealth> {
         match self {
             Self::Fixed(_) => None,

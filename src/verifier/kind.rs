@@ -1,23 +1,24 @@
-//! [`CredentialKind`]: by what a caller has proved who it is.
+//! [`CredentialKind`]: the kind of credential with which a caller has proved its identity.
 
-/// By what a [`VerifiedToken`](crate::VerifiedToken) was proved.
+/// The kind of credential that a [`VerifiedToken`](crate::VerifiedToken) was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialKind {
-    /// A JWT of this crate's form, which the [profile](super::TokenProfile) `Own` accepts: commonly one
-    /// that a [`TokenIssuer`](crate::TokenIssuer) of this application has issued.
+    /// A JWT in the format of this crate, accepted by the [profile](super::TokenProfile) `Own`. It was
+    /// usually issued by a [`TokenIssuer`](crate::TokenIssuer) of this application.
     OwnToken,
-    /// A JWT of another provider, accepted by any other [profile](super::TokenProfile).
+    /// A JWT of another provider, accepted by any [profile](super::TokenProfile) other than `Own` and
+    /// `LogoutToken`.
     ProviderToken,
-    /// A logout token, accepted by the [profile](super::TokenProfile) `LogoutToken`. It is an order to end
-    /// sessions, and proves nobody's presence, so no [`JwtAuthLayer`](crate::JwtAuthLayer) lets it through.
+    /// A logout token, accepted by the [profile](super::TokenProfile) `LogoutToken`. It asks to end sessions
+    /// and does not authenticate anybody, so no [`JwtAuthLayer`](crate::JwtAuthLayer) lets it through.
     LogoutToken,
-    /// An API key: a long-lived secret that a user or a service has made.
+    /// An API key: a long-lived secret that a user or a service has created.
     ApiKey,
-    /// An opaque token that its authorization server has vouched for (RFC 7662).
+    /// An opaque token that its authorization server has declared active (RFC 7662).
     Introspection,
-    /// A credential that a [`CredentialJudge`](crate::credential::CredentialJudge) of the application
-    /// has judged.
+    /// A credential that the application's own [`CredentialJudge`](crate::credential::CredentialJudge) has
+    /// accepted.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! [`TokenVerifier`]: from the text of a token to a [`VerifiedToken`], or the reason why not.
+//! [`TokenVerifier`]: turns the text of a token into a [`VerifiedToken`], or says why it is refused.
 
 mod binding;
 mod builder;

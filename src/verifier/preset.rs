@@ -1,4 +1,4 @@
-//! [`Preset`]: what identity providers write into their tokens, and where their keys are.
+//! [`Preset`]: the settings for the tokens of well-known identity providers.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::policy::{IssuerPattern, TokenProfile};
 /// the claims for audience, scopes and roles. Give it to
 /// [`TokenVerifierBuilder::preset`](super::TokenVerifierBuilder::preset).
 ///
-/// [`The guide`](crate::_guide::providers) says for each provider what is to be set up there. The presets
-/// come from the documentation of the providers as of late 2026, and are tested with tokens of that form.
+/// [The guide](crate::_guide::providers) says what to set up at each provider. The presets follow the
+/// documentation of the providers as of late 2026, and are tested with tokens of that form.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), tower_jwt_auth::ConfigError> {
@@ -32,11 +32,11 @@ pub struct Preset {
     issuers: Vec<String>,
     pattern: Option<IssuerPattern>,
     any_issuer: bool,
-    /// Where the keys are, if no metadata says so.
+    /// The URL of the keys, if the provider has no metadata that names it.
     keys_at: Option<String>,
     keys_from: Option<&'static str>,
     is_in_cluster: bool,
-    /// Whether the application brings the keys.
+    /// Whether the application must provide the keys.
     has_no_address: bool,
     profile: TokenProfile,
     audience_claim: Option<&'static str>,
@@ -55,16 +55,17 @@ struct Rule {
 
 // === impl Preset ===
 
-/// Where a pod has the token of its service account, and the certificate of the API server.
+/// The folder in which a pod finds the token of its service account and the certificate of the API server.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The names of [`Preset::named`].
+/// The names that [`Preset::named`] accepts.
 const NAMED: &str = "auth0, keycloak, entra, entra-v1, okta, cognito, google, firebase, supabase, zitadel, \
     cloudflare-access, google-iap, github-actions, kubernetes or spring";
 
 impl Preset {
-    /// Auth0: `https://TENANT.REGION.auth0.com/`, or a domain of your own. The slash at the end, which its
-    /// tokens have, is added if it is missing. The audience is the identifier of the API.
+    /// Returns the preset for Auth0: `https://TENANT.REGION.auth0.com/`, or a domain of your own. The slash
+    /// at the end is part of the issuer, and is added if it is missing. The audience is the identifier of the
+    /// API.
     #[must_use]
     pub fn auth0(issuer: impl Into<String>) -> Self {
         let mut issuer = issuer.into();
@@ -74,8 +75,9 @@ impl Preset {
         Self::of("auth0", issuer)
     }
 
-    /// Keycloak: `https://HOST/realms/REALM`. The audience is what an audience mapper writes. Roles are those
-    /// of the realm; add those of a client by `.role_claim("resource_access.CLIENT.roles")`.
+    /// Returns the preset for Keycloak: `https://HOST/realms/REALM`. The audience is the one that an audience
+    /// mapper adds. Roles are those of the realm; add those of a client by
+    /// `.role_claim("resource_access.CLIENT.roles")`.
     #[must_use]
     pub fn keycloak(issuer: impl Into<String>) -> Self {
         Self {
@@ -84,7 +86,8 @@ impl Preset {
         }
     }
 
-    /// Entra ID, tokens of version 2 of one tenant, by its id. The audience is the client id of the API.
+    /// Returns the preset for Entra ID, with tokens of version 2 from one tenant, by its id. The audience is
+    /// the client id of the API.
     #[must_use]
     pub fn entra(tenant: impl fmt::Display) -> Self {
         let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
@@ -95,8 +98,8 @@ impl Preset {
         }
     }
 
-    /// Entra ID, tokens of version 2 of several tenants, by their ids. Each token must name the tenant of
-    /// its issuer in `tid`.
+    /// Returns the preset for Entra ID, with tokens of version 2 from several tenants, by their ids. The
+    /// `tid` of each token must be the tenant in its issuer. The audience is the client id of the API.
     #[must_use]
     pub fn entra_tenants(tenants: impl Names) -> Self {
         let pattern = IssuerPattern::new("https://login.microsoftonline.com/{tid}/v2.0");
@@ -109,8 +112,8 @@ impl Preset {
         }
     }
 
-    /// Entra ID, tokens of version 1 of one tenant, by its id. The audience is the client id of the API or
-    /// its Application ID URI.
+    /// Returns the preset for Entra ID, with tokens of version 1 from one tenant, by its id. The audience is
+    /// the client id of the API or its Application ID URI.
     #[must_use]
     pub fn entra_v1(tenant: impl fmt::Display) -> Self {
         let keys = format!("https://login.microsoftonline.com/{tenant}/discovery/keys");
@@ -121,8 +124,9 @@ impl Preset {
         }
     }
 
-    /// Okta: a custom authorization server, such as `https://ORG.okta.com/oauth2/default`. Roles are the claim
-    /// `groups`, once it is added to access tokens.
+    /// Returns the preset for a custom authorization server of Okta, such as
+    /// `https://ORG.okta.com/oauth2/default`. Roles come from the claim `groups`, which has to be added to
+    /// access tokens there.
     #[must_use]
     pub fn okta(issuer: impl Into<String>) -> Self {
         Self {
@@ -132,8 +136,9 @@ impl Preset {
         }
     }
 
-    /// Cognito: `https://cognito-idp.REGION.amazonaws.com/POOL-ID`. Access tokens have no `aud`: the audience
-    /// is the id of the app client, which is in `client_id`. Roles are the groups of the pool.
+    /// Returns the preset for Cognito: `https://cognito-idp.REGION.amazonaws.com/POOL-ID`. Its access tokens
+    /// have no `aud`: the audience is the id of the app client, in `client_id`. Roles are the groups of the
+    /// pool.
     #[must_use]
     pub fn cognito(issuer: impl Into<String>) -> Self {
         Self {
@@ -144,8 +149,9 @@ impl Preset {
         }
     }
 
-    /// Google: its ID tokens, which prove a login at your own client. The audience is the client's id. Go on
-    /// with tokens of your own: ID tokens are not for API calls.
+    /// Returns the preset for the ID tokens of Google, which prove a login at your own client. The audience
+    /// is the id of the client. After the login, issue tokens of your own: ID tokens are not meant for API
+    /// calls.
     #[must_use]
     pub fn google() -> Self {
         let both = ["https://accounts.google.com", "accounts.google.com"];
@@ -157,8 +163,8 @@ impl Preset {
         }
     }
 
-    /// Firebase Authentication: the ID tokens of a project, which are its credentials for API calls. The
-    /// audience is the id of the project.
+    /// Returns the preset for Firebase Authentication: the ID tokens of a project, which are its credentials
+    /// for API calls. The audience is the id of the project.
     #[must_use]
     pub fn firebase(project: impl fmt::Display) -> Self {
         let keys = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com";
@@ -171,8 +177,8 @@ impl Preset {
         }
     }
 
-    /// Supabase: `https://PROJECT.supabase.co`. The audience is `authenticated`. A project that still signs
-    /// with its legacy secret needs it as a further key:
+    /// Returns the preset for Supabase: `https://PROJECT.supabase.co`. The audience is `authenticated`. If
+    /// the project still signs with its legacy secret, add that as a further key:
     /// [`also_keys`](super::TokenVerifierBuilder::also_keys).
     #[must_use]
     pub fn supabase(project: impl Into<String>) -> Self {
@@ -187,8 +193,9 @@ impl Preset {
         }
     }
 
-    /// Clerk: the session tokens of an instance, by its Frontend API address. They have no audience: `azp`
-    /// is the origin of the page that asked for one, and must be one of yours if it is there.
+    /// Returns the preset for the session tokens of a Clerk instance, by its Frontend API URL. They have no
+    /// audience. Instead, `azp` is the origin of the page that asked for the token; if it is present, it must
+    /// be one of `origins`.
     #[must_use]
     pub fn clerk(issuer: impl Into<String>, origins: impl Names) -> Self {
         let mut values = Vec::new();
@@ -204,8 +211,8 @@ impl Preset {
         }
     }
 
-    /// Zitadel: `https://INSTANCE.zitadel.cloud` or a domain of your own. The audience is the id of the
-    /// project. Roles are those of the project that the token was asked for.
+    /// Returns the preset for Zitadel: `https://INSTANCE.zitadel.cloud` or a domain of your own. The audience
+    /// is the id of the project. Roles are those of the project for which the token was requested.
     #[must_use]
     pub fn zitadel(issuer: impl Into<String>) -> Self {
         Self {
@@ -214,8 +221,8 @@ impl Preset {
         }
     }
 
-    /// Cloudflare Access: `https://TEAM.cloudflareaccess.com`. The audience is the AUD tag of the
-    /// application. The token comes in a header of its own: add
+    /// Returns the preset for Cloudflare Access: `https://TEAM.cloudflareaccess.com`. The audience is the AUD
+    /// tag of the application. The token comes in a header of its own: add
     /// `TokenSource::header("Cf-Access-Jwt-Assertion")` to the layer.
     #[must_use]
     pub fn cloudflare_access(team: impl Into<String>) -> Self {
@@ -228,8 +235,8 @@ impl Preset {
         }
     }
 
-    /// Google Cloud Identity-Aware Proxy. The audience names the back-end service, such as
-    /// `/projects/NUMBER/global/backendServices/ID`. The token comes in a header of its own: add
+    /// Returns the preset for Google Cloud Identity-Aware Proxy. The audience names the backend service, such
+    /// as `/projects/NUMBER/global/backendServices/ID`. The token comes in a header of its own: add
     /// `TokenSource::header("X-Goog-IAP-JWT-Assertion")` to the layer.
     #[must_use]
     pub fn google_iap() -> Self {
@@ -240,11 +247,12 @@ impl Preset {
         }
     }
 
-    /// GitHub Actions: the tokens of workflows. The audience is what the workflow asks for.
+    /// Returns the preset for the tokens of GitHub Actions workflows. The audience is the one that the
+    /// workflow asks for.
     ///
     /// # Security
     ///
-    /// Any repository of GitHub can ask for a token with your audience. Require yours by
+    /// Any repository on GitHub can ask for a token with your audience. Require your own by
     /// `.claim_one_of("repository", ["acme/shop"])`, or by `repository_owner_id`, which stays the same when
     /// an account is renamed.
     #[must_use]
@@ -253,8 +261,9 @@ impl Preset {
         Self::of("github-actions", issuer.to_owned())
     }
 
-    /// Kubernetes: the tokens of service accounts of the cluster that the service runs in, as
-    /// `https://kubernetes.default.svc.cluster.local`. The audience is that of the projected token.
+    /// Returns the preset for the service accounts of the Kubernetes cluster in which the service runs. The
+    /// issuer is commonly `https://kubernetes.default.svc.cluster.local`. The audience is that of the
+    /// projected token.
     ///
     /// The keys are fetched from the API server, with the certificate and the token of the pod's own service
     /// account. Its permissions must include `system:service-account-issuer-discovery`, which all service
@@ -268,14 +277,14 @@ impl Preset {
         }
     }
 
-    /// Spring Authorization Server, by its issuer. Scopes are an array; an access token's audience is the id
-    /// of the client unless a customizer sets another one.
+    /// Returns the preset for Spring Authorization Server, by its issuer. Its scopes are an array. The
+    /// audience of an access token is the id of the client unless a customizer sets another one.
     #[must_use]
     pub fn spring(issuer: impl Into<String>) -> Self {
         Self::of("spring", issuer.into())
     }
 
-    /// Simple JWT for Django, by what its setting `ISSUER` says. The application brings the key:
+    /// Returns the preset for Simple JWT (Django), by the value of its setting `ISSUER`. Set the key as well:
     /// `.keys(SigningKey::hs256(secret)?.verifying_key())`. Refresh tokens are refused.
     #[must_use]
     pub fn simple_jwt(issuer: impl Into<String>) -> Self {
@@ -286,14 +295,14 @@ impl Preset {
         }
     }
 
-    /// SPIFFE: the JWT-SVIDs of workloads. The application brings the keys of the trust domain:
-    /// [`KeySet::from_spiffe_bundle`](crate::keys::KeySet::from_spiffe_bundle). The audience is the service's
-    /// own name.
+    /// Returns the preset for SPIFFE: the JWT-SVIDs of workloads. Set the keys of the trust domain as well:
+    /// [`KeySet::from_spiffe_bundle`](crate::keys::KeySet::from_spiffe_bundle). The audience is the name of
+    /// this service.
     ///
     /// # Security
     ///
-    /// A JWT-SVID needs no issuer: the trust domain is the host of its subject, `spiffe://DOMAIN/WORKLOAD`.
-    /// Trust the keys of one domain, and require who may call, by a guard on the subject.
+    /// A JWT-SVID needs no issuer: the trust domain is the host in its subject, `spiffe://DOMAIN/WORKLOAD`.
+    /// Trust the keys of one domain only, and add a guard that checks which subjects may call.
     #[must_use]
     pub fn spiffe() -> Self {
         Self {
@@ -305,8 +314,8 @@ impl Preset {
         }
     }
 
-    /// Returns the preset with this name, such as `keycloak`, for the configuration of a service. `address` is
-    /// the first argument of the constructor of this name.
+    /// Returns the preset with this name, such as `keycloak`, for services that are configured by text.
+    /// `address` is the argument of the constructor of that name: the issuer, tenant or project.
     ///
     /// # Errors
     ///
@@ -362,7 +371,7 @@ impl Preset {
         }
     }
 
-    /// The keys of the provider; `None` if the application brings them.
+    /// Returns the keys of the provider, or `None` if the application must provide them.
     pub(crate) fn remote(&self) -> Result<Option<RemoteJwksBuilder>, ConfigError> {
         if self.has_no_address {
             return Ok(None);
@@ -384,7 +393,7 @@ impl Preset {
         Ok(Some(keys))
     }
 
-    /// Everything but the keys.
+    /// Applies everything but the keys.
     pub(super) fn apply(self, mut verifier: TokenVerifierBuilder) -> TokenVerifierBuilder {
         verifier = verifier.profile(self.profile);
         if !self.issuers.is_empty() {
@@ -440,7 +449,7 @@ impl Rule {
     }
 }
 
-/// Without the slash that the tokens of this provider do not have.
+/// Removes a slash at the end, which the tokens of this provider do not have in `iss`.
 fn without_slash(issuer: String) -> String {
     match issuer.strip_suffix('/') {
         Some(bare) => bare.to_owned(),

@@ -11,14 +11,14 @@ use super::service::TokenVerifier;
 use crate::clock::{Clock, SystemClock, as_micros};
 use crate::error::{AuthError, ConfigError};
 
-/// How many issuers are kept by default: 1,000.
+/// The default for the number of issuers that are kept in memory: 1,000.
 pub const DEFAULT_RESOLVED_ISSUERS: usize = 1000;
-/// How long an issuer is known by default before the resolver is asked again: 5 minutes.
+/// The default time for which an issuer is known before the resolver is asked again: 5 minutes.
 pub const DEFAULT_KNOWN_FOR: Duration = Duration::from_secs(300);
-/// How long an issuer that the resolver does not know is refused by default without asking again: 30
+/// The default time for which an issuer that the resolver does not know is refused without asking again: 30
 /// seconds.
 pub const DEFAULT_UNKNOWN_FOR: Duration = Duration::from_secs(30);
-/// How long a known issuer is still accepted by default while the resolver fails: 1 hour.
+/// The default time for which a known issuer is still accepted while the resolver fails: 1 hour.
 pub const DEFAULT_RESOLVER_STALE_FOR: Duration = Duration::from_secs(3600);
 /// The time limit of a call to the resolver: 2 seconds.
 pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,16 +27,17 @@ pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Security
 ///
-/// `issuer` comes from a token that nobody has verified yet: it may be any text of at most 512 bytes.
-/// Compare it with what is configured; never fetch from it, and never build an address from it, unless
-/// [`may_know`](Self::may_know) has pinned its form. The verifier must trust this issuer and no other.
+/// `issuer` comes from a token that has not been verified yet: it may be any string of at most 512 bytes.
+/// Compare it with what is configured. Never send a request to it, and never build a URL from it, unless
+/// [`may_know`](Self::may_know) has restricted its form. The verifier that you return must trust this issuer
+/// and no other.
 ///
 /// ```
 /// use std::collections::HashMap;
 /// use tower_jwt_auth::verifier::IssuerResolver;
 /// use tower_jwt_auth::{Algorithm, AuthError, SigningKey, TokenIssuer, TokenVerifier};
 ///
-/// /// A database in real life.
+/// /// In a real application, a database.
 /// #[derive(Debug)]
 /// struct Tenants(HashMap<String, TokenVerifier>);
 ///
@@ -71,23 +72,24 @@ pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
             `IssuerResolver` and `Debug`"
 )]
 pub trait IssuerResolver: Debug + Send + Sync + 'static {
-    /// Returns whether an issuer of this form may be known at all. Tokens of any other issuer are refused
-    /// without a call. It must not look at anything but the text.
+    /// Returns whether an issuer of this form can exist. Tokens of any other issuer are refused without a
+    /// call of [`resolve`](Self::resolve). Decide by the string alone, without I/O. By default, every form
+    /// can.
     fn may_know(&self, issuer: &str) -> bool {
         let _ = issuer;
         true
     }
 
-    /// Returns the verifier of this issuer, or `None` if it is not known (any more).
+    /// Returns the verifier of this issuer, or `None` if the issuer is not known, or no longer.
     ///
-    /// `known` is the verifier that was returned before, if the issuer is only to be confirmed. Return it
-    /// again unless its settings have changed: a new verifier has to fetch its keys anew.
+    /// `known` is the verifier that was returned before, if this call only confirms the issuer. Return it
+    /// again unless its settings have changed: a new verifier has to fetch its keys again.
     ///
     /// # Errors
     ///
-    /// Fails if it cannot be found out now: see
-    /// [`Unavailable`](crate::AuthErrorKind::Unavailable). A call that takes longer than
-    /// [2 seconds](RESOLVER_TIMEOUT) fails as well.
+    /// Return [`Unavailable`](crate::AuthErrorKind::Unavailable) if the issuer cannot be looked up now, for
+    /// example because the database is down. A call that takes longer than [2 seconds](RESOLVER_TIMEOUT) is
+    /// treated in the same way.
     fn resolve(
         &self,
         issuer: &str,
@@ -139,31 +141,33 @@ impl ResolverBuilder {
         }
     }
 
-    /// Sets how many issuers are kept: [1,000](DEFAULT_RESOLVED_ISSUERS) by default. Beyond that, the one
-    /// that was not used for the longest time is dropped.
+    /// Sets how many issuers are kept in memory: [1,000](DEFAULT_RESOLVED_ISSUERS) by default. Beyond that,
+    /// the least recently used one is dropped.
     pub fn max_issuers(mut self, count: usize) -> Self {
         self.max_issuers = count;
         self
     }
 
-    /// Sets how long an issuer is known before the resolver must confirm it:
-    /// [5 minutes](DEFAULT_KNOWN_FOR) by default. It is asked in the background before that, if the issuer
-    /// is in use. So a tenant that is removed is refused after this time at the latest.
+    /// Sets for how long an issuer is known before the resolver must confirm it: [5
+    /// minutes](DEFAULT_KNOWN_FOR) by default. For an issuer in use, the resolver is asked in the background
+    /// shortly before. While the resolver works, a tenant that was removed is refused after this time at the
+    /// latest; while it fails, see [`stale_for`](Self::stale_for).
     pub fn known_for(mut self, duration: Duration) -> Self {
         self.times.known_for = as_micros(duration);
         self
     }
 
-    /// Sets how long an issuer that the resolver does not know is refused without asking again:
-    /// [30 seconds](DEFAULT_UNKNOWN_FOR) by default. So a tenant that is added is accepted after this
-    /// time at the latest.
+    /// Sets for how long an issuer that the resolver does not know is refused without asking again:
+    /// [30 seconds](DEFAULT_UNKNOWN_FOR) by default. So a new tenant is accepted after this time at the
+    /// latest.
     pub fn unknown_for(mut self, duration: Duration) -> Self {
         self.times.unknown_for = as_micros(duration);
         self
     }
 
-    /// Sets how long a known issuer is accepted while the resolver fails:
-    /// [1 hour](DEFAULT_RESOLVER_STALE_FOR) by default. After that, its tokens are answered with 503.
+    /// Sets for how long a known issuer is still accepted while the resolver fails, counted from the end of
+    /// [`known_for`](Self::known_for): [1 hour](DEFAULT_RESOLVER_STALE_FOR) by default. After that, requests
+    /// with its tokens are answered with 503.
     pub fn stale_for(mut self, duration: Duration) -> Self {
         self.times.stale_for = as_micros(duration);
         self
@@ -175,11 +179,11 @@ impl ResolverBuilder {
         self
     }
 
-    /// Builds the verifier. It can be joined with others by [`TokenVerifier::for_issuers`].
+    /// Builds the verifier. [`TokenVerifier::for_issuers`] can join it with others.
     ///
     /// # Errors
     ///
-    /// Fails if no issuer would be kept, or for no time.
+    /// Fails if [`max_issuers`](Self::max_issuers) or [`known_for`](Self::known_for) is zero.
     pub fn build(self) -> Result<TokenVerifier, ConfigError> {
         if self.max_issuers == 0 || self.times.known_for == 0 {
             return Err(ConfigError::invalid(

@@ -1,4 +1,4 @@
-//! [`Resolving`]: what is known of the issuers that a resolver was asked for.
+//! [`Resolving`]: caches the issuers that a resolver was asked for.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Debug};
@@ -18,13 +18,13 @@ use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::policy::Possession;
 use crate::turns::Turns;
 
-/// The most requests that wait for a resolver; more are answered with 503.
+/// The most requests that may wait for a resolver; further ones are answered with 503.
 const MAX_WAITING: usize = 256;
-/// How many issuers that nobody knows are remembered.
+/// The most unknown issuers that are remembered.
 const MAX_UNKNOWN: usize = 4096;
-/// The longest issuer that is looked up.
+/// The longest issuer that is looked up, in bytes.
 const MAX_ISSUER_BYTES: usize = 512;
-/// How long after a failure the resolver is left alone.
+/// The pause after a failure before the resolver is asked again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
@@ -43,32 +43,32 @@ pub(super) struct Resolving {
     /// Readers take no lock.
     known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
     refused: Mutex<Refused>,
-    /// One for each issuer that is being asked about.
+    /// One turn for each issuer that is being asked about.
     asking: Turns,
     places: Semaphore,
 }
 
 struct Known {
     single: Single,
-    /// When the resolver last said so, in microseconds.
+    /// When the resolver last confirmed the issuer, in microseconds.
     resolved_at: AtomicU64,
     last_used: AtomicU64,
-    /// Until when the resolver is left alone after a failure; zero if it has not failed.
+    /// Until when the resolver is not asked again after a failure; zero if it has not failed.
     failed_until: AtomicU64,
     is_being_confirmed: AtomicBool,
 }
 
-/// The issuers that were refused a short while ago, bounded, the oldest first.
+/// The issuers that were refused recently. The number is bounded, and the oldest is dropped first.
 #[derive(Default)]
 struct Refused {
     until: HashMap<Box<str>, (u64, Option<AuthError>)>,
     order: VecDeque<Box<str>>,
 }
 
-/// A known issuer that is being confirmed, until this is dropped.
+/// Marks a known issuer as being confirmed until it is dropped.
 struct Confirming(Arc<Known>);
 
-/// What memory says of an issuer.
+/// What the cache says about an issuer.
 enum Memory {
     Known(Single),
     Refused(AuthError),
@@ -96,7 +96,7 @@ impl Resolving {
         }
     }
 
-    /// Judges a token of this issuer; waits only if the issuer is not in memory.
+    /// Verifies a token of this issuer, and waits only if the issuer is not in memory.
     pub(super) fn start(
         self: &Arc<Self>,
         issuer: &str,
@@ -117,7 +117,7 @@ impl Resolving {
         }
     }
 
-    /// Judges a token of an issuer that is in memory.
+    /// Verifies a token of an issuer that is in memory.
     pub(super) fn verify_local(
         self: &Arc<Self>,
         issuer: &str,
@@ -127,8 +127,9 @@ impl Resolving {
         match self.in_memory(issuer) {
             Memory::Known(single) => single.verify_local(token, held),
             Memory::Refused(error) => Err(error),
-            Memory::Nothing => Err(AuthError::new(AuthErrorKind::Unavailable)
-                .with_source("the issuer is not in memory, and nobody is asked here")),
+            Memory::Nothing => Err(AuthError::new(AuthErrorKind::Unavailable).with_source(
+                "the issuer is not in memory, and `verify_local` does not ask the resolver",
+            )),
         }
     }
 
@@ -140,7 +141,7 @@ impl Resolving {
     fn in_memory(self: &Arc<Self>, issuer: &str) -> Memory {
         let now = self.now();
         if let Some(known) = self.known.load().get(issuer) {
-            // A clock that was set back makes nothing known for longer.
+            // If the clock was set back, the issuer counts as old, so it is not known for longer.
             let age = now.checked_sub(known.resolved_at.load(Ordering::Acquire));
             let age = age.unwrap_or(self.times.known_for);
             let failed_until = known.failed_until.load(Ordering::Acquire);
@@ -167,7 +168,7 @@ impl Resolving {
         }
     }
 
-    /// Asks in the background whether a known issuer is still known, once at a time.
+    /// Asks in the background whether a known issuer still exists, one call at a time.
     fn confirm(self: &Arc<Self>, issuer: &str, known: &Arc<Known>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -177,13 +178,13 @@ impl Resolving {
         }
         let (this, issuer, known) = (Arc::clone(self), issuer.to_owned(), Arc::clone(known));
         runtime.spawn(async move {
-            // Also if the resolver panics, or the runtime ends.
+            // Clears the mark even if the resolver panics or the runtime ends.
             let _confirming = Confirming(known);
             drop(this.ask(&issuer).await);
         });
     }
 
-    /// Finds an issuer that is not in memory. Whoever comes meanwhile waits for the same answer.
+    /// Finds an issuer that is not in memory. Concurrent requests wait for the same answer.
     async fn find(self: &Arc<Self>, issuer: &str) -> Result<Single, AuthError> {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(AuthErrorKind::Unavailable.into());
@@ -314,7 +315,7 @@ impl Refused {
         (now < *until).then(|| error.clone().unwrap_or_else(unknown))
     }
 
-    /// The name stays in the order until its turn comes, which is bounded as well.
+    /// Lets an entry expire. Its name stays in `order`, which is bounded as well, until its turn comes.
     fn remove(&mut self, issuer: &str) {
         if let Some((until, _)) = self.until.get_mut(issuer) {
             *until = 0;
@@ -333,7 +334,7 @@ impl Refused {
     }
 }
 
-/// The one verifier of this issuer. Anything else would let a tenant speak for another.
+/// Checks that the verifier trusts this issuer. Otherwise one tenant could issue tokens for another.
 fn verifier_of(issuer: &str, verifier: TokenVerifier) -> Result<Single, AuthError> {
     match verifier.issuers {
         Issuers::One(single) if single.issuers().iter().any(|one| **one == *issuer) => Ok(single),

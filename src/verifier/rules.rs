@@ -1,4 +1,4 @@
-//! [`Rules`]: what a service that ends the tokens of a verifier must know of it.
+//! [`Rules`]: what a service that revokes the tokens of a verifier must know about the verifier.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::service::{Issuers, TokenVerifier};
 use super::single::Single;
 use crate::policy::TokenProfile;
 
-/// Some of the rules by which the tokens of one issuer are judged.
+/// Some of the rules for the tokens of one issuer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) profile: TokenProfile,
     pub(crate) max_lifetime: Option<Duration>,
-    /// Whether each token must have `sid`.
+    /// Whether every token must have a `sid`.
     pub(crate) requires_session: bool,
     /// Whether a revocation store is asked.
     pub(crate) asks_store: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Rules {
 // === impl TokenVerifier ===
 
 impl TokenVerifier {
-    /// The rules for each issuer; `None` if some issuers are known only at run time.
+    /// Returns the rules for each issuer, or `None` if some issuers are known only at run time.
     pub(crate) fn rules(&self) -> Option<Vec<Rules>> {
         match &self.issuers {
             Issuers::One(single) => Some(vec![single.rules()]),

@@ -11,10 +11,10 @@ use crate::error::{AuthError, ConfigError};
 use crate::keys::KeySourceHealth;
 use crate::policy::Possession;
 
-/// Verifies tokens: form, header, key, signature, claims, revocation, in this order.
+/// Verifies tokens: their form, header, key, signature, claims and revocation, in this order.
 ///
-/// Cheap to clone, and made to be shared. Build one with [`builder`](Self::builder), or
-/// take [`TokenIssuer::verifier`](crate::TokenIssuer::verifier) where the same service issues.
+/// It is cheap to clone, and all clones share their state. Build one with [`builder`](Self::builder), or use
+/// [`TokenIssuer::verifier`](crate::TokenIssuer::verifier) in the service that issues the tokens.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, AuthErrorKind, SigningKey, TokenIssuer, TokenVerifier};
@@ -45,18 +45,20 @@ pub(super) enum Issuers {
 // === impl TokenVerifier ===
 
 impl TokenVerifier {
-    /// Starts a verifier. It needs keys: [`keys`](TokenVerifierBuilder::keys),
-    /// [`source`](TokenVerifierBuilder::source), or, with the feature `jwks`, those of an identity
-    /// provider by `discover`.
+    /// Returns a builder. It needs an issuer, an audience and keys: set the keys by
+    /// [`keys`](TokenVerifierBuilder::keys) or [`source`](TokenVerifierBuilder::source) or, with the feature
+    /// `jwks`, have those of an identity provider fetched by `discover`.
     pub fn builder() -> TokenVerifierBuilder {
         TokenVerifierBuilder::new()
     }
 
-    /// One verifier for the tokens of several issuers, each judged by its own verifier alone: its
-    /// keys, algorithms, audiences, profile, revocations.
+    /// Joins several verifiers into one that accepts the tokens of all their issuers. Each token is judged by
+    /// the verifier of its issuer alone, with that verifier's keys, algorithms, audiences, profile and
+    /// revocations.
     ///
-    /// The token's `iss`, still unverified, chooses which one (byte by byte); that one then
-    /// verifies all of the token. A token of any other issuer, or of none, is refused with no I/O.
+    /// The token's `iss`, still unverified, chooses the verifier. It is compared byte by byte. The chosen
+    /// verifier then checks the whole token. A token of any other issuer, or without one, is refused
+    /// without I/O.
     ///
     /// ```
     /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
@@ -74,12 +76,13 @@ impl TokenVerifier {
     ///
     /// # Security
     ///
-    /// A subject is unique within its issuer only: tell users apart by the pair of
+    /// A subject is unique only within its issuer: identify users by the pair of
     /// [`issuer`](VerifiedToken::issuer) and [`subject`](VerifiedToken::subject) (RFC 9700 section 4.15).
     ///
     /// # Errors
     ///
-    /// No verifier; one that trusts any issuer; two that trust the same one; two with a resolver.
+    /// Fails if there is no verifier, if one of them trusts any issuer, if two trust the same issuer, or if
+    /// two have a resolver.
     pub fn for_issuers(
         verifiers: impl IntoIterator<Item = TokenVerifier>,
     ) -> Result<Self, ConfigError> {
@@ -104,11 +107,11 @@ impl TokenVerifier {
         Ok(Self { issuers })
     }
 
-    /// Starts a verifier for the tokens of issuers that are known only at run time, such as the tenants
-    /// of a product: see [`IssuerResolver`].
+    /// Returns a builder of a verifier for issuers that are known only at run time, such as the tenants of a
+    /// product: see [`IssuerResolver`].
     ///
-    /// The token's `iss`, still unverified, is what the resolver is asked for. Issuers that are known, and
-    /// those that are not, are kept in memory, so that repeats cause no I/O.
+    /// The resolver is asked for the token's `iss`, which is still unverified. Both known and unknown issuers
+    /// are kept in memory, so that repeated requests cause no I/O.
     pub fn resolver_builder(resolver: impl IssuerResolver) -> ResolverBuilder {
         ResolverBuilder::new(resolver)
     }
@@ -120,30 +123,31 @@ impl TokenVerifier {
         }
     }
 
-    /// Verifies a token by everything that is configured, the revocation store included.
+    /// Verifies a token by all configured rules, the revocation store included.
     ///
-    /// Signature and claims come first: a forged token causes no I/O, unless it names a key that
-    /// a [`KeySource`](crate::keys::KeySource) may still learn of.
+    /// Signature and claims come first: a forged token causes no I/O, unless it names a key that a
+    /// [`KeySource`](crate::keys::KeySource) may still be able to fetch.
     ///
-    /// The token counts as a bearer token: one that is bound to a key or to a certificate is refused. A
-    /// [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) can check what such a token is bound to.
+    /// The token is treated as a bearer token: one that is bound to a key or to a certificate is refused. To
+    /// accept such tokens, let a [`JwtAuthLayer`](crate::JwtAuthLayer::dpop) check the binding.
     ///
     /// # Errors
     ///
-    /// The [reason](crate::AuthErrorKind) why the token is refused, or cannot be judged now.
+    /// Fails with the [reason](crate::AuthErrorKind) why the token is refused or cannot be judged now.
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, AuthError> {
         let bearer = &Possession::BEARER;
         self.start(token.as_bytes(), bearer).finish().await
     }
 
-    /// Verifies the signature and the claims of a token, with no I/O: revocation is not looked
-    /// at, and a key that would have to be fetched is unknown. An issuer that a
-    /// [resolver](Self::resolver_builder) would have to be asked for is
+    /// Verifies the signature and the claims of a token without I/O.
+    ///
+    /// Revocations are not checked, and a key that would have to be fetched counts as unknown. If a
+    /// [resolver](Self::resolver_builder) would have to be asked for the issuer, the error is
     /// [`Unavailable`](crate::AuthErrorKind::Unavailable).
     ///
     /// # Errors
     ///
-    /// The [reason](crate::AuthErrorKind) why the token is refused.
+    /// Fails with the [reason](crate::AuthErrorKind) why the token is refused.
     pub fn verify_local(&self, token: &str) -> Result<VerifiedToken, AuthError> {
         let (token, bearer) = (token.as_bytes(), &Possession::BEARER);
         match self.of(token)? {
@@ -152,10 +156,10 @@ impl TokenVerifier {
         }
     }
 
-    /// Returns the issuers that it trusts by name, in the order in which they were given.
+    /// Returns the issuers that this verifier trusts by name, in the order in which they were given.
     ///
-    /// Those that it trusts by a pattern or finds by a resolver are not among them. It is empty as well
-    /// if it accepts any issuer, which only `dangerous_no_issuer` allows.
+    /// Issuers that it trusts by a pattern or finds through a resolver are not included. The list is also
+    /// empty if the verifier accepts any issuer, which only `dangerous_no_issuer` allows.
     ///
     /// ```
     /// # use tower_jwt_auth::{Algorithm, SigningKey, TokenVerifier};
@@ -174,10 +178,11 @@ impl TokenVerifier {
         issuers.iter().map(AsRef::as_ref).collect()
     }
 
-    /// How each source of keys that change is doing: for a health endpoint, or metrics.
+    /// Returns the state of each source of changing keys, for a health endpoint or metrics. It is empty if
+    /// all keys are fixed.
     ///
-    /// The service can judge tokens of an issuer while its state
-    /// [is ready](crate::keys::KeySourceState::is_ready). Empty where all keys are fixed.
+    /// Tokens of an issuer can be verified while the state of its source
+    /// [is ready](crate::keys::KeySourceState::is_ready).
     #[must_use]
     pub fn health(&self) -> Vec<KeySourceHealth> {
         match &self.issuers {
@@ -192,7 +197,7 @@ impl TokenVerifier {
         }
     }
 
-    /// Comes as far as memory allows; boxes a future only where something must be waited for.
+    /// Goes as far as possible without waiting, and boxes a future only if something must be awaited.
     pub(crate) fn start(&self, token: &[u8], held: &Possession) -> Progress {
         match self.of(token) {
             Ok(Found::Single(single)) => single.start(token, held),
@@ -201,7 +206,7 @@ impl TokenVerifier {
         }
     }
 
-    /// Who judges this token.
+    /// Chooses what verifies this token.
     fn of(&self, token: &[u8]) -> Result<Found<'_>, AuthError> {
         match &self.issuers {
             Issuers::One(single) => Ok(Found::Single(single)),

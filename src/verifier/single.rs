@@ -1,4 +1,4 @@
-//! [`Single`]: the verification of one issuer's tokens. A token is proved, and then judged.
+//! [`Single`]: verifies the tokens of one issuer. A token's signature is checked first, then its claims.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ use crate::keys::{Algorithm, KeySourceHealth, VerifyingKey};
 use crate::policy::{CheckedPattern, Policy, Possession, TokenProfile};
 use crate::revocation::DynRevocationStore;
 
-/// Verifies by one policy, with the keys of one place.
+/// Verifies tokens by one policy, with one set or source of keys.
 #[derive(Clone)]
 pub(super) struct Single {
     inner: Arc<Inner>,
@@ -34,13 +34,13 @@ pub(super) struct Inner {
     pub(super) max_token_bytes: usize,
 }
 
-/// What comes of looking for the proof of a token.
+/// The result of checking a signature.
 enum Search {
     Proved(Proved),
     Doubted(Doubt),
 }
 
-/// What comes of everything that needs no I/O.
+/// The result of all checks that need no I/O.
 enum Checked {
     Good(VerifiedToken),
     Doubted(Doubt),
@@ -59,12 +59,12 @@ impl Single {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// The issuers that it trusts; none where it trusts any.
+    /// Returns the issuers that it trusts by name; empty if it trusts any issuer.
     pub(super) fn issuers(&self) -> &[Box<str>] {
         &self.inner.judge.policy.issuers
     }
 
-    /// The issuers that it trusts by a pattern.
+    /// Returns the patterns of issuers that it trusts.
     pub(super) fn issuer_patterns(&self) -> &[CheckedPattern] {
         &self.inner.judge.policy.issuer_patterns
     }
@@ -73,7 +73,7 @@ impl Single {
         self.inner.max_token_bytes
     }
 
-    /// How the source of the keys is doing, if it changes at all.
+    /// Returns the state of the key source, or `None` if the keys are fixed.
     pub(super) fn health(&self) -> Option<KeySourceHealth> {
         self.inner.keys.health()
     }
@@ -92,7 +92,7 @@ impl Single {
         }
     }
 
-    /// Judges by its own rules what another verifier of the same keys remembers.
+    /// Takes over the cached tokens of another verifier with the same keys, and keeps its own rules.
     #[cfg(all(test, feature = "cache"))]
     pub(super) fn with_memory_of(self, other: Self) -> Option<Self> {
         let memory = Arc::into_inner(other.inner)?.memory;
@@ -113,7 +113,7 @@ impl Single {
             .is_some()
     }
 
-    /// Signature and claims alone.
+    /// Checks the signature and the claims only.
     pub(super) fn verify_local(
         &self,
         token: &[u8],
@@ -125,7 +125,7 @@ impl Single {
         }
     }
 
-    /// Comes as far as memory allows; boxes a future only where something must be waited for.
+    /// Goes as far as possible without waiting, and boxes a future only if something must be awaited.
     pub(super) fn start(&self, token: &[u8], held: &Possession) -> Progress {
         match self.check(token, held) {
             Ok(Checked::Good(verified)) => {
@@ -137,8 +137,8 @@ impl Single {
         }
     }
 
-    /// The token with what it needs to know when it ends. Those that are remembered are without, so
-    /// that the verifier does not own itself.
+    /// Gives the token what it needs to find out when it ends. Cached tokens do not have it, because
+    /// otherwise the verifier would own itself.
     fn hand_out(&self, verified: VerifiedToken) -> VerifiedToken {
         let world = Arc::clone(&self.inner) as Arc<dyn World>;
         verified.in_world(world)
@@ -159,8 +159,8 @@ impl Single {
         }))
     }
 
-    /// A token that says of itself that it is of another issuer is refused before its key is asked for: no
-    /// key of this issuer can change that.
+    /// Refuses a token whose own `iss` names another issuer before its key is fetched: no key of this issuer
+    /// could make it valid.
     fn check_issuer_unverified(&self, token: &[u8]) -> Result<(), AuthError> {
         let Inner {
             judge,
@@ -174,7 +174,7 @@ impl Single {
             .check_issuer(&payload, &judge.policy.read_further(&payload))
     }
 
-    /// Everything that needs no I/O: the proof, from memory or made, and then always the judge.
+    /// Makes all checks that need no I/O. The signature may be cached; the judge checks the rest each time.
     fn check(&self, token: &[u8], held: &Possession) -> Result<Checked, AuthError> {
         let Inner {
             keys,
@@ -195,7 +195,7 @@ impl Single {
         verdict.map(|verified| Checked::Good(verified.remembered(is_recalled)))
     }
 
-    /// Takes a token apart, and checks its signature.
+    /// Parses a token and checks its signature.
     fn prove(&self, shown: &Shown<'_>) -> Result<Search, AuthError> {
         let Inner {
             keys,
@@ -229,7 +229,7 @@ impl Single {
             memory.add_header(parts.encoded_header(), header);
         }
         let payload = Payload::parse(payload, &policy.required)?;
-        // Kept is a token of a header that is known, and so the same object for all of them.
+        // Only a token whose header was seen before is cached, so that all cached tokens share the header.
         let proof = key_to_keep.zip(known.as_ref().map(KnownHeader::shared));
         Ok(Search::Proved(Proved::new(Facts {
             kind: match policy.profile {
@@ -251,8 +251,8 @@ impl Single {
     }
 }
 
-/// Reads a header, and refuses one that no token can have here: before a key is looked for, for which
-/// a source may have to be asked.
+/// Reads a header, and refuses one that no acceptable token can have. This comes before the key is looked up,
+/// because the look-up may cause I/O.
 fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthError> {
     let header = Header::parse(text)?;
     if Algorithm::from_str(&header.alg).is_err() {
@@ -261,7 +261,7 @@ fn read_header<'h>(text: &'h str, policy: &Policy) -> Result<Header<'h>, AuthErr
                 code: "unknown_algorithm",
                 message: "the token names an algorithm that this crate does not have",
             }),
-        ); // whatever the keys
+        ); // no key can change that
     }
     policy.check_typ(header.kind)?;
     Ok(header)

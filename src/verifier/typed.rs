@@ -1,4 +1,4 @@
-//! [`TypedClaims`]: the claims of a token as types of the application, parsed once for each.
+//! [`TypedClaims`]: the claims of a token as types of the application, parsed once per type.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::AuthError;
 
-/// The claims as the types that they were asked for as.
+/// The claims, in each type in which they were requested.
 #[derive(Default)]
 pub(super) struct TypedClaims {
-    /// The type that they were first shared as; rarely is there another.
+    /// The claims in the first type that was requested. A second type is rare.
     first: OnceLock<Typed>,
     others: Mutex<Vec<Typed>>,
 }
@@ -20,7 +20,7 @@ type Typed = Arc<dyn Any + Send + Sync>;
 // === impl TypedClaims ===
 
 impl TypedClaims {
-    /// The claims as this type: parsed at the first call, shared from then on.
+    /// Returns the claims as this type: parsed at the first call, shared from then on.
     pub(super) fn shared<C>(&self, json: &str) -> Result<Arc<C>, AuthError>
     where
         C: DeserializeOwned + Send + Sync + 'static,
@@ -30,7 +30,7 @@ impl TypedClaims {
             return Ok(claims);
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        // By now another thread may have put it here or there.
+        // Another thread may have parsed them meanwhile.
         let known = self
             .first
             .get()
@@ -48,7 +48,7 @@ impl TypedClaims {
     }
 }
 
-/// Parses the claims. The error names the claim that does not fit, and no value of any.
+/// Parses the claims. The error names the claim that does not fit, but contains no claim's value.
 pub(super) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, AuthError> {
     serde_json::from_str(json).map_err(|error| AuthError::claims_mismatch::<C>(&error, json))
 }

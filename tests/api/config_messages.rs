@@ -77,11 +77,11 @@ fn each_wrong_value_is_told_with_its_variable_and_the_cure() {
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_LEEWAY", "1.5")],
-            "but it is `1.5`: write digits alone",
+            "but it is `1.5`: write only digits",
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_LEEWAY", "-1")],
-            "but it is `-1`: write digits alone",
+            "but it is `-1`: write only digits",
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_LEEWAY", "301")],
@@ -105,7 +105,7 @@ fn each_wrong_value_is_told_with_its_variable_and_the_cure() {
                 "JWT_SECRET",
                 "r7Kq2VnXw9pLzT4mYc8J dH5bGs1NfQe3AuRiZoWk6tM0",
             )],
-            "JWT_SECRET has white space inside",
+            "JWT_SECRET contains white space",
         ),
         (
             &[("JWT_SECRET", PRIVATE)],
@@ -176,7 +176,7 @@ fn each_wrong_value_is_told_with_its_variable_and_the_cure() {
         // The secret itself in the wrong variable.
         (
             &[("JWT_SECRET_FILE", SECRET)],
-            "its folder does not exist either; a secret itself belongs into the variable without `_FILE`",
+            "its folder does not exist either; a secret itself belongs in the variable without `_FILE`",
         ),
     ] {
         let told = told(vars);

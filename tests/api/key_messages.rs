@@ -240,7 +240,7 @@ fn a_text_that_is_no_jwk_says_what_it_is() {
         ),
         (
             r#"{"kty":"EC","kid":5}"#.to_owned(),
-            "has a member `kid` that is not a text: put it in quotes",
+            "has a member `kid` that is not a string: put it in quotes",
         ),
         (
             pem!("p256.spki").to_owned(),

@@ -229,7 +229,7 @@ fn what_is_no_ring_is_an_error() {
         let told = unknown.unwrap_err().to_string();
         assert_eq!(
             told,
-            r"there is no key `nobody\n` in the ring: `KeyRing::keys` lists those that are"
+            r"there is no key `nobody\n` in the ring: `KeyRing::keys` lists those that exist"
         );
     }
     let text = KeyRing::builder().key(key).rotate(Algorithm::EdDSA).build();

@@ -35,11 +35,11 @@ async fn metadata_that_is_not_to_be_believed_is_503() {
         ),
         (
             Mode::NoEndpoint,
-            "or lacks the text `introspection_endpoint`",
+            "or lacks the string `introspection_endpoint`",
         ),
         (
             Mode::NoEndpoint,
-            "give the address of the endpoint to `Introspection::builder_at`",
+            "give the URL of the endpoint to `Introspection::builder_at`",
         ),
         (
             Mode::Refuse,

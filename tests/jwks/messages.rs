@@ -127,7 +127,7 @@ async fn metadata_that_is_none_is_told_in_health() {
     for (mode, expected) in [
         (
             Mode::NoMetadata(404),
-            "the issuer's metadata was not found: the answer was 404 (idp.example/.well-known/openid-configuration); check the issuer, or give the address of its keys to `RemoteJwks::builder_at`",
+            "the issuer's metadata was not found: the answer was 404 (idp.example/.well-known/openid-configuration); check the issuer, or give the URL of its keys to `RemoteJwks::builder_at`",
         ),
         (
             Mode::NoMetadata(301),

@@ -1,4 +1,4 @@
-//! [`PostgresApiKeys`].
+//! [`PostgresApiKeys`]: API keys in PostgreSQL.
 
 use sqlx::{PgConnection, PgPool, Postgres};
 
@@ -14,9 +14,8 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7119021736
 /// Keeps API keys in PostgreSQL, for any number of nodes: in the table `jwt_api_keys`, in the first
 /// schema of the connection's `search_path`.
 ///
-/// You create the pool and choose its timeouts. For what they should be, see
-/// [`PostgresSessions`](crate::sessions::PostgresSessions). The pool and the database may be those of
-/// the sessions.
+/// You create the pool and choose its timeouts: see [`PostgresSessions`](crate::sessions::PostgresSessions)
+/// for good values. The pool and the database may be those of the sessions.
 ///
 /// ```no_run
 /// use sqlx::postgres::PgPool;
@@ -29,12 +28,12 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7119021736
 ///
 /// # Security
 ///
-/// Connect to the primary: on a replica that lags, a revoked key is still there.
+/// Connect to the primary: on a replica that lags, a revoked key still exists.
 ///
-/// A pooler such as PgBouncer must not mix up the prepared statements of its clients. One that does
-/// may run *another* statement than the requested one, and report success: a key may then not be
-/// revoked. [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.
-/// [The guide](crate::_guide::poolers) says which poolers can be used.
+/// A pooler such as PgBouncer must not mix up the prepared statements of its clients. Otherwise it may run
+/// *another* statement than the requested one and report success, so that a key is not revoked.
+/// [`open`](Self::open) and [`migrate`](Self::migrate) detect this and fail. [The
+/// guide](crate::_guide::poolers) says which poolers can be used.
 #[derive(Debug, Clone)]
 pub struct PostgresApiKeys {
     pool: PgPool,
@@ -52,15 +51,15 @@ impl PostgresApiKeys {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
-    /// a pooler mixes up prepared statements.
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if a pooler
+    /// mixes up prepared statements.
     pub async fn open(pool: PgPool) -> Result<Self, StoreError> {
         let keys = Self::new(pool);
         keys.migrate().await?;
         Ok(keys)
     }
 
-    /// Creates the store without contacting the database. Behind a pooler, use
+    /// Makes the store without contacting the database. Behind a pooler, use
     /// [`open`](Self::open) instead, or call [`check_pooler`](Self::check_pooler) first.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
@@ -72,8 +71,8 @@ impl PostgresApiKeys {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
-    /// a pooler mixes up prepared statements.
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if a pooler
+    /// mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.check_pooler().await?;
         create_in_postgres(&self.pool, "jwt_api_keys", Self::SCHEMA).await

@@ -1,4 +1,4 @@
-//! Reading rows of `jwt_api_keys` as records.
+//! Reads rows of `jwt_api_keys` as records.
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 

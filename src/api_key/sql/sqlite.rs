@@ -1,4 +1,4 @@
-//! [`SqliteApiKeys`].
+//! [`SqliteApiKeys`]: API keys in SQLite.
 
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
@@ -9,9 +9,8 @@ use crate::store::{StoreError, to_the_end};
 
 /// Keeps API keys in SQLite, for the processes of one machine: in the table `jwt_api_keys`.
 ///
-/// You create the pool and choose its settings. For what they should be, see
-/// [`SqliteSessions`](crate::sessions::SqliteSessions). The pool and the database may be those of the
-/// sessions.
+/// You create the pool and choose its settings: see [`SqliteSessions`](crate::sessions::SqliteSessions) for
+/// good values. The pool and the database may be those of the sessions.
 ///
 /// ```no_run
 /// use sqlx::sqlite::SqlitePool;
@@ -48,7 +47,7 @@ impl SqliteApiKeys {
         Ok(keys)
     }
 
-    /// Creates the store without contacting the database. The database must be on disk, or the pool
+    /// Makes the store without contacting the database. The database must be on disk, or the pool
     /// must have a single connection: each connection to `:memory:` opens a database of its own.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {

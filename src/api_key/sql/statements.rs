@@ -1,8 +1,8 @@
-//! The statements, in the SQL that SQLite and PostgreSQL have in common.
+//! The SQL statements, most of which work in SQLite and in PostgreSQL.
 //!
-//! `$n` is a parameter in both. None contains a value.
+//! All values are passed as parameters, which are `$n` in both databases.
 
-/// Stores a key, whose columns are the parameters.
+/// Stores a key. The parameters are its columns.
 pub(super) const INSERT: &str = "INSERT INTO jwt_api_keys \
      (id, owner, secret_digest, label, payload, created_at, expires_at, last_used_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -31,11 +31,11 @@ pub(super) const LIST: &str = "SELECT id, owner, secret_digest, label, payload, 
      expires_at, last_used_at FROM jwt_api_keys WHERE owner = $1 \
      ORDER BY created_at DESC, id DESC LIMIT 1000";
 
-/// Deletes at most `$2` keys with the id `$1`, which is none or one.
+/// Deletes the key `$1`, if `$2` is at least 1.
 pub(super) const REVOKE_KEY: &str = "DELETE FROM jwt_api_keys WHERE id = $1 AND $2 > 0 \
      RETURNING id, owner";
 
-/// Deletes at most `$2` keys with the id `$1`, which is none or one, if the owner is `$3`.
+/// Deletes the key `$1` if its owner is `$3`, and if `$2` is at least 1.
 pub(super) const REVOKE_KEY_OF: &str = "DELETE FROM jwt_api_keys WHERE id = $1 AND $2 > 0 \
      AND owner = $3 RETURNING id, owner";
 

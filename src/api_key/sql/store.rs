@@ -1,4 +1,4 @@
-//! [`ApiKeyStore`](crate::api_key::ApiKeyStore) over a pool: the same code for each database.
+//! [`ApiKeyStore`](crate::api_key::ApiKeyStore) for a connection pool, with the same code for each database.
 
 /// Implements the store for a type with a `pool`. `$begin` opens the transaction of an insertion, and
 /// `$lock` makes the insertions of one owner wait for each other in it.
@@ -10,7 +10,7 @@ macro_rules! implement_api_key_store {
         impl ApiKeyStore for $Store {
             async fn insert(&self, key: &ApiKeyRecord, max: u32) -> Result<bool, StoreError> {
                 let (pool, key) = (self.pool.clone(), key.clone());
-                // sqlx would leave a transaction open if its `BEGIN` was dropped.
+                // sqlx leaves a transaction open if its `BEGIN` is dropped.
                 to_the_end(insert(pool, key, max)).await?
             }
 
@@ -42,7 +42,7 @@ macro_rules! implement_api_key_store {
                 if let Some(owner) = owner {
                     query = query.bind(owner);
                 }
-                // All rows are fetched, though there may be at most one. Fetching only the first would
+                // All rows are fetched, although there is at most one. Fetching only the first would
                 // return before SQLite has committed, and would miss a failure to commit.
                 let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
                 Ok(rows.into_iter().map(row::revoked).collect())

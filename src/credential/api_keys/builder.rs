@@ -19,8 +19,8 @@ use crate::error::ConfigError;
 use crate::revocation::{DynRevocationStore, MemoryRevocations, RevocationStore};
 use crate::store::Calls;
 
-/// The default lag, for which a node believes what it knows of a key: 5 seconds. It is the longest time
-/// for which a revocation made on another node goes unnoticed.
+/// The default lag, for which a node caches a key: 5 seconds. It is the longest time for which a revocation
+/// on another node goes unnoticed.
 pub const DEFAULT_KEY_LAG: Duration = Duration::from_secs(5);
 /// The longest [`lag`](ApiKeysBuilder::lag) that can be set: 5 minutes. A revoked key must not be
 /// accepted for longer.
@@ -35,7 +35,7 @@ pub const DEFAULT_MAX_KEYS_PER_OWNER: u32 = 50;
 #[cfg(feature = "cache")]
 pub const DEFAULT_CACHED_KEYS: u64 = 10_000;
 
-/// Builds [`ApiKeys`].
+/// Builds [`ApiKeys`]; made by [`ApiKeys::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct ApiKeysBuilder {
@@ -75,25 +75,24 @@ impl ApiKeysBuilder {
     /// Sets the store of revocations through which other nodes learn of a revoked key before their
     /// [lag](Self::lag) has passed. It may be the one of the tokens.
     ///
-    /// Each request with a good key asks it, as each request with a token does, so put a
-    /// `CachedRevocations` in front of a database. If revocations are
-    /// [pushed](crate::_guide::revocation) to that, other nodes refuse a revoked key at once. The node that
-    /// revokes a key does so in any case. If the store is unavailable, the response is a 503, unless the
-    /// policy of the cache says otherwise.
+    /// Each request with a valid key asks it, as each request with a token does, so put a `CachedRevocations`
+    /// in front of a database. If revocations are [pushed](crate::_guide::revocation) to that cache, other
+    /// nodes refuse a revoked key at once. The node that revokes a key does so in any case. If the store is
+    /// unavailable, the response is a 503, unless the policy of the cache says otherwise.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {
         self.revocations = Some(Arc::new(store));
         self
     }
 
-    /// Sets the clock. The default is that of the system.
+    /// Sets the clock: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Sets how long a node may believe what it knows of a key: 5 seconds by default, at most 5 minutes.
-    /// That is the longest time for which a revocation made on another node goes unnoticed if it is not
-    /// pushed. With zero, each request asks the store.
+    /// Sets for how long a node caches a key: 5 seconds by default, at most 5 minutes. This is the longest
+    /// time for which a revocation on another node goes unnoticed if it is not pushed. With zero, each
+    /// request asks the store.
     ///
     /// A stream that waits for [`ended`](crate::VerifiedToken::ended) notices within twice the lag.
     pub fn lag(mut self, lag: Duration) -> Self {
@@ -108,8 +107,8 @@ impl ApiKeysBuilder {
         self
     }
 
-    /// Sets the number of keys that a node keeps in memory: 10,000 by default, at some kilobyte each.
-    /// Further ones push out those that were not used for the longest time.
+    /// Sets the number of keys that a node keeps in memory: 10,000 by default, with about 1 KiB each. Further
+    /// keys evict those that were used least recently.
     #[cfg(feature = "cache")]
     pub fn cached_keys(mut self, keys: u64) -> Self {
         self.cached_keys = keys;
@@ -130,25 +129,25 @@ impl ApiKeysBuilder {
     }
 
     /// Sets a function that is called after each [event](ApiKeyEvent) of a key. It must not block. If it
-    /// panics, only this one call is lost.
+    /// panics, the panic is caught.
     pub fn on_event(mut self, hook: impl Fn(&ApiKeyEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = ApiKeyHook::new(hook);
         self
     }
 
-    /// Builds the keys.
+    /// Builds the service.
     ///
     /// # Errors
     ///
-    /// Fails if the prefix is malformed, if the lag is over 5 minutes, if the store timeout is zero or
-    /// over a minute, or if owners may have no keys.
+    /// Fails if the prefix is malformed, if the lag is longer than 5 minutes, if the store timeout is zero or
+    /// longer than 60 seconds, or if the number of keys per owner is zero.
     pub fn build(self) -> Result<ApiKeys, ConfigError> {
         let invalid = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
         let form = Form::new(&self.prefix)?;
         if self.lag > MAX_KEY_LAG {
             return invalid(
-                "`lag` is over 5 minutes, during which a revoked API key is accepted: set at most 5 \
-                 minutes",
+                "`lag` is longer than 5 minutes, and a revoked API key would be accepted for that long: set at \
+                 most 5 minutes",
             );
         }
         if self.store_timeout.is_zero() || self.store_timeout > MAX_KEY_STORE_TIMEOUT {

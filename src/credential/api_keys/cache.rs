@@ -1,4 +1,4 @@
-//! [`KeyCache`]: what a node knows of keys, for a short time.
+//! [`KeyCache`]: caches keys and look-ups for a short time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const ASKED: u64 = 10_000;
 
 /// Keys that were found, and look-ups, each for no longer than the lag.
 ///
-/// They are kept apart, so that a flood of unknown ids cannot push keys out.
+/// They are kept apart, so that a flood of unknown ids cannot evict keys.
 pub(super) struct KeyCache {
     known: Slots<Box<str>, Kept>,
     asked: Slots<Box<str>, Asked>,
@@ -23,7 +23,7 @@ pub(super) struct KeyCache {
 
 struct Kept {
     key: Arc<Known>,
-    /// The time before the store was asked, in microseconds.
+    /// The time just before the store was asked, in microseconds.
     asked_at: u64,
 }
 
@@ -35,7 +35,7 @@ struct Asked {
 
 struct Answer {
     found: Result<Option<Arc<Known>>, Arc<StoreError>>,
-    /// The time before the store was asked, in microseconds.
+    /// The time just before the store was asked, in microseconds.
     asked_at: u64,
 }
 

@@ -1,4 +1,4 @@
-//! [`Core`]: what a node knows of keys and their revocations, for requests and for streams.
+//! [`Core`]: looks up keys and their revocations, for requests and for streams.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,39 +20,40 @@ use crate::revocation::{
 use crate::store::{StoreError, in_time};
 use crate::verifier::{REVOKED_API_KEYS, World};
 
-/// How long a revocation is remembered: one hour. It must outlive every copy of a key on every node,
-/// which is believed for a lag and a timeout (six minutes at most), although the clocks of nodes differ.
+/// The time for which a revocation is kept: one hour. It must outlive every cached copy of a key on every
+/// node, which is used for a lag and a timeout (at most six minutes), even if the clocks of nodes differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The shortest interval at which a stream asks for its key.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
-/// How many ids that were never found are looked up at once; others wait for a place, within the timeout.
+/// The most ids that were never found before and are looked up at once. Others wait for their turn, within
+/// the timeout.
 pub(super) const UNKNOWN_AT_ONCE: usize = 32;
-/// How many revocations are recorded in one call.
+/// The most revocations that are recorded in one call.
 const AT_ONCE: usize = 500;
 
-/// The stores, and what was found in them lately.
+/// The stores, and what was recently found in them.
 pub(super) struct Core {
     pub(super) store: TimedApiKeys,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lag: Duration,
     pub(super) issuer: Option<String>,
     pub(super) cache: KeyCache,
-    /// For look-ups of ids that were never found.
+    /// Limits look-ups of ids that were never found before.
     pub(super) places: Semaphore,
-    /// What was revoked on this node, for as long as an older answer may be in use.
+    /// The keys that were revoked on this node, for as long as an older answer may be in use.
     pub(super) fresh: MemoryRevocations,
     pub(super) revocations: Option<Arc<dyn DynRevocationStore>>,
     pub(super) last_use: LastUse,
     pub(super) events: ApiKeyHook,
 }
 
-/// What a stream needs to know of the world that its key lives in.
+/// What a stream needs to find out when its key ends.
 pub(super) struct KeyWorld {
     clock: Arc<dyn Clock>,
     revocations: Arc<dyn DynRevocationStore>,
 }
 
-/// Keys as a store of revocations sees them: a key that is not there is revoked.
+/// Presents the keys as a revocation store: a key that no longer exists is revoked.
 struct KeyRevocations {
     core: Arc<Core>,
 }
@@ -74,7 +75,7 @@ impl Core {
         if let Some(known) = self.peek(id) {
             return Ok(known);
         }
-        // Invented ids must not take all connections of the store from keys that are in use.
+        // Invented ids must not occupy all connections to the store.
         let is_in_use = self.cache.was_known(id);
         let ask = async || {
             let _place = match is_in_use {
@@ -82,7 +83,7 @@ impl Core {
                 false => self.places.acquire().await.ok(),
             };
             let found = self.store.find(id).await?;
-            // A store that mixes keys up must not hand one to another.
+            // If a store mixes up keys, nobody must be given the rights of another key.
             let found = found.filter(|record| record.id == id);
             let known = found.map(|record| Known::of(&record, self.issuer.as_deref()));
             known.transpose()
@@ -102,25 +103,25 @@ impl Core {
         }
     }
 
-    /// Returns whether a key is revoked, however it was looked up.
+    /// Returns whether a key is revoked, and asks the store if necessary.
     pub(super) async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
         match (self.peek_revoked(query), &self.revocations) {
             (Some(known), _) => Ok(known),
             (None, None) => Ok(false),
             (None, Some(store)) => {
                 let asked = in_time(self.store.limit(), store.is_revoked(*query)).await?;
-                // It may have been revoked here in the meantime.
+                // The key may have been revoked here in the meantime.
                 Ok(asked || self.fresh.hits(query))
             }
         }
     }
 
-    /// Refuses on this node what it knows of the keys of this owner: all of them, or the one with this id.
-    /// An earlier call may have deleted them without learning that it did.
+    /// Refuses on this node all keys of this owner that it knows, or the one with this id. An earlier call
+    /// may have deleted them without noticing that it did.
     pub(super) fn forget_known_of(&self, owner: &str, id: Option<&str>) -> Vec<String> {
         let ids = self.cache.known_of(owner);
         let ids = ids.into_iter().filter(|one| id.is_none_or(|id| id == one));
-        // Those that were refused before are known to other nodes as well.
+        // Other nodes already know about keys that were refused before.
         let is_refused = |id: &String| {
             let query = RevocationQuery::new(owner, id, 0).with_issuer(REVOKED_API_KEYS);
             self.fresh.hits(&query)
@@ -130,12 +131,12 @@ impl Core {
         ids
     }
 
-    /// Makes a revocation take effect on this node at once, also for a look-up that is in progress.
+    /// Makes a revocation take effect on this node at once, even for a look-up that is in progress.
     pub(super) fn forget(&self, id: &str) {
         self.fresh.insert(&self.revocation(id));
     }
 
-    /// Tells other nodes, if there is a store of revocations.
+    /// Notifies other nodes, if there is a revocation store.
     pub(super) async fn push(&self, revoked: &[RevokedApiKey]) -> Result<(), StoreError> {
         let Some(store) = &self.revocations else {
             return Ok(());

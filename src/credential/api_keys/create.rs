@@ -17,7 +17,7 @@ use crate::api_key::{ApiKeyRecord, ApiKeyTarget};
 use crate::claims::{RESERVED_CLAIMS, is_scope_token};
 use crate::clock::{as_micros, unix_micros};
 
-/// The longest owner, in bytes.
+/// The longest id of an owner, in bytes.
 const MAX_OWNER_BYTES: usize = 1024;
 /// The longest label, in characters.
 const MAX_LABEL_CHARS: usize = 200;
@@ -27,15 +27,14 @@ const MAX_NAMES: usize = 100;
 const MAX_NAME_BYTES: usize = 256;
 /// The most claims.
 const MAX_CLAIMS: usize = 32;
-/// The most that scopes, roles and claims may have together, in bytes of JSON.
+/// The largest size of scopes, roles and claims together, in bytes of JSON.
 const MAX_PAYLOAD_BYTES: usize = 4096;
 /// The longest lifetime: 100 years.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 366 * 86_400);
-/// Names that have a setter of their own, besides the reserved ones.
+/// The names that have setters of their own, besides the reserved ones.
 const SET_OTHERWISE: [&str; 2] = ["roles", "gen"];
 
-/// A key that is about to be created. [`ApiKeys::create`] starts it, and [`issue`](Self::issue) creates
-/// it.
+/// A key that is about to be created: made by [`ApiKeys::create`], and created by [`issue`](Self::issue).
 #[must_use = "no key is created until `issue()`"]
 pub struct CreateApiKey<'a> {
     keys: &'a ApiKeys,
@@ -104,7 +103,7 @@ impl<'a> CreateApiKey<'a> {
         scopes.into_iter().fold(self, |key, scope| key.scope(scope))
     }
 
-    /// Adds a role. A key may have 100 roles of 256 bytes. An empty text adds no role.
+    /// Adds a role. A key may have 100 roles of 256 bytes. An empty string is ignored.
     pub fn role(mut self, role: impl AsRef<str>) -> Self {
         let role = role.as_ref();
         if !role.is_empty() {
@@ -141,15 +140,15 @@ impl<'a> CreateApiKey<'a> {
         self
     }
 
-    /// Sets the lifetime of the key, which begins when it is created. Without this and
-    /// [`expires_at`](Self::expires_at), the key is good until it is revoked.
+    /// Sets the lifetime of the key, which begins when the key is created. Without this and
+    /// [`expires_at`](Self::expires_at), the key is valid until it is revoked.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.expiry = Some(Expiry::In(lifetime));
         self
     }
 
     /// Sets the time from which the key is refused. Without this and [`expires_in`](Self::expires_in),
-    /// the key is good until it is revoked.
+    /// the key is valid until it is revoked.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expiry = Some(Expiry::At(time));
         self
@@ -166,9 +165,9 @@ impl<'a> CreateApiKey<'a> {
     /// - [`Invalid`](ApiKeyErrorKind::Invalid): the owner, the label, a scope, a role, a claim or the
     ///   expiry is not allowed. The error says why.
     /// - [`Unavailable`](ApiKeyErrorKind::Unavailable): the store is unavailable. If the key was stored
-    ///   all the same, it is deleted again. Should that fail as well, it is in the owner's list, and
+    ///   nevertheless, it is deleted again. If that fails as well, it stays in the owner's list, but
     ///   nobody has its text.
-    /// - [`Internal`](ApiKeyErrorKind::Internal): the operating system has no randomness.
+    /// - [`Internal`](ApiKeyErrorKind::Internal): the operating system provides no randomness.
     pub async fn issue(mut self) -> Result<NewApiKey, ApiKeyError> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
@@ -297,8 +296,8 @@ impl Expiry {
 // === impl NewApiKey ===
 
 impl NewApiKey {
-    /// Returns the text of the key, for the owner alone. It is stored nowhere: whoever loses it needs
-    /// another key.
+    /// Returns the text of the key. Show it only to the owner. It is not stored anywhere: an owner who loses
+    /// it needs another key.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -330,7 +329,7 @@ impl fmt::Debug for NewApiKey {
 
 impl Undelivered {
     async fn store(core: Arc<Core>, record: &ApiKeyRecord, max: u32) -> Result<Self, ApiKeyError> {
-        // From here on: if the answer is lost, the key may have been stored.
+        // From here on, the key may have been stored even if the answer is lost.
         let id = record.id.clone();
         let mut undelivered = Self { core, id: Some(id) };
         if !undelivered.core.store.insert(record, max).await? {

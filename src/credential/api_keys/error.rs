@@ -1,4 +1,4 @@
-//! [`ApiKeyError`]: why a key was not created, listed or revoked.
+//! [`ApiKeyError`]: the reason why a key was not created, listed or revoked.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,8 +11,8 @@ use crate::store::StoreError;
 
 /// The error of calls to [`ApiKeys`](super::ApiKeys) that create, list and revoke keys.
 ///
-/// A handler may return it. With the feature `axum` it is a response, with the status, a JSON body,
-/// `Cache-Control: no-store`, and `Retry-After` if the status is 503. For other frameworks there are
+/// Handlers can return it. With the feature `axum`, it is a response, with the status, a JSON body,
+/// `Cache-Control: no-store`, and `Retry-After` if the status is 503. For other frameworks, use
 /// [`status`](Self::status), [`body`](Self::body) and [`retry_after`](Self::retry_after).
 #[derive(Debug, Clone)]
 pub struct ApiKeyError {
@@ -21,7 +21,7 @@ pub struct ApiKeyError {
     source: Option<Arc<StoreError>>,
 }
 
-/// The distinct reasons behind an [`ApiKeyError`].
+/// The kinds of [`ApiKeyError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ApiKeyErrorKind {
@@ -32,7 +32,7 @@ pub enum ApiKeyErrorKind {
     Invalid,
     /// The store of keys or that of revocations is unavailable. The status is 503.
     Unavailable,
-    /// The operating system has no randomness. The status is 500.
+    /// The operating system provides no randomness. The status is 500.
     Internal,
 }
 
@@ -47,7 +47,7 @@ impl ApiKeyError {
         }
     }
 
-    /// Returns the reason.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ApiKeyErrorKind {
         self.kind
@@ -106,7 +106,9 @@ impl fmt::Display for ApiKeyError {
             ApiKeyErrorKind::Unavailable => {
                 "the store of API keys or the revocation store is unavailable"
             }
-            ApiKeyErrorKind::Internal => "the operating system has no randomness for an API key",
+            ApiKeyErrorKind::Internal => {
+                "the operating system provides no randomness for an API key"
+            }
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The text of a key: how it is made, and how it is read.
+//! [`Form`]: makes and reads the text of a key.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::error::{AuthError, AuthErrorKind, ConfigError, Reason};
 use crate::keys::{digest, sha256};
 
-/// Letters and digits: a double click selects all of a key, and no encoding changes it.
+/// The letters and digits of a key. A double click selects the whole key, and no encoding changes it.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// The length of an id: 62^16 is more than 2^95.
+/// The length of an id, in characters: 62^16 is more than 2^95.
 const ID_CHARS: usize = 16;
-/// The length of the secret: 62^43 is more than 2^256.
+/// The length of the secret, in characters: 62^43 is more than 2^256.
 const SECRET_CHARS: usize = 43;
-/// The length of the checksum: 62^6 is more than 2^32.
+/// The length of the checksum, in characters: 62^6 is more than 2^32.
 const CHECKSUM_CHARS: usize = 6;
 
 /// The longest prefix, in bytes.
@@ -21,14 +21,14 @@ const MAX_PREFIX: usize = 32;
 
 /// The form of the keys of one service: its prefix.
 pub(super) struct Form {
-    /// With the underscore at its end.
+    /// The prefix, with an underscore at its end.
     prefix: Box<str>,
 }
 
-/// A key of the right form, whose secret nobody has compared yet.
+/// A key with the right form, whose secret has not been compared yet.
 pub(super) struct Parsed<'k> {
     pub(super) id: &'k str,
-    /// The SHA-256 of the whole text, so that a key is not good under another prefix or id.
+    /// The SHA-256 of the whole text, so that a secret is not valid with another prefix or id.
     pub(super) digest: [u8; 32],
 }
 
@@ -84,10 +84,10 @@ impl Form {
         })
     }
 
-    /// Makes a key, or returns `None` if the system has no randomness.
+    /// Makes a key. Returns `None` if the operating system provides no randomness.
     pub(super) fn make(&self) -> Option<Made> {
         let length = self.prefix.len() + ID_CHARS + SECRET_CHARS + CHECKSUM_CHARS;
-        // Room for all of it: to grow would leave copies of it behind.
+        // Allocates enough at once, because growing would leave copies of the key in memory.
         let mut text = Zeroizing::new(String::with_capacity(length));
         text.push_str(&self.prefix);
         push_random(&mut text, ID_CHARS)?;
@@ -114,7 +114,7 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Appends random characters, each of which is equally likely: of 64 numbers, two are thrown away.
+/// Appends random characters, all equally likely: of 64 possible numbers, two are discarded.
 fn push_random(text: &mut String, count: usize) -> Option<()> {
     let end = text.len() + count;
     let mut bytes = [0; 64];
@@ -132,8 +132,8 @@ fn push_random(text: &mut String, count: usize) -> Option<()> {
     Some(())
 }
 
-/// The first 32 bits of the SHA-256 of a text, in base 62. It finds typing errors and tells keys from
-/// texts that look like them; anybody can compute it.
+/// Computes the first 32 bits of the SHA-256 of a text, in base 62. This detects typing errors, and tells
+/// keys from texts that look similar. Anybody can compute it.
 fn checksum(text: &str) -> Option<[u8; CHECKSUM_CHARS]> {
     let digest = sha256(text.as_bytes())?;
     let [a, b, c, d, ..] = digest;
@@ -162,7 +162,7 @@ mod tests {
     use crate::error::AuthErrorKind;
 
     #[test]
-    fn a_key_that_was_made_is_read_again() {
+    fn a_key_can_be_read_after_it_was_made() {
         let form = Form::new("acme").unwrap();
         for _ in 0..1000 {
             let made = form.make().unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_prefix_is_malformed() {
+    fn a_key_with_another_prefix_is_malformed() {
         let (one, other) = (Form::new("acme").unwrap(), Form::new("acme_test").unwrap());
         let made = other.make().unwrap();
         assert!(one.takes(&made.text) && other.takes(&made.text));

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 #[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ApiKey {
-    /// The id of the key: the 16 characters that follow the prefix in its text. It is no secret.
+    /// The id of the key: the 16 characters that follow the prefix in its text. It is not secret.
     pub id: String,
     /// The subject that the key belongs to.
     #[serde(skip)]

@@ -1,4 +1,4 @@
-//! [`Known`]: what a node knows of one key; and the contents of a key, as they are stored.
+//! [`Known`]: a key that was read from the store, and [`Payload`]: the content of a key, as it is stored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use crate::error::AuthError;
 use crate::store::StoreError;
 use crate::verifier::CredentialKind;
 
-/// A key as it was found in the store. It has no secret.
+/// A key as it was found in the store. It does not contain the secret.
 pub(super) struct Known {
     pub(super) digest: [u8; 32],
     pub(super) claims: CredentialClaims,
@@ -82,7 +82,8 @@ impl Payload {
     }
 }
 
-/// The time of a column. One that no clock can show becomes the epoch, at which every key has expired.
+/// Converts the time in a column. A time that cannot be represented becomes the Unix epoch, so that the key
+/// counts as expired.
 pub(super) fn time(micros: u64) -> SystemTime {
     let since = Duration::from_micros(micros);
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)

@@ -1,11 +1,10 @@
-//! API keys: long-lived secrets that users and services make for their programs.
+//! API keys: long-lived secrets that users and services create for their programs.
 //!
-//! A key is a text such as `acme_` and 65 letters and digits. The store keeps a digest of it, so nobody
-//! can read a key from the database. What handlers and guards get is a
-//! [`VerifiedToken`] in any case, whose [`kind`](VerifiedToken::kind) is
-//! [`ApiKey`](crate::verifier::CredentialKind::ApiKey).
+//! A key is a text such as `acme_` followed by 65 letters and digits. The store keeps only a digest of it, so
+//! nobody can read a key from the database. Handlers and guards are given a [`VerifiedToken`], as for JWTs,
+//! whose [`kind`](VerifiedToken::kind) is [`ApiKey`](crate::verifier::CredentialKind::ApiKey).
 //!
-//! [The guide](crate::_guide::api_keys) says how to let users create and revoke keys.
+//! [The guide](crate::_guide::api_keys) shows how to let users create and revoke keys.
 
 mod builder;
 #[cfg(feature = "cache")]
@@ -53,17 +52,18 @@ use crate::verifier::{VerifiedToken, World};
 use form::{Form, Parsed};
 use known::Known;
 
-/// The most calls that create or revoke keys and are in progress at once in one [`ApiKeys`]. More are
-/// answered with 503. Each ends within a few timeouts of the stores, even if its request is dropped.
+/// The most calls of one [`ApiKeys`] that create or revoke keys and are in progress at once: 1,024. More are
+/// answered with
+/// 503. Each call ends within a few timeouts of the stores, even if its request is dropped.
 pub const MAX_CALLS: usize = 1024;
 
-/// What an unknown key is compared with.
+/// The digest with which an unknown key is compared, so that it takes the same time as a known one.
 const NO_DIGEST: [u8; 32] = [0; 32];
 
 /// Creates API keys, verifies them, lists them and revokes them.
 ///
-/// It is cheap to clone and made to be shared. Add it to a
-/// [`JwtAuthLayer`](crate::JwtAuthLayer::credentials), and the layer takes keys as well as tokens.
+/// It is cheap to clone, and all clones share their state. Add it to a
+/// [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) to accept API keys as well as tokens.
 ///
 /// ```
 /// use tower_jwt_auth::credential::api_keys::{ApiKeys, MemoryApiKeys};
@@ -94,16 +94,16 @@ const NO_DIGEST: [u8; 32] = [0; 32];
 ///
 /// # Security
 ///
-/// An id that is not known and a known id with a wrong secret are refused alike, with
+/// An unknown id and a known id with a wrong secret are refused in the same way, with
 /// [`InvalidCredential`](AuthErrorKind::InvalidCredential). Digests are compared in constant time.
 ///
-/// A subject that is logged out everywhere keeps its keys: programs are not devices. To take everything
-/// away from a user, call [`revoke_all`](Self::revoke_all) as well.
+/// Logging out everywhere does not revoke the API keys of a user, because programs are not devices. To end
+/// all access of a user, call [`revoke_all`](Self::revoke_all) as well.
 ///
 /// # Runtime
 ///
-/// The methods need a Tokio runtime with a timer. Work that must not be left half done runs in a task of
-/// its own, which goes on when the request is dropped.
+/// The methods need a Tokio runtime with a timer. Work that must not be left half done runs in a task of its
+/// own, which goes on if the request is dropped.
 #[derive(Clone)]
 pub struct ApiKeys {
     inner: Arc<Inner>,
@@ -120,8 +120,8 @@ struct Inner {
 // === impl ApiKeys ===
 
 impl ApiKeys {
-    /// Starts building the keys of a service, which are kept in `store`. Each key begins with the prefix
-    /// and an underscore, by which a layer, a secret scanner and a reader recognize it.
+    /// Returns a builder for the API keys of a service, which are kept in `store`. Each key begins with the
+    /// prefix and an underscore, by which layers, secret scanners and people recognize it.
     ///
     /// The prefix has 2 to 32 lower-case letters, digits and underscores, begins with a letter, and does
     /// not end with an underscore. It cannot be changed later: keys with another prefix are not accepted.
@@ -130,7 +130,7 @@ impl ApiKeys {
         ApiKeysBuilder::new(prefix.into(), Arc::new(store))
     }
 
-    /// Describes a key for this subject. Nothing is stored until [`issue`](CreateApiKey::issue).
+    /// Begins a new key for this subject. Nothing is stored until [`issue`](CreateApiKey::issue) is called.
     ///
     /// # Security
     ///
@@ -160,8 +160,8 @@ impl ApiKeys {
     ///
     /// - [`MalformedToken`](AuthErrorKind::MalformedToken): the text is not a key of this service, or is
     ///   mistyped. No store was asked.
-    /// - [`InvalidCredential`](AuthErrorKind::InvalidCredential): the key is not known.
-    /// - [`Revoked`](AuthErrorKind::Revoked): the key was revoked a moment ago. Later on it is not known.
+    /// - [`InvalidCredential`](AuthErrorKind::InvalidCredential): the key is unknown.
+    /// - [`Revoked`](AuthErrorKind::Revoked): the key was revoked a moment ago. Later, it counts as unknown.
     /// - [`Expired`](AuthErrorKind::Expired): the key has expired.
     /// - [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable.
     pub async fn verify(&self, key: &str) -> Result<VerifiedToken, AuthError> {
@@ -185,7 +185,7 @@ impl ApiKeys {
         Ok(known.claims.clone().in_world(world))
     }
 
-    /// Judges a key whose secret was right.
+    /// Decides about a key with the right secret.
     fn decide(
         &self,
         claims: CredentialClaims,
@@ -216,8 +216,8 @@ impl ApiKeys {
         kind.into()
     }
 
-    /// Does work as a whole, even if the request that asks for it is dropped. A store that hangs leaves
-    /// at most [`MAX_CALLS`] of these behind.
+    /// Does work to its end, even if the request is dropped. A store that hangs leaves at most [`MAX_CALLS`]
+    /// such tasks behind.
     async fn whole<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ApiKeyError>> + Send + 'static,
@@ -268,7 +268,7 @@ impl fmt::Debug for ApiKeys {
     }
 }
 
-/// The id is not known, or the secret is wrong: the client does not learn which.
+/// Makes the error for an unknown id and for a wrong secret. The client does not learn which it is.
 fn unknown() -> AuthError {
     AuthError::new(AuthErrorKind::InvalidCredential).because(&Reason {
         code: "api_key_unknown",

@@ -1,4 +1,4 @@
-//! Revoking keys: one, or all of an owner; and removing expired ones.
+//! The methods of [`ApiKeys`] that revoke keys and remove expired ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::clean_up::{self, CleanUpTask};
 use crate::clock::as_micros;
 use crate::error::ConfigError;
 
-/// How long an expired key stays in the list of its owner, and is refused as expired rather than
+/// The time for which an expired key stays in the list of its owner, and is refused as expired rather than
 /// unknown, before a clean-up removes it: 30 days.
 pub const EXPIRED_KEYS_KEPT: Duration = Duration::from_secs(2_592_000);
 
@@ -24,10 +24,10 @@ const AT_ONCE: u32 = 500;
 
 /// Methods that revoke keys.
 ///
-/// Each of them runs to its end even if the request that called it is dropped. When it returns, whether
-/// with `Ok` or because the revocation could not be told to other nodes, this node refuses the keys;
-/// other nodes refuse them at once if revocations are [pushed](super::ApiKeysBuilder::revocation), and
-/// within the [lag](super::ApiKeysBuilder::lag) otherwise.
+/// Each of them runs to its end even if the request that called it is dropped. When it returns, with `Ok` or
+/// because other nodes could not be notified, this node refuses the keys. Other nodes refuse them at once if
+/// revocations are [pushed](super::ApiKeysBuilder::revocation), and otherwise within the
+/// [lag](super::ApiKeysBuilder::lag).
 impl ApiKeys {
     /// Revokes a key, for an administrator. Returns whether it existed.
     ///
@@ -38,7 +38,7 @@ impl ApiKeys {
     /// # Errors
     ///
     /// [`Unavailable`](super::ApiKeyErrorKind::Unavailable): the store of keys or that of revocations is
-    /// unavailable. Calling again is safe, and tells other nodes again.
+    /// unavailable. Calling again is safe, and notifies other nodes again.
     pub async fn revoke(&self, id: &str) -> Result<bool, ApiKeyError> {
         if !is_id(id) {
             // Nobody has such an id. Some databases refuse text with a NUL, which is not an outage.
@@ -84,8 +84,7 @@ impl ApiKeys {
         .await
     }
 
-    /// Revokes all keys of an owner, such as that of an account that is closed. Returns how many there
-    /// were.
+    /// Revokes all keys of an owner, for example when an account is closed. Returns how many there were.
     ///
     /// # Errors
     ///
@@ -115,7 +114,7 @@ impl ApiKeys {
         Ok(core.store.clean_up(before, limit).await?)
     }
 
-    /// Starts a task that removes expired keys: at once, and again after each `period`. It removes 500 at
+    /// Starts a task that removes expired keys, at once and again after each `period`. It removes 500 keys at
     /// a time, with pauses. If the store is unavailable, the task tries again after the next period.
     ///
     /// # Errors
@@ -133,15 +132,15 @@ impl ApiKeys {
 // === impl Core ===
 
 impl Core {
-    /// Refuses keys of this owner that this node still knows, and tells other nodes: an earlier call may have
-    /// deleted them without learning that it did.
+    /// Refuses keys of this owner that this node still knows, and notifies other nodes: an earlier call may
+    /// have deleted them without noticing that it did.
     async fn repeat(&self, owner: &str, id: Option<&str>) -> Result<(), ApiKeyError> {
         let ids = self.forget_known_of(owner, id).into_iter();
         let revoked: Vec<_> = ids.map(|id| RevokedApiKey::new(id, owner)).collect();
         Ok(self.push(&revoked).await?)
     }
 
-    /// Deletes keys, refuses them on this node, tells other nodes, and reports the events. Returns how
+    /// Deletes keys, refuses them on this node, notifies other nodes, and reports the events. Returns how
     /// many there were.
     async fn revoke(&self, target: ApiKeyTarget<'_>) -> Result<usize, ApiKeyError> {
         let (mut count, mut failure) = (0, None);
@@ -159,7 +158,7 @@ impl Core {
                 }
             }
             count += revoked.len();
-            // The other keys are revoked even if other nodes could not be told of these.
+            // The other keys are revoked even if other nodes could not be notified about these.
             failure = failure.or(pushed.err());
             if revoked.len() < AT_ONCE as usize {
                 return match failure {

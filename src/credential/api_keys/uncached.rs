@@ -20,7 +20,7 @@ impl KeyCache {
         None
     }
 
-    /// Nothing tells keys that are in use from invented ones.
+    /// Always `false`: without a cache, keys in use cannot be told from invented ones.
     pub(super) const fn was_known(&self, _id: &str) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! What a stream knows of the world: the server is asked again whether the token is still active.
+//! [`AskedWorld`]: lets a stream ask the server again whether its token is still active.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,11 +15,11 @@ use crate::revocation::{
 use crate::store::StoreError;
 use crate::verifier::{VerifiedToken, World};
 
-/// The shortest interval at which a stream asks, however short answers are cached.
+/// The shortest interval at which a stream asks, even if answers are cached for less.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Hands a token out with what it needs to know when it ends. Those in the cache are without, so that no
-/// token is kept there.
+/// Gives a token what it needs to find out when it ends. Cached answers do not have it, so that the cache
+/// contains no tokens.
 pub(super) fn in_world(
     verified: VerifiedToken,
     asker: &Arc<Asker>,
@@ -35,11 +35,11 @@ pub(super) fn in_world(
 struct AskedWorld {
     asker: Arc<Asker>,
     token: Arc<Zeroizing<String>>,
-    /// Made for the few tokens whose end is waited for.
+    /// Made only for the few tokens whose end is awaited.
     store: OnceLock<Arc<dyn DynRevocationStore>>,
 }
 
-/// Says of this one token whether it was revoked, here or at its server.
+/// Says whether this one token was revoked, here or at its server.
 struct AskedAgain {
     asker: Arc<Asker>,
     token: Arc<Zeroizing<String>>,
@@ -75,7 +75,7 @@ impl AskedAgain {
 }
 
 impl RevocationStore for AskedAgain {
-    /// Only its server can end a token everywhere; here a revocation belongs into the store.
+    /// Revokes in the store of this service. Only its server can revoke a token everywhere.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         match self.revocations() {
             Some(store) => store.revoke(revocations).await,

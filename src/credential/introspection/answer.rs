@@ -1,4 +1,5 @@
-//! What the server says about a token (RFC 7662 section 2.2), and [`Problem`]: that it does not say it.
+//! [`Said`]: what the server says about a token (RFC 7662 section 2.2), and [`Problem`]: why there is no
+//! usable answer.
 
 use std::time::Duration;
 
@@ -11,30 +12,30 @@ use crate::codec::{Field, Payload};
 use crate::error::Reason;
 use crate::jwks::FetchError;
 
-/// The longest answer that is read: 64 KiB.
+/// The longest answer that is read, in bytes: 64 KiB.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 
 /// What the server says.
 pub(super) enum Said {
     Inactive,
-    /// It is active, and of another type than is taken here.
+    /// The token is active, but of a type that is not accepted here.
     OtherType(&'static Reason),
     Active(Box<Payload>),
 }
 
-/// Why there is no answer that can be used.
+/// The reason why there is no usable answer.
 #[derive(Debug)]
 pub(super) struct Problem {
-    /// For logs.
+    /// A text for logs.
     pub(super) what: String,
     pub(super) severity: Severity,
-    /// The time that the server has asked for.
+    /// The server's `Retry-After`.
     pub(super) retry_after: Option<Duration>,
-    /// Whether the endpoint may be elsewhere.
+    /// Whether the endpoint may have moved.
     pub(super) is_moved: bool,
 }
 
-/// What is added to an answer that lacks it.
+/// The members that are added to an answer that lacks them.
 pub(super) struct Missing<'m> {
     pub(super) issuer: Option<&'m str>,
     pub(super) token_id: &'m str,
@@ -67,10 +68,9 @@ pub(super) fn read(
             "the answer is not JSON by its `Content-Type`: is this the introspection endpoint?",
         ));
     }
-    let not_an_object =
-        || problem("the answer is not a JSON object, or has a member that occurs twice");
+    let not_an_object = || problem("the answer is not a JSON object, or has a duplicate member");
     let text = String::from_utf8(response.into_body()).map_err(|_| not_an_object())?;
-    // Strictly, as the claims of a token are read.
+    // The answer is read as strictly as the claims of a token.
     let text = Payload::parse(text, &[]).map_err(|_| not_an_object())?;
     let mut members: Map<String, Value> =
         serde_json::from_str(text.json()).map_err(|_| not_an_object())?;
@@ -87,7 +87,7 @@ pub(super) fn read(
         None | Some(Value::Null) => {}
         Some(Value::String(found)) if is_known_type(found) => {}
         Some(Value::String(_)) => return Ok(Said::OtherType(&NOT_BEARER)),
-        Some(_) => return Err(problem("the `token_type` of the answer is not a text")),
+        Some(_) => return Err(problem("the `token_type` of the answer is not a string")),
     }
     let text = if complete(&mut members, missing) {
         Value::Object(members).to_string()
@@ -103,15 +103,15 @@ pub(super) fn read(
     }
 }
 
-/// Whether a media type is that of JSON: `application/json`, or any that ends with `+json`.
+/// Whether a media type is JSON: `application/json`, or any that ends with `+json`.
 fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default();
     let essence = essence.trim().to_ascii_lowercase();
     essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
 }
 
-/// Types whose meaning is known: those of bearer tokens (RFC 6750), DPoP (RFC 9449), and names of kinds
-/// of tokens that some servers write here. The policy decides on all but the first.
+/// Whether the meaning of a type is known: bearer tokens (RFC 6750), DPoP (RFC 9449), and the kinds of tokens
+/// that some servers name here. For all but bearer tokens, the policy decides.
 fn is_known_type(token_type: &str) -> bool {
     let text = token_type.to_ascii_lowercase();
     let kind = text
@@ -122,7 +122,8 @@ fn is_known_type(token_type: &str) -> bool {
         || kinds.contains(&kind.trim_end_matches("token").trim_end_matches(['_', '-']))
 }
 
-/// Adds what is missing, and takes out what is `null` or an empty name. Returns whether anything changed.
+/// Adds missing members, and removes those that are `null` or an empty name. Returns whether anything
+/// changed.
 fn complete(members: &mut Map<String, Value>, missing: &Missing<'_>) -> bool {
     let before = members.len();
     members.retain(|name, value| match value {
@@ -152,7 +153,7 @@ fn complete(members: &mut Map<String, Value>, missing: &Missing<'_>) -> bool {
     changed
 }
 
-/// The member that is not what RFC 7662 section 2.2 says.
+/// Returns the name of a member that does not have the type of RFC 7662 section 2.2, if there is one.
 fn of_wrong_type(payload: &Payload) -> Option<&'static str> {
     [
         ("exp", payload.expires_at().is_wrong()),
@@ -167,7 +168,7 @@ fn of_wrong_type(payload: &Payload) -> Option<&'static str> {
     .find_map(|(name, is_wrong)| is_wrong.then_some(name))
 }
 
-/// Whether a client error is due to this service, its credentials or the address, and so to no token.
+/// Whether a 4xx status is caused by this service, its credentials or the URL, and not by the token.
 fn is_about_us(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403 | 404 | 405 | 408 | 410 | 429)
 }
@@ -195,10 +196,10 @@ impl Problem {
         }
     }
 
-    /// The server was not asked, because it is down.
+    /// Says that the server was not asked, because it is down.
     pub(super) fn left_alone() -> Self {
         Self {
-            what: "the authorization server is unavailable, and is left alone for a while"
+            what: "the authorization server is unavailable, and is not asked again for a while"
                 .to_owned(),
             severity: Severity::NoAnswer,
             retry_after: None,
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_added_and_null_is_missing() {
+    fn missing_members_are_added_and_null_counts_as_missing() {
         let read = payload(
             r#"{"active":true,"client_id":"machine","sub":null,"jti":"","iss":null,"nbf":null,"cnf":null}"#,
         );
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_name_is_no_subject_and_hides_the_client() {
+    fn a_user_name_is_not_the_subject_and_hides_the_client() {
         let read = payload(r#"{"active":true,"client_id":"app","username":"alice"}"#);
         assert_eq!(read.subject().text(), None);
         let read = payload(r#"{"active":true,"client_id":"app","sub":"a1","username":"alice"}"#);
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_boolean_says_whether_a_token_is_active() {
+    fn only_a_boolean_says_whether_a_token_is_active() {
         for body in [
             "",
             "null",
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_mean_no_bearer_token_are_told_apart() {
+    fn types_of_other_than_bearer_tokens_are_recognized() {
         for known in [
             "Bearer",
             "bearer",
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_by_its_media_type() {
+    fn json_is_recognized_by_its_media_type() {
         for good in [
             "application/json",
             "application/json;charset=UTF-8",

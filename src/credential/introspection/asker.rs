@@ -1,5 +1,5 @@
-//! [`Asker`]: asks the server about tokens: once for each, a bounded number at a time, and not while it is
-//! down.
+//! [`Asker`]: asks the server about tokens, once per token, with a bounded number of requests at a time, and
+//! not while the server is down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::jwks::{DynHttpClient, exchange, unavailable};
 use crate::keys::digest;
 use crate::verifier::{Judge, VerifiedToken};
 
-/// How many requests to the server are under way at once.
+/// The most requests to the server that are in progress at once.
 const IN_FLIGHT: usize = 64;
-/// How many wait for their turn besides; more are answered with 503.
+/// The most further requests to the server that wait for their turn. More are answered with 503.
 const QUEUED: usize = 256;
-/// How many requests of clients wait at once; more are answered with 503.
+/// The most client requests that wait at once. More are answered with 503.
 const WAITING: usize = 1024;
-/// How long a request waits. An exchange takes 5 seconds at most.
+/// The longest time for which a client request waits. An exchange with the server takes at most 5 seconds.
 const MAX_WAIT: Duration = Duration::from_secs(6);
-/// How long the answer that a token is refused is remembered.
+/// The time for which a refusal is cached.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
-/// What asks, and how.
+/// Everything that is needed to ask the server.
 pub(super) struct Asker {
     pub(super) endpoint: Endpoint,
     pub(super) client: Arc<dyn DynHttpClient>,
@@ -45,15 +45,15 @@ pub(super) struct Asker {
     pub(super) bounds: Bounds,
 }
 
-/// What is bounded.
+/// The limits on concurrent requests.
 pub(super) struct Bounds {
     waiting: Semaphore,
     queue: Arc<Semaphore>,
     in_flight: Semaphore,
 }
 
-/// A look-up under way. However it ends, with the runtime or by a panic of the client too, whoever waits
-/// is told.
+/// A look-up in progress. However it ends, even if the runtime shuts down or the HTTP client panics, the
+/// requests that wait for it get an answer.
 struct LookUp {
     asker: Arc<Asker>,
     key: String,
@@ -65,7 +65,7 @@ struct LookUp {
 // === impl Asker ===
 
 impl Asker {
-    /// The verdict on a token, if the server need not be asked.
+    /// Returns the verdict on a token if the server need not be asked.
     pub(super) fn peek(&self, token: &str) -> Option<Result<VerifiedToken, AuthError>> {
         match key_of(token) {
             Ok(key) => self.memory.known(&key, self.now()),
@@ -73,8 +73,8 @@ impl Asker {
         }
     }
 
-    /// The verdict on a token, for which the server is asked if need be. Dropping it leaves the look-up
-    /// running, for whoever asks next.
+    /// Returns the verdict on a token, and asks the server if necessary. If the future is dropped, the
+    /// look-up goes on, so that the next request can use its result.
     pub(super) async fn look_up(self: &Arc<Self>, token: &str) -> Result<VerifiedToken, AuthError> {
         let (key, now) = (key_of(token)?, self.now());
         if let Some(known) = self.memory.known(&key, now) {
@@ -85,7 +85,7 @@ impl Asker {
         };
         let slot = self.memory.slot(&key, now);
         if slot.begins() {
-            // It may have become known between the two looks.
+            // The answer may have arrived since the cache was checked.
             match self.memory.good(&key, now) {
                 Some(answer) => slot.fill(answer),
                 None => self.begin(key, token, &slot),
@@ -95,15 +95,15 @@ impl Asker {
             Ok(answer) => answer.verdict.clone(),
             Err(_) => Err(unavailable(
                 Duration::from_secs(1),
-                "the authorization server has not answered in time",
+                "the authorization server did not answer in time",
             )),
         }
     }
 
-    /// Begins a look-up that does not end with the request which needs it.
+    /// Begins a look-up, which goes on even if the request that needs it is dropped.
     fn begin(self: &Arc<Self>, key: String, token: &str, slot: &Arc<Slot>) {
         let Ok(runtime) = Handle::try_current() else {
-            let why = "no tokio runtime runs here";
+            let why = "introspection needs a Tokio runtime, but none is running";
             return slot.fill(self.failure(unavailable(Duration::from_secs(1), why)));
         };
         let Ok(place) = Arc::clone(&self.bounds.queue).try_acquire_owned() else {
@@ -145,7 +145,7 @@ impl Asker {
                 tracing::warn!(
                     endpoint = %self.endpoint.name(),
                     error = problem.what,
-                    "the authorization server has not judged a token"
+                    "the authorization server gave no verdict on a token"
                 );
                 self.failure(unavailable(retry_after, &problem.what))
             }
@@ -164,7 +164,7 @@ impl Asker {
         answer::read(response, uri, &missing, &self.judge.policy.required)
     }
 
-    /// The verdict on what the server says, and for how long it holds.
+    /// Returns the verdict on what the server says, and for how long it may be used.
     fn judged(&self, said: Said, asked_at: u64) -> Answer {
         let (verdict, expiry) = match said {
             Said::Inactive => (Err(inactive()), None),
@@ -190,7 +190,7 @@ impl Asker {
         }
     }
 
-    /// An answer for whoever waits now, and for nobody else.
+    /// Makes an answer for the requests that wait now. It is not cached.
     fn failure(&self, error: AuthError) -> Answer {
         Answer {
             verdict: Err(error),
@@ -228,13 +228,13 @@ impl LookUp {
 impl Drop for LookUp {
     fn drop(&mut self) {
         // After an answer, this changes nothing.
-        let error = unavailable(Duration::from_secs(1), "the look-up was broken off");
+        let error = unavailable(Duration::from_secs(1), "the look-up was aborted");
         self.slot.fill(self.asker.failure(error));
     }
 }
 
-/// What a token is remembered by: its SHA-256. Refuses, before anything else is done, what no access token
-/// can be (RFC 6749 appendix A.12).
+/// Returns the key of a token in the cache: its SHA-256. Refuses a text that cannot be an access token (RFC
+/// 6749 appendix A.12) before anything else is done.
 fn key_of(token: &str) -> Result<String, AuthError> {
     let refused = |reason| Err(AuthError::new(AuthErrorKind::MalformedToken).because(reason));
     if token.len() > MAX_TOKEN_BYTES {
@@ -246,7 +246,7 @@ fn key_of(token: &str) -> Result<String, AuthError> {
     if token.is_empty() || !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return refused(&Reason {
             code: "not_an_access_token",
-            message: "the credential is empty, or contains a character that no access token has",
+            message: "the credential is empty, or contains a character that is not allowed in an access token",
         });
     }
     digest(token.as_bytes()).ok_or_else(|| AuthErrorKind::Internal.into())

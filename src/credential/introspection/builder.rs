@@ -1,4 +1,4 @@
-//! [`IntrospectionBuilder`]: whom to ask, as whom, and what an answer must say.
+//! [`IntrospectionBuilder`]: the server to ask, the credentials of this service, and the rules for answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use crate::names::Names;
 use crate::revocation::RevocationStore;
 use crate::verifier::TokenVerifierBuilder;
 
-/// How long the answer that a token is active is used, unless said otherwise: 60 seconds. A token that was
-/// revoked at its server is accepted for that long.
+/// The default time for which the answer that a token is active is cached: 60 seconds. A token that was
+/// revoked at the server is still accepted for that long.
 pub const DEFAULT_CACHE_FOR: Duration = Duration::from_secs(60);
-/// The longest time for which an answer can be used: 1 hour. Whoever can live with more does not need
-/// introspection.
+/// The longest time for which answers can be cached: 1 hour. With a longer one, introspection would be
+/// pointless.
 pub const MAX_CACHE_FOR: Duration = Duration::from_secs(3600);
-/// How many tokens have a place in the cache unless said otherwise: 16,384, in about 2 KiB each.
+/// The default for the number of tokens in the cache: 16,384, with about 2 KiB each.
 #[cfg(feature = "cache")]
 pub const DEFAULT_INTROSPECTED_TOKENS: usize = 16_384;
 
-/// Builds an [`Introspection`].
+/// Builds an [`Introspection`]; made by [`Introspection::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct IntrospectionBuilder {
@@ -39,7 +39,7 @@ pub struct IntrospectionBuilder {
     elsewhere: Vec<String>,
     addresses: AddressRules,
     auth: Vec<ClientAuth>,
-    /// The rules for answers: those of a verifier.
+    /// The rules for answers, which are those of a verifier.
     rules: TokenVerifierBuilder,
     has_issuer: bool,
     cache_for: Duration,
@@ -82,8 +82,8 @@ impl IntrospectionBuilder {
         }
     }
 
-    /// Sends the credentials of this service in the `Authorization` header (HTTP Basic, RFC 6749
-    /// section 2.3.1). Both are form-encoded first, as the RFC says. Most servers expect this.
+    /// Sends the client id and secret of this service in the `Authorization` header (HTTP Basic, RFC 6749
+    /// section 2.3.1). Both are form-encoded first, as the RFC requires. Most servers expect this.
     pub fn client_secret_basic(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.auth.push(ClientAuth::Basic {
             id: id.into(),
@@ -92,7 +92,7 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sends the credentials of this service in the body, as `client_id` and `client_secret`.
+    /// Sends the client id and secret of this service in the body, as `client_id` and `client_secret`.
     pub fn client_secret_post(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.auth.push(ClientAuth::Post {
             id: id.into(),
@@ -109,42 +109,44 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sets the issuer: an answer with another `iss` is refused, and one without `iss` counts as that of
-    /// this issuer. With [`Introspection::builder`], it is set already.
+    /// Sets the issuer. An answer with another `iss` is refused, and one without `iss` is attributed to this
+    /// issuer. [`Introspection::builder`] already sets it.
     ///
-    /// A subject is unique within its issuer only. Set it if the layer also takes tokens of others.
+    /// A subject is unique only within its issuer, so set it if the layer also accepts tokens of other
+    /// issuers.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.issuers([issuer.into()])
     }
 
-    /// Sets the names of an issuer that has several. An answer without `iss` counts as that of the first.
+    /// Sets the names of an issuer that has several. An answer without `iss` is attributed to the first one.
     pub fn issuers(mut self, names: impl Names) -> Self {
         self.has_issuer = true;
         self.rules = self.rules.issuers(names);
         self
     }
 
-    /// Adds an audience: tokens whose `aud` is or contains this are accepted. Call it again to add more.
+    /// Adds an audience: the `aud` of a token must contain one of the added audiences. Call it again to add
+    /// more.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules = self.rules.audience(audience);
         self
     }
 
-    /// Compares the [audiences](Self::audience) with this member instead of `aud`, for a server that
-    /// writes them elsewhere. See
+    /// Compares the [audiences](Self::audience) with this member instead of `aud`, for a server that uses
+    /// another one. See
     /// [`TokenVerifierBuilder::audience_claim`](crate::verifier::TokenVerifierBuilder::audience_claim).
     pub fn audience_claim(mut self, path: impl AsRef<str>) -> Self {
         self.rules = self.rules.audience_claim(path);
         self
     }
 
-    /// Accepts tokens for any audience, or for none.
+    /// Accepts tokens for any audience, and tokens without one.
     ///
     /// # Security
     ///
-    /// A token that a user gave to another service opens this one too. And many servers answer about
-    /// refresh tokens as well, which nothing but the missing audience tells from access tokens at some of
-    /// them: demand what yours writes for access tokens alone, such as
+    /// Another service that receives a user's token can then use it at this one. In addition, many servers
+    /// also call refresh tokens active, and at some of them only the missing audience distinguishes these
+    /// from access tokens. So require a member that your server sends only for access tokens, such as
     /// [`require("token_type")`](Self::require) with npm `oidc-provider` and Spring Authorization Server.
     pub fn dangerous_no_audience(mut self) -> Self {
         self.rules = self.rules.dangerous_no_audience();
@@ -155,34 +157,34 @@ impl IntrospectionBuilder {
     ///
     /// # Security
     ///
-    /// A stolen token then works without its key. Sound only where something in front of this
-    /// service, such as a gateway, has checked the proof or the client certificate.
+    /// A stolen token then works without its key. Use it only if something in front of this service, such as
+    /// a gateway, has checked the proof or the client certificate.
     pub fn dangerous_accept_bound_tokens(mut self) -> Self {
         self.rules = self.rules.dangerous_accept_bound_tokens();
         self
     }
 
-    /// Reads the scopes from this member instead of `scope` and `scp`; see
+    /// Reads the scopes from this member instead of `scope` and `scp`. See
     /// [`TokenVerifierBuilder::scope_claim`](crate::verifier::TokenVerifierBuilder::scope_claim).
     pub fn scope_claim(mut self, path: impl AsRef<str>) -> Self {
         self.rules = self.rules.scope_claim(path);
         self
     }
 
-    /// Reads roles from this member; there are none by default. See
+    /// Reads roles from this member. By default, tokens have no roles. See
     /// [`TokenVerifierBuilder::role_claim`](crate::verifier::TokenVerifierBuilder::role_claim).
     pub fn role_claim(mut self, path: impl AsRef<str>) -> Self {
         self.rules = self.rules.role_claim(path);
         self
     }
 
-    /// Refuses tokens about which the answer does not have this member, whatever its value.
+    /// Refuses tokens if the answer does not have this member. Its value does not matter.
     pub fn require(mut self, member: impl Into<String>) -> Self {
         self.rules = self.rules.require(member);
         self
     }
 
-    /// Refuses tokens about which the answer does not have this member with one of these texts.
+    /// Refuses tokens if this member of the answer is missing or is not one of these strings.
     pub fn claim_one_of<V: Into<String>>(
         mut self,
         path: impl AsRef<str>,
@@ -192,53 +194,54 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sets by how much clocks may differ: 30 seconds by default, 300 at most.
+    /// Sets by how much the clocks of the server and this service may differ: 30 seconds by default, 300 at
+    /// most.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.rules = self.rules.leeway(leeway);
         self
     }
 
-    /// Also asks this store whether a token was revoked. Tokens must then have a subject.
+    /// Sets a store that is asked as well whether a token was revoked. Tokens must then have a subject.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {
         self.rules = self.rules.revocation(store);
         self
     }
 
-    /// Reads the time from this clock.
+    /// Sets the clock: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.rules = self.rules.clock(clock);
         self
     }
 
-    /// Sets how long the answer that a token is active is used: [60 seconds](DEFAULT_CACHE_FOR) by
-    /// default, 1 hour at most, and never longer than until its `exp`. With zero, the server is asked for
-    /// each request, as it is without the feature `cache`.
+    /// Sets for how long the answer that a token is active is cached: [60 seconds](DEFAULT_CACHE_FOR) by
+    /// default, [1 hour](MAX_CACHE_FOR) at most, and never beyond its `exp`. With zero, the server is asked
+    /// for each request, as it is without the feature `cache`.
     ///
     /// # Security
     ///
-    /// A token that was revoked at its server is accepted for that long (RFC 7662 section 4).
+    /// A token that was revoked at the server is still accepted for that long (RFC 7662 section 4).
     pub fn cache_for(mut self, duration: Duration) -> Self {
         self.cache_for = duration;
         self
     }
 
-    /// Sets how many tokens have a place in the cache:
-    /// [16,384](super::DEFAULT_INTROSPECTED_TOKENS) by default, in about 2 KiB each.
+    /// Sets how many tokens are cached: [16,384](super::DEFAULT_INTROSPECTED_TOKENS) by default, with about 2
+    /// KiB each.
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = count;
         self
     }
 
-    /// Takes every credential, those in the form of a JWT included: for a server whose tokens are JWTs,
-    /// if they must end as soon as it revokes them.
+    /// Takes every credential, even if it has the form of a JWT. Use it for a server whose tokens are JWTs,
+    /// if they must become invalid as soon as the server revokes them.
     pub fn takes_all(mut self) -> Self {
         self.takes_all = true;
         self
     }
 
-    /// Also takes an endpoint at this origin, such as `https://api.idp.example`, where the issuer's
-    /// metadata says that it is there. By default it must be at the issuer's own.
+    /// Adds an origin, such as `https://api.idp.example`, at which the endpoint may be according to the
+    /// issuer's metadata. By default, it must be at the origin of the issuer.
     ///
     /// # Security
     ///
@@ -248,37 +251,41 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Also sends requests over plain http to this machine: for development and tests.
+    /// Allows requests over plain http to this machine, for development and tests.
     pub fn allow_loopback(mut self) -> Self {
         self.addresses.loopback = true;
         self
     }
 
-    /// Also sends requests to hosts in private networks, such as a server in the same cluster; over https
-    /// still.
+    /// Allows requests to hosts in private networks, such as a server in the same cluster. They still need
+    /// https.
     ///
     /// # Security
     ///
-    /// Whoever can change the issuer's metadata, or its name's address, can then make this service send
+    /// Anybody who can change the issuer's metadata or its DNS records can then make this service send
     /// requests into its own network.
     pub fn allow_private_network(mut self) -> Self {
         self.addresses.private = true;
         self
     }
 
-    /// Sends requests by this client instead of an [`HttpsClient`].
+    /// Sets the HTTP client that sends the requests, instead of an [`HttpsClient`].
     pub fn client(mut self, client: impl HttpClient) -> Self {
         self.client = Some(Arc::new(client));
         self
     }
 
-    /// Builds the judge. It sends no request: a server that is down is no error.
+    /// Builds the judge. It sends no request, so it succeeds even if the server is down.
     ///
     /// # Errors
     ///
-    /// Fails if an address is not an https URL or leads to a private host, unless that is allowed; if
-    /// there are no credentials for this service, or several; if there is no audience, and no word that
-    /// this is meant; if `cache_for` is over 1 hour; if there are no certificates to trust.
+    /// Fails if
+    ///
+    /// - a URL does not begin with `https://`, or leads to a private host, unless that is allowed;
+    /// - there are no credentials of this service, or several;
+    /// - there is no audience, and [`dangerous_no_audience`](Self::dangerous_no_audience) was not called;
+    /// - `cache_for` is longer than 1 hour;
+    /// - there are no certificates to trust.
     pub fn build(self) -> Result<Introspection, ConfigError> {
         let auth = match <[ClientAuth; 1]>::try_from(self.auth) {
             Ok([auth]) => auth,

@@ -1,4 +1,4 @@
-//! [`ClientAuth`]: how this service proves to the server who it is (RFC 7662 section 2.1).
+//! [`ClientAuth`]: how this service authenticates itself to the authorization server (RFC 7662 section 2.1).
 
 use std::fmt;
 
@@ -24,14 +24,14 @@ pub(super) enum ClientAuth {
 // === impl ClientAuth ===
 
 impl ClientAuth {
-    /// What is wrong with it, if anything, and the cure.
+    /// Returns what is wrong with it, if anything, and what to do.
     pub(super) fn problem(&self) -> Option<&'static str> {
         match self {
             Self::Basic { id, secret } | Self::Post { id, secret } => {
                 if id.is_empty() {
                     Some(
-                        "the client id for introspection is empty: give the one that the authorization server \
-                         knows this service by",
+                        "the client id for introspection is empty: give the id that this service has at the \
+                         authorization server",
                     )
                 } else if secret.is_empty() {
                     Some("the client secret for introspection is empty: is its variable set?")
@@ -45,14 +45,14 @@ impl ClientAuth {
             Self::Bearer { token } => {
                 let is_good = token.bytes().all(|byte| byte.is_ascii_graphic());
                 (!is_good).then_some(
-                    "the bearer token for introspection contains white space or a character that no token \
-                     has: is a line break at its end?",
+                    "the bearer token for introspection contains white space or a character that is not allowed \
+                     in a token: is a line break at its end?",
                 )
             }
         }
     }
 
-    /// The request about a token (RFC 7662 section 2.1).
+    /// Makes the request about a token (RFC 7662 section 2.1).
     pub(super) fn request(&self, endpoint: &Uri, token: &str) -> Request<String> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", token)
@@ -72,7 +72,7 @@ impl ClientAuth {
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
-        // Each is made of characters that a header may contain.
+        // Both consist of characters that are allowed in a header.
         if let Some(mut value) = authorization.and_then(|text| HeaderValue::from_str(&text).ok()) {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -82,7 +82,8 @@ impl ClientAuth {
     }
 }
 
-/// Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+/// Makes the value of HTTP Basic. Id and secret are form-encoded before they are joined (RFC 6749 section
+/// 2.3.1).
 fn basic(id: &str, secret: &str) -> Secret {
     let mut pair = Zeroizing::new(String::new());
     pair.extend(byte_serialize(id.as_bytes()));

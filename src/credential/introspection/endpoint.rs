@@ -1,4 +1,4 @@
-//! [`Endpoint`]: where the server is asked.
+//! [`Endpoint`]: the URL at which the server is asked.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +9,10 @@ use super::answer::Problem;
 use super::outage::Outage;
 use crate::jwks::{Address, Discovery, DynHttpClient};
 
-/// The address of the endpoint.
+/// The URL of the endpoint.
 pub(super) enum Endpoint {
     At(Address),
-    /// The metadata of the issuer says where; it is read once, however many requests need it.
+    /// The metadata of the issuer names the URL. It is fetched once, however many requests need it.
     Discovered {
         discovery: Discovery,
         found: Mutex<Arc<OnceCell<Address>>>,
@@ -39,7 +39,7 @@ impl Endpoint {
             Self::Discovered { discovery, found } => {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let address = found.get_or_try_init(async || {
-                    // Whoever has waited for an attempt that failed does not make another one.
+                    // A request that has waited for an attempt that failed does not make another one.
                     if outage.has_begun() {
                         return Err(Problem::left_alone());
                     }
@@ -50,20 +50,20 @@ impl Endpoint {
         }
     }
 
-    /// Reads the metadata again next time: nothing is at this address any more.
+    /// Forgets the URL, because the endpoint is no longer there. The metadata is fetched again next time.
     pub(super) fn forget(&self) {
         if let Self::Discovered { found, .. } = self {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
         }
     }
 
-    /// The address or the issuer, as it may stand in a log.
+    /// Returns the URL or the issuer for logs.
     pub(super) fn name(&self) -> Name<'_> {
         Name(self)
     }
 }
 
-/// An endpoint in a log: a query may contain what should not be there.
+/// An endpoint in a log, without its query, which may contain secrets.
 pub(super) struct Name<'e>(&'e Endpoint);
 
 impl fmt::Display for Name<'_> {

@@ -1,4 +1,4 @@
-//! [`Memory`]: what the server has said lately, and what it is being asked.
+//! [`Memory`]: the recent answers of the server, and the requests in progress.
 
 #[cfg(feature = "cache")]
 use std::sync::Arc;
@@ -15,46 +15,47 @@ use crate::error::AuthError;
 use crate::slots::Slots;
 use crate::verifier::VerifiedToken;
 
-/// What came of asking about a token.
+/// The result of asking about a token.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "none is kept"))]
 pub(super) struct Answer {
     pub(super) verdict: Result<VerifiedToken, AuthError>,
-    /// The time before the server was asked, in microseconds.
+    /// The time just before the server was asked, in microseconds.
     pub(super) asked_at: u64,
-    /// The time from which it must not be used any more.
+    /// The time from which the answer must no longer be used, in microseconds.
     pub(super) until: u64,
 }
 
-/// The place of the answer about one token, while the server is asked. Whoever comes first has it asked.
+/// The place for the answer about one token while the server is asked. The first request that uses it asks
+/// the server.
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) answer: SetOnce<Answer>,
     is_begun: AtomicBool,
 }
 
-/// Answers by the SHA-256 of the token. Good ones are kept apart from everything else, so that invented
-/// tokens cannot push them out.
+/// The answers, by the SHA-256 of the token. Those about active tokens are kept apart from everything else,
+/// so that invented tokens cannot evict them.
 #[cfg(feature = "cache")]
 pub(super) struct Memory {
     good: Cache<Box<str>, Answer>,
     others: Slots<Box<str>, Slot>,
 }
 
-/// Without the feature `cache`, nothing is remembered.
+/// The variant without the feature `cache`, which keeps nothing.
 #[cfg(not(feature = "cache"))]
 pub(super) struct Memory;
 
-/// How many refusals and requests under way are remembered.
+/// The most refusals and requests in progress that are kept.
 #[cfg(feature = "cache")]
 const OTHERS: u64 = 8192;
-/// What an answer may weigh on average, in bytes, before there is room for fewer.
+/// The average size of an answer, in bytes, up to which the configured number of tokens fits.
 #[cfg(feature = "cache")]
 const BYTES_EACH: u32 = 2048;
-/// For how much longer than it may be used an answer takes up memory, at most.
+/// The most time for which an answer stays in memory after it can no longer be used.
 #[cfg(feature = "cache")]
 const KEPT_LONGER: Duration = Duration::from_secs(600);
-/// What an entry weighs besides the text of the claims.
+/// The size of an entry besides the text of the claims, in bytes.
 #[cfg(feature = "cache")]
 const OVERHEAD: usize = 768;
 
@@ -70,12 +71,12 @@ impl Answer {
 // === impl Slot ===
 
 impl Slot {
-    /// Whether the caller is the first one, who has to begin.
+    /// Whether the caller is the first one, and must begin the look-up.
     pub(super) fn begins(&self) -> bool {
         !self.is_begun.swap(true, Ordering::AcqRel)
     }
 
-    /// Sets the answer; the first one counts.
+    /// Sets the answer, if none was set before.
     pub(super) fn fill(&self, answer: Answer) {
         let _ = self.answer.set(answer);
     }
@@ -85,7 +86,7 @@ impl Slot {
 
 #[cfg(feature = "cache")]
 impl Memory {
-    /// Room for the good answers about so many tokens.
+    /// Makes room for answers about this many active tokens.
     pub(super) fn new(tokens: usize, cache_for: Duration) -> Self {
         Self {
             good: Cache::builder()
@@ -96,19 +97,19 @@ impl Memory {
                     let bytes = u32::try_from(claims.saturating_mul(2).saturating_add(OVERHEAD));
                     bytes.unwrap_or(u32::MAX).max(BYTES_EACH)
                 })
-                // The clock decides what is used; this only gives the memory back.
+                // The clock decides which answers are used. This only frees memory.
                 .time_to_live(cache_for.saturating_add(KEPT_LONGER))
                 .build(),
             others: Slots::new(OTHERS),
         }
     }
 
-    /// The good answer, if it may still be used.
+    /// Returns the answer about an active token, if it may still be used.
     pub(super) fn good(&self, key: &str, now: u64) -> Option<Answer> {
         self.good.get(key).filter(|answer| answer.holds(now))
     }
 
-    /// The verdict, if the server need not be asked.
+    /// Returns the verdict if the server need not be asked.
     pub(super) fn known(&self, key: &str, now: u64) -> Option<Result<VerifiedToken, AuthError>> {
         if let Some(answer) = self.good(key, now) {
             return Some(answer.verdict.map(|token| token.remembered(true)));
@@ -118,18 +119,18 @@ impl Memory {
         Some(answer.verdict.clone())
     }
 
-    /// The slot in which the answer is, or will be.
+    /// Returns the slot with the answer, which may still be to come.
     pub(super) fn slot(&self, key: &str, now: u64) -> Arc<Slot> {
         let is_spent = |slot: &Slot| slot.answer.get().is_some_and(|answer| !answer.holds(now));
         let new = |_: Option<&Slot>| Slot::default();
         self.others.take(key, || key.into(), is_spent, new)
     }
 
-    /// Keeps an answer, and sets it for whoever waits. A failure is not kept.
+    /// Keeps an answer, and gives it to the requests that wait. A failure is not kept.
     pub(super) fn keep(&self, key: &str, slot: &Slot, answer: Answer) {
         let is_kept = answer.asked_at < answer.until;
         if is_kept && answer.verdict.is_ok() {
-            // In this order: at each moment it is in one of the two.
+            // This order ensures that the answer is always in at least one of the two.
             self.good.insert(key.into(), answer.clone());
             slot.fill(answer);
             self.others.forget(key);

@@ -1,4 +1,4 @@
-//! [`Introspection`]: opaque tokens, about which their authorization server is asked (RFC 7662).
+//! [`Introspection`]: verifies opaque tokens by asking their authorization server (RFC 7662).
 
 mod again;
 mod answer;
@@ -21,7 +21,7 @@ use crate::error::AuthError;
 use crate::verifier::VerifiedToken;
 use asker::Asker;
 
-/// Judges opaque tokens by asking their authorization server (RFC 7662).
+/// Verifies opaque tokens by asking their authorization server (RFC 7662).
 ///
 /// ```no_run
 /// use tower_jwt_auth::credential::Introspection;
@@ -40,46 +40,45 @@ use asker::Asker;
 /// # let _: JwtAuthLayer = layer; Ok(()) }
 /// ```
 ///
-/// By default it takes every credential that does not have the form of a JWT: add judges of API keys
-/// before it. It is cheap to clone; clones share the cache. It needs a Tokio runtime with its timer
+/// By default, it takes every credential that does not have the form of a JWT, so add judges of API keys
+/// before it. It is cheap to clone, and clones share the cache. It needs a Tokio runtime with its timer
 /// enabled.
 ///
-/// # What is judged
+/// # What is checked
 ///
-/// The answer must be a JSON object whose `active` is `true`. Its other members are judged by the
-/// rules of a [`TokenVerifier`](crate::TokenVerifier) with the profile
-/// [`Compatible`](crate::verifier::TokenProfile::Compatible): `aud` and `iss` as configured, `exp`,
-/// `nbf` and `iat` if they are there, no refresh token (`token_type`, `token_use`, `typ`). A token that is
-/// bound to a key (`cnf`, `token_type: DPoP`) is refused unless the layer
-/// [checks the proof](crate::JwtAuthLayer::dpop). What handlers and guards get is a
-/// [`VerifiedToken`] whose [`payload`](VerifiedToken::payload) is the answer, with these additions:
+/// The answer must be a JSON object whose `active` is `true`. Its other members are checked by the rules of a
+/// [`TokenVerifier`](crate::TokenVerifier) with the profile
+/// [`Compatible`](crate::verifier::TokenProfile::Compatible): `aud` and `iss` as configured, `exp`, `nbf` and
+/// `iat` if they are present, and that it is not a refresh token (`token_type`, `token_use`, `typ`). A token
+/// that is bound to a key (`cnf`, `token_type: DPoP`) is refused unless the layer [checks the
+/// proof](crate::JwtAuthLayer::dpop). Handlers and guards are given a [`VerifiedToken`] whose
+/// [`payload`](VerifiedToken::payload) is the answer, with these additions:
 ///
-/// - `sub` is the `client_id` if the answer has neither `sub` nor `username`: such a token belongs to
-///   the client itself, and RFC 9068 section 2.2 names the client in this case. The `username` is
-///   never taken for a `sub`, because it is a name for people, which may be given to somebody else
-///   later (RFC 7662 section 2.2).
-/// - `jti` is the SHA-256 of the token if the answer has none, so that it can be revoked here.
+/// - `sub` is the `client_id` if the answer has neither `sub` nor `username`. Such a token belongs to the
+///   client itself, and RFC 9068 section 2.2 uses the client as the subject in this case. A `username` is
+///   never used as `sub`, because it is a name for people and may be given to somebody else later (RFC 7662
+///   section 2.2).
+/// - `jti` is the SHA-256 of the token if the answer has none, so that the token can be revoked here.
 /// - `iss` is the configured issuer if the answer has none.
 ///
-/// # What happens when
+/// # Cache and outages
 ///
-/// - **A token is new**: one request to the server, however many requests carry the token at the same
+/// - **A new token** causes one request to the server, however many requests carry the token at the same
 ///   time.
-/// - **A token is known**: the answer comes from the cache for [60 seconds](DEFAULT_CACHE_FOR) at most,
-///   and never after its `exp`. A token that was revoked at the server is accepted for that long.
-/// - **The server says that a token is not active**: 401. This is cached for 5 seconds, apart from the
-///   good answers, so that invented tokens cannot push those out.
-/// - **The server is down, or says anything else**: 503 with `Retry-After`, and nothing is cached.
-///   After that, the server is asked at growing intervals of 1 to 15 seconds, by one request at a time,
-///   until it answers; all others get 503 at once. Tokens in the cache are not affected.
-/// - **A stream runs** ([`VerifiedToken::ended`]): the server is asked again once the answer has left
-///   the cache.
+/// - **A known token** is answered from the cache for at most [60 seconds](DEFAULT_CACHE_FOR), and never
+///   after its `exp`. If it is revoked at the server, it is still accepted for that long.
+/// - **A token that is not active** is answered with 401. This is cached for 5 seconds, apart from the active
+///   tokens, so that invented tokens cannot evict those.
+/// - **If the server is down, or answers anything else**, the response is 503 with `Retry-After`, and nothing
+///   is cached. The server is then asked again after pauses of up to 15 seconds, by one request at a time,
+///   until it answers. All other requests get 503 at once. Cached tokens are not affected.
+/// - **A stream** ([`VerifiedToken::ended`]) asks the server again when the answer has left the cache.
 ///
 /// # Security
 ///
-/// The cache contains no tokens, only their SHA-256. Each answer has at most 64 KiB and comes within 5
-/// seconds; at most 64 requests are under way at once, and 1,024 requests wait. Redirects are not
-/// followed.
+/// The cache contains no tokens, only their SHA-256. An answer may have at most 64 KiB, and must arrive
+/// within 5 seconds. At most 64 requests to the server are in progress at once, and at most 1,024 client
+/// requests wait. Redirects are not followed.
 #[derive(Clone)]
 pub struct Introspection {
     asker: Arc<Asker>,
@@ -88,16 +87,16 @@ pub struct Introspection {
 // === impl Introspection ===
 
 impl Introspection {
-    /// Starts the introspection at the endpoint that the metadata of this issuer names
-    /// (`introspection_endpoint`, RFC 8414 section 2). The metadata is fetched when the first token
-    /// comes, and must name the issuer byte for byte.
+    /// Returns a builder that finds the endpoint through the metadata of this issuer
+    /// (`introspection_endpoint`, RFC 8414 section 2). The metadata is fetched for the first token, and must
+    /// name the same issuer, byte for byte.
     ///
-    /// Answers of another issuer (`iss`) are refused.
+    /// Answers with another issuer (`iss`) are refused.
     pub fn builder(issuer: impl Into<String>) -> IntrospectionBuilder {
         IntrospectionBuilder::discover(issuer.into())
     }
 
-    /// Starts the introspection at this endpoint, such as `https://idp.example/oauth2/introspect`.
+    /// Returns a builder for this endpoint, such as `https://idp.example/oauth2/introspect`.
     pub fn builder_at(endpoint: impl Into<String>) -> IntrospectionBuilder {
         IntrospectionBuilder::at(endpoint.into())
     }
@@ -112,7 +111,7 @@ impl Introspection {
         CredentialClaims::of(verified, self.asker.judge.policy.takes_bound_tokens)
     }
 
-    /// The token as handlers get it, unless it was revoked here.
+    /// Returns the token for handlers, unless it was revoked here.
     fn hand_out(
         &self,
         verified: VerifiedToken,
@@ -152,7 +151,7 @@ impl fmt::Debug for Introspection {
     }
 }
 
-/// Whether a text is three parts of base64url, the first of which begins like a JSON object.
+/// Whether a text has three parts of base64url, the first of which begins like a JSON object.
 fn has_form_of_jwt(credential: &str) -> bool {
     let is_base64url = |part: &str| {
         part.bytes()

@@ -1,4 +1,4 @@
-//! [`Outage`]: after failures the server is left alone for a while, and then asked by one request alone.
+//! [`Outage`]: after failures, the server is not asked for a while, and then by one request at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use crate::clock::{Clock, as_micros, unix_micros};
 use crate::jwks::chance;
 
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
-/// Short, because no more than one request is sent in this time.
+/// The longest pause. It can be short, because only one request is sent after each pause.
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
-/// However lucky the draw, a server that is down is not asked more often.
+/// The shortest pause after jitter.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
-/// The longest `Retry-After` of the server that is heeded.
+/// The longest `Retry-After` of the server that is obeyed.
 const MAX_ASKED_FOR: Duration = Duration::from_secs(60);
-/// So many bad answers in succession count as an outage. One may be due to the token that was asked
-/// about, and whoever sends such a token must not be able to shut out the others.
+/// How many unusable answers in a row count as an outage. A single one may be caused by the token that was
+/// asked about, and a client with such a token must not be able to lock out others.
 const STRIKES: u32 = 3;
 
 /// Whether the server can be asked now.
@@ -26,32 +26,32 @@ pub(super) struct Outage {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bad answers since the last good one.
+    /// The number of unusable answers since the last usable one.
     strikes: u32,
-    /// How often the server was left alone since then; zero if it is well.
+    /// The number of pauses since then; zero if the server is available.
     failures: u32,
-    /// From when until when it is left alone, in microseconds.
+    /// The beginning of the current pause, which lasts until `until`, in microseconds.
     since: u64,
     until: u64,
-    /// Whether one request is finding out if the server is back.
+    /// Whether a request is checking if the server is back.
     is_probed: bool,
 }
 
-/// How an attempt has failed.
+/// The way in which an attempt has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
     /// There was no answer.
     NoAnswer,
-    /// There was an answer that is of no use.
+    /// There was an answer that cannot be used.
     BadAnswer,
-    /// The server is there, and refuses to be asked about this token.
+    /// The server is available, but refuses to be asked about this token.
     OfToken,
 }
 
-/// The permission to ask once. If it is dropped without a word, the attempt has failed.
+/// The permission to ask once. If it is dropped without a result, the attempt counts as failed.
 pub(super) struct Attempt<'o> {
     outage: &'o Outage,
-    /// The failures when it began.
+    /// The number of failures when the attempt began.
     seen: u32,
     is_probe: bool,
     is_over: bool,
@@ -67,7 +67,7 @@ impl Outage {
         }
     }
 
-    /// Begins an attempt, or says after what time to come back.
+    /// Begins an attempt. Fails with the time after which to try again.
     pub(super) fn begin(&self) -> Result<Attempt<'_>, Duration> {
         let mut state = self.state();
         if let Some(left) = state.left(self.now()) {
@@ -83,13 +83,13 @@ impl Outage {
         })
     }
 
-    /// Whether others have found out that the server is down, and nobody is finding out if it is back.
+    /// Whether the server is known to be down, and no request is checking if it is back.
     pub(super) fn has_begun(&self) -> bool {
         let state = self.state();
         !state.is_probed && state.left(self.now()).is_some()
     }
 
-    /// For how long the server is left alone, or `None` if it may be asked.
+    /// Returns the rest of the pause, or `None` if the server may be asked.
     #[cfg(test)]
     fn left(&self) -> Option<Duration> {
         self.state().left(self.now())
@@ -108,14 +108,14 @@ impl Outage {
 
 impl State {
     fn left(&self, now: u64) -> Option<Duration> {
-        // A clock that was set back does not make it longer.
+        // A pause does not get longer if the clock is set back.
         if self.failures > 0 && self.since <= now && now < self.until {
             return Some(Duration::from_micros(self.until - now));
         }
         self.is_probed.then_some(MIN_BACKOFF)
     }
 
-    /// Full jitter, because all nodes fail at the same moment.
+    /// Begins a pause, with full jitter, because all nodes notice the outage at the same moment.
     fn failed(&mut self, now: u64, asked_for: Option<Duration>, chance: f64) {
         let longest = MIN_BACKOFF
             .saturating_mul(1 << self.failures.min(8))
@@ -136,8 +136,8 @@ impl Attempt<'_> {
         *self.outage.state() = State::default();
     }
 
-    /// Takes note of the failure, and returns after what time to come back. `asked_for` is what the
-    /// server has asked for.
+    /// Records the failure, and returns the time after which to try again. `asked_for` is the server's
+    /// `Retry-After`.
     pub(super) fn failed(mut self, severity: Severity, asked_for: Option<Duration>) -> Duration {
         self.is_over = true;
         self.note(severity, asked_for)
@@ -155,7 +155,7 @@ impl Attempt<'_> {
             }
             return MIN_BACKOFF;
         }
-        // What others have found out since then is known already.
+        // If other attempts have failed since this one began, the outage is already recorded.
         if state.failures == self.seen {
             let before = state.failures;
             state.strikes = state.strikes.saturating_add(1);
@@ -166,7 +166,7 @@ impl Attempt<'_> {
             if is_outage {
                 state.failed(now, asked_for, chance());
                 if self.is_probe && severity == Severity::BadAnswer {
-                    // It may be due to the token of the probe, so the others do not wait for longer.
+                    // It may be caused by the token of the probe, so the pause does not get longer.
                     state.failures = before;
                 }
             }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_one_token_is_no_strike_and_ends_an_outage() {
+    fn a_refusal_of_one_token_does_not_count_and_ends_an_outage() {
         let (outage, clock) = outage();
         for _ in 0..10 * STRIKES {
             outage.begin().unwrap().failed(Severity::OfToken, None);
@@ -208,13 +208,13 @@ mod tests {
         fails(outage.begin().unwrap());
         assert!(outage.begin().is_err());
         clock.advance(MAX_BACKOFF);
-        // The server is there again, whatever it says of the token of the probe.
+        // The server is back, whatever it says about the token of the probe.
         outage.begin().unwrap().failed(Severity::OfToken, None);
         let (_one, _other) = (outage.begin().unwrap(), outage.begin().unwrap());
     }
 
     #[test]
-    fn bad_answers_to_probes_do_not_make_the_others_wait_for_longer() {
+    fn unusable_answers_to_probes_do_not_make_pauses_longer() {
         let (outage, clock) = outage();
         fails(outage.begin().unwrap());
         for _ in 0..8 {
@@ -230,11 +230,14 @@ mod tests {
         let (one, other) = (outage.begin().unwrap(), outage.begin().unwrap());
         fails(one);
         fails(other);
-        assert_eq!(outage.state().failures, 1, "both are one failure");
+        assert_eq!(outage.state().failures, 1, "concurrent failures count once");
         assert!(outage.begin().is_err());
         clock.advance(Duration::from_secs(1));
         let probe = outage.begin().unwrap();
-        assert!(outage.begin().is_err(), "while the first one is under way");
+        assert!(
+            outage.begin().is_err(),
+            "the first attempt is still running"
+        );
         fails(probe);
         assert!(outage.left().is_some());
         clock.advance(Duration::from_secs(2));
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_left_alone_for_longer_each_time_and_15_seconds_at_most() {
+    fn pauses_get_longer_up_to_15_seconds() {
         let (outage, clock) = outage();
         for longest in [1, 2, 4, 8, 15, 15, 15] {
             fails(outage.begin().unwrap());
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_answer_shuts_nobody_out_and_three_in_succession_do() {
+    fn one_unusable_answer_is_no_outage_but_three_in_a_row_are() {
         let (outage, _) = outage();
         let bad = || outage.begin().unwrap().failed(Severity::BadAnswer, None);
         for _ in 0..10 {
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_time_gets_it_within_bounds() {
+    fn the_retry_after_of_the_server_is_obeyed_within_bounds() {
         for (asked, expected) in [(30, 30), (86_400, MAX_ASKED_FOR.as_secs())] {
             let (outage, _) = outage();
             let attempt = outage.begin().unwrap();
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_is_dropped_has_failed_and_a_clock_set_back_ends_the_wait() {
+    fn a_dropped_attempt_fails_and_a_clock_set_back_ends_a_pause() {
         let (outage, clock) = outage();
         drop(outage.begin().unwrap());
         assert!(outage.begin().is_err());

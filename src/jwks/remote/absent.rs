@@ -1,17 +1,17 @@
-//! [`Absent`]: key ids that were sought and not found, so that one client with a bad token does
-//! not cause a fetch in each window.
+//! [`Absent`]: key ids that were not found, so that a client with a bad token does not cause a fetch every 30
+//! seconds.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a key id that was not found causes no further fetch.
+/// The time for which a key id that was not found causes no further fetch.
 const ABSENT_FOR: Duration = Duration::from_secs(60);
-/// How many are remembered, of at most 256 bytes each.
+/// The most key ids that are kept, each with at most 256 bytes.
 const MAX_ABSENT: usize = 256;
 
-/// Key ids that the last fetches did not bring.
+/// The key ids that the last fetches did not find.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
     until: HashMap<Option<Box<str>>, Instant>,
@@ -24,7 +24,7 @@ impl Absent {
         if self.until.len() >= MAX_ABSENT {
             self.until.retain(|_, until| now < *until);
         }
-        // Somebody floods it: what is remembered goes on counting, the rest costs its window.
+        // During a flood of key ids, those that are kept stay, and further ones can cause a fetch each time.
         if self.until.len() < MAX_ABSENT {
             self.until.insert(key_id.map(Into::into), now + ABSENT_FOR);
         }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_found_is_remembered_for_a_minute_and_never_without_bound() {
+    fn absent_key_ids_are_kept_for_a_minute_and_bounded() {
         let (mut absent, now) = (Absent::default(), Instant::now());
         absent.add(Some("a"), now);
         absent.add(None, now);

@@ -1,4 +1,4 @@
-//! [`Address`]: which addresses requests may be sent to.
+//! [`Address`]: checks the URLs to which requests are sent.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use http::Uri;
 
 use super::exchange::shown;
 
-/// What is allowed beyond https to public hosts.
+/// What is allowed besides https to public hosts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AddressRules {
-    /// Plain http to this machine.
+    /// Whether plain http to this machine is allowed.
     pub(crate) loopback: bool,
-    /// Hosts in private networks, and this machine.
+    /// Whether hosts in private networks and this machine are allowed.
     pub(crate) private: bool,
-    /// Hosts, by their names in lower case, to which requests go over plain http, wherever they are.
+    /// Hosts, by their names in lower case, to which plain http is allowed, even in private networks.
     pub(crate) plain_http: Arc<[Box<str>]>,
 }
 
-/// An address that requests may be sent to, as far as its text can tell.
+/// A URL to which requests may be sent, as far as its text can tell.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     uri: Uri,
@@ -27,12 +27,12 @@ pub(crate) struct Address {
 // === impl AddressRules ===
 
 impl AddressRules {
-    /// Whether a connection may go to this host.
+    /// Whether connections to this IP address are allowed.
     pub(super) fn allow(&self, host: IpAddr) -> bool {
         self.private || is_public(host) || (self.loopback && host.to_canonical().is_loopback())
     }
 
-    /// Whether it is one of the hosts that are named for plain http.
+    /// Whether the host is one of those to which plain http is allowed.
     pub(super) fn names(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         self.plain_http.iter().any(|one| **one == *host)
@@ -52,7 +52,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The address, what is wrong with it, and the cure.
+    /// Says which URL is wrong, why, and what to do.
     pub(crate) fn parse(text: &str, rules: &AddressRules) -> Result<Self, String> {
         Self::read(text, rules).map_err(|reason| format!("`{}` {reason}", without_password(text)))
     }
@@ -81,18 +81,18 @@ impl Address {
             return Err("names no host: expected a URL such as `https://idp.example`");
         }
         let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        // RFC 6761 section 6.3: the name is this machine's, and no other's.
+        // `localhost` always means this machine (RFC 6761 section 6.3).
         let loopback = host.eq_ignore_ascii_case("localhost")
             || ip.is_some_and(|ip| ip.to_canonical().is_loopback());
         match scheme {
             "https" => {}
             "http" if (loopback && rules.loopback) || rules.names(host) => {}
             "http" if loopback => {
-                return Err("is plain http: call `allow_loopback()` where it is for development");
+                return Err("is plain http: call `allow_loopback()` if this is for development");
             }
             "http" => {
                 return Err(
-                    "must be https, but is plain http: what comes in the clear can be anybody's",
+                    "must be https, but is plain http: anybody on the way could change an unencrypted response",
                 );
             }
             _ => return Err("must be https: no other scheme is supported"),
@@ -112,7 +112,7 @@ impl Address {
         self.origin() == other.origin()
     }
 
-    /// Whether this is the origin of that address.
+    /// Whether this is the origin of that URL.
     pub(super) fn is_origin_of(&self, uri: &Uri) -> bool {
         self.origin() == origin(uri)
     }
@@ -129,7 +129,7 @@ fn origin(uri: &Uri) -> (Option<&str>, String, Option<u16>) {
     (scheme, host, uri.port_u16().or(Some(default)))
 }
 
-/// The text as it may stand in a message.
+/// Removes a user name and a password from a URL for an error message.
 fn without_password(text: &str) -> String {
     let text = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 <= at => {
@@ -142,9 +142,9 @@ fn without_password(text: &str) -> String {
 }
 
 pub(super) const PRIVATE: &str =
-    "leads to a private address: call `allow_private_network()` where that is meant";
+    "leads to a private address: call `allow_private_network()` if that is intended";
 
-/// Whether an address belongs to a host on the Internet (the special ones of RFC 6890 do not).
+/// Whether an IP address belongs to a host on the Internet. The special ones of RFC 6890 do not.
 fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -161,7 +161,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || ip.is_documentation()
         || a == 0
         || a >= 240
-        || (a == 100 && b & 0xc0 == 64) // shared by a carrier's customers
+        || (a == 100 && b & 0xc0 == 64) // carrier-grade NAT
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && b & 0xfe == 18); // benchmarks
     !special
@@ -169,13 +169,13 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [a, b, .., g, h] = ip.segments();
-    // The IPv4 address that a translated one (RFC 6052) or 6to4 (RFC 3056) leads to.
+    // The IPv4 address in a translated address (RFC 6052) or a 6to4 address (RFC 3056).
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match (a, b) {
         (0x64, 0xff9b) => is_public_v4(v4(g, h)),
         (0x2002, high) => is_public_v4(v4(high, ip.segments()[2])),
         (0x2001, 0xdb8) | (0x2001, 0) => false,
-        // Global unicast is 2000::/3, and nothing else is given out.
+        // Global unicast is 2000::/3. No other addresses are assigned to public hosts.
         _ => a & 0xe000 == 0x2000,
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_goes_only_to_hosts_that_are_named() {
+    fn plain_http_is_allowed_only_to_named_hosts() {
         let mut named = AddressRules::default();
         named.add_plain_http("Keycloak.auth.svc");
         named.add_plain_http("10.0.0.7");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn only_https_is_fetched_unless_it_is_this_machine_by_choice() {
+    fn only_https_is_allowed_unless_loopback_is_enabled() {
         for text in [
             "https://idp.example",
             "https://idp.example:8443/x?y=z",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn private_hosts_are_fetched_only_by_choice() {
+    fn private_hosts_are_allowed_only_if_enabled() {
         for host in [
             "10.0.0.1",
             "172.16.0.1",
@@ -296,7 +296,7 @@ mod tests {
                 "{host}"
             );
         }
-        // To this machine is one thing, to its neighbours another.
+        // Allowing this machine does not allow its network.
         assert!(good("http://127.0.0.1/", LOOPBACK));
         assert!(!good("https://10.0.0.1/", LOOPBACK));
     }

@@ -1,4 +1,4 @@
-//! [`WithBearerFile`]: requests with a token out of a file, as the API server of Kubernetes wants them.
+//! [`WithBearerFile`]: adds a token from a file to requests, which the API server of Kubernetes requires.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 use super::address::Address;
 use super::client::{BoxError, DynHttpClient, HttpClient};
 
-/// Adds the token to requests for one origin. The file is read for each request, because the token in it
-/// is replaced before it expires.
+/// Adds the token to requests to one origin. The file is read for each request, because the token in it is
+/// replaced before it expires.
 pub(super) struct WithBearerFile {
     pub(super) client: Arc<dyn DynHttpClient>,
     pub(super) path: PathBuf,
-    /// Nobody else gets the token.
+    /// The only origin to which the token is sent.
     pub(super) origin: Address,
 }
 
@@ -43,7 +43,7 @@ impl WithBearerFile {
         let Some(mut header) = header.filter(|_| is_one) else {
             let path = self.path.display();
             let said =
-                format!("the file with the bearer token, {path}, does not contain one token alone");
+                format!("the file with the bearer token, {path}, must contain one token alone");
             return Err(said.into());
         };
         header.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! [`RemoteJwksBuilder`]: where keys come from, and what is allowed on the way.
+//! [`RemoteJwksBuilder`]: sets where keys come from, and what is allowed when fetching them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ use super::source::RemoteJwks;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
-/// For how long keys count that could not be fetched again, once they are old.
+/// The default time for which keys are used past their expiry if they cannot be fetched again.
 const DEFAULT_STALE_FOR: Duration = Duration::from_secs(3600);
-/// A key that a provider has withdrawn must not be believed for longer, whatever is asked for.
+/// The longest such time, because a key may have been withdrawn by the provider.
 const MAX_STALE_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Builds a [`RemoteJwks`].
+/// Builds a [`RemoteJwks`]; made by [`RemoteJwks::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct RemoteJwksBuilder {
@@ -68,116 +68,121 @@ impl RemoteJwksBuilder {
         }
     }
 
-    /// Takes only keys of these algorithms; by default all that are not symmetric. Where one RSA
-    /// algorithm is among them, it is that of RSA keys that name none (otherwise RS256).
+    /// Accepts only keys of these algorithms. By default, all asymmetric algorithms are accepted. If exactly
+    /// one RSA algorithm is among them, it is used for RSA keys without an `alg`; otherwise, that is RS256.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Also takes keys from this origin, such as `https://www.googleapis.com`, where the issuer's
-    /// metadata says that they are there. By default they must be at the issuer's own.
+    /// Adds an origin, such as `https://www.googleapis.com`, at which the keys may be according to the
+    /// issuer's metadata. By default, they must be at the origin of the issuer.
     pub fn allow_keys_from(mut self, origin: impl Into<String>) -> Self {
         self.elsewhere.push(origin.into());
         self
     }
 
-    /// Fetches the keys of the issuer from this address, and no metadata: for an issuer that serves none, or
-    /// whose public address cannot be reached from here.
+    /// Fetches the keys of the issuer from this URL, without its metadata. Use it for an issuer that serves
+    /// no metadata, or whose public URL cannot be reached from this service.
     pub fn keys_at(mut self, url: impl Into<String>) -> Self {
         self.keys_at = Some(url.into());
         self
     }
 
-    /// Sends the bearer token in this file with each fetch, as the API server of Kubernetes wants it. The
-    /// file is read anew each time, because the token in it is replaced before it expires. Nobody but the
-    /// configured origin gets the token.
+    /// Sends the bearer token in this file with each fetch, which the API server of Kubernetes requires. The
+    /// file is read again each time, because the token in it is replaced before it expires. The token is sent
+    /// only to the configured origin.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.bearer_token_file = Some(path.into());
         self
     }
 
-    /// Also trusts the certificates in this file (PEM), for a provider with an authority of its own. Not for
-    /// a [client](Self::client) of your own.
+    /// Adds the certificates in this file (PEM) to those that are trusted, for a provider with a private
+    /// certificate authority. It has no effect on a [client](Self::client) of your own.
     pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.https = self.https.root_certificates_file(path);
         self
     }
 
-    /// Fetches through the proxies that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, as
-    /// [`HttpsClientBuilder::proxy_from_env`] has it. Not for a [client](Self::client) of your own.
+    /// Fetches through the proxies in `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`: see
+    /// [`HttpsClientBuilder::proxy_from_env`]. It has no effect on a [client](Self::client) of your own.
     pub fn proxy_from_env(mut self) -> Self {
         self.https = self.https.proxy_from_env();
         self
     }
 
-    /// Also fetches over plain http from this host, by its name or address and without a port, such as
+    /// Allows plain http to this host, given by its name or IP address without a port, such as
     /// `keycloak.auth.svc`. Call it again to add more.
     ///
     /// # Security
     ///
-    /// Whoever can answer in place of this host, or change its answers on their way, can sign tokens for
-    /// every user. Use it only inside a cluster whose network is encrypted or trusted as a whole.
+    /// Anybody who can answer in place of this host, or change its responses on the way, can issue tokens for
+    /// every user. Use it only inside a cluster whose network is encrypted or fully trusted.
     pub fn dangerous_allow_http(mut self, host: impl AsRef<str>) -> Self {
         self.addresses.add_plain_http(host.as_ref());
         self
     }
 
-    /// Also fetches over plain http from this machine: for development and tests.
+    /// Allows plain http to this machine, for development and tests.
     pub fn allow_loopback(mut self) -> Self {
         self.addresses.loopback = true;
         self
     }
 
-    /// Also fetches from hosts in private networks, as a provider in the same cluster; over https still.
+    /// Allows fetches from hosts in private networks, such as a provider in the same cluster. They still need
+    /// https.
     ///
     /// # Security
     ///
-    /// Whoever can change the provider's metadata, or its name's address, can then make this
-    /// service send GET requests into its own network.
+    /// Anybody who can change the provider's metadata or its DNS records can then make this service send GET
+    /// requests into its own network.
     pub fn allow_private_network(mut self) -> Self {
         self.addresses.private = true;
         self
     }
 
-    /// For how long keys still count that could not be fetched again, once they are old; an hour
-    /// by default, 7 days at most. Then tokens are answered with 503.
+    /// Sets for how long cached keys stay valid past their expiry if they cannot be fetched again: 1 hour by
+    /// default, 7 days at most. After that, requests are answered with 503.
     ///
     /// # Security
     ///
-    /// For as long, a key that the provider has withdrawn is believed if the provider cannot be reached.
+    /// While the provider cannot be reached, a key that it has withdrawn is accepted for this time.
     pub fn stale_for(mut self, duration: Duration) -> Self {
         self.stale_for = duration;
         self
     }
 
-    /// Fetches by this client instead of an [`HttpsClient`].
+    /// Sets the HTTP client that fetches the keys, instead of an [`HttpsClient`].
     pub fn client(mut self, client: impl HttpClient) -> Self {
         self.client = Some(Arc::new(client));
         self
     }
 
-    /// The source. Inside a tokio runtime the first fetch begins at once, otherwise with the first
-    /// use; it never waits for it, and a provider that is down is no error.
+    /// Builds the key source. Inside a Tokio runtime, the first fetch begins at once, and otherwise with the
+    /// first use. This call does not wait for it, and succeeds even if the provider is down.
     ///
     /// The runtime must have its timers and I/O enabled.
     ///
     /// # Errors
     ///
-    /// An address that is no https URL, or leads to a private host, unless that is allowed; a symmetric
-    /// algorithm, or none; a `stale_for` over 7 days; no certificates to trust.
+    /// Fails if
+    ///
+    /// - a URL does not begin with `https://`, or leads to a private host, unless that is allowed;
+    /// - an algorithm is symmetric, or there is none;
+    /// - `stale_for` is longer than 7 days;
+    /// - there are no certificates to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let stale_for = self.stale_for;
         let (name, issuer, fetcher) = self.fetcher()?;
         Ok(RemoteJwks::new(name, issuer, fetcher, stale_for))
     }
 
-    /// Fails where [`build`](Self::build) would; fetches nothing.
+    /// Fails in the same cases as [`build`](Self::build), but fetches nothing.
     pub(crate) fn check(self) -> Result<(), ConfigError> {
         self.fetcher().map(drop)
     }
 
-    /// What to fetch, by its name, and the issuer that it belongs to.
+    /// Returns the name of the source, its issuer, and the fetcher.
     fn fetcher(self) -> Result<(String, Option<String>, Fetcher), ConfigError> {
         let rules = self.addresses;
         let address = |text: &str| Address::parse(text, &rules).map_err(ConfigError::invalid);
@@ -189,12 +194,13 @@ impl RemoteJwksBuilder {
         }
         if let Some(one) = self.algorithms.iter().find(|one| one.is_symmetric()) {
             return Err(ConfigError::invalid(format!(
-                "{one} is not for keys that are fetched, which must be asymmetric: take it out of `algorithms`"
+                "{one} is not for keys that are fetched, which must be asymmetric: remove it from `algorithms`"
             )));
         }
         if self.stale_for > MAX_STALE_FOR {
             return Err(ConfigError::invalid(format!(
-                "`stale_for` is {} seconds, but old keys must not count for more than 7 days (604800 seconds)",
+                "`stale_for` is {} seconds, but expired keys must not be used for more than 7 days: set at most \
+                 604800 seconds",
                 self.stale_for.as_secs()
             )));
         }

@@ -1,4 +1,5 @@
-//! [`HttpClient`]: sends requests to providers; and [`ServiceClient`], which makes one of any tower service.
+//! [`HttpClient`]: sends requests to providers, and [`ServiceClient`], which makes one from any tower
+//! service.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Debug};
@@ -11,30 +12,30 @@ use tower_service::Service;
 
 use crate::body::read;
 
-/// Why a fetch failed.
+/// The reason why a request failed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Sends requests to identity providers: for keys ([`RemoteJwks`](super::RemoteJwks)) and for
 /// introspection ([`Introspection`](crate::credential::Introspection)).
 ///
-/// The ready one is [`HttpsClient`](super::HttpsClient); [`ServiceClient`] makes one of any tower service.
+/// The default is [`HttpsClient`](super::HttpsClient). [`ServiceClient`] makes a client from any tower
+/// service.
 ///
 /// # Security
 ///
-/// It must not follow redirects: the address was checked, the one that it leads to was not. It should
-/// send nothing but the request: no cookies, no credentials of its own. A request for introspection
-/// contains a token and the credentials of this service, so a client must log neither the headers nor
-/// the body.
+/// A client must not follow redirects, because only the first URL was checked. It must send only the given
+/// request, without cookies or further credentials. A request for introspection contains a token and the
+/// credentials of this service, so a client must log neither its headers nor its body.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an HTTP client for identity providers",
     note = "wrap a tower service in `ServiceClient`, use `HttpsClient`, or implement `HttpClient` and `Debug`"
 )]
 pub trait HttpClient: Debug + Send + Sync + 'static {
-    /// Sends a request and returns the answer, whatever its status. The request is a GET without a
-    /// body, or a POST with a small form.
+    /// Sends a request and returns the response with any status. The request is a GET without a body, or a
+    /// POST with a small form.
     ///
-    /// `limit` is how many bytes of body are read at most; more is an error. The caller bounds
-    /// the time: it drops the future.
+    /// `limit` is the largest body that may be read, in bytes. If the body is longer, return an error. The
+    /// caller limits the time by dropping the future.
     fn send(
         &self,
         request: Request<String>,
@@ -42,7 +43,7 @@ pub trait HttpClient: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send;
 }
 
-/// The object-safe twin of [`HttpClient`].
+/// The dyn-compatible counterpart of [`HttpClient`].
 pub(crate) trait DynHttpClient: Debug + Send + Sync {
     fn send(&self, request: Request<String>, limit: usize) -> Answer<'_>;
 }
@@ -56,11 +57,12 @@ impl<C: HttpClient> DynHttpClient for C {
     }
 }
 
-/// Makes an [`HttpClient`] of a tower service, such as a client of `hyper-util` with a proxy, or
-/// with layers around it.
+/// Makes an [`HttpClient`] from a tower service, such as a client of `hyper-util` with layers around it.
 ///
-/// The addresses that a host name resolves to are the
-/// service's concern: [`allow_private_network`](super::RemoteJwksBuilder::allow_private_network) is not asked.
+/// # Security
+///
+/// The service must check the IP addresses to which a host name resolves:
+/// [`allow_private_network`](super::RemoteJwksBuilder::allow_private_network) has no effect on it.
 #[derive(Clone)]
 pub struct ServiceClient<S> {
     service: S,
@@ -69,7 +71,7 @@ pub struct ServiceClient<S> {
 // === impl ServiceClient ===
 
 impl<S> ServiceClient<S> {
-    /// Around this service.
+    /// Makes a client that sends requests with this service.
     pub fn new(service: S) -> Self {
         Self { service }
     }

@@ -1,4 +1,5 @@
-//! Where a provider says that its keys and endpoints are: OpenID Connect Discovery 1.0, RFC 8414.
+//! [`Discovery`]: finds the keys and endpoints of a provider by its metadata (OpenID Connect Discovery 1.0,
+//! RFC 8414).
 
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
@@ -10,10 +11,10 @@ use super::exchange::{
     ACCEPT_DOCUMENT, FetchError, MAX_BYTES, OPEN_TO_ALL, exchange, request, shown,
 };
 
-/// The addresses of an issuer's metadata, in the order in which they are tried.
+/// Returns the URLs of an issuer's metadata, in the order in which they are tried.
 ///
-/// OpenID Connect Discovery section 4 appends the well-known path to the issuer; RFC 8414 section
-/// 3.1 puts it between host and path, which for an issuer without a path is the same place.
+/// OpenID Connect Discovery section 4 appends the well-known path to the issuer. RFC 8414 section 3.1 puts it
+/// between host and path, which is the same for an issuer without a path.
 fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
     let uri = issuer.uri();
     let (scheme, authority) = (
@@ -37,52 +38,52 @@ fn metadata_addresses(issuer: &Address) -> Vec<Uri> {
         .collect()
 }
 
-/// Why an answer tells no address.
+/// The reason why a response does not give the URL.
 #[derive(Debug)]
 enum NotMetadata {
-    /// It is something else; the next place may have it.
+    /// The response is something else. The next URL may have the metadata.
     Unreadable(&'static str),
-    /// It is what was sought, and not to be believed.
+    /// The response is metadata, but must not be trusted.
     Refused(String),
 }
 
-/// What of the metadata is sought.
+/// The member of the metadata that is needed, with the texts of errors.
 #[derive(Debug)]
 pub(crate) struct Sought {
-    /// Its member with the address.
+    /// The name of the member with the URL.
     member: &'static str,
-    /// What an answer is that lacks it, and the cure.
+    /// The error if a response does not have the member, and what to do.
     unreadable: &'static str,
-    /// What else to configure, if there is no metadata.
+    /// What to configure instead if there is no metadata.
     otherwise: &'static str,
-    /// What to call if the address has another origin.
+    /// What to call if the URL has another origin.
     elsewhere: &'static str,
 }
 
 impl Sought {
     pub(super) const KEYS: Self = Self {
         member: "jwks_uri",
-        unreadable: "the answer is not the metadata of an issuer, which has the texts `issuer` and `jwks_uri`: is \
-                     the issuer right? If it serves no metadata, give the address of its keys to `RemoteJwks::builder_at`",
-        otherwise: "give the address of its keys to `RemoteJwks::builder_at`",
+        unreadable: "the answer is not the metadata of an issuer, which has the strings `issuer` and `jwks_uri`: is \
+                     the issuer right? If it serves no metadata, give the URL of its keys to `RemoteJwks::builder_at`",
+        otherwise: "give the URL of its keys to `RemoteJwks::builder_at`",
         elsewhere: "call `allow_keys_from(origin)` if that is where its keys are",
     };
     pub(crate) const INTROSPECTION: Self = Self {
         member: "introspection_endpoint",
-        unreadable: "the answer is not the metadata of an issuer, or lacks the text `introspection_endpoint`: is \
+        unreadable: "the answer is not the metadata of an issuer, or lacks the string `introspection_endpoint`: is \
                      the issuer right, and does its server offer introspection? If it serves no metadata, give \
-                     the address of the endpoint to `Introspection::builder_at`",
-        otherwise: "give the address of the endpoint to `Introspection::builder_at`",
+                     the URL of the endpoint to `Introspection::builder_at`",
+        otherwise: "give the URL of the endpoint to `Introspection::builder_at`",
         elsewhere: "call `allow_endpoint_at(origin)` if that is where the endpoint is",
     };
 }
 
-/// An issuer whose metadata says where something is.
+/// An issuer, and the member of its metadata that is needed.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     issuer: String,
     home: Address,
-    /// Other origins that the address may have.
+    /// Other origins that the URL may have.
     elsewhere: Vec<Address>,
     rules: AddressRules,
     sought: &'static Sought,
@@ -91,11 +92,11 @@ pub(crate) struct Discovery {
 // === impl Discovery ===
 
 impl Discovery {
-    /// Checks the addresses.
+    /// Checks the URLs.
     ///
     /// # Errors
     ///
-    /// Says which one is wrong, why, and the cure.
+    /// Says which one is wrong, why, and what to do.
     pub(crate) fn new(
         issuer: String,
         elsewhere: &[String],
@@ -123,14 +124,14 @@ impl Discovery {
         &self.issuer
     }
 
-    /// Fetches the metadata, and gives the address that it names.
+    /// Fetches the metadata, and returns the URL that it names.
     pub(crate) async fn find(&self, client: &dyn DynHttpClient) -> Result<Address, FetchError> {
         let mut failed = None;
         for uri in metadata_addresses(&self.home) {
             let request = request(Method::GET, &uri, ACCEPT_DOCUMENT);
             let response = match exchange(client, request, MAX_BYTES).await {
                 Ok(response) => response,
-                // Nobody answers: the next address is on the same host.
+                // There was no answer, and the next URL is on the same host.
                 Err(error) => return Err(failed.unwrap_or(error)),
             };
             if response.status() != StatusCode::OK {
@@ -139,7 +140,7 @@ impl Discovery {
             }
             match self.read(response.body()) {
                 Ok(address) => return Ok(address),
-                // Some servers answer every path with a page.
+                // Some servers answer every path with an HTML page.
                 Err(NotMetadata::Unreadable(what)) => {
                     failed.get_or_insert(FetchError::answer(what, &uri));
                 }
@@ -156,9 +157,10 @@ impl Discovery {
     ///
     /// # Errors
     ///
-    /// It is none, it is another issuer's (RFC 8414 section 3.3), or the address is where it may not be.
+    /// Fails if it is not metadata, if it belongs to another issuer (RFC 8414 section 3.3), or if the URL is
+    /// not allowed.
     fn read(&self, body: &[u8]) -> Result<Address, NotMetadata> {
-        /// A member that occurs twice is an error, whichever is sought.
+        /// A duplicate of any of these members is an error, even if another one is needed.
         #[derive(Deserialize)]
         struct Metadata {
             issuer: String,
@@ -175,7 +177,7 @@ impl Discovery {
             let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
             NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
                 "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
-                 its server serve metadata at this address?"
+                 its server serve metadata at this URL?"
             } else {
                 unreadable
             })
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_sought_where_the_standards_say() {
+    fn metadata_is_fetched_from_the_urls_of_the_standards() {
         let of = |issuer| -> Vec<String> {
             let addresses = metadata_addresses(&address(issuer));
             addresses.iter().map(Uri::to_string).collect()
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_counts_for_its_own_issuer_only_and_keys_stay_at_home() {
+    fn metadata_is_accepted_only_for_its_issuer_and_its_origin() {
         let issuer = "https://idp.example/";
         let elsewhere = ["https://keys.example".to_owned()];
         let rules = AddressRules::default();

@@ -1,4 +1,4 @@
-//! [`RemoteKeys`]: the keys of a document that a provider served, odd ones left out.
+//! [`RemoteKeys`]: the usable keys of a document that a provider serves.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,27 +6,28 @@ use serde_json::value::RawValue;
 use crate::error::ConfigError;
 use crate::keys::{Algorithm, KeyLookup, VerifyingKey, not_a_set, replaced, why_skipped};
 
-/// More than any provider has; each costs memory, and a comparison per look-up.
+/// The most keys that are read, which is more than any provider has. Each key costs memory, and a comparison
+/// per look-up.
 pub(super) const MAX_KEYS: usize = 100;
 
 /// The usable keys of one document.
 #[derive(Debug, Default)]
 pub(super) struct RemoteKeys {
     keys: Vec<RemoteKey>,
-    /// How many keys of the document were of no use.
+    /// The number of keys of the document that cannot be used.
     pub(super) skipped: usize,
-    /// Why not.
+    /// Why each of them cannot be used.
     pub(super) skipped_reasons: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 struct RemoteKey {
     key: VerifyingKey,
-    /// As it was served: what is served again unchanged stays the same key.
+    /// The text of the key. A key that is served again unchanged stays the same object.
     text: Box<str>,
 }
 
-/// Which keys of a document are taken.
+/// The rules by which keys of a document are accepted.
 #[derive(Debug, Clone)]
 pub(super) struct KeyRules {
     pub(super) algorithms: Box<[Algorithm]>,
@@ -35,8 +36,8 @@ pub(super) struct KeyRules {
 // === impl KeyRules ===
 
 impl KeyRules {
-    /// What an RSA key verifies that does not say it: the one RSA algorithm that is allowed,
-    /// or RS256 where there are several.
+    /// Returns the algorithm for RSA keys without an `alg`: the one RSA algorithm that is allowed, or RS256
+    /// if there are several.
     fn rsa_algorithm(&self) -> Option<Algorithm> {
         let mut rsa = self.algorithms.iter().filter(|one| one.is_rsa());
         match (rsa.next(), rsa.next()) {
@@ -52,13 +53,13 @@ impl KeyRules {
         }
         if serde_json::from_str::<Kind<'_>>(text).is_ok_and(|key| key.kty == "oct") {
             return Err(ConfigError::Invalid(
-                "the key is a secret (`kty` is `oct`), and whoever can read a secret can sign with it: only public \
+                "the key is a secret (`kty` is `oct`), and anybody who can read a secret can sign with it: only public \
                  keys are taken from a server"
                     .to_owned(),
             ));
         }
         let key = match (VerifyingKey::from_jwk(text), self.rsa_algorithm()) {
-            // Only a key that does not name its algorithm becomes another by being told one.
+            // The algorithm only applies to a key that does not name one itself.
             (Ok(key), Some(rsa)) if key.algorithm().is_rsa() => {
                 VerifyingKey::from_jwk_or(Some(rsa), text)?
             }
@@ -83,7 +84,7 @@ impl RemoteKeys {
     ///
     /// # Errors
     ///
-    /// Why the document as a whole is of no use.
+    /// Says why the document as a whole cannot be used.
     pub(super) fn read(body: &[u8], rules: &KeyRules, known: &Self) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct JwkSet<'a> {
@@ -113,12 +114,13 @@ impl RemoteKeys {
                     continue;
                 }
             };
-            // The same key twice is one.
+            // Duplicates of a key are ignored.
             if !keys.iter().any(|other| other.is_same_key(&key)) {
                 keys.push(key);
             }
         }
-        // Two keys with one name: a token cannot say which it means, so neither is used.
+        // If two keys have the same id and algorithm, a token cannot say which of them it means, so neither
+        // is used.
         let names: Vec<_> = keys.iter().map(RemoteKey::name).collect();
         let is_alone = |key: &&RemoteKey| {
             let name = key.name();
@@ -142,7 +144,7 @@ impl RemoteKeys {
         })
     }
 
-    /// The ids under which there are other keys than before.
+    /// Returns the ids whose keys were replaced.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<String> {
         let key_id = |key: &RemoteKey| key.key.key_id().to_owned();
         replaced(&before.keys, &self.keys, key_id, RemoteKey::is_same_key)
@@ -152,7 +154,7 @@ impl RemoteKeys {
         self.keys.len()
     }
 
-    /// The keys that a token with this key id, or with none, can mean.
+    /// Returns the keys that a token with this key id, or without one, can mean.
     pub(super) fn named<'k>(
         &'k self,
         key_id: Option<&'k str>,
@@ -161,8 +163,7 @@ impl RemoteKeys {
         keys.filter(move |key| key_id.is_none_or(|key_id| key.key_id() == key_id))
     }
 
-    /// The key for a token. A key id that is unknown may be that of a new key, whatever the
-    /// algorithms of those that are known.
+    /// Looks up the key for a token. An unknown key id may be that of a new key with any algorithm.
     pub(super) fn find(&self, key_id: Option<&str>, alg: &str) -> KeyLookup {
         let mut fitting = self
             .named(key_id)
@@ -179,7 +180,7 @@ impl RemoteKeys {
 }
 
 impl RemoteKey {
-    /// What tells keys apart; `EdDSA` and `Ed25519` are two names of one algorithm (RFC 9864).
+    /// Returns what identifies a key. `EdDSA` and `Ed25519` are two names of one algorithm (RFC 9864).
     fn name(&self) -> (&str, Algorithm) {
         let algorithm = match self.key.algorithm() {
             Algorithm::Ed25519 => Algorithm::EdDSA,

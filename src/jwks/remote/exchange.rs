@@ -1,4 +1,4 @@
-//! One request to a provider, within the limits, and [`FetchError`]: why there was no good answer.
+//! [`exchange`]: one request to a provider, with limits, and [`FetchError`]: why there was no usable answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::timeout;
 use super::client::{BoxError, DynHttpClient};
 use crate::body::ReadError;
 
-/// The longest document that is read. The largest that providers serve have some 20 KiB.
+/// The longest document that is read, in bytes. The largest documents of providers have about 20 KiB.
 pub(super) const MAX_BYTES: usize = 512 * 1024;
-/// How long a request may take, the connection included.
+/// The longest time for a request, including the connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is asked for where a document is read.
+/// The `Accept` header of requests for documents.
 pub(super) const ACCEPT_DOCUMENT: &str = "application/json, application/jwk-set+json";
-/// What to say where a document is not given away without credentials.
+/// The error if a server requires credentials for a document.
 pub(super) const OPEN_TO_ALL: &str = "keys and metadata must be readable without credentials";
 
-/// Why an attempt failed: for logs and health pages, with no secret in it.
+/// The reason why an attempt failed, for logs and health endpoints. It contains no secret.
 #[derive(Debug)]
 pub(crate) struct FetchError {
     what: String,
@@ -28,7 +28,7 @@ pub(crate) struct FetchError {
     is_answer: bool,
 }
 
-/// A text of the provider's as it may stand in a log.
+/// Escapes and shortens a text from the provider for a log.
 pub(crate) fn shown(text: &str, most: usize) -> String {
     text.chars()
         .take(most)
@@ -49,7 +49,7 @@ pub(crate) fn request(method: Method, uri: &Uri, accept: &'static str) -> Reques
     request
 }
 
-/// Sends a request, and waits 5 seconds at most for an answer of at most so many bytes.
+/// Sends a request, and waits for at most 5 seconds for an answer of at most this many bytes.
 pub(crate) async fn exchange(
     client: &dyn DynHttpClient,
     request: Request<String>,
@@ -75,9 +75,9 @@ pub(crate) async fn exchange(
 // === impl FetchError ===
 
 impl FetchError {
-    /// There was no answer.
+    /// Makes the error if there was no answer.
     fn new(what: &str, uri: &Uri) -> Self {
-        // A query may hold what should not be in a log.
+        // The query is left out, because it may contain secrets.
         let (host, path) = (uri.authority().map_or("", |a| a.as_str()), uri.path());
         Self {
             what: format!("{what} ({host}{path})"),
@@ -86,7 +86,7 @@ impl FetchError {
         }
     }
 
-    /// There was an answer, and it is of no use.
+    /// Makes the error if there was an answer that cannot be used.
     pub(crate) fn answer(what: &str, uri: &Uri) -> Self {
         Self {
             is_answer: true,
@@ -94,12 +94,13 @@ impl FetchError {
         }
     }
 
-    /// Whether there was an answer at all.
+    /// Whether there was an answer.
     pub(crate) fn is_answer(&self) -> bool {
         self.is_answer
     }
 
-    /// The answer has another status than it should; `forbidden` says what to do about a 401 or 403.
+    /// Makes the error for an answer with an unexpected status. `forbidden` says what to do about a 401 or
+    /// 403.
     pub(crate) fn status(response: &Response<Vec<u8>>, uri: &Uri, forbidden: &str) -> Self {
         let status = response.status();
         let location = response.headers().get(LOCATION);
@@ -109,7 +110,7 @@ impl FetchError {
                 shown(location.split('?').next().unwrap_or_default(), 256)
             ),
             _ if status == StatusCode::NOT_MODIFIED => {
-                ", though nothing was asked that could be unchanged".to_owned()
+                ", although the request was not conditional".to_owned()
             }
             _ if status.is_redirection() => ", and redirects are not followed".to_owned(),
             _ if matches!(status.as_u16(), 401 | 403) => format!(": {forbidden}"),
@@ -118,7 +119,7 @@ impl FetchError {
         Self::answer(&format!("the answer was {}{more}", status.as_u16()), uri)
     }
 
-    /// Nothing at the places where metadata can be.
+    /// Adds that the metadata was not found at any of its URLs.
     pub(super) fn of_metadata(self, otherwise: &str) -> Self {
         Self {
             what: format!(
@@ -134,7 +135,7 @@ impl FetchError {
         self
     }
 
-    /// The error and what caused it, in one line.
+    /// Returns the error and its causes in one line.
     pub(crate) fn chain(&self) -> String {
         use std::error::Error as _;
 

@@ -1,4 +1,4 @@
-//! [`Fetcher`]: one attempt, from nothing to keys, within the limits.
+//! [`Fetcher`]: fetches the keys once, with limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::discovery::Discovery;
 use super::document::{KeyRules, RemoteKeys};
 use super::exchange::{ACCEPT_DOCUMENT, FetchError, MAX_BYTES, OPEN_TO_ALL, exchange, request};
 
-/// How long an address of the keys is believed before the metadata is read again.
+/// The time for which the URL of the keys is cached before the metadata is fetched again.
 const METADATA_TTL: Duration = Duration::from_secs(3600);
 
-/// Where keys come from, and how they are fetched.
+/// Where the keys are, and how they are fetched.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     pub(super) client: Arc<dyn DynHttpClient>,
@@ -24,27 +24,27 @@ pub(super) struct Fetcher {
     pub(super) keys: KeyRules,
 }
 
-/// What was configured.
+/// The configured source of the keys.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// The metadata of an issuer says where.
+    /// The metadata of an issuer, which names the URL of the keys.
     Issuer(Discovery),
-    /// Here.
+    /// The URL of the keys.
     Keys(Address),
 }
 
-/// What one attempt leaves for the next.
+/// What one attempt keeps for the next one.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Memory {
-    /// Where the metadata said that the keys are, and when.
+    /// The URL of the keys according to the metadata, and when that was fetched.
     found: Option<(Address, Instant)>,
-    /// The version of the keys, and where it was.
+    /// The `ETag` of the keys, and their URL.
     tag: Option<(Uri, HeaderValue)>,
 }
 
-/// What a good attempt brought.
+/// The result of a successful attempt.
 pub(super) struct Fetched {
-    /// None where they are the same as before.
+    /// The new keys, or `None` if they have not changed.
     pub(super) keys: Option<RemoteKeys>,
     pub(super) max_age: Option<Duration>,
     pub(super) memory: Memory,
@@ -53,7 +53,7 @@ pub(super) struct Fetched {
 // === impl Fetcher ===
 
 impl Fetcher {
-    /// Fetches the keys; `known` are those of before.
+    /// Fetches the keys. `known` are the current ones.
     pub(super) async fn fetch(
         &self,
         known: &RemoteKeys,
@@ -92,7 +92,7 @@ impl Fetcher {
         })
     }
 
-    /// Where the issuer's keys are, by its metadata.
+    /// Returns the URL of the issuer's keys, from its metadata.
     async fn keys_address(
         &self,
         discovery: &Discovery,
@@ -122,7 +122,7 @@ impl Fetcher {
     }
 }
 
-/// For how long an answer counts as new (RFC 9111 sections 4.2.1 and 4.2.3), if it says.
+/// Returns how long an answer stays fresh (RFC 9111 sections 4.2.1 and 4.2.3), or `None` if it does not say.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all(CACHE_CONTROL).iter();
     let directives = values
@@ -138,7 +138,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         if name.eq_ignore_ascii_case("max-age") {
             let value = value.trim().trim_matches('"');
             let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            // A number that is too large is as large as can be (RFC 9111 section 1.2.2).
+            // A number that is too large counts as the largest one (RFC 9111 section 1.2.2).
             seconds = is_number.then(|| value.parse().unwrap_or(u64::MAX));
         }
     }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn max_age_is_read_as_http_caching_has_it() {
+    fn max_age_is_read_as_in_http_caching() {
         let of = |values: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in values {

@@ -1,4 +1,4 @@
-//! [`HttpsClient`]: the ready client, by hyper and rustls.
+//! [`HttpsClient`]: the default HTTP client, with hyper and rustls.
 
 use std::future::Future;
 use std::io;
@@ -26,24 +26,25 @@ use super::proxy::{Proxies, Routed};
 use crate::error::ConfigError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Shorter than the 5 seconds after which many servers (Node.js among them) close a connection, so that
-/// no request meets a connection that is just being closed.
+/// The time after which an idle connection is closed. Many servers, such as Node.js, close it after 5
+/// seconds, and no request should be sent on a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Introspection sends several requests at once.
+/// The most idle connections that are kept, because introspection sends several requests at once.
 const IDLE_CONNECTIONS: usize = 8;
 
-/// The client that [`RemoteJwks`](super::RemoteJwks) and
-/// [`Introspection`](crate::credential::Introspection) use: TLS 1.2 and 1.3 by rustls,
-/// HTTP/1.1, two seconds to connect, no redirects, no cookies, and no proxy unless one is set.
+/// The HTTP client that [`RemoteJwks`](super::RemoteJwks) and
+/// [`Introspection`](crate::credential::Introspection) use by default.
 ///
-/// It trusts the certificates of the operating system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-/// others), and those of [`root_certificates`](HttpsClientBuilder::root_certificates).
+/// It uses rustls (TLS 1.2 and 1.3) and HTTP/1.1, and has two seconds to connect. It follows no redirects,
+/// sends no cookies, and uses no proxy unless one is set. It trusts the certificates of the operating system,
+/// or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and those of
+/// [`root_certificates`](HttpsClientBuilder::root_certificates).
 #[derive(Clone)]
 pub struct HttpsClient {
     inner: ServiceClient<Client<HttpsConnector<Routed>, String>>,
 }
 
-/// Builds an [`HttpsClient`].
+/// Builds an [`HttpsClient`]; made by [`HttpsClient::builder`].
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct HttpsClientBuilder {
@@ -57,7 +58,7 @@ pub struct HttpsClientBuilder {
 // === impl HttpsClient ===
 
 impl HttpsClient {
-    /// Starts a client.
+    /// Returns a builder.
     pub fn builder() -> HttpsClientBuilder {
         HttpsClientBuilder::default()
     }
@@ -82,50 +83,52 @@ impl fmt::Debug for HttpsClient {
 // === impl HttpsClientBuilder ===
 
 impl HttpsClientBuilder {
-    /// Also trusts these certificates (PEM, one or several): of a private authority.
+    /// Adds certificates (PEM, one or several) to those that are trusted, for a private certificate
+    /// authority.
     pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.pem.extend_from_slice(pem.as_ref());
         self.pem.push(b'\n');
         self
     }
 
-    /// Also trusts the certificates in this file (PEM, one or several), such as
-    /// `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`. The file is read by [`build`](Self::build).
+    /// Adds the certificates in this file (PEM, one or several) to those that are trusted, such as
+    /// `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`. [`build`](Self::build) reads the file.
     pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Sets the proxy for https, such as `http://proxy.example:3128`. It is asked for a tunnel, so it sees
-    /// the name of the host and nothing of the requests.
+    /// Sets the proxy for https, such as `http://proxy.example:3128`. The client opens a tunnel through it,
+    /// so the proxy sees only the name of the host.
     ///
     /// # Security
     ///
-    /// The proxy resolves the names, so [private networks](Self::allow_private_network) are its own concern.
+    /// The proxy resolves host names, so it must also keep requests out of
+    /// [private networks](Self::allow_private_network).
     pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
         self.proxies = Proxies::one(url.as_ref());
         self
     }
 
-    /// Sets the proxies that the variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name (upper or lower
-    /// case), as [`proxy`](Self::proxy) does. They are read by this call.
+    /// Sets the proxies from the variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` (in upper or lower
+    /// case), which are read by this call. See [`proxy`](Self::proxy).
     pub fn proxy_from_env(mut self) -> Self {
         self.proxies = Proxies::from_env();
         self
     }
 
-    /// Trusts no certificates of the operating system.
+    /// Does not trust the certificates of the operating system, only those that were added.
     pub fn no_system_certificates(mut self) -> Self {
         self.only = true;
         self
     }
 
-    /// Connects to hosts in private networks too, and to this machine.
+    /// Allows connections to hosts in private networks and to this machine.
     ///
     /// # Security
     ///
-    /// Whoever can change the provider's metadata, or its name's address, can then make this
-    /// service send requests into its own network.
+    /// Anybody who can change the provider's metadata or its DNS records can then make this service send
+    /// requests into its own network.
     pub fn allow_private_network(mut self) -> Self {
         self.rules.private = true;
         self
@@ -136,11 +139,11 @@ impl HttpsClientBuilder {
         self
     }
 
-    /// Sends requests to this host over plain http, too.
+    /// Allows plain http to this host, given by its name or IP address without a port.
     ///
     /// # Security
     ///
-    /// As for [`RemoteJwksBuilder::dangerous_allow_http`](super::RemoteJwksBuilder::dangerous_allow_http).
+    /// See [`RemoteJwksBuilder::dangerous_allow_http`](super::RemoteJwksBuilder::dangerous_allow_http).
     pub fn dangerous_allow_http(mut self, host: impl AsRef<str>) -> Self {
         self.rules.add_plain_http(host.as_ref());
         self
@@ -150,7 +153,7 @@ impl HttpsClientBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if a certificate or its file cannot be read, or if there is none at all to trust.
+    /// Fails if a certificate or its file cannot be read, or if there is no certificate to trust.
     pub fn build(mut self) -> Result<HttpsClient, ConfigError> {
         for path in std::mem::take(&mut self.files) {
             let pem = std::fs::read(&path).map_err(|error| {
@@ -185,13 +188,13 @@ impl HttpsClientBuilder {
         }
         if roots.is_empty() {
             return Err(ConfigError::invalid(
-                "there is no certificate to trust: install your system's (on Debian the package \
-                 ca-certificates), or give some to `HttpsClientBuilder::root_certificates`",
+                "there is no certificate to trust: install those of your system (on Debian, the package \
+                 ca-certificates), or add some by `HttpsClientBuilder::root_certificates`",
             ));
         }
         let tls = ClientConfig::builder_with_provider(provider().into())
             .with_safe_default_protocol_versions()
-            .map_err(|_| ConfigError::invalid("rustls offers no version of TLS"))?
+            .map_err(|_| ConfigError::invalid("rustls supports no version of TLS"))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut http = HttpConnector::new_with_resolver(Guarded {
@@ -209,7 +212,7 @@ impl HttpsClientBuilder {
         };
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
-            .https_or_http() // the scheme was checked with the address
+            .https_or_http() // the scheme was checked with the URL
             .enable_http1()
             .wrap_connector(routed);
         let client = Client::builder(TokioExecutor::new())
@@ -232,8 +235,8 @@ fn provider() -> rustls::crypto::CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-/// Resolves names, and gives away only addresses that connections may go to. A name
-/// that leads elsewhere after it was checked is checked again with each connection.
+/// Resolves host names, and returns only IP addresses to which connections are allowed. Names are checked for
+/// each connection, because their addresses can change.
 #[derive(Clone)]
 pub(super) struct Guarded {
     rules: AddressRules,

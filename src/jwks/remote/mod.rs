@@ -1,4 +1,4 @@
-//! Keys that an identity provider serves: fetched, kept up to date, and never waited for if known.
+//! Fetches the keys of identity providers and keeps them up to date.
 
 mod absent;
 mod address;

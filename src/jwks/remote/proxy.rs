@@ -17,12 +17,12 @@ use tower_service::Service;
 use super::client::BoxError;
 use super::https::Guarded;
 
-/// Which proxy is for which host, if any is.
+/// The proxies, by host.
 #[derive(Clone, Default)]
 pub(super) struct Proxies(Option<Arc<Matcher>>);
 
-/// Connects to a host, or to the proxy that is for it, which is then asked for a tunnel (RFC 9110 section
-/// 9.3.6): TLS is with the host itself.
+/// Connects to a host directly or through its proxy. The proxy is asked for a tunnel (RFC 9110 section
+/// 9.3.6), so TLS is end to end with the host.
 #[derive(Clone)]
 pub(super) struct Routed {
     pub(super) direct: HttpConnector<Guarded>,
@@ -37,7 +37,7 @@ impl Proxies {
         Self(Some(Arc::new(Matcher::from_env())))
     }
 
-    /// One proxy for everybody.
+    /// Uses one proxy for all hosts.
     pub(super) fn one(url: &str) -> Self {
         Self(Some(Arc::new(Matcher::builder().https(url).build())))
     }
@@ -45,7 +45,7 @@ impl Proxies {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A proxy's address may contain a password.
+        // The URL of a proxy may contain a password.
         f.write_str(if self.0.is_some() {
             "Proxies(set)"
         } else {
@@ -68,7 +68,7 @@ impl Service<Uri> for Routed {
     }
 
     fn call(&mut self, uri: Uri) -> Connecting {
-        // Plain http is for this machine, or for hosts of the same cluster.
+        // Plain http is only used for this machine and hosts in the same cluster, so it needs no proxy.
         let is_https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         let matcher = self.proxies.0.as_ref().filter(|_| is_https);
         match matcher.and_then(|matcher| matcher.intercept(&uri)) {

@@ -1,4 +1,5 @@
-//! [`Schedule`]: when keys are fetched, and for how long they count. Pure: time is handed in.
+//! [`Schedule`]: decides when keys are fetched, and for how long they are used. It reads no clock: callers
+//! pass the time.
 
 use std::time::Duration;
 
@@ -6,25 +7,25 @@ use tokio::time::Instant;
 
 use crate::keys::KeySourceState;
 
-/// For how long keys count as new where the issuer does not say.
+/// The lifetime of keys if the issuer does not name one.
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 const MIN_TTL: Duration = Duration::from_secs(60);
 const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
-/// How long after an attempt, whatever came of it, an unknown key id may cause the next one.
+/// The time after an attempt, successful or not, before an unknown key id can cause the next one.
 pub(super) const FORCED_EVERY: Duration = Duration::from_secs(30);
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
-/// However lucky the draw, a server that is down is not asked more often.
+/// The shortest pause after jitter.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// What happened to the fetches of one key set, and what that means now.
+/// The history of fetches of one key set, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Schedule {
     stale_for: Duration,
     good: Option<Good>,
     last_attempt: Option<Instant>,
     failures: u32,
-    /// When to fetch without being asked.
+    /// When to fetch without a request that needs it.
     next: Instant,
 }
 
@@ -38,7 +39,7 @@ struct Good {
 // === impl Schedule ===
 
 impl Schedule {
-    /// The first fetch is due at once.
+    /// Begins with a fetch at once.
     pub(super) fn new(now: Instant, stale_for: Duration) -> Self {
         Self {
             stale_for,
@@ -53,16 +54,16 @@ impl Schedule {
         self.last_attempt = Some(now);
     }
 
-    /// A good answer, with the `max-age` that it came with; `chance` is from 0 to 1.
+    /// Records a successful fetch with its `max-age`. `chance` is a random number from 0 to 1.
     pub(super) fn succeeded(&mut self, now: Instant, max_age: Option<Duration>, chance: f64) {
         let ttl = max_age.unwrap_or(DEFAULT_TTL).clamp(MIN_TTL, MAX_TTL);
         self.good = Some(Good { at: now, ttl });
         self.failures = 0;
-        // Around 80 %, so that the nodes of a service do not all come at once.
+        // About 80 %, with jitter, so that the nodes of a service do not all fetch at once.
         self.next = now + ttl.mul_f64(0.75 + 0.1 * chance);
     }
 
-    /// No good answer: full jitter, because all nodes fail at the same moment.
+    /// Records a failed fetch. The pause has full jitter, because all nodes fail at the same moment.
     pub(super) fn failed(&mut self, now: Instant, chance: f64) {
         let longest = MIN_BACKOFF
             .saturating_mul(1 << self.failures.min(16))
@@ -85,14 +86,14 @@ impl Schedule {
             .is_none_or(|last| now.saturating_duration_since(last) >= FORCED_EVERY)
     }
 
-    /// How long until a fetch may succeed again, at least a second.
+    /// Returns the time until the next fetch, at least a second.
     pub(super) fn retry_after(&self, now: Instant) -> Duration {
         let forced = self.last_attempt.map_or(now, |last| last + FORCED_EVERY);
         let next = self.next.min(forced).saturating_duration_since(now);
         next.max(Duration::from_secs(1))
     }
 
-    /// Until when the keys count, though none newer could be fetched.
+    /// Returns until when the keys are used if they cannot be fetched again.
     pub(super) fn usable_until(&self) -> Option<Instant> {
         self.good.map(|good| good.at + good.ttl + self.stale_for)
     }
@@ -146,15 +147,15 @@ mod tests {
             assert_eq!(schedule.next(), start + seconds(ttl).mul_f64(0.8));
             assert!(
                 schedule.next() < start + seconds(ttl),
-                "before they are old"
+                "the next fetch must begin before the keys expire"
             );
         }
     }
 
     #[test]
-    fn stale_keys_count_for_an_hour_and_no_longer() {
+    fn stale_keys_are_used_for_an_hour_and_no_longer() {
         let (mut schedule, start) = fetched(Some(60));
-        schedule.failed(start + seconds(60), 1.0); // a failure takes nothing away
+        schedule.failed(start + seconds(60), 1.0); // a failure does not shorten the time
         let last = start + seconds(60) + HOUR - Duration::from_nanos(1);
         assert_eq!(schedule.state(last), KeySourceState::Stale);
         assert_eq!(
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_fetch_waits_for_the_window_after_any_attempt() {
+    fn a_forced_fetch_waits_for_the_pause_after_any_attempt() {
         let start = Instant::now();
         let mut schedule = Schedule::new(start, HOUR);
         assert!(schedule.may_force(start));

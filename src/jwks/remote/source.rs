@@ -1,4 +1,4 @@
-//! [`RemoteJwks`]: a source of keys that somebody else serves.
+//! [`RemoteJwks`]: the keys of an identity provider, as a key source.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,44 +19,45 @@ use super::worker;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::keys::{Changes, KeyLookup, KeySource, KeySourceHealth, KeySourceState, VerifyingKey};
 
-/// How long a request waits for a fetch that it, or another one, has caused.
+/// The longest time for which a request waits for a fetch.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// How many requests wait at once; more are answered with 503.
+/// The most requests that wait at once. More are answered with 503.
 const MAX_WAITING: usize = 1024;
 
 /// The public keys of an identity provider, fetched and kept up to date: a [`KeySource`].
 ///
-/// Cheap to clone; clones share the keys. The [module](crate::jwks) says what happens when.
+/// It is cheap to clone, and clones share the keys. The [module](crate::jwks) says when keys are fetched, and
+/// what happens during an outage.
 #[derive(Clone)]
 pub struct RemoteJwks {
     pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
-    /// The issuer, or the address of the keys.
+    /// The issuer, or the URL of the keys.
     name: String,
     issuer: Option<String>,
     pub(super) fetcher: Fetcher,
-    /// What requests read: no lock.
+    /// The keys that requests read, without a lock.
     snapshot: ArcSwap<Snapshot>,
     control: Mutex<Control>,
     /// Wakes the worker.
     pub(super) wake: Arc<Notify>,
-    /// Counts the attempts that are over.
+    /// Counts the completed attempts.
     attempts: watch::Sender<u64>,
     places: Semaphore,
-    /// Whether a worker runs; it does not outlive the runtime in which it was started.
+    /// Whether a worker runs. It does not outlive the runtime in which it was started.
     pub(super) has_worker: Arc<AtomicBool>,
 }
 
-/// The keys, and until when they count.
+/// The keys, and until when they are used.
 #[derive(Debug, Default)]
 struct Snapshot {
     keys: Arc<RemoteKeys>,
     usable_until: Option<Instant>,
 }
 
-/// What only fetches, and requests that may cause one, look at.
+/// The state that only fetches use, and requests that may cause one.
 struct Control {
     schedule: Schedule,
     in_flight: bool,
@@ -67,31 +68,31 @@ struct Control {
     last_error: Option<String>,
 }
 
-/// What is to be done for a token that the known keys refuse, or while there are none.
+/// What to do with a token that no known key verifies.
 enum Demand {
-    /// A fetch is about to begin.
+    /// Wait for a fetch that is about to begin.
     Wait(watch::Receiver<u64>),
-    /// A fetch is under way, which began before the key was asked for.
+    /// Wait for a fetch that is already running.
     Join(watch::Receiver<u64>),
-    /// The keys are new: there is no other key.
+    /// Refuse the token, because the keys are up to date.
     Refuse,
-    /// The key might exist.
+    /// Answer with 503, because the key might exist.
     Unavailable(AuthError),
 }
 
 // === impl RemoteJwks ===
 
 impl RemoteJwks {
-    /// Starts the keys of an issuer, which are found by its metadata (OpenID Connect Discovery 1.0 or RFC
-    /// 8414).
+    /// Returns a builder that finds the keys of an issuer through its metadata (OpenID Connect Discovery 1.0
+    /// or RFC 8414).
     ///
-    /// `issuer` is what its tokens have as `iss`, byte for byte, such as `https://idp.example/`.
+    /// `issuer` is the `iss` of its tokens, byte for byte, such as `https://idp.example/`.
     pub fn builder(issuer: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::discover(issuer.into())
     }
 
-    /// Starts the keys at this address, such as `https://idp.example/.well-known/jwks.json`, which no
-    /// metadata names.
+    /// Returns a builder for the keys at this URL, such as `https://idp.example/.well-known/jwks.json`,
+    /// without metadata.
     pub fn builder_at(url: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::at(url.into())
     }
@@ -128,25 +129,25 @@ impl RemoteJwks {
         this
     }
 
-    /// Waits until there are keys to verify with; for ever, if they cannot be fetched: put a timeout
-    /// around it. A service need not wait: until then it answers with 503.
+    /// Waits until there are keys to verify with. If they cannot be fetched, it waits forever, so put a
+    /// timeout around it. A service need not wait: until there are keys, it answers with 503.
     pub async fn ready(&self) {
         self.ensure_worker();
         let mut attempts = self.shared.attempts.subscribe();
         while !self.shared.state(Instant::now()).is_ready() {
             if attempts.changed().await.is_err() {
-                return; // not while `self` is there
+                return; // cannot happen while `self` exists
             }
         }
     }
 
-    /// The issuer that was given to [`builder`](Self::builder).
+    /// Returns the issuer that was given to [`builder`](Self::builder), or `None` if there is none.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.shared.issuer.as_deref()
     }
 
-    /// Starts a worker where there is none and there is a runtime to start it in.
+    /// Starts a worker if there is none, and if there is a runtime to start it in.
     fn ensure_worker(&self) {
         let has_worker = &self.shared.has_worker;
         if !has_worker.load(Ordering::Acquire)
@@ -176,7 +177,7 @@ impl KeySource for RemoteJwks {
         if Handle::try_current().is_err() {
             return Err(unavailable(
                 Duration::from_secs(1),
-                "no tokio runtime runs here",
+                "keys can only be fetched inside a Tokio runtime, but none is running",
             ));
         }
         self.ensure_worker();
@@ -221,7 +222,7 @@ impl Shared {
         self.control().schedule.state(now)
     }
 
-    /// The keys that count now, and that a token with this key id can mean.
+    /// Returns the usable keys that a token with this key id can mean.
     fn named(&self, key_id: Option<&str>, now: Instant) -> Vec<VerifyingKey> {
         let snapshot = self.snapshot.load();
         match snapshot.usable_until {
@@ -233,8 +234,8 @@ impl Shared {
     fn demand(&self, key_id: Option<&str>, now: Instant) -> Demand {
         let mut control = self.control();
         let control = &mut *control;
-        // Subscribed under the lock: an attempt that ends from now on is seen.
-        // Whoever was not found before waits as well: this fetch may fail, and then nobody can tell.
+        // It subscribes under the lock, so that it notices an attempt that ends from now on. A key id that
+        // was not found before waits as well: if this fetch fails, nobody knows whether the key exists.
         if control.in_flight {
             return Demand::Join(self.attempts.subscribe());
         }
@@ -257,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// The fetch that a request waited for is over, or takes too long.
+    /// Decides after a fetch for which a request has waited, or after the wait has timed out.
     fn after_wait(
         &self,
         key_id: Option<&str>,
@@ -273,9 +274,10 @@ impl Shared {
             return Ok(());
         }
         if is_over && control.can_judge(now) {
-            // Of a known id nothing is remembered: its key may be replaced at any time.
+            // A known id is not marked as absent, because its key may be replaced at any time.
             if !joined && named.is_empty() {
-                // A fetch that began before may have missed the key.
+                // A fetch that was already running may have missed the key, so it does not mark the id
+                // either.
                 control.absent.add(key_id, now);
             }
             return Ok(());
@@ -299,12 +301,12 @@ impl Shared {
         health
     }
 
-    /// When the worker has something to do of itself.
+    /// Returns when the worker must fetch without a request that needs it.
     pub(super) fn next(&self) -> Instant {
         self.control().schedule.next()
     }
 
-    /// Fetches if it is time to, or somebody asked for it.
+    /// Fetches if it is time to, or if a request needs it.
     pub(super) async fn fetch_if_due(self: &Arc<Self>) {
         let memory = {
             let mut control = self.control();
@@ -341,7 +343,7 @@ impl Shared {
                         event = "key_changed",
                         source = self.name,
                         key_id,
-                        "the provider has replaced a key under its id"
+                        "the provider has replaced a key by another one with the same id"
                     );
                 }
                 #[cfg(feature = "tracing")]
@@ -358,7 +360,7 @@ impl Shared {
             }
             Err(error) => {
                 control.schedule.failed(now, chance);
-                // What was remembered may be why it failed.
+                // The cached URL or `ETag` may be the reason for the failure.
                 control.memory = Memory::default();
                 let error = error.chain();
                 #[cfg(feature = "tracing")]
@@ -377,8 +379,8 @@ impl Shared {
     }
 }
 
-/// An attempt under way. However it ends, with the runtime or by a panic of the client too, whoever
-/// waits is told, and the next one waits its time.
+/// An attempt in progress. However it ends, even if the runtime shuts down or the HTTP client panics, the
+/// requests that wait are notified, and the next attempt waits for its pause.
 struct Attempt<'a> {
     source: &'a Arc<Shared>,
     is_over: bool,
@@ -390,7 +392,7 @@ impl Drop for Attempt<'_> {
         control.in_flight = false;
         if !self.is_over {
             control.schedule.failed(Instant::now(), chance());
-            control.last_error = Some("the last attempt was broken off".to_owned());
+            control.last_error = Some("the last attempt was aborted".to_owned());
         }
         drop(control);
         self.source
@@ -401,14 +403,14 @@ impl Drop for Attempt<'_> {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.wake.notify_one(); // the worker finds nobody left, and ends
+        self.wake.notify_one(); // the worker notices that the source is gone, and ends
     }
 }
 
 // === impl Control ===
 
 impl Control {
-    /// Whether an unknown key id can be said to be nobody's.
+    /// Whether the keys are recent enough to say that a key id does not exist.
     fn can_judge(&self, now: Instant) -> bool {
         self.schedule.state(now).is_ready() && self.schedule.failures() == 0
     }
@@ -417,7 +419,7 @@ impl Control {
         let why = self.last_error.as_deref();
         unavailable(
             self.schedule.retry_after(now),
-            why.unwrap_or("the keys are not fetched yet"),
+            why.unwrap_or("the keys have not been fetched yet"),
         )
     }
 }
@@ -428,7 +430,7 @@ pub(crate) fn unavailable(retry_after: Duration, why: &str) -> AuthError {
         .with_source(why.to_owned())
 }
 
-/// From 0 to 1. Without any randomness, the middle.
+/// Returns a random number from 0 to 1, or 0.5 if the operating system provides no randomness.
 pub(crate) fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }

@@ -1,4 +1,4 @@
-//! The task that fetches, one for each source.
+//! The background task that fetches keys. Each source has one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 
 use super::source::Shared;
 
-/// Starts the task. It may be dropped before it ran at all, with a runtime that ends.
+/// Starts the task. If the runtime ends, it may be dropped before it has run.
 pub(super) fn start(runtime: &Handle, shared: &Arc<Shared>) {
     let alive = Alive(Arc::clone(&shared.has_worker));
     let wake = Arc::clone(&shared.wake);
     runtime.spawn(run(Arc::downgrade(shared), wake, alive));
 }
 
-/// Fetches when it is time to or somebody asks, until nobody holds the source any more.
+/// Fetches when it is time to or a request needs it, until the source is dropped.
 async fn run(shared: Weak<Shared>, wake: Arc<Notify>, _alive: Alive) {
     while let Some(source) = shared.upgrade() {
         source.fetch_if_due().await;
@@ -28,7 +28,7 @@ async fn run(shared: Weak<Shared>, wake: Arc<Notify>, _alive: Alive) {
     }
 }
 
-/// However the task ends, another one may take its place.
+/// Allows another task to start when this one ends, for whatever reason.
 struct Alive(Arc<AtomicBool>);
 
 impl Drop for Alive {

@@ -1,4 +1,4 @@
-//! Signing and verifying by aws-lc-rs, with keys that were parsed once.
+//! Signs and verifies with aws-lc-rs. Keys are parsed once.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer, Pkcs8V1Der};
@@ -40,7 +40,7 @@ impl Verifier {
         Self::Hmac(hmac_key(algorithm, secret))
     }
 
-    /// Parses the key; a point off its curve is refused here (J14).
+    /// Parses the key. A point that is not on the curve is refused here (RFC 8725 section 3.4).
     pub(in crate::keys) fn public(
         algorithm: Algorithm,
         key: &PublicNumbers,
@@ -134,7 +134,7 @@ impl Signer {
         pair.map(Self::Ed).map_err(|_| Rejected)
     }
 
-    /// A new key pair of the operating system's randomness.
+    /// Generates a key pair from the operating system's randomness.
     pub(in crate::keys) fn generate(algorithm: Algorithm) -> Result<Self, Rejected> {
         if let Some(encoding) = rsa_encoding(algorithm) {
             let pair = RsaKeyPair::generate(KeySize::Rsa3072).map_err(|_| Rejected)?;
@@ -150,7 +150,7 @@ impl Signer {
             .map_err(|_| Rejected)
     }
 
-    /// The public half; none for HMAC.
+    /// Returns the public key, or `None` for HMAC.
     pub(in crate::keys) fn public_numbers(&self) -> Option<PublicNumbers> {
         match self {
             Self::Hmac(_) => None,
@@ -168,7 +168,7 @@ impl Signer {
         }
     }
 
-    /// The private half, of RSA in PKCS #8; none for HMAC.
+    /// Returns the private key, for RSA in PKCS #8, or `None` for HMAC.
     pub(in crate::keys) fn private_numbers(&self) -> Option<PrivateNumbers> {
         let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
         Some(match self {
@@ -252,7 +252,7 @@ pub(crate) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
     verify_slices_are_equal(one, other).is_ok()
 }
 
-/// Big-endian numbers without the leading zeros that some encoders keep.
+/// Removes the leading zeros that some encoders keep in big-endian numbers.
 fn trim(number: &[u8]) -> &[u8] {
     let first = number
         .iter()

@@ -1,10 +1,9 @@
-//! The cryptography: two interchangeable back ends, chosen by feature, behind two small types.
+//! The signature algorithms: two interchangeable back ends, chosen by feature, behind two small types.
 //!
-//! `jsonwebtoken` reads PEM and JWK documents and extracts the numbers of a key, through
-//! an explicitly named provider: its process-wide default panics when zero or both of its
-//! back ends are compiled in anywhere in the dependency graph. Signing and verifying go
-//! straight to the library beneath, because `jsonwebtoken` parses RSA and EC keys anew for
-//! each signature.
+//! `jsonwebtoken` reads PEM documents and extracts the numbers of a key. It is given an explicit provider,
+//! because its process-wide default panics if none or both of its back ends are compiled in anywhere in the
+//! dependency graph. Signing and verifying use the cryptographic library directly, because `jsonwebtoken`
+//! parses RSA and EC keys again for each signature.
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
@@ -45,7 +44,7 @@ pub(super) enum PublicNumbers {
     },
 }
 
-/// A private key as its format delivers it.
+/// A private key in the form in which its document contains it.
 #[cfg_attr(not(feature = "aws-lc-rs"), allow(dead_code))] // RustCrypto computes dp, dq and qi itself
 pub(super) enum PrivateNumbers {
     /// PKCS #8 (EC, Ed25519) or PKCS #1 (RSA), DER.
@@ -70,6 +69,6 @@ pub(super) enum PrivateNumbers {
     },
 }
 
-/// The back end refused: a key that is none, or (never seen) a failure to sign.
+/// The back end has refused a key, or has failed to sign, which should never happen.
 #[derive(Debug)]
 pub(super) struct Rejected;

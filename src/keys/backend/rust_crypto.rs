@@ -1,4 +1,4 @@
-//! Signing and verifying by the RustCrypto crates, with keys that were parsed once.
+//! Signs and verifies with the RustCrypto crates. Keys are parsed once.
 
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use hmac::digest::CtOutput;
@@ -43,14 +43,14 @@ pub(in crate::keys) enum Signer {
     Ed(ed25519_dalek::SigningKey),
 }
 
-/// An HMAC with its key already taken in; cloned for each message.
+/// An HMAC that already contains its key. It is cloned for each message.
 pub(in crate::keys) enum HmacKey {
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
 }
 
-/// The bits of a new RSA key.
+/// The size of a new RSA key, in bits.
 const NEW_RSA_BITS: usize = 3072;
 
 // === impl Verifier ===
@@ -60,7 +60,7 @@ impl Verifier {
         Self::Hmac(HmacKey::new(algorithm, secret))
     }
 
-    /// Parses the key; a point off its curve is refused here (J14).
+    /// Parses the key. A point that is not on the curve is refused here (RFC 8725 section 3.4).
     pub(in crate::keys) fn public(
         algorithm: Algorithm,
         key: &PublicNumbers,
@@ -200,7 +200,7 @@ impl Signer {
         }
     }
 
-    /// A new key pair of the operating system's randomness.
+    /// Generates a key pair from the operating system's randomness.
     pub(in crate::keys) fn generate(algorithm: Algorithm) -> Result<Self, Rejected> {
         match algorithm {
             Algorithm::ES256 => Ok(Self::Es256(p256::ecdsa::SigningKey::random(&mut OsRng))),
@@ -215,7 +215,7 @@ impl Signer {
         }
     }
 
-    /// The public half; none for HMAC.
+    /// Returns the public key, or `None` for HMAC.
     pub(in crate::keys) fn public_numbers(&self) -> Option<PublicNumbers> {
         let rsa = |key: &RsaPrivateKey| PublicNumbers::Rsa {
             n: key.n().to_bytes_be(),
@@ -249,7 +249,7 @@ impl Signer {
         })
     }
 
-    /// The private half, of RSA in PKCS #8; none for HMAC.
+    /// Returns the private key, for RSA in PKCS #8, or `None` for HMAC.
     pub(in crate::keys) fn private_numbers(&self) -> Option<PrivateNumbers> {
         let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
         let rsa = |key: &RsaPrivateKey| {
@@ -291,7 +291,7 @@ impl Signer {
                     .map_err(|_| Rejected)
             };
         }
-        // RSA signs with blinding, which needs randomness also where the signature has none.
+        // RSA uses blinding, which needs randomness even if the signature is deterministic.
         match self {
             Self::Hmac(key) => Ok(key.sign(message)),
             Self::Rs256(key) => signed!(key.try_sign_with_rng(&mut OsRng, message)),

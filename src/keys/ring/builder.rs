@@ -1,4 +1,4 @@
-//! [`KeyRingBuilder`]: where the keys of a ring come from, and when they change.
+//! [`KeyRingBuilder`]: sets where the keys of a ring come from, and when they rotate.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,18 @@ use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::error::ConfigError;
 use crate::keys::{Algorithm, SigningKey};
 
-/// How long a key is accepted after the next one took over: 30 days, the lifetime of refresh tokens,
-/// and 300 seconds, the largest leeway.
+/// The default time for which a key is accepted after the next one has become active: 30 days, the lifetime
+/// of refresh tokens, plus 300 seconds, the largest leeway.
 pub const DEFAULT_RETIRE_FOR: Duration = Duration::from_secs(2_592_000 + 300);
-/// How long a key signs: 90 days, so that rotating is a habit and not an adventure.
+/// The default time for which a key signs: 90 days, so that rotation is routine.
 pub const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(90 * 86_400);
-/// For how long a key is published before it signs: a day, the longest that careful verifiers keep
-/// a JWK set.
+/// The default time for which a key is published before it signs: one day, the longest time for which careful
+/// verifiers cache a JWK set.
 pub const DEFAULT_PUBLISH_FOR: Duration = Duration::from_secs(86_400);
-/// How often the file is looked at: every 10 seconds, which costs one read of a small file.
+/// The default interval at which the file is checked: 10 seconds. A check reads one small file.
 pub const DEFAULT_CHECK_EVERY: Duration = Duration::from_secs(10);
 
-/// Builds a [`KeyRing`].
+/// Builds a [`KeyRing`]; made by [`KeyRing::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct KeyRingBuilder {
@@ -60,13 +60,13 @@ impl KeyRingBuilder {
         }
     }
 
-    /// A key that is active from the start, until another one is.
+    /// Adds a key that is active from the start, until another one becomes active.
     pub fn key(mut self, key: SigningKey) -> Self {
         self.keys.push((key, Life::ALWAYS));
         self
     }
 
-    /// A key that signs from `activates_at` on, rounded down to whole seconds.
+    /// Adds a key that signs from `activates_at` on, rounded down to whole seconds.
     pub fn key_from(mut self, key: SigningKey, activates_at: SystemTime) -> Self {
         let from = unix_micros(activates_at) / 1_000_000;
         let life = Life {
@@ -77,77 +77,85 @@ impl KeyRingBuilder {
         self
     }
 
-    /// Keeps the keys in this file: a JWK set (RFC 7517) of private keys, whose members `nbf`, `exp`
-    /// and `iat` are those of OpenID Federation 1.0, in seconds since the Unix epoch:
+    /// Keeps the keys in this file: a JWK set (RFC 7517) of private keys. Each key may have the members
+    /// `nbf`, `exp` and `iat` of OpenID Federation 1.0, in seconds since the Unix epoch:
     ///
-    /// - `nbf`: when the key begins to sign; without it, from the start.
-    /// - `exp`: when it is removed at the latest; without it, when it has retired.
-    /// - `iat`: when it was made; for the reader.
+    /// - `nbf`: when the key begins to sign. Without it, the key signs from the start.
+    /// - `exp`: when the key is removed at the latest. Without it, the key is removed when it has retired.
+    /// - `iat`: when the key was made. It is only informative.
     ///
-    /// The file is taken whole or not at all: a key that cannot be used is an error, and the keys
-    /// that were read before stay in use. It is replaced in one step, so nobody sees half of it and
-    /// reading needs no lock. Whoever changes it locks `<file>.lock` beside it: one process at a time.
+    /// If a key in the file cannot be used, the whole file is refused, and the keys that were read before
+    /// stay in use. The file is replaced atomically, so readers never see half of it and need no lock. A
+    /// process that changes it locks `<file>.lock` in the same folder.
     ///
     /// # Security
     ///
-    /// A file that other users of the machine may read, or its group may write, is refused: whoever
-    /// has a key signs whatever they like. The group may read it, as mounted secrets need.
-    /// Files are written with the mode 0600.
+    /// A file that other users can read, or that its group can write, is refused, because anybody with a key
+    /// can issue tokens. The group may read it, which mounted secrets need. Files are written with the mode
+    /// 0600.
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.file = Some(path.as_ref().to_owned());
         self
     }
 
-    /// Writes a new key of this algorithm into the file in time, and creates the file if it is missing;
-    /// 90 days unless [`rotate_every`](Self::rotate_every) says otherwise. Processes that share the file may all do so: one key is added.
+    /// Rotates the keys: adds a new key of this algorithm to the file every [90 days](Self::rotate_every),
+    /// and creates the file if it is missing. Several processes that share the file may all do so; only one
+    /// of them adds the key.
     ///
-    /// RSA keys get 3072 bits, and take a moment.
+    /// RSA keys get 3072 bits, which takes a moment.
     pub fn rotate(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
     }
 
-    /// How long each key signs; 90 days by default.
+    /// Sets for how long each key signs: [90 days](DEFAULT_ROTATE_EVERY) by default.
     pub fn rotate_every(mut self, period: Duration) -> Self {
         self.period = period;
         self
     }
 
-    /// For how long a new key is published before it signs; one day by default. Must be longer than
-    /// others keep your JWK set, and than [`check_every`](Self::check_every).
+    /// Sets for how long a new key is published before it signs: [one day](DEFAULT_PUBLISH_FOR) by default.
+    /// It must be longer than other services cache your JWK set, and longer than
+    /// [`check_every`](Self::check_every).
     pub fn publish_for(mut self, lead: Duration) -> Self {
         self.lead = lead;
         self
     }
 
-    /// How often [`watch`](KeyRing::watch) looks at the file; every 10 seconds by default.
+    /// Sets how often [`watch`](KeyRing::watch) checks the file: every [10 seconds](DEFAULT_CHECK_EVERY) by
+    /// default.
     pub fn check_every(mut self, interval: Duration) -> Self {
         self.check_every = interval;
         self
     }
 
-    /// For how long a key is accepted after the next one took over; 30 days and 300 seconds by
-    /// default. An issuer that is built on the ring raises it to the longest lifetime of its tokens
-    /// and its leeway; where another process issues, say here how long its tokens live.
+    /// Sets for how long a key is accepted after the next one has become active: [30 days and 300
+    /// seconds](DEFAULT_RETIRE_FOR) by default. An issuer that is built on the ring raises it to the longest
+    /// lifetime of its tokens plus its leeway. If another process issues the tokens, set their lifetime here.
     pub fn retire_for(mut self, duration: Duration) -> Self {
         self.retire_for = duration;
         self
     }
 
-    /// Reads the time from this clock. In tests give issuers and verifiers the same one.
+    /// Sets the clock: the system clock by default. In tests, give issuers and verifiers the same one.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Builds the ring. A file is read, and if a key is due written, before this returns. If another
-    /// process holds the lock for 5 seconds, a ring with good keys starts without the new one and
-    /// says so in [`problem`](KeyRing::problem).
+    /// Builds the ring. This reads the file and, if it is time for a new key, adds that. If another process
+    /// holds the lock for 5 seconds, a ring with usable keys starts without the new one and reports a
+    /// [`problem`](KeyRing::problem).
     ///
     /// # Errors
     ///
-    /// No key, two with one id, keys beside a file, or a schedule without one; a file that cannot
-    /// be used; a time of publication that is not between the other two; no time between two looks.
+    /// Fails if
+    ///
+    /// - there is no key, or two keys have the same id;
+    /// - both keys and a file were given, or [`rotate`](Self::rotate) without a file;
+    /// - the file cannot be used;
+    /// - `publish_for` is not longer than `check_every` and shorter than `rotate_every`;
+    /// - `check_every` is zero.
     pub fn build(self) -> Result<KeyRing, ConfigError> {
         let invalid = |text: &str| Err(ConfigError::invalid(text));
         if self.file.is_some() != self.keys.is_empty() {
@@ -171,7 +179,7 @@ impl KeyRingBuilder {
         }
         if self.check_every.is_zero() {
             return invalid(
-                "`check_every` is zero: set the time between two looks at the key file, such as 10 seconds",
+                "`check_every` is zero: set the time between two checks of the key file, such as 10 seconds",
             );
         }
         if self.file.is_none() {

@@ -1,4 +1,4 @@
-//! What the file of a ring says: a JWK set of private keys, read strictly.
+//! [`Document`]: the content of a ring's file, a JWK set of private keys, read strictly.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,11 +14,11 @@ use super::{check, no_such_key};
 use crate::error::ConfigError;
 use crate::keys::SigningKey;
 
-/// The keys of a file in the order in which they were added, and whatever else it says.
+/// The keys of a file in the order in which they were added, and all other members of it.
 #[derive(Default)]
 pub(super) struct Document {
     keys: Vec<FileKey>,
-    /// Members beside `keys`, as JSON.
+    /// The members other than `keys`, as JSON.
     rest: BTreeMap<String, String>,
 }
 
@@ -29,16 +29,16 @@ struct FileKey {
     members: BTreeMap<String, Zeroizing<String>>,
 }
 
-/// The members of an object, as the text that they are.
+/// The members of an object, as JSON text.
 type Members<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
 
 // === impl Document ===
 
 impl Document {
-    /// The keys in the text that a file holds.
+    /// Reads the text of a file.
     pub(super) fn parse(file: &KeyFile, text: &str) -> Result<Self, ConfigError> {
         let set: Members<'_> = serde_json::from_str(text).map_err(|error| {
-            // The parser's own words may quote the keys.
+            // The parser's own message may quote the keys.
             let (line, column) = (error.line(), error.column());
             file.wrong(&format!("is not a JSON object (line {line}, column {column}): expected a JWK set with private keys (RFC 7517 section 5)"))
         })?;
@@ -60,7 +60,8 @@ impl Document {
                 .map(|(name, value)| (name.into_owned(), value.get().to_owned()))
                 .collect(),
         };
-        check(document.key_ids()).map_err(|error| file.wrong(&format!("is not good: {error}")))?;
+        check(document.key_ids())
+            .map_err(|error| file.wrong(&format!("cannot be used: {error}")))?;
         Ok(document)
     }
 
@@ -102,7 +103,7 @@ impl Document {
     }
 
     pub(super) fn activate(&mut self, key_id: &str, from: u64) -> Result<(), ConfigError> {
-        // The last of those with one time is the one that signs.
+        // Of several keys with the same time, the last one signs.
         let mut key = self.keys.remove(self.place(key_id)?);
         key.set("nbf", from);
         key.life.from = from;
@@ -115,8 +116,8 @@ impl Document {
         Ok(())
     }
 
-    /// Drops the keys of which `is_forgotten` says so, by their place in the order of activation.
-    /// The others stay in the order in which they were added.
+    /// Drops the keys for which `is_forgotten` returns `true`. It is given their index in the order of
+    /// activation. The other keys stay in the order in which they were added.
     pub(super) fn forget(&mut self, is_forgotten: impl Fn(&[Life], usize) -> bool) {
         let lives = self.lives();
         let mut order: Vec<usize> = (0..lives.len()).collect();
@@ -136,7 +137,7 @@ impl Document {
             .ok_or_else(|| no_such_key(key_id))
     }
 
-    /// The file's text, one member a line.
+    /// Writes the text of the file, one member per line.
     pub(super) fn text(&self) -> Zeroizing<String> {
         let members = self.keys.iter().flat_map(|one| &one.members);
         let long = members.map(|(name, value)| name.len() + value.len() + 32);
@@ -144,7 +145,7 @@ impl Document {
             .rest
             .iter()
             .map(|(name, value)| name.len() * 6 + value.len() + 32);
-        // Room for all of it: to grow would leave copies of it behind.
+        // Allocates enough at once, because growing would leave copies of the keys in memory.
         let room = long.chain(rest).sum::<usize>() + self.keys.len() * 32 + 64;
         let mut text = Zeroizing::new(String::with_capacity(room));
         text.push_str("{\n");
@@ -193,7 +194,7 @@ impl FileKey {
         let key = SigningKey::from_jwk(jwk)?;
         let bad = |what: &str| ConfigError::Invalid(what.to_owned());
         let members: Members<'_> = serde_json::from_str(jwk)
-            .map_err(|_| bad("it is not a JSON Web Key, or has a member twice"))?;
+            .map_err(|_| bad("it is not a JSON Web Key, or has a duplicate member"))?;
         let times: Times = serde_json::from_str(jwk).map_err(|_| {
             bad("its `nbf`, `exp` and `iat` must be numbers: seconds since 1970 (NumericDate)")
         })?;
@@ -224,7 +225,7 @@ impl FileKey {
     }
 }
 
-/// Whole seconds, rounded up.
+/// Returns whole seconds, rounded up, or `None` if the time is not between 1970 and the year 9999.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in range
 fn seconds(time: f64) -> Option<u64> {
     (0.0..=253_402_300_799.0) // to the year 9999

@@ -1,4 +1,4 @@
-//! The file of a ring on the disk: read without a lock, changed under one, replaced whole.
+//! [`KeyFile`]: the file of a ring. It is read without a lock, changed under a lock, and replaced atomically.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 use crate::error::ConfigError;
 use crate::secret_file::{self, Content};
 
-/// How long a change waits for the lock. To change a file takes a fraction of a second.
+/// The time for which a change waits for the lock. A change takes a fraction of a second.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a change waits before it tries again.
+/// The pause before a change tries again to get the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// Where a ring is kept.
+/// The file in which a ring is kept.
 #[derive(Debug)]
 pub(super) struct KeyFile {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl KeyFile {
     }
 
     pub(super) fn exists(&self) -> bool {
-        // What cannot be looked at is reported by whoever reads it.
+        // If this fails, reading the file reports why.
         self.path.try_exists().unwrap_or(true)
     }
 
@@ -41,12 +41,12 @@ impl KeyFile {
         text.map_err(|error| self.wrong(&error.to_string()))
     }
 
-    /// Keeps other processes from changing the file until the lock is dropped. Readers need no lock,
-    /// as the file is replaced in one step.
+    /// Keeps other processes from changing the file until the lock is dropped. Readers need no lock, because
+    /// the file is replaced atomically.
     ///
-    /// Waits for a process that changes the file already, and not for one that hangs.
+    /// It waits for another process that is changing the file, but gives up if that process hangs.
     pub(super) fn lock(&self) -> Result<File, ConfigError> {
-        // Not the file itself: that one is replaced.
+        // The lock is on another file, because this one is replaced.
         let path = self.lock_path();
         let failed = |error: &io::Error| self.failed("be locked", error);
         let lock = private(OpenOptions::new().write(true).create(true), &path);
@@ -59,41 +59,41 @@ impl KeyFile {
                     return Err(failed(&error));
                 }
                 Err(_) if asked.elapsed() >= MAX_LOCK_WAIT => return Err(self.is_held()),
-                // Whoever calls this may wait for the disk, and waits on no async worker.
+                // Callers wait for the disk as well, so they do not run on an async worker.
                 #[allow(clippy::disallowed_methods)]
                 Err(_) => thread::sleep(LOCK_PAUSE),
             }
         }
     }
 
-    /// What is wrong where another process does not let go of the lock.
+    /// Returns the error if another process does not release the lock.
     pub(super) fn is_held(&self) -> ConfigError {
         let (path, lock) = (self.path.display(), self.lock_path());
         let (lock, seconds) = (lock.display(), MAX_LOCK_WAIT.as_secs());
         ConfigError::Invalid(format!(
             "the key file {path} cannot be changed: another process has held its lock {lock} for \
-             {seconds} seconds; if that process hangs, end it (`fuser {lock}` shows its id)"
+             {seconds} seconds: if that process hangs, stop it (`fuser {lock}` shows its id)"
         ))
     }
 
-    /// What is wrong where reading the file does not end.
+    /// Returns the error if reading the file takes too long.
     pub(super) fn does_not_answer(&self, waited: Duration) -> ConfigError {
         ConfigError::Invalid(format!(
-            "the key file {} cannot be read: the disk has not answered for {} seconds; check the disk \
-             or the network mount that holds it",
+            "the key file {} cannot be read: the disk has not responded for {} seconds: check the disk or the \
+             network mount with the file",
             self.path.display(),
             waited.as_secs()
         ))
     }
 
-    /// Replaces the file in one step, and returns once the new one will outlast a crash. Returns
-    /// `false`, and changes nothing, if the file is not the one with the text `before` any more.
+    /// Replaces the file atomically, and returns when the new one is safe on the disk. Returns `false` and
+    /// changes nothing if the file no longer has the text `before`.
     ///
-    /// Somebody who replaces the file by hand takes no lock. If this process hung meanwhile, its text
-    /// would bring back what they took out.
+    /// People who replace the file by hand take no lock. If this process was suspended meanwhile, its text
+    /// would restore the keys that they have removed.
     pub(super) fn replace(&self, before: Option<&str>, text: &str) -> Result<bool, ConfigError> {
         let fresh = self.beside(&format!("new-{}", std::process::id()));
-        let _ = fs::remove_file(&fresh); // left by a process of the same number; the lock is ours
+        let _ = fs::remove_file(&fresh); // left by an earlier process with the same id
         let written = private(OpenOptions::new().write(true).create_new(true), &fresh);
         let written = written.and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -119,7 +119,7 @@ impl KeyFile {
     }
 
     fn rename_over(&self, fresh: &Path) -> io::Result<()> {
-        // A link stays a link.
+        // Replaces the target of a link, and not the link.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         fs::rename(fresh, &target)?;
         #[cfg(unix)]
@@ -133,7 +133,7 @@ impl KeyFile {
         self.beside("lock")
     }
 
-    /// A file in the same folder as the one that a link leads to.
+    /// Returns the path of a file in the same folder, or in that of the target if the file is a link.
     fn beside(&self, ending: &str) -> PathBuf {
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut name = target.into_os_string();

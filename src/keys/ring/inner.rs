@@ -1,4 +1,4 @@
-//! [`Inner`]: what the clones of a ring share, and how its file is read and changed.
+//! [`Inner`]: the state that the clones of a ring share. It reads and changes the file.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,30 +18,30 @@ use crate::error::ConfigError;
 use crate::keys::SigningKey;
 use crate::secret_file::MAX_BYTES;
 
-/// How often a change is tried while somebody replaces the file by hand.
+/// How often a change is tried if somebody replaces the file by hand meanwhile.
 const MAX_TRIES: u32 = 3;
 
 pub(super) struct Inner {
     pub(super) keys: Loaded,
     pub(super) clock: Arc<dyn Clock>,
-    /// In seconds; issuers raise it.
+    /// In seconds. Issuers can raise it.
     pub(super) retire_for: AtomicU64,
     pub(super) file: Option<KeyFile>,
     pub(super) schedule: Option<Schedule>,
-    /// How often the file is looked at.
+    /// How often the file is checked.
     pub(super) check_every: Duration,
     pub(super) problems: Problems,
-    /// Held by whoever changes a ring in memory. That of a file has the lock of the file.
+    /// Held while a ring in memory is changed. A ring in a file uses the lock of the file.
     pub(super) changing: Mutex<()>,
     pub(super) looks: Looks,
     pub(super) watcher: Watcher,
 }
 
-/// Whether keys that are not needed any more are dropped from the file.
+/// Whether keys that are no longer needed are dropped from the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forget {
     Yes,
-    /// Not yet: an issuer that is about to be built may raise how long keys retire.
+    /// Keep them, because an issuer that is about to be built may need keys for longer.
     NotYet,
 }
 
@@ -68,7 +68,7 @@ impl Inner {
         !self.keys.load().keys.is_empty()
     }
 
-    /// How many younger keys a removed one must have before it is dropped from the file.
+    /// Returns how many keys must have been added after a removed one before that is dropped from the file.
     fn keys_kept(&self) -> usize {
         match self.schedule {
             Some(schedule) => schedule.keys_kept(self.retire_for()),
@@ -76,7 +76,7 @@ impl Inner {
         }
     }
 
-    /// What is wrong now.
+    /// Returns everything that is wrong now.
     pub(super) fn problem(&self) -> Option<ConfigError> {
         let all = [
             self.reading_problem(),
@@ -86,7 +86,7 @@ impl Inner {
         together(all.into_iter().flatten())
     }
 
-    /// Why the file cannot be read.
+    /// Returns why the file cannot be read, if it cannot.
     pub(super) fn reading_problem(&self) -> Option<ConfigError> {
         match &self.file {
             Some(file) if self.looks.hang() => Some(file.does_not_answer(MAX_WAIT)),
@@ -94,30 +94,30 @@ impl Inner {
         }
     }
 
-    /// That a clock is wrong, this one or that of a node that has added a key.
+    /// Returns an error if a clock is wrong: that of this node, or of a node that has added a key.
     fn clock_problem(&self) -> Option<ConfigError> {
         let (schedule, snapshot, now) = (self.schedule?, self.keys.load(), self.now());
         let keys = snapshot.keys.iter().zip(&snapshot.lives);
         let far = keys.filter(|(_, life)| schedule.is_far(**life, now));
         together(far.map(|(key, life)| {
             ConfigError::Invalid(format!(
-                "the key `{}` does not sign before {}, and no schedule plans that far ahead: a clock \
-                 is wrong, or was. Check the clock of this node first. If it is right, remove the key \
-                 (`KeyRing::remove`), or let it sign from now on (`KeyRing::activate`). New keys are \
-                 added as if it were not there",
+                "the key `{}` does not sign before {}, which is further ahead than the schedule plans, so a \
+                 clock is or was wrong. Check the clock of this node first. If it is right, remove the key \
+                 (`KeyRing::remove`), or let it sign from now on (`KeyRing::activate`). Until then, the \
+                 schedule ignores this key",
                 key.key_id().escape_default(),
                 utc(life.from),
             ))
         }))
     }
 
-    /// Logs what is wrong now, if that is news.
+    /// Logs what is wrong now, if that has changed.
     pub(super) fn log(&self) {
         #[cfg(feature = "tracing")]
         self.problems.log(self.problem().as_ref());
     }
 
-    /// Reads the file, and remembers whether that went well. Returns whether it has changed.
+    /// Reads the file and records whether that succeeded. Returns whether the file has changed.
     pub(super) fn reload(&self) -> Result<bool, ConfigError> {
         let result = self.read();
         self.problems.set_reading(&result);
@@ -137,7 +137,7 @@ impl Inner {
                 return Ok(false);
             }
             let document = Document::parse(file, &text)?;
-            // Otherwise somebody was faster, and this text may be older than what they have read.
+            // Otherwise another thread was faster, and this text may be older than the one that it has read.
             if self.keys.keep(look, document.snapshot(digest)) {
                 return Ok(true);
             }
@@ -151,7 +151,7 @@ impl Inner {
         }
         let rotated = self.rotate(Forget::NotYet);
         match (&rotated, &self.file) {
-            // Its keys are good: that another process hangs must not keep this one from starting.
+            // The keys are usable: another process that hangs must not keep this one from starting.
             (Err(error), Some(file)) if self.has_active() && *error == file.is_held() => {
                 self.problems.set_changing(&rotated);
                 self.log();
@@ -169,7 +169,7 @@ impl Inner {
         self.keep_schedule()
     }
 
-    /// Adds and drops the keys for which it is time, and remembers whether that went well.
+    /// Adds and drops the keys for which it is time, and records whether that succeeded.
     pub(super) fn keep_schedule(&self) -> Result<(), ConfigError> {
         let result = self.rotate(Forget::Yes);
         self.problems.set_changing(&result);
@@ -177,7 +177,7 @@ impl Inner {
         result
     }
 
-    /// Whether a file that is missing is an error. A ring that has had keys is no new one.
+    /// Whether a missing file is an error. It is not if the ring is new and creates its file.
     fn must_exist(&self) -> bool {
         let is_there = |file: &KeyFile| file.exists();
         self.schedule.is_none() || self.has_keys() || self.file.as_ref().is_none_or(is_there)
@@ -210,8 +210,8 @@ impl Inner {
         let next = |lives: &[Life]| schedule.next_key(lives, self.now());
         let mut fresh = None;
         if next(&self.keys.load().lives).is_some() {
-            // An RSA key takes seconds to make: others do not wait that long for the lock, and while
-            // it is not to be had, none is made for nothing.
+            // Generating an RSA key takes seconds. That is done without the lock, so that others do not wait
+            // for it, but only after checking that the lock is available.
             drop(file.lock()?);
             fresh = Some(SigningKey::generate_jwk(schedule.algorithm)?);
         }
@@ -224,7 +224,7 @@ impl Inner {
         })
     }
 
-    /// Changes the file as it is now, whoever wrote it last.
+    /// Changes the current content of the file, which another process may have written.
     pub(super) fn change_file(
         &self,
         file: &KeyFile,
@@ -248,24 +248,25 @@ impl Inner {
             check(document.key_ids())?;
             let mut text = document.text();
             if text.len() > MAX_BYTES && forget == Forget::Yes {
-                // Room is worth more than the keys that only a wrong clock could need.
+                // Makes room by dropping keys that only a wrong clock could need.
                 self.forget(&mut document, 1);
                 text = document.text();
             }
             if text.len() > MAX_BYTES {
                 return Err(file.wrong(
-                    "would become larger than 1 MiB, and nobody could read it: remove keys that are \
-                     not needed, or rotate less often",
+                    "would become larger than 1 MiB, which is more than can be read: remove keys that are no \
+                     longer needed, or rotate less often",
                 ));
             }
             if file.replace(before.as_ref().map(|text| text.as_str()), &text)? {
                 let digest = super::super::digest(text.as_bytes());
-                // A look that began before this one may have seen what was there before.
+                // A check that began before the change may have read the old content.
                 self.keys.keep(self.keys.begin(), document.snapshot(digest));
                 return Ok(());
             }
         }
-        Err(file.wrong("was replaced again and again while it was changed: try again"))
+        Err(file
+            .wrong("was replaced by somebody else each time that it was to be changed: try again"))
     }
 
     fn forget(&self, document: &mut Document, younger: usize) {

@@ -1,47 +1,47 @@
-//! When a key is in which state: a plain function of the time.
+//! [`Timeline`]: computes the state of each key from the time.
 //!
-//! Times and durations are whole seconds, since the Unix epoch where they are times.
+//! Durations are whole seconds, and times are whole seconds since the Unix epoch.
 
 use std::fmt;
 
-/// Where a key of a [`KeyRing`](super::KeyRing) is in its life.
+/// The state of a key of a [`KeyRing`](super::KeyRing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyState {
-    /// Signs; there is one.
+    /// The key signs. There is exactly one such key.
     Active,
-    /// Published and accepted, and does not sign yet.
+    /// The key is published and accepted, but does not sign yet.
     Standby,
-    /// Signs no more; published and accepted until the last token that it signed has expired.
+    /// The key no longer signs. It is published and accepted until the last token that it signed has expired.
     Retiring,
-    /// Neither published nor accepted.
+    /// The key is neither published nor accepted.
     Removed,
 }
 
-/// What decides the life of one key.
+/// The times that determine the states of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
-    /// When it begins to sign.
+    /// When the key begins to sign.
     pub(super) from: u64,
-    /// When it is removed at the latest.
+    /// When the key is removed at the latest.
     pub(super) ends: Option<u64>,
-    /// How many keys were added to the file after it.
+    /// How many keys were added to the file after this one.
     pub(super) younger: usize,
 }
 
-/// The keys of a ring in the order of their activation, and how long a key retires.
+/// The keys of a ring in the order of their activation, and the time for which a key retires.
 #[derive(Clone, Copy)]
 pub(super) struct Timeline<'l> {
     lives: &'l [Life],
     retire_for: u64,
 }
 
-/// How long a removed key is kept at least, in seconds.
+/// The minimum time for which a removed key is kept in the file, in seconds.
 pub(super) const KEPT_WHEN_REMOVED: u64 = 86_400;
 
 // === impl KeyState ===
 
 impl KeyState {
-    /// A stable, lower-case name for health pages and metric labels.
+    /// Returns the stable, lower-case name of the state, for health endpoints and metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl fmt::Display for KeyState {
 // === impl Life ===
 
 impl Life {
-    /// From the start, and with no end of its own.
+    /// The life of a key that signs from the start and has no end of its own.
     pub(super) const ALWAYS: Self = Self {
         from: 0,
         ends: None,
@@ -83,8 +83,9 @@ impl<'l> Timeline<'l> {
         Self { lives, retire_for }
     }
 
-    /// Which key signs: the last that was activated. Where none was (the clock was set back, or the
-    /// active one was taken out), the next that will be: a ring is never without a key to sign.
+    /// Returns the key that signs: the one that was activated last. If there is none, because the clock was
+    /// set back or the active key was removed, it is the one that will be activated next, so that a ring can
+    /// always sign.
     pub(super) fn active(self, now: u64) -> Option<usize> {
         let good = |index: &usize| !self.is_over(*index, now);
         let begun = self.lives.partition_point(|life| life.from <= now);
@@ -104,7 +105,7 @@ impl<'l> Timeline<'l> {
         }
     }
 
-    /// Since when the key is in its state; unknown for one that waits.
+    /// Returns when the key entered its state, or `None` for a key on standby.
     pub(super) fn since(self, index: usize, now: u64) -> Option<u64> {
         match self.state(index, now) {
             KeyState::Active => Some(self.lives[index].from).filter(|from| *from <= now),
@@ -114,7 +115,7 @@ impl<'l> Timeline<'l> {
         }
     }
 
-    /// When that state ends, as far as is known.
+    /// Returns when that state ends, if that is known.
     pub(super) fn until(self, index: usize, now: u64) -> Option<u64> {
         match self.state(index, now) {
             KeyState::Active => {
@@ -127,9 +128,9 @@ impl<'l> Timeline<'l> {
         }
     }
 
-    /// Whether a key need not be kept: it was removed a day ago, and at least `younger` keys have
-    /// been added since it was. See [`Schedule::keys_kept`](super::schedule::Schedule::keys_kept)
-    /// for why the clock alone does not decide.
+    /// Whether a key can be dropped: it was removed at least a day ago, and at least `younger` keys were
+    /// added after it. [`Schedule::keys_kept`](super::schedule::Schedule::keys_kept) says why the clock alone
+    /// does not decide.
     pub(super) fn is_forgotten(self, index: usize, now: u64, younger: usize) -> bool {
         self.active(now) != Some(index)
             && self.lives[index].younger >= younger
@@ -149,7 +150,7 @@ impl<'l> Timeline<'l> {
         retired.into_iter().chain(self.lives[index].ends).min()
     }
 
-    /// When the next key begins to sign in place of this one.
+    /// Returns when the next key begins to sign instead of this one.
     fn succeeded_at(self, index: usize) -> Option<u64> {
         self.lives.get(index + 1).map(|next| next.from)
     }
@@ -214,26 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn where_no_key_has_begun_the_first_signs() {
+    fn before_the_first_activation_the_first_key_signs() {
         use KeyState::*;
         assert_eq!(states(&lives(&[100, 200]), 50), [Active, Standby]);
         assert_eq!(states(&[], 50), []);
     }
 
     #[test]
-    fn of_two_keys_with_one_time_the_later_in_the_list_signs() {
+    fn of_two_keys_with_the_same_time_the_later_in_the_list_signs() {
         use KeyState::*;
         assert_eq!(states(&lives(&[100, 100]), 100), [Retiring, Active]);
     }
 
     #[test]
-    fn a_key_with_an_end_is_removed_then_and_another_signs() {
+    fn a_key_is_removed_at_its_end_and_another_signs() {
         use KeyState::*;
         let mut lives = lives(&[0, 100, 5_000]);
         lives[1].ends = Some(300);
         assert_eq!(states(&lives, 299), [Retiring, Active, Standby]);
         assert_eq!(states(&lives, 300), [Active, Removed, Standby]);
-        // The first is long retired by then: it does not come back to life.
+        // The first key has retired long before, so it does not become active again.
         lives[1].ends = Some(2_000);
         assert_eq!(states(&lives, 2_000), [Removed, Removed, Active]);
         lives.pop();
@@ -241,9 +242,10 @@ mod tests {
     }
 
     proptest! {
-        /// One key signs; states only go forward; whoever signed is accepted for long enough.
+        /// One key signs, states only move forward, and each key is accepted for long enough after it has
+        /// signed.
         #[test]
-        fn the_life_of_a_key_is_one_way(
+        fn the_state_of_a_key_never_goes_back(
             mut from in proptest::collection::vec(0_u64..5_000, 1..8),
             mut times in proptest::collection::vec(0_u64..9_000, 2..12),
         ) {
@@ -264,13 +266,13 @@ mod tests {
                 let active = states.iter().filter(|state| **state == KeyState::Active);
                 prop_assert_eq!(active.count(), 1);
                 for (index, state) in states.into_iter().enumerate() {
-                    // Before the first activation the first key stands in.
+                    // Before the first activation, the first key signs.
                     prop_assert!(order(state) >= before[index]);
                     before[index] = order(state);
                     if state == KeyState::Active {
                         signed[index] = Some(now);
                     }
-                    // A token of it that lives as long as tokens may is still accepted.
+                    // Its longest-lived token is still accepted.
                     if signed[index].is_some_and(|at| now < at.saturating_add(RETIRE)) {
                         prop_assert_ne!(state, KeyState::Removed);
                     }

@@ -1,4 +1,4 @@
-//! [`Looks`]: the file is looked at by one thread at a time, however many wait for the result.
+//! [`Looks`]: checks the file for changes, one check at a time, however many requests wait for the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,44 +8,44 @@ use tokio::sync::{Semaphore, watch};
 use super::inner::Inner;
 use crate::error::{AuthError, AuthErrorKind, ConfigError};
 
-/// How long a request waits for a look at the file, and when a look counts as one that hangs.
+/// The time for which a request waits for a check, and after which a check counts as hanging.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
-/// How many requests wait at once; more are answered with 503.
+/// The most requests that may wait at once; further ones are answered with 503.
 const MAX_WAITING: usize = 1024;
-/// How often forged tokens of a known key cause a look.
+/// How often forged tokens with a known key id can cause a check.
 const KNOWN_KEY_EVERY: Duration = Duration::from_secs(1);
 
-/// The looks at the file of a ring.
+/// The checks of a ring's file for changes.
 ///
-/// Anybody can cause one by a token with a made-up `kid`, and a disk that does not answer makes it
-/// last for ever. So a look belongs to nobody who asks: there is at most one, those who ask wait for
-/// it in their own tasks, and nothing is left of them when they are dropped.
+/// Anybody can cause a check with a made-up `kid`, and a disk that hangs makes it last forever. So a check
+/// does not belong to the request that caused it. At most one runs at a time, and requests wait for it in
+/// their own tasks, which leave nothing behind when they are dropped.
 pub(super) struct Looks {
     state: watch::Sender<State>,
     places: Semaphore,
 }
 
-/// Looks are numbered from one.
+/// The numbers of the checks that have begun and ended. They are numbered from one.
 #[derive(Default)]
 struct State {
     begun: u64,
     ended: u64,
-    /// Since when one runs.
+    /// When the running check began, if one is running.
     running: Option<Instant>,
-    /// When the last one began.
+    /// When the last check began.
     last: Option<Instant>,
 }
 
-/// The look that runs. It has ended when the value is dropped, however that comes about.
+/// The running check. It counts as ended when this value is dropped, for whatever reason.
 struct Look {
     inner: Arc<Inner>,
     is_done: bool,
 }
 
-/// Looks whether the file has changed. The look begins after the call: it sees what is there now.
+/// Checks whether the file has changed. The check begins after the call, so it sees the current content.
 pub(super) async fn look(inner: &Arc<Inner>) {
     let mut looks = inner.looks.state.subscribe();
-    // One that runs may have read the file already.
+    // A check that is already running may have read the file before the change.
     let needed = looks.borrow().begun + 1;
     while looks.borrow().ended < needed {
         Look::begin(inner);
@@ -56,8 +56,8 @@ pub(super) async fn look(inner: &Arc<Inner>) {
     }
 }
 
-/// Looks whether the file has changed, for a request, which does not wait long. Where it asks for a
-/// known key, a look of the last second will do.
+/// Checks for a request whether the file has changed. The request does not wait long. For a known key, a
+/// check within the last second suffices.
 pub(super) async fn look_now(inner: &Arc<Inner>, is_known: bool) -> Result<(), AuthError> {
     if is_known && !inner.looks.hang() && inner.looks.has_just_looked() {
         return match inner.reading_problem() {
@@ -70,14 +70,14 @@ pub(super) async fn look_now(inner: &Arc<Inner>, is_known: bool) -> Result<(), A
             "too many requests wait for the file of the key ring",
         ));
     };
-    // Where the disk has not answered for so long, there is nothing to wait for.
+    // If the disk hangs, waiting is pointless.
     if inner.looks.hang() || tokio::time::timeout(MAX_WAIT, look(inner)).await.is_err() {
         inner.log();
         return Err(cannot_be_used(inner.reading_problem()));
     }
     match inner.reading_problem() {
         None => Ok(()),
-        // The key may be in there.
+        // The key may be in the file that could not be read.
         problem => Err(cannot_be_used(problem)),
     }
 }
@@ -98,7 +98,7 @@ fn unavailable(why: &'static str) -> AuthError {
 // === impl Looks ===
 
 impl Looks {
-    /// Whether the one that runs has run for so long that it may never end.
+    /// Whether the running check has taken so long that it may never end.
     pub(super) fn hang(&self) -> bool {
         let running = self.state.borrow().running;
         running.is_some_and(|since| since.elapsed() >= MAX_WAIT)
@@ -123,7 +123,7 @@ impl Default for Looks {
 // === impl Look ===
 
 impl Look {
-    /// Begins one, unless one runs.
+    /// Begins a check, unless one is running.
     fn begin(inner: &Arc<Inner>) {
         let mut begins = false;
         inner.looks.state.send_if_modified(|looks| {
@@ -133,20 +133,20 @@ impl Look {
                 looks.running = Some(Instant::now());
                 looks.last = looks.running;
             }
-            false // that one begins is no news for those who wait
+            false // the requests that wait need not wake up when a check begins
         });
         if begins {
             let look = Self {
                 inner: Arc::clone(inner),
                 is_done: false,
             };
-            // Forgotten where the runtime ends before it has begun: then it is dropped.
+            // If the runtime ends before this runs, `look` is dropped, so the check counts as ended.
             tokio::task::spawn_blocking(move || look.run());
         }
     }
 
     fn run(mut self) {
-        let _ = self.inner.reload(); // remembered there
+        let _ = self.inner.reload(); // it records its error
         self.is_done = true;
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     use super::{KNOWN_KEY_EVERY, Looks};
 
     #[test]
-    fn tokens_of_a_known_key_cause_a_look_once_in_a_second() {
+    fn tokens_with_a_known_key_cause_at_most_one_check_per_second() {
         let looks = Looks::default();
         assert!(!looks.has_just_looked());
         let began = |ago| {
@@ -180,7 +180,7 @@ mod tests {
             looks.state.send_modify(|state| state.last = last);
         };
         began(KNOWN_KEY_EVERY / 1_000);
-        // A machine that stands still for a second in between makes it old.
+        // If the machine stalls for a second in between, the check is too old.
         let start = Instant::now();
         let has_looked = looks.has_just_looked();
         assert!(has_looked || start.elapsed() > KNOWN_KEY_EVERY / 2);
@@ -189,7 +189,7 @@ mod tests {
             .send_modify(|state| state.running = Some(Instant::now()));
         assert!(
             !looks.has_just_looked(),
-            "one that runs may have read the file before"
+            "a running check may have read the file before the change"
         );
         looks.state.send_modify(|state| state.running = None);
         began(KNOWN_KEY_EVERY);

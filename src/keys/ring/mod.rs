@@ -1,4 +1,4 @@
-//! [`KeyRing`]: the keys of an issuer over time, each in the state that the clock says.
+//! [`KeyRing`]: the keys of an issuer over time, each in the state that follows from the clock.
 
 mod builder;
 mod document;
@@ -34,20 +34,20 @@ use inner::{Forget, Inner};
 use life::Life;
 use snapshot::Snapshot;
 
-/// Keys that take turns: the active one signs, the others are accepted as long as they are needed.
+/// Rotating keys: the active key signs, and the others are accepted for as long as they are needed.
 ///
-/// Each key has a time from which on it signs. What state it is in follows from these times and
-/// the clock alone, so that several nodes with the same keys agree without a word:
+/// Each key has a time from which on it signs. Its state follows from these times and the clock alone, so
+/// that several nodes with the same keys agree without communication:
 ///
-/// - [`Standby`](KeyState::Standby) before its time: published and accepted already.
-/// - [`Active`](KeyState::Active) from its time on, until the next key's time: it signs.
-/// - [`Retiring`](KeyState::Retiring) then: accepted until the last token that it signed is over,
-///   for [30 days and 300 seconds](DEFAULT_RETIRE_FOR) unless [said otherwise](KeyRingBuilder::retire_for).
-/// - [`Removed`](KeyState::Removed) after that, or at once by [`remove`](Self::remove).
+/// - [`Standby`](KeyState::Standby) before its time: it is already published and accepted.
+/// - [`Active`](KeyState::Active) from its time until the time of the next key: it signs.
+/// - [`Retiring`](KeyState::Retiring) after that: it is accepted until its last token has expired, for
+///   [30 days and 300 seconds](DEFAULT_RETIRE_FOR) by [default](KeyRingBuilder::retire_for).
+/// - [`Removed`](KeyState::Removed) in the end, or at once by [`remove`](Self::remove).
 ///
-/// Give it to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
-/// [`TokenVerifierBuilder::source`](crate::verifier::TokenVerifierBuilder::source). Cheap to clone:
-/// clones are one ring. Readers take no lock.
+/// Give the ring to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
+/// [`TokenVerifierBuilder::source`](crate::verifier::TokenVerifierBuilder::source). It is cheap to clone, and
+/// clones share their keys. Readers take no lock. [The guide](crate::_guide::keys) shows how to rotate keys.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,51 +81,52 @@ pub struct KeyRing {
     inner: Arc<Inner>,
 }
 
-/// One key of a [`KeyRing`] and where it stands, for health pages.
+/// The state of one key of a [`KeyRing`], for health endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The `kid`.
+    /// The id of the key (`kid`).
     pub key_id: String,
-    /// The algorithm that it signs with.
+    /// The algorithm with which the key signs.
     pub algorithm: Algorithm,
-    /// Its state now.
+    /// The current state of the key.
     pub state: KeyState,
-    /// Since when it is in this state; none for a key that waits, or that was always active.
+    /// The time since which the key is in this state. It is `None` for a key on standby, and for one that was
+    /// active from the start.
     pub since: Option<SystemTime>,
-    /// When the state ends, if that is known.
+    /// The time at which the state ends, if that is known.
     pub until: Option<SystemTime>,
 }
 
 // === impl KeyRing ===
 
 impl KeyRing {
-    /// A ring of one key that is active from the start, kept in memory.
+    /// Makes a ring in memory with one key, which is active from the start.
     #[must_use]
     pub fn new(key: SigningKey) -> Self {
         Self::builder().build_with(Snapshot::new(vec![(key, Life::ALWAYS)]))
     }
 
-    /// The ring that is kept in a file, with the defaults of [`builder`](Self::builder); see
-    /// [`KeyRingBuilder::file`] for what the file holds. Call [`watch`](Self::watch) to follow it.
+    /// Reads a ring from a file, with the defaults of [`builder`](Self::builder). See
+    /// [`KeyRingBuilder::file`] for the format. Call [`watch`](Self::watch) to follow changes of the file.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, others may read it, or it is no set of private keys.
+    /// Fails if the file cannot be read, if other users can read it, or if it is not a set of private keys.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         Self::builder().file(path).build()
     }
 
-    /// Starts a ring.
+    /// Returns a builder, for a ring with several keys, a schedule or other settings.
     pub fn builder() -> KeyRingBuilder {
         KeyRingBuilder::new()
     }
 
-    /// The key that signs now.
+    /// Returns the key that signs now.
     ///
     /// # Errors
     ///
-    /// [`Internal`](AuthErrorKind::Internal): every key has reached the `exp` that its file gives it.
+    /// Fails with [`Internal`](AuthErrorKind::Internal) if every key has reached its `exp` in the file.
     pub fn signing_key(&self) -> Result<SigningKey, AuthError> {
         let snapshot = self.inner.keys.load();
         let active = self.inner.timeline(&snapshot).active(self.inner.now());
@@ -137,8 +138,8 @@ impl KeyRing {
             })
     }
 
-    /// The keys that are accepted now, the active one first, then those that wait: what a JWK set
-    /// shows of the ring.
+    /// Returns the keys that are accepted now, which are also those that a JWK set publishes: the active one
+    /// first, then those on standby, then those that retire.
     #[must_use]
     pub fn key_set(&self) -> KeySet {
         let (snapshot, now) = (self.inner.keys.load(), self.inner.now());
@@ -152,7 +153,8 @@ impl KeyRing {
         KeySet::of(keys.iter().map(|(_, key)| key.verifying_key()).collect())
     }
 
-    /// Every key and its state, the active one first; removed ones as long as they are kept.
+    /// Returns every key with its state, the active one first. Removed keys are included for as long as they
+    /// are kept.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyStatus> {
         let (snapshot, now) = (self.inner.keys.load(), self.inner.now());
@@ -175,29 +177,33 @@ impl KeyRing {
         keys
     }
 
-    /// What is wrong with the ring; `None` if all is well. The keys that were read before stay in use.
+    /// Returns what is wrong with the ring, or `None` if all is well. The keys that were read before stay in
+    /// use.
     ///
-    /// - The file cannot be read, or reading it takes longer than 5 seconds.
-    /// - It is time to add a key, and the file cannot be written: another process holds the lock, say.
-    /// - A key begins to sign much later than the schedule plans ahead, because this node's clock is
-    ///   wrong or that of the node that added it was. Rotation goes on without that key.
+    /// There is a problem if
+    ///
+    /// - the file cannot be read, or reading it takes longer than 5 seconds;
+    /// - it is time to add a key, but the file cannot be written, for example because another process holds
+    ///   the lock;
+    /// - a key begins to sign much later than the schedule plans ahead, because the clock of this node, or of
+    ///   the node that added the key, is or was wrong. Rotation ignores that key.
     #[must_use]
     pub fn problem(&self) -> Option<ConfigError> {
         self.inner.problem()
     }
 
-    /// Adds a key that is accepted from now on and signs from `activates_at` on, rounded down to whole
-    /// seconds so that now is now. Give those who hold your JWK set the time to fetch it again.
+    /// Adds a key. It is accepted from now on, and signs from `activates_at` on, rounded down to whole
+    /// seconds. Choose a time that lets other services fetch your JWK set again before.
     ///
-    /// Where the ring is in a file, this and the other changes are written to it. That waits for the
-    /// disk, and up to 5 seconds for another process that changes the file: in async code call it in
+    /// If the ring is in a file, this and the other changes are written to the file. They wait for the disk,
+    /// and up to 5 seconds for another process that changes the file. In async code, call them in
     /// [`spawn_blocking`](tokio::task::spawn_blocking).
     ///
     /// # Errors
     ///
-    /// A key of this id is there already, or the file cannot be written, also because another process
-    /// does not let go of its lock; the secret of an HMAC key cannot be taken out of it: write that
-    /// into the file yourself.
+    /// Fails if there is already a key with this id, or if the file cannot be written, for example because
+    /// another process does not release its lock. It also fails if an HMAC key is to be added to a file,
+    /// because such a key does not return its secret: write it into the file yourself.
     pub fn add(&self, key: &SigningKey, activates_at: SystemTime) -> Result<(), ConfigError> {
         let from = unix_micros(activates_at) / 1_000_000;
         self.change(
@@ -213,16 +219,16 @@ impl KeyRing {
         )
     }
 
-    /// Lets a key sign from now on, one that waits or one that retires.
+    /// Makes a key the active one from now on, whether it is on standby or retires.
     ///
     /// # Errors
     ///
-    /// There is no such key, or the file cannot be written.
+    /// Fails if there is no such key, or if the file cannot be written.
     pub fn activate(&self, key_id: &str) -> Result<(), ConfigError> {
         let from = self.inner.now();
         self.change(
             |keys| {
-                // The last of those with one time is the one that signs.
+                // Of several keys with the same time, the last one signs.
                 let (key, life) = keys.remove(place(keys, key_id)?);
                 keys.push((key, Life { from, ..life }));
                 Ok(())
@@ -231,15 +237,17 @@ impl KeyRing {
         )
     }
 
-    /// Takes a key out at once: for one that others may have. Every token that it signed is refused
-    /// from then on. If it was the active one, the one before signs again, or else the next.
+    /// Removes a key at once, for example because it was stolen. Every token that it has signed is refused
+    /// from then on. If it was active, the key before it signs again, or else the next one.
     ///
-    /// Other nodes that share the file and [`watch`](Self::watch) it learn of it within
-    /// [`check_every`](KeyRingBuilder::check_every); those that do not, when they are restarted; those who hold your JWK set, when they fetch it again.
+    /// Other nodes that share the file and [`watch`](Self::watch) it notice within
+    /// [`check_every`](KeyRingBuilder::check_every). Nodes that do not watch it notice when they are
+    /// restarted, and services that use your JWK set when they fetch it again.
     ///
     /// # Errors
     ///
-    /// There is no such key, it is the only one (add another first), or the file cannot be written.
+    /// Fails if there is no such key, if it is the only one (add another first), or if the file cannot be
+    /// written.
     pub fn remove(&self, key_id: &str) -> Result<(), ConfigError> {
         self.change(
             |keys| {
@@ -250,34 +258,34 @@ impl KeyRing {
         )
     }
 
-    /// Reads the file now, if there is one. Returns whether it has changed. Waits for no lock.
+    /// Reads the file now, if there is one. Returns whether it has changed. It does not wait for the lock.
     ///
     /// # Errors
     ///
-    /// What [`from_file`](Self::from_file) reports. The keys that were read before stay in use.
+    /// Fails in the same cases as [`from_file`](Self::from_file). The keys that were read before stay in use.
     pub fn reload(&self) -> Result<bool, ConfigError> {
         self.inner.reload()
     }
 
-    /// Reads the file and, with a [schedule](KeyRingBuilder::rotate_every), adds the key that is due
-    /// and drops those that nobody needs any more. [`watch`](Self::watch) does this.
+    /// Reads the file and, if the ring [rotates](KeyRingBuilder::rotate), adds a key if it is time to, and
+    /// drops keys that are no longer needed. [`watch`](Self::watch) does this regularly.
     ///
     /// # Errors
     ///
-    /// As [`reload`](Self::reload), or the file cannot be written, also because another process does
-    /// not let go of its lock within 5 seconds.
+    /// Fails in the same cases as [`reload`](Self::reload), and if the file cannot be written, for example
+    /// because another process does not release its lock within 5 seconds.
     pub fn maintain(&self) -> Result<(), ConfigError> {
         self.inner.maintain()
     }
 
-    /// Follows the file in the background, on the tokio runtime that this is called in, until the last
-    /// clone of the ring is dropped. Does nothing for a ring in memory, or where it is watched already.
+    /// Follows the file in the background, on the current Tokio runtime, until the last clone of the ring is
+    /// dropped. Does nothing for a ring in memory, or if the ring is already watched.
     ///
-    /// What goes wrong shows in [`problem`](Self::problem), and as a warning with the feature `tracing`.
+    /// Errors are reported by [`problem`](Self::problem), and logged as warnings with the feature `tracing`.
     ///
     /// # Errors
     ///
-    /// It is not called inside a tokio runtime.
+    /// Fails if it is called outside of a Tokio runtime.
     pub fn watch(&self) -> Result<(), ConfigError> {
         match &self.inner.file {
             Some(_) => watch::start(&self.inner),
@@ -285,13 +293,13 @@ impl KeyRing {
         }
     }
 
-    /// For how long a new key is published before it signs, where a schedule says so.
+    /// Returns for how long a new key is published before it signs, if the ring rotates.
     pub(crate) fn publish_for(&self) -> Option<Duration> {
         let schedule = self.inner.schedule.as_ref()?;
         Some(Duration::from_secs(schedule.lead))
     }
 
-    /// Lets keys retire for at least this long.
+    /// Makes keys retire for at least this long.
     pub(crate) fn retire_for_at_least(&self, duration: Duration) {
         let seconds = whole_seconds(duration);
         self.inner.retire_for.fetch_max(seconds, Ordering::Relaxed);
@@ -331,8 +339,8 @@ impl KeySource for KeyRing {
         find_among(accepted, key_id, algorithm)
     }
 
-    /// A node that shares the file may have added the key a moment ago, or somebody has replaced it
-    /// under its id: looks. For the tokens of keys that are known, at most once in a second.
+    /// Checks the file: another node may have just added the key, or somebody has replaced it by one with the
+    /// same id. For known keys, it does so at most once per second.
     async fn refresh(&self, key_id: Option<&str>) -> Result<(), AuthError> {
         if self.inner.file.is_none() {
             return Ok(());
@@ -343,7 +351,7 @@ impl KeySource for KeyRing {
         look::look_now(&self.inner, is_known).await
     }
 
-    /// A ring in memory has nothing to tell.
+    /// Returns `None` for a ring in memory.
     fn health(&self) -> Option<KeySourceHealth> {
         self.inner.file.as_ref()?;
         let problem = self.problem();
@@ -369,7 +377,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// Where a key stands in a list.
+/// Returns the index of a key in a list.
 fn place(keys: &[(SigningKey, Life)], key_id: &str) -> Result<usize, ConfigError> {
     let mut keys = keys.iter().map(|(key, _)| key);
     keys.position(|key| key.key_id() == key_id)
@@ -379,11 +387,11 @@ fn place(keys: &[(SigningKey, Life)], key_id: &str) -> Result<usize, ConfigError
 fn no_such_key(key_id: &str) -> ConfigError {
     let shown: String = key_id.escape_default().take(64).collect();
     ConfigError::Invalid(format!(
-        "there is no key `{shown}` in the ring: `KeyRing::keys` lists those that are"
+        "there is no key `{shown}` in the ring: `KeyRing::keys` lists those that exist"
     ))
 }
 
-/// A ring has a key, and each key an id of its own.
+/// Checks that there is a key, and that no two keys have the same id.
 fn check<'k>(key_ids: impl Iterator<Item = &'k str>) -> Result<(), ConfigError> {
     let mut seen = Vec::new();
     for key_id in key_ids {
@@ -398,7 +406,7 @@ fn check<'k>(key_ids: impl Iterator<Item = &'k str>) -> Result<(), ConfigError> 
     }
 }
 
-/// Rounded up.
+/// Returns the duration in seconds, rounded up.
 fn whole_seconds(duration: Duration) -> u64 {
     let more = u64::from(duration.subsec_nanos() > 0);
     duration.as_secs().saturating_add(more)

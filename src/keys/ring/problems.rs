@@ -1,4 +1,4 @@
-//! [`Problems`]: what is wrong with a ring in a file, as far as it must be remembered.
+//! [`Problems`]: the last errors of a ring in a file.
 
 use std::sync::Arc;
 #[cfg(feature = "tracing")]
@@ -8,13 +8,13 @@ use arc_swap::ArcSwapOption;
 
 use crate::error::ConfigError;
 
-/// Why the file could last not be read, and why it could last not be changed. One says nothing of the
-/// other: while a process hangs that holds the lock, the file can be read.
+/// The error of the last read and the error of the last change, if they have failed. They are independent:
+/// while a process with the lock hangs, the file can still be read.
 #[derive(Default)]
 pub(super) struct Problems {
     reading: ArcSwapOption<ConfigError>,
     changing: ArcSwapOption<ConfigError>,
-    /// What was logged last.
+    /// The error that was logged last.
     #[cfg(feature = "tracing")]
     logged: Mutex<Option<ConfigError>>,
 }
@@ -40,14 +40,17 @@ impl Problems {
             .store(result.as_ref().err().cloned().map(Arc::new));
     }
 
-    /// Logs what is wrong now, if that is news.
+    /// Logs what is wrong now, if that has changed.
     #[cfg(feature = "tracing")]
     pub(super) fn log(&self, problem: Option<&ConfigError>) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.as_ref() != problem {
             match problem {
                 Some(problem) => {
-                    tracing::warn!(event = "key_ring_problem", "{problem}; the known keys stay");
+                    tracing::warn!(
+                        event = "key_ring_problem",
+                        "{problem}; the known keys stay in use"
+                    );
                 }
                 None => tracing::info!(event = "key_ring_recovered"),
             }
@@ -56,9 +59,9 @@ impl Problems {
     }
 }
 
-/// One error that tells all of them.
+/// Joins several errors into one.
 pub(super) fn together(problems: impl IntoIterator<Item = ConfigError>) -> Option<ConfigError> {
     problems
         .into_iter()
-        .reduce(|all, more| ConfigError::Invalid(format!("{all}; besides, {more}")))
+        .reduce(|all, more| ConfigError::Invalid(format!("{all}; also, {more}")))
 }

@@ -1,31 +1,31 @@
-//! When the next key is due, and which keys a wrong clock has planned: plain functions of the time.
+//! [`Schedule`]: computes when to add the next key, and which keys were planned by a wrong clock.
 //!
-//! Times and durations are whole seconds, since the Unix epoch where they are times.
+//! Durations are whole seconds, and times are whole seconds since the Unix epoch.
 
 use super::life::Life;
 use crate::keys::Algorithm;
 
-/// The same as [`Schedule::keys_kept`] where people add the keys, at times that nobody knows.
+/// The number that replaces [`Schedule::keys_kept`] if people add the keys, at unpredictable times.
 pub(super) const KEPT_BY_HAND: usize = 16;
 
-/// Which keys follow, and when.
+/// The plan by which keys rotate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     pub(super) algorithm: Algorithm,
-    /// How long each key signs.
+    /// The time for which each key signs.
     pub(super) period: u64,
-    /// For how long it is published before.
+    /// The time for which a key is published before it signs.
     pub(super) lead: u64,
 }
 
 // === impl Schedule ===
 
 impl Schedule {
-    /// When the next key should begin to sign, if it is time to publish it.
+    /// Returns when the next key should begin to sign, if it is time to publish it.
     ///
-    /// The period counts from the last activation; a key is never given less than the lead to become
-    /// known. A key that ends of itself is followed in time. A key that already waits is enough,
-    /// unless it is [far](Self::is_far): rotation goes on as if that one were not there.
+    /// The period counts from the last activation, and every key is published for at least the lead. A key
+    /// with an `exp` gets its successor in time. If a key is already on standby, no other is added, unless
+    /// that key is [far](Self::is_far) in the future: rotation ignores such a key.
     pub(super) fn next_key(self, lives: &[Life], now: u64) -> Option<u64> {
         let mut usable = lives.iter().filter(|life| !life.has_ended(now)).peekable();
         if usable.peek().is_none() {
@@ -33,7 +33,7 @@ impl Schedule {
         }
         let near = usable.filter(|life| !self.is_far(**life, now));
         let Some(newest) = near.max_by_key(|life| life.from) else {
-            // One of the far keys signs meanwhile.
+            // Until then, one of the far keys signs.
             return Some(now.saturating_add(self.lead));
         };
         let (newest, ends) = (newest.from, newest.ends.unwrap_or(u64::MAX));
@@ -42,28 +42,27 @@ impl Schedule {
             .then(|| due.max(now.saturating_add(self.lead)))
     }
 
-    /// Whether a key begins to sign later than any clock near this one could have planned: it was
-    /// added by a node whose clock was far ahead, or this node's clock is far behind.
+    /// Whether a key begins to sign later than any clock near this one could have planned. Then it was added
+    /// by a node whose clock was far ahead, or the clock of this node is far behind.
     ///
-    /// The schedule plans no further than a lead ahead, and people hardly further than a period more.
-    /// Another lead is left for clocks that differ a little.
+    /// The schedule plans at most a lead ahead, and people rarely more than another period. A further lead is
+    /// allowed for clocks that differ slightly.
     pub(super) fn is_far(self, life: Life, now: u64) -> bool {
         let furthest = self.lead.saturating_mul(2).saturating_add(self.period);
         life.from > now.saturating_add(furthest)
     }
 
-    /// How many keys must have been added after a removed one before it is dropped from the file.
+    /// Returns how many keys must have been added after a removed one before that is dropped from the file.
     ///
-    /// The clock alone must not decide. A node whose clock is a year ahead takes every key of the
-    /// others for one that was removed long ago, and what it writes itself agrees with its clock. But
-    /// the order in which keys were added depends on no clock, and no clock lets a node add more than
-    /// one key per period, after the first one.
+    /// The clock alone must not decide. For a node whose clock is a year ahead, every key of the other nodes
+    /// seems to have been removed long ago. But the order in which keys were added does not depend on a
+    /// clock, and whatever its clock shows, a node adds at most one key per period after its first one.
     ///
-    /// A key is needed for a lead, a period and `retire_for` after it was added. This is one more than
-    /// the keys that are added in that time by nodes whose clocks are right and by two whose clocks
-    /// are wrong, each by another amount. It does not help against a clock that stays wrong by several
-    /// periods until the keys that it has planned begin to sign everywhere;
-    /// [`problem`](super::KeyRing::problem) says so all that time.
+    /// A key is needed for a lead, a period and `retire_for` after it was added. The result is one more than
+    /// the number of keys that are added in that time by nodes with correct clocks and by two nodes with
+    /// clocks that are wrong by different amounts. It does not help if a clock stays wrong by several periods
+    /// until the keys that it has planned begin to sign everywhere; [`problem`](super::KeyRing::problem)
+    /// reports that all the time.
     pub(super) fn keys_kept(self, retire_for: u64) -> usize {
         let more = self.lead.saturating_add(retire_for) / self.period.max(1);
         let periods = usize::try_from(more).unwrap_or(usize::MAX);
@@ -71,10 +70,10 @@ impl Schedule {
     }
 }
 
-/// A time as RFC 3339 writes it.
+/// Formats a time as in RFC 3339.
 pub(super) fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // The calendar repeats after 400 years, which here begin in March: a leap day comes last.
+    // The calendar repeats every 400 years. Years begin in March here, so that a leap day comes last.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -116,8 +115,8 @@ mod tests {
         let one = lives(&[1_000]);
         assert_eq!(SCHEDULE.next_key(&one, 1_089), None);
         assert_eq!(SCHEDULE.next_key(&one, 1_090), Some(1_100));
-        assert_eq!(SCHEDULE.next_key(&one, 1_100), Some(1_110)); // late, and still a lead
-        assert_eq!(SCHEDULE.next_key(&one, 999), None); // not even begun
+        assert_eq!(SCHEDULE.next_key(&one, 1_100), Some(1_110)); // late, but still a lead ahead
+        assert_eq!(SCHEDULE.next_key(&one, 999), None); // the first key has not begun to sign
         let waits = lives(&[1_000, 1_100]);
         assert_eq!(SCHEDULE.next_key(&waits, 1_099), None);
         assert_eq!(SCHEDULE.next_key(&waits, 1_190), Some(1_200));
@@ -131,12 +130,12 @@ mod tests {
 
     #[test]
     fn a_far_key_counts_when_its_time_is_near() {
-        // 100 to sign, 10 to be published, and 10 for clocks that differ.
+        // 100 seconds to sign, 10 to be published, and 10 for clocks that differ.
         let far = lives(&[1_000, 1_211]);
         assert_eq!(SCHEDULE.next_key(&far, 1_089), None);
         assert_eq!(SCHEDULE.next_key(&far, 1_090), Some(1_100));
         assert_eq!(SCHEDULE.next_key(&far, 1_091), None);
-        // Where there is no other, one of them signs until the next key is known.
+        // If there is no other key, one of the far ones signs until the next key is known.
         assert_eq!(SCHEDULE.next_key(&lives(&[5_000]), 7), Some(17));
         let most = [Life {
             from: u64::MAX,
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_as_a_date() {
+    fn a_time_is_formatted_as_rfc_3339() {
         for (seconds, date) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),
@@ -162,9 +161,9 @@ mod tests {
     }
 
     proptest! {
-        /// A schedule that is looked after late never leaves a gap, and gives each key its lead.
+        /// Even if the schedule is checked late, there is always a key, and each key gets its lead.
         #[test]
-        fn a_schedule_that_is_looked_after_late_still_gives_each_key_its_lead(
+        fn each_key_gets_its_lead_even_if_the_schedule_is_checked_late(
             period in 20_u64..200,
             lead in 1_u64..19,
             pauses in proptest::collection::vec(1_u64..300, 1..40),
@@ -183,7 +182,7 @@ mod tests {
             }
         }
 
-        /// Whatever keys a wrong clock has added, no key signs for longer than two periods and two leads.
+        /// No key signs for longer than two periods and two leads, whatever keys a wrong clock has added.
         #[test]
         fn rotation_never_stops(
             period in 20_u64..200,

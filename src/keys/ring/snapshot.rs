@@ -1,4 +1,4 @@
-//! [`Loaded`]: the keys that a ring has in memory, replaced whole.
+//! [`Loaded`]: the keys that a ring has in memory. They are replaced as a whole.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,19 +16,19 @@ use crate::keys::{KeyChange, SigningKey};
 pub(super) struct Snapshot {
     pub(super) keys: Vec<SigningKey>,
     pub(super) lives: Vec<Life>,
-    /// Tells whether the file has changed.
+    /// The digest of the file, by which a change is noticed.
     pub(super) digest: Option<String>,
 }
 
-/// The keys that count. Readers wait for nobody.
+/// The current keys. Readers never wait.
 ///
-/// The file is read without a lock, by several threads at once. Looks at it are numbered as they
-/// begin, and what an older look has seen never replaces what a newer one has: a thread that was slow
-/// does not bring a removed key back.
+/// The file is read without a lock, by several threads at once. Reads are numbered as they begin, and the
+/// result of an older read never replaces that of a newer one, so that a slow thread cannot bring a removed
+/// key back.
 pub(super) struct Loaded {
     snapshot: ArcSwap<Snapshot>,
     begun: AtomicU64,
-    /// The newest look whose keys were kept; locked for as long as a pointer is replaced.
+    /// The newest read whose keys were kept. It is locked only while a pointer is replaced.
     newest: Mutex<u64>,
     changes: Mutex<Changes>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Loaded {
 
 impl Snapshot {
     pub(super) fn new(mut keys: Vec<(SigningKey, Life)>) -> Self {
-        keys.sort_by_key(|(_, life)| life.from); // stable: of two with one time the later signs
+        keys.sort_by_key(|(_, life)| life.from); // stable: of two with the same time, the later one signs
         let (keys, lives) = keys.into_iter().unzip();
         Self {
             keys,
@@ -63,12 +63,12 @@ impl Loaded {
         self.snapshot.load()
     }
 
-    /// The number of a look at the file that begins now.
+    /// Returns the number of a read that begins now.
     pub(super) fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Keeps what a look has found. Returns `false` if a newer look was faster.
+    /// Keeps the result of a read. Returns `false` if a newer read was faster.
     pub(super) fn keep(&self, look: u64, snapshot: Snapshot) -> bool {
         let mut newest = self.newest();
         let is_newest = look > *newest;
@@ -80,7 +80,7 @@ impl Loaded {
         is_newest
     }
 
-    /// Returns the last keys that were replaced under their id.
+    /// Returns the last keys that were replaced by others with the same id.
     pub(super) fn changes(&self) -> Vec<KeyChange> {
         self.changes_mut().told(Instant::now())
     }
@@ -93,7 +93,7 @@ impl Loaded {
             tracing::warn!(
                 event = "key_changed",
                 key_id,
-                "a key of the ring was replaced under its id"
+                "a key of the ring was replaced by another one with the same id"
             );
             self.changes_mut().add(&key_id, Instant::now());
         }
@@ -103,8 +103,7 @@ impl Loaded {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the file that a look has found is loaded already. Returns `false` if a newer look was
-    /// faster.
+    /// Whether the file that was read is already loaded. Returns `false` if a newer read was faster.
     pub(super) fn is_unchanged(&self, look: u64, digest: Option<&str>) -> bool {
         let mut newest = self.newest();
         let is_known = digest.is_some() && digest == self.load().digest.as_deref();
@@ -132,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_look_replaces_nothing_that_a_newer_one_has_seen() {
+    fn a_slow_read_does_not_replace_the_result_of_a_newer_one() {
         let loaded = Loaded::new(digest("old"));
         let (slow, fast) = (loaded.begin(), loaded.begin());
         assert!(loaded.keep(fast, digest("new")));
         assert!(!loaded.keep(slow, digest("old")));
         assert_eq!(loaded.load().digest.as_deref(), Some("new"));
-        // Nor where the newer one has seen what is loaded.
+        // The same holds if the newer read has found what is already loaded.
         let (slow, fast) = (loaded.begin(), loaded.begin());
         assert!(loaded.is_unchanged(fast, Some("new")));
         assert!(!loaded.keep(slow, digest("old")));

@@ -1,4 +1,4 @@
-//! Follows the file of a ring in the background, and keeps its schedule.
+//! [`Watcher`]: follows the file of a ring in the background, and keeps its schedule.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::inner::{Forget, Inner};
 use super::look::{MAX_WAIT, look};
 use crate::error::ConfigError;
 
-/// The task that follows the file; it ends with the value.
+/// The task that follows the file. It ends when this value is dropped.
 #[derive(Default)]
 pub(super) struct Watcher {
     task: Mutex<Option<AbortHandle>>,
@@ -19,7 +19,9 @@ pub(super) struct Watcher {
 /// Keeps the schedule and follows the file until the ring is gone.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<(), ConfigError> {
     let runtime = Handle::try_current().map_err(|_| {
-        ConfigError::Invalid("a key ring is watched by a tokio runtime: call it inside one".into())
+        ConfigError::Invalid(
+            "`KeyRing::watch` was called outside of a Tokio runtime: call it inside one".into(),
+        )
     })?;
     let mut task = inner.watcher.task();
     if task.as_ref().is_none_or(AbortHandle::is_finished) {
@@ -29,7 +31,8 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// To read never waits for a change: that one has a thread of its own, which may wait for the lock.
+/// Checks the file at intervals. Changes run in a thread of their own, so that reading never waits for the
+/// lock.
 async fn follow(ring: Weak<Inner>, every: Duration) {
     let mut change: Option<JoinHandle<()>> = None;
     loop {
@@ -40,7 +43,7 @@ async fn follow(ring: Weak<Inner>, every: Duration) {
         if is_read && inner.reading_problem().is_none() && !changes {
             change = keep_schedule(&inner);
         }
-        inner.log(); // a look that hangs, and a clock that is wrong
+        inner.log(); // reports a check that hangs, and a wrong clock
     }
 }
 
@@ -50,9 +53,9 @@ fn keep_schedule(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
         return None;
     }
     let inner = Arc::clone(inner);
-    // Besides the lock, it waits for the disk, and a new RSA key takes a while.
+    // It waits for the lock and the disk, and generating an RSA key takes a while.
     Some(tokio::task::spawn_blocking(move || {
-        let _ = inner.keep_schedule(); // remembered there
+        let _ = inner.keep_schedule(); // it records its error
     }))
 }
 

@@ -1,4 +1,4 @@
-//! What a [`VerifiedToken`] is bound to.
+//! The key or certificate that a [`VerifiedToken`] is bound to.
 
 use super::verified::VerifiedToken;
 use crate::error::AuthError;
@@ -8,7 +8,7 @@ use crate::verifier::binding::Binding;
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
-    /// The same credential, if the client has proved to possess what it is bound to.
+    /// Returns the credential if the client has proved possession of what it is bound to.
     pub(crate) fn held_by(
         mut self,
         held: &Possession,
@@ -18,8 +18,9 @@ impl VerifiedToken {
         Ok(self)
     }
 
-    /// Returns how the token is bound, which has been checked: by a DPoP proof (RFC 9449), by the client
-    /// certificate of the connection (RFC 8705), or not at all.
+    /// Returns how the token is bound to its client: to the key of a DPoP proof (RFC 9449), to the client
+    /// certificate of the connection (RFC 8705), or not at all. The binding has been checked, unless it is
+    /// [`Binding::Unproved`].
     ///
     /// ```
     /// use tower_jwt_auth::VerifiedToken;
@@ -34,7 +35,7 @@ impl VerifiedToken {
         Binding::of(self.bound, self.facts().payload.confirmation())
     }
 
-    /// The thumbprint of the key that the token is bound to, whether or not the client has proved to have it.
+    /// The thumbprint of the key that the token is bound to, whether or not the client has proved possession.
     pub(crate) fn key_thumbprint(&self) -> Option<&str> {
         let bound_to = self.facts().payload.confirmation()?;
         bound_to.key.value().map(AsRef::as_ref)

@@ -1,5 +1,5 @@
-//! [`Judge`]: from a [`Proved`] token to a [`VerifiedToken`]. Nobody else makes one of a token, so no rule can
-//! be passed over, however it was proved.
+//! [`Judge`]: turns a [`Proved`] token into a [`VerifiedToken`]. Nothing else can do so, which ensures that
+//! every rule is applied, whether the token was cached or new.
 
 mod bound;
 mod revocations;
@@ -26,7 +26,7 @@ use crate::error::AuthError;
 use crate::policy::Bound;
 use crate::policy::{Policy, Possession};
 
-/// The rules of one verifier, with what they need to know of the world.
+/// The rules of one verifier, with the clock and the stores that they need.
 pub(crate) struct Judge {
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +36,7 @@ pub(crate) struct Judge {
 // === impl Judge ===
 
 impl Judge {
-    /// Judges a token by every rule that needs no store.
+    /// Checks a token by every rule that needs no store.
     pub(super) fn judge(
         &self,
         proved: Proved,
@@ -58,9 +58,9 @@ impl Judge {
         self.policy.check(*typ, payload, further, now)
     }
 
-    /// Judges what an authorization server says about a token, by the same rules as the claims of a
-    /// token that it has signed. The answer is kept for other requests, so what it is bound to is checked
-    /// when it is handed out: see `CredentialClaims::verified`.
+    /// Checks what an authorization server says about an opaque token, by the same rules as the claims of a
+    /// JWT. The answer is cached for other requests, so the binding is checked per request: see
+    /// `CredentialClaims::verified`.
     #[cfg(feature = "jwks")]
     pub(crate) fn judge_answer(&self, payload: Payload) -> Result<VerifiedToken, AuthError> {
         let proved = Proved::new(Facts {

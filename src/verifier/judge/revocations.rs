@@ -1,4 +1,4 @@
-//! [`Revocations`]: the last rule, for which a store may have to be asked.
+//! [`Revocations`]: the last check, for which a store may have to be asked.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::revocation::DynRevocationStore;
 use crate::session::AcknowledgerSlot;
 
-/// Refuses what was revoked, and reports which sessions are in use.
+/// Refuses revoked credentials, and reports which sessions are in use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Revocations {
     pub(crate) store: Option<Arc<dyn DynRevocationStore>>,
     pub(crate) acknowledger: AcknowledgerSlot,
 }
 
-/// How far a verification comes without waiting.
+/// The state of a verification after everything that needs no waiting.
 pub(crate) enum Progress {
     Done(Result<VerifiedToken, AuthError>),
     Wait(Pin<Box<dyn Future<Output = Result<VerifiedToken, AuthError>> + Send>>),
@@ -25,8 +25,7 @@ pub(crate) enum Progress {
 // === impl Revocations ===
 
 impl Revocations {
-    /// Judges a credential that passed everything else; boxes a future only where the store must
-    /// be asked.
+    /// Checks a credential that has passed everything else. Boxes a future only if the store must be asked.
     pub(crate) fn judge(&self, verified: VerifiedToken) -> Progress {
         match (self.peek(&verified), &self.store) {
             (Some(verdict), _) => Progress::Done(verdict.map(|()| self.accept(verified))),
@@ -43,7 +42,7 @@ impl Revocations {
         }
     }
 
-    /// The verdict, if it is known without waiting.
+    /// Returns the verdict if it is known without waiting.
     pub(crate) fn peek(&self, verified: &VerifiedToken) -> Option<Result<(), AuthError>> {
         let Some(store) = &self.store else {
             return Some(Ok(()));
@@ -56,7 +55,7 @@ impl Revocations {
         }
     }
 
-    /// A token that passed everything: its session is in use.
+    /// Reports that the session of an accepted token is in use.
     fn accept(&self, verified: VerifiedToken) -> VerifiedToken {
         if let Some(acknowledger) = self.acknowledger.get()
             && let (Some(session), Some(generation)) =
@@ -71,7 +70,7 @@ impl Revocations {
 // === impl Progress ===
 
 impl Progress {
-    /// Waits where something must be waited for.
+    /// Waits for the result if it is not there yet.
     pub(crate) async fn finish(self) -> Result<VerifiedToken, AuthError> {
         match self {
             Self::Done(result) => result,

@@ -1,4 +1,4 @@
-//! [`VerifiedToken`]: the proof that a token was verified, and what it says.
+//! [`VerifiedToken`]: the proof that a token was verified, and what the token says.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -22,40 +22,41 @@ use crate::verifier::proof::{Facts, Proved};
 use crate::verifier::typed;
 use crate::verifier::typed::TypedClaims;
 
-/// A credential that was verified, and what it says: to hold one is the proof.
+/// A verified credential and what it says. It has no public constructor, so holding one is the proof.
 ///
-/// Only a [`TokenVerifier`](crate::TokenVerifier) makes one of a token. It is cheap to clone; its typed claims are
-/// parsed once per type, however many clones ask. `Debug` shows neither the claims nor the token.
+/// Only a [`TokenVerifier`](crate::TokenVerifier) makes one from a token. It is cheap to clone, and all
+/// clones share their typed claims, which are parsed once per type. `Debug` shows neither the claims nor the
+/// token.
 #[derive(Clone)]
 pub struct VerifiedToken {
     proved: Proved,
-    /// What the verifier knows of the world; none while the token is only remembered.
+    /// The clock and the revocations of the verifier; `None` while the token is only in its cache.
     world: Option<Arc<dyn World>>,
-    /// Whether its signature was found good when it came before.
+    /// Whether the signature was checked for an earlier request.
     is_remembered: bool,
     pub(super) bound: Bound,
-    /// How the layer that let the token through refuses requests; `None` if it is as by default.
+    /// How the layer that let the token through refuses requests; `None` for the default way.
     refusals: Option<Arc<Refusals>>,
 }
 
-/// The name in the place of an issuer, under which API keys are revoked.
+/// The name that stands for an issuer in the revocations of API keys.
 pub(crate) const REVOKED_API_KEYS: &str = "tower-jwt-auth/api-keys";
 
-/// What the judge of a credential that is not a JWT has found out.
+/// What the judge of a credential other than a JWT has found.
 pub(crate) struct Credential {
     pub(crate) kind: CredentialKind,
     /// A JSON object, in which `sub`, `iss`, `jti`, `sid` and `iat` mean what they mean in a JWT.
     pub(crate) claims: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) roles: Vec<String>,
-    /// None for a credential that ends only when somebody ends it.
+    /// `None` for a credential that never expires and is valid until it is revoked.
     pub(crate) expires_at: Option<NumericDate>,
 }
 
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
-    /// Only for the judge, which has just judged it.
+    /// For the judge alone, after all its checks.
     pub(super) fn of(proved: Proved, bound: Bound) -> Self {
         Self {
             proved,
@@ -66,17 +67,17 @@ impl VerifiedToken {
         }
     }
 
-    /// The same token, behind a layer that refuses requests in this way.
+    /// Notes how the layer in front refuses requests.
     pub(crate) fn behind(self, refusals: Option<Arc<Refusals>>) -> Self {
         Self { refusals, ..self }
     }
 
-    /// How the layer in front refuses requests.
+    /// Returns how the layer in front refuses requests.
     pub(crate) fn refusals(&self) -> Option<&Arc<Refusals>> {
         self.refusals.as_ref()
     }
 
-    /// The time by the clock of the verifier, in seconds since the epoch.
+    /// Returns the time by the clock of the verifier, in seconds since the Unix epoch.
     pub(crate) fn now(&self) -> f64 {
         match &self.world {
             Some(world) => unix_seconds(&**world.clock()),
@@ -84,7 +85,7 @@ impl VerifiedToken {
         }
     }
 
-    /// The same token, as the verifier hands it out.
+    /// Gives the token the clock and the revocations of its verifier.
     pub(crate) fn in_world(mut self, world: Arc<dyn World>) -> Self {
         self.world = Some(world);
         self
@@ -94,27 +95,27 @@ impl VerifiedToken {
         self.world.as_ref()
     }
 
-    /// How long after its expiry the token is still accepted.
+    /// Returns the time for which the token is still accepted after its expiry.
     pub(crate) fn leeway(&self) -> Duration {
         let world = self.world.as_ref();
         world.map_or(Duration::ZERO, |world| world.leeway())
     }
 
-    /// The same token, whose signature was checked when it came before, or now.
+    /// Notes whether the signature was checked for an earlier request.
     pub(crate) fn remembered(mut self, is_remembered: bool) -> Self {
         self.is_remembered = is_remembered;
         self
     }
 
-    /// Returns whether the signature was found good when the token came before, and was not checked
-    /// again. Everything else is always judged anew. For an opaque token, it says whether the answer of
-    /// the authorization server was in the cache.
+    /// Returns whether the signature was verified for an earlier request and not checked again for this one.
+    /// Everything else is checked for each request. For an opaque token, it says whether the answer of the
+    /// authorization server came from the cache.
     #[must_use]
     pub fn is_remembered(&self) -> bool {
         self.is_remembered
     }
 
-    /// Takes what the judge of another kind of credential has found good.
+    /// Makes a token from a credential of another kind, which its own judge has accepted.
     ///
     /// Fails if the claims are not a JSON object.
     pub(crate) fn of_credential(credential: Credential) -> Result<Self, AuthError> {
@@ -142,47 +143,48 @@ impl VerifiedToken {
         self.proved.facts()
     }
 
-    /// Returns by what the caller was proved: a token of this crate's form, or one of a provider.
+    /// Returns the kind of credential: a token in this crate's format, one of a provider, an API key, and so
+    /// on.
     #[must_use]
     pub fn kind(&self) -> CredentialKind {
         self.facts().kind
     }
 
-    /// `iss`: who issued the token.
+    /// Returns the claim `iss`: who issued the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.facts().payload.issuer().text()
     }
 
-    /// `sub`: whom the token is about.
+    /// Returns the claim `sub`: whom the token is about.
     ///
     /// # Security
     ///
-    /// Unique only within its issuer: where several issuers are trusted, an identity is the
-    /// pair of [`issuer`](Self::issuer) and subject (RFC 9700 section 4.15, V6.8.1).
+    /// The subject is unique only within its issuer. If several issuers are trusted, identify users by the
+    /// pair of [`issuer`](Self::issuer) and subject (RFC 9700 section 4.15, OWASP ASVS 5.0 V6.8.1).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.facts().payload.subject().text()
     }
 
-    /// `jti`: the token's own id.
+    /// Returns the claim `jti`: the id of the token itself.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.facts().payload.token_id().text()
     }
 
-    /// `sid`: the session that the token belongs to.
+    /// Returns the claim `sid`: the session that the token belongs to.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.facts().payload.session_id().text()
     }
 
-    /// `gen`: the generation of the session when the token was issued.
+    /// Returns the claim `gen`: the generation of the session when the token was issued.
     pub(crate) fn generation(&self) -> Option<u64> {
         self.facts().payload.generation()
     }
 
-    /// The scopes, one by one.
+    /// Returns the scopes, one by one.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         let Facts {
             payload, further, ..
@@ -196,15 +198,15 @@ impl VerifiedToken {
             .filter(|scope| !scope.is_empty())
     }
 
-    /// Whether the token has this scope.
+    /// Returns whether the token has this scope.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().any(|one| one == scope)
     }
 
-    /// Returns the roles: of a token of this crate's form from the claim `roles` (RFC 9068 section
-    /// 2.2.3.1), or from the claims that
-    /// [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) names.
+    /// Returns the roles. They come from the claims that
+    /// [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) names. By default, that is `roles`
+    /// for a token in this crate's format (RFC 9068 section 2.2.3.1), and no claim for other tokens.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         let Facts {
             payload, further, ..
@@ -218,35 +220,35 @@ impl VerifiedToken {
         registered.into_iter().flatten().chain(listed)
     }
 
-    /// Whether the token has this role.
+    /// Returns whether the token has this role.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles().any(|one| one == role)
     }
 
-    /// `exp`: when the token expires. A JWT always does; an API key may not.
+    /// Returns the claim `exp`: when the token expires. A JWT always has it; an API key may not.
     #[must_use]
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.facts().expires_at
     }
 
-    /// `iat`: when the token was issued.
+    /// Returns the claim `iat`: when the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<NumericDate> {
         self.facts().payload.issued_at().value().copied()
     }
 
-    /// All claims, as the JSON text that was signed.
+    /// Returns all claims, as the JSON text that was signed.
     #[must_use]
     pub fn payload(&self) -> &str {
         self.facts().payload.json()
     }
 
-    /// The claims as a type of yours; parsed at the first call, shared from then on.
+    /// Returns the claims as a type of yours. They are parsed at the first call and shared from then on.
     ///
     /// # Errors
     ///
-    /// [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch): the claims do not fit the type.
+    /// Fails with [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch) if the claims do not fit the type.
     pub fn claims<C>(&self) -> Result<Arc<C>, AuthError>
     where
         C: DeserializeOwned + Send + Sync + 'static,
@@ -257,14 +259,15 @@ impl VerifiedToken {
             .map_err(|error| error.told_by(self.refusals()))
     }
 
-    /// Parses the claims, for an extractor that takes them away.
+    /// Parses the claims into a value of its own, for an extractor.
     #[cfg(feature = "axum")]
     pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
         typed::parse(self.payload()).map_err(|error| error.told_by(self.refusals()))
     }
 
-    /// The entry that revokes this one token; none if it never expires, or has no `jti`. A token of another
-    /// provider that has no `jti` is named by the SHA-256 of its claims instead.
+    /// Returns the entry that revokes this one token, for a [store](crate::revocation::RevocationStore).
+    /// Returns `None` if the token never expires or has no `jti`. A token of another provider that has no
+    /// `jti` is identified by the SHA-256 of its claims instead.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         Some(Revocation::token(
@@ -274,8 +277,8 @@ impl VerifiedToken {
         ))
     }
 
-    /// The name under which revocations of it are kept: that of the issuer, and for API keys a name of
-    /// their own, so that "log out everywhere" of their owner does not end them.
+    /// The issuer under which the token is revoked. API keys have a name of their own, so that they stay
+    /// valid when their owner logs out everywhere.
     fn revoked_under(&self) -> Option<&str> {
         match self.kind() {
             CredentialKind::ApiKey => Some(REVOKED_API_KEYS),
@@ -283,8 +286,8 @@ impl VerifiedToken {
         }
     }
 
-    /// What names this one token in a revocation: its `jti`, or for a provider's token without one the
-    /// digest of its claims, which are signed and stay the same.
+    /// What identifies this one token in a revocation: its `jti` or, for a provider's token without one, the
+    /// digest of its claims, which are signed and cannot change.
     fn revocation_id(&self) -> Option<&str> {
         let id = self.token_id();
         if id.is_some_and(|id| !id.is_empty()) || self.kind() != CredentialKind::ProviderToken {
@@ -298,12 +301,13 @@ impl VerifiedToken {
         known.get().map(AsRef::as_ref)
     }
 
-    /// When no verifier accepts the token any more.
+    /// The time from which no verifier accepts the token any more.
     fn accepted_until(&self) -> Option<SystemTime> {
         self.expires_at()?.to_system_time()?.checked_add(MAX_LEEWAY)
     }
 
-    /// What to look for; a token that lacks what the look-up needs is refused, never passed over.
+    /// Returns what to ask a revocation store. A token without the claims that this needs is refused, and
+    /// never goes unchecked.
     pub(crate) fn revocation_query(&self) -> Result<RevocationQuery<'_>, AuthError> {
         let (Some(subject), Some(token)) = (self.subject(), self.revocation_id()) else {
             return Err(AuthError::new(AuthErrorKind::InvalidClaim)
@@ -320,8 +324,8 @@ impl VerifiedToken {
     }
 }
 
-// What a stream asks about. The server that has vouched for an opaque token can be asked about one without a
-// subject, too; a revocation store cannot, so its judge refuses such a token.
+// What a stream asks about. An authorization server can also be asked about an opaque token that has no
+// subject. A revocation store cannot, so a judge with a store refuses such a token.
 impl VerifiedToken {
     pub(in crate::verifier) fn stream_query(&self) -> Option<RevocationQuery<'_>> {
         let query = self.revocation_query().ok();
@@ -346,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_that_is_no_jwt_is_read_like_one() {
+    fn claims_of_an_opaque_credential_are_read_like_those_of_a_jwt() {
         let token = VerifiedToken::of_credential(Credential {
             kind: CredentialKind::Introspection,
             claims: r#"{"sub":"alice","jti":"key-1","iat":5,"scope":"ignored","aud":7}"#.to_owned(),
@@ -366,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_whose_claims_are_no_object_is_refused() {
+    fn a_credential_whose_claims_are_not_an_object_is_refused() {
         let refused = VerifiedToken::of_credential(Credential {
             kind: CredentialKind::ApiKey,
             claims: "[]".to_owned(),

@@ -1,5 +1,5 @@
-//! [`KnownHeaders`]: the headers of tokens that were verified. All tokens of one key have the same
-//! one, byte for byte, so it is decoded and read once.
+//! [`KnownHeaders`]: the headers of tokens that were verified. All tokens of one key have the same header,
+//! byte for byte, so it is decoded and parsed only once.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::codec::Header;
 
-/// An honest issuer has one header for each key. Of more, the oldest goes.
+/// The most headers that are kept. An issuer normally has one header per key. The oldest one is dropped
+/// first.
 const MOST: usize = 8;
 
 #[derive(Default)]
@@ -17,12 +18,12 @@ pub(super) struct KnownHeaders {
 
 #[derive(Clone)]
 struct Entry {
-    /// As it stands in the token.
+    /// The header as it is encoded in the token.
     encoded: Box<[u8]>,
     header: Arc<Header<'static>>,
 }
 
-/// A header that was read before. To hold it shares no counter with other threads.
+/// A header that was parsed before. Holding one changes no reference count that other threads use.
 pub(in crate::verifier) struct KnownHeader {
     headers: Guard<Arc<Vec<Entry>>>,
     index: usize,
@@ -31,7 +32,7 @@ pub(in crate::verifier) struct KnownHeader {
 // === impl KnownHeaders ===
 
 impl KnownHeaders {
-    /// What this header says, if it is known.
+    /// Returns the parsed header if it is known.
     pub(super) fn find(&self, encoded: &[u8]) -> Option<KnownHeader> {
         let headers = self.headers.load();
         let index = headers
@@ -59,7 +60,7 @@ impl KnownHeaders {
 // === impl KnownHeader ===
 
 impl KnownHeader {
-    /// The same object for all tokens of a key.
+    /// Returns the object that all tokens of a key share.
     pub(in crate::verifier) fn shared(&self) -> &Arc<Header<'static>> {
         &self.headers[self.index].header
     }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_header_gives_way_to_that_of_a_new_key() {
+    fn the_header_of_a_new_key_replaces_the_oldest_one() {
         let known = KnownHeaders::default();
         for number in 0..20_u8 {
             for _ in 0..3 {

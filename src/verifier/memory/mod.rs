@@ -1,5 +1,5 @@
-//! [`Memory`]: what a verifier remembers of tokens whose signature was good. It saves work, and decides
-//! nothing: what it hands out is judged like any other token.
+//! [`Memory`]: caches tokens whose signature is valid. It saves work but decides nothing: a cached token is
+//! judged like any other.
 
 mod headers;
 #[cfg(feature = "cache")]
@@ -21,14 +21,14 @@ use headers::KnownHeaders;
 #[cfg(feature = "cache")]
 use seen::{SeenTokens, Sight};
 
-/// The tokens and headers that a verifier has seen; its own, shared with no other.
+/// The tokens and headers that one verifier has seen. No other verifier shares them.
 pub(super) struct Memory {
     headers: KnownHeaders,
     #[cfg(feature = "cache")]
     tokens: Option<SeenTokens>,
 }
 
-/// A token that is shown now.
+/// The token that is being verified.
 pub(super) struct Shown<'t> {
     pub(super) token: &'t [u8],
     #[cfg(feature = "cache")]
@@ -38,7 +38,7 @@ pub(super) struct Shown<'t> {
 // === impl Memory ===
 
 impl Memory {
-    /// With room for so many tokens; without the feature `cache` there is none.
+    /// Makes room for this many tokens. Without the feature `cache`, none are kept.
     pub(super) fn new(tokens: usize) -> Self {
         #[cfg(not(feature = "cache"))]
         let _ = tokens;
@@ -57,7 +57,7 @@ impl Memory {
         }
     }
 
-    /// The proof of a token that is known byte by byte, if the very key that proved it is still trusted.
+    /// Returns the token if the same bytes were proved before, and the key that proved them is still trusted.
     pub(super) fn recall(&self, shown: &Shown<'_>, keys: &Keys) -> Option<Proved> {
         #[cfg(feature = "cache")]
         if let (Some(tokens), Some(sight)) = (&self.tokens, &shown.sight) {
@@ -67,17 +67,17 @@ impl Memory {
         None
     }
 
-    /// What a header says, if a token with the same one was proved before.
+    /// Returns the parsed header if a token with the same header was proved before.
     pub(super) fn header(&self, encoded: &[u8]) -> Option<KnownHeader> {
         self.headers.find(encoded)
     }
 
-    /// Takes the header of a token whose signature was good: nobody else can add one.
+    /// Adds the header of a token whose signature is valid. Headers of other tokens are never kept.
     pub(super) fn add_header(&self, encoded: &[u8], header: &Header<'_>) {
         self.headers.add(encoded, header);
     }
 
-    /// The key, if a token whose signature it has just proved is to be kept.
+    /// Returns the key if the token, whose signature it has just verified, is to be kept.
     pub(super) fn wants(&self, shown: &Shown<'_>, key: &VerifyingKey) -> Option<VerifyingKey> {
         #[cfg(feature = "cache")]
         if let (Some(tokens), Some(sight)) = (&self.tokens, &shown.sight)
@@ -89,8 +89,7 @@ impl Memory {
         None
     }
 
-    /// Takes note of a verdict: keeps a token that was accepted and has its proof with it, and forgets
-    /// one that has expired.
+    /// Acts on a verdict: keeps a token that was accepted and is to be kept, and drops one that has expired.
     pub(super) fn note(
         &self,
         shown: &Shown<'_>,

@@ -1,8 +1,8 @@
-//! [`SeenTokens`]: tokens whose signature was found good, so that showing one again costs none.
+//! [`SeenTokens`]: tokens whose signature is valid, so that it is not checked again for each request.
 //!
-//! One fact is remembered: this very token was signed with this very key. Everything else is
-//! judged anew each time a token comes: whether the key is still there, time, issuer, audience, type
-//! and, by the caller, revocation.
+//! One fact is cached: this token, byte for byte, was signed with this key. Everything else is checked each
+//! time the token is used: that the key is still trusted, time, issuer, audience, type and, by the caller,
+//! revocation.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -13,46 +13,46 @@ use quick_cache::{Equivalent, Weighter};
 use crate::verifier::keys::Keys;
 use crate::verifier::proof::{Proof, Proved};
 
-/// How many tokens a verifier remembers unless said otherwise.
+/// The default for the number of tokens that a verifier caches: 16,384.
 pub const DEFAULT_CACHED_TOKENS: usize = 16_384;
-/// What a token may weigh on average, in bytes, before there is room for fewer.
+/// The average size of a token, in bytes, up to which the configured number of tokens fits.
 const BYTES_EACH: usize = 2048;
-/// What an entry weighs besides the texts of token and claims.
+/// The size of an entry besides the texts of token and claims, in bytes.
 const OVERHEAD: usize = 768;
 
-/// Sixteen million are 32 GiB: nobody means more.
+/// The upper limit for the number of tokens: 16 million take 32 GiB.
 const MOST: usize = 1 << 24;
 
-/// No token with an asymmetric signature is shorter, and hardly one with an HMAC; much of what strangers
-/// send is.
+/// The length below which a token is not looked up, in bytes. No token with an asymmetric signature is
+/// shorter, and hardly any with an HMAC; much garbage is.
 const SHORTEST: usize = 100;
 
-/// So many bytes of a token are hashed: the end of its signature, which is as good as random.
+/// How many bytes of a token are hashed: the end of its signature, which is as good as random.
 const END: usize = 24;
 
-/// The tokens that a verifier has seen twice or more.
+/// The tokens that a verifier has seen at least twice.
 ///
-/// To find one takes the lock of a part, for reading, and marks the entry as used: with moka, which keeps
-/// account of who was used when, ten thousand tokens in rotation cost a microsecond more each.
+/// Finding one takes the read lock of one shard and marks the entry as used. With moka, which records each
+/// use, a look-up took a microsecond longer when ten thousand tokens were used in turn.
 pub(super) struct SeenTokens {
     tokens: Cache<Known, Proved, Weight, HashedAlready>,
-    /// With a secret of this process, so that nobody can choose which tokens meet.
+    /// Keyed with a secret of this process, so that nobody can construct tokens whose hashes collide.
     hasher: RandomState,
-    /// A mark for each token that was seen once: most are not seen again, and keeping one costs
-    /// more than a mark. A mark decides on nothing but that. They are few and small, since
-    /// each first sight touches another one, which is seldom in the cache of the processor.
+    /// A mark for each token that was seen once. Most are not seen again, and a mark costs less than an
+    /// entry. A mark only decides whether to keep the token the next time. The table is small because a new
+    /// token touches a random place in it, which is seldom in the processor's cache.
     marks: Box<[AtomicU8]>,
-    /// Counts the marks that met that of another token.
+    /// Counts the marks that found the mark of another token in their place.
     met: AtomicU32,
 }
 
-/// A token that is shown, with the hash of its end.
+/// The token that is being verified, with the hash of its end.
 pub(super) struct Sight<'t> {
     hash: u64,
     token: &'t [u8],
 }
 
-/// A token that is kept, with the same hash.
+/// A token in the cache, with the same hash.
 struct Known {
     hash: u64,
     token: Box<[u8]>,
@@ -61,10 +61,10 @@ struct Known {
 // === impl SeenTokens ===
 
 impl SeenTokens {
-    /// Room for so many tokens.
+    /// Makes room for this many tokens.
     pub(super) fn new(count: usize) -> Self {
         let count = count.min(MOST);
-        // So many that those of tokens which take turns seldom meet.
+        // Enough that tokens which are used in turn seldom share a mark.
         let marks = count.saturating_mul(4).next_power_of_two();
         Self {
             tokens: Cache::with(
@@ -80,7 +80,7 @@ impl SeenTokens {
         }
     }
 
-    /// Looks at a token, unless it is too short to be kept.
+    /// Hashes a token. Returns `None` if it is too short to be cached.
     pub(super) fn sight<'t>(&self, token: &'t [u8]) -> Option<Sight<'t>> {
         if token.len() < SHORTEST {
             return None;
@@ -91,8 +91,7 @@ impl SeenTokens {
         Some(Sight { hash, token })
     }
 
-    /// The proof of a token that is known; none if it is not, or if the very key that proved it is
-    /// no longer what its header names.
+    /// Returns the token if it is cached and its header still names the very key that verified it.
     pub(super) fn recall(&self, sight: &Sight<'_>, keys: &Keys) -> Option<Proved> {
         let proved = self.tokens.get(sight)?;
         let Proof { key, header } = proved.facts().proof.as_ref()?;
@@ -105,7 +104,7 @@ impl SeenTokens {
         Some(proved)
     }
 
-    /// Whether a token whose signature was just found good is to be kept: from its second time on.
+    /// Whether a token whose signature was just verified is to be kept: from the second time on.
     pub(super) fn wants(&self, sight: &Sight<'_>) -> bool {
         let mark = (sight.hash >> 56) as u8 | 1;
         let index = sight.hash as usize & (self.marks.len() - 1);
@@ -122,15 +121,15 @@ impl SeenTokens {
         false
     }
 
-    /// Whether a mark takes the place of another token's: half of the times, in no order that
-    /// repeats. If each did, tokens that take turns would push each other out for ever.
+    /// Whether a mark may replace that of another token: about every other time, in an order that never
+    /// repeats. If each one did, tokens that are used in turn would replace each other forever.
     fn gives_way(&self) -> bool {
         const GOLDEN: u32 = 0x9e37_79b9; // 2^32 divided by the golden ratio
         let met = self.met.fetch_add(1, Ordering::Relaxed);
         met.wrapping_mul(GOLDEN) >> 31 == 1
     }
 
-    /// Keeps a token, if it has its proof with it.
+    /// Keeps a token if it carries its proof.
     pub(super) fn keep(&self, sight: &Sight<'_>, proved: &Proved) {
         if proved.facts().proof.is_some() {
             let known = Known {
@@ -153,8 +152,8 @@ impl Hash for Sight<'_> {
 }
 
 impl Equivalent<Known> for Sight<'_> {
-    /// The hashes first: whoever does not know the end of a token cannot measure how much of the
-    /// rest is right.
+    /// Compares the hashes first: without the end of a token, nobody can measure how much of the rest is
+    /// right.
     fn equivalent(&self, known: &Known) -> bool {
         self.hash == known.hash && *self.token == *known.token
     }
@@ -174,22 +173,22 @@ impl PartialEq for Known {
 
 impl Eq for Known {}
 
-/// What of the room a token takes.
+/// Computes the size of an entry.
 #[derive(Clone)]
 struct Weight;
 
 impl Weighter<Known, Proved> for Weight {
     fn weight(&self, known: &Known, proved: &Proved) -> u64 {
         let facts = proved.facts();
-        // The claims are there as text and, in parts, on their own.
+        // The claims are kept as text and, in part, as values of their own.
         let claims = facts.payload.json().len() * 2 + facts.further.weight();
         let bytes = known.token.len() + claims + OVERHEAD;
-        // Nothing weighs less: so the count is bounded together with the bytes.
+        // This minimum bounds the count together with the bytes.
         bytes.max(BYTES_EACH) as u64
     }
 }
 
-/// Takes the hash as it is.
+/// Uses the hash of the token as it is.
 #[derive(Clone, Default)]
 struct HashedAlready;
 
@@ -206,7 +205,7 @@ impl BuildHasher for HashedAlready {
 
 impl Hasher for TheHash {
     fn write(&mut self, bytes: &[u8]) {
-        // Never called: what is hashed here writes one number.
+        // Never called: the keys of this map only write one number.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
@@ -245,7 +244,7 @@ mod tests {
         seen.recall(&sight, keys).is_some()
     }
 
-    /// Shows a token as a verifier does; tells whether its signature had to be checked.
+    /// Uses a token as a verifier does. Returns whether its signature had to be checked.
     fn show(seen: &SeenTokens, keys: &Keys, token: &[u8]) -> bool {
         if is_known(seen, keys, token) {
             return false;
@@ -279,9 +278,9 @@ mod tests {
     }
 
     fn make_known(seen: &SeenTokens, keys: &Keys, token: &[u8]) {
-        // Its mark may have to wait for a place.
+        // Its mark may not get a place at once.
         let known = (0..50).any(|_| !show(seen, keys, token));
-        assert!(known, "it never comes to be known");
+        assert!(known, "the token is never cached");
     }
 
     fn setting(algorithm: Algorithm) -> (SigningKey, Keys, SeenTokens) {
@@ -301,9 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_take_turns_all_come_to_be_known() {
+    fn tokens_that_are_used_in_turn_are_all_kept() {
         let (key, keys, _) = setting(Algorithm::EdDSA);
-        // So many that none of the cache's parts has more than its share.
+        // Twice the room, so that no shard of the cache overflows.
         let seen = SeenTokens::new(200);
         let tokens: Vec<_> = (0..100).map(|number| token(&key, number)).collect();
         let mut rounds = 0;
@@ -314,20 +313,20 @@ mod tests {
             > 0
         {
             rounds += 1;
-            assert!(rounds < 50, "some push each other out for ever");
+            assert!(rounds < 50, "some tokens replace each other forever");
         }
     }
 
     #[test]
-    fn a_token_goes_with_the_very_key_that_signed_it() {
+    fn a_token_is_dropped_with_the_very_key_that_signed_it() {
         let (key, keys, seen) = setting(Algorithm::EdDSA);
         let token = token(&key, 1);
         make_known(&seen, &keys, &token);
-        // The same key, loaded anew: good, but it was not what the signature was checked with.
+        // The same key, loaded again, is not the object that the signature was checked with.
         let jwk = key.verifying_key().to_jwk().unwrap().to_string();
         let anew = Keys::Fixed(VerifyingKey::from_jwk(&jwk).unwrap().into());
         assert!(!is_known(&seen, &anew, &token));
-        // Forgotten, not only passed over.
+        // The token was dropped, not only skipped.
         assert!(!is_known(&seen, &keys, &token));
         let other = SigningKey::generate(Algorithm::EdDSA).unwrap();
         let none = Keys::Fixed(other.verifying_key().into());
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_byte_is_taken_for_the_same_token() {
+    fn a_token_with_one_other_byte_is_not_taken_for_a_known_one() {
         let (key, keys, seen) = setting(Algorithm::EdDSA);
         let token = token(&key, 1);
         make_known(&seen, &keys, &token);
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_tokens_push_nothing_out_and_good_ones_have_bounds() {
+    fn forged_tokens_evict_nothing_and_valid_ones_are_bounded() {
         let (key, keys, seen) = setting(Algorithm::EdDSA);
         let kept: Vec<_> = (0..50).map(|number| token(&key, number)).collect();
         kept.iter()
@@ -379,9 +378,9 @@ mod tests {
         }
         assert!(
             kept.iter().all(|token| !show(&seen, &keys, token)),
-            "all are still known"
+            "a forged token has evicted a valid one"
         );
-        // Whoever holds many good tokens gets no more room than there is.
+        // Even many valid tokens of one client stay within the room.
         for number in 50..1000 {
             let token = token(&key, number);
             make_known(&seen, &keys, &token);
