@@ -1,4 +1,4 @@
-//! The work that a login costs, counted hash by hash: it must not tell which users exist.
+//! The work that a login takes, counted in hashes: it must not reveal which users exist.
 
 use std::mem::take;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
 
-/// Over the budget, of an unknown pepper, not read, not there.
+/// Hashes that cost too much, have an unknown pepper, cannot be parsed, or are empty.
 const UNUSABLE: [&str; 9] = [
     "",
     "!",
@@ -28,7 +28,7 @@ fn weak() -> PasswordServiceBuilder {
         .dangerous_weak_parameters()
 }
 
-/// The outcome for `row`, and the hashes that were computed for it.
+/// Returns the outcome for `row`, and the hashes that were computed for it.
 fn judge(
     passwords: &PasswordService,
     password: &str,
