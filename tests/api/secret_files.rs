@@ -150,7 +150,7 @@ fn a_secret_of_another_user_is_cured_by_that_user() {
     for (mode, cures) in [
         (
             0o444,
-            ["who alone can `chmod 600` it", "`defaultMode: 0400`"],
+            ["only that user can `chmod 600` it", "`defaultMode: 0400`"],
         ),
         (0o400, ["cannot be read by the user 65534", "`fsGroup`"]),
     ] {
