@@ -96,7 +96,7 @@ const KEPT_TO: [(&[&[&str]], &[&str]); 3] = [
 ];
 
 #[test]
-fn the_root_has_only_what_most_services_need() {
+fn the_crate_root_has_only_what_most_services_need() {
     let expected = "Algorithm AuthError AuthErrorKind Claims ConfigError JwtAuthLayer JwtClaims KeyRing \
         PasswordService Require Sessions SigningKey TokenIssuer TokenVerifier VerifiedToken VerifyingKey";
     let root = fs::read_to_string("src/lib.rs").unwrap();
@@ -411,7 +411,7 @@ fn an_upward_import_is_found_in_each_of_its_forms() {
 }
 
 #[test]
-fn what_is_kept_to_a_file_is_found_elsewhere() {
+fn names_that_belong_to_one_file_are_found_elsewhere() {
     for (path, text) in [
         ("issuer.rs", "use jsonwebtoken;"),
         ("issuer.rs", "use jsonwebtoken as jwt;"),
@@ -439,7 +439,7 @@ fn a_file_on_no_floor_and_a_name_from_the_root_are_found() {
 }
 
 #[test]
-fn what_is_allowed_is_let_through() {
+fn allowed_imports_pass() {
     for (path, text) in [
         (
             "lib.rs",

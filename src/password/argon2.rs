@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_read_is_written_the_same() {
+    fn a_parsed_string_is_written_unchanged() {
         let peppered = "$argon2id$v=19$m=64,t=2,p=2,keyid=djE$c2FsdHNhbHQ$kl2rEp9rpHj4Dk+NG4D5YQ";
         for text in FROM_C.into_iter().chain([peppered]) {
             assert_eq!(*Argon2Hash::read(text).unwrap().encode(), text);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_memory_serves_different_parameters_one_after_the_other() {
+    fn the_same_memory_can_be_reused_with_other_parameters() {
         let mut scratch = Scratch::default();
         for text in FROM_C.iter().chain(FROM_C.iter().rev()) {
             let hash = Argon2Hash::read(text).unwrap();

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_target_stops_at_the_caps() {
+    fn a_long_target_stops_at_the_limits() {
         let proposed = calibrate_by(Duration::MAX, &mut |_| Duration::ZERO);
         assert_eq!(proposed, Argon2Params::new(65_536, 20, 1));
         assert_eq!(proposed.check(false), Ok(()));

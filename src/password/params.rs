@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_owasp_equivalent_meets_the_floor() {
+    fn every_owasp_equivalent_meets_the_minimum() {
         for (memory, passes) in FLOOR {
             assert_eq!(Argon2Params::new(memory, passes, 1).check(false), Ok(()));
             let less = Argon2Params::new(memory - 1, passes, 1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dangerous_escape_does_not_lift_the_caps() {
+    fn dangerous_weak_parameters_does_not_lift_the_limits() {
         for (memory, passes, lanes) in [(1_048_577, 2, 1), (19_456, 21, 1), (19_456, 2, 17)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
             assert_eq!(error, Err(Unfit::AboveCaps));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_parameters_are_named_so() {
+    fn impossible_parameters_are_recognized() {
         for (memory, passes, lanes) in [(0, 1, 1), (7, 1, 1), (64, 0, 1), (64, 1, 0), (15, 1, 2)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
             assert_eq!(error, Err(Unfit::ImpossibleParameters));

@@ -11,7 +11,7 @@ use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::check_api_key_store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_api_keys_in_memory_keep_every_rule() {
+async fn in_memory_api_keys_keep_every_rule() {
     let store = MemoryApiKeys::new();
     check_api_key_store(&store).await;
     check_api_key_store(&store).await;

@@ -130,7 +130,7 @@ fn the_algorithm_binds_every_key_of_a_set() {
 }
 
 #[test]
-fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
+fn an_rsa_key_without_alg_gets_the_configured_algorithm() {
     let key = key_of(Algorithm::PS256);
     let mut jwk = jwk_of(&key, "r");
     jwk.as_object_mut().unwrap().remove("alg");
@@ -164,7 +164,7 @@ fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
 }
 
 #[test]
-fn a_set_without_a_usable_key_says_of_each_why() {
+fn a_set_without_a_usable_key_says_why_for_each_key() {
     let p521 = json!({"kty": "EC", "crv": "P-521", "kid": "one", "x": "AA", "y": "AA"});
     let enc = json!({"kty": "RSA", "use": "enc", "kid": "two", "n": "AQAB", "e": "AQAB"});
     let sets = [
@@ -197,7 +197,7 @@ fn a_set_without_a_usable_key_says_of_each_why() {
 }
 
 #[test]
-fn two_keys_under_one_name_are_told_apart_or_refused() {
+fn two_keys_with_one_id_are_distinguished_or_refused() {
     let (one, two) = (key_of(Algorithm::ES256), key_of(Algorithm::ES256));
     let both = set(&[jwk_of(&one, "k"), jwk_of(&two, "k")]);
     for text in [
@@ -214,7 +214,7 @@ fn two_keys_under_one_name_are_told_apart_or_refused() {
 }
 
 #[test]
-fn a_pem_that_was_encoded_once_more_says_so() {
+fn a_pem_that_was_base64_encoded_again_is_reported() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 

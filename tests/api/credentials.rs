@@ -85,7 +85,7 @@ async fn verdict(layer: &JwtAuthLayer, request: Request<String>) -> String {
 }
 
 #[tokio::test]
-async fn a_credential_goes_to_the_judge_of_its_form_alone() {
+async fn a_credential_goes_only_to_the_judge_of_its_form() {
     for at_once in [false, true] {
         let (mut keys, mut tickets) = (Prefix::new("key_"), Prefix::new("ticket_"));
         (keys.at_once, tickets.at_once) = (at_once, at_once);
@@ -171,7 +171,7 @@ async fn two_credentials_of_different_kinds_are_refused() {
 }
 
 #[tokio::test]
-async fn a_layer_without_jwts_takes_what_its_judges_take() {
+async fn a_layer_without_jwts_accepts_what_its_judges_accept() {
     let keys = Prefix::new("key_");
     let layer = JwtAuthLayer::for_credentials(keys.clone());
     assert_eq!(verdict(&layer, bearer("key_ci")).await, "ci");
@@ -201,7 +201,7 @@ async fn a_credential_that_is_not_text_is_refused() {
 }
 
 #[tokio::test]
-async fn handlers_and_guards_do_not_care_what_proved_the_caller() {
+async fn handlers_and_guards_treat_all_credentials_alike() {
     #[derive(Deserialize)]
     struct Tenant {
         tenant: u32,
@@ -233,7 +233,7 @@ async fn handlers_and_guards_do_not_care_what_proved_the_caller() {
 
 /// So that it cannot make further keys where a guard keeps keys out.
 #[tokio::test]
-async fn a_judge_that_wraps_api_keys_takes_scopes_away_and_keeps_the_kind() {
+async fn a_judge_that_wraps_api_keys_can_remove_scopes() {
     #[derive(Debug)]
     struct Narrowed(ApiKeys);
     impl CredentialJudge for Narrowed {
@@ -303,7 +303,7 @@ async fn a_stream_of_a_credential_goes_on_until_it_expires() {
 }
 
 #[test]
-fn claims_that_cannot_be_are_an_error() {
+fn impossible_claims_are_an_error() {
     let claims = || CredentialClaims::builder("ci");
     for (builder, says) in [
         (claims().claim("sub", "eve"), "a setter of its own"),

@@ -274,7 +274,7 @@ async fn refused_by_setting() -> Vec<(&'static str, TokenVerifier, String)> {
 }
 
 #[tokio::test]
-async fn more_than_forty_reasons_are_told_apart() {
+async fn more_than_forty_reasons_are_distinguished() {
     let told = Told::default();
     let sources = |layer: JwtAuthLayer| {
         layer
@@ -325,7 +325,7 @@ fn an_error_without_a_finer_reason_has_that_of_its_kind() {
 }
 
 #[tokio::test]
-async fn each_outcome_is_told_with_what_belongs_to_it() {
+async fn each_outcome_is_reported_with_its_details() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let layer = |verifier: TokenVerifier| {
         let told = Arc::clone(&told);
@@ -410,7 +410,7 @@ async fn each_outcome_is_told_with_what_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_further_in_is_told_as_well() {
+async fn a_refusal_by_an_inner_guard_is_reported_as_well() {
     let told = Told::default();
     let token = tokens().access("alice").issue().unwrap();
     let inner = service_fn(async |_: Request<String>| {
@@ -427,7 +427,7 @@ async fn a_refusal_further_in_is_told_as_well() {
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_token_that_was_seen_before_is_told_as_remembered() {
+async fn a_token_from_the_cache_is_reported_as_remembered() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let issuer = TokenIssuer::builder(SigningKey::generate(Algorithm::EdDSA).unwrap())
         .issuer("me")

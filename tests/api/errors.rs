@@ -101,7 +101,7 @@ fn an_error_keeps_its_source_and_is_cheap_to_clone() {
 }
 
 #[test]
-fn configuration_errors_name_the_cure() {
+fn configuration_errors_say_what_to_do() {
     let many = ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]);
     assert_eq!(
         many.to_string(),

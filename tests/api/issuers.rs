@@ -35,7 +35,7 @@ fn kind(verifier: &TokenVerifier, token: &str) -> Result<String, AuthErrorKind> 
 }
 
 #[test]
-fn each_issuer_is_judged_by_its_own_keys_algorithms_and_audience() {
+fn each_issuer_has_its_own_keys_algorithms_and_audience() {
     let a = party(Algorithm::ES256, "https://a.example", "api-a");
     let b = party(Algorithm::EdDSA, "https://b.example", "api-b");
     let verifier = TokenVerifier::for_issuers([a.tokens.verifier(), b.tokens.verifier()]).unwrap();
@@ -66,7 +66,7 @@ fn each_issuer_is_judged_by_its_own_keys_algorithms_and_audience() {
 }
 
 #[test]
-fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
+fn an_issuer_must_match_byte_for_byte() {
     let one = TokenVerifier::builder()
         .keys(key().verifying_key())
         .issuer("me")
@@ -108,7 +108,7 @@ fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
 }
 
 #[test]
-fn a_directory_needs_issuers_and_one_judge_for_each() {
+fn several_issuers_need_exactly_one_verifier_each() {
     let a = party(Algorithm::ES256, "https://a.example", "api")
         .tokens
         .verifier();
@@ -141,7 +141,7 @@ fn a_directory_needs_issuers_and_one_judge_for_each() {
 }
 
 #[tokio::test]
-async fn the_layer_takes_tokens_of_either_issuer() {
+async fn the_layer_accepts_tokens_of_either_issuer() {
     let a = party(Algorithm::ES256, "https://a.example", "api").tokens;
     let b = party(Algorithm::HS256, "https://b.example", "api").tokens;
     let verifier = TokenVerifier::for_issuers([a.verifier(), b.verifier()]).unwrap();

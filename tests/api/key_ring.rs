@@ -40,7 +40,7 @@ fn state(ring: &KeyRing, key: &SigningKey) -> Option<KeyState> {
 }
 
 #[test]
-fn a_key_is_published_then_signs_then_retires_and_is_removed_to_the_second() {
+fn a_key_is_published_signs_retires_and_is_removed_on_time() {
     let (old, new) = (key(), key());
     let (ring, clock) = ring(&old);
     let tokens = issuer(&ring, &clock);
@@ -78,7 +78,7 @@ fn a_key_is_published_then_signs_then_retires_and_is_removed_to_the_second() {
 }
 
 #[test]
-fn the_last_token_of_a_key_is_good_to_its_last_moment() {
+fn the_last_token_of_a_key_is_accepted_until_it_expires() {
     // Also where tokens live longer than a key retires by default, and to the end of the leeway.
     let (old, new) = (key(), key());
     let (ring, clock) = ring(&old);
@@ -124,7 +124,7 @@ fn a_key_with_a_time_between_two_seconds_begins_at_the_earlier() {
 }
 
 #[test]
-fn rings_with_the_same_keys_agree_whatever_order_they_were_told_in() {
+fn rings_with_the_same_keys_agree_in_any_order() {
     let keys = [key(), key(), key()];
     let clock = ManualClock::at_unix_seconds(NOW);
     let at = |hours: u32| clock.now() + HOUR * hours;
@@ -146,7 +146,7 @@ fn rings_with_the_same_keys_agree_whatever_order_they_were_told_in() {
 }
 
 #[test]
-fn a_removed_key_takes_everything_that_it_signed_with_it() {
+fn removing_a_key_invalidates_all_that_it_signed() {
     let (stolen, new) = (key(), key());
     let (ring, clock) = ring(&stolen);
     let tokens = issuer(&ring, &clock);
@@ -174,7 +174,7 @@ fn a_removed_key_takes_everything_that_it_signed_with_it() {
 }
 
 #[test]
-fn where_the_active_key_is_removed_the_one_before_signs_or_else_the_next() {
+fn removing_the_active_key_activates_the_previous_or_next() {
     let (first, second, third) = (key(), key(), key());
     let (ring, clock) = ring(&first);
     ring.add(&second, clock.now()).unwrap();
@@ -200,7 +200,7 @@ fn a_key_is_activated_by_hand_forwards_and_back() {
 }
 
 #[test]
-fn a_key_that_was_removed_a_day_ago_is_dropped_with_the_next_change() {
+fn the_next_change_drops_keys_removed_a_day_ago() {
     let (ring, clock) = ring(&key());
     ring.add(&key(), clock.now()).unwrap();
     clock.advance(DEFAULT_RETIRE_FOR + HOUR * 23);
@@ -212,7 +212,7 @@ fn a_key_that_was_removed_a_day_ago_is_dropped_with_the_next_change() {
 }
 
 #[test]
-fn what_is_no_ring_is_an_error() {
+fn an_invalid_ring_is_an_error() {
     assert_eq!(KeyRing::builder().build().unwrap_err(), ConfigError::NoKeys);
     let key = key();
     let twice = KeyRing::builder().key(key.clone()).key(key.clone()).build();
@@ -290,7 +290,7 @@ fn an_issuer_with_a_ring_still_accepts_a_previous_key() {
 }
 
 #[test]
-fn the_states_are_told_for_health_pages() {
+fn key_states_are_reported_for_health_pages() {
     let (ring, clock) = ring(&key());
     ring.add(&key(), clock.now() + HOUR).unwrap();
     let keys = ring.keys();

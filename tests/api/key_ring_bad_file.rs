@@ -92,7 +92,7 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
 }
 
 #[test]
-fn a_file_that_is_gone_for_a_moment_takes_no_key_with_it() {
+fn a_file_that_vanishes_briefly_removes_no_keys() {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
     let ring = ring.build().unwrap();

@@ -20,7 +20,7 @@ fn node(folder: &Folder) -> (KeyRing, ManualClock) {
 }
 
 #[test]
-fn a_key_far_in_the_future_does_not_stop_rotation_and_is_told() {
+fn a_key_far_in_the_future_is_reported_and_rotation_goes_on() {
     let folder = Folder::new();
     let (ring, clock) = node(&folder);
     let start = clock.now();
@@ -93,7 +93,7 @@ fn a_key_far_in_the_future_is_removed_or_activated_by_hand() {
 }
 
 #[test]
-fn a_file_that_a_node_far_ahead_has_made_gets_a_key_of_its_own_time() {
+fn a_file_by_a_node_with_a_fast_clock_gets_a_current_key() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let start = clock.now();
@@ -119,7 +119,7 @@ fn a_file_that_a_node_far_ahead_has_made_gets_a_key_of_its_own_time() {
 }
 
 #[test]
-fn the_time_at_which_a_key_was_made_decides_nothing() {
+fn the_creation_time_of_a_key_does_not_matter() {
     let folder = Folder::new();
     let mut file: serde_json::Value = serde_json::from_str(&file_of(1)).unwrap();
     file["keys"][0]["iat"] = json!(NOW + 400 * 86_400);

@@ -55,7 +55,7 @@ fn with_few_threads(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn a_disk_that_does_not_answer_leaves_a_bounded_number_of_tasks_and_threads() {
+fn a_hanging_disk_leaves_a_bounded_number_of_tasks() {
     with_few_threads(async {
         let folder = Folder::new();
         let (builder, clock) = rotating(&folder.file());

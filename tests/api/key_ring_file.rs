@@ -13,7 +13,7 @@ use crate::key_ring_support::{DAY, active, file_of, read, rotating, states, writ
 use crate::support::{NOW, ring_issuer as issuer};
 
 #[test]
-fn a_file_that_is_not_there_is_made_with_one_key_for_its_owner_alone() {
+fn a_missing_file_is_created_with_one_key_for_its_owner_only() {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
     let ring = ring.build().unwrap();
@@ -40,7 +40,7 @@ fn a_file_that_is_not_there_is_made_with_one_key_for_its_owner_alone() {
 }
 
 #[test]
-fn without_a_schedule_a_missing_file_is_an_error_and_nothing_is_written() {
+fn without_a_schedule_a_missing_file_is_an_error() {
     let folder = Folder::new();
     let error = KeyRing::from_file(folder.file()).unwrap_err().to_string();
     assert!(error.contains("keys.json cannot be read"), "{error}");
@@ -86,7 +86,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
 }
 
 #[test]
-fn a_key_is_added_a_lead_before_it_is_due() {
+fn a_key_is_published_ahead_of_its_activation() {
     use KeyState::*;
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
@@ -206,7 +206,7 @@ fn changes_by_hand_are_written_and_other_processes_read_them() {
 }
 
 #[test]
-fn what_the_file_says_beside_its_keys_is_kept() {
+fn other_content_of_the_file_is_kept() {
     let folder = Folder::new();
     let mut file: Value = serde_json::from_str(&file_of(1)).unwrap();
     file["about"] = json!({"team": "\"a\" & b"});
@@ -224,7 +224,7 @@ fn what_the_file_says_beside_its_keys_is_kept() {
 }
 
 #[test]
-fn a_key_ends_at_its_exp() {
+fn a_key_expires_at_its_exp() {
     let folder = Folder::new();
     let mut file: Value = serde_json::from_str(&file_of(2)).unwrap();
     file["keys"][0]["exp"] = json!(NOW + 100);
@@ -246,7 +246,7 @@ fn a_key_ends_at_its_exp() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_stays_a_link() {
+fn a_symbolic_link_stays_a_link() {
     let folder = Folder::new();
     let (target, link) = (folder.file(), folder.0.join("link.json"));
     write(&target, file_of(1));

@@ -54,7 +54,7 @@ fn in_time<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
 }
 
 #[tokio::test]
-async fn a_watched_ring_reads_its_file_while_another_process_hangs_with_the_lock() {
+async fn a_watched_ring_reads_its_file_while_the_lock_is_held() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder
@@ -151,7 +151,7 @@ async fn an_unknown_key_is_looked_for_while_others_wait_for_the_lock() {
 }
 
 #[test]
-fn each_change_ends_with_an_error_while_another_process_hangs_with_the_lock() {
+fn changes_fail_while_another_process_holds_the_lock() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder.build().unwrap();
@@ -187,7 +187,7 @@ fn each_change_ends_with_an_error_while_another_process_hangs_with_the_lock() {
 }
 
 #[test]
-fn a_node_with_good_keys_starts_while_another_process_hangs_with_the_lock() {
+fn a_node_with_good_keys_starts_while_the_lock_is_held() {
     let (folder, empty) = (Folder::new(), Folder::new());
     let (builder, clock) = rotating(&folder.file());
     let first = active(&builder.clone().build().unwrap());
@@ -234,7 +234,7 @@ impl Clock for Meanwhile {
 }
 
 #[test]
-fn a_process_that_hung_during_a_change_brings_no_removed_key_back() {
+fn a_process_that_hung_does_not_restore_a_removed_key() {
     let folder = Folder::new();
     write(&folder.file(), file_of(2));
     let stolen = read(&folder.file())["keys"][0]["kid"].clone();
@@ -276,7 +276,7 @@ fn a_change_that_nobody_could_read_is_not_written() {
 }
 
 #[tokio::test]
-async fn requests_that_are_dropped_leave_no_tasks_behind_while_a_process_hangs() {
+async fn dropped_requests_leave_no_tasks_while_the_lock_is_held() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder.build().unwrap();

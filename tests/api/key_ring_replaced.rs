@@ -84,7 +84,7 @@ async fn a_key_replaced_in_the_file_counts_without_a_watcher() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_leaves_a_bad_signature_unjudged() {
+async fn with_an_unreadable_file_a_bad_signature_is_a_503() {
     let (text, good) = site(Algorithm::EdDSA, SECRETS[0]);
     let forged = site(Algorithm::EdDSA, SECRETS[0]).1;
     let folder = Folder::new();

@@ -14,7 +14,7 @@ use crate::key_ring_support::{DAY, Folder, eventually, file_of, read, rotating, 
 use crate::support::{NOW, ring_issuer as issuer};
 
 #[test]
-fn of_many_that_share_a_file_one_adds_the_key() {
+fn of_many_nodes_that_share_a_file_one_adds_the_key() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     for (days, keys) in [(0_u32, 1), (89, 2), (90, 2), (179, 3)] {
@@ -34,7 +34,7 @@ fn of_many_that_share_a_file_one_adds_the_key() {
 }
 
 #[test]
-fn no_change_is_lost_where_many_change_one_file() {
+fn concurrent_changes_of_one_file_are_not_lost() {
     let folder = Folder::new();
     write(&folder.file(), file_of(1));
     std::thread::scope(|scope| {
@@ -54,7 +54,7 @@ fn no_change_is_lost_where_many_change_one_file() {
 }
 
 #[tokio::test]
-async fn a_watched_ring_follows_its_file_and_lets_go_of_it_when_it_is_dropped() {
+async fn a_watched_ring_follows_its_file_until_it_is_dropped() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder
@@ -95,7 +95,7 @@ async fn a_watched_ring_follows_its_file_and_lets_go_of_it_when_it_is_dropped() 
 }
 
 #[test]
-fn a_ring_is_watched_inside_a_runtime_only() {
+fn a_ring_can_only_be_watched_inside_a_runtime() {
     let folder = Folder::new();
     let ring = rotating(&folder.file()).0.build().unwrap();
     assert!(ring.watch().unwrap_err().to_string().contains("tokio"));

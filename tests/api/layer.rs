@@ -45,7 +45,7 @@ fn slow(answer: Answer) -> TokenIssuer {
 }
 
 #[tokio::test]
-async fn a_good_token_passes_and_tells_whose_it_is() {
+async fn a_good_token_passes_and_names_its_subject() {
     let token = tokens().access("alice").issue().unwrap();
     let seen = send(&JwtAuthLayer::new(verifier()), bearer(&token)).await;
     assert_eq!(
@@ -121,7 +121,7 @@ async fn a_store_that_must_be_waited_for_decides_too() {
 }
 
 #[tokio::test]
-async fn optional_lets_the_absent_pass_and_refuses_the_bad() {
+async fn optional_lets_missing_tokens_pass_and_refuses_bad_ones() {
     let layer = JwtAuthLayer::new(verifier()).optional();
     let token = tokens().access("alice").issue().unwrap();
     assert_eq!(send(&layer, request(&[])).await.body, "nobody");
@@ -142,7 +142,7 @@ async fn optional_lets_the_absent_pass_and_refuses_the_bad() {
 }
 
 #[tokio::test]
-async fn realm_and_metadata_stand_in_every_challenge() {
+async fn realm_and_metadata_are_in_every_challenge() {
     let layer = JwtAuthLayer::new(verifier())
         .realm("the \"api\"\r\n")
         .resource_metadata("https://api.example/.well-known/oauth-protected-resource");
@@ -161,7 +161,7 @@ async fn realm_and_metadata_stand_in_every_challenge() {
 }
 
 #[tokio::test]
-async fn answers_can_be_problem_documents_or_anything_else() {
+async fn responses_can_be_problem_documents_or_anything_else() {
     let layer = JwtAuthLayer::new(verifier()).on_error(ProblemJson);
     let seen = send(&layer, bearer("x")).await;
     assert_eq!(
@@ -360,7 +360,7 @@ async fn it_works_in_front_of_a_buffer_and_a_concurrency_limit() {
 }
 
 #[tokio::test]
-async fn refusals_take_no_place_of_a_concurrency_limit() {
+async fn refusals_use_no_slot_of_a_concurrency_limit() {
     let layer = JwtAuthLayer::new(verifier());
     let service = ServiceBuilder::new()
         .layer(layer)
@@ -458,7 +458,7 @@ async fn the_token_is_in_no_debug_output() {
 }
 
 #[tokio::test]
-async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
+async fn an_inner_layer_ignores_the_token_of_an_outer_one() {
     let other = builder().0.issuer("other").build().unwrap();
     let source = tower_jwt_auth::layer::TokenSource::cookie("c", ["https://a.example"]).unwrap();
     let outer = JwtAuthLayer::new(verifier()).token_source(source);
@@ -470,7 +470,7 @@ async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
 }
 
 #[test]
-fn a_retry_after_of_any_length_is_told() {
+fn a_retry_after_of_any_length_is_sent() {
     use tower_jwt_auth::layer::response_for;
     for (after, told) in [(Duration::MAX, u64::MAX), (Duration::from_millis(1200), 2)] {
         let error = AuthError::new(AuthErrorKind::Unavailable).with_retry_after(after);

@@ -76,7 +76,7 @@ impl RevocationStore for Slow {
 }
 
 #[tokio::test]
-async fn a_bad_cookie_counts_as_none_and_the_page_is_told_why() {
+async fn a_bad_cookie_is_ignored_and_the_handler_knows_why() {
     let (builder, clock) = builder();
     let issuer = builder.build().unwrap();
     let expired = issuer.access("alice").issue().unwrap();
@@ -118,7 +118,7 @@ async fn a_bad_cookie_counts_as_none_and_the_page_is_told_why() {
 }
 
 #[tokio::test]
-async fn only_a_cookie_is_judged_so_leniently() {
+async fn only_bad_cookies_are_ignored() {
     let layer = lenient(verifier())
         .token_source(TokenSource::header("x-token").unwrap())
         .token_source(TokenSource::cookie("u", [ORIGIN]).unwrap());
@@ -170,7 +170,7 @@ async fn only_a_cookie_is_judged_so_leniently() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_must_be_waited_for_is_judged_so_too() {
+async fn a_bad_cookie_that_needs_io_is_ignored_as_well() {
     let issue = |store| builder().0.revocation(store).build().unwrap();
     let token = issue(Slow::Good).access("alice").issue().unwrap();
     let cookie = format!("t={token}");
@@ -192,7 +192,7 @@ async fn a_cookie_that_must_be_waited_for_is_judged_so_too() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_a_foreign_page_is_none_and_not_to_be_removed() {
+async fn a_cookie_from_a_foreign_page_is_ignored_but_kept() {
     let token = tokens().access("alice").issue().unwrap();
     let layer = lenient(verifier());
     let post = |cookie: &str, origin: &'static str| {
@@ -239,7 +239,7 @@ async fn in_every_mode_two_cookies_of_equal_value_are_one() {
 }
 
 #[tokio::test]
-async fn a_layer_further_in_forgets_a_cookie_that_was_ignored() {
+async fn an_inner_layer_forgets_an_ignored_cookie() {
     let bad = || request(&[("cookie", "t=bad")]);
     let other = TokenSource::cookie("u", [ORIGIN]).unwrap();
     let inner = JwtAuthLayer::new(verifier())

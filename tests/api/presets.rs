@@ -348,7 +348,7 @@ fn header(case: &Case) -> String {
 }
 
 #[test]
-fn a_token_of_each_provider_is_taken_and_five_ways_of_bad_are_refused() {
+fn each_preset_accepts_good_tokens_and_refuses_bad_ones() {
     let cases = users().into_iter().chain(gateways_and_machines());
     for case in cases {
         let name = case.preset.name();
@@ -436,7 +436,7 @@ fn a_preset_without_an_address_needs_keys() {
 }
 
 #[test]
-fn a_spiffe_bundle_is_read_by_a_choice_of_its_own() {
+fn a_spiffe_bundle_has_its_own_constructor() {
     const BUNDLE: &str = include_str!("../field/spiffe-bundle.json");
     let tokens: Value = serde_json::from_str(include_str!("../field/tokens.json")).unwrap();
     let svid = tokens["spiffe"].as_str().unwrap();

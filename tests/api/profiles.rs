@@ -45,7 +45,7 @@ fn verdict(profile: TokenProfile, token: &str) -> Result<(), AuthErrorKind> {
 }
 
 #[test]
-fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
+fn rfc_9068_requires_its_typ_and_its_seven_claims() {
     let strict = |typ, claims| verdict(TokenProfile::Rfc9068, &token(typ, claims));
     for typ in [
         "at+jwt",
@@ -83,7 +83,7 @@ fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
 }
 
 #[test]
-fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind() {
+fn the_compatible_profile_accepts_only_access_tokens() {
     let lenient = |typ, claims| verdict(TokenProfile::Compatible, &token(typ, claims));
     for typ in [
         Some("JWT"),
@@ -160,7 +160,7 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
 }
 
 #[test]
-fn an_id_token_is_taken_only_where_one_is_asked_for() {
+fn an_id_token_is_accepted_only_where_it_is_expected() {
     let id = |typ, claims| verdict(TokenProfile::IdToken, &token(typ, claims));
     for claims in [
         json!({"client_id": null, "jti": null, "at_hash": "x", "nonce": "n"}),
@@ -294,7 +294,7 @@ fn a_claim_path_with_an_empty_name_does_not_build() {
 }
 
 #[test]
-fn the_audience_may_be_in_another_claim_and_is_never_less_than_required() {
+fn an_audience_in_another_claim_is_still_required() {
     // V9.2.3, J25: as strict as `aud` is.
     let verifier = |claim: &str| {
         let builder = builder(TokenProfile::Compatible).audience("mobile");

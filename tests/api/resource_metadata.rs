@@ -91,7 +91,7 @@ fn the_document_says_where_to_get_which_token() {
 }
 
 #[test]
-fn what_is_not_said_is_not_in_the_document() {
+fn unset_fields_are_not_in_the_document() {
     // RFC 9728 section 3.2: parameters with zero values are left out.
     let document: Value = serde_json::from_str(metadata().build().unwrap().json()).unwrap();
     let members: Vec<&String> = document.as_object().unwrap().keys().collect();
@@ -137,7 +137,7 @@ fn authorization_servers_are_the_issuers_in_their_order() {
 }
 
 #[test]
-fn what_would_mislead_clients_is_found_when_it_is_built() {
+fn misleading_settings_are_refused_when_it_is_built() {
     let own = ResourceMetadata::builder(RESOURCE, &verifier());
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     let any = TokenVerifier::builder()
@@ -188,7 +188,7 @@ fn what_would_mislead_clients_is_found_when_it_is_built() {
 }
 
 #[test]
-fn the_document_is_cached_and_compared_by_its_tag() {
+fn the_document_has_a_max_age_and_an_etag() {
     let metadata = metadata().build().unwrap();
     let answer = ask(&metadata, "GET", &[]);
     assert_eq!(answer.status(), StatusCode::OK);
@@ -274,7 +274,7 @@ async fn challenge(layer: &JwtAuthLayer, token: Option<&str>, require: Option<Re
 }
 
 #[tokio::test]
-async fn a_401_names_the_scopes_to_ask_for_and_the_metadata() {
+async fn a_401_names_the_scopes_to_request_and_the_metadata() {
     let metadata = metadata().build().unwrap();
     let layer = JwtAuthLayer::new(verifier())
         .resource_metadata(&metadata)

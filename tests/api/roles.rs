@@ -77,7 +77,7 @@ fn roles_are_added_to_those_of_the_claim() {
 }
 
 #[test]
-fn another_claim_for_roles_takes_the_place_of_roles() {
+fn another_claim_for_roles_replaces_the_claim_roles() {
     let tokens = tokens();
     let token = tokens.access("alice").role("a").claim("groups", ["b"]);
     let token = token.issue().unwrap();
@@ -97,7 +97,7 @@ fn another_claim_for_roles_takes_the_place_of_roles() {
 }
 
 #[test]
-fn roles_of_a_provider_are_read_only_where_it_is_said() {
+fn roles_of_a_provider_are_read_only_if_configured() {
     let (builder, clock) = builder();
     let issuer = builder.build().unwrap();
     let token = issuer.access("alice").role("admin").issue().unwrap();

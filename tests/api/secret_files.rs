@@ -40,7 +40,7 @@ fn problem(variable: &str, path: &Path) -> String {
 }
 
 #[test]
-fn one_rule_holds_for_every_file_of_secrets() {
+fn all_secret_files_follow_one_rule() {
     let folder = Folder::new();
     let ring = file_of(1);
     let key: serde_json::Value = serde_json::from_str(&ring).unwrap();
@@ -99,7 +99,7 @@ fn a_file_of_public_keys_may_be_read_by_anybody() {
 
 /// The links that Kubernetes makes have the mode 0777; what counts is the file.
 #[test]
-fn a_link_is_judged_by_the_file_that_it_leads_to() {
+fn a_symbolic_link_is_checked_by_its_target() {
     let folder = Folder::new();
     let version = folder.0.join("..2026_01_01");
     fs::create_dir(&version).unwrap();
@@ -113,7 +113,7 @@ fn a_link_is_judged_by_the_file_that_it_leads_to() {
 }
 
 #[test]
-fn a_secret_on_a_read_only_mount_is_cured_at_the_mount() {
+fn the_error_about_a_read_only_mount_points_to_the_mount() {
     let folder = Folder::new();
     write(&folder.file(), SECRET);
     set_mode(&folder.file(), 0o444);
@@ -144,7 +144,7 @@ fn a_secret_on_a_read_only_mount_is_cured_at_the_mount() {
 }
 
 #[test]
-fn a_secret_of_another_user_is_cured_by_that_user() {
+fn the_error_about_a_foreign_file_points_to_its_owner() {
     let folder = Folder::new();
     write(&folder.file(), SECRET);
     for (mode, cures) in [

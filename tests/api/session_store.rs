@@ -9,7 +9,7 @@ use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_sessions_in_memory_keep_every_rule() {
+async fn in_memory_sessions_keep_every_rule() {
     check_session_store(&MemorySessions::new()).await;
 }
 
@@ -21,7 +21,7 @@ async fn a_store_may_be_checked_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_revocations_in_memory_keep_every_rule() {
+async fn in_memory_revocations_keep_every_rule() {
     check_revocation_store(&MemoryRevocations::new()).await;
 }
 

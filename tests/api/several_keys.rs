@@ -26,7 +26,7 @@ fn verdict(verifier: &TokenVerifier, token: &str) -> Option<AuthErrorKind> {
 }
 
 #[test]
-fn the_old_secret_is_good_beside_the_new_keys_until_its_end() {
+fn the_old_secret_works_beside_the_new_keys_until_it_expires() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let (new, legacy) = (
         SigningKey::generate(Algorithm::ES256).unwrap(),
@@ -131,7 +131,7 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
 }
 
 #[test]
-fn a_key_that_is_named_counts_before_all_that_merely_fit() {
+fn a_named_key_takes_precedence_over_keys_that_fit() {
     let clock = ManualClock::at_unix_seconds(NOW);
     // Ids made from the keys: each fits a token that names none of them.
     let keys: Vec<_> = (0..4)

@@ -100,7 +100,7 @@ async fn a_stream_ends_at_once_when_its_token_is_revoked_here() {
 }
 
 #[tokio::test]
-async fn a_signal_of_a_store_ends_a_stream_and_nothing_is_left() {
+async fn a_store_signal_ends_a_stream_and_leaves_nothing_behind() {
     let signal = RevocationSignal::new();
     let store = Told {
         signal: Some(signal.clone()),
@@ -138,7 +138,7 @@ async fn a_store_without_a_signal_is_asked_at_its_interval() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_short_outage_and_no_long_one() {
+async fn a_stream_survives_a_short_outage_but_not_a_long_one() {
     let store = Told::default();
     let (tokens, clock) = with_store(store.clone());
     let ended = tokio::spawn(verified(&tokens).await.ended());

@@ -6,7 +6,7 @@ use crate::{NO_VARIABLES, copied};
 const NAME: &str = "grpc-server";
 
 #[test]
-fn copied_examples_serve_grpc_as_their_own_tests_say() {
+fn copied_examples_pass_their_own_grpc_tests() {
     if let Err(said) = copied::test(NAME, &[]) {
         panic!("{said}");
     }

@@ -97,7 +97,7 @@ fn copied_examples_rotate_the_keys_of_one_file_in_two_processes() {
 }
 
 #[test]
-fn copied_examples_go_on_with_a_broken_key_file() {
+fn copied_examples_keep_running_with_a_broken_key_file() {
     let file = KeyFile::new("broken");
     let server = file.server();
     let good = fs::read_to_string(file.path()).unwrap();

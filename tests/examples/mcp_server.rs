@@ -52,7 +52,7 @@ fn copied_examples_protect_an_mcp_endpoint() {
 }
 
 #[test]
-fn copied_examples_take_no_token_for_another_mcp_server() {
+fn copied_examples_refuse_tokens_for_another_mcp_server() {
     // The same authorization server, and a resource that differs by a slash.
     let provider = Provider::start("https://mcp.example/notes/mcp/");
     let server = start(&provider);

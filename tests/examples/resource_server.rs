@@ -12,7 +12,7 @@ use crate::{NO_VARIABLES, is_challenged};
 const NAME: &str = "resource-server";
 
 #[test]
-fn copied_examples_take_the_tokens_of_several_providers() {
+fn copied_examples_accept_tokens_of_several_providers() {
     let (staff, shop) = (Provider::start("api"), Provider::start("web"));
     let server = Server::start(
         NAME,
@@ -65,7 +65,7 @@ fn copied_examples_take_the_tokens_of_several_providers() {
 }
 
 #[test]
-fn copied_examples_come_up_while_their_provider_is_down() {
+fn copied_examples_start_while_their_provider_is_down() {
     let mut provider = Provider::down("api");
     let issuer = provider.issuer();
     let variables = [
@@ -87,7 +87,7 @@ fn copied_examples_come_up_while_their_provider_is_down() {
 }
 
 #[test]
-fn copied_examples_say_how_to_try_them_with_the_provider_beside_them() {
+fn copied_examples_say_how_to_try_them_with_their_provider() {
     let server = Server::start(NAME, &NO_VARIABLES);
     for told in [
         "node provider.mjs",

@@ -117,7 +117,7 @@ async fn clients(kind: &str, address: SocketAddr, issuer: &str) -> Option<Value>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn oauth4webapi_lives_a_whole_session_and_a_thief_gets_nothing() {
+async fn oauth4webapi_completes_a_session_and_a_thief_fails() {
     for algorithm in ["ES256", "Ed25519", "RS256"] {
         let address = start().await;
         let Some(said) = clients(&format!("own={algorithm}"), address, "").await else {
@@ -141,7 +141,7 @@ async fn oauth4webapi_lives_a_whole_session_and_a_thief_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bare_proofs_of_npm_dpop_are_good_once() {
+async fn proofs_of_npm_dpop_are_accepted_once() {
     for algorithm in ["ES256", "Ed25519", "RS256"] {
         let address = start().await;
         let Some(said) = clients(&format!("bare={algorithm}"), address, "").await else {
@@ -160,7 +160,7 @@ async fn bare_proofs_of_npm_dpop_are_good_once() {
 
 #[cfg(feature = "jwks")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bound_tokens_of_oidc_provider_are_accepted_with_a_proof_only() {
+async fn bound_tokens_of_oidc_provider_need_a_proof() {
     use tower_jwt_auth::TokenVerifier;
     use tower_jwt_auth::credential::Introspection;
     use tower_jwt_auth::jwks::RemoteJwks;

@@ -34,7 +34,7 @@ struct Service {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_out_ends_all_tokens_of_the_user() {
+async fn a_logout_ends_all_tokens_of_the_user() {
     let Some((mut provider, service)) = start("by-subject", |access| access).await else {
         return;
     };
@@ -65,7 +65,7 @@ async fn a_log_out_ends_all_tokens_of_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_out_of_one_session_leaves_the_others() {
+async fn a_logout_of_one_session_keeps_the_others() {
     let with_sessions = |access: TokenVerifierBuilder| access.require("sid");
     let Some((mut provider, service)) = start("by-session", with_sessions).await else {
         return;

@@ -115,7 +115,7 @@ async fn opaque_tokens_are_introspected_beside_jwts() {
 }
 
 #[tokio::test]
-async fn each_way_to_prove_who_asks_is_understood() {
+async fn each_client_authentication_method_works() {
     let Some(provider) = Provider::start_opaque("client-auth") else {
         return;
     };
@@ -158,7 +158,7 @@ async fn each_way_to_prove_who_asks_is_understood() {
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_revoked_token_is_refused_after_the_time_of_the_cache() {
+async fn a_revoked_token_is_refused_once_the_cache_expires() {
     let Some(provider) = Provider::start_opaque("revocation") else {
         return;
     };

@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(31);
 const BACKGROUND: Duration = Duration::from_secs(52);
 
 #[tokio::test(start_paused = true)]
-async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
+async fn keys_rotate_under_load_without_refusing_valid_tokens() {
     let Some(provider) = Provider::start("rotation") else {
         return;
     };
@@ -74,7 +74,7 @@ async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_may_die_and_come_back() {
+async fn a_provider_may_crash_and_come_back() {
     let Some(mut provider) = Provider::start("outage") else {
         return;
     };

@@ -236,7 +236,7 @@ async fn each_bad_answer_is_503_and_a_good_one_after_it_counts() {
 }
 
 #[tokio::test]
-async fn the_request_is_as_the_rfc_has_it() {
+async fn the_request_has_the_form_of_rfc_7662() {
     let server = Server::start().await;
     let clock = ManualClock::at_unix_seconds(NOW);
     let basic = server

@@ -83,7 +83,7 @@ async fn a_jwt_and_an_opaque_token_pass_on_the_same_route() {
 }
 
 #[tokio::test]
-async fn two_credentials_are_400_and_nobody_is_asked() {
+async fn two_credentials_are_a_400_without_an_introspection() {
     let (authority, issuer) = (Authority::new(), issuer());
     let source = TokenSource::header("x-token").unwrap();
     let layer =
@@ -101,7 +101,7 @@ async fn two_credentials_are_400_and_nobody_is_asked() {
 }
 
 #[test]
-fn what_has_the_form_of_a_jwt_is_taken_by_choice_only() {
+fn jwts_are_introspected_only_if_configured() {
     let authority = Authority::new();
     let takes = |judge: &Introspection, text: &str| judge.takes(text);
     let (judge, all) = (

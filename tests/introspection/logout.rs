@@ -55,7 +55,7 @@ fn service(authority: &Authority) -> (Introspection, BackchannelLogout) {
 }
 
 #[tokio::test]
-async fn a_log_out_by_subject_ends_opaque_tokens() {
+async fn a_logout_by_subject_ends_opaque_tokens() {
     let authority = Authority::new();
     // An answer without `iss` counts as that of the issuer.
     authority.says("bare", active_with(json!({"iss": null, "jti": null})));
@@ -80,7 +80,7 @@ async fn a_log_out_by_subject_ends_opaque_tokens() {
 }
 
 #[tokio::test]
-async fn a_log_out_by_session_ends_opaque_tokens() {
+async fn a_logout_by_session_ends_opaque_tokens() {
     let authority = Authority::new();
     authority.says("phone", active_with(json!({"sid": "s1"})));
     authority.says("laptop", active_with(json!({"sid": "s2"})));

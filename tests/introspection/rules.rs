@@ -67,7 +67,7 @@ async fn the_audience_must_be_one_of_ours() {
 }
 
 #[tokio::test]
-async fn times_are_judged_and_an_expiry_is_optional() {
+async fn times_are_checked_and_an_expiry_is_optional() {
     use crate::authority::NOW;
     assert_eq!(told_of(json!({"exp": NOW - 31})).await, "401 expired");
     assert_eq!(told_of(json!({"nbf": NOW + 31})).await, "401 not_yet_valid");
@@ -125,7 +125,7 @@ async fn a_refresh_token_is_refused_as_access_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_with_no_mark_is_told_by_what_it_lacks() {
+async fn an_unmarked_refresh_token_lacks_required_claims() {
     let authority = Authority::new();
     // As npm `oidc-provider` and Spring Authorization Server answer about one.
     authority.says(

@@ -93,7 +93,7 @@ async fn forged_tokens_cause_one_fetch_in_each_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_leaves_a_bad_signature_unjudged_and_good_ones_good() {
+async fn in_an_outage_a_bad_signature_is_a_503_and_good_ones_pass() {
     for mode in [Mode::Refuse, Mode::Hang, Mode::Status(500), Mode::Garbage] {
         let provider = Provider::new(&[0]);
         provider.state().cache_control = Some("max-age=86400".into());

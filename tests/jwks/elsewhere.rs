@@ -165,7 +165,7 @@ async fn certificates_and_the_bearer_token_are_read_from_files() {
 }
 
 #[test]
-fn a_file_of_certificates_that_is_missing_is_told_with_its_path() {
+fn a_missing_certificate_file_is_reported_with_its_path() {
     let keys = RemoteJwks::builder_at("https://idp.example/jwks");
     let error = keys.root_certificates_file("/no/such/ca.crt").build();
     let error = error.unwrap_err().to_string();
@@ -173,7 +173,7 @@ fn a_file_of_certificates_that_is_missing_is_told_with_its_path() {
 }
 
 #[tokio::test]
-async fn plain_http_goes_to_a_host_that_is_named_and_to_no_other() {
+async fn plain_http_is_used_only_for_a_named_host() {
     let (address, heads) = key_server(None).await;
     let url = format!("http://127.0.0.1:{}/jwks", address.port());
     let keys = || RemoteJwks::builder(ISSUER).keys_at(&url);

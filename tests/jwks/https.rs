@@ -189,7 +189,7 @@ async fn keys_are_discovered_and_fetched_over_tls() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_refused() {
     let server = Server::start(true, provider).await;
     let other = certificate().1;
     let client = HttpsClient::builder()
@@ -210,7 +210,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
+async fn a_name_that_resolves_to_a_private_address_is_refused() {
     // The text of the address does not tell, so each connection is checked.
     let server = Server::start(true, provider).await;
     let keys = RemoteJwks::builder_at(server.url("/realms/one/keys"))
@@ -223,7 +223,7 @@ async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
 }
 
 #[tokio::test]
-async fn plain_http_is_for_this_machine_by_choice() {
+async fn plain_http_to_this_machine_can_be_allowed() {
     let server = Server::start(false, |_, _| keys()).await;
     let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
@@ -256,7 +256,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn an_endless_response_is_cut_off() {
     let server = Server::start(false, |_, _| {
         // Chunked, so that no length gives it away.
         let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
@@ -276,7 +276,7 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_left_after_five_seconds() {
+async fn a_silent_server_is_abandoned_after_five_seconds() {
     let server = Server::start(false, |_, _| String::new()).await;
     let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
@@ -293,7 +293,7 @@ async fn a_server_that_says_nothing_is_left_after_five_seconds() {
 }
 
 #[test]
-fn a_client_that_trusts_nobody_does_not_build() {
+fn a_client_without_trusted_roots_does_not_build() {
     let error = HttpsClient::builder()
         .no_system_certificates()
         .build()

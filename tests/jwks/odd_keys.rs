@@ -88,7 +88,7 @@ async fn odd_keys_harm_no_other_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_keys_with_one_name_are_told_apart_by_algorithm_or_not_used() {
+async fn two_keys_with_one_id_need_different_algorithms() {
     let key = |algorithm| {
         let key = SigningKey::generate(algorithm).unwrap();
         key.with_key_id("same").unwrap()
@@ -116,7 +116,7 @@ async fn two_keys_with_one_name_are_told_apart_by_algorithm_or_not_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
+async fn an_rsa_key_serves_one_algorithm_which_can_be_set() {
     use Algorithm::{EdDSA, PS256, RS256};
 
     let ps256 = SigningKey::generate(PS256).unwrap();

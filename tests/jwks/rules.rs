@@ -21,7 +21,7 @@ async fn verdicts(verifier: &TokenVerifier, tokens: &[String]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fifty_cold_requests_are_one_fetch() {
+async fn fifty_first_requests_cause_one_fetch() {
     let provider = Provider::new(&[0]);
     provider.state().delay = seconds(1);
     let verifier = verifier(&provider.discovered());
@@ -34,7 +34,7 @@ async fn fifty_cold_requests_are_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_bogus_key_ids_are_one_fetch_and_no_queue() {
+async fn a_thousand_unknown_key_ids_cause_one_fetch() {
     let provider = Provider::new(&[0]);
     let verifier = verifier(&provider.keys());
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");
@@ -80,7 +80,7 @@ async fn a_rotation_is_seen_within_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_key_waits_for_nothing() {
+async fn a_token_of_a_known_key_never_waits() {
     let provider = Provider::new(&[0]);
     provider.state().cache_control = Some("max-age=60".into());
     let keys = provider.keys();
@@ -100,7 +100,7 @@ async fn a_known_key_waits_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stale_keys_count_until_their_end_and_then_nothing_is_judged() {
+async fn stale_keys_are_used_until_they_expire_then_all_is_a_503() {
     let provider = Provider::new(&[0]);
     provider.state().cache_control = Some("max-age=60".into());
     let keys = provider.keys();
@@ -133,7 +133,7 @@ async fn stale_keys_count_until_their_end_and_then_nothing_is_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_goes_wrong_takes_no_key_away_and_is_never_a_401() {
+async fn no_failure_removes_a_key_or_causes_a_401() {
     for mode in [
         Mode::Refuse,
         Mode::Hang,
@@ -209,7 +209,7 @@ async fn a_provider_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_key_is_dead_at_the_next_fetch() {
+async fn a_removed_key_is_refused_after_the_next_fetch() {
     let provider = Provider::new(&[0, 1]);
     provider.state().cache_control = Some("max-age=300".into());
     let keys = provider.keys();
@@ -226,7 +226,7 @@ async fn a_removed_key_is_dead_at_the_next_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_provider_says_of_caching_is_kept_within_bounds() {
+async fn the_cache_control_of_a_provider_is_kept_within_bounds() {
     for (cache_control, from, to) in [
         (None, 450, 510),
         (Some("max-age=600"), 450, 510),
@@ -272,7 +272,7 @@ async fn an_unchanged_document_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_of_another_issuer_or_keys_elsewhere_count_for_nothing() {
+async fn metadata_of_another_issuer_or_origin_is_refused() {
     for (mode, said) in [
         (
             Mode::OtherIssuer,
@@ -393,7 +393,7 @@ async fn a_client_that_panics_is_a_failure_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_at_the_first_metadata_address_does_not_hide_the_second() {
+async fn an_html_page_does_not_hide_the_second_metadata_address() {
     let provider = Provider::new(&[0]);
     provider.state().mode = Mode::PageFirst;
     let verifier = verifier(&provider.discovered());
@@ -401,7 +401,7 @@ async fn a_page_at_the_first_metadata_address_does_not_hide_the_second() {
 }
 
 #[test]
-fn what_cannot_be_meant_does_not_build() {
+fn impossible_settings_do_not_build() {
     let refused =
         |built: Result<RemoteJwks, tower_jwt_auth::ConfigError>| built.unwrap_err().to_string();
     for (url, said) in [
@@ -449,7 +449,7 @@ fn what_cannot_be_meant_does_not_build() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_another_issuer_asks_for_no_key() {
+async fn a_token_of_another_issuer_causes_no_fetch() {
     let provider = Provider::new(&[0]);
     provider.state().mode = Mode::Status(503);
     let verifier = verifier(&provider.discovered());

@@ -50,7 +50,7 @@ async fn cluster() -> Option<Vec<Server>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stderr)] // tells what it measured
-async fn a_cluster_does_as_one_server_does() {
+async fn a_cluster_behaves_like_one_server() {
     let started = Instant::now();
     let Some(nodes) = cluster().await else {
         return;

@@ -117,7 +117,7 @@ async fn assert_recovers(node: &Node, tokens: &TokenPair) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_primary_becomes_a_replica() {
+async fn service_continues_when_the_primary_becomes_a_replica() {
     let Some(pair) = Pair::start().await else {
         return;
     };
@@ -157,7 +157,7 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
+async fn service_continues_when_the_name_moves_first() {
     let Some(pair) = Pair::start().await else {
         return;
     };
@@ -171,7 +171,7 @@ async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_primary_falls_silent_for_good() {
+async fn service_continues_when_the_primary_falls_silent() {
     let Some(pair) = Pair::start().await else {
         return;
     };
@@ -248,7 +248,7 @@ async fn a_replica_refuses_no_token_and_ends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
+async fn an_unwritable_primary_is_asked_at_most_ten_times_a_second() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

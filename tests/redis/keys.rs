@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::sessions::{HOUR, now, session};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_expire_and_indexes_heal() {
+async fn keys_expire_and_indexes_are_repaired() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

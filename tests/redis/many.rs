@@ -43,7 +43,7 @@ async fn calls(redis: &mut MultiplexedConnection, command: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_looks_at_so_many_sessions_and_an_end_at_all() {
+async fn a_list_is_bounded_and_an_end_reaches_all_sessions() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -85,7 +85,7 @@ async fn a_list_looks_at_so_many_sessions_and_an_end_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_limit_ends_all_that_are_too_many() {
+async fn a_lowered_limit_ends_all_excess_sessions() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

@@ -53,7 +53,7 @@ async fn client(store: RedisSessions, id: String, seen: Arc<Seen>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stderr)] // tells what it measured
-async fn a_killed_server_loses_and_forks_no_session_and_clients_recover() {
+async fn a_killed_server_loses_and_forks_no_session() {
     let always = ["--appendonly", "yes", "--appendfsync", "always"];
     let Some(mut server) = Server::start(&always).await else {
         return;

@@ -132,7 +132,7 @@ async fn each_kind_is_refused_on_every_node_and_nothing_else_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_later_cut_off_and_the_later_end_hold() {
+async fn the_later_cut_off_and_the_later_end_count() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

@@ -19,7 +19,7 @@ async fn sessions_keep_the_rules() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_keep_the_rules_by_the_newer_protocol() {
+async fn sessions_keep_the_rules_with_resp3() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -62,7 +62,7 @@ async fn a_user_with_few_permissions_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stolen_token_that_is_used_on_one_node_ends_the_session_on_all() {
+async fn a_stolen_token_used_on_one_node_ends_the_session_on_all() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -96,7 +96,7 @@ async fn a_stolen_token_that_is_used_on_one_node_ends_the_session_on_all() {
 
 /// As a failover may lose the last write of an index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_the_index_has_lost_ends_with_the_others() {
+async fn a_session_missing_from_the_index_ends_with_the_others() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

@@ -56,7 +56,7 @@ fn sorted(mut ended: Vec<EndedSession>) -> Vec<EndedSession> {
 
 /// What `MemorySessions` says is right: each answer is compared with its.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_answers_every_step_as_the_store_in_memory() {
+async fn every_step_has_the_same_result_as_in_the_memory_store() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -200,7 +200,7 @@ async fn of_64_rotations_at_once_one_rotates_and_the_others_converge() {
 const CHILD: &str = "JWT_REDIS_TEST_CHILD";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_64_rotations_in_4_processes_one_rotates_and_the_others_converge() {
+async fn of_64_rotations_in_4_processes_one_rotates() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

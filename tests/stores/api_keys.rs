@@ -71,7 +71,7 @@ async fn dropped_futures<S: ApiKeyStore>(store: &S) {
     assert!(given_up > 0);
 }
 
-async fn what_cannot_be_done_is_an_error<S: ApiKeyStore>(store: &S, duplicate: &str) {
+async fn impossible_requests_are_errors<S: ApiKeyStore>(store: &S, duplicate: &str) {
     let record = ApiKeyRecord::new("error", "alice", now());
     assert!(store.insert(&record, 5).await.unwrap());
     let error = store.insert(&record, 5).await.unwrap_err();
@@ -101,7 +101,7 @@ mod sqlite {
         check_api_key_store(&store).await;
         creations_at_once(&store).await;
         dropped_futures(&store).await;
-        what_cannot_be_done_is_an_error(&store, "UNIQUE").await;
+        impossible_requests_are_errors(&store, "UNIQUE").await;
     }
 
     #[tokio::test]
@@ -184,7 +184,7 @@ mod postgres {
         check_api_key_store(&store).await;
         creations_at_once(&store).await;
         dropped_futures(&store).await;
-        what_cannot_be_done_is_an_error(&store, "duplicate key").await;
+        impossible_requests_are_errors(&store, "duplicate key").await;
         let long = "\u{4e00}".repeat(8_000);
         let record = ApiKeyRecord::new("long", &long, now());
         assert!(store.insert(&record, 1).await.unwrap());

@@ -145,7 +145,7 @@ fn file(directory: &Directory) -> std::path::PathBuf {
 }
 
 #[test]
-fn log_out_everywhere_holds_on_processes_whose_clocks_differ() {
+fn log_out_everywhere_covers_processes_whose_clocks_differ() {
     for differs in [20, -20] {
         let directory = Directory::new("nodes");
         let mut here = Node::start(&file(&directory), 0);
@@ -168,7 +168,7 @@ fn log_out_everywhere_holds_on_processes_whose_clocks_differ() {
 }
 
 #[test]
-fn a_log_out_whose_process_is_killed_is_made_whole_by_the_next() {
+fn repeating_a_logout_completes_one_that_was_killed() {
     for micros in [0, 200, 500, 1_000, 2_000, 4_000, 8_000, 20_000] {
         let directory = Directory::new("nodes");
         let mut killed = Node::start(&file(&directory), 0);

@@ -32,7 +32,7 @@ async fn refused(pool: PgPool, what: &str) {
 
 /// What the check of the pooler is for: the pooler runs a statement of another client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_check_another_session_ends_than_the_one_named() {
+async fn without_the_check_the_wrong_session_would_end() {
     let Some(server) = Server::start().await else {
         return;
     };
@@ -183,7 +183,7 @@ async fn stores_behind_session_pooling_keep_every_rule() {
 
 /// Such as PgBouncer from 1.21 on, which is not on every machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stores_behind_a_pooler_that_keeps_statements_apart_keep_every_rule() {
+async fn stores_work_behind_a_pooler_that_separates_statements() {
     let Some(server) = Server::start().await else {
         return;
     };
@@ -200,7 +200,7 @@ async fn stores_behind_a_pooler_that_keeps_statements_apart_keep_every_rule() {
 
 /// The pool then has the only connection that there is to be had.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stores_open_behind_session_pooling_with_no_connection_to_spare() {
+async fn stores_open_behind_session_pooling_without_spare_connections() {
     let Some(server) = Server::start().await else {
         return;
     };

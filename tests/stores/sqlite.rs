@@ -50,7 +50,7 @@ async fn sessions_in_sqlite_keep_every_rule() {
 }
 
 #[tokio::test]
-async fn a_rotation_of_any_row_is_what_apply_makes_of_it() {
+async fn a_rotation_equals_apply_for_any_row() {
     let directory = Directory::new("sqlite");
     rotate_as_apply(&sessions(&directory).await).await;
 }
@@ -164,7 +164,7 @@ async fn a_rotation_that_could_not_be_committed_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_an_error() {
+async fn impossible_requests_are_errors() {
     let directory = Directory::new("sqlite");
     let pool = pool(options(&directory)).await;
     let sessions = SqliteSessions::new(pool.clone());

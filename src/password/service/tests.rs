@@ -89,7 +89,7 @@ const NFD: &str = "violet u\u{308}ber";
 const NFC: &str = "violet \u{fc}ber";
 
 #[test]
-fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
+fn a_second_password_form_costs_the_same_for_every_row() {
     let passwords = weak().build().unwrap();
     let one = Work::Argon2(64);
     let row = passwords.hash_blocking("secret").unwrap();
@@ -109,7 +109,7 @@ fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
 }
 
 #[test]
-fn a_quick_verifier_of_the_application_works_in_addition_to_a_hash() {
+fn a_custom_verifier_runs_in_addition_to_a_hash() {
     let passwords = weak()
         .other_hashes(|password, stored| match stored.strip_prefix("toy$")? {
             "panic" => panic!("on purpose"),

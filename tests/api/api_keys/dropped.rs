@@ -59,7 +59,7 @@ async fn dropped_at_each_moment(revoke: impl AsyncFn(&ApiKeys, &str)) {
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_dropped_is_made_all_the_same() {
+async fn a_dropped_revocation_still_takes_effect() {
     dropped_at_each_moment(async |keys, id| assert!(keys.revoke(id).await.unwrap())).await;
     dropped_at_each_moment(async |keys, id| {
         assert!(keys.revoke_of("alice", id).await.unwrap());
@@ -72,7 +72,7 @@ async fn a_revocation_that_is_dropped_is_made_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_creation_that_is_dropped_leaves_no_key() {
+async fn a_dropped_creation_leaves_no_key() {
     for polls in 1.. {
         let (setting, _) = setting();
         setting.store.set(Mode::Slow(3));
@@ -88,7 +88,7 @@ async fn a_creation_that_is_dropped_leaves_no_key() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_is_dropped_is_left_to_the_next_request() {
+async fn the_next_request_repeats_a_dropped_look_up() {
     for polls in 1..30 {
         let (setting, _) = setting();
         let (_, key) = setting.key().await;

@@ -70,7 +70,7 @@ async fn missing_doubled_and_swapped_characters_are_found() {
 }
 
 #[test]
-fn any_text_that_is_no_key_is_refused_without_a_look_up() {
+fn text_that_is_not_a_key_is_refused_without_a_look_up() {
     let setting = setting();
     let mut runner = TestRunner::new(Config::with_cases(2_000));
     let texts = (any::<bool>(), ".{0,100}", "[0-9A-Za-z]{60,70}");

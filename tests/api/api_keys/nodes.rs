@@ -169,7 +169,7 @@ async fn a_revocation_outlives_every_copy_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_cannot_be_told_is_an_error_and_in_effect() {
+async fn a_revocation_that_cannot_be_shared_fails_but_takes_effect() {
     let clock = crate::support::builder().1;
     let revocations = TestRevocations::new(&clock);
     let here = setting_with(|builder| builder.revocation(revocations.clone()));

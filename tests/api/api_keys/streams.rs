@@ -89,7 +89,7 @@ async fn a_pushed_revocation_ends_a_stream_at_once() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_short_outage_of_the_key_store() {
+async fn a_stream_survives_a_short_outage_of_the_key_store() {
     let setting = setting();
     let (_, key) = setting.key().await;
     let ended = stream(&setting.keys, &key).await;
@@ -111,7 +111,7 @@ async fn a_stream_outlives_a_short_outage_of_the_key_store() {
 }
 
 #[tokio::test]
-async fn many_streams_of_one_key_are_one_look_up_per_lag() {
+async fn many_streams_of_one_key_share_one_look_up_per_lag() {
     if cfg!(not(feature = "cache")) {
         return;
     }

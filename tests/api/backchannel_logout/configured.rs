@@ -26,7 +26,7 @@ fn access() -> tower_jwt_auth::verifier::TokenVerifierBuilder {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_the_cure() {
+fn settings_that_cannot_work_are_refused_with_advice() {
     let revocations = MemoryRevocations::new;
     let other_profile = logout_tokens(&clock()).profile(TokenProfile::Compatible);
     let with_store = logout_tokens(&clock()).revocation(revocations());
@@ -88,7 +88,7 @@ fn what_cannot_work_is_refused_with_the_cure() {
 }
 
 #[test]
-fn tokens_of_this_application_are_left_out_of_account() {
+fn tokens_of_this_application_are_ignored() {
     let both = [tokens().verifier(), access().build().unwrap()];
     let both = TokenVerifier::for_issuers(both).unwrap();
     builder().access_tokens(&both).build().unwrap();
@@ -109,7 +109,7 @@ impl IssuerResolver for OneTenant {
 }
 
 #[tokio::test]
-async fn issuers_that_are_found_at_run_time_need_a_lifetime_and_the_profile() {
+async fn run_time_issuers_need_a_lifetime_and_the_profile() {
     let resolver = |verifier: TokenVerifier| {
         let resolver = TokenVerifier::resolver_builder(OneTenant(verifier));
         resolver.clock(clock()).build().unwrap()

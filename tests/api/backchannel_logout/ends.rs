@@ -34,7 +34,7 @@ fn with_required_sessions() -> Node<MemoryRevocations> {
 }
 
 #[tokio::test]
-async fn a_subject_alone_ends_all_its_tokens_until_that_second() {
+async fn a_logout_by_subject_ends_all_earlier_tokens() {
     let node = Node::new();
     assert_eq!(node.log_out(&logout_token(json!({}))).await, 200);
     for (name, token, verdict) in [
@@ -67,7 +67,7 @@ async fn a_subject_alone_ends_all_its_tokens_until_that_second() {
 }
 
 #[tokio::test]
-async fn a_session_is_ended_alone_where_each_token_has_one() {
+async fn only_the_session_ends_if_every_token_has_one() {
     let node = with_required_sessions();
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -84,7 +84,7 @@ async fn a_session_is_ended_alone_where_each_token_has_one() {
 }
 
 #[tokio::test]
-async fn with_opaque_tokens_the_subject_is_ended_as_well() {
+async fn with_opaque_tokens_all_tokens_of_the_subject_end() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let store = MemoryRevocations::with_clock(clock.clone());
     let node = Node::with(
@@ -103,7 +103,7 @@ async fn with_opaque_tokens_the_subject_is_ended_as_well() {
 }
 
 #[tokio::test]
-async fn without_required_sessions_the_subject_is_ended_as_well() {
+async fn without_required_sid_all_tokens_of_the_subject_end() {
     let node = Node::new();
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -122,7 +122,7 @@ async fn without_required_sessions_the_subject_is_ended_as_well() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_subject_is_ended_alone() {
+async fn a_logout_without_a_subject_ends_only_the_session() {
     let node = Node::new();
     let token = logout_token(json!({"sub": null, "sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -134,7 +134,7 @@ async fn a_session_without_a_subject_is_ended_alone() {
 }
 
 #[tokio::test]
-async fn the_cut_off_is_by_the_clock_of_the_provider() {
+async fn the_cut_off_uses_the_clock_of_the_provider() {
     for skew in [-600_i64, -25, 0, 25] {
         let node = Node::new();
         let there = NOW.checked_add_signed(skew).unwrap();
@@ -177,7 +177,7 @@ async fn an_entry_outlives_every_token_that_it_covers() {
 }
 
 #[tokio::test]
-async fn a_provider_ends_its_own_tokens_only() {
+async fn a_provider_ends_only_its_own_tokens() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let store = MemoryRevocations::with_clock(clock.clone());
     let other = "https://other.example";

@@ -102,7 +102,7 @@ async fn a_store_that_fails_is_a_503_and_a_repetition_succeeds() {
 }
 
 #[tokio::test]
-async fn a_log_out_in_effect_is_a_200_even_if_it_is_not_remembered() {
+async fn a_logout_is_a_200_even_if_its_token_is_not_remembered() {
     let (node, told) = node_with(|_| Ok(()));
     node.store.fails(&[false, false, true]);
     let token = logout_token(json!({}));
@@ -127,7 +127,7 @@ async fn a_store_that_hangs_is_a_503() {
 }
 
 #[tokio::test]
-async fn an_application_that_fails_is_a_503_and_is_told_again() {
+async fn a_hook_that_fails_is_a_503_and_is_called_again() {
     let (node, told) = node_with(|call| match call {
         0 => Err(StoreError::new("secret-host:5432 refused the connection")),
         1 => panic!("a fault in the hook"),
@@ -150,7 +150,7 @@ async fn an_application_that_fails_is_a_503_and_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_hangs_is_a_503() {
+async fn a_hook_that_hangs_is_a_503() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let hook = |_: Logout| std::future::pending::<Result<(), StoreError>>();
     let node = Node::with(
@@ -167,7 +167,7 @@ async fn an_application_that_hangs_is_a_503() {
 }
 
 #[tokio::test]
-async fn the_application_is_told_who_has_logged_out() {
+async fn the_hook_is_told_who_has_logged_out() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let told = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&told);

@@ -75,7 +75,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_token_that_comes_again_is_accepted_and_ends_nothing_more() {
+async fn a_repeated_token_is_accepted_and_ends_nothing_more() {
     let (clock, store) = world();
     let application = Application::open();
     let node = application.node(&store, &clock);
@@ -99,7 +99,7 @@ async fn a_token_that_comes_again_is_accepted_and_ends_nothing_more() {
 }
 
 #[tokio::test]
-async fn another_log_out_of_the_same_user_is_acted_on() {
+async fn another_logout_of_the_same_user_is_carried_out() {
     let (clock, store) = world();
     let application = Application::open();
     let node = application.node(&store, &clock);
@@ -136,7 +136,7 @@ async fn a_token_that_lives_for_years_is_remembered_for_a_day() {
 }
 
 #[tokio::test]
-async fn many_copies_at_once_are_acted_on_once() {
+async fn concurrent_copies_of_a_token_are_carried_out_once() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = Arc::new(application.node(&store, &clock));
@@ -157,7 +157,7 @@ async fn many_copies_at_once_are_acted_on_once() {
 }
 
 #[tokio::test]
-async fn copies_that_wait_take_nobodys_place() {
+async fn waiting_copies_take_no_slot_from_other_logouts() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = Arc::new(application.node(&store, &clock));
@@ -177,7 +177,7 @@ async fn copies_that_wait_take_nobodys_place() {
 }
 
 #[tokio::test]
-async fn many_log_outs_at_once_are_all_acted_on() {
+async fn many_concurrent_logouts_are_all_carried_out() {
     let (clock, store) = world();
     let application = Application::open();
     let node = Arc::new(application.node(&store, &clock));
@@ -199,7 +199,7 @@ async fn many_log_outs_at_once_are_all_acted_on() {
 }
 
 #[tokio::test]
-async fn nodes_that_share_a_store_share_what_they_know() {
+async fn nodes_that_share_a_store_share_used_tokens() {
     let (clock, store) = world();
     let application = Application::open();
     let (one, two) = (
@@ -271,7 +271,7 @@ async fn a_dropped_request_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn a_copy_that_stops_waiting_holds_nobody_up() {
+async fn a_copy_that_stops_waiting_blocks_no_other() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = application.node(&store, &clock);

@@ -267,7 +267,7 @@ fn broken() -> Vec<(&'static str, String, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_check_refuses_a_token_in_which_it_alone_is_broken() {
+async fn each_check_alone_refuses_a_bad_token() {
     let node = Node::new();
     for (name, token, reason) in broken() {
         let answer = post(&node.logout, &token).await;

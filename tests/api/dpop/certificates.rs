@@ -32,7 +32,7 @@ fn over(connection: Option<&str>, mut request: Request<()>) -> Request<()> {
 }
 
 #[tokio::test]
-async fn a_token_is_good_over_connections_with_its_certificate_only() {
+async fn a_token_is_accepted_only_with_its_certificate() {
     let world = World::new();
     let verifier = world.tokens.verifier();
     let certificates = ClientCertificates::of_connection();

@@ -150,7 +150,7 @@ async fn a_proof_with_two_faults_is_refused() {
 }
 
 #[tokio::test]
-async fn each_asymmetric_algorithm_makes_good_proofs_by_choice() {
+async fn each_asymmetric_algorithm_can_be_allowed_for_proofs() {
     for algorithm in Algorithm::ALL.into_iter().filter(|one| !one.is_symmetric()) {
         let mut world = World::with_key(algorithm);
         world.tokens = tower_jwt_auth::TokenIssuer::builder(super::support::hs256())
@@ -190,7 +190,7 @@ async fn each_asymmetric_algorithm_makes_good_proofs_by_choice() {
 }
 
 #[test]
-fn a_policy_that_cannot_be_meant_is_not_built() {
+fn an_impossible_policy_does_not_build() {
     let world = World::new();
     let told =
         |builder: tower_jwt_auth::dpop::DpopBuilder| builder.build().unwrap_err().to_string();

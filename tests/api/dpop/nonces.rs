@@ -28,7 +28,7 @@ fn nonce_in(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_nonce_is_asked_for_renewed_and_good_on_each_node() {
+async fn a_nonce_is_requested_renewed_and_valid_on_each_node() {
     let world = World::new();
     let (a, b) = (node(&world), node(&world));
     let token = world.bound_token().await;

@@ -101,7 +101,7 @@ async fn challenges_name_the_schemes_and_the_error_of_the_one_in_use() {
 }
 
 #[tokio::test]
-async fn a_guard_further_in_challenges_with_the_scheme_in_use() {
+async fn an_inner_guard_challenges_with_the_scheme_in_use() {
     let world = World::new();
     let layer = world.layer();
     let handler = tower::service_fn(async |_: Request<()>| {
@@ -168,7 +168,7 @@ async fn a_proof_binds_a_token_in_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_verifier_alone_refuses_what_is_bound() {
+async fn a_verifier_without_a_layer_refuses_bound_tokens() {
     let world = World::new();
     let token = world.bound_token().await;
     let verifier: TokenVerifier = world.tokens.verifier();
@@ -187,7 +187,7 @@ async fn a_verifier_alone_refuses_what_is_bound() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_checked_is_refused() {
+async fn a_binding_that_cannot_be_checked_is_refused() {
     let world = World::new();
     let layer = world.layer();
     let jkt = world.key.thumbprint();

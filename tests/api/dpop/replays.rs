@@ -8,7 +8,7 @@ use tower_jwt_auth::testing::check_replay_store;
 use super::support::{ADDRESS, MINUTE, ORDERS, World, get_orders, send};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_in_memory_keeps_the_rules() {
+async fn the_memory_store_keeps_the_rules() {
     check_replay_store(&MemoryReplays::new()).await;
 }
 
@@ -153,7 +153,7 @@ async fn two_layers_on_one_route_use_a_proof_once() {
 }
 
 #[tokio::test]
-async fn a_used_proof_is_known_where_the_clock_is_behind() {
+async fn a_used_proof_is_known_on_nodes_whose_clock_is_behind() {
     use std::time::Duration;
 
     let (behind, ahead) = (World::new(), World::new());

@@ -231,7 +231,7 @@ fn proof_is_spent(proof: &DpopProof) -> bool {
 }
 
 #[tokio::test]
-async fn an_unbound_session_gets_a_bound_access_token_and_stays_unbound() {
+async fn an_unbound_session_may_get_a_bound_access_token() {
     let house = House::new();
     let pair = house.sessions.open("alice").issue().await.unwrap();
     assert_eq!(pair.token_type, "Bearer");

@@ -88,7 +88,7 @@ async fn a_refused_grpc_request_gets_a_status_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn an_outage_is_unavailable_and_says_when_to_come_back() {
+async fn an_outage_is_unavailable_and_says_when_to_retry() {
     let tokens = builder().0.revocation(Down).build().unwrap();
     let seen = send(&layer(tokens.verifier()), call(&token(""))).await;
     let message = "The bearer token cannot be checked right now.";
@@ -191,7 +191,7 @@ fn each_kind_of_error_has_the_code_of_its_http_status() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_token_is_refused_as_by_the_layer() {
+async fn a_stream_whose_token_ends_is_refused_as_by_the_layer() {
     let invalid = r#"Bearer realm="shop", error="invalid_token""#;
     for (end, code, reason, challenge) in [
         (TokenEnd::Expired, "16", "expired", invalid),
@@ -213,7 +213,7 @@ async fn the_end_of_a_token_is_refused_as_by_the_layer() {
 }
 
 #[tokio::test]
-async fn a_closure_can_tell_a_grpc_request() {
+async fn a_closure_can_recognize_a_grpc_request() {
     let layer = JwtAuthLayer::new(verifier()).on_error(|error: &AuthError| {
         Response::new(error.grpc_content_type().unwrap_or("none").to_owned())
     });

@@ -98,7 +98,7 @@ async fn a_predicate_that_panics_lets_nobody_pass() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_that_cannot_change_the_verdict() {
+async fn checks_that_cannot_change_the_verdict_are_skipped() {
     let no = || Require::scope("missing");
     let (yes, asked) = counted(true);
     for require in [

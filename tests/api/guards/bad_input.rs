@@ -70,7 +70,7 @@ async fn a_login_time_of_another_type_or_in_the_future_is_not_recent() {
 }
 
 #[tokio::test]
-async fn claims_of_other_types_meet_no_guard() {
+async fn claims_of_other_types_satisfy_no_guard() {
     let claims = [
         r#","x":null"#,
         r#","x":{}"#,

@@ -195,7 +195,7 @@ async fn every_guard_decides_the_same_in_every_way() {
 }
 
 #[tokio::test]
-async fn without_a_token_every_guard_answers_401() {
+async fn without_a_token_every_guard_responds_with_401() {
     for (require, ..) in rows() {
         let seen = answer(&require, None).await;
         assert_eq!(seen, r#"401 Bearer realm="shop""#, "{require}");

@@ -19,7 +19,7 @@ fn slow() -> PasswordServiceBuilder {
 }
 
 #[tokio::test]
-async fn overload_is_answered_at_once_with_a_time_to_come_back() {
+async fn overload_is_refused_at_once_with_a_time_to_retry() {
     let passwords = slow().queue_limit(1).build().unwrap();
     let (mut running, mut waiting) = (Box::pin(passwords.hash("a")), Box::pin(passwords.hash("b")));
     assert!(poll_once(running.as_mut()).is_pending());
@@ -36,7 +36,7 @@ async fn overload_is_answered_at_once_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn whoever_waits_too_long_is_turned_away() {
+async fn requests_that_wait_too_long_are_refused() {
     let passwords = slow().max_wait(Duration::from_millis(100)).build().unwrap();
     let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
     assert!(first.is_ok());
@@ -65,7 +65,7 @@ async fn a_dropped_request_frees_no_worker_while_it_computes() {
 }
 
 #[tokio::test]
-async fn many_logins_at_a_time_are_all_judged_rightly() {
+async fn many_concurrent_logins_get_the_right_result() {
     let passwords = weak().queue_limit(1000).build().unwrap();
     let hash = passwords.hash("secret").await.unwrap();
     let mut logins = tokio::task::JoinSet::new();
@@ -97,7 +97,7 @@ async fn hashing_leaves_the_async_thread_free() {
 }
 
 #[test]
-fn the_blocking_twins_need_no_runtime_and_keep_to_the_same_limits() {
+fn the_blocking_methods_need_no_runtime_and_share_the_limits() {
     let passwords = fast();
     let hash = passwords.hash_blocking("secret").unwrap();
     assert!(
@@ -127,7 +127,7 @@ fn the_blocking_twins_need_no_runtime_and_keep_to_the_same_limits() {
 }
 
 #[tokio::test]
-async fn the_blocking_twins_do_not_panic_inside_a_runtime() {
+async fn the_blocking_methods_do_not_panic_inside_a_runtime() {
     let passwords = weak().max_wait(Duration::MAX).build().unwrap();
     assert!(passwords.hash_blocking("secret").is_ok());
 }

@@ -63,7 +63,7 @@ fn each_hash_names_its_algorithm() {
 }
 
 #[test]
-fn a_stronger_hash_than_the_policy_is_left_alone() {
+fn a_hash_that_is_stronger_than_the_policy_is_kept() {
     let passwords = PasswordService::new();
     assert!(!passwords.needs_rehash(&read(ARGON2_CFFI)));
     assert!(!passwords.needs_rehash(&read(ARGON2_UNICODE)));

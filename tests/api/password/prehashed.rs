@@ -96,7 +96,7 @@ async fn a_rehash_after_a_verifier_is_of_the_normal_form() {
 }
 
 #[tokio::test]
-async fn without_a_verifier_a_hash_of_a_digest_is_not_taken_for_bcrypt() {
+async fn a_hash_of_a_digest_is_not_mistaken_for_bcrypt() {
     let passwords = super::fast();
     for row in [DJANGO, PASSLIB] {
         for typed in [PASSWORD, &django_digest(PASSWORD)] {

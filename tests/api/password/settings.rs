@@ -70,7 +70,7 @@ async fn the_same_id_with_another_secret_does_not_verify() {
 }
 
 #[test]
-fn parameters_under_the_floor_do_not_start() {
+fn parameters_below_the_minimum_do_not_build() {
     let build = |m, t| {
         PasswordService::builder()
             .argon2(Argon2Params::new(m, t, 1))

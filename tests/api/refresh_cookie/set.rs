@@ -184,7 +184,7 @@ fn the_page_never_sees_the_refresh_token() {
 }
 
 #[test]
-fn an_error_says_what_to_do_and_nothing_of_the_request() {
+fn an_error_says_what_to_do_and_shows_no_client_text() {
     use RefreshCookieError::{
         ForeignOrigin, MalformedToken, MissingOrigin, TokenTooLong, TwoCookies,
     };

@@ -24,7 +24,7 @@ async fn an_acknowledgement_is_one_write_per_generation() {
 }
 
 #[tokio::test]
-async fn a_failed_acknowledgement_is_nobodys_request_and_made_again() {
+async fn a_failed_acknowledgement_fails_no_request_and_is_retried() {
     let setting = setting();
     let pair = setting.login().await;
     setting.store.set(Mode::Down);
@@ -127,7 +127,7 @@ async fn a_store_that_hangs_leaves_a_bounded_number_of_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acknowledgement_that_hangs_is_given_up_and_made_again() {
+async fn an_acknowledgement_that_hangs_is_abandoned_and_retried() {
     let setting = setting();
     let pair = setting.login().await;
     setting.store.set(Mode::Hangs);
@@ -161,7 +161,7 @@ async fn first_token_after_ten_minutes(
 }
 
 #[tokio::test]
-async fn every_way_to_a_verifier_of_the_issuer_acknowledges() {
+async fn every_verifier_of_the_issuer_acknowledges() {
     let setting = setting();
     let with_roles = setting.tokens.verifier_builder().role_claim("roles");
     let with_roles = with_roles.build().unwrap();

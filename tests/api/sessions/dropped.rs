@@ -62,7 +62,7 @@ async fn dropped_at_each_moment(end: impl AsyncFn(&Sessions, &TokenPair)) {
 }
 
 #[tokio::test]
-async fn a_log_out_that_is_dropped_is_a_log_out() {
+async fn a_dropped_logout_still_takes_effect() {
     dropped_at_each_moment(async |sessions, login| {
         sessions.end(&sid(login)).await.unwrap();
     })
@@ -82,7 +82,7 @@ async fn a_log_out_that_is_dropped_is_a_log_out() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_that_is_dropped_has_its_cut_off() {
+async fn a_dropped_log_out_everywhere_still_has_its_cut_off() {
     dropped_at_each_moment(async |sessions, _| {
         sessions.end_all("alice").await.unwrap();
     })
@@ -99,7 +99,7 @@ async fn log_out_everywhere_that_is_dropped_has_its_cut_off() {
 }
 
 #[tokio::test]
-async fn a_reuse_whose_request_is_dropped_ends_the_session_with_its_access_tokens() {
+async fn a_dropped_reuse_still_ends_the_session_and_its_tokens() {
     for polls in 1..60 {
         let setting = slow();
         let login = setting.login().await;
@@ -124,7 +124,7 @@ async fn a_refresh_that_is_dropped_leaves_the_session_in_order() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_killed_after_its_first_step_is_made_whole() {
+async fn repeating_an_end_completes_one_that_was_killed() {
     // The row was ended, and the process died before the access tokens were revoked.
     let killed = async || {
         let setting = setting();

@@ -87,7 +87,7 @@ async fn a_client_logs_out_by_its_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_session_id_is_nobodys_and_asks_no_store() {
+async fn an_impossible_session_id_does_not_reach_the_store() {
     let setting = setting();
     let login = setting.login().await;
     let cut = &sid(&login)[..31];
@@ -157,7 +157,7 @@ async fn a_longer_token_is_refused_at_issue_or_its_revocation_lasts() {
 }
 
 #[tokio::test]
-async fn sessions_older_than_a_shorter_lifetime_end_when_it_is_deployed() {
+async fn a_shorter_lifetime_ends_sessions_that_are_too_old() {
     let before = setting();
     let (old, new) = (
         before.login().await,
@@ -188,7 +188,7 @@ async fn sessions_older_than_a_shorter_lifetime_end_when_it_is_deployed() {
 }
 
 #[tokio::test]
-async fn a_refresh_under_way_does_not_outlive_log_out_everywhere() {
+async fn a_concurrent_refresh_does_not_outlive_log_out_everywhere() {
     let setting = setting();
     let login = setting.login().await;
     // Its answer is on the way when the user logs out everywhere.
@@ -220,7 +220,7 @@ async fn a_refresh_under_way_does_not_outlive_log_out_everywhere() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_index_has_lost_ends_with_log_out_everywhere() {
+async fn log_out_everywhere_ends_sessions_missing_from_the_index() {
     let setting = setting();
     let login = setting.login().await;
     setting.store.lose_index();
@@ -238,7 +238,7 @@ async fn a_session_that_the_index_has_lost_ends_with_log_out_everywhere() {
 }
 
 #[tokio::test]
-async fn what_a_refresh_under_way_issues_is_not_after_the_cut_off() {
+async fn a_concurrent_refresh_issues_nothing_after_the_cut_off() {
     // The index has lost the session, so that nothing but the cut-off reaches its tokens.
     let mut issued = 0;
     for turns in 0..40 {
@@ -311,7 +311,7 @@ async fn a_task_cleans_up_until_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn events_are_told_after_the_fact_and_a_panic_in_the_hook_stops_nothing() {
+async fn events_follow_the_fact_and_a_panicking_hook_is_harmless() {
     let setting = setting_with(|it| it, |it| it.on_event(|_| panic!("a careless hook")));
     let login: TokenPair = setting.login().await;
     let (_, second) = setting.refresh(&login.refresh_token).await.unwrap();

@@ -66,7 +66,7 @@ proptest! {
     /// Whoever comes with an older token, once the current one is in use and the grace is over,
     /// ends the session: for the thief as for the client.
     #[test]
-    fn a_thief_is_found_when_both_have_gone_on(
+    fn a_thief_is_detected_once_both_have_refreshed(
         steps in with_thief(), skew in 0..=MAX_SKEW,
     ) {
         block_on(async {
@@ -99,7 +99,7 @@ proptest! {
     /// Where the callers hand over marks, the second of client and thief to use one generation
     /// ends the session, however close they are.
     #[test]
-    fn a_thief_with_another_mark_is_found_at_the_second_use_of_a_generation(
+    fn a_thief_with_another_mark_is_detected_at_the_second_use(
         steps in with_thief(), skew in 0..=MAX_SKEW, elsewhere: bool,
     ) {
         block_on(async {
@@ -124,7 +124,7 @@ proptest! {
     /// Where nothing is ever acknowledged, a thief behind the client gets through four times at
     /// most outside the grace.
     #[test]
-    fn a_thief_behind_is_found_where_nothing_is_acknowledged(
+    fn a_slow_thief_is_detected_without_acknowledgements(
         behind in GRACE + 1..200, pause in 0..2_000_u64,
     ) {
         block_on(async {
@@ -151,7 +151,7 @@ proptest! {
     /// A log-out is a log-out: whichever way, wherever the clocks are, also if its request is
     /// dropped in the middle, a refresh is on the way, or the store has lost its index.
     #[test]
-    fn an_end_holds(
+    fn an_ended_session_stays_ended(
         steps in with_accidents(),
         skew in 0..=MAX_SKEW,
         end in prop_oneof![

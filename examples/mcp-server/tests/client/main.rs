@@ -46,7 +46,7 @@ fn finds_the_login_and_calls_a_tool(mut world: World) {
 }
 
 #[test]
-fn a_tool_whose_scope_is_missing_makes_the_client_ask_for_it() {
+fn a_missing_tool_scope_makes_the_client_request_it() {
     for revision in peers::REVISIONS {
         if let Some(world) = World::with_revision(revision) {
             asks_for_the_scope_that_is_missing(world);
@@ -166,7 +166,7 @@ fn a_token_for_another_resource_is_refused() {
 }
 
 #[test]
-fn a_request_without_a_token_is_told_where_to_get_one() {
+fn a_401_says_where_to_get_a_token() {
     let Some(mut world) = World::start() else {
         return;
     };
