@@ -1,5 +1,5 @@
-//! The rules for stores of API keys, checked on the store in memory; and that the checks find what is
-//! wrong.
+//! The rules for stores of API keys, checked on the store in memory, and that the checks detect each broken
+//! rule.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ async fn in_memory_api_keys_keep_every_rule() {
     check_api_key_store(&store).await;
 }
 
-/// What a careless store does.
+/// What a faulty store does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     CountsThenInserts,

@@ -1,4 +1,4 @@
-//! A token that comes again costs no signature, and is judged by everything else all the same.
+//! A token that was seen before needs no signature check, but all other checks still apply.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ fn issuer(key: SigningKey, clock: &ManualClock) -> TokenIssuer {
         .unwrap()
 }
 
-/// One whose tokens are remembered by default, and one whose are remembered by choice.
+/// A verifier that caches tokens by default, and one that is told to.
 fn both_kinds() -> [SigningKey; 2] {
     [Algorithm::EdDSA, Algorithm::HS256].map(|algorithm| SigningKey::generate(algorithm).unwrap())
 }
 
-/// Shows it often enough to be known.
+/// Presents the token often enough to get it into the cache.
 fn known(verifier: &TokenVerifier, token: &str) {
     (0..5).for_each(|_| drop(verifier.verify_local(token).unwrap()));
 }
@@ -45,7 +45,7 @@ fn a_cached_token_still_expires_to_the_second() {
         clock.advance(Duration::from_secs(1));
         for _ in 0..2 {
             let refused = tokens.verifier().verify_local(&token).unwrap_err();
-            assert_eq!(refused.kind(), Expired); // B01
+            assert_eq!(refused.kind(), Expired); // RFC 7519 section 4.1.4
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the configuration says to somebody who has the wrong value in a variable.
+//! The messages about wrong values in the configuration.
 
 use tower_jwt_auth::config::AuthConfig;
 

@@ -1,4 +1,4 @@
-//! Identity providers by variables of the environment.
+//! Identity providers in environment variables.
 
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::{ConfigError, TokenVerifier};
@@ -90,7 +90,7 @@ fn every_problem_of_a_provider_names_its_variable() {
     ] {
         assert!(text.contains(told), "no {told:?} in {text}");
     }
-    // Without any provider, it is the keys that are missing.
+    // Without any provider, the keys are what is missing.
     assert!(problems(&[]).contains("there is no key: set JWT_SECRET"));
 }
 

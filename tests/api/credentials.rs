@@ -1,4 +1,4 @@
-//! Credentials other than JWTs: which judge gets which, and what becomes of its verdict.
+//! Credentials other than JWTs: which judge receives which, and what its verdict leads to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::support::{NOW, Seen, bearer, probe, request, send, tokens, verifier};
 const INVALID: &str = r#"401 Bearer realm="api", error="invalid_token""#;
 const TWO: &str = r#"400 Bearer realm="api", error="invalid_request""#;
 
-/// Takes credentials with a prefix; what follows is the verdict. Counts how often it is asked.
+/// Accepts credentials with a prefix; the text after it is the verdict. Counts how often it is called.
 #[derive(Debug, Clone)]
 struct Prefix {
     prefix: &'static str,
@@ -136,7 +136,7 @@ async fn a_source_belongs_to_its_judge_whatever_the_form() {
     assert_eq!(verdict(&layer, api_key(&jwt)).await, INVALID);
     assert_eq!(verdict(&layer, api_key("garbage")).await, INVALID);
     assert_eq!(keys.asked(), 3);
-    // Elsewhere, only JWTs are taken.
+    // In other places, only JWTs are accepted.
     assert_eq!(verdict(&layer, bearer("key_ci")).await, INVALID);
     let other_header = request(&[("x-token", "key_ci")]);
     assert_eq!(verdict(&layer, other_header).await, INVALID);
@@ -165,7 +165,7 @@ async fn two_credentials_of_different_kinds_are_refused() {
         assert_eq!(verdict(&layer, request(&pair)).await, TWO, "{pair:?}");
     }
     assert_eq!(keys.asked(), 0);
-    // Credentials of another scheme are not ours.
+    // Credentials with another scheme are ignored.
     let basic = request(&[("authorization", "Basic eA=="), ("x-api-key", "key_ci")]);
     assert_eq!(verdict(&layer, basic).await, "ci");
 }
@@ -231,7 +231,7 @@ async fn handlers_and_guards_treat_all_credentials_alike() {
     assert_eq!(Seen::of(answer.unwrap()).body, "true forbidden");
 }
 
-/// So that it cannot make further keys where a guard keeps keys out.
+/// So that guards which forbid keys keep it from creating more keys.
 #[tokio::test]
 async fn a_judge_that_wraps_api_keys_can_remove_scopes() {
     #[derive(Debug)]

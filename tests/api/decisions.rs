@@ -26,7 +26,7 @@ use crate::support::{NOW, bearer, builder, claims, key, probe, request, signed, 
 const PAGE: &str = include_str!("../../src/guide/why_401.md");
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
-/// What a hook was told, as text.
+/// The calls of a hook, as text.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -66,7 +66,7 @@ fn plain() -> TokenVerifierBuilder {
         .clock(ManualClock::at_unix_seconds(NOW))
 }
 
-/// A payload of these members.
+/// A payload with these members.
 fn payload(members: &[(&str, &str)]) -> String {
     let times = [("iat", NOW.to_string()), ("exp", (NOW + 900).to_string())];
     let mut all: BTreeMap<&str, String> = BTreeMap::from(times);
@@ -89,7 +89,7 @@ fn payload(members: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
-/// Requests, each with the reason for which it is refused.
+/// Requests, each with the reason why it is refused.
 fn refused_requests() -> Vec<(&'static str, Request<String>)> {
     let token = tokens().access("alice").issue().unwrap();
     let bearer_token = format!("Bearer {token}");
@@ -133,7 +133,7 @@ fn refused_requests() -> Vec<(&'static str, Request<String>)> {
     ]
 }
 
-/// Tokens of a wrong form, or that the verifier of [`plain`] refuses, each with the reason.
+/// Malformed tokens, or tokens that the verifier of [`plain`] refuses, each with the reason.
 fn refused_tokens() -> Vec<(&'static str, String)> {
     let good = signed(HEADER, claims(""));
     let with = |members: &[(&str, &str)]| signed(HEADER, payload(members));
@@ -201,7 +201,7 @@ fn refused_tokens() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Verifiers of other settings, each with a token, and the reason for which it is refused.
+/// Verifiers with other settings, each with a token and the reason why it is refused.
 async fn refused_by_setting() -> Vec<(&'static str, TokenVerifier, String)> {
     let named = |id: &str| key().verifying_key().with_key_id(id).unwrap();
     let generated = |id: &str| {

@@ -1,4 +1,4 @@
-//! What a client is told if a handler returns an error of the crate, or a token pair.
+//! The responses if a handler returns an error of the crate, or a token pair.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Shown {
         }
     }
 
-    /// The header's one value, or nothing.
+    /// The only value of the header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();
         let first = values.next().map_or("", |value| value.to_str().unwrap());
@@ -39,7 +39,7 @@ impl Shown {
         first
     }
 
-    /// All headers but `Content-Length`, in the order of their names.
+    /// All headers except `Content-Length`, sorted by name.
     fn all_headers(&self) -> String {
         let mut lines: Vec<String> = self
             .headers

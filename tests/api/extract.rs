@@ -126,7 +126,7 @@ async fn claims_that_do_not_fit_are_403_for_the_optional_too() {
             let app = routes().route_layer(layer.clone());
             let response = app.oneshot(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
-            // A challenge would ask for another token, and every other is refused as well.
+            // A challenge would ask for another token, but every other token would be refused as well.
             assert_eq!(response.headers().get("www-authenticate"), None);
             let error = response.extensions().get::<AuthError>().unwrap();
             assert_eq!(error.kind(), AuthErrorKind::ClaimsMismatch);

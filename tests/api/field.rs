@@ -1,5 +1,5 @@
-//! Tokens as other systems write them: what binds a token to a key, what marks a refresh token,
-//! claims that are `null`.
+//! Tokens that other systems issue: what binds a token to a key, what marks a refresh token, and claims that
+//! are `null`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -49,7 +49,7 @@ fn trusting(profile: TokenProfile) -> TokenVerifierBuilder {
         .audience("api")
 }
 
-/// A token that is good in this profile, with these claims instead.
+/// A token that is valid for this profile, with these claims changed.
 fn token(profile: TokenProfile, claims: &Value) -> String {
     let mut all = json!({
         "iss": "https://idp.example", "aud": "api", "sub": "u1", "client_id": "c1",
@@ -95,7 +95,7 @@ fn a_bound_token_is_not_accepted_as_a_bearer_token() {
         let unbound = token(profile, &json!({"cnf": null}));
         assert_eq!(verdict(trusting(profile), &unbound), Ok(()), "{profile:?}");
     }
-    // Keycloak says so in a claim too.
+    // Keycloak marks it with a claim as well.
     for name in ["typ", "token_type"] {
         let dpop = token(TokenProfile::Compatible, &json!({ name: "DPoP" }));
         assert_eq!(
@@ -281,7 +281,7 @@ fn a_null_audience_or_issuer_counts_as_missing() {
         };
         let null = token(profile, &json!({"aud": null}));
         assert_eq!(verdict(any_audience(), &null), Ok(()), "{profile:?}");
-        // Nothing else of the wrong type becomes acceptable.
+        // No other wrong type is accepted.
         for wrong in [json!(5), json!({}), json!([null]), json!(false)] {
             let token = token(profile, &json!({"aud": wrong, "iss": wrong}));
             let any = builder(profile)
@@ -292,7 +292,7 @@ fn a_null_audience_or_issuer_counts_as_missing() {
         let demanded = any_audience().require("aud");
         assert_eq!(verdict(demanded, &null), Err(InvalidClaim), "{profile:?}");
     }
-    // A profile that demands the claim still does (RFC 9068 section 2.2, OpenID Connect Core section 2).
+    // A profile that requires the claim still does (RFC 9068 section 2.2, OpenID Connect Core section 2).
     for profile in [TokenProfile::Rfc9068, TokenProfile::IdToken] {
         let any = || {
             builder(profile)
@@ -350,7 +350,7 @@ fn an_issuer_that_differs_by_a_slash_is_shown_in_the_error() {
         let expected = format!("expected issuer `{trusted}`, but the token says `{found}`");
         assert!(source.starts_with(&expected), "{source}");
     }
-    // What a stranger chose is not repeated.
+    // Text from outside is not repeated.
     let other = token(
         TokenProfile::Compatible,
         &json!({"iss": "https://evil.example"}),

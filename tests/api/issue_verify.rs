@@ -42,7 +42,7 @@ fn an_access_token_has_the_documented_header_and_claims() {
     assert_eq!(
         URL_SAFE_NO_PAD.decode(jti.as_str().unwrap()).unwrap().len(),
         24
-    ); // V11.5.1
+    ); // OWASP ASVS 5.0 V11.5.1
     assert_eq!(
         claims,
         serde_json::json!({
@@ -170,7 +170,7 @@ fn what_a_verifier_would_refuse_is_not_issued() {
         .issue()
         .unwrap_err();
     assert!(matches!(error, IssueError::InvalidClaim(_)), "{error:?}");
-    // No revocation would outlive a longer one.
+    // Otherwise the token would outlive its revocation.
     let tokens = tokens();
     for (request, longest) in [(tokens.access("a"), 900), (tokens.refresh("a"), 2_592_000)] {
         assert!(request.ttl(Duration::from_secs(longest)).issue().is_ok());
@@ -484,7 +484,7 @@ fn a_header_with_extensions_is_refused() {
 
 #[test]
 fn keys_in_a_header_are_never_used() {
-    // The attacker signs with a secret that the header carries along.
+    // The attacker signs with a secret that is in the header.
     let own = [7_u8; 32];
     let k = URL_SAFE_NO_PAD.encode(own);
     for member in [
@@ -613,7 +613,7 @@ fn typ_may_be_missing_and_must_fit_when_it_is_there() {
 
 #[test]
 fn the_signature_comes_before_the_claims() {
-    // V9.1.1: of a forged token nothing is told but that it is forged.
+    // OWASP ASVS 5.0 V9.1.1: the error about a forged token contains nothing of the token.
     let expired = claims("").replace(&format!("{}", NOW + 900), "1");
     assert_eq!(kind(&signed(HEADER, &expired)), Expired);
     assert_eq!(

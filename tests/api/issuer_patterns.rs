@@ -33,7 +33,7 @@ fn of(tenant: &str) -> String {
 }
 
 fn reason(verifier: &TokenVerifier, token: &str) -> &'static str {
-    // As often as it takes to be remembered: each time the same verdict.
+    // Often enough to be cached: the verdict is the same each time.
     let verdicts = (0..4).map(|_| verifier.verify_local(token));
     let reasons = verdicts.map(|verdict| {
         let error = verdict.err();

@@ -1,4 +1,4 @@
-//! The JWK set as others get it.
+//! The JWK set as clients receive it.
 
 use std::time::Duration;
 
@@ -167,7 +167,7 @@ async fn axum_takes_the_service_as_a_route() {
     assert_eq!(key_ids(std::str::from_utf8(&body).unwrap()).len(), 1);
 }
 
-/// What hyper asks of a service and of its body.
+/// What hyper requires of a service and its body.
 #[test]
 fn hyper_takes_the_service_as_it_is() {
     type AnyError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! What the key constructors say to somebody who has the wrong text in hand.
+//! The messages of key constructors about wrong texts.
 
 use tower_jwt_auth::keys::KeySet;
 use tower_jwt_auth::{Algorithm, ConfigError, SigningKey, VerifyingKey};
@@ -9,7 +9,7 @@ macro_rules! pem {
     };
 }
 
-/// A document with this label and a body of no meaning.
+/// A document with this label and a meaningless body.
 fn labelled(label: &str) -> String {
     let body = "c29tZXRoaW5nIHRoYXQgaXMgbm8ga2V5IGF0IGFsbA==";
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")

@@ -1,4 +1,4 @@
-//! A ring in memory, its states by the clock, and the issuers and verifiers that follow it.
+//! A ring in memory: its states over time, and the issuers and verifiers that follow it.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn key() -> SigningKey {
     SigningKey::generate(Algorithm::EdDSA).unwrap()
 }
 
-/// A ring of one key, its clock at [`NOW`].
+/// A ring of one key, with its clock at [`NOW`].
 fn ring(key: &SigningKey) -> (KeyRing, ManualClock) {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder()
@@ -47,12 +47,12 @@ fn a_key_is_published_signs_retires_and_is_removed_on_time() {
     let verifier = tokens.verifier();
     ring.add(&new, clock.now() + HOUR).unwrap();
 
-    // Waits: accepted and published, and does not sign.
+    // It waits: it is accepted and published, but does not sign.
     assert_eq!(state(&ring, &new), Some(KeyState::Standby));
     assert_eq!(ring.key_set().len(), 2);
     clock.advance(HOUR - Duration::from_micros(1));
     assert_eq!(ring.signing_key().unwrap().key_id(), old.key_id());
-    let last = tokens.refresh("alice").issue().unwrap(); // the longest-lived there is
+    let last = tokens.refresh("alice").issue().unwrap(); // the longest lifetime that is possible
 
     clock.advance(Duration::from_micros(1));
     assert_eq!(ring.signing_key().unwrap().key_id(), new.key_id());
@@ -66,7 +66,7 @@ fn a_key_is_published_signs_retires_and_is_removed_on_time() {
     clock.set(until - Duration::from_secs(1));
     assert_eq!(state(&ring, &old), Some(KeyState::Retiring));
     assert_eq!(ring.key_set().len(), 2);
-    // The key outlives the last token: it is the token that has expired.
+    // The key outlives the last token: the token has expired, not the key.
     let refused = tokens.refresh_verifier().verify_local(&last).unwrap_err();
     assert_eq!(refused.kind(), AuthErrorKind::Expired);
 
@@ -79,7 +79,7 @@ fn a_key_is_published_signs_retires_and_is_removed_on_time() {
 
 #[test]
 fn the_last_token_of_a_key_is_accepted_until_it_expires() {
-    // Also where tokens live longer than a key retires by default, and to the end of the leeway.
+    // Also if tokens live longer than a key retires by default, and until the end of the leeway.
     let (old, new) = (key(), key());
     let (ring, clock) = ring(&old);
     let ttl = Duration::from_secs(90 * 86_400);
@@ -160,7 +160,7 @@ fn removing_a_key_invalidates_all_that_it_signed() {
     let forged = tokens.access("mallory").issue().unwrap();
     assert!(by_source.verify_local(&forged).is_ok());
 
-    // Not the only one: nobody could log in.
+    // The only key cannot be removed: nobody could log in.
     assert_eq!(ring.remove(stolen.key_id()), Err(ConfigError::NoKeys));
     ring.add(&new, clock.now()).unwrap();
     ring.remove(stolen.key_id()).unwrap();
@@ -251,7 +251,7 @@ fn a_ring_answers_as_a_key_set_does() {
     assert_eq!(found(None, "EdDSA"), ed.key_id());
     assert_eq!(found(None, "RS256"), "UnsupportedAlgorithm");
     assert_eq!(found(Some("other"), "EdDSA"), "unknown");
-    assert_eq!(found(Some("other"), "RS256"), "unknown"); // the next key may be one
+    assert_eq!(found(Some("other"), "RS256"), "unknown"); // the next key may fit
     ring.add(&key(), clock.now() + HOUR).unwrap();
     assert_eq!(found(None, "EdDSA"), "Ambiguous"); // two fit
 }
@@ -307,6 +307,6 @@ fn key_states_are_reported_for_health_pages() {
     assert_eq!(ring.keys()[0].since, Some(clock.now()));
     assert_eq!(ring.keys()[0].algorithm, Algorithm::EdDSA);
     assert_eq!(ring.problem(), None);
-    clock.set(UNIX_EPOCH); // and a clock gone mad leaves a key that signs
+    clock.set(UNIX_EPOCH); // even an absurd clock leaves a key that signs
     assert!(ring.signing_key().is_ok());
 }

@@ -30,7 +30,7 @@ fn a_missing_file_is_created_with_one_key_for_its_owner_only() {
         assert_eq!(mode(folder.file()), 0o600);
         assert_eq!(mode(folder.0.join("keys.json.lock")), 0o600);
     }
-    // Nothing else is left lying about.
+    // No other files are left behind.
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
 
     let again = KeyRing::from_file(folder.file()).unwrap();
@@ -53,7 +53,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
     for algorithm in Algorithm::ALL {
         let folder = Folder::new();
         let ring = if matches!(&algorithm.as_str()[..2], "RS" | "PS") {
-            // To make one takes a while: one that is there is written.
+            // Generating one takes a while, so an existing one is written.
             let (ring, clock) = rotating(&folder.file());
             let ring = ring.build().unwrap();
             let key = SigningKey::from_pem(algorithm, rsa).unwrap();
@@ -73,7 +73,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
             let verified = issuer(other, &clock).verifier().verify_local(&token);
             assert!(verified.is_ok(), "{algorithm}");
         }
-        // The key id is that of the key itself (RFC 7638), and the public half shows no more.
+        // The key id is derived from the key (RFC 7638), and the public half has the same id.
         let file = read(&folder.file());
         let mut jwk = file["keys"].as_array().unwrap().last().unwrap().clone();
         jwk.as_object_mut().unwrap().remove("kid");
@@ -110,7 +110,7 @@ fn a_key_is_published_ahead_of_its_activation() {
     let file = read(&folder.file());
     assert_eq!(file["keys"][1]["nbf"], NOW + 90 * 86_400);
 
-    // After a long sleep the next key still gets its lead, though it is late.
+    // After a long pause, the next key still gets its full lead time, although it is late.
     assert_eq!(at(400, 1_000), [Active, Standby, Removed]);
     assert_eq!(at(401, 999), [Active, Standby, Removed]);
     assert_eq!(at(401, 1_000), [Active, Retiring, Removed]);
@@ -240,7 +240,7 @@ fn a_key_expires_at_its_exp() {
     file["keys"][1]["exp"] = json!(NOW);
     write(&folder.file(), file.to_string());
     ring.reload().unwrap();
-    assert!(tokens.access("alice").issue().is_err()); // told, and no panic
+    assert!(tokens.access("alice").issue().is_err()); // an error, and not a panic
     assert!(tokens.key_set().is_empty());
 }
 
@@ -265,7 +265,7 @@ fn a_schedule_needs_times_that_fit() {
     let second = Duration::from_secs(1);
     for bad in [
         builder().publish_for(Duration::ZERO),
-        builder().publish_for(second * 10), // no longer than the time between two looks
+        builder().publish_for(second * 10), // no longer than the time between two checks
         builder().rotate_every(DAY),        // no longer than it is published before
         builder().check_every(Duration::ZERO),
         builder().key(SigningKey::generate(Algorithm::EdDSA).unwrap()),

@@ -365,7 +365,7 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
         _ => unreachable!(),
     };
     assert_eq!(find(Some("a"), "ES256"), "a ES256");
-    assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, told apart by algorithm
+    assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, distinguished by the algorithm
     assert_eq!(find(Some("b"), "EdDSA"), "other");
     assert_eq!(find(Some("c"), "ES256"), "unknown");
     assert_eq!(find(None, "ES256"), "ambiguous"); // two fit
@@ -528,13 +528,13 @@ async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
     }
     assert_eq!(kind(r#"{"alg":"HS256"}"#).await, Ok(()));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    // An outage of the source: the token might be good.
+    // The source is unavailable: the token might be valid.
     assert_eq!(
         kind(r#"{"alg":"HS256","kid":"new"}"#).await,
         Err(AuthErrorKind::Unavailable)
     );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    // The key may have been replaced by another one under its id, or without any.
+    // The key may have been replaced by another one with the same id, or without an id.
     let claims = crate::support::claims("");
     let other = b"Zq8Ws3Ed5Rf7Tg9Yh1Uj2Ik4Ol6Pa0Sd8Fg3Hj5Kl7Qw";
     let forged = crate::support::signed_with(other, r#"{"alg":"HS256"}"#, claims);

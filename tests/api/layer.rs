@@ -14,7 +14,7 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenIssuer, Verifi
 
 use crate::support::{NOW, bearer, builder, request, send, tokens, verifier};
 
-/// A store that must be waited for, and answers what it was told to.
+/// A store that needs I/O, and returns what the test has set.
 #[derive(Debug, Clone)]
 struct Slow(Answer);
 
@@ -89,7 +89,7 @@ async fn refusals_have_the_documented_status_challenge_and_no_body() {
     ] {
         let seen = send(&layer, request).await;
         assert_eq!(seen.verdict(), expected);
-        assert_eq!(seen.body, "", "V16.5.1");
+        assert_eq!(seen.body, "", "OWASP ASVS 5.0 V16.5.1");
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_store_that_must_be_waited_for_decides_too() {
             r#"401 Bearer realm="api", error="invalid_token""#,
             "",
         ),
-        (Answer::Down, "503", ""), // V16.5.2: an outage is never a 401 and never a pass
+        (Answer::Down, "503", ""), // OWASP ASVS 5.0 V16.5.2: an outage is never a 401 and never a pass
     ] {
         let seen = send(&JwtAuthLayer::new(slow(answer).verifier()), bearer(&token)).await;
         assert_eq!(
@@ -251,7 +251,7 @@ async fn preflight_passes_only_where_asked_for() {
     assert_eq!(send(&open, head).await.status, 401);
 }
 
-/// Panics if it is called without having been polled ready, as a service may.
+/// Panics if it is called without having been polled ready, as a service may do.
 #[derive(Debug)]
 struct Strict {
     ready: bool,
@@ -306,7 +306,7 @@ impl Service<Request<String>> for Strict {
 #[tokio::test]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
     let token = tokens().access("alice").issue().unwrap();
-    // With a store whose answer is in memory nothing waits either, and so nothing is cloned.
+    // If the store's answer is in memory, nothing waits, so nothing is cloned.
     let memory = MemoryRevocations::with_clock(ManualClock::at_unix_seconds(NOW));
     let in_memory = builder().0.revocation(memory).build().unwrap();
     for (verifier, clones) in [
@@ -479,7 +479,7 @@ fn a_retry_after_of_any_length_is_sent() {
     }
 }
 
-/// The types can be named, moved between threads and stored.
+/// The types can be named, sent between threads and stored.
 #[test]
 fn the_future_is_named_and_sendable() {
     fn is_send<T: Send>() {}

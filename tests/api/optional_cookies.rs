@@ -15,7 +15,7 @@ use crate::support::{Seen, builder, request, tokens, verifier};
 
 const ORIGIN: &str = "https://app.example";
 
-/// Answers with who has come, and with the cookie that was ignored, if any.
+/// Responds with the user, and with the cookie that was ignored, if any.
 async fn answer(layer: &JwtAuthLayer, request: Request<String>) -> String {
     let service = service_fn(async |request: Request<String>| {
         let extensions = request.extensions();
@@ -52,7 +52,7 @@ fn lenient(verifier: TokenVerifier) -> JwtAuthLayer {
         .optional_ignoring_bad_cookies()
 }
 
-/// A store that must be waited for.
+/// A store that needs I/O.
 #[derive(Debug, Clone, Copy)]
 enum Slow {
     Good,
@@ -106,7 +106,7 @@ async fn a_bad_cookie_is_ignored_and_the_handler_knows_why() {
         let answer = answer(&lenient(issuer.verifier()), request).await;
         assert_eq!(answer, expected, "{cookie}");
     }
-    // An expired cookie refuses every page behind `optional`.
+    // Without this, an expired cookie would block every page behind `optional`.
     let strict = JwtAuthLayer::new(issuer.verifier())
         .token_source(source())
         .optional();
@@ -177,7 +177,7 @@ async fn a_bad_cookie_that_needs_io_is_ignored_as_well() {
     for (store, expected) in [
         (Slow::Good, "alice"),
         (Slow::Revoked, "nobody without t: revoked"),
-        (Slow::Down, "503"), // an outage must not look like a log-out
+        (Slow::Down, "503"), // an outage must not look like a logout
     ] {
         let layer = lenient(issue(store).verifier());
         let answer = answer(&layer, request(&[("cookie", &cookie)])).await;

@@ -1,5 +1,5 @@
-//! What the guide's page on providers says of each: tokens of the shapes that they document are
-//! taken as it says, scopes and roles are found, and their ID tokens are refused.
+//! The statements of the guide's page on providers: tokens of the documented forms are accepted, their scopes
+//! and roles are found, and ID tokens are refused.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::AuthErrorKind::{self, InvalidAudience, WrongType};

@@ -1,4 +1,4 @@
-//! Issuers that are known only at run time: what is asked, and how often.
+//! Issuers that are known only at run time: what the resolver is asked, and how often.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, key};
 
-/// Tenants in a table, and how often it was read.
+/// Tenants in a table, and how often the table was read.
 #[derive(Debug, Clone)]
 struct Tenants {
     table: Arc<Mutex<HashMap<String, TokenVerifier>>>,
     asked: Arc<AtomicUsize>,
     is_down: Arc<AtomicBool>,
-    /// A call goes on when there is a permit.
+    /// A call continues once it has a permit.
     gate: Arc<Semaphore>,
     clock: ManualClock,
 }
@@ -102,7 +102,7 @@ async fn verdict(verifier: &TokenVerifier, token: &str) -> &'static str {
     error.as_ref().map_or("accepted", AuthError::reason)
 }
 
-/// Waits until the resolver was asked in the background, and has answered.
+/// Waits until the resolver was called in the background and has returned.
 async fn asked_in_background(tenants: &Tenants) {
     while tenants.asked.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -204,17 +204,17 @@ async fn a_removed_tenant_is_refused_at_its_next_confirmation() {
     tenants.remove("acme");
     tenants.advance(299);
     assert_eq!(tenants.asked(), 1);
-    // It is still believed, and asked about in the background.
+    // The old answer is still used while the resolver is asked in the background.
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     asked_in_background(&tenants).await;
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
-    // Back again, it is found when the refusal is over.
+    // A tenant that returns is found once the refusal has expired.
     tenants.add("acme");
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
     tenants.advance(30);
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     assert_eq!(tenants.asked(), 1);
-    // One that nobody has used meanwhile is asked about before it is believed.
+    // A tenant that was not used meanwhile is confirmed before it is accepted.
     tenants.remove("acme");
     tenants.advance(300);
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");

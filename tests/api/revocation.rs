@@ -39,9 +39,9 @@ async fn a_revoked_token_is_refused_and_its_siblings_are_not() {
     );
     let verified = verifier.verify(&one).await.unwrap();
     tokens.revoke(&verified).await.unwrap();
-    tokens.revoke(&verified).await.unwrap(); // again changes nothing
+    tokens.revoke(&verified).await.unwrap(); // revoking again changes nothing
     assert_eq!(record.len(), 1);
-    assert_eq!(kind(&verifier, &one).await, Err(Revoked)); // V7.4.1
+    assert_eq!(kind(&verifier, &one).await, Err(Revoked)); // OWASP ASVS 5.0 V7.4.1
     assert_eq!(kind(&verifier, &two).await, Ok(()));
     assert!(
         verifier.verify_local(&one).is_ok(),
@@ -66,7 +66,7 @@ async fn a_session_ends_with_all_its_tokens() {
 
 #[tokio::test]
 async fn log_out_everywhere_does_not_race_within_a_second() {
-    // The clock stands still: before and after share not only the second.
+    // The clock stands still, so the tokens before and after have the same microsecond, too.
     let (tokens, _, clock) = with_memory();
     let verifier = tokens.verifier();
     for _ in 0..50 {
@@ -88,7 +88,7 @@ async fn log_out_everywhere_does_not_race_within_a_second() {
         assert_eq!(
             kind(&tokens.refresh_verifier(), &refresh).await,
             Err(Revoked)
-        ); // S07
+        );
         assert_eq!(kind(&verifier, &bob).await, Ok(()));
         clock.advance(Duration::from_millis(50));
     }
@@ -167,7 +167,7 @@ async fn without_a_store_revoking_is_an_error_with_advice() {
     assert!(error.to_string().contains(".revocation(store)"), "{error}");
 }
 
-/// A store that counts, and can be slow or down.
+/// A store that counts calls, and can be slow or down.
 #[derive(Debug, Default)]
 struct Remote {
     record: MemoryRevocations,
@@ -247,7 +247,7 @@ mod cached {
         cache: Arc<CachedRevocations<Arc<Remote>>>,
     }
 
-    /// A node with a cache of its own in front of the shared store.
+    /// A node with its own cache in front of the shared store.
     fn node(
         remote: &Arc<Remote>,
         clock: &ManualClock,
@@ -302,7 +302,7 @@ mod cached {
                 assert_eq!(verdict.unwrap(), Ok(()));
             }
             assert_eq!(remote.asked(), round);
-            clock.advance(Duration::from_secs(5)); // the answer is spent: the same once more
+            clock.advance(Duration::from_secs(5)); // the answer is spent, so the same happens again
         }
     }
 
@@ -344,7 +344,7 @@ mod cached {
         clock.advance(Duration::from_secs(5));
         assert_eq!(kind(&far, &token).await, Err(Revoked));
 
-        // A positive answer is final: nobody is asked again, and an outage changes nothing.
+        // The answer "revoked" is final: the store is not asked again, and an outage changes nothing.
         let asked = remote.asked();
         remote.set_down(true);
         clock.advance(Duration::from_secs(500));
@@ -380,7 +380,7 @@ mod cached {
         assert_eq!(kind(&verifier, &known).await, Ok(()), "within the lag");
         assert_eq!(kind(&verifier, &fresh).await, Err(Unavailable));
         clock.advance(Duration::from_secs(5));
-        assert_eq!(kind(&verifier, &known).await, Err(Unavailable)); // V16.5.2
+        assert_eq!(kind(&verifier, &known).await, Err(Unavailable)); // OWASP ASVS 5.0 V16.5.2
         let error = node.tokens.revoke_subject("a").await.unwrap_err();
         assert_eq!(error.kind(), Unavailable);
         remote.set_down(false);
@@ -526,7 +526,7 @@ mod cached {
         assert!(leader.as_mut().poll(&mut cx).is_pending());
         let second = tokio::time::timeout(Duration::from_secs(5), kind(&verifier, &token)).await;
         assert_eq!(second.unwrap(), Err(Unavailable));
-        // And when it is taken up again late, what it was told no longer counts.
+        // If it is polled again much later, its old answer no longer counts.
         clock.advance(Duration::from_secs(60));
         assert_eq!(
             leader.await.map(drop).map_err(|error| error.kind()),

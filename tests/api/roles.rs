@@ -1,4 +1,4 @@
-//! Roles of tokens that this crate issues: written by the issuer, read by its verifiers.
+//! Roles in tokens of this crate: the issuer writes them, and its verifiers read them.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::issuer::IssueError;
@@ -53,7 +53,7 @@ fn the_claim_roles_is_read_however_it_is_written() {
             .claim("roles", &claim)
             .issue()
             .unwrap();
-        // The first sights and the remembered ones.
+        // With new tokens and with cached ones.
         for _ in 0..4 {
             assert_eq!(roles_of(&tokens, &token), roles, "{claim}");
         }

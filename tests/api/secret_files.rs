@@ -1,4 +1,4 @@
-//! Files of secrets and keys: who may use them, and what is said where others may.
+//! Files with secrets and keys: who may access them, and what the error says.
 #![cfg(unix)]
 #![expect(
     clippy::disallowed_methods,
@@ -20,7 +20,7 @@ use tower_jwt_auth::{Algorithm, ConfigError, KeyRing, SigningKey};
 use crate::key_ring_support::{Folder, file_of, set_mode, write};
 
 const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
-/// Names the file for the test that runs in a process of its own.
+/// Passes the file name to the test in the child process.
 const CHILD: &str = "TOWER_JWT_AUTH_TEST_SECRET_FILE";
 
 fn config(variable: &str, path: &Path) -> Result<AuthConfig, ConfigError> {
@@ -57,8 +57,8 @@ fn all_secret_files_follow_one_rule() {
             (0o400, true),
             (0o440, true), // Kubernetes with `defaultMode: 0400` and `fsGroup`
             (0o640, true),
-            (0o444, false), // a Docker secret, if nothing else is said
-            (0o644, false), // Kubernetes, if nothing else is said
+            (0o444, false), // a Docker secret, by default
+            (0o644, false), // Kubernetes, by default
             (0o604, false),
             (0o602, false),
             (0o660, false),
@@ -97,7 +97,7 @@ fn a_file_of_public_keys_may_be_read_by_anybody() {
     }
 }
 
-/// The links that Kubernetes makes have the mode 0777; what counts is the file.
+/// The links that Kubernetes makes have the mode 0777. The mode of the file counts.
 #[test]
 fn a_symbolic_link_is_checked_by_its_target() {
     let folder = Folder::new();
@@ -166,8 +166,8 @@ fn the_error_about_a_foreign_file_points_to_its_owner() {
     }
 }
 
-/// What is wrong with the file, by the word of another process. Where this machine does not allow
-/// such a process, that is said, and it is `None`.
+/// The error about the file, from another process. If this machine does not allow such a process, it prints
+/// that and returns `None`.
 fn told_by_child(child: &mut Command, folder: &Folder) -> Option<String> {
     let child = child
         .args(["--exact", "secret_files::child", "--nocapture"])
@@ -186,7 +186,7 @@ fn told_by_child(child: &mut Command, folder: &Folder) -> Option<String> {
     told.map(|(_, told)| told.to_owned())
 }
 
-/// Not a test by itself: it runs in the processes of the others.
+/// Not a test of its own: it runs in the child processes of the other tests.
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(CHILD) {

@@ -1,4 +1,4 @@
-//! The rules for stores, checked on the stores in memory; and that the checks find what is wrong.
+//! The rules for stores, checked on the in-memory stores, and that the checks detect each broken rule.
 
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
@@ -25,7 +25,7 @@ async fn in_memory_revocations_keep_every_rule() {
     check_revocation_store(&MemoryRevocations::new()).await;
 }
 
-/// What a careless store does.
+/// What a faulty store does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     ReadsThenWrites,

@@ -1,4 +1,4 @@
-//! What a developer is told on standard error where nothing listens to events.
+//! What a developer sees on standard error if no subscriber listens to events.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use tower_jwt_auth::JwtAuthLayer;
 
 use crate::support::{bearer, request, send, verifier};
 
-/// By itself it says that a refusal is the same each time; run as a child, it is watched from outside.
+/// On its own, it checks that a refusal is the same each time. The next test runs it in a child process.
 #[tokio::test]
 async fn a_refusal_is_the_same_each_time() {
     let layer = JwtAuthLayer::new(verifier());

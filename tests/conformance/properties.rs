@@ -1,4 +1,4 @@
-//! What holds for any token, any change of it, and any text that is none.
+//! Properties of any token, any change of it, and any text that is not a token.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -87,7 +87,7 @@ proptest! {
     }
 }
 
-/// Each single byte of a token, changed to each of a few others: refused, whatever the algorithm.
+/// Each single byte of a token, changed to a few others: it is refused, whatever the algorithm.
 #[test]
 fn any_changed_byte_is_refused() {
     for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::EdDSA] {

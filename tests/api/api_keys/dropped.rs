@@ -1,4 +1,4 @@
-//! A request that is dropped at any moment leaves nothing half done.
+//! A request that is dropped at any point leaves nothing half done.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tower_jwt_auth::revocation::MemoryRevocations;
 use super::{Setting, setting_with, settle, verdict};
 use crate::sessions::store::Mode;
 
-/// Polls a call at most `polls` times and then drops it; tells whether it was done by then.
+/// Polls a call at most `polls` times and then drops it. Returns whether it was complete by then.
 async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) -> bool {
     let mut call = pin!(call);
     for _ in 0..polls {
@@ -39,7 +39,7 @@ async fn until_quiet() {
     }
 }
 
-/// Drops a revocation of alice's only key at every moment of it.
+/// Drops a revocation of alice's only key at every point.
 async fn dropped_at_each_moment(revoke: impl AsyncFn(&ApiKeys, &str)) {
     for polls in 1.. {
         let (setting, revocations) = setting();

@@ -1,4 +1,4 @@
-//! The form of a key: what is malformed is refused before any store is asked.
+//! The format of a key: a malformed one is refused before any store is asked.
 
 use proptest::prelude::{any, proptest};
 use proptest::test_runner::{Config, TestRunner};
@@ -132,7 +132,7 @@ async fn a_key_of_another_prefix_is_not_accepted_on_one_store() {
         verdict(&test, &key).await,
         Err(AuthErrorKind::MalformedToken)
     );
-    // The same id and the same secret, with the checksum that belongs to the other prefix.
+    // The same id and the same secret, with the checksum for the other prefix.
     let moved = with_checksum(format!("test_{id}{}", &key[21..64]));
     assert_eq!(
         verdict(&test, &moved).await,

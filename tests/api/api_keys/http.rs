@@ -44,7 +44,7 @@ async fn a_key_may_be_in_a_header_of_its_own() {
     let with = |value: &str| request(&[("x-api-key", value)]);
     assert_eq!(send(&layer, with(&key)).await.body, "alice");
     assert_eq!(send(&layer, bearer(&token)).await.body, "bob");
-    // The header belongs to keys, and `Authorization` to tokens.
+    // The header is for keys, and `Authorization` is for tokens.
     assert_eq!(send(&layer, with(&token)).await.verdict(), INVALID);
     assert_eq!(send(&layer, bearer(&key)).await.verdict(), INVALID);
     assert_eq!(send(&layer, with("other_key")).await.verdict(), INVALID);

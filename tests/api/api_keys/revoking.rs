@@ -117,7 +117,7 @@ async fn log_out_everywhere_keeps_the_keys_of_the_owner() {
         assert!(tokens.verifier().verify(&login.access_token).await.is_err());
         assert_eq!(setting.verdict(&key).await, Ok(()), "cached: {cached}");
     }
-    // To take everything away there is another call.
+    // To revoke all keys, there is another call.
     assert_eq!(setting.keys.revoke_all("alice").await.unwrap(), 1);
     assert_ne!(setting.verdict(&key).await, Ok(()));
 }
@@ -197,7 +197,7 @@ async fn a_revocation_whose_response_was_lost_can_be_repeated() {
         setting.store.set(Mode::LosesAnswers);
         assert!(revoke().await.is_err());
         setting.store.set(Mode::Up);
-        // The key is deleted, and nobody knows.
+        // The key is deleted, but the client was not told.
         assert!(revoke().await.is_ok());
         assert_eq!(setting.verdict(&key).await, REVOKED, "all: {all}");
     }

@@ -10,14 +10,14 @@ use tower_jwt_auth::verifier::{LONGEST_UNJUDGED_STREAM, TokenEnd};
 use super::{setting, setting_with, settle};
 use crate::sessions::store::Mode;
 
-/// A stream of the owner of this key, which waits already.
+/// Opens a stream for the owner of this key, which already waits.
 async fn stream(keys: &ApiKeys, key: &str) -> JoinHandle<TokenEnd> {
     let ended = tokio::spawn(keys.verify(key).await.unwrap().ended());
     settle().await;
     ended
 }
 
-/// Why a stream has ended, which it does at once.
+/// Returns why a stream has ended, which it must have done.
 async fn end(stream: JoinHandle<TokenEnd>) -> TokenEnd {
     let ended = tokio::time::timeout(Duration::from_secs(60), stream).await;
     ended.expect("the stream goes on").unwrap()

@@ -1,4 +1,4 @@
-//! What is accepted and what is refused, and how often the store is asked for it.
+//! Which keys are accepted, and how often the store is asked.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -68,7 +68,7 @@ async fn an_unknown_id_and_a_wrong_secret_look_the_same() {
     let (unknown, wrong) = told.split_at(6);
     assert_eq!(unknown, wrong);
     assert_eq!(setting.events(), ["api_key_created of alice"]);
-    // Other people's wrong secrets do not harm the key.
+    // Wrong secrets with the same id do not harm the key.
     assert_eq!(setting.verdict(&key).await, Ok(()));
 }
 
@@ -161,7 +161,7 @@ mod with_a_cache {
             assert_eq!(setting.store.calls("find"), expected);
             setting.pass(Duration::from_millis(1));
         }
-        // A clock that was set back does not make an answer live longer.
+        // A clock that was set back does not prolong an answer.
         assert_eq!(setting.verdict(&key).await, Ok(()));
         let before = setting.store.calls("find");
         setting

@@ -1,4 +1,4 @@
-//! What cannot work is refused when the service is built.
+//! Settings that cannot work are refused when the service is built.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn builder() -> BackchannelLogoutBuilder {
     BackchannelLogout::builder(verifier, MemoryRevocations::new())
 }
 
-/// Access tokens of the provider, whose verifier asks a store.
+/// A verifier of the provider's access tokens, with a revocation store.
 fn access() -> tower_jwt_auth::verifier::TokenVerifierBuilder {
     access_tokens(&clock()).revocation(MemoryRevocations::new())
 }
@@ -94,7 +94,7 @@ fn tokens_of_this_application_are_ignored() {
     builder().access_tokens(&both).build().unwrap();
 }
 
-/// Knows one issuer, for which it has this verifier.
+/// A resolver that knows one issuer, with this verifier.
 #[derive(Debug)]
 struct OneTenant(TokenVerifier);
 

@@ -1,4 +1,4 @@
-//! Stores and applications that fail: a 503, after which the same logout token is acted on again.
+//! Stores and hooks that fail: the response is a 503, and the same logout token can be sent again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,11 @@ use tower_jwt_auth::store::StoreError;
 use super::{Node, access_token, logout_token, post};
 use crate::support::NOW;
 
-/// A store that does what it is told.
+/// A store that behaves as the test sets it.
 #[derive(Debug, Clone)]
 struct Store {
     inner: MemoryRevocations,
-    /// In the order of the calls: whether each fails.
+    /// Whether each call fails, in the order of the calls.
     fails: Arc<Mutex<Vec<bool>>>,
     hangs: Arc<AtomicBool>,
 }
@@ -63,7 +63,7 @@ fn node() -> Node<Store> {
     Node::around(Store::new(&clock), &clock)
 }
 
-/// A node whose application fails, or not, in the order of the calls.
+/// A node whose hook fails or succeeds, in the order of the calls.
 fn node_with(
     hook: impl Fn(usize) -> Result<(), StoreError> + Send + Sync + 'static,
 ) -> (Node<Store>, Arc<AtomicUsize>) {
@@ -85,7 +85,7 @@ fn node_with(
 
 #[tokio::test]
 async fn a_store_that_fails_is_a_503_and_a_repetition_succeeds() {
-    // The look-up whether the token was used; the revocation.
+    // The first call looks up whether the token was used, the second is the revocation.
     for calls in [&[true][..], &[false, true]] {
         let node = node();
         node.store.fails(calls);
@@ -141,7 +141,7 @@ async fn a_hook_that_fails_is_a_503_and_is_called_again() {
             (503, "unavailable")
         );
         assert!(!answer.body.contains("secret-host"), "{}", answer.body);
-        // The access tokens have ended all the same.
+        // The access tokens have ended anyway.
         assert_eq!(node.verdict(&access_token(json!({}))).await, Err(Revoked));
     }
     assert_eq!(node.log_out(&token).await, 200);

@@ -1,4 +1,4 @@
-//! Requests as providers, and strangers, write them.
+//! Requests as providers and attackers send them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tower_jwt_auth::backchannel_logout::MAX_LOGOUT_REQUEST_BYTES;
 
 use super::{FORM, Node, logout_token, request, send};
 
-/// Never ends, and announces no length.
+/// A body that never ends, and announces no length.
 struct Endless(bool);
 
 impl Body for Endless {

@@ -70,7 +70,7 @@ impl Setting {
         }
     }
 
-    /// A request with which nothing is wrong.
+    /// A valid request.
     fn good(&self) -> Sent<'static> {
         let proof = KEY.with(|key| key.proof("GET", ORDERS));
         let proof = proof
@@ -129,7 +129,7 @@ async fn a_proof_with_one_fault_is_refused_for_that_fault() {
 async fn a_proof_with_two_faults_is_refused() {
     let setting = Setting::new().await;
     let faults = faults();
-    // Not a pair of faults: the second undoes the first.
+    // This is not a pair of faults: the second undoes the first.
     let undoes = |one: &Fault, other: &Fault| {
         let names = [one.name, other.name];
         names.contains(&"a token of another key") || names.contains(&"another token")

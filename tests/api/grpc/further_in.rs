@@ -1,4 +1,4 @@
-//! Refusals of gRPC requests by what is behind the layer: guards, and methods of services.
+//! Refusals of gRPC requests by code behind the layer: guards and the methods of services.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

@@ -19,7 +19,7 @@ use crate::support::{Seen, builder, claims, request, send, signed, verifier};
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
 
-/// Answers, after a wait, as a store that cannot be reached.
+/// Responds after a wait, like a store that cannot be reached.
 #[derive(Debug)]
 struct Down;
 
@@ -46,7 +46,7 @@ fn layer(verifier: TokenVerifier) -> JwtAuthLayer<GrpcStatus> {
     JwtAuthLayer::new(verifier).on_error(GrpcStatus)
 }
 
-/// Code, message and challenges of a refusal, which must be one of gRPC in form.
+/// The code, the message and the challenges of a refusal, which must have the form of a gRPC response.
 #[track_caller]
 fn told(seen: &Seen) -> (&str, &str, String) {
     assert_eq!(seen.status, 200, "{seen:?}");
@@ -150,7 +150,7 @@ async fn other_requests_get_the_fallback() {
         assert_eq!(seen.verdict(), r#"401 Bearer realm="api""#);
         assert_eq!(seen.headers["content-type"], "application/problem+json");
     }
-    // After a request that is not gRPC, as before it.
+    // A request that is not gRPC makes no difference.
     assert_eq!(told(&send(&with_problems, request(&[GRPC])).await).0, "16");
 }
 

@@ -6,7 +6,7 @@ use tower_jwt_auth::{AuthError, Require};
 
 use super::ways::{answer, answer_to, token, verifier};
 
-/// Requirements that are empty or malformed, and what the error says.
+/// Requirements that are empty or malformed, and the text of the error.
 fn broken() -> Vec<(Require, &'static str)> {
     let none = Vec::<String>::new();
     let mut broken = vec![
@@ -88,7 +88,7 @@ async fn the_error_of_an_empty_requirement_says_what_to_do() {
 
 #[tokio::test]
 async fn an_empty_value_equals_no_claim_and_is_reported_at_startup() {
-    // It may come from a request, which is then refused, not failed.
+    // The value may come from a request, which is then refused with 403 and not with 500.
     for require in [
         Require::claim("tenant", ""),
         Require::claim_contains("tenant", ""),
@@ -112,7 +112,7 @@ async fn an_empty_value_equals_no_claim_and_is_reported_at_startup() {
     }
 }
 
-/// Requirements that no token meets, because a name is malformed, and what the error says.
+/// Requirements that no token can satisfy because a name is malformed, and the text of the error.
 fn malformed() -> Vec<(Require, &'static str)> {
     vec![
         (Require::scope("re\"ad"), "is not a scope"),
@@ -130,7 +130,7 @@ fn malformed() -> Vec<(Require, &'static str)> {
 
 #[tokio::test]
 async fn a_malformed_name_fits_nobody_and_is_reported_at_startup() {
-    // It may come from a request, as in `format!("tenant:{tenant}")`, so it is not a 500.
+    // The value may come from a request, as in `format!("tenant:{tenant}")`, so it is not a 500.
     for (require, expected) in malformed() {
         let seen = answer_to(&require, r#","scope":"read write","acr":"gold""#).await;
         assert!(

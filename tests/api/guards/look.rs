@@ -144,7 +144,7 @@ async fn a_guard_can_hide_what_it_protects() {
     }
 }
 
-/// A body with no `Default` and no `From<String>`.
+/// A body type without `Default` and `From<String>`.
 struct Plain(#[allow(dead_code)] &'static str);
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn any_type_of_body_works() {
         (403, "refused")
     );
 
-    // Between the guard and the layer the body may change: then that of the guard is empty.
+    // The body type may change between the guard and the layer. The guard's body is then empty.
     let inner = Require::scope("read").layer(probe());
     let mapped =
         inner.map_response(|response: Response<String>| response.map(Full::<bytes::Bytes>::from));

@@ -1,4 +1,4 @@
-//! Services with one flaw each: the kit names this one, and no other.
+//! Services with one flaw each: the kit finds that flaw, and no other.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use tower_jwt_auth::testing::{Hardening, TestIssuer, Weakness, find_weaknesses};
 
 use super::hand_made::{Flaw, confused, kit, service};
 
-/// The kit finds exactly these weaknesses.
+/// Checks that the kit finds exactly these weaknesses.
 async fn check(flaw: Flaw, expected: &[Weakness]) {
     let kit = match flaw {
         Flaw::ForgottenRoute => kit().route(Method::GET, "/late"),
@@ -160,7 +160,7 @@ async fn unchecked_issuers_and_audiences_are_detected() {
 #[tokio::test]
 async fn refresh_tokens_as_access_tokens_are_detected() {
     check(Flaw::NoType, &[Weakness::TokenType]).await;
-    // Either mark of an access token is enough.
+    // One of the two marks of an access token is enough.
     check(Flaw::OnlyHeaderTyp, &[]).await;
     check(Flaw::OnlyClaimType, &[]).await;
     let findings = find_weaknesses(service(Flaw::OnlyHeaderTyp), &kit().require("type")).await;

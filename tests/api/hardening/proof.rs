@@ -1,4 +1,4 @@
-//! When the kit proves nothing it says so, and what it says contains no secret.
+//! If the kit cannot prove anything, it says so, and its message contains no secret.
 
 use http::Method;
 use tower_jwt_auth::testing::{Hardening, TestIssuer, Weakness, assert_hardened, find_weaknesses};

@@ -1,4 +1,4 @@
-//! bcrypt: its 72 bytes, its NUL bytes, and services that make it.
+//! bcrypt: its 72 bytes, its NUL bytes, and services that make bcrypt hashes.
 
 use tower_jwt_auth::password::{PasswordAlgorithm, PasswordError};
 
@@ -35,7 +35,7 @@ async fn a_bcrypt_service_raises_the_cost_and_keeps_argon2_hashes() {
     assert!(new.unwrap().as_str().starts_with("$2b$05$"));
     let argon2 = fast().hash("secret").await.unwrap();
     assert!(matched(passwords.verify("secret", Some(&argon2)).await.unwrap()).is_none());
-    // The password matches; that bcrypt cannot hash it again is no error.
+    // The password matches. That bcrypt cannot hash it again is not an error.
     let long = "x".repeat(73);
     assert!(
         matched(

@@ -1,5 +1,4 @@
-//! Hashes as other systems store them: those with a prefix, and those of a verifier of the
-//! application.
+//! Hashes that other systems store: those with a prefix, and those that need a verifier of the application.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +28,7 @@ const PREFIXED: [(&str, PasswordAlgorithm); 3] = [
     ),
 ];
 
-/// "toy$" and the password backwards.
+/// "toy$" and the reversed password.
 fn toy(password: &str, stored: &str) -> Option<bool> {
     let backwards: String = password.chars().rev().collect();
     Some(stored.strip_prefix("toy$")? == backwards)

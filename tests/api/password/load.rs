@@ -1,4 +1,4 @@
-//! Limits, threads and the time that answers take.
+//! Limits, threads and response times.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Slow enough to be seen at work, on one worker.
+/// Slow enough to observe, on one worker.
 fn slow() -> PasswordServiceBuilder {
     weak().argon2(Argon2Params::new(65_536, 10, 1)).workers(1)
 }
@@ -51,7 +51,7 @@ async fn requests_that_wait_too_long_are_refused() {
 #[tokio::test]
 async fn a_dropped_request_frees_no_worker_while_it_computes() {
     let passwords = slow().queue_limit(0).build().unwrap();
-    // On a busy machine the work may not have started yet, or be done already: then once more.
+    // On a busy machine, the work may not have started yet or may be done already: then try again.
     for _ in 0..10 {
         let mut running = Box::pin(passwords.hash("a"));
         assert!(poll_once(running.as_mut()).is_pending());
@@ -82,7 +82,7 @@ async fn many_concurrent_logins_get_the_right_result() {
 
 #[tokio::test]
 async fn hashing_leaves_the_async_thread_free() {
-    // On the one thread of this runtime, a hash and a clock go on together.
+    // On the only thread of this runtime, a hash and a timer make progress together.
     let passwords = slow().build().unwrap();
     let mut hash = Box::pin(passwords.hash("a"));
     let mut ticks = 0;
@@ -171,15 +171,15 @@ fn an_unknown_user_takes_the_time_of_a_known_one() {
     };
     time(None);
     let ratio = || {
-        // In turns, so that whatever else the machine does falls on both; and the fourth best,
-        // which it disturbs least.
+        // In turns, so that other work on the machine affects both. The fourth best of each counts, because
+        // it is disturbed least.
         let (mut known, mut unknown): (Vec<_>, Vec<_>) =
             (0..31).map(|_| (time(Some(&hash)), time(None))).unzip();
         known.sort();
         unknown.sort();
         known[3].as_secs_f64() / unknown[3].as_secs_f64()
     };
-    // Work that is left out is left out in every round; a busy machine is quiet in some.
+    // Work that is left out is left out in every round, while a busy machine is quiet in some rounds.
     let ratios: Vec<f64> = (0..5).map(|_| ratio()).collect();
     assert!(
         ratios.iter().any(|ratio| (0.75..1.33).contains(ratio)),

@@ -1,4 +1,4 @@
-//! New hashes, and which passwords they are made of.
+//! New hashes, and the passwords that they are made from.
 
 use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::{MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError};

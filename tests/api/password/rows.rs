@@ -1,4 +1,4 @@
-//! Damaged and hostile rows.
+//! Damaged and malicious rows.
 
 use proptest::prelude::*;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
@@ -15,7 +15,7 @@ fn a_damaged_hash_is_an_error_and_not_a_mismatch() {
             (1..hash.len())
                 .map(|end| hash[..end].to_owned())
                 .filter(|cut| {
-                    // A tag cut at a whole number of bytes is a tag still, of too few bits to keep.
+                    // A tag that is cut at a whole byte is still a tag, but has too few bits to keep.
                     PasswordHash::parse(cut).is_err() || !cut.starts_with(&good[..60])
                 }),
         );

@@ -1,5 +1,5 @@
-//! Rows whose hash cannot be used: refused as a wrong password is, named to the caller, healed by
-//! a reset.
+//! Rows whose hash cannot be used: they are refused like a wrong password, reported to the caller, and
+//! repaired by a password reset.
 
 use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::{Argon2Params, PasswordError, Verification};
@@ -30,7 +30,7 @@ const OTHERS: [&str; 5] = [
     "$2x$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
 ];
 
-/// The reason why the hash in `row` cannot be used, by both ways to ask.
+/// The reason why the hash in `row` cannot be used, from both methods.
 async fn reason(passwords: &PasswordService, row: &str) -> PasswordError {
     let judged = passwords
         .verify_stored("correct horse", Some(row))

@@ -1,4 +1,4 @@
-//! A request that is dropped at any moment leaves no end half done.
+//! A request that is dropped at any point does not leave a session half ended.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tower_jwt_auth::{AuthErrorKind, Sessions};
 use super::store::Mode;
 use super::{Setting, setting, settle, sid};
 
-/// Polls a call at most `polls` times and then drops it; tells whether it was done by then.
+/// Polls a call at most `polls` times and then drops it. Returns whether it was complete by then.
 async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) -> bool {
     let mut call = pin!(call);
     for _ in 0..polls {
@@ -46,7 +46,7 @@ async fn is_over(setting: &Setting, pair: &TokenPair) {
     assert!(refresh.is_err(), "{refresh:?}");
 }
 
-/// Drops an end at every moment of it.
+/// Drops an end at every point.
 async fn dropped_at_each_moment(end: impl AsyncFn(&Sessions, &TokenPair)) {
     for polls in 1.. {
         let setting = slow();
@@ -87,7 +87,7 @@ async fn a_dropped_log_out_everywhere_still_has_its_cut_off() {
         sessions.end_all("alice").await.unwrap();
     })
     .await;
-    // Tokens that belong to no session are cut off as well.
+    // Tokens that belong to no session are covered by the cut-off as well.
     for polls in 1..40 {
         let setting = slow();
         let bare = setting.tokens.access("alice").issue().unwrap();
@@ -125,7 +125,7 @@ async fn a_refresh_that_is_dropped_leaves_the_session_in_order() {
 
 #[tokio::test]
 async fn repeating_an_end_completes_one_that_was_killed() {
-    // The row was ended, and the process died before the access tokens were revoked.
+    // The row was ended, and the process crashed before the access tokens were revoked.
     let killed = async || {
         let setting = setting();
         let login = setting.login().await;

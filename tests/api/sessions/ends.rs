@@ -1,4 +1,4 @@
-//! The ends of sessions hold: here, there, the others, everywhere.
+//! Ending sessions: this one, that one, all others, all.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn an_impossible_session_id_does_not_reach_the_store() {
     assert_eq!(setting.store.calls("end"), 0);
 }
 
-/// Two deployments of one service, one after the other: the same key, stores and clock.
+/// Two deployments of one service, one after the other, with the same key, stores and clock.
 fn redeployed(before: &Setting, access_ttl: u64) -> tower_jwt_auth::TokenIssuer {
     tower_jwt_auth::TokenIssuer::builder(crate::support::key())
         .issuer("me")
@@ -191,7 +191,7 @@ async fn a_shorter_lifetime_ends_sessions_that_are_too_old() {
 async fn a_concurrent_refresh_does_not_outlive_log_out_everywhere() {
     let setting = setting();
     let login = setting.login().await;
-    // Its answer is on the way when the user logs out everywhere.
+    // The response is on its way when the user logs out everywhere.
     let (_, on_the_way) = setting.refresh(&login.refresh_token).await.unwrap();
     setting.sessions.end_all("alice").await.unwrap();
     assert_eq!(
@@ -200,7 +200,7 @@ async fn a_concurrent_refresh_does_not_outlive_log_out_everywhere() {
     );
     assert!(setting.refresh(&on_the_way.refresh_token).await.is_err());
 
-    // The same at every moment of a refresh that is interleaved with it.
+    // The same at every point at which the logout can interleave with a refresh.
     for turns in 0..40 {
         let setting = super::setting();
         let login = setting.login().await;
@@ -232,14 +232,14 @@ async fn log_out_everywhere_ends_sessions_missing_from_the_index() {
         assert_eq!(refused, SessionErrorKind::Ended(EndReason::Revoked));
     }
     assert!(setting.store.record(&sid(&login)).await.ended_at.is_some());
-    // Also when the cut-off is forgotten, the session is not open again.
+    // Even after the cut-off is gone, the session is not open again.
     setting.pass(14 * super::DAY);
     assert!(setting.refresh(&login.refresh_token).await.is_err());
 }
 
 #[tokio::test]
 async fn a_concurrent_refresh_issues_nothing_after_the_cut_off() {
-    // The index has lost the session, so that nothing but the cut-off reaches its tokens.
+    // The index has lost the session, so only the cut-off covers its tokens.
     let mut issued = 0;
     for turns in 0..40 {
         let setting = setting();
@@ -251,7 +251,7 @@ async fn a_concurrent_refresh_issues_nothing_after_the_cut_off() {
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
-        setting.store.set(super::store::Mode::Up); // for the log-out, which is quicker
+        setting.store.set(super::store::Mode::Up); // for the logout, which is faster
         setting.sessions.end_all("alice").await.unwrap();
         if let Ok((_, pair)) = running.await.unwrap() {
             issued += 1;

@@ -30,7 +30,7 @@ impl Shared {
         }
     }
 
-    /// A node, or one that was restarted, whose clock differs by so many seconds.
+    /// A node, or one that was restarted, whose clock differs by this many seconds.
     fn node(&self, differs: i64) -> Node {
         let clock = ManualClock::at_unix_seconds(NOW.saturating_add_signed(differs));
         let tokens = TokenIssuer::builder(key())
@@ -158,7 +158,7 @@ async fn login_after_log_out_everywhere_works_on_a_slow_clock() {
             assert!(refresh(&node.sessions, &login.refresh_token).await.is_ok());
         }
     }
-    // Beyond what verifiers allow for, a token could not be good.
+    // If the clock differs by more than the leeway, the token would not be accepted.
     let shared = Shared::new();
     let (here, ahead) = (shared.node(-60), shared.node(0));
     ahead.sessions.end_all("alice").await.unwrap();

@@ -1,4 +1,4 @@
-//! What a login, a refresh and a list give.
+//! The results of a login, a refresh and a list.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -115,7 +115,7 @@ async fn a_revocation_outage_moves_and_ends_no_session_silently() {
     let error = setting.sessions.end(&sid(&other)).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 503);
     assert_eq!(setting.events(), ["revocation_failed"]);
-    // However long it lasts.
+    // However long the outage lasts.
     setting.pass(3600);
     setting.revocations.set(Mode::Up);
     assert_eq!(

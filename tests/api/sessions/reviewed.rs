@@ -1,4 +1,4 @@
-//! What a reviewer broke: late writes, many sessions, clocks that are behind, lost answers.
+//! Edge cases that a review found: late writes, many sessions, clocks that are behind, lost responses.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_refresh_that_the_store_delays_ends_nothing() {
         )
         .unwrap()
     };
-    // The service has given up on it, and the client has come back with the same token.
+    // The service has given up on the call, and the client has come back with the same token.
     let late = Rotation::new(sid(&login), 0, "late", now(&setting));
     setting.pass(3);
     let mut pair = setting.refresh(&login.refresh_token).await.unwrap().1;
@@ -80,7 +80,7 @@ async fn a_token_that_cannot_be_issued_moves_no_session() {
     assert_eq!(error.kind(), &SessionErrorKind::Issue(IssueError::TooLong));
     assert_eq!(setting.store.calls("rotate"), 0);
 
-    // What just fits at the login fits at a refresh.
+    // Claims that just fit at the login also fit at a refresh.
     let claim = "x".repeat(5_700);
     let open = setting.sessions.open("bob").claim("long", &claim);
     let bob = open.issue().await.unwrap();
@@ -172,7 +172,7 @@ async fn dropped_refreshes_at_a_store_that_hangs_are_bounded() {
 async fn an_answer_from_a_cache_does_not_let_a_refresh_through() {
     use tower_jwt_auth::revocation::{CachedRevocations, MemoryRevocations};
     use tower_jwt_auth::{Sessions, TokenIssuer};
-    // Two nodes, each with a cache in front of one record.
+    // Two nodes, each with a cache in front of one revocation store.
     let (store, record) = (super::TestStore::default(), MemoryRevocations::new());
     let node = || {
         let tokens = TokenIssuer::builder(crate::support::key())

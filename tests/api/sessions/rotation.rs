@@ -1,4 +1,4 @@
-//! Who is logged out by a refresh, and who is not.
+//! Which refreshes end a session, and which do not.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const REUSED: SessionErrorKind = SessionErrorKind::ReuseDetected;
 #[tokio::test]
 async fn a_lost_response_is_repeated_however_late_the_retry() {
     for sleep in [11, 16 * 60, DAY, 14 * DAY] {
-        // The lifetime of access tokens has nothing to do with it.
+        // The lifetime of access tokens makes no difference.
         for ttl in [20, 900] {
             let setting = setting_with(
                 |tokens| tokens.access_ttl(Duration::from_secs(ttl)),
@@ -104,8 +104,8 @@ async fn reuse_ends_this_session_with_its_access_tokens_and_no_other() {
     );
 }
 
-/// One refresh of the client every quarter of an hour, and one of the thief `behind` seconds later
-/// with the token that the client had before; until one of them is refused.
+/// Refreshes once every quarter of an hour as the client, and `behind` seconds later as the thief with the
+/// token that the client had before, until one of them is refused.
 async fn thief_in_step(
     setting: &Setting,
     behind: u64,
@@ -199,7 +199,7 @@ async fn the_run_of_convergences_is_reported_and_then_reset() {
 #[tokio::test]
 async fn without_acknowledgements_a_thief_is_found_after_a_minute() {
     let setting = setting();
-    // The access tokens are used at other services only.
+    // The access tokens are used only at other services.
     let found = thief_in_step(&setting, 60, 1_344, false, None).await;
     assert_eq!(found, Some((5, REUSED)), "the fifth in a row");
     let setting = super::setting();
@@ -229,7 +229,7 @@ async fn a_change_of_the_mark_alone_ends_nothing() {
         let verified = setting.sessions.refresh(&token).await.unwrap();
         let refreshed = verified.client(mark).issue().await.unwrap();
         assert_eq!(refreshed.outcome, ROTATED);
-        // Two tabs of one browser have one mark.
+        // Two tabs of one browser have the same mark.
         let verified = setting.sessions.refresh(&token).await.unwrap();
         let second = verified.client(mark).issue().await.unwrap();
         assert_eq!(second.outcome, CONCURRENT);
