@@ -1,4 +1,4 @@
-//! `grpc-server`, copied and built: its own tests call it by gRPC, these see what it is over HTTP.
+//! `grpc-server`, copied and built: its own tests call it over gRPC, and these tests call it over HTTP.
 
 use crate::server::{self, Server};
 use crate::{NO_VARIABLES, copied};

@@ -1,4 +1,4 @@
-//! `resource-server`, copied, built and driven with providers of the test.
+//! `resource-server`, copied, built and called with providers of the test.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ fn copied_examples_accept_tokens_of_several_providers() {
     let with_role = staff.token().claim("realm_access", roles).issue().unwrap();
     assert_eq!(server.get("/audit", &with_role).status, 200);
 
-    // The other provider's tokens are for `web`, which is nobody here: `aud` counts if it is there.
+    // The other provider's tokens are for `web`, which is not this API: `aud` counts if it is present.
     let stranger = shop.token().issue().unwrap();
     is_refused(&server.get("/me", &stranger));
     for garbage in ["garbage", "a.b.c"] {
@@ -136,7 +136,7 @@ fn is_refused(answer: &Answer) {
     is_challenged(answer, 401, r#"Bearer realm="api", error="invalid_token""#);
 }
 
-/// What `/readyz` says when it and all providers are ready.
+/// The response of `/readyz` when the server and all providers are ready.
 fn until_ready(server: &Server) -> Value {
     let start = Instant::now();
     loop {

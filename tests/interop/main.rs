@@ -1,8 +1,8 @@
-//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
-//! npm `oidc-provider` rotates its keys, introspects and revokes opaque tokens, logs users out, dies and
-//! comes back.
+//! Tests with real peers: PyJWT, jwcrypto and npm `jose` accept our tokens, and we accept theirs. npm
+//! `oidc-provider` rotates its keys, introspects and revokes opaque tokens, logs users out, crashes and comes
+//! back.
 //!
-//! See README.md beside this file.
+//! See the README.md in this folder.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 

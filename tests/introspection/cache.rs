@@ -1,4 +1,4 @@
-//! What is remembered, for how long, and within what bounds.
+//! What is cached, for how long, and within which limits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The endpoint by the metadata of the issuer: read when it is needed, by the rules for keys.
+//! The endpoint from the issuer's metadata: it is read when it is needed, by the rules for keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A server that is down, slow or overrun: 503 for unknown tokens, and never a storm of requests.
+//! A server that is down, slow or overloaded: unknown tokens get a 503, and the server is never flooded.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What `build` refuses, and that nothing shows a secret.
+//! What `build` refuses, and that no output shows a secret.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Streams end when their token expires, and when the server says that it is not active any more.
+//! Streams end when their token expires, and when the server says that it is no longer active.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How the stream ended; it must have.
+/// Returns how the stream ended, which it must have done.
 async fn end(ended: JoinHandle<TokenEnd>) -> TokenEnd {
     let limit = seconds(60);
     tokio::time::timeout(limit, ended)
@@ -22,7 +22,7 @@ async fn end(ended: JoinHandle<TokenEnd>) -> TokenEnd {
         .unwrap()
 }
 
-/// Moves the clock on second by second, so that everybody has their turn.
+/// Advances the clock second by second, so that all tasks can run.
 async fn pass(authority: &Authority, number: u64) {
     for _ in 0..number {
         authority.clock.advance(seconds(1));

@@ -1,4 +1,4 @@
-//! The ready client against real servers on loopback: TLS, its limits, and what it refuses.
+//! The built-in client with real servers on loopback: TLS, its limits, and what it refuses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
 
 use crate::provider::{KEYRING, verdict};
 
-/// A server on loopback that answers each request with what `answer` makes of its path.
+/// A server on loopback whose response to each request is what `answer` returns for its path.
 struct Server {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -134,7 +134,7 @@ fn keys() -> String {
     ok(&json!({ "keys": [KEYRING[0].jwk()] }).to_string())
 }
 
-/// A provider with metadata, whose issuer is at a path.
+/// A provider with metadata, whose issuer has a path.
 fn provider(path: &str, address: SocketAddr) -> String {
     let issuer = format!("https://localhost:{}/realms/one", address.port());
     match path {
@@ -154,7 +154,7 @@ fn verifier(keys: &RemoteJwks, issuer: &str) -> TokenVerifier {
     builder.audience("api").build().unwrap()
 }
 
-/// What the first request is answered with, and what health then says.
+/// The response to the first request, and the state in `health` afterwards.
 async fn first(keys: &RemoteJwks) -> (String, String) {
     let verifier = verifier(keys, crate::provider::ISSUER);
     let verdict = verdict(&verifier, &KEYRING[0].token).await;
@@ -211,7 +211,7 @@ async fn an_untrusted_certificate_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_resolves_to_a_private_address_is_refused() {
-    // The text of the address does not tell, so each connection is checked.
+    // The text of the address does not show it, so each connection is checked.
     let server = Server::start(true, provider).await;
     let keys = RemoteJwks::builder_at(server.url("/realms/one/keys"))
         .build()
@@ -258,7 +258,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn an_endless_response_is_cut_off() {
     let server = Server::start(false, |_, _| {
-        // Chunked, so that no length gives it away.
+        // Chunked, so that no length announces it.
         let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
         format!(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",

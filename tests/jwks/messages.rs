@@ -1,4 +1,4 @@
-//! What a source of keys says, in its health and at start, to somebody who has to mend it.
+//! The messages of a key source, in its health and at startup, for the person who has to fix it.
 
 use tower_jwt_auth::Algorithm;
 use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
@@ -74,7 +74,7 @@ fn an_impossible_address_is_refused_with_advice() {
     }
 }
 
-/// What health says after one attempt.
+/// The state in `health` after one attempt.
 async fn told(mode: Mode, discovers: bool) -> String {
     let provider = Provider::new(&[0]);
     provider.state().mode = mode;
@@ -85,7 +85,7 @@ async fn told(mode: Mode, discovers: bool) -> String {
     };
     let verifier = verifier(&keys);
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "503");
-    // A request that waits gives up a moment before a fetch that hangs does.
+    // A request that waits gives up a moment before the fetch that hangs.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     verifier.health()[0].last_error.clone().unwrap()
 }
@@ -177,7 +177,7 @@ async fn a_set_without_a_usable_key_says_why_for_each_key() {
     ] {
         assert!(told.contains(expected), "{told}");
     }
-    // Beside a good one they are told as well.
+    // They are reported even if there is a good key.
     provider.state().published[3] = KEYRING[1].jwk();
     tokio::time::sleep(std::time::Duration::from_secs(31)).await;
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");

@@ -1,4 +1,4 @@
-//! The rules one by one, counted and to the second, on a virtual clock.
+//! The rules one by one, with exact counts and times, on a virtual clock.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn a_thousand_unknown_key_ids_cause_one_fetch() {
     assert_eq!(start.elapsed(), seconds(1), "all wait for the same fetch");
     assert_eq!(provider.fetches(), 2);
 
-    // From then on they are refused at once, and cause nothing.
+    // From then on they are refused at once, and cause no fetch.
     for token in &bogus {
         assert_eq!(verdict(&verifier, token).await, "401");
     }
@@ -153,7 +153,7 @@ async fn no_failure_removes_a_key_or_causes_a_401() {
         sleep(seconds(30)).await;
         provider.state().mode = mode;
         provider.publish(&[1]);
-        // The provider might know this one: it just cannot be asked.
+        // The provider might have this key, but cannot be asked.
         let start = Instant::now();
         assert_eq!(
             verdict(&verifier, &KEYRING[1].token).await,
@@ -171,7 +171,7 @@ async fn no_failure_removes_a_key_or_causes_a_401() {
             "ok",
             "{mode:?}"
         );
-        // And once it can, everything is seen.
+        // Once it can be asked, all its keys are found.
         provider.state().mode = Mode::Good;
         sleep(seconds(31)).await;
         assert_eq!(
@@ -198,7 +198,7 @@ async fn a_provider_that_is_down_at_the_start_is_waited_for() {
         assert_eq!(verdict(&verifier, &bogus("x")).await, "503");
         sleep(seconds(1)).await;
     }
-    // Not a hundred times: backed off.
+    // Not a hundred times, because of the back-off.
     let asked = provider.state().metadata_fetches;
     assert!((3..40).contains(&asked), "{asked} times");
     provider.state().mode = Mode::Good;
@@ -216,7 +216,7 @@ async fn a_removed_key_is_refused_after_the_next_fetch() {
     let verifier = verifier(&keys);
     keys.ready().await;
     for _ in 0..5 {
-        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok"); // its signature is known
+        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok"); // its signature is cached
     }
     provider.publish(&[1]);
     sleep(seconds(300)).await; // at 80 %, 240 seconds, the keys were fetched again
@@ -337,7 +337,7 @@ async fn the_task_ends_with_the_last_verifier() {
     assert_eq!(provider.fetches(), fetches);
 }
 
-/// A runtime of the test's own, its clock stopped.
+/// The test's own runtime, with a paused clock.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -358,7 +358,7 @@ fn a_source_outlives_the_runtime_that_it_was_first_used_in() {
         sleep(seconds(31)).await;
         assert_eq!(verdict(&verifier, &KEYRING[1].token).await, "ok");
     });
-    // With no runtime at all, what is known is verified, and nothing hangs.
+    // Without any runtime, tokens of known keys are verified, and nothing hangs.
     assert!(verifier.verify_local(&KEYRING[1].token).is_ok());
     let error = futures_util::FutureExt::now_or_never(verifier.verify(&bogus("x")));
     assert_eq!(error.unwrap().unwrap_err().status(), 503);
@@ -440,7 +440,7 @@ fn impossible_settings_do_not_build() {
         )
         .contains("7 days")
     );
-    // Whose keys they are is known; for whom the tokens are is not.
+    // The issuer of the keys is known, but the audience is not.
     let error = TokenVerifier::builder()
         .discover(ISSUER)
         .build()

@@ -1,4 +1,4 @@
-//! Sessions: step by step as the store in memory, one winner among many, limits under concurrency.
+//! Sessions: step by step compared with the in-memory store, one winner among many, limits under concurrency.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -54,7 +54,7 @@ fn sorted(mut ended: Vec<EndedSession>) -> Vec<EndedSession> {
     ended
 }
 
-/// What `MemorySessions` says is right: each answer is compared with its.
+/// `MemorySessions` is the reference: each result is compared with its result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_step_has_the_same_result_as_in_the_memory_store() {
     let Some(server) = Server::start(&[]).await else {
@@ -108,7 +108,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 let got = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(got, expected, "step {step}: {rotation:?}");
                 seen.insert(format!("{:?}", rotation.outcome(got.as_ref())));
-                // The driver of a cluster may send it twice.
+                // The cluster driver may send it twice.
                 let twice = memory.rotate(&rotation).await.unwrap();
                 let again = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(again, twice, "step {step}: {rotation:?}");
@@ -153,7 +153,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
     assert!(seen.len() > 4, "{seen:?}");
 }
 
-/// What one process does with its share of the rotations.
+/// One process carries out its share of the rotations.
 async fn rotate_at_once(store: &RedisSessions, session: &str, calls: u32) -> Vec<(bool, String)> {
     let mut tasks = JoinSet::new();
     let now = now();
