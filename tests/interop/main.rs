@@ -373,6 +373,6 @@ fn without_alg(jwk: &Value) -> Value {
 fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
-        other => panic!("{other} is no text"),
+        other => panic!("{other} is not text"),
     }
 }

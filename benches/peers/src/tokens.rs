@@ -70,7 +70,7 @@ impl Case {
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::First => "first sight",
+            Self::First => "first use",
             Self::Repeat => "repeat, one token",
             Self::Rotation => "repeat, all in rotation",
             Self::Garbage => "garbage",

@@ -107,7 +107,7 @@ fn summary(tokens: &Tokens, contenders: &[Contender], first: &[f64]) {
         .min_by(|(_, a), (_, b)| a.total_cmp(b))
         .expect("a peer");
     println!(
-        "\n{}, first sight: {:.2} of the fastest peer ({name}); signature + {:.0} ns, of which \
+        "\n{}, first use: {:.2} of the fastest peer ({name}); signature + {:.0} ns, of which \
          the router takes {router:.0}.\n",
         tokens.algorithm,
         ours / fastest,

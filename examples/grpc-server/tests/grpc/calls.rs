@@ -23,7 +23,7 @@ async fn a_call_with_a_good_token_gets_the_data_of_its_subject() {
     let got = orders.get(with_token(order("1"), &service.token())).await;
     assert_eq!(got.unwrap().into_inner().owner, "alice");
 
-    // A status of the method itself is not touched.
+    // The status of the method itself is not changed.
     let other = orders.get(with_token(order("2"), &service.token())).await;
     let other = other.unwrap_err();
     assert_eq!(other.code(), Code::NotFound);
