@@ -1,8 +1,8 @@
 //! Refusals of gRPC requests: the status, the message and the metadata that a client reads.
 
-mod further_in;
 #[cfg(feature = "axum")]
 mod in_axum;
+mod inner_refusals;
 
 use std::time::Duration;
 

@@ -2,12 +2,12 @@
 
 mod acknowledging;
 mod dropped;
+mod edge_cases;
 mod ends;
 mod nodes;
 mod opening;
 mod outages;
 mod privacy;
-mod reviewed;
 mod rotation;
 pub(crate) mod store;
 

@@ -21,7 +21,7 @@ fn each_kind_is_printed_once_in_debug_builds_without_a_log() {
     let program = std::env::current_exe().unwrap();
     let child = Command::new(program)
         .args([
-            "told::a_refusal_is_the_same_each_time",
+            "stderr::a_refusal_is_the_same_each_time",
             "--exact",
             "--nocapture",
         ])
