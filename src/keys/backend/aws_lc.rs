@@ -40,7 +40,7 @@ impl Verifier {
         Self::Hmac(hmac_key(algorithm, secret))
     }
 
-    /// Parses the key. A point that is not on the curve is refused (RFC 8725 section 3.4).
+    /// Parses the key; a point off its curve is refused here (J14).
     pub(in crate::keys) fn public(
         algorithm: Algorithm,
         key: &PublicNumbers,
