@@ -70,7 +70,7 @@ fn settings_that_cannot_work_are_refused_with_advice() {
         (builder().longest_access_ttl(Duration::ZERO), "above zero"),
         (
             builder().longest_access_ttl(Duration::MAX),
-            "ten years at most",
+            "at most ten years",
         ),
     ] {
         let text = refused.build().unwrap_err().to_string();
