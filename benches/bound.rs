@@ -1,5 +1,5 @@
-//! What a request with a bound token costs over one with a bearer token: the check of the proof's signature, and
-//! some 2 microseconds.
+//! What a request with a bound token costs compared with a bearer token: the check of the proof's signature,
+//! and about 2 microseconds.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -54,7 +54,7 @@ fn bound(c: &mut Criterion) {
             .issuer("https://me.example")
             .audience("api");
         let tokens = tokens.build().unwrap();
-        // Room for all iterations: it is the request that is measured, and not a full store.
+        // The store has room for all iterations, so that the request is measured and not a full store.
         let dpop = Dpop::builder(
             "https://api.example",
             MemoryReplays::with_capacity(50_000_000),
@@ -112,7 +112,7 @@ fn bound(c: &mut Criterion) {
     }
 }
 
-/// The check of a signature, and nothing else.
+/// Only the check of a signature.
 fn signature(c: &mut Criterion) {
     let mut group = c.benchmark_group("signature alone");
     let message = [b'x'; 520];

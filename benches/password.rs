@@ -1,5 +1,5 @@
-//! Argon2id hashes, two at a time: on the pool of the service, whose memory is kept from hash to
-//! hash, and on `spawn_blocking`, which takes fresh memory for each.
+//! Argon2id hashes, two at a time: on the pool of the service, which reuses its memory, and on
+//! `spawn_blocking`, which allocates memory for each hash.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

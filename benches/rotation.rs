@@ -1,7 +1,7 @@
-//! What trading a refresh token costs in each store: `cargo bench --all-features --bench rotation`.
+//! The cost of a refresh in each store: `cargo bench --all-features --bench rotation`.
 //!
-//! SQLite has a file in the temporary directory; PostgreSQL and Redis are the servers of
-//! `STORM_POSTGRES_URL` and `STORM_REDIS_URL`, if set. The tables stay in PostgreSQL.
+//! SQLite uses a file in the temporary directory. PostgreSQL and Redis are the servers of
+//! `STORM_POSTGRES_URL` and `STORM_REDIS_URL`, if set. The tables are left behind in PostgreSQL.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods)] // a bench may read the environment
 
@@ -87,7 +87,7 @@ impl Rotation<'_> {
     }
 }
 
-/// The server that a variable names; says so where none is measured.
+/// Returns the server that a variable names, and prints a note if it is not set.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn server(variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok();

@@ -1,5 +1,5 @@
-//! What a request costs: verification per algorithm, refusals, the layer over a bare service, the
-//! revocation check.
+//! The cost of a request: verification for each algorithm, refusals, the layer compared with a bare service,
+//! and the revocation check.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::EdDSA,
 ];
 
-/// Enough not to stay in the caches of the processor.
+/// Enough tokens to exceed the caches of the processor.
 const DISTINCT: usize = 2_000;
 
 fn issuer(algorithm: Algorithm) -> TokenIssuer {
@@ -101,7 +101,7 @@ fn verify(c: &mut Criterion) {
     }
 }
 
-/// What the check costs that a request waits for, where the answer is in memory.
+/// The cost of the check for the request, if the answer is in memory.
 fn revocation(c: &mut Criterion) {
     let mut group = c.benchmark_group("revocation check");
     let runtime = Runtime::new().unwrap();

@@ -35,7 +35,7 @@ where
 {
     if period.is_zero() {
         return Err(ConfigError::Invalid(
-            "the period between two clean-ups is zero: set it to some minutes".into(),
+            "the period between two clean-ups is zero: set it to a few minutes".into(),
         ));
     }
     let runtime = tokio::runtime::Handle::try_current().map_err(|_| {

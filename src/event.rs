@@ -43,7 +43,7 @@ pub enum AuthEvent<'a> {
         session: &'a str,
     },
     /// A refresh token of a session that is bound to a key came without a DPoP proof. It was refused, and the
-    /// session goes on. Either the client has a fault, or somebody has the token and not the key.
+    /// session stays open. Either the client has a bug, or somebody has the token but not the key.
     RefreshWithoutProof {
         /// The subject that the session belongs to.
         subject: &'a str,
@@ -210,7 +210,7 @@ fn log(event: &AuthEvent<'_>) {
         AuthEvent::SessionEnded { reason, .. } => {
             tracing::info!(event = name, %session, %reason);
         }
-        // Two tabs cause this all day long.
+        // Two tabs cause this all the time.
         AuthEvent::RefreshConverged { kind, run, .. } => {
             tracing::debug!(event = name, %session, %kind, run);
         }

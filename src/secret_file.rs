@@ -1,4 +1,4 @@
-//! [`read`]: a file of keys, read if nobody else may use it. The one rule for every such file.
+//! [`read`]: reads a file of keys, if no other user may read it. Every such file is read here.
 
 use std::fmt;
 use std::fs::File;
@@ -10,24 +10,24 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 
-/// What a file holds, and so who may use it.
+/// What a file contains, which determines who may read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Its owner and its group may read it, and its owner alone may write it.
+    /// Its owner and its group may read it, and only its owner may write it.
     Secret,
-    /// Anybody may read it, and its owner alone may write it.
+    /// Everybody may read it, and only its owner may write it.
     #[cfg_attr(not(unix), allow(dead_code))]
     Public,
 }
 
-/// Why a file was not read. The text completes a sentence that begins with the file's name.
+/// The reason why a file was not read. The text completes a sentence that begins with the file's name.
 #[derive(Debug)]
 pub(crate) struct NotRead(String);
 
 // === impl Content ===
 
 impl Content {
-    /// The permission bits that such a file must not have.
+    /// Returns the permission bits that such a file must not have.
     #[cfg(unix)]
     fn forbidden(self) -> u32 {
         match self {
@@ -76,12 +76,12 @@ pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, N
     let _ = content;
     if about.len() > MAX_BYTES as u64 {
         return Err(NotRead(
-            "is larger than 1 MiB, so it is not a file of keys: name another one, or take out keys that are not \
+            "is larger than 1 MiB, so it is not a file of keys: name another one, or remove the keys that are not \
              needed"
                 .to_owned(),
         ));
     }
-    // Its room is there from the start: to grow would leave copies of it behind.
+    // The buffer has its full size from the start: growing it would leave copies of the secret behind.
     let room = usize::try_from(about.len()).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
     file.take(MAX_BYTES as u64)
@@ -90,14 +90,14 @@ pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, N
     Ok(text)
 }
 
-/// Where a mount decides the mode and the owner, and not the file.
+/// What to do if the mount determines the mode and the owner.
 #[cfg(unix)]
-const MOUNTS: &str = "For a mounted secret, set this where it is mounted: in Kubernetes by `defaultMode: 0400` of the \
+const MOUNTS: &str = "For a mounted secret, set this in the mount: in Kubernetes by `defaultMode: 0400` of the \
                       volume, and `fsGroup` of the pod where the service does not run as root; for a Docker \
                       secret by its `mode: 0400` and `uid`; with systemd by `LoadCredential=`; for a file of the \
-                      host, there";
+                      host, on the host";
 
-/// Looks at the file that is open, wherever the links to it led.
+/// Checks the opened file, to which any symbolic links have led.
 #[cfg(unix)]
 fn check_mode(file: &File, about: &std::fs::Metadata, content: Content) -> Result<(), NotRead> {
     use std::os::unix::fs::MetadataExt as _;
@@ -112,10 +112,10 @@ fn check_mode(file: &File, about: &std::fs::Metadata, content: Content) -> Resul
     };
     let me = rustix::process::geteuid();
     let cure = if is_read_only(file) {
-        format!("It is on a read-only mount, so that `chmod` cannot mend it. {MOUNTS}")
+        format!("It is on a read-only mount, so that `chmod` cannot fix it. {MOUNTS}")
     } else if !me.is_root() && me.as_raw() != about.uid() {
         let owner = about.uid();
-        format!("It belongs to the user {owner}, who alone can `chmod {right}` it. {MOUNTS}")
+        format!("It belongs to the user {owner}: only that user can `chmod {right}` it. {MOUNTS}")
     } else {
         format!("`chmod {right}` it")
     };
@@ -124,7 +124,7 @@ fn check_mode(file: &File, about: &std::fs::Metadata, content: Content) -> Resul
     )))
 }
 
-/// Where that cannot be found out, the file counts as one that can be changed.
+/// If that cannot be determined, the file counts as writable.
 #[cfg(unix)]
 fn is_read_only(file: &File) -> bool {
     use rustix::fs::StatVfsMountFlags;

@@ -1,4 +1,5 @@
-//! [`Slots`]: a place for each key, filled once however many ask for it; a cache of bounded size.
+//! [`Slots`]: a bounded cache with one slot for each key, which is filled once however many requests ask for
+//! it.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use moka::Equivalent;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// A cache of slots. Everybody who asks about one key at the same time gets the same slot.
+/// A cache of slots. All requests that ask for a key at the same time get the same slot.
 pub(crate) struct Slots<K, S> {
     slots: Cache<K, Arc<S>>,
 }
@@ -19,8 +20,8 @@ where
     K: Hash + Eq + Send + Sync + 'static,
     S: Send + Sync + 'static,
 {
-    /// Room for so many slots. The least recently used one goes first: the default policy of moka would
-    /// refuse new keys while old ones are used often.
+    /// Creates a cache for this number of slots. The least recently used slot is dropped first: moka's
+    /// default policy would refuse new keys while old ones are used often.
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
             slots: Cache::builder()
@@ -37,8 +38,8 @@ where
         self.slots.get(question)
     }
 
-    /// Returns the slot to take the answer from: the existing one, or a new one if there is none or if it
-    /// is spent. A new one is made from the spent one.
+    /// Returns the slot to take the answer from: the existing one, or a new one if there is none or it is
+    /// spent. A new slot is made from the spent one.
     pub(crate) fn take<Q>(
         &self,
         question: &Q,
@@ -62,7 +63,7 @@ where
         replaced.into_value()
     }
 
-    /// Returns all slots that there are, for what is done seldom.
+    /// Returns all slots. It is slow, so it is only for rare operations.
     pub(crate) fn all(&self) -> Vec<(Arc<K>, Arc<S>)> {
         self.slots.iter().collect()
     }

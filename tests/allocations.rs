@@ -1,6 +1,6 @@
-//! How often a request allocates: a budget, so that what was saved stays saved.
+//! How often a request allocates: a limit, so that improvements are not lost.
 //!
-//! A program of its own, because the counting allocator is that of a whole program.
+//! It is a program of its own, because the counting allocator counts for the whole program.
 #![cfg(all(feature = "axum", feature = "aws-lc-rs"))]
 #![allow(clippy::unwrap_used)]
 
@@ -17,12 +17,12 @@ use tower_jwt_auth::{
     Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer, VerifiedToken,
 };
 
-/// Over those of the bare router, by a token that was not seen before, typed claims included.
+/// Beyond those of the bare router, for a token that was not seen before, with typed claims.
 const FIRST_SIGHT: u64 = 14;
-/// The same by a token that was seen before; three of them are the strings of the handler's type.
+/// The same for a token that was seen before. Three of them are the strings of the handler's type.
 #[cfg(feature = "cache")]
 const REPEATED: u64 = 6;
-/// Over those of the bare router, which goes on to its handler where a refusal ends.
+/// Beyond those of the bare router, which runs its handler, while a refusal does not.
 const REFUSED: u64 = 6;
 
 #[derive(Clone, Deserialize)]
@@ -64,7 +64,7 @@ fn layered(tokens: &TokenIssuer) -> Router {
         .with_state(())
 }
 
-/// The allocations of the last of these requests, each of which is answered with `expected`.
+/// The allocations of the last of these requests, each of which gets the status `expected`.
 fn count(mut router: Router, tokens: &[&str], expected: StatusCode) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -210,7 +210,7 @@ fn a_responder_for_grpc_allocates_nothing_unless_it_is_needed() {
     let layer = JwtAuthLayer::new(verifier);
     let mut plain = layer.clone().layer(handler);
     let mut grpc = layer.on_error(GrpcStatus).layer(handler);
-    // The first request makes what all share.
+    // The first request allocates what all requests share.
     runtime.block_on(plain.call(request())).unwrap();
     runtime.block_on(grpc.call(request())).unwrap();
     let (to_plain, to_grpc) = (request(), request());

@@ -69,7 +69,7 @@ const FLOORS: [&[&str]; 6] = [
     ],
 ];
 
-/// What only some files may name, and which those are.
+/// The names that only some files may use, and which files those are.
 const KEPT_TO: [(&[&[&str]], &[&str]); 3] = [
     (
         &[
@@ -96,7 +96,7 @@ const KEPT_TO: [(&[&[&str]], &[&str]); 3] = [
 ];
 
 #[test]
-fn the_root_has_only_what_most_services_need() {
+fn the_crate_root_has_only_what_most_services_need() {
     let expected = "Algorithm AuthError AuthErrorKind Claims ConfigError JwtAuthLayer JwtClaims KeyRing \
         PasswordService Require Sessions SigningKey TokenIssuer TokenVerifier VerifiedToken VerifyingKey";
     let root = fs::read_to_string("src/lib.rs").unwrap();
@@ -136,7 +136,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) {
     }
 }
 
-/// What is wrong with one file, whose path is relative to `src/`.
+/// Returns the errors of one file, whose path is relative to `src/`.
 fn check(path: &str, text: &str) -> Vec<String> {
     let modules: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
     let own = modules[0];
@@ -147,7 +147,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
             "src/{path}: `{own}` is on no floor: add it to FLOORS in tests/floor_plan.rs"
         )];
     }
-    // How many modules the file is away from the root.
+    // The distance of the module from the root.
     let depth = match modules.last() {
         Some(&("mod" | "lib")) => modules.len() - 1,
         _ => modules.len(),
@@ -184,7 +184,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
     broken
 }
 
-/// The floor of a file, and its place there.
+/// Returns the floor of a file, and its place there.
 fn place_of(file: &str) -> Option<(usize, usize)> {
     let on = |floor: &&[&str]| floor.iter().position(|one| *one == file);
     FLOORS
@@ -193,7 +193,7 @@ fn place_of(file: &str) -> Option<(usize, usize)> {
         .find_map(|(floor, files)| Some((floor, on(files)?)))
 }
 
-/// The file at the root that a path leads to, if it begins at the root or climbs up to it.
+/// Returns the file in the root folder that a path leads to, if it begins at the root or climbs up to it.
 fn from_root<'n>(names: &[&'n str], depth: usize) -> Option<&'n str> {
     if *names.first()? == "crate" {
         return names.get(1).copied();
@@ -217,17 +217,17 @@ fn starts_with(names: &[&str], start: &[&str]) -> bool {
 
 // === Reading Rust, as far as it is needed ===
 
-/// A path with two names or more, and how many modules it stands away from the root.
+/// A path with two or more names, and the distance of its module from the root.
 struct Found<'t> {
     path: Vec<&'t str>,
     depth: usize,
 }
 
-/// Every path in a text, with groups `a::{b, c::d}` spelled out, and single names after `use`.
+/// Returns every path in a text, with groups `a::{b, c::d}` expanded, and single names after `use`.
 fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
     let tokens = tokens(text);
     let mut found = Vec::new();
-    // The braces that are open, and whether each is that of a `mod`.
+    // The open braces, and whether each belongs to a `mod`.
     let mut open = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -244,7 +244,7 @@ fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
             "use" => {
                 at += 1;
                 let mut all = Vec::new();
-                // `use ::name` and `use name` are alike; a group may also stand alone.
+                // `use ::name` and `use name` are equal. A group may also stand alone.
                 at = read_tree(&tokens, at, &[], &mut all);
                 found.extend(all.into_iter().map(|path| Found { path, depth }));
             }
@@ -259,7 +259,7 @@ fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
     found
 }
 
-/// Reads a path, or a group of them, that follows `before`; gives the place after it.
+/// Reads a path, or a group of paths, that follows `before`. Returns the position after it.
 fn read_tree<'t>(
     tokens: &[&'t str],
     mut at: usize,
@@ -301,7 +301,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
 }
 
-/// Names, `::` and single characters; comments, literals and white space are left out.
+/// Returns names, `::` and single characters, without comments, literals and white space.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -335,7 +335,7 @@ fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// The length of the string literal that a text begins with, raw ones and byte strings too.
+/// Returns the length of the string literal at the start of a text, which may be raw or a byte string.
 fn string(text: &str) -> Option<usize> {
     let prefix = ["br", "cr", "r", "b", "c", ""].into_iter().find(|prefix| {
         let after = text.strip_prefix(prefix).unwrap_or_default();
@@ -362,7 +362,7 @@ fn string(text: &str) -> Option<usize> {
     Some(end.map_or(text.len(), |(at, _)| prefix.len() + at + 1))
 }
 
-/// The length of the character literal that a text begins with, or of the `'` of a lifetime.
+/// Returns the length of the character literal at the start of a text, or of the `'` of a lifetime.
 fn character(text: &str) -> usize {
     let mut inside = text[1..].char_indices();
     match inside.next() {
@@ -411,7 +411,7 @@ fn an_upward_import_is_found_in_each_of_its_forms() {
 }
 
 #[test]
-fn what_is_kept_to_a_file_is_found_elsewhere() {
+fn names_that_belong_to_one_file_are_found_elsewhere() {
     for (path, text) in [
         ("issuer.rs", "use jsonwebtoken;"),
         ("issuer.rs", "use jsonwebtoken as jwt;"),
@@ -439,7 +439,7 @@ fn a_file_on_no_floor_and_a_name_from_the_root_are_found() {
 }
 
 #[test]
-fn what_is_allowed_is_let_through() {
+fn allowed_imports_pass() {
     for (path, text) in [
         (
             "lib.rs",

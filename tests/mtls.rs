@@ -1,5 +1,5 @@
-//! Real TLS with client certificates: a rustls server tells the layer the certificate of each connection, and
-//! a token that is bound to one is worthless over any other connection.
+//! Real TLS with client certificates: a rustls server passes the certificate of each connection to the layer,
+//! and a token that is bound to one is worthless over any other connection.
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -121,7 +121,7 @@ async fn start(authority: &Issuer, tokens: &TokenIssuer) -> SocketAddr {
     address
 }
 
-/// The status line and the body of `GET /` with a token, over a connection of its own.
+/// Returns the status line and the body of `GET /` with a token, over a new connection.
 async fn ask(
     authority: &Issuer,
     address: SocketAddr,
@@ -148,7 +148,7 @@ async fn ask(
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A server that closes without a farewell has still answered.
+    // A server that closes without a close notification has still responded.
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -1,9 +1,9 @@
-//! What many revocations and many sessions cost in memory or on disk, and what a look-up and a
-//! refresh among them then take. Prints a table; `cargo bench --bench storm`.
+//! The cost of many revocations and many sessions in memory or on disk, and the time of a look-up and a
+//! refresh among them. Prints a table: `cargo bench --bench storm`.
 //!
-//! Memory comes first. With the features `sqlite`, `postgres` and `redis` follow a file of SQLite in
-//! the temporary directory, and the servers of `STORM_POSTGRES_URL` and `STORM_REDIS_URL`, if set.
-//! On PostgreSQL it makes a schema `storm`, and drops it; in Redis it needs an empty database, and
+//! Memory comes first. With the features `sqlite`, `postgres` and `redis`, it continues with an SQLite file
+//! in the temporary directory and with the servers of `STORM_POSTGRES_URL` and `STORM_REDIS_URL`, if set. It
+//! creates a schema `storm` in PostgreSQL and drops it again. In Redis it needs an empty database, and
 //! empties it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods)] // a bench may read the environment
@@ -35,12 +35,12 @@ fn tokens() -> TokenIssuerBuilder {
     TokenIssuer::builder(key).issuer(ISSUER).audience("api")
 }
 
-/// The ids are as long as those of real tokens.
+/// The ids are as long as in real tokens.
 fn token_id(number: usize) -> String {
     format!("{number:032}")
 }
 
-/// Four sessions each.
+/// Four sessions for each subject.
 fn subject(number: usize) -> String {
     format!("user{:06}", number / 4)
 }

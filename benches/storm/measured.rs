@@ -1,4 +1,4 @@
-//! What is asked of a store outside the process, one request at a time, from one task.
+//! Measurements of a store outside the process: one request at a time, from one task.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 
 use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
 
-/// How many requests are measured.
+/// The number of requests that are measured.
 const REQUESTS: usize = 5000;
-/// How many are under way at once where many are.
+/// The number of concurrent requests while the store is filled.
 const AT_ONCE: usize = 32;
 
-/// The time that one of [`REQUESTS`] takes.
+/// The time of one of [`REQUESTS`].
 async fn timed(mut one: impl AsyncFnMut(usize)) -> Duration {
     let start = Instant::now();
     for number in 0..REQUESTS {
@@ -22,12 +22,12 @@ async fn timed(mut one: impl AsyncFnMut(usize)) -> Duration {
     start.elapsed() / u32::try_from(REQUESTS).unwrap()
 }
 
-/// Spread over all of them, each at most once.
+/// Indexes spread over all of them, each used at most once.
 fn spread(number: usize, of: usize) -> usize {
     number * 7919 % of
 }
 
-/// Does all of it, many at once; the time that one took its turn.
+/// Does all of the work concurrently, and returns the time of one piece.
 pub(crate) async fn all<F>(count: usize, one: impl Fn(usize) -> F) -> Duration
 where
     F: Future<Output = ()> + Send + 'static,
@@ -46,7 +46,7 @@ where
     start.elapsed() / u32::try_from(count).unwrap()
 }
 
-/// Of a store that holds [`REVOCATIONS`] tokens already.
+/// Measures a store that contains [`REVOCATIONS`] tokens.
 pub(crate) async fn revocations(store: &impl RevocationStore) {
     let until = crate::memory::far();
     let each = timed(async |number| {
@@ -65,13 +65,13 @@ pub(crate) async fn revocations(store: &impl RevocationStore) {
     row("find that a token is not among them", each.await, None);
 }
 
-/// Trades a refresh token for the next one.
+/// Exchanges a refresh token for the next one.
 async fn refresh(sessions: &Sessions, token: &str) -> String {
     let refresh = sessions.refresh(token).await.unwrap();
     refresh.issue().await.unwrap().tokens.refresh_token
 }
 
-/// Of a store that holds [`SESSIONS`] already.
+/// Measures a store that contains [`SESSIONS`].
 pub(crate) async fn sessions(sessions: &Sessions) {
     let mut current = Vec::new();
     let each = timed(async |number| {

@@ -1,4 +1,4 @@
-//! In the memory of this process.
+//! Measurements in the memory of this process.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::{ISSUER, REVOCATIONS, SESSIONS, row, subject, token_id};
 
 const LOOK_UPS: usize = 200_000;
 
-/// The memory that the process holds, in bytes; zero where the system does not tell it.
+/// The memory of the process, in bytes, or zero if the system does not report it.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -26,12 +26,12 @@ fn resident() -> usize {
     kib.unwrap_or_default() * 1024
 }
 
-/// When what is measured ends: not soon.
+/// A far expiry, so that nothing expires during the measurement.
 pub(crate) fn far() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1 << 36)
 }
 
-/// The time that one of `count` takes.
+/// The time of one of `count`.
 fn timed(count: usize, mut one: impl FnMut(usize)) -> Duration {
     let start = Instant::now();
     (0..count).for_each(&mut one);

@@ -1,4 +1,4 @@
-//! In Redis, filled through the stores with 32 requests at once.
+//! Measurements in Redis, filled through the stores with 32 concurrent requests.
 
 use tower_jwt_auth::Sessions;
 use tower_jwt_auth::revocation::{RedisRevocations, Revocation, RevocationStore};

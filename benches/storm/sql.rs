@@ -1,5 +1,5 @@
-//! In SQLite and PostgreSQL. A few rows come through the stores; the database copies them into as
-//! many as are wanted, with ids of their own, which takes seconds instead of many minutes.
+//! Measurements in SQLite and PostgreSQL. A few rows are written through the stores. The database then copies
+//! them with new ids, which takes seconds instead of many minutes.
 
 use sqlx::AssertSqlSafe;
 use tower_jwt_auth::Sessions;
@@ -37,7 +37,7 @@ fn copy_session(random_hex: &str) -> AssertSqlSafe<String> {
     ))
 }
 
-/// A macro, since sqlx's types of two databases share no trait that could be named in a line.
+/// It is a macro because the sqlx types of the two databases share no trait that fits into one line.
 macro_rules! measure {
     ($pool:expr, $Sessions:ident, $Revocations:ident, $random_hex:literal, $settled:expr, $size:expr) => {{
         let record = tower_jwt_auth::revocation::$Revocations::new($pool.clone());

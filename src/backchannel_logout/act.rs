@@ -1,4 +1,4 @@
-//! [`Actor`]: does what a logout token orders, once, and as a whole.
+//! [`Actor`]: carries out what a logout token orders, once and completely.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,21 +16,21 @@ use crate::revocation::DynRevocationStore;
 use crate::store::{in_time, to_the_end};
 use crate::turns::Turns;
 
-/// How many log-outs are acted on at once. Others wait for as long as their requests do.
+/// How many logouts are carried out at once. Others wait for as long as their requests do.
 const AT_ONCE: usize = 64;
-/// How long the application may take. Providers commonly wait for less.
+/// How long the application's hook may take. Most providers wait for less.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) type Hook = dyn Fn(Logout) -> HookFuture + Send + Sync;
 pub(super) type HookFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// Acts on logout tokens that were verified.
+/// Carries out logout tokens that were verified.
 pub(super) struct Actor {
     pub(super) store: Arc<dyn DynRevocationStore>,
     pub(super) ends: Ends,
     pub(super) hook: Option<Arc<Hook>>,
-    /// One logout token that comes twice at once is acted on once.
+    /// Makes sure that a logout token that arrives twice at once is carried out once.
     turns: Turns,
     places: Arc<Semaphore>,
 }
@@ -52,8 +52,8 @@ impl Actor {
         }
     }
 
-    /// Does what the token orders. From the moment at which it begins, a caller that stops waiting does not
-    /// end it.
+    /// Carries out what the token orders. Once that has begun, it runs to its end even if the caller stops
+    /// waiting.
     pub(super) async fn act(self: &Arc<Self>, logout: Logout) -> Result<(), AuthError> {
         let key = format!("{}\n{}", logout.issuer(), logout.id());
         let turn = self.turns.wait(&key).await;
@@ -69,13 +69,13 @@ impl Actor {
         .await?
     }
 
-    /// Whoever fails leaves the token unused, so that it can be sent again.
+    /// After a failure the token stays unused, so that the provider can send it again.
     async fn act_in_turn(&self, logout: &Logout) -> Result<(), AuthError> {
         let used = logout.used();
         if in_time(REVOCATION_TIMEOUT, self.store.is_revoked(used.query())).await? {
             tell(
                 logout,
-                "a logout token came again, and was not acted on again",
+                "a logout token was used before, so it was not acted on again",
             );
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Actor {
             in_hook_time(hook(logout.clone())).await?;
         }
         tell(logout, "a user has logged out at the provider");
-        // The log-out is in effect. If this fails, no more is lost than that a copy would repeat it.
+        // The logout is in effect. If this fails, the only loss is that a copy of the token would repeat it.
         let used = [used.revocation()];
         let remembered = in_time(REVOCATION_TIMEOUT, self.store.revoke(&used)).await;
         #[cfg(feature = "tracing")]
@@ -117,7 +117,7 @@ async fn in_hook_time(hook: HookFuture) -> Result<(), AuthError> {
         Ok(Err(error)) => Err(unavailable(error)),
         Err(_) => Err(unavailable(
             format!(
-                "the hook of the application took longer than {} s",
+                "the `on_logout` hook took longer than {} s",
                 HOOK_TIMEOUT.as_secs()
             )
             .into(),

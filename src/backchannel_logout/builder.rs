@@ -1,4 +1,4 @@
-//! [`BackchannelLogoutBuilder`]: what a log-out ends, checked once.
+//! [`BackchannelLogoutBuilder`]: what a logout ends, checked once.
 
 use std::fmt;
 use std::future::Future;
@@ -12,8 +12,8 @@ use crate::error::ConfigError;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Rules, TokenProfile, TokenVerifier};
 
-/// For how long a log-out is kept in the revocation store unless something else is known: 24 hours. An entry
-/// must outlive every access token that it covers, and few providers let them live longer by default.
+/// How long a logout is kept in the revocation store by default: 24 hours. An entry must outlive every access
+/// token that it covers, and few providers issue access tokens that live longer by default.
 pub const DEFAULT_LONGEST_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 /// The longest that can be set: ten years.
 const MAX_ACCESS_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -43,47 +43,47 @@ impl BackchannelLogoutBuilder {
         }
     }
 
-    /// Sets the verifier of the access tokens that a log-out ends. What must be known of them is taken from
-    /// its rules:
+    /// Sets the verifier of the access tokens that a logout ends. Two of its rules matter:
     ///
-    /// - how long they live, from [`max_lifetime`](crate::verifier::TokenVerifierBuilder::max_lifetime);
-    /// - whether each has a session: if it [requires](crate::verifier::TokenVerifierBuilder::require) `sid`,
-    ///   a logout token that names a session ends that session alone. Otherwise it also ends all access
-    ///   tokens of the subject that were issued until then, because one without `sid` cannot be told to be of
-    ///   another session. Other devices then refresh theirs.
+    /// - [`max_lifetime`](crate::verifier::TokenVerifierBuilder::max_lifetime) says how long the access
+    ///   tokens live.
+    /// - If it [requires](crate::verifier::TokenVerifierBuilder::require) `sid`, a logout token that names a
+    ///   session ends only that session. Otherwise it also ends all access tokens that were issued to the
+    ///   subject until then, because a token without `sid` may belong to that session. Other devices then
+    ///   have to refresh their tokens.
     pub fn access_tokens(mut self, verifier: &TokenVerifier) -> Self {
         self.access_tokens = Some(verifier.clone());
         self
     }
 
-    /// Says that the service also takes opaque tokens of the provider, by `Introspection` with the same
-    /// revocation store. What a server says about a token seldom has a `sid`, so a log-out then ends all
-    /// tokens of the subject that were issued until then, whatever the verifier of JWTs requires.
+    /// Says that the service also accepts opaque tokens of the provider, through `Introspection` with the
+    /// same revocation store. Introspection responses rarely contain a `sid`. So a logout then ends all
+    /// tokens that were issued to the subject until then, whatever the verifier of JWTs requires.
     pub fn also_opaque_tokens(mut self) -> Self {
         self.has_opaque_tokens = true;
         self
     }
 
     /// Sets the longest lifetime of the provider's access tokens. The default is the `max_lifetime` of the
-    /// [verifier of access tokens](Self::access_tokens), or without one
-    /// [24 hours](DEFAULT_LONGEST_ACCESS_TTL).
+    /// [verifier of access tokens](Self::access_tokens), or [24 hours](DEFAULT_LONGEST_ACCESS_TTL) if no such
+    /// verifier is set.
     ///
     /// # Security
     ///
-    /// An access token that lives longer is accepted again when the entry of the log-out is dropped. Set
+    /// An access token that lives longer is accepted again once the entry of the logout is removed. Set
     /// `max_lifetime` of its verifier, so that such a token is refused.
     pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
         self.longest_access_ttl = Some(ttl);
         self
     }
 
-    /// Sets what else the application does when a user has logged out, such as ending its own sessions. It
-    /// is called after the access tokens were revoked, and the provider gets its 200 when it returns `Ok`.
-    /// If it fails, panics or takes longer than 10 seconds, the response is a 503, and the same logout token
-    /// is acted on again when it comes again.
+    /// Sets what the application does in addition when a user has logged out, such as ending its own
+    /// sessions. The hook is called after the access tokens were revoked, and the provider receives a 200
+    /// once it returns `Ok`. If it fails, panics or takes longer than 10 seconds, the response is a 503, and
+    /// the same logout token is carried out again when the provider sends it again.
     ///
-    /// So it can be called more than once for one log-out, also if two nodes get the same logout token at
-    /// once: it must be safe to repeat.
+    /// So the hook may run more than once for one logout, also if two nodes receive the same logout token at
+    /// once. It must be safe to repeat.
     ///
     /// ```
     /// use tower_jwt_auth::Sessions;
@@ -97,7 +97,7 @@ impl BackchannelLogoutBuilder {
     ///         async move {
     ///             match logout.subject() {
     ///                 Some(subject) => sessions.end_all(subject).await.map(drop),
-    ///                 None => Ok(()), // names the session alone: look it up in your own table
+    ///                 None => Ok(()), // only the session is known: look it up in your own table
     ///             }
     ///         }
     ///     })
@@ -120,22 +120,23 @@ impl BackchannelLogoutBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the verifier is not one of logout tokens or has a revocation store of its own; if the verifier
-    /// of access tokens takes none of a provider, has no revocation store, or has no `max_lifetime` while no
-    /// longest lifetime is set here; or if a lifetime is zero, longer than ten years, or below `max_lifetime`.
+    /// Fails if the verifier does not verify logout tokens or has a revocation store of its own; if the
+    /// verifier of access tokens accepts none of a provider, has no revocation store, or has no
+    /// `max_lifetime` while no longest lifetime is set here; or if a lifetime is zero, longer than ten years,
+    /// or below `max_lifetime`.
     pub fn build(self) -> Result<BackchannelLogout, ConfigError> {
         for rules in self.verifier.rules().unwrap_or_default() {
             if rules.profile != TokenProfile::LogoutToken {
                 return Err(ConfigError::invalid(
-                    "the verifier of logout tokens takes other tokens: build it with \
+                    "the verifier of logout tokens accepts other tokens: build it with \
                      `.profile(TokenProfile::LogoutToken)` and your client id as its audience",
                 ));
             }
             if rules.asks_store {
                 return Err(ConfigError::invalid(
-                    "the verifier of logout tokens has a revocation store, by which a second log-out of the \
+                    "the verifier of logout tokens has a revocation store, because of which a second logout of the \
                      same user would be refused: leave out `.revocation(..)`, and give the store to \
-                     `BackchannelLogout::builder` alone",
+                     `BackchannelLogout::builder` only",
                 ));
             }
         }
@@ -151,7 +152,7 @@ impl BackchannelLogoutBuilder {
         ends.all_tokens_have_session &= !self.has_opaque_tokens;
         if ends.longest_access_ttl.is_zero() || ends.longest_access_ttl > MAX_ACCESS_TTL {
             return Err(ConfigError::invalid(
-                "the longest lifetime of access tokens must be above zero, and ten years at most",
+                "the longest lifetime of access tokens must be above zero, and at most ten years",
             ));
         }
         let actor = Actor::new(self.revocations, ends, self.hook);
@@ -168,14 +169,14 @@ impl fmt::Debug for BackchannelLogoutBuilder {
     }
 }
 
-/// What a log-out must end, by the rules for a provider's access tokens.
+/// Returns what a logout must end, by the rules for a provider's access tokens.
 fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, ConfigError> {
     let Some(rules) = verifier.rules() else {
-        // The issuers are known at run time, so nothing can be said of their tokens now.
+        // The issuers are known only at run time, so the lifetime of their tokens is not known now.
         let longest_access_ttl = set.ok_or_else(|| {
             ConfigError::invalid(
-                "the issuers of this verifier are known only at run time, so how long their access tokens \
-                 live is not known: set `longest_access_ttl`",
+                "the issuers of this verifier are known only at run time, so the lifetime of their access tokens \
+                 is not known: set `longest_access_ttl`",
             )
         })?;
         return Ok(Ends {
@@ -191,14 +192,14 @@ fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, Conf
     let rules: Vec<_> = rules.into_iter().filter(of_provider).collect();
     if rules.is_empty() {
         return Err(ConfigError::invalid(
-            "the verifier of access tokens takes none of an identity provider: give the one with the \
+            "the verifier of access tokens accepts none of an identity provider: pass the one with the \
              profile `Rfc9068`, `Compatible` or `IdToken`",
         ));
     }
     if rules.iter().any(|rules| !rules.asks_store) {
         return Err(ConfigError::invalid(
-            "the verifier of access tokens has no revocation store, so it would not notice a log-out: add \
-             `.revocation(store)`, with the store that is given to `BackchannelLogout::builder`",
+            "the verifier of access tokens has no revocation store, so it would not notice a logout: add \
+             `.revocation(store)`, with the same store as `BackchannelLogout::builder`",
         ));
     }
     let lifetimes = rules.iter().map(|rules| rules.max_lifetime);
@@ -207,8 +208,8 @@ fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, Conf
     let longest_access_ttl = match (set, longest) {
         (Some(set), Some(longest)) if set < longest => {
             return Err(ConfigError::invalid(format!(
-                "the verifier accepts access tokens that live for {} s, but a log-out is kept for tokens of \
-                 {} s only: raise `longest_access_ttl`, or leave it out",
+                "the verifier accepts access tokens that live for {} s, but a logout covers only tokens of at most \
+                 {} s: raise `longest_access_ttl`, or leave it out",
                 longest.as_secs(),
                 set.as_secs(),
             )));
@@ -217,7 +218,7 @@ fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, Conf
         (None, Some(longest)) => longest,
         (None, None) => {
             return Err(ConfigError::invalid(
-                "how long the provider's access tokens live is not known: set `.max_lifetime(..)` of their \
+                "the lifetime of the provider's access tokens is not known: set `.max_lifetime(..)` of their \
                  verifier, so that none lives longer, or `longest_access_ttl`",
             ));
         }

@@ -1,4 +1,4 @@
-//! The form in which a provider sends its token (OpenID Connect Back-Channel Logout section 2.5).
+//! Parsing the form in which a provider sends its token (OpenID Connect Back-Channel Logout section 2.5).
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::error::{AuthError, AuthErrorKind, Reason};
 const FORM: &str = "application/x-www-form-urlencoded";
 const PARAMETER: &[u8] = b"logout_token";
 
-/// Fails if the body is said to be something else than a form.
+/// Fails if the content type of the body is not that of a form.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), AuthError> {
     let is_form = |value: &HeaderValue| {
         let essence = value.to_str().unwrap_or_default().split(';').next();
@@ -26,7 +26,7 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), AuthError> {
     }
 }
 
-/// Reads the one `logout_token` of a form. Other parameters are ignored, as section 2.5 says.
+/// Returns the only `logout_token` of a form. Other parameters are ignored, as section 2.5 requires.
 pub(super) fn logout_token(form: &[u8]) -> Result<String, AuthError> {
     let mut found = None;
     for field in form.split(|&byte| byte == b'&') {
@@ -35,7 +35,7 @@ pub(super) fn logout_token(form: &[u8]) -> Result<String, AuthError> {
             Some(at) => (&field[..at], &field[at + 1..]),
             None => (field, &[][..]),
         };
-        // A name that cannot be read is not this one.
+        // A name that cannot be decoded is not this one.
         if decode(name).as_deref() != Some(PARAMETER) {
             continue;
         }
@@ -59,7 +59,7 @@ pub(super) fn logout_token(form: &[u8]) -> Result<String, AuthError> {
     token.ok_or_else(|| {
         malformed(&Reason {
             code: "malformed_form",
-            message: "the `logout_token` of the form is not encoded as a form demands",
+            message: "the `logout_token` of the form is not percent-encoded correctly",
         })
     })
 }
@@ -68,7 +68,7 @@ pub(super) fn malformed(reason: &'static Reason) -> AuthError {
     AuthError::new(AuthErrorKind::MalformedRequest).because(reason)
 }
 
-/// Takes the percent-encoding off. Returns `None` if a `%` is not followed by two hexadecimal digits.
+/// Decodes percent-encoding. Returns `None` if a `%` is not followed by two hexadecimal digits.
 fn decode(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(text));

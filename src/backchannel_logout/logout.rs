@@ -8,31 +8,31 @@ use crate::jti::Digest;
 use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::{MAX_LEEWAY, VerifiedToken};
 
-/// By how much the clocks of nodes may differ: an entry is kept for so much longer.
+/// How much the clocks of nodes may differ: an entry is kept this much longer.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(300);
 /// The longest time for which a logout token is remembered as used. Section 4 of the specification
 /// recommends that none lives longer than two minutes.
 const REMEMBERED_AT_MOST: Duration = Duration::from_secs(86_400);
-/// What stands before the issuer in the entries of logout tokens that were used, so that they meet no
-/// revocation of an access token.
+/// The text before the issuer in the entries of used logout tokens, so that they are not mistaken for
+/// revocations of access tokens.
 const USED: &str = "tower-jwt-auth/logout-tokens/";
 
-/// A log-out at an identity provider, from a logout token that was verified. `Debug` shows a digest of the
+/// A logout at an identity provider, from a verified logout token. `Debug` shows a digest of the
 /// session id, and no subject.
 #[derive(Clone)]
 pub struct Logout {
     token: VerifiedToken,
 }
 
-/// What a log-out ends in the store of revocations.
+/// What a logout ends in the revocation store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends {
     pub(super) longest_access_ttl: Duration,
-    /// Whether all access tokens have `sid`, so that a session that is named can be ended alone.
+    /// Whether all access tokens have `sid`, so that a logout that names a session ends only that session.
     pub(super) all_tokens_have_session: bool,
 }
 
-/// The entry that says that a logout token was used.
+/// The entry that marks a logout token as used.
 pub(super) struct Used<'l> {
     issuer: String,
     id: &'l str,
@@ -46,13 +46,13 @@ impl Logout {
         Self { token }
     }
 
-    /// Returns the issuer (`iss`): the provider at which the user has logged out.
+    /// Returns the issuer (`iss`): the provider at which the user logged out.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.token.issuer().unwrap_or_default()
     }
 
-    /// Returns the subject (`sub`) who has logged out, or `None` if the provider names the session alone.
+    /// Returns the subject (`sub`) that logged out, or `None` if the token names only the session.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.token.subject().filter(|subject| !subject.is_empty())
@@ -67,7 +67,7 @@ impl Logout {
             .filter(|session| !session.is_empty())
     }
 
-    /// Returns when the user logged out (`iat`), by the clock of the provider.
+    /// Returns the time of the logout (`iat`), by the clock of the provider.
     #[must_use]
     pub fn issued_at(&self) -> NumericDate {
         self.token
@@ -81,18 +81,18 @@ impl Logout {
         &self.token
     }
 
-    /// The id (`jti`) of the logout token.
+    /// Returns the id (`jti`) of the logout token.
     pub(super) fn id(&self) -> &str {
         self.token.token_id().unwrap_or_default()
     }
 
-    /// The time by the clock of the verifier.
+    /// Returns the time by the clock of the verifier.
     fn now(&self) -> Duration {
         Duration::try_from_secs_f64(self.token.now()).unwrap_or_default()
     }
 
-    /// The entry that remembers this token for as long as it is accepted, and a day at most: what it ends,
-    /// it ends once more if it is replayed later.
+    /// Returns the entry that marks this token as used, for as long as the token is accepted and at most for
+    /// a day. If the token is replayed after that, it ends the same tokens once more.
     pub(super) fn used(&self) -> Used<'_> {
         let expiry = self
             .token
@@ -120,11 +120,11 @@ impl fmt::Debug for Logout {
 // === impl Ends ===
 
 impl Ends {
-    /// What this log-out ends.
+    /// Returns what this logout ends.
     pub(super) fn of(self, logout: &Logout) -> Vec<Revocation> {
         let issuer = Some(logout.issuer());
         let iat = logout.issued_at().as_secs();
-        // Until the last access token has expired that was issued before, for every verifier.
+        // Until the last access token that was issued before has expired, for every verifier.
         let until = logout.now().max(Duration::from_secs(iat));
         let until = until
             .saturating_add(self.longest_access_ttl)
@@ -133,12 +133,12 @@ impl Ends {
         let session = logout.session_id();
         let mut ends = Vec::new();
         ends.extend(session.map(|session| Revocation::session(issuer, session, until)));
-        // A token without `sid` cannot be told to be of another session.
+        // A token without `sid` may belong to this session.
         if let Some(subject) = logout.subject()
             && !(session.is_some() && self.all_tokens_have_session)
         {
-            // By the provider's clock, as the `iat` that it is compared with; to the end of the second,
-            // because `iat` does not say which of the two came first within one.
+            // By the provider's clock, like the `iat` that it is compared with, and up to the end of the
+            // second, because `iat` does not say which of the two came first within one second.
             let cutoff = iat.saturating_mul(1_000_000).saturating_add(999_999);
             ends.push(Revocation::subject_at(issuer, subject, cutoff, until));
         }
@@ -158,7 +158,7 @@ impl Used<'_> {
     }
 }
 
-/// So long after the Unix epoch.
+/// Returns the time this long after the Unix epoch.
 fn at(since_epoch: Duration) -> SystemTime {
     UNIX_EPOCH.checked_add(since_epoch).unwrap_or(UNIX_EPOCH)
 }

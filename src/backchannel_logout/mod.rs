@@ -1,9 +1,9 @@
-//! OpenID Connect Back-Channel Logout 1.0: a log-out at the identity provider ends the access tokens here.
+//! OpenID Connect Back-Channel Logout 1.0: a logout at the identity provider ends the access tokens here.
 //!
 //! A provider sends a logout token to each service that the user was logged in to. [`BackchannelLogout`] is
-//! the tower service that receives it: it verifies the token (sections 2.4 and 2.6), records in the
-//! [revocation store](crate::revocation) what has ended, and calls the application. Requests with an access
-//! token from before are refused from then on, and streams that wait for
+//! the tower service that receives it. It verifies the token (sections 2.4 and 2.6), records in the
+//! [revocation store](crate::revocation) what has ended, and calls the application. From then on, requests
+//! with an older access token are refused, and streams that wait for
 //! [`VerifiedToken::ended`](crate::VerifiedToken::ended) end. The guide says [how to set it up, and what
 //! providers do](crate::_guide::backchannel_logout).
 //!

@@ -25,36 +25,37 @@ use crate::layer::retry_after;
 use crate::revocation::RevocationStore;
 use crate::verifier::{CredentialKind, TokenVerifier};
 
-/// The longest body of a request that is read: 16 KiB, twice a logout token of the largest size.
+/// The longest request body that is read: 16 KiB, twice the size of the largest logout token.
 pub const MAX_LOGOUT_REQUEST_BYTES: usize = 16 * 1024;
-/// How long a body may take to arrive.
+/// How long the body of a request may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Receives the logout tokens of identity providers (OpenID Connect Back-Channel Logout 1.0), and ends the
 /// access tokens that they name.
 ///
-/// A tower service for any request body: axum takes it by `route_service`, hyper as it is. Register its
-/// address with the provider as the `backchannel_logout_uri` of your client, and put no
-/// [`JwtAuthLayer`](crate::JwtAuthLayer) in front: the logout token is what proves who asks.
+/// It is a tower service for any request body: pass it to axum's `route_service`, or to hyper as it is.
+/// Register its address with the provider as the `backchannel_logout_uri` of your client. Put no
+/// [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it, because the logout token itself proves who sends the
+/// request.
 ///
-/// It takes a POST with `logout_token` as a form, of [16 KiB](MAX_LOGOUT_REQUEST_BYTES) at most, and answers,
-/// always with `Cache-Control: no-store`:
+/// It accepts a POST with a form of at most [16 KiB](MAX_LOGOUT_REQUEST_BYTES) that contains `logout_token`.
+/// Every response has `Cache-Control: no-store`:
 ///
-/// | status | when |
+/// | Status | When |
 /// |---|---|
-/// | 200 | everything is ended; also if this logout token was used before: it is then not acted on again |
-/// | 400 | the request or its token is not valid; `error` and `error_description` as JSON |
+/// | 200 | everything has ended; also if this logout token was used before, in which case it is not carried out again |
+/// | 400 | the request or its token is invalid; the body is JSON with `error` and `error_description` |
 /// | 405 | the method is not POST |
-/// | 503 with `Retry-After` | the keys of the provider, the revocation store or the hook of the application fail; asking again is safe |
+/// | 503 with `Retry-After` | the provider's keys or the revocation store are unavailable, or the hook failed; the provider may send the token again |
 ///
-/// A log-out is done as a whole, even if the provider closes the connection. Clones share their state.
+/// A logout runs to its end even if the provider closes the connection. Clones share their state.
 #[derive(Clone)]
 pub struct BackchannelLogout {
     verifier: TokenVerifier,
     actor: Arc<Actor>,
 }
 
-/// The response of a [`BackchannelLogout`], once it is known.
+/// The future that resolves to the response of a [`BackchannelLogout`].
 #[must_use = "futures do nothing unless polled"]
 pub struct BackchannelLogoutFuture {
     response: Pin<Box<dyn Future<Output = Response<String>> + Send>>,
@@ -63,10 +64,10 @@ pub struct BackchannelLogoutFuture {
 // === impl BackchannelLogout ===
 
 impl BackchannelLogout {
-    /// Starts the service. `verifier` verifies logout tokens: its
+    /// Starts building the service. `verifier` verifies logout tokens: its
     /// [profile](crate::verifier::TokenVerifierBuilder::profile) is
-    /// [`LogoutToken`](crate::verifier::TokenProfile::LogoutToken), and its audience your client id.
-    /// `revocations` is the store that the verifier of access tokens asks.
+    /// [`LogoutToken`](crate::verifier::TokenProfile::LogoutToken), and its audience is your client id.
+    /// `revocations` is the store that the verifier of access tokens uses.
     pub fn builder(
         verifier: TokenVerifier,
         revocations: impl RevocationStore,
@@ -78,20 +79,20 @@ impl BackchannelLogout {
         Self { verifier, actor }
     }
 
-    /// Verifies a logout token and ends what it names, as a request does: for a service that receives it in
-    /// another way.
+    /// Verifies a logout token and ends what it names, like a request does. Use it in a service that receives
+    /// the token in another way.
     ///
     /// # Errors
     ///
-    /// - [`Unavailable`](AuthErrorKind::Unavailable): the keys, the store or the hook of the application
-    ///   fail. Some of the access tokens may be ended. Asking again is safe.
-    /// - Otherwise the [reason](AuthErrorKind) why the token is refused.
+    /// - [`Unavailable`](AuthErrorKind::Unavailable): the keys or the store are unavailable, or the hook
+    ///   failed. Some of the access tokens may have ended. Calling again is safe.
+    /// - Any other [kind](AuthErrorKind): the token is refused.
     pub async fn log_out(&self, logout_token: &str) -> Result<(), AuthError> {
         let token = self.verifier.verify(logout_token).await?;
         if token.kind() != CredentialKind::LogoutToken {
-            // Only with an issuer that is known at run time; `build` has looked at the others.
+            // This happens only if the issuers are known at run time; `build` has checked the others.
             return Err(AuthError::new(AuthErrorKind::Internal).with_source(
-                "the verifier of this issuer is not one of logout tokens: build it with \
+                "the verifier of this issuer does not verify logout tokens: build it with \
                  `.profile(TokenProfile::LogoutToken)`",
             ));
         }
@@ -181,8 +182,9 @@ fn respond(status: StatusCode, body: String) -> Response<String> {
     response
 }
 
-/// Section 2.8: a request that is not valid is answered with 400, whatever is wrong, and with JSON. What
-/// the provider may send again is answered with 503, so that it can tell the two apart.
+/// Builds the response to a request that failed. Section 2.8 requires 400 with JSON for every invalid
+/// request. If the provider may send the request again, the status is 503, so that it can tell the two cases
+/// apart.
 fn refusal(error: AuthError) -> Response<String> {
     tell(&error);
     let (status, code) = match error.kind() {
@@ -190,7 +192,7 @@ fn refusal(error: AuthError) -> Response<String> {
         AuthErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         _ => (StatusCode::BAD_REQUEST, "invalid_request"),
     };
-    // The messages are fixed texts: they contain nothing of the token, and no cause.
+    // The messages are fixed texts: they contain no part of the token, and no cause.
     let body = json!({"error": code, "error_description": error.to_string()});
     let mut response = respond(status, body.to_string());
     let headers = response.headers_mut();
@@ -204,7 +206,7 @@ fn refusal(error: AuthError) -> Response<String> {
     response
 }
 
-/// The provider's mistakes are told at debug, what the operator has to mend at warn.
+/// Logs the provider's mistakes at the level debug, and what the operator has to fix at warn.
 fn tell(error: &AuthError) {
     #[cfg(feature = "tracing")]
     {
@@ -214,7 +216,7 @@ fn tell(error: &AuthError) {
             error.kind(),
             AuthErrorKind::Unavailable | AuthErrorKind::Internal
         ) {
-            tracing::warn!(reason, cause, "a log-out at the provider failed: {error}");
+            tracing::warn!(reason, cause, "a logout from the provider failed: {error}");
         } else {
             tracing::debug!(reason, cause, "a logout token was refused: {error}");
         }

@@ -185,8 +185,9 @@ impl<'a> TokenRequest<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is
-    /// empty, the lifetime is out of range, the proof that it is bound to is not spent, or the token would be too long to be accepted.
+    /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is empty, the
+    /// lifetime is out of range, the proof that the token is bound to is not spent, or the token would be too
+    /// long to be accepted.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
         let Inner {
@@ -279,8 +280,8 @@ impl<'a> TokenRequest<'a> {
         Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
     }
 
-    /// Fails where [`issue_at`](Self::issue_at) would. A token is signed for it only if it may be
-    /// too long.
+    /// Fails in the same cases as `issue_at`. It signs a token to find out only if that token may be too
+    /// long.
     pub(crate) fn check_issuable(self, stamp: u64) -> Result<(), IssueError> {
         let id = jti::new_id(stamp).ok_or(IssueError::Internal)?;
         let token_type = self.token_type;

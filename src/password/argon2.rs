@@ -1,4 +1,4 @@
-//! Argon2 hashes: reading and writing their PHC strings, and computing their tags.
+//! Argon2 hashes: parsing and writing their PHC strings, and computing their tags.
 
 use ::argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
@@ -13,8 +13,9 @@ use crate::password::pool::Scratch;
 
 /// The parts of `$argon2id$v=19$m=19456,t=2,p=1,keyid=MQ$salt$tag`.
 ///
-/// `keyid` is there only for a peppered hash; it is the base64 of the pepper's id. The format has
-/// it, the reference implementation in C has not: but that has not the secret either.
+/// `keyid` is only present in a peppered hash, as the base64 of the pepper's id. The PHC format defines it,
+/// but the reference implementation in C does not support it. That does not matter, because such a program
+/// does not have the secret either.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
     algorithm: Algorithm,
@@ -38,7 +39,7 @@ impl Argon2Hash {
             Some("argon2i") => Algorithm::Argon2i,
             _ => Algorithm::Argon2d,
         };
-        // Strings older than Argon2 1.3 name no version.
+        // Strings from before Argon2 1.3 contain no version.
         let version = match fields.next_if(|field| field.starts_with("v=")) {
             Some("v=19") => Version::V0x13,
             Some("v=16") | None => Version::V0x10,
@@ -48,7 +49,7 @@ impl Argon2Hash {
         let salt = decode(fields.next(), 8, "the salt is not 8 to 64 bytes of base64")?;
         let tag = decode(fields.next(), 10, "the tag is not 10 to 64 bytes of base64")?;
         if fields.next().is_some() {
-            return Err(damaged("something follows the tag"));
+            return Err(damaged("there is text after the tag"));
         }
         Ok(Self {
             algorithm,
@@ -72,7 +73,7 @@ impl Argon2Hash {
         Ok(hash)
     }
 
-    /// A hash that costs what a new one costs and that no password is known for.
+    /// Creates a hash that costs as much as a new one, and that no known password matches.
     pub(super) fn dummy(params: Argon2Params, pepper: Option<&Pepper>) -> Self {
         Self {
             algorithm: Algorithm::Argon2id,
@@ -104,7 +105,7 @@ impl Argon2Hash {
         Zeroizing::new(text)
     }
 
-    /// Whether `password` gives this tag. `pepper` is the one that [`key_id`](Self::key_id) names.
+    /// Returns whether `password` has this tag. `pepper` is the one that [`key_id`](Self::key_id) names.
     pub(super) fn matches(
         &self,
         pepper: Option<&Pepper>,
@@ -117,7 +118,7 @@ impl Argon2Hash {
         ))
     }
 
-    /// Whether a hash made now with `params` would be stronger in any respect.
+    /// Returns whether a hash that is made now with `params` would be stronger in any respect.
     pub(super) fn is_weaker_than(&self, params: Argon2Params) -> bool {
         self.algorithm != Algorithm::Argon2id
             || self.version != Version::V0x13
@@ -173,7 +174,7 @@ impl Argon2Hash {
     }
 }
 
-/// Reads `m=..,t=..,p=..` in that order, and `keyid=..` after them.
+/// Parses `m=..,t=..,p=..` in this order, and an optional `keyid=..` after them.
 fn read_params(field: &str) -> Result<(Argon2Params, Option<Vec<u8>>), PasswordError> {
     let mut values = field.split(',');
     let memory_kib = read_number(values.next(), "m=")?;
@@ -184,7 +185,7 @@ fn read_params(field: &str) -> Result<(Argon2Params, Option<Vec<u8>>), PasswordE
         return Err(PasswordError::CostTooHigh);
     }
     if !params.is_possible() {
-        return Err(damaged("its parameters are impossible"));
+        return Err(damaged("its parameters are not valid for Argon2"));
     }
     let key_id = match values.next() {
         None => None,
@@ -192,18 +193,16 @@ fn read_params(field: &str) -> Result<(Argon2Params, Option<Vec<u8>>), PasswordE
             let id = value
                 .strip_prefix("keyid=")
                 .and_then(|id| STANDARD_NO_PAD.decode(id).ok());
-            Some(id.ok_or(damaged(
-                "its parameters go on with something other than a keyid",
-            ))?)
+            Some(id.ok_or(damaged("the parameter after m, t and p is not a keyid"))?)
         }
     };
     match values.next() {
         None => Ok((params, key_id)),
-        Some(_) => Err(damaged("it has more parameters than are known")),
+        Some(_) => Err(damaged("it has more parameters than m, t, p and keyid")),
     }
 }
 
-/// Reads one decimal number as the PHC format writes it: no sign, no leading zero.
+/// Parses one decimal number as the PHC format defines it: without a sign and without leading zeros.
 fn read_number(field: Option<&str>, name: &str) -> Result<u32, PasswordError> {
     let digits = field
         .and_then(|field| field.strip_prefix(name))
@@ -226,7 +225,7 @@ mod tests {
 
     const HORSE: &[u8] = b"correct horse";
 
-    /// Made by argon2-cffi 25.1.0 (the reference implementation in C) for "correct horse".
+    /// Made from "correct horse" by argon2-cffi 25.1.0 (the reference implementation in C).
     const FROM_C: [&str; 7] = [
         "$argon2id$v=16$m=64,t=2,p=2$c2FsdHNhbHRzYWx0c2FsdA$OrIO9kv58jSieDMEmxvApFv6nWFEesfbEW39oUwQGqw",
         "$argon2id$v=19$m=64,t=2,p=2$c2FsdHNhbHRzYWx0c2FsdA$Sh1LF6dsajp2YjljvL/T0Tk68lSWQP232iGGbb+Qa5Y",
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_read_is_written_the_same() {
+    fn a_parsed_string_is_written_unchanged() {
         let peppered = "$argon2id$v=19$m=64,t=2,p=2,keyid=djE$c2FsdHNhbHQ$kl2rEp9rpHj4Dk+NG4D5YQ";
         for text in FROM_C.into_iter().chain([peppered]) {
             assert_eq!(*Argon2Hash::read(text).unwrap().encode(), text);
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_memory_serves_different_parameters_one_after_the_other() {
+    fn the_same_memory_can_be_reused_with_other_parameters() {
         let mut scratch = Scratch::default();
         for text in FROM_C.iter().chain(FROM_C.iter().rev()) {
             let hash = Argon2Hash::read(text).unwrap();

@@ -1,4 +1,4 @@
-//! bcrypt hashes: reading and writing their crypt(3) strings, and computing their tags.
+//! bcrypt hashes: parsing and writing their crypt(3) strings, and computing their tags.
 
 use base64::Engine;
 use base64::alphabet::BCRYPT;
@@ -10,7 +10,7 @@ use crate::password::hash::{damaged, fresh_salt, same_tag};
 
 /// The parts of `$2b$12$` + 22 characters of salt + 31 characters of tag.
 ///
-/// `$2a$`, `$2b$` and `$2y$` name one and the same function; `$2x$` names a broken one.
+/// `$2a$`, `$2b$` and `$2y$` are the same function; `$2x$` is a broken one.
 #[derive(Clone)]
 pub(super) struct BcryptHash {
     cost: u32,
@@ -18,14 +18,14 @@ pub(super) struct BcryptHash {
     tag: Zeroizing<[u8; 23]>,
 }
 
-/// All that bcrypt reads of a password, its terminating NUL included.
+/// The largest number of bytes of a password that bcrypt reads, with the terminating NUL.
 const MAX_BYTES: usize = 72;
 
-/// The highest cost that is verified: about 4 s of one core.
+/// The highest cost that is verified: about 4 seconds of one core.
 pub(super) const MAX_COST: u32 = 16;
 
-/// Four bits of the salt's last character and two of the tag's mean nothing, and some old
-/// libraries left them set: they are ignored, as every implementation in C does.
+/// Four bits of the salt's last character and two of the tag's are unused, and some old libraries set them.
+/// They are ignored, as in every C implementation.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 
@@ -39,13 +39,13 @@ impl BcryptHash {
             .filter(|cost| cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|cost| cost.parse().ok())
             .filter(|cost| *cost >= 4)
-            .ok_or(damaged("the cost is not two digits from 04"))?;
+            .ok_or(damaged("the cost is not a number of two digits from 04 on"))?;
         let rest = fields
             .next()
             .filter(|rest| rest.len() == 53 && fields.next().is_none());
         let (salt, tag) = rest
             .and_then(|rest| rest.split_at_checked(22))
-            .ok_or(damaged("salt and tag are not 53 characters"))?;
+            .ok_or(damaged("the salt and the tag do not have 53 characters"))?;
         let salt = decode(salt).ok_or(damaged("the salt is not base64"))?;
         let tag = decode(tag)
             .map(Zeroizing::new)
@@ -56,7 +56,7 @@ impl BcryptHash {
         Ok(Self { cost, salt, tag })
     }
 
-    /// Says what bcrypt would not hash whole.
+    /// Fails if bcrypt would hash only a part of the password.
     pub(super) fn check(password: &[u8]) -> Result<(), PasswordError> {
         if password.len() > MAX_BYTES {
             Err(PasswordError::BcryptTooLong)
@@ -76,7 +76,7 @@ impl BcryptHash {
         })
     }
 
-    /// A hash that costs what a new one costs and that no password is known for.
+    /// Creates a hash that costs as much as a new one, and that no known password matches.
     pub(super) fn dummy(cost: u32) -> Self {
         Self {
             cost,
@@ -92,12 +92,11 @@ impl BcryptHash {
         Zeroizing::new(text)
     }
 
-    /// Whether `password` gives this tag, by bcrypt's own rule: bytes from the 73rd on are not
-    /// looked at.
+    /// Returns whether `password` has this tag, by bcrypt's own rule: only the first 72 bytes count.
     ///
-    /// A password with a NUL byte never matches, after the same work. Implementations in C stop
-    /// at the NUL, so they would take `"abc\0anything"` for `"abc"`; those that go on repeat the
-    /// key and would take `"abc\0abc"` for `"abc"`. Neither can tell whether it is the password.
+    /// A password that contains a NUL byte never matches, after the same work. C implementations stop at the
+    /// NUL, so they would accept `"abc\0anything"` for `"abc"`. Those that read on repeat the key, so they
+    /// would accept `"abc\0abc"` for `"abc"`. Neither can tell whether it is the same password.
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         let same = same_tag(
             self.tag.as_slice(),
@@ -115,7 +114,7 @@ fn tag_of(cost: u32, salt: [u8; 16], password: &[u8]) -> Zeroizing<[u8; 23]> {
     let mut key = Zeroizing::new([0; MAX_BYTES]);
     let read = password.len().min(MAX_BYTES);
     key[..read].copy_from_slice(&password[..read]);
-    // The NUL after a shorter password belongs to the key.
+    // The NUL after a shorter password is a part of the key.
     let output = Zeroizing::new(::bcrypt::bcrypt(
         cost,
         salt,
@@ -135,14 +134,14 @@ fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    /// Made by Python's bcrypt 5.0.0 (`$2a$`, `$2y$`) and by libxcrypt (`$2b$`).
+    /// Made by Python's bcrypt 5.0.0 (`$2a$` and `$2y$`) and by libxcrypt (`$2b$`).
     const HORSE: [&str; 3] = [
         "$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
         "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
         "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
     ];
 
-    /// Made by libxcrypt from 100 times `x`, which is what it makes from 72.
+    /// Made by libxcrypt from `x` repeated 100 times. It makes the same hash from 72.
     const LONG: &str = "$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i";
 
     const EMPTY: &str = "$2b$04$abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq";
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_hash_of_a_longer_password_verifies_by_its_first_72_bytes() {
+    fn a_longer_password_verifies_by_its_first_72_bytes() {
         for length in [72, 73, 100, 1024] {
             assert!(matches(LONG, &"x".repeat(length)), "{length}");
         }
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bcrypt_would_not_hash_whole_is_named() {
+    fn passwords_that_bcrypt_cannot_hash_whole_are_refused() {
         assert_eq!(BcryptHash::check(&[b'x'; 72]), Ok(()));
         assert_eq!(
             BcryptHash::check(&[b'x'; 73]),
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_made_is_read_back() {
+    fn a_new_hash_can_be_parsed() {
         let text = BcryptHash::make(5, b"hunter2").unwrap().encode();
         assert_eq!((text.len(), &text[..7]), (60, "$2b$05$"));
         assert!(matches(&text, "hunter2"));

@@ -1,4 +1,4 @@
-//! [`PasswordServiceBuilder`]: everything that can be set, and the one place where it is checked.
+//! [`PasswordServiceBuilder`]: the settings of a password service, checked once.
 
 use std::collections::HashSet;
 use std::num::NonZero;
@@ -14,7 +14,7 @@ use crate::password::policy::{Pepper, Policy};
 use crate::password::pool::Limits;
 use crate::password::service::PasswordService;
 
-/// Sets up a [`PasswordService`]. Everything is optional and safe to leave out.
+/// Builds a [`PasswordService`]. All settings are optional, and the defaults are secure.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,16 +46,18 @@ pub struct PasswordServiceBuilder {
     weak_allowed: bool,
 }
 
-/// Memory for all hashing together: 13 hashes of the default parameters at a time.
+/// The default memory budget for all hashing: 256 MiB, enough for 13 hashes of the default parameters at
+/// once.
 pub const DEFAULT_MEMORY_BUDGET: u64 = 256 * 1024 * 1024;
 
-/// Passwords that may wait for a worker: about a second's work of one core.
+/// The default number of passwords that may wait for a worker: 64, about a second of work for one core.
 pub const DEFAULT_QUEUE_LIMIT: usize = 64;
 
-/// How long a password may wait for a worker: longer, and the user has gone.
+/// The default time for which a password may wait for a worker: 2 seconds. After a longer wait, most users
+/// have left.
 pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// The OWASP floor for bcrypt.
+/// The OWASP minimum for bcrypt.
 const MIN_BCRYPT_COST: u32 = 10;
 
 // === impl PasswordServiceBuilder ===
@@ -77,63 +79,63 @@ impl PasswordServiceBuilder {
         }
     }
 
-    /// The cost of a new hash; stored hashes that cost less are replaced at login.
+    /// Sets the cost of new hashes. Stored hashes that cost less are replaced at login.
     pub const fn argon2(mut self, params: Argon2Params) -> Self {
         self.argon2 = params;
         self
     }
 
-    /// How many passwords are hashed at a time. Left out, it is the number of cores, or fewer if
-    /// the memory budget does not suffice for so many.
+    /// Sets how many passwords are hashed at the same time. The default is the number of cores, or fewer if
+    /// the memory budget is too small for that many.
     pub const fn workers(mut self, count: usize) -> Self {
         self.workers = Some(count);
         self
     }
 
-    /// The bytes of memory that all workers together use for hashing; [`DEFAULT_MEMORY_BUDGET`]
-    /// if left out. A stored hash that alone needs more is not verified.
+    /// Sets the memory, in bytes, that all workers together may use for hashing: [`DEFAULT_MEMORY_BUDGET`] by
+    /// default. A stored hash that needs more than this is not verified.
     pub const fn memory_budget(mut self, bytes: u64) -> Self {
         self.memory_budget = bytes;
         self
     }
 
-    /// How many passwords may wait for a worker; [`DEFAULT_QUEUE_LIMIT`] if left out. Those
-    /// beyond it are turned away at once.
+    /// Sets how many passwords may wait for a worker: [`DEFAULT_QUEUE_LIMIT`] by default. Any further ones
+    /// are refused at once.
     pub const fn queue_limit(mut self, count: usize) -> Self {
         self.queue_limit = count;
         self
     }
 
-    /// How long a password may wait for a worker; [`DEFAULT_MAX_WAIT`] if left out.
+    /// Sets how long a password may wait for a worker: [`DEFAULT_MAX_WAIT`] by default.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
 
-    /// Mixes a secret of the application into every new hash, so that a stolen table alone
-    /// cannot be attacked. Its id of 1 to 8 bytes is stored in the hash.
+    /// Mixes a secret of the application (a pepper) into every new hash, so that a stolen table is useless
+    /// without the secret. The pepper's id of 1 to 8 bytes is stored in the hash.
     ///
     /// # Security
     ///
-    /// Keep the secret (32 random bytes or more) out of the database. **Whoever loses it loses
-    /// every password**, so back it up. Hashes made without a pepper still verify and are
-    /// replaced at login. Programs in other languages cannot verify a peppered hash without the
-    /// secret, and many cannot read the `keyid` that names it.
+    /// Keep the secret (32 random bytes or more) out of the database. **If you lose it, you lose every
+    /// password**, so back it up. Hashes that were made without a pepper still verify, and are replaced at
+    /// login. Programs in other languages cannot verify a peppered hash without the secret, and many cannot
+    /// read the `keyid` parameter that contains the id.
     pub fn pepper(mut self, id: &str, secret: &[u8]) -> Self {
         self.pepper = Some(Pepper::new(id, secret));
         self
     }
 
-    /// A pepper that was in use before: its hashes verify and are replaced at login. May be
-    /// called for several. Keep each until no stored hash names it: without it,
-    /// those hashes cannot be verified.
+    /// Adds a pepper that was used before. Its hashes still verify, and are replaced at login. Call it again
+    /// to add more. Keep each pepper until no stored hash contains its id: without it, those hashes cannot be
+    /// verified.
     pub fn previous_pepper(mut self, id: &str, secret: &[u8]) -> Self {
         self.previous_peppers.push(Pepper::new(id, secret));
         self
     }
 
-    /// Makes new hashes with bcrypt (`$2b$`, cost 10 to 16) instead of Argon2id, for a database
-    /// that other programs read which know nothing else.
+    /// Makes new hashes with bcrypt (`$2b$`, cost 10 to 16) instead of Argon2id, for a database that is also
+    /// read by programs that support nothing else.
     ///
     /// # Security
     ///
@@ -144,23 +146,22 @@ impl PasswordServiceBuilder {
         self
     }
 
-    /// Sets whether passwords are brought into Unicode Normalization Form C (NFC) before they are
-    /// counted and hashed; `true` if left out.
+    /// Sets whether passwords are converted to Unicode Normalization Form C (NFC) before they are counted and
+    /// hashed: `true` by default.
     ///
-    /// One system sends an `é` as one code point and another as two, `e` and an accent. Without
-    /// normalization the same password is two passwords. NIST SP 800-63B-4 section 3.1.1.2 asks
-    /// for NFC, as RFC 8265 section 4.2.2 does. The compatibility form NFKC, which earlier
-    /// revisions named, would also take `²` for `2` and `ﬁ` for `fi`, and so make passwords weaker.
+    /// One system sends an `é` as one code point, another as two: `e` and an accent. Without normalization,
+    /// the same password would be two different ones. NIST SP 800-63B-4 section 3.1.1.2 recommends NFC, and
+    /// RFC 8265 section 4.2.2 requires it. The compatibility form NFKC, which earlier revisions named, would
+    /// also treat `²` as `2` and `ﬁ` as `fi`, which makes passwords weaker.
     ///
-    /// Hashes that were made of a password as it was typed still verify where it is typed in that
-    /// form, and are then replaced by one of the normal form. Turn it off if another program
-    /// verifies the same hashes and does not normalize.
+    /// A hash of a password that was not normalized still verifies if the user types the password in the same
+    /// form, and is then replaced by a hash of the normal form. Turn this off if another program verifies the
+    /// same hashes and does not normalize.
     ///
     /// # Security
     ///
-    /// A password that is not typed in its normal form is tried in both forms: that is twice the
-    /// work, for an unknown user and for an unusable hash as well, so that the time of the answer
-    /// does not tell which users exist.
+    /// A password that is not typed in its normal form is tried in both forms. That is twice the work, also
+    /// for an unknown user and for an unusable hash, so the response time does not reveal which users exist.
     ///
     /// ```
     /// use tower_jwt_auth::PasswordService;
@@ -177,13 +178,13 @@ impl PasswordServiceBuilder {
         self
     }
 
-    /// Adds a verifier for stored hashes that this crate does not read, such as those of PBKDF2 or
-    /// scrypt, and bcrypt hashes of a digest.
+    /// Adds a verifier for stored hashes that this crate does not read, such as those of PBKDF2 or scrypt, or
+    /// bcrypt hashes of a digest.
     ///
-    /// `verifier(password, stored)` returns whether the password is the right one, or `None` if it
-    /// does not know this kind of hash: then the next one that was added is asked. The service
-    /// replaces the hash after a match, by one of the password **as it was typed**: a verifier
-    /// that digests the password first has no part in the new hash.
+    /// `verifier(password, stored)` returns whether the password is correct, or `None` if it does not know
+    /// this kind of hash. In that case the verifier that was added next is asked. After a match, the service
+    /// replaces the hash by one of the password **as it was typed**: if the verifier digests the password
+    /// first, that digest plays no part in the new hash.
     ///
     /// ```
     /// use tower_jwt_auth::PasswordService;
@@ -192,7 +193,7 @@ impl PasswordServiceBuilder {
     /// # fn legacy_digest(password: &str) -> String { format!("{}!", password.len()) }
     /// let passwords = PasswordService::builder()
     ///     .other_hashes(|password, stored| {
-    ///         let digest = stored.strip_prefix("legacy$")?; // `None`: of another kind
+    ///         let digest = stored.strip_prefix("legacy$")?; // `None` for other kinds of hashes
     ///         Some(legacy_digest(password) == digest)
     ///     })
     ///     .build()?;
@@ -208,16 +209,16 @@ impl PasswordServiceBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Only [`verify_stored`](PasswordService::verify_stored) and its blocking twin ask it, and
-    /// only for a row of at most 512 bytes that is neither readable nor a mark for "no password".
-    /// It runs on the workers of the service and keeps one busy for as long as it takes.
+    /// Only [`verify_stored`](PasswordService::verify_stored) and its blocking counterpart ask it, and only
+    /// about a stored text of at most 512 bytes that is neither a hash that this crate can read nor a marker
+    /// for "no password". It runs on the workers of the service, and keeps one busy for as long as it takes.
     ///
     /// # Security
     ///
-    /// Let it refuse costs that are out of range with `None`, so that a poisoned row cannot keep a
-    /// worker busy, and compare in constant time. It works **in addition** to a hash of the
-    /// service, so a quick one does not tell which users exist; a slow one can, until its users
-    /// have logged in once. A panic is refused as an unusable hash.
+    /// Return `None` for costs that are out of range, so that a manipulated row cannot keep a worker busy,
+    /// and compare in constant time. The service computes a hash of its own **in addition**, so a fast
+    /// verifier does not reveal which users exist. A slow one may do so until its users have logged in once.
+    /// A panic counts as an unusable hash.
     pub fn other_hashes(
         mut self,
         verifier: impl Fn(&str, &str) -> Option<bool> + Send + Sync + 'static,
@@ -226,22 +227,22 @@ impl PasswordServiceBuilder {
         self
     }
 
-    /// Accepts parameters under the floor, so that a test suite is fast.
+    /// Accepts parameters below the OWASP minimum, so that a test suite is fast.
     ///
     /// # Security
     ///
-    /// For tests only: such hashes fall to an attacker within hours.
+    /// For tests only: an attacker can crack such hashes within hours.
     pub const fn dangerous_weak_parameters(mut self) -> Self {
         self.weak_allowed = true;
         self
     }
 
-    /// Checks everything and builds the service. No thread is started before the first password.
+    /// Checks the settings and builds the service. No thread is started before the first password.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] that names what to change, above all if the parameters are under
-    /// the OWASP floor.
+    /// Fails if a setting is invalid, for example if the parameters are below the OWASP minimum. The
+    /// [`ConfigError`] says what to change.
     pub fn build(self) -> Result<PasswordService, ConfigError> {
         self.check()?;
         Ok(self.start())
@@ -254,7 +255,7 @@ impl PasswordServiceBuilder {
         self.check_limits()
     }
 
-    /// Starts what was checked, or what nobody changed.
+    /// Starts a service whose settings were checked, or are the defaults.
     pub(super) fn start(self) -> PasswordService {
         let limits = Limits {
             workers: self.chosen_workers(),
@@ -333,7 +334,7 @@ impl PasswordServiceBuilder {
         })
     }
 
-    /// The budget in the 1 KiB blocks that Argon2 counts in.
+    /// The budget in blocks of 1 KiB, the unit of Argon2.
     fn budget_blocks(&self) -> usize {
         usize::try_from(self.memory_budget / 1024).unwrap_or(usize::MAX)
     }

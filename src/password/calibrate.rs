@@ -1,4 +1,4 @@
-//! [`Argon2Params::calibrate`]: parameters for the machine at hand.
+//! [`Argon2Params::calibrate`]: parameters for this machine.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,20 @@ use crate::password::argon2::Argon2Hash;
 use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
 
-/// The memory of RFC 9106's second recommended option; more time goes into more passes.
+/// The memory of RFC 9106's second recommended option. Beyond it, more time goes into more passes.
 const ENOUGH_MEMORY_KIB: u32 = 64 * 1024;
 
 // === impl Argon2Params ===
 
 impl Argon2Params {
-    /// Proposes the strongest parameters that hash in about `target` on this machine, and never
-    /// weaker ones than [`DEFAULT`](Argon2Params::DEFAULT).
+    /// Proposes the strongest parameters with which one hash takes about `target` on this machine. It never
+    /// proposes weaker ones than [`DEFAULT`](Argon2Params::DEFAULT).
     ///
-    /// Memory is raised first, to at most 64 MiB, then passes. Call it from a tool or by hand on
-    /// the machine that will serve, write the answer into the configuration, and keep it there:
-    /// parameters that change with every start would make every login a rehash. Aim at 50 to
-    /// 250 ms, and mind that one core makes `1 / target` logins a second and no more. It blocks
-    /// the thread for some tens of times `target` at most.
+    /// It raises the memory first, to at most 64 MiB, and then the passes. Run it on the machine that will
+    /// serve, from a tool or by hand, write the result into the configuration, and keep it there: with
+    /// parameters that change at every start, every login would be a rehash. Aim at 50 to 250 ms. One core
+    /// then handles at most `1 / target` logins per second. The call blocks the thread for some tens of times
+    /// `target` at most.
     ///
     /// ```
     /// use std::time::Duration;
@@ -36,7 +36,7 @@ impl Argon2Params {
     }
 }
 
-/// Climbs one step at a time as long as the next one still hashes within `target`.
+/// Takes one step at a time, as long as the next one still hashes within `target`.
 fn calibrate_by(
     target: Duration,
     time_of: &mut impl FnMut(Argon2Params) -> Duration,
@@ -56,7 +56,7 @@ fn calibrate_by(
     }
 }
 
-/// Times hashes as a worker makes them: in memory that is already there, the best of two.
+/// Measures hashes as a worker makes them: in memory that is already allocated, the faster of two.
 fn measure() -> impl FnMut(Argon2Params) -> Duration {
     let mut scratch = Scratch::default();
     move |params| {
@@ -64,7 +64,7 @@ fn measure() -> impl FnMut(Argon2Params) -> Duration {
             let start = Instant::now();
             let made =
                 Argon2Hash::make(params, None, b"correct horse battery staple", &mut scratch);
-            // Where the memory cannot be had, no time is short enough.
+            // If the memory cannot be allocated, no time is short enough.
             made.map_or(Duration::MAX, |_| start.elapsed())
         };
         let fresh = time();
@@ -76,7 +76,7 @@ fn measure() -> impl FnMut(Argon2Params) -> Duration {
 mod tests {
     use super::*;
 
-    /// A machine that needs 1 ms for each MiB and pass.
+    /// A machine that takes 1 ms for each MiB and pass.
     fn slow_machine(params: Argon2Params) -> Duration {
         Duration::from_millis(u64::from(params.memory_kib() / 1024 * params.passes()))
     }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_target_stops_at_the_caps() {
+    fn a_long_target_stops_at_the_limits() {
         let proposed = calibrate_by(Duration::MAX, &mut |_| Duration::ZERO);
         assert_eq!(proposed, Argon2Params::new(65_536, 20, 1));
         assert_eq!(proposed.check(false), Ok(()));

@@ -1,4 +1,4 @@
-//! What can go wrong with passwords: [`PasswordError`] while serving, [`Unfit`] while building.
+//! [`PasswordError`], the error of hashing and verifying, and [`Unfit`], the error of building a service.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,79 +9,76 @@ use http::StatusCode;
 
 use crate::error::ConfigError;
 
-/// Why a password could not be hashed or judged.
+/// The reason why a password could not be hashed or verified.
 ///
-/// A wrong password is **not** an error: that is
-/// [`Verification::Mismatch`](crate::password::Verification::Mismatch). No variant carries a
-/// password, a hash or a secret, so every message may be logged.
+/// A wrong password is **not** an error: the result is
+/// [`Verification::Mismatch`](crate::password::Verification::Mismatch). No variant contains a password, a
+/// hash or a secret, so every message may be logged.
 ///
 /// A handler may return it: with the feature `axum` it is a response. For other frameworks there
 /// are [`status`](Self::status), [`body`](Self::body) and [`retry_after`](Self::retry_after).
 ///
 /// # Security
 ///
-/// Where a stored hash that cannot be used becomes a response, it is told to the client as a wrong
-/// password is: 401 `invalid_credentials`. A response of its own would tell that the account
-/// exists, and so would a quick one.
-/// [`PasswordService::verify_stored`](crate::PasswordService::verify_stored) takes care
-/// of both: it does the work of a wrong password and returns the error as a
-/// [`Verification`](crate::password::Verification).
+/// If a stored hash cannot be used, the response is the same as for a wrong password: 401 with
+/// `invalid_credentials`. A response of its own, or a faster one, would reveal that the account exists.
+/// [`PasswordService::verify_stored`](crate::PasswordService::verify_stored) takes care of both: it does the
+/// work of a wrong password, and returns the reason as a [`Verification`](crate::password::Verification).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PasswordError {
-    /// The password is longer than any input the service looks at.
+    /// The password is longer than the service accepts.
     TooLong {
-        /// The most bytes that are accepted.
+        /// The largest number of bytes that is accepted.
         max: usize,
     },
-    /// An empty password is never hashed.
+    /// The password is empty.
     Empty,
-    /// bcrypt reads 72 bytes and no more, so it is not asked to hash a longer password.
+    /// The password is longer than 72 bytes, and bcrypt would ignore the rest.
     BcryptTooLong,
-    /// bcrypt ends its input at a NUL byte, so it is not asked to hash a password that has one.
+    /// The password contains a NUL byte, at which bcrypt would stop reading.
     NulByte,
-    /// More work is waiting than the machine can do in time. Answer 503 with `Retry-After`.
+    /// Too many passwords are waiting. The response is a 503 with `Retry-After`.
     Overloaded {
-        /// When the client should come back.
+        /// The time after which the client should retry.
         retry_after: Duration,
     },
-    /// The stored hash is empty or a mark such as `!` or `*`. The account has no password to log
-    /// in with until one is set.
+    /// The stored hash is empty, or a marker such as `!` or `*`: no password is set for this account.
     NoPassword,
-    /// The stored hash cannot be read. The row is damaged: this says nothing of the password.
+    /// The stored hash is damaged and cannot be parsed. This says nothing about the password.
     InvalidHash {
-        /// Which part of the stored hash is wrong.
+        /// The part of the stored hash that is wrong.
         reason: &'static str,
     },
-    /// The stored hash is of a kind that this crate does not verify.
+    /// The stored hash uses an algorithm that this crate does not verify.
     UnsupportedAlgorithm,
-    /// The stored hash asks for more memory or time than one verification may use.
+    /// The stored hash needs more memory or time than one verification may use.
     CostTooHigh,
-    /// The stored hash was made with a pepper whose id the service does not know.
+    /// The stored hash was made with a pepper that the service does not have.
     UnknownPepper,
-    /// The operating system gave no randomness, memory or thread, or the work panicked.
+    /// The operating system provided no randomness, memory or thread, or the hashing code panicked.
     Internal,
 }
 
-/// What is wrong with the settings of a password service. It becomes a [`ConfigError`].
+/// The reason why the settings of a password service are invalid. It becomes a [`ConfigError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// The Argon2 parameters are weaker than the OWASP floor.
+    /// The Argon2 parameters are weaker than the OWASP minimum.
     BelowFloor,
-    /// The Argon2 parameters are over the caps that verification enforces.
+    /// The Argon2 parameters are above the limits of verification.
     AboveCaps,
-    /// The Argon2 parameters contradict the algorithm itself.
+    /// The Argon2 parameters are not valid for the algorithm.
     ImpossibleParameters,
-    /// The bcrypt cost lies outside the accepted range.
+    /// The bcrypt cost is out of range.
     BcryptCost {
-        /// The lowest cost accepted.
+        /// The lowest cost that is accepted.
         min: u32,
-        /// The highest cost accepted.
+        /// The highest cost that is accepted.
         max: u32,
     },
-    /// Zero workers were asked for.
+    /// The number of workers is zero.
     NoWorkers,
-    /// A wait of zero was asked for.
+    /// The longest wait is zero.
     NoWait,
     /// The workers together need more memory than the budget.
     MemoryBudget {
@@ -94,15 +91,15 @@ pub(super) enum Unfit {
     DuplicatePepper,
     /// A pepper's secret is shorter than 32 bytes.
     PepperTooShort,
-    /// A pepper was set on a service that makes bcrypt hashes, which cannot carry one.
+    /// A pepper was set, but the service makes bcrypt hashes, which cannot have one.
     PepperWithBcrypt,
 }
 
 // === impl PasswordError ===
 
 impl PasswordError {
-    /// Returns the status of the response: 400 for a password that cannot be used, 401 for a
-    /// stored hash that cannot, 500, or 503.
+    /// Returns the status of the response: 400 for a password that cannot be hashed, 401 for a stored hash
+    /// that cannot be used, 500 or 503.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.verdict().0
@@ -115,7 +112,7 @@ impl PasswordError {
         self.verdict().1
     }
 
-    /// Returns the time after which to come back, if the status is 503.
+    /// Returns the time after which the client should retry, or `None` if the status is not 503.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -133,7 +130,7 @@ impl PasswordError {
             Self::Empty => "The password is empty.".into(),
             Self::BcryptTooLong => "The password is longer than 72 bytes.".into(),
             Self::NulByte => "The password contains a NUL character.".into(),
-            Self::Overloaded { .. } => "Too many passwords are waiting. Come back later.".into(),
+            Self::Overloaded { .. } => "Too many passwords are waiting. Try again later.".into(),
             Self::NoPassword
             | Self::InvalidHash { .. }
             | Self::UnsupportedAlgorithm
@@ -165,20 +162,20 @@ impl fmt::Display for PasswordError {
         f.write_str(match self {
             Self::TooLong { max } => return write!(f, "password is longer than {max} bytes"),
             Self::Empty => "password is empty",
-            Self::BcryptTooLong => "password is longer than the 72 bytes that bcrypt can hash",
-            Self::NulByte => "password has a nul byte, which bcrypt cannot hash",
+            Self::BcryptTooLong => "password is longer than 72 bytes, which is all that bcrypt can hash",
+            Self::NulByte => "password contains a NUL byte, which bcrypt cannot hash",
             Self::Overloaded { retry_after } => {
                 let seconds = retry_after.as_secs();
                 return write!(f, "too many passwords are waiting, retry after {seconds} s");
             }
-            Self::NoPassword => "stored password hash is empty or a mark: no password is set",
+            Self::NoPassword => "stored password hash is empty or a marker such as `!`: no password is set",
             Self::InvalidHash { reason } => {
                 return write!(f, "stored password hash cannot be read: {reason}");
             }
-            Self::UnsupportedAlgorithm => "stored password hash is of an unsupported algorithm",
-            Self::CostTooHigh => "stored password hash costs more than one verification may",
-            Self::UnknownPepper => "stored password hash was made with an unknown pepper",
-            Self::Internal => "password hashing failed for want of memory, threads or randomness",
+            Self::UnsupportedAlgorithm => "stored password hash uses an unsupported algorithm",
+            Self::CostTooHigh => "stored password hash needs more memory or time than one verification may use",
+            Self::UnknownPepper => "stored password hash was made with an unknown pepper: add it with previous_pepper()",
+            Self::Internal => "password hashing failed: the system provided no memory, thread or randomness",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! [`PasswordHash`]: a stored hash that has been read and found sound.
+//! [`PasswordHash`]: a stored hash that has been parsed and is valid.
 
 use std::fmt;
 use std::hint::black_box;
@@ -10,14 +10,14 @@ use crate::password::argon2::Argon2Hash;
 use crate::password::bcrypt::BcryptHash;
 use crate::password::error::PasswordError;
 
-/// A password hash as it stands in the database, read and found sound.
+/// A stored password hash that has been parsed and is valid.
 ///
-/// A prefix of Django, Spring Security, Dovecot or OpenLDAP before the hash is read over, as in
+/// A prefix that Django, Spring Security, Dovecot or OpenLDAP put before the hash is accepted, as in
 /// `{bcrypt}$2a$...` and `argon2$argon2id$...`.
 ///
-/// It holds the stored string and nothing else to keep: write [`as_str`](PasswordHash::as_str)
-/// to a text column, [`parse`](PasswordHash::parse) what comes back. Argon2 hashes are PHC
-/// strings and bcrypt hashes are crypt(3) strings, so other languages read them too.
+/// It contains only the stored text. Write [`as_str`](PasswordHash::as_str) to a text column, and
+/// [`parse`](PasswordHash::parse) what you read from it. Argon2 hashes are PHC strings and bcrypt hashes are
+/// crypt(3) strings, so other languages can read them, too.
 ///
 /// ```
 /// use tower_jwt_auth::password::{PasswordAlgorithm, PasswordError, PasswordHash};
@@ -40,17 +40,18 @@ pub struct PasswordHash {
     parts: Parts,
 }
 
-/// The function that made a hash.
+/// The algorithm of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PasswordAlgorithm {
-    /// Argon2id, what new hashes are made with.
+    /// Argon2id. New hashes use it by default.
     Argon2id,
-    /// Argon2i, verified and then replaced.
+    /// Argon2i. Such a hash is verified and then replaced.
     Argon2i,
-    /// Argon2d, verified and then replaced.
+    /// Argon2d. Such a hash is verified and then replaced.
     Argon2d,
-    /// bcrypt as `$2a$`, `$2b$` or `$2y$`, verified and then replaced.
+    /// bcrypt, as `$2a$`, `$2b$` or `$2y$`. Such a hash is verified and then replaced, unless the service
+    /// makes bcrypt hashes.
     Bcrypt,
 }
 
@@ -60,28 +61,28 @@ pub(super) enum Parts {
     Bcrypt(BcryptHash),
 }
 
-/// Longer than any hash that is read here; looked at before anything else.
+/// More bytes than any hash that can be parsed has. The length is checked first.
 pub(super) const MAX_HASH_BYTES: usize = 512;
 
 // === impl PasswordHash ===
 
 impl PasswordHash {
-    /// Reads a stored hash.
+    /// Parses a stored hash.
     ///
     /// # Errors
     ///
-    /// [`NoPassword`](PasswordError::NoPassword) if it is empty or a mark such as `!` or `*`,
-    /// [`InvalidHash`](PasswordError::InvalidHash) if it is damaged,
-    /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm) if it is of another kind
-    /// (bcrypt's broken `$2x$` among them), [`CostTooHigh`](PasswordError::CostTooHigh) if it asks
-    /// for more than 1 GiB, 20 passes, 16 lanes or a bcrypt cost of 16.
+    /// - [`NoPassword`](PasswordError::NoPassword): it is empty, or a marker such as `!` or `*`.
+    /// - [`InvalidHash`](PasswordError::InvalidHash): it is damaged.
+    /// - [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm): it uses another algorithm, such as
+    ///   bcrypt's broken `$2x$`.
+    /// - [`CostTooHigh`](PasswordError::CostTooHigh): it needs more than 1 GiB, 20 passes, 16 lanes or a
+    ///   bcrypt cost of 16.
     ///
     /// # Security
     ///
-    /// At a login, leave the reading to
-    /// [`verify_stored`](crate::PasswordService::verify_stored). A login that ends with
-    /// the error of `parse` ends sooner than one with a wrong password, which tells a stranger
-    /// that the account exists.
+    /// For a login, call [`verify_stored`](crate::PasswordService::verify_stored), which parses the hash
+    /// itself. If a login ended with the error of `parse`, it would be faster than one with a wrong password,
+    /// which reveals that the account exists.
     pub fn parse(stored: &str) -> Result<Self, PasswordError> {
         Parts::read(stored).map(|parts| Self {
             text: Zeroizing::new(stored.to_owned()),
@@ -89,13 +90,13 @@ impl PasswordHash {
         })
     }
 
-    /// The string to store.
+    /// Returns the text to store.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The function that made the hash.
+    /// Returns the algorithm of the hash.
     #[must_use]
     pub fn algorithm(&self) -> PasswordAlgorithm {
         match &self.parts {
@@ -153,7 +154,7 @@ impl fmt::Debug for PasswordHash {
 // === impl PasswordAlgorithm ===
 
 impl PasswordAlgorithm {
-    /// The name in lower case, for a log or a metric.
+    /// Returns the name in lower case, for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -215,17 +216,16 @@ pub(super) fn fresh_salt() -> Result<[u8; 16], PasswordError> {
     Ok(salt)
 }
 
-/// Whether `stored` is empty or one of the marks by which other systems lock an account: Django's
-/// `!` with random characters after it, and `!`, `*`, `*LK*` or `*0` as crypt(3) and shadow(5)
-/// have them.
+/// Returns whether `stored` is empty or a marker by which other systems lock an account: Django's `!` with
+/// random characters after it, or `!`, `*`, `*LK*` or `*0` as in crypt(3) and shadow(5).
 fn marks_no_password(stored: &str) -> bool {
     let stored = stored.trim();
     stored.is_empty() || stored.starts_with('!') || (stored.starts_with('*') && stored.len() <= 4)
 }
 
-/// Takes off what other systems write before an Argon2 or a bcrypt hash: Django's `argon2` and
-/// `bcrypt$`, and the scheme in braces of Spring Security (`{bcrypt}`), Dovecot (`{BLF-CRYPT}`)
-/// and OpenLDAP (`{ARGON2}`).
+/// Removes the prefix that other systems put before an Argon2 or bcrypt hash: Django's `argon2` and
+/// `bcrypt$`, and the scheme in braces of Spring Security (`{bcrypt}`), Dovecot (`{BLF-CRYPT}`) and OpenLDAP
+/// (`{ARGON2}`).
 fn without_prefix(stored: &str) -> &str {
     let split = match stored.strip_prefix('{') {
         Some(rest) => rest.split_once('}'),
@@ -250,7 +250,7 @@ fn without_prefix(stored: &str) -> &str {
     }
 }
 
-/// Whether `stored` begins as `pbkdf2_sha256$`, `scrypt:` or `{SSHA}` do.
+/// Returns whether `stored` begins like the hash of another system: `pbkdf2_sha256$`, `scrypt:` or `{SSHA}`.
 fn names_another_system(stored: &str) -> bool {
     let name = match stored.strip_prefix('{') {
         Some(rest) => rest.split_once('}').map(|(name, _)| name),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_too_long_for_any_hash_is_not_looked_into() {
+    fn a_string_that_is_too_long_is_not_parsed() {
         let megabyte = format!("$argon2id${}", "A".repeat(1 << 20));
         let error = damaged("it is longer than 512 bytes");
         assert_eq!(PasswordHash::parse(&megabyte).unwrap_err(), error);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_told_from_an_unknown_algorithm() {
+    fn text_that_is_not_a_hash_is_not_an_unknown_algorithm() {
         for text in ["$", "$$", "plain", "$argon 2$", " $2b$", "{SSHA", "a b$c"] {
             assert!(matches!(
                 PasswordHash::parse(text),

@@ -1,8 +1,8 @@
-//! Password hashing: Argon2id for new hashes, Argon2 and bcrypt for old ones, on its own threads.
+//! Password hashing: Argon2id for new hashes, Argon2 and bcrypt for old ones, on threads of its own.
 //!
-//! [`PasswordService`] hashes a password at registration and judges one at login. It keeps the
-//! work off the async workers, bounds how much of it runs and waits, and tells how to replace an
-//! old hash: log in with a `$2b$` hash once, and the row holds an Argon2id hash from then on.
+//! [`PasswordService`] hashes a password at registration and verifies one at login. It keeps the work off the
+//! async workers, limits how much of it runs and waits, and says when to replace an old hash. A user with a
+//! `$2b$` hash, for example, gets an Argon2id hash at the next login.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -19,7 +19,7 @@
 //!     match passwords.verify_stored_blocking(password, stored)? {
 //!         Verification::Mismatch => Ok(false),
 //!         Verification::UnusableHash { reason } => {
-//!             eprintln!("{user}: {reason}"); // the user sees a wrong password, after the same work
+//!             eprintln!("{user}: {reason}"); // the response is that of a wrong password, after the same work
 //!             Ok(false)
 //!         }
 //!         Verification::Match { rehash } => {

@@ -31,10 +31,10 @@ impl OtherHashes {
         self.0.is_empty()
     }
 
-    /// Whether `password` is right, or `None` if nobody knows this kind of hash.
+    /// Returns whether `password` is correct, or `None` if no verifier knows this kind of hash.
     ///
-    /// A panic becomes an error that the client cannot tell from a wrong password: left to the
-    /// pool, it would be a 500 for this one user.
+    /// A panic becomes an error that the client cannot tell from a wrong password. If the pool handled it,
+    /// the response would be a 500 for this user only.
     pub(super) fn judge(
         &self,
         password: &str,

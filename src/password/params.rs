@@ -1,12 +1,12 @@
-//! [`Argon2Params`]: how much memory and time one Argon2id hash costs.
+//! [`Argon2Params`]: the memory and time that one Argon2id hash takes.
 
 use crate::password::error::Unfit;
 
 /// The cost of one Argon2id hash: memory, passes over it, and lanes.
 ///
-/// The words are those of [RFC 9106](https://www.rfc-editor.org/rfc/rfc9106). Any value can be
-/// written down; [`build`](crate::password::PasswordServiceBuilder::build) refuses one that is
-/// too weak or too dear. [`calibrate`](Argon2Params::calibrate) proposes one for this machine.
+/// The terms are those of [RFC 9106](https://www.rfc-editor.org/rfc/rfc9106). Any values can be set;
+/// [`build`](crate::password::PasswordServiceBuilder::build) refuses those that are too weak or too
+/// expensive. [`calibrate`](Argon2Params::calibrate) proposes values for this machine.
 ///
 /// ```
 /// use tower_jwt_auth::PasswordService;
@@ -26,8 +26,8 @@ pub struct Argon2Params {
     lanes: u32,
 }
 
-/// The weakest pairs of memory (KiB) and passes that the OWASP password storage cheat sheet
-/// calls equally strong.
+/// The weakest combinations of memory (KiB) and passes that the OWASP password storage cheat sheet considers
+/// equally strong.
 const FLOOR: [(u32, u32); 5] = [
     (47_104, 1),
     (19_456, 2),
@@ -43,13 +43,13 @@ const MAX_LANES: u32 = 16;
 // === impl Argon2Params ===
 
 impl Argon2Params {
-    /// 19 MiB, 2 passes, 1 lane: the first choice of the OWASP cheat sheet, some 15 to 30 ms of
-    /// one core.
+    /// The default: 19 MiB, 2 passes, 1 lane. It is the first recommendation of the OWASP password storage
+    /// cheat sheet, and takes about 15 to 30 ms of one core.
     pub const DEFAULT: Self = Self::new(19_456, 2, 1);
 
-    /// Names the memory in KiB, the passes over it and the lanes.
+    /// Creates parameters from the memory in KiB, the number of passes over it, and the number of lanes.
     ///
-    /// Lanes are worked one after the other here, so more of them buy a server nothing.
+    /// The lanes are computed one after the other, so a server gains nothing from more than one.
     #[must_use]
     pub const fn new(memory_kib: u32, passes: u32, lanes: u32) -> Self {
         Self {
@@ -59,41 +59,41 @@ impl Argon2Params {
         }
     }
 
-    /// The memory in KiB (`m`).
+    /// Returns the memory in KiB (`m`).
     #[must_use]
     pub const fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
-    /// The passes over the memory (`t`).
+    /// Returns the number of passes over the memory (`t`).
     #[must_use]
     pub const fn passes(self) -> u32 {
         self.passes
     }
 
-    /// The lanes (`p`).
+    /// Returns the number of lanes (`p`).
     #[must_use]
     pub const fn lanes(self) -> u32 {
         self.lanes
     }
 
-    /// The 1 KiB blocks that one hash needs.
+    /// Returns the number of 1 KiB blocks that one hash needs.
     pub(super) fn blocks(self) -> usize {
         self.memory_kib as usize
     }
 
-    /// Whether the algorithm is defined for these parameters.
+    /// Returns whether the algorithm is defined for these parameters.
     pub(super) fn is_possible(self) -> bool {
         self.passes >= 1 && self.lanes >= 1 && self.memory_kib / 8 >= self.lanes
     }
 
-    /// Whether a stored hash with these parameters may be worked: one poisoned row must not take
-    /// the server down.
+    /// Returns whether a stored hash with these parameters may be verified. The limit keeps a manipulated row
+    /// from overloading the server.
     pub(super) fn is_within_caps(self) -> bool {
         self.memory_kib <= MAX_MEMORY_KIB && self.passes <= MAX_PASSES && self.lanes <= MAX_LANES
     }
 
-    /// Whether any parameter is lower than that of `policy`.
+    /// Returns whether any parameter is lower than that of `policy`.
     pub(super) fn is_weaker_than(self, policy: Self) -> bool {
         self.memory_kib < policy.memory_kib
             || self.passes < policy.passes
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_owasp_equivalent_meets_the_floor() {
+    fn every_owasp_equivalent_meets_the_minimum() {
         for (memory, passes) in FLOOR {
             assert_eq!(Argon2Params::new(memory, passes, 1).check(false), Ok(()));
             let less = Argon2Params::new(memory - 1, passes, 1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dangerous_escape_does_not_lift_the_caps() {
+    fn dangerous_weak_parameters_does_not_lift_the_limits() {
         for (memory, passes, lanes) in [(1_048_577, 2, 1), (19_456, 21, 1), (19_456, 2, 17)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
             assert_eq!(error, Err(Unfit::AboveCaps));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_parameters_are_named_so() {
+    fn impossible_parameters_are_recognized() {
         for (memory, passes, lanes) in [(0, 1, 1), (7, 1, 1), (64, 0, 1), (64, 1, 0), (15, 1, 2)] {
             let error = Argon2Params::new(memory, passes, lanes).check(true);
             assert_eq!(error, Err(Unfit::ImpossibleParameters));

@@ -1,4 +1,4 @@
-//! What the service makes, what it accepts and what it replaces: plain functions, no threads.
+//! Which hashes the service makes, accepts and replaces: plain functions, without threads.
 
 use std::fmt;
 #[cfg(test)]
@@ -15,22 +15,22 @@ use crate::password::params::Argon2Params;
 use crate::password::pool::Scratch;
 use crate::password::typed::{MAX_PASSWORD_BYTES, Typed};
 
-/// What became of a password that was held against a stored hash. None of these is an error.
+/// The result of verifying a password against a stored hash. None of the variants is an error.
 #[derive(Clone, Debug)]
-#[must_use = "a login hangs on this value"]
+#[must_use = "a login depends on this value"]
 pub enum Verification {
-    /// The password is the one that was hashed.
+    /// The password is correct.
     Match {
-        /// A new hash of the same password, if the stored one is weaker than the service makes
-        /// today or was made of another Unicode form of the password. Store it with a compare-and-swap on the old hash; whether that succeeds
-        /// makes no difference to the login.
+        /// A new hash of the same password, if the stored one is weaker than those that the service makes
+        /// now, or was made from another Unicode form of the password. Store it with a compare-and-swap on
+        /// the old hash. Whether that succeeds makes no difference to the login.
         rehash: Option<PasswordHash>,
     },
-    /// The password is another one, or there is no such user.
+    /// The password is wrong, or there is no such user.
     Mismatch,
-    /// The stored hash cannot be used, so no password matches it. Log the reason, and refuse the
-    /// login in the same words as for a [`Mismatch`](Self::Mismatch). It has cost the same work.
-    /// Once a new hash is stored, by a password reset for example, the user can log in again.
+    /// The stored hash cannot be used, so no password matches it. Log the reason, and refuse the login with
+    /// the same response as for a [`Mismatch`](Self::Mismatch). It took the same work. The user can log in
+    /// again once a new hash is stored, for example after a password reset.
     UnusableHash {
         /// [`NoPassword`](PasswordError::NoPassword),
         /// [`InvalidHash`](PasswordError::InvalidHash),
@@ -41,19 +41,19 @@ pub enum Verification {
     },
 }
 
-/// What the row of a user holds.
+/// The content of a user's row.
 pub(super) enum Stored {
     /// There is no such user.
     Nobody,
     Hash(PasswordHash),
-    /// A hash for the verifiers of the application, and why it is not for this crate.
+    /// A hash for the application's verifiers, and the reason why this crate does not verify it.
     Other(Zeroizing<String>, PasswordError),
     Unusable(PasswordError),
 }
 
 pub(super) struct Policy {
     pub(super) params: Argon2Params,
-    /// Set if new hashes are to be bcrypt's.
+    /// The cost, if new hashes are made with bcrypt.
     pub(super) bcrypt_cost: Option<u32>,
     pub(super) normalize: bool,
     pub(super) others: OtherHashes,
@@ -67,13 +67,13 @@ pub(super) struct Policy {
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// An Argon2 hash of so many memory blocks.
+    /// An Argon2 hash with this number of memory blocks.
     Argon2(usize),
     /// A bcrypt hash of this cost.
     Bcrypt(u32),
 }
 
-/// A secret of the application that goes into every hash, with the id that stands in the hash.
+/// A secret of the application that goes into every hash. Its id is stored in the hash.
 #[derive(Clone)]
 pub(super) struct Pepper {
     id: Vec<u8>,
@@ -83,7 +83,7 @@ pub(super) struct Pepper {
 // === impl Verification ===
 
 impl Verification {
-    /// Whether the password is the right one.
+    /// Returns whether the password is correct.
     #[must_use]
     pub const fn is_match(&self) -> bool {
         matches!(self, Self::Match { .. })
@@ -102,7 +102,7 @@ impl Verification {
 // === impl Stored ===
 
 impl Stored {
-    /// Reads a row; what cannot be read is for `others` if it may be a hash at all.
+    /// Parses a row. A text that cannot be parsed is left to `others` if it may be a hash at all.
     pub(super) fn read(row: Option<&str>, others: &OtherHashes) -> Self {
         let Some(row) = row else {
             return Self::Nobody;
@@ -128,7 +128,7 @@ impl From<Option<&PasswordHash>> for Stored {
 // === impl Policy ===
 
 impl Policy {
-    /// Refuses a password that no hash may be made of.
+    /// Refuses a password that cannot be hashed.
     pub(super) fn check_new(&self, password: &Typed) -> Result<(), PasswordError> {
         let password = password.to_hash();
         if password.is_empty() {
@@ -161,9 +161,11 @@ impl Policy {
         }
     }
 
-    /// Tries each form of `password` on `stored`, or on a dummy if there is nothing to try it on.
+    /// Tries each form of `password` against `stored`, or against a dummy if there is nothing to try it
+    /// against.
     ///
-    /// All forms are tried whatever `stored` is, until one matches: the work tells nothing of it.
+    /// It tries the same number of forms whatever `stored` is, until one matches, so the work reveals nothing
+    /// about it.
     pub(super) fn verify(
         &self,
         password: &Typed,
@@ -176,7 +178,7 @@ impl Policy {
                 refusal = refused;
                 continue;
             }
-            // The login is good whatever becomes of the new hash.
+            // The login succeeds whatever becomes of the new hash.
             let rehash = (self.is_outdated(stored) || form != password.to_hash())
                 .then(|| self.make(password, scratch));
             return Ok(Verification::Match {
@@ -186,7 +188,7 @@ impl Policy {
         Ok(refusal)
     }
 
-    /// Returns what to answer if this form of a password does not match.
+    /// Returns the result for the case that this form of the password does not match.
     fn try_form(
         &self,
         form: &str,
@@ -231,7 +233,7 @@ impl Policy {
         }
     }
 
-    /// The memory blocks to have in hand for `stored` and for the hash that may replace it.
+    /// Returns the memory blocks that are needed for `stored` and for the hash that may replace it.
     pub(super) fn blocks(&self, stored: &Stored) -> usize {
         let stored = match stored {
             Stored::Hash(hash) => match hash.parts() {
@@ -243,7 +245,7 @@ impl Policy {
         stored.max(self.params.blocks())
     }
 
-    /// Puts the reason in the place of a hash that this service cannot verify.
+    /// Replaces a hash that this service cannot verify by the reason.
     pub(super) fn admit(&self, stored: Stored, budget_blocks: usize) -> Stored {
         let Stored::Hash(hash) = &stored else {
             return stored;
@@ -257,7 +259,7 @@ impl Policy {
         }
     }
 
-    /// The pepper that `stored` was made with.
+    /// Returns the pepper that `stored` was made with.
     pub(super) fn pepper_of(&self, stored: &Parts) -> Result<Option<&Pepper>, PasswordError> {
         let Parts::Argon2(hash) = stored else {
             return Ok(None);
@@ -311,7 +313,7 @@ fn unusable(reason: PasswordError) -> Verification {
     Verification::UnusableHash { reason }
 }
 
-/// Whether an error of the reader can mean that the hash is of another system.
+/// Returns whether an error of the parser can mean that the hash is from another system.
 fn is_foreign(reason: &PasswordError) -> bool {
     matches!(
         reason,

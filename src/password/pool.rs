@@ -1,7 +1,7 @@
-//! The threads that hash: a bounded number of them, a bounded queue, a bounded amount of memory.
+//! The threads that hash passwords: their number, their queue and their memory are limited.
 //!
-//! No runtime is needed: workers and the clock that ends a wait are plain threads, started at
-//! the first job and gone when the pool is dropped.
+//! No runtime is needed: the workers, and the thread that ends long waits, are plain threads. They start at
+//! the first job and end when the pool is dropped.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -16,11 +16,11 @@ use zeroize::Zeroizing;
 
 use crate::password::error::PasswordError;
 
-/// Runs jobs. A job belongs to the pool: a caller who goes away before it starts takes it out of
-/// the queue; one who goes away later frees nothing until it is done.
+/// Runs jobs. If a caller goes away before its job starts, the job leaves the queue. If it goes away later,
+/// the job runs to its end.
 pub(super) struct Pool(Arc<Shared>);
 
-/// Work that needs so many memory blocks.
+/// Work that needs a number of memory blocks.
 pub(super) struct Job<T> {
     pub(super) blocks: usize,
     pub(super) work: Box<Work<T>>,
@@ -33,24 +33,24 @@ pub(super) struct Limits {
     pub(super) workers: usize,
     pub(super) queue: usize,
     pub(super) wait: Duration,
-    /// Memory blocks for all workers together.
+    /// The memory blocks of all workers together.
     pub(super) blocks: usize,
-    /// Memory blocks that are kept for the next job of a worker.
+    /// The memory blocks that are kept for the next job of a worker.
     pub(super) kept: usize,
 }
 
-/// The memory of one hash. Kept from job to job, since fresh pages from the operating system
-/// cost more than half as much again: 17 ms became 30 ms at 19 MiB and 71 ms became 113 ms at
-/// 64 MiB (2 passes). An allocator may hide that for the smaller size, but does not promise to.
+/// The memory of one hash. It is kept for the next job, because fresh memory from the operating system costs
+/// more than half as much again: 30 ms instead of 17 ms at 19 MiB, and 113 ms instead of 71 ms at 64 MiB (2
+/// passes). An allocator may hide that for the smaller size, but does not guarantee it.
 #[derive(Default)]
 pub(super) struct Scratch(Zeroizing<Vec<Block>>);
 
 struct Shared {
     limits: Limits,
     state: Mutex<State>,
-    /// Wakes workers: there may be something to start.
+    /// Wakes the workers: there may be a job to start.
     ready: Condvar,
-    /// Wakes the clock: the queue is no longer empty.
+    /// Wakes the thread that ends waits: the queue is no longer empty.
     tick: Condvar,
 }
 
@@ -59,7 +59,7 @@ struct State {
     queue: VecDeque<Waiting>,
     spare: Vec<Scratch>,
     running: usize,
-    /// Memory blocks that running jobs may use.
+    /// The memory blocks that running jobs may use.
     leased: usize,
     workers: usize,
     idle: usize,
@@ -78,7 +78,7 @@ struct Waiting {
 
 type Run = dyn FnOnce(Result<&mut Scratch, PasswordError>) -> Reply + Send;
 
-/// Hands the result to the caller.
+/// Sends the result to the caller.
 type Reply = Box<dyn FnOnce() + Send>;
 
 // === impl Pool ===
@@ -93,7 +93,7 @@ impl Pool {
         }))
     }
 
-    /// The memory blocks for all jobs together.
+    /// Returns the memory blocks of all jobs together.
     pub(super) fn budget_blocks(&self) -> usize {
         self.0.limits.blocks
     }
@@ -111,7 +111,7 @@ impl Pool {
         answer.recv().unwrap_or(Err(PasswordError::Internal))
     }
 
-    /// Queues a job; it is skipped if what is returned here is dropped before it starts.
+    /// Queues a job. It is skipped if the returned value is dropped before it starts.
     fn submit<T: Send + 'static>(
         &self,
         job: Job<T>,
@@ -174,7 +174,7 @@ impl Limits {
 // === impl Scratch ===
 
 impl Scratch {
-    /// At least `count` blocks, with whatever they held before.
+    /// Returns at least `count` blocks, with their old content.
     pub(super) fn blocks(&mut self, count: usize) -> Result<&mut [Block], PasswordError> {
         if self.0.len() < count {
             let mut fresh = Vec::new();
@@ -187,7 +187,7 @@ impl Scratch {
         self.0.get_mut(..count).ok_or(PasswordError::Internal)
     }
 
-    /// Overwrites what the last hash left, by which a password could be guessed cheaply. Plain
+    /// Overwrites what the last hash left behind, with which a password could be guessed cheaply. Plain
     /// writes take a thirtieth of the time of a hash, volatile ones twice that.
     fn wipe(&mut self) {
         self.0.iter_mut().for_each(|block| block.as_mut().fill(0));
@@ -198,12 +198,12 @@ impl Scratch {
 // === impl Shared ===
 
 impl Shared {
-    /// A job that panics does so outside the lock, so the state behind it is always whole.
+    /// A job that panics does so outside the lock, so the state is always consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes sure that one more job finds its threads.
+    /// Makes sure that there are threads for one more job.
     fn start_threads(self: &Arc<Self>, state: &mut State) -> Result<(), PasswordError> {
         if !state.has_clock {
             self.start("password-clock", Self::end_waits)?;
@@ -227,7 +227,7 @@ impl Shared {
         thread.map(drop).map_err(|_| PasswordError::Internal)
     }
 
-    /// The life of a worker.
+    /// Runs a worker until the pool is dropped.
     fn work(&self) {
         let mut state = self.lock();
         while !state.closed {
@@ -241,8 +241,8 @@ impl Shared {
                     self.ready.notify_all();
                 }
                 drop(state);
-                // Only now, so that whoever has the answer finds the worker free. The caller of a
-                // job that panicked has seen its answer dropped.
+                // Only now, so that a caller who has the result finds the worker free. The caller of a job
+                // that panicked has seen its sender dropped.
                 if let Ok(reply) = reply {
                     let _ = catch_unwind(AssertUnwindSafe(reply));
                 }
@@ -258,8 +258,8 @@ impl Shared {
         }
     }
 
-    /// The life of the clock: it turns away the jobs that waited too long. All wait equally long,
-    /// so the first in the queue is always the first to go.
+    /// Runs the thread that refuses the jobs that have waited too long. All may wait equally long, so the
+    /// first in the queue is always the first to go.
     fn end_waits(&self) {
         let mut state = self.lock();
         while !state.closed {
@@ -279,7 +279,7 @@ impl Shared {
                     let refuse = || (late.run)(Err(self.limits.overloaded()))();
                     let _ = catch_unwind(AssertUnwindSafe(refuse));
                 }
-                // It may have been the one whose need of memory held up the rest.
+                // It may have been the job whose need of memory held up the others.
                 self.ready.notify_all();
                 state = self.lock();
             } else {
@@ -293,7 +293,7 @@ impl Shared {
 // === impl State ===
 
 impl State {
-    /// The next job and its memory, unless it must wait for memory. None overtakes another.
+    /// Returns the next job and its memory, unless it must wait for memory. No job overtakes another.
     fn take(&mut self, limits: Limits) -> Option<(Waiting, Scratch)> {
         while self
             .queue

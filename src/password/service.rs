@@ -12,9 +12,9 @@ use crate::password::typed::{Typed, count};
 
 /// Hashes passwords with Argon2id and verifies Argon2 and bcrypt hashes.
 ///
-/// Make one at startup and clone it: clones share their threads and their limits. The threads
-/// start at the first password and end when the last clone is dropped. The async methods need no
-/// particular runtime, and the `_blocking` twins need none.
+/// Create one at startup and clone it: clones share their threads and their limits. The threads start at the
+/// first password, and end when the last clone is dropped. The async methods work with any runtime, and the
+/// `_blocking` ones need none.
 ///
 /// ```
 /// use tower_jwt_auth::PasswordService;
@@ -41,8 +41,8 @@ use crate::password::typed::{Typed, count};
 ///
 /// # Cancellation
 ///
-/// A future that is dropped before its work has started takes the work out of the queue. Later,
-/// the work goes on and keeps its worker busy: dropping requests buys nobody more of the machine.
+/// If a future is dropped before its work has started, the work is removed from the queue. Once it has
+/// started, it runs to its end and keeps its worker busy: a client gains nothing by dropping requests.
 #[derive(Clone)]
 pub struct PasswordService {
     inner: Arc<Inner>,
@@ -56,40 +56,42 @@ struct Inner {
 // === impl PasswordService ===
 
 impl PasswordService {
-    /// A service with the defaults: [`Argon2Params::DEFAULT`](crate::password::Argon2Params::DEFAULT),
-    /// a worker for each core, 256 MiB, 64 waiting for at most 2 s.
+    /// Creates a service with the defaults:
+    /// [`Argon2Params::DEFAULT`](crate::password::Argon2Params::DEFAULT), a worker for each core, 256 MiB of
+    /// memory, and at most 64 passwords that wait for at most 2 seconds.
     #[must_use]
     pub fn new() -> Self {
         PasswordServiceBuilder::new().start()
     }
 
-    /// Sets up a service that differs from the defaults.
+    /// Starts building a service that differs from the defaults.
     pub const fn builder() -> PasswordServiceBuilder {
         PasswordServiceBuilder::new()
     }
 
     /// Hashes a new password with a fresh salt.
     ///
-    /// The whole password counts: it is not trimmed, case-folded or cut, only
-    /// [normalized](PasswordServiceBuilder::normalize_unicode). How long it must be, and which ones
-    /// are too common, is the application's to say: [`char_count`](Self::char_count) counts for it.
+    /// The whole password counts: it is not trimmed, case-folded or truncated, only
+    /// [normalized](PasswordServiceBuilder::normalize_unicode). The application decides how long it must be
+    /// and which passwords are too common; [`char_count`](Self::char_count) returns its length.
     ///
     /// # Errors
     ///
-    /// [`TooLong`](PasswordError::TooLong) over [`MAX_PASSWORD_BYTES`](crate::password::MAX_PASSWORD_BYTES),
-    /// [`Empty`](PasswordError::Empty), [`Overloaded`](PasswordError::Overloaded) or
-    /// [`Internal`](PasswordError::Internal); and with
-    /// [`make_bcrypt_hashes`](PasswordServiceBuilder::make_bcrypt_hashes) also
-    /// [`BcryptTooLong`](PasswordError::BcryptTooLong) and [`NulByte`](PasswordError::NulByte).
+    /// - [`TooLong`](PasswordError::TooLong): it is longer than
+    ///   [`MAX_PASSWORD_BYTES`](crate::password::MAX_PASSWORD_BYTES).
+    /// - [`Empty`](PasswordError::Empty): it is empty.
+    /// - [`BcryptTooLong`](PasswordError::BcryptTooLong) or [`NulByte`](PasswordError::NulByte): bcrypt
+    ///   cannot hash it, and the service [makes bcrypt hashes](PasswordServiceBuilder::make_bcrypt_hashes).
+    /// - [`Overloaded`](PasswordError::Overloaded) or [`Internal`](PasswordError::Internal): it cannot be
+    ///   hashed now.
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
         self.inner.pool.run(self.hash_job(password)?).await
     }
 
-    /// Verifies a password against the hash as the user's row holds it, or against nothing if
-    /// there is no such user.
+    /// Verifies a password against the hash in the user's row, or against a dummy if there is no such user.
     ///
-    /// This is the call for a login. It reads the hash itself, so that a row whose hash is empty,
-    /// a mark such as `!`, damaged or of another system costs the same work as a wrong password:
+    /// This is the call for a login. It parses the hash itself. So a hash that is empty, damaged, from
+    /// another system or a marker such as `!` takes as much work as a wrong password:
     ///
     /// ```
     /// use tower_jwt_auth::PasswordService;
@@ -101,7 +103,7 @@ impl PasswordService {
     ///         Verification::Match { .. } => true,
     ///         Verification::Mismatch => false,
     ///         Verification::UnusableHash { reason } => {
-    ///             eprintln!("{reason}"); // and the user's id, but refuse as above
+    ///             eprintln!("{reason}"); // log it with the user's id, but refuse as above
     ///             false
     ///         }
     ///     })
@@ -114,22 +116,21 @@ impl PasswordService {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](PasswordError::TooLong), [`Overloaded`](PasswordError::Overloaded) or
-    /// [`Internal`](PasswordError::Internal). Neither a wrong password nor an unusable hash is an
-    /// error.
+    /// Fails if the password is [too long](PasswordError::TooLong), if the service is
+    /// [overloaded](PasswordError::Overloaded), or with an [internal error](PasswordError::Internal). Neither
+    /// a wrong password nor an unusable hash is an error.
     ///
     /// # Security
     ///
-    /// Call it for an unknown user too, with `None`: it then does the work of a current hash, so
-    /// that the time of an answer does not tell which users exist. Users whose hash is still an
-    /// old one take another time until they have logged in once.
+    /// Call it with `None` for an unknown user, too. It then does the work of a current hash, so that the
+    /// response time does not reveal which users exist. Users whose hash is an old one have a different
+    /// response time until they have logged in once.
     ///
-    /// Pass what the user typed and never a digest of it: a new hash is made of what is passed. For
-    /// stored hashes of a digest there is
-    /// [`other_hashes`](PasswordServiceBuilder::other_hashes).
+    /// Pass what the user typed, never a digest of it: the new hash is made from what you pass. For stored
+    /// hashes of a digest there is [`other_hashes`](PasswordServiceBuilder::other_hashes).
     ///
-    /// bcrypt reads 72 bytes of a password. Whoever logs in with a longer one against an old
-    /// bcrypt hash gets it replaced by a hash of **all** that was typed.
+    /// bcrypt reads only 72 bytes of a password. If a user logs in with a longer password against an old
+    /// bcrypt hash, the new hash covers **all** that was typed.
     pub async fn verify_stored(
         &self,
         password: &str,
@@ -139,16 +140,16 @@ impl PasswordService {
         self.inner.pool.run(job).await.inspect(log)
     }
 
-    /// Verifies a password against a hash that was read before, or against nothing if there is no
-    /// such user.
+    /// Verifies a password against a hash that was parsed before, or against a dummy if there is no such
+    /// user.
     ///
-    /// At a login, prefer [`verify_stored`](Self::verify_stored), which takes the row as it is:
-    /// whoever [parses](PasswordHash::parse) it first must see to it that a row that cannot be
-    /// read takes as long as a wrong password.
+    /// For a login, prefer [`verify_stored`](Self::verify_stored), which takes the stored text. If you
+    /// [parse](PasswordHash::parse) it yourself, you have to make sure that a row that cannot be parsed takes
+    /// as long as a wrong password.
     ///
     /// # Errors
     ///
-    /// As [`verify_stored`](Self::verify_stored).
+    /// Fails in the same cases as [`verify_stored`](Self::verify_stored).
     pub async fn verify(
         &self,
         password: &str,
@@ -158,9 +159,10 @@ impl PasswordService {
         self.inner.pool.run(job).await.inspect(log)
     }
 
-    /// [`hash`](Self::hash) for threads: it blocks until the hash is made, within the same limits.
+    /// Does the same as [`hash`](Self::hash) for code that is not async: it blocks the thread until the hash
+    /// is made, within the same limits.
     ///
-    /// Not for async tasks, whose thread it would hold up.
+    /// Do not call it in an async task, because it would block the task's thread.
     ///
     /// ```
     /// use tower_jwt_auth::PasswordService;
@@ -175,17 +177,17 @@ impl PasswordService {
     ///
     /// # Errors
     ///
-    /// As [`hash`](Self::hash).
+    /// Fails in the same cases as [`hash`](Self::hash).
     pub fn hash_blocking(&self, password: &str) -> Result<PasswordHash, PasswordError> {
         self.inner.pool.run_blocking(self.hash_job(password)?)
     }
 
-    /// [`verify_stored`](Self::verify_stored) for threads: it blocks until the password is judged,
-    /// within the same limits.
+    /// Does the same as [`verify_stored`](Self::verify_stored) for code that is not async: it blocks the
+    /// thread until the password is verified, within the same limits.
     ///
     /// # Errors
     ///
-    /// As [`verify_stored`](Self::verify_stored).
+    /// Fails in the same cases as [`verify_stored`](Self::verify_stored).
     pub fn verify_stored_blocking(
         &self,
         password: &str,
@@ -195,12 +197,12 @@ impl PasswordService {
         self.inner.pool.run_blocking(job).inspect(log)
     }
 
-    /// [`verify`](Self::verify) for threads: it blocks until the password is judged, within the
-    /// same limits.
+    /// Does the same as [`verify`](Self::verify) for code that is not async: it blocks the thread until the
+    /// password is verified, within the same limits.
     ///
     /// # Errors
     ///
-    /// As [`verify_stored`](Self::verify_stored).
+    /// Fails in the same cases as [`verify_stored`](Self::verify_stored).
     pub fn verify_blocking(
         &self,
         password: &str,
@@ -210,11 +212,11 @@ impl PasswordService {
         self.inner.pool.run_blocking(job).inspect(log)
     }
 
-    /// Counts the characters of a password as it is hashed, for a rule on its length.
+    /// Returns the number of characters in a password, for a rule on its length.
     ///
-    /// Each Unicode code point is one character, as NIST SP 800-63B-4 section 3.1.1.2 has it, and
-    /// they are counted after [normalization](PasswordServiceBuilder::normalize_unicode): the count
-    /// does not hang on the system that the password was typed on.
+    /// Each Unicode code point is one character, as NIST SP 800-63B-4 section 3.1.1.2 requires. They are
+    /// counted after [normalization](PasswordServiceBuilder::normalize_unicode), so the number does not
+    /// depend on the system that the password was typed on.
     ///
     /// ```
     /// use tower_jwt_auth::PasswordService;
@@ -228,11 +230,11 @@ impl PasswordService {
         count(password, self.inner.policy.normalize)
     }
 
-    /// Whether a hash made today would be stronger, or carry another pepper.
+    /// Returns whether a hash that is made now would be stronger, or have another pepper.
     ///
-    /// [`verify`](Self::verify) asks this by itself; here it is for counting the rows that are
-    /// left. Any difference to the worse counts: algorithm, version, memory, passes, lanes, salt,
-    /// tag. A stored hash that is stronger is left alone.
+    /// [`verify`](Self::verify) checks this by itself. Use this method to count the rows that still have to
+    /// be replaced. A hash is outdated if it is weaker in any respect: algorithm, version, memory, passes,
+    /// lanes, salt or tag. A stored hash that is stronger is kept.
     #[must_use]
     pub fn needs_rehash(&self, stored: &PasswordHash) -> bool {
         self.inner.policy.needs_rehash(stored)
@@ -287,7 +289,7 @@ impl fmt::Debug for PasswordService {
     }
 }
 
-/// Tells the operator of a hash that cannot be used, since the client must not see the difference.
+/// Logs a hash that cannot be used, for the operator: the client must not see the difference.
 fn log(_verification: &Verification) {
     #[cfg(feature = "tracing")]
     match _verification.unusable_hash() {

@@ -1,4 +1,4 @@
-//! [`Typed`]: a password as it was typed, and as it is hashed.
+//! [`Typed`]: a password as it was typed, and in the form that is hashed.
 
 use std::iter::once;
 
@@ -8,28 +8,28 @@ use zeroize::Zeroizing;
 
 use crate::password::error::PasswordError;
 
-/// The longest password in bytes that is hashed: enough for any passphrase, and too short to keep
-/// the machine busy with.
+/// The longest password, in bytes, that is hashed: 1024. That is enough for any passphrase, and too short to
+/// keep the machine busy.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 
-/// How many times longer in UTF-8 a text can become by Normalization Form C, and about how many
-/// times shorter (UAX #15 section 14.1).
+/// The largest factor by which Normalization Form C lengthens a text in UTF-8, and about the largest by which
+/// it shortens one (UAX #15 section 14.1).
 const MOST_BY_NFC: usize = 3;
 
-/// A password in memory that is wiped.
+/// A password in memory, which is wiped on drop.
 ///
-/// It counts in two forms if it was typed in another form than it is hashed in: old hashes were
-/// made of what was typed. How often it is tried hangs on what was typed and on nothing else.
+/// It has two forms if it was typed in another form than the one that is hashed, because old hashes may be of
+/// what was typed. How often it is tried depends only on what was typed.
 pub(super) struct Typed {
     as_typed: Zeroizing<String>,
-    /// The normal form, where it differs.
+    /// The normal form, if it differs.
     normal: Option<Zeroizing<String>>,
 }
 
 // === impl Typed ===
 
 impl Typed {
-    /// Copies a password if one of its forms is short enough to be looked at.
+    /// Copies a password if one of its forms is short enough.
     pub(super) fn read(password: &str, normalize: bool) -> Result<Self, PasswordError> {
         let too_long = PasswordError::TooLong {
             max: MAX_PASSWORD_BYTES,
@@ -48,12 +48,13 @@ impl Typed {
         Ok(typed)
     }
 
-    /// What a new hash is made of.
+    /// Returns the form from which a new hash is made.
     pub(super) fn to_hash(&self) -> &str {
         self.normal.as_ref().unwrap_or(&self.as_typed)
     }
 
-    /// What stored hashes may have been made of: what was typed first, since old ones were.
+    /// Returns the forms from which a stored hash may have been made. The form that was typed comes first,
+    /// because old hashes are of that one.
     pub(super) fn forms(&self) -> impl Iterator<Item = &str> {
         once(&self.as_typed)
             .chain(&self.normal)
@@ -61,7 +62,7 @@ impl Typed {
     }
 }
 
-/// Counts the code points of what [`Typed`] would hash.
+/// Counts the code points of the form that [`Typed`] would hash.
 pub(super) fn count(password: &str, normalize: bool) -> usize {
     let short = password.len() <= MOST_BY_NFC * MAX_PASSWORD_BYTES;
     match nfc(password).filter(|_| normalize && short) {
@@ -70,14 +71,14 @@ pub(super) fn count(password: &str, normalize: bool) -> usize {
     }
 }
 
-/// The Normalization Form C of `text` if it differs, by the process for stabilized strings (UAX
-/// #15 section 12.1): a text with code points that this version of Unicode does not assign is left
-/// alone, since a later version could normalize it otherwise.
+/// Returns the Normalization Form C of `text` if it differs, by the process for stabilized strings (UAX #15
+/// section 12.1): a text that contains code points which this version of Unicode does not assign stays as it
+/// is, because a later version could normalize it differently.
 fn nfc(text: &str) -> Option<Zeroizing<String>> {
     if text.is_ascii() || is_nfc(text) || !text.chars().all(is_public_assigned) {
         return None;
     }
-    // Of sufficient capacity, so that growing leaves no copy behind.
+    // With enough capacity, so that growing leaves no copy behind.
     let mut normal = Zeroizing::new(String::with_capacity(MOST_BY_NFC * text.len()));
     normal.extend(text.nfc());
     Some(normal)
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_the_normal_form_never_grows() {
-        // The largest expansion of all: one code point of 4 bytes becomes three of them.
+        // The largest expansion: one code point of 4 bytes becomes three code points of 4 bytes.
         for text in ["\u{1d160}", "\u{fb2c}", "\u{1f82}", "\u{958}"] {
             let text = text.repeat(100);
             let normal = nfc(&text);

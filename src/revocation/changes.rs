@@ -41,7 +41,7 @@ impl RevocationSignal {
         }
     }
 
-    /// Wakes every stream that waits. It costs next to nothing if no stream waits.
+    /// Wakes every stream that waits. It costs almost nothing if no stream waits.
     pub fn send(&self) {
         self.sender.send_replace(());
     }
@@ -93,7 +93,7 @@ impl RevocationChanges {
         self.every
     }
 
-    /// Also learns what another store tells: by its signal, and at its interval if that is shorter.
+    /// Also learns of the changes of another store: by its signal, and at its interval if that is shorter.
     pub(crate) fn and_those_of(mut self, other: Self) -> Self {
         self.also_pushed = other.pushed;
         self.every = match (self.every, other.every) {

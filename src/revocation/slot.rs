@@ -117,7 +117,7 @@ mod tests {
     use super::{Equivalent, Key, Question, RevocationQuery};
 
     #[test]
-    fn a_question_finds_its_own_key_and_no_other() {
+    fn a_query_finds_its_own_slot_and_no_other() {
         let base = RevocationQuery::new("alice", "t1", 5);
         let all = [
             base,

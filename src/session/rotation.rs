@@ -107,7 +107,7 @@ impl Rotation {
     /// A session that is not live at `now` stays as it is. Otherwise the result depends on `d`, the
     /// record's generation minus the token's:
     ///
-    /// | `d` | and | what happens |
+    /// | `d` | Condition | Result |
     /// |---|---|---|
     /// | less than -1 | | nothing |
     /// | -1 or 0 | | the session advances to the generation after the token's |

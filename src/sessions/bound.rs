@@ -13,20 +13,21 @@ impl RefreshSession<'_> {
     /// Sets the DPoP proof of the request (RFC 9449). [`issue`](Self::issue) marks it as used before the
     /// session moves on.
     ///
-    /// | the session | the proof | what happens |
+    /// | Session | Proof | Result |
     /// |---|---|---|
-    /// | is bound | is by its key | the next tokens are bound to the key as well |
-    /// | is bound | none | [`ProofRequired`](SessionErrorKind::ProofRequired). The session goes on, and an [event](crate::sessions::AuthEvent::RefreshWithoutProof) tells |
-    /// | is bound | is by another key | [`KeyMismatch`](SessionErrorKind::KeyMismatch). The session ends |
-    /// | is not bound | any | the access token is bound to the key, and the session stays as it is |
-    /// | is not bound | none | as without DPoP |
+    /// | bound | by the key of the session | the next tokens are bound to the same key |
+    /// | bound | missing | [`ProofRequired`](SessionErrorKind::ProofRequired). The session stays open, and an [event](crate::sessions::AuthEvent::RefreshWithoutProof) is reported |
+    /// | bound | by another key | [`KeyMismatch`](SessionErrorKind::KeyMismatch). The session ends |
+    /// | not bound | by any key | the access token is bound to that key, and the session stays unbound |
+    /// | not bound | missing | the same as without DPoP |
     ///
     /// A refresh with another key ends the session, because no honest client does that: a client has one key
     /// for a session, and if it loses the key, it has to log in again anyway. So somebody else has the refresh
     /// token. A request without a proof is refused and changes nothing, so that a client which has once
     /// forgotten the header, or a thief who just tries the token, does not log the user out.
     ///
-    /// A session that is not bound does not become so later on, because then a thief could bind it first.
+    /// An unbound session never becomes bound by a refresh, because a thief could then be the first to bind
+    /// it.
     pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
         self.proof = proof.into().cloned();
         self

@@ -96,9 +96,9 @@ impl Sessions {
     /// Ends every session of a subject, and revokes every token that was issued to it up to now:
     /// "log out everywhere". Returns how many sessions were open.
     ///
-    /// The subject can log in again at once. A node whose clock is behind the one that ended the
-    /// sessions opens the new session as of its clock; if it is behind by more than the leeway, the
-    /// login is answered with 503.
+    /// The subject can log in again at once. If the clock of the node that handles the login is behind the
+    /// clock of the node that ended the sessions, the new session is dated after the logout. If it is behind
+    /// by more than the leeway, the login fails with a 503.
     ///
     /// # Errors
     ///
@@ -132,7 +132,8 @@ impl Sessions {
         revoke_anyway: bool,
     ) -> Result<bool, SessionError> {
         if jti::stamp_of(sid).is_none() {
-            // Nobody has such an id. Some databases refuse text with a NUL, which is not an outage.
+            // No session has such an id. Some databases refuse text that contains a NUL, which is not an
+            // outage.
             return Ok(false);
         }
         let (this, sid, sub) = (self.clone(), sid.to_owned(), sub.map(str::to_owned));

@@ -140,11 +140,10 @@ impl<'a> OpenSession<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has
-    /// as many sessions as allowed, if the DPoP proof was used before, if the session store, the revocation
-    /// store or the replay store is unavailable, or
-    /// if the subject was logged out everywhere at a time that is ahead of this node's clock by more
-    /// than the leeway.
+    /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has as many
+    /// sessions as allowed, if the DPoP proof was used before, if the session store, the revocation store or
+    /// the replay store is unavailable, or if the subject was logged out everywhere at a time that is ahead
+    /// of this node's clock by more than the leeway.
     pub async fn issue(self) -> Result<TokenPair, SessionError> {
         let Self {
             sessions,
@@ -197,9 +196,8 @@ impl fmt::Debug for OpenSession<'_> {
 // === impl Sessions ===
 
 impl Sessions {
-    /// The time of a login, as a stamp that no cut-off of the subject is after. If the clock of
-    /// this node is behind that of the node that logged the subject out everywhere, it is a few
-    /// seconds ahead of the clock, within the leeway.
+    /// Returns the stamp of a login: the time now or, if the subject was logged out everywhere by a node
+    /// whose clock is ahead, a time after that cut-off. It is at most the leeway ahead of this node's clock.
     async fn stamp_of_login(&self, subject: &str) -> Result<u64, SessionError> {
         const SECONDS: [u64; 7] = [0, 1, 2, 5, 10, 15, 25];
         let tokens = &self.inner.tokens;
@@ -207,7 +205,7 @@ impl Sessions {
         let leeway = tokens.leeway().as_secs();
         for ahead in SECONDS.into_iter().filter(|ahead| *ahead <= leeway) {
             let at = stamp.saturating_add(ahead * 1_000_000);
-            // An id that no cache has an answer for.
+            // A new id, so that no cache has an answer for it.
             let id = jti::new_id(at).ok_or(IssueError::Internal)?;
             let query = RevocationQuery {
                 issuer: tokens.issuer(),

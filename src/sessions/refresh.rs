@@ -44,7 +44,7 @@ pub struct Refreshed {
     pub tokens: TokenPair,
     /// The session, as its owner may see it.
     pub session: Session,
-    /// Whether this refresh moved the session on, or an earlier one with the same token had.
+    /// Whether this refresh moved the session on, or an earlier one with the same token had already done so.
     pub outcome: RotationOutcome,
 }
 
@@ -364,10 +364,10 @@ impl Sessions {
 // === impl RefreshToken ===
 
 impl RefreshToken {
-    /// The query for a revocation of the session, or of all that the subject was issued until a
-    /// time at or after the login.
+    /// Returns the query that asks whether the session was revoked, or everything that was issued to the
+    /// subject until the login or a later time.
     ///
-    /// It asks in the name of the next refresh token, so that no cache has an answer from before.
+    /// It contains the id of the next refresh token, so that no cache has an answer from before.
     fn revocation_query<'q>(
         &'q self,
         issuer: Option<&'q str>,

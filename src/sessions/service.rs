@@ -12,7 +12,7 @@ use crate::issuer::TokenIssuer;
 use crate::session::{Session, SessionLimit, SessionStore, TimedStore};
 use crate::store::Calls;
 
-/// The most refreshes, logins and log-outs that are in progress at once in one [`Sessions`]. More
+/// The most refreshes, logins and logouts that are in progress at once in one [`Sessions`]. More
 /// are answered with 503. Each ends within a few timeouts of the stores, even if its request is
 /// dropped.
 pub const MAX_CALLS: usize = 1024;
@@ -125,8 +125,8 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// Does work as a whole, even if the request that asks for it is dropped. A store that hangs
-    /// leaves at most [`MAX_CALLS`] of these behind.
+    /// Runs work to its end, even if the request that asks for it is dropped. A store that hangs leaves at
+    /// most [`MAX_CALLS`] such tasks behind.
     pub(super) async fn whole<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, SessionError>> + Send + 'static,

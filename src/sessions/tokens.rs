@@ -69,8 +69,7 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Verifies a refresh token of a session that may have been opened longer ago than sessions
-    /// live.
+    /// Verifies a refresh token without a limit on the age of its session.
     pub(super) async fn verify_any_age(
         &self,
         refresh_token: &str,

@@ -25,8 +25,8 @@ const BESIDE_A_TRANSACTION: Duration = Duration::from_millis(100);
 const ROUNDS: u32 = 8;
 /// The number of statements that each client has.
 const STATEMENTS: u32 = 3;
-/// The number of parameters that each statement has. If the pooler runs the statement of another
-/// program in its place, PostgreSQL refuses unless that has the same number, and this one is rare.
+/// The number of parameters of each statement. If the pooler runs the statement of another program instead,
+/// PostgreSQL refuses it unless it has the same number of parameters, and 13 are rare.
 const PARAMETERS: usize = 13;
 
 /// Checks that each client gets the results of its own prepared statements.
@@ -56,8 +56,8 @@ pub(super) async fn check(pool: &PgPool) -> Result<(), StoreError> {
     in_time(LIMIT, Client::open(&options, 3)).await.map(drop)
 }
 
-/// Waits for `work`. If that takes long, closes the idle connection; returns `None` if the work is
-/// done only after that.
+/// Waits for `work`. If that takes long, it closes the idle connection, and returns `None` if the work ends
+/// only after that.
 async fn beside<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     close_idle: impl AsyncFnOnce(),
@@ -84,7 +84,7 @@ async fn take_turns(first: &mut Client, second: &mut Client) -> Result<(), Store
             one.simple("COMMIT").await?;
             match done {
                 Ok(done) => done?,
-                // It waited for the server connection of the transaction.
+                // It had to wait for the server connection of the transaction.
                 Err(_) => beside.await?,
             }
         }

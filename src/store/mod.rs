@@ -1,5 +1,4 @@
-//! What all stores have in common: [`StoreError`], the connection to Redis, and how long a call to a
-//! store may take.
+//! What all stores share: [`StoreError`], the connection to Redis, and the time limit of a call.
 
 #[cfg(feature = "redis")]
 pub(crate) mod redis_connection;
@@ -60,8 +59,8 @@ impl From<StoreError> for AuthError {
 /// The default time limit of a call to a session store: 2 seconds.
 pub const DEFAULT_SESSION_STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Waits for a call to a store, and fails if it takes longer than `limit`. Outside a Tokio runtime
-/// there is no timer, and the call takes as long as it takes.
+/// Waits for a call to a store, and fails if it takes longer than `limit`. Without a Tokio runtime there is
+/// no timer, so the call has no time limit.
 pub(crate) async fn in_time<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
@@ -90,8 +89,8 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
     }
 }
 
-/// Calls that run to their end even if their requests are dropped, and of which only so many are in
-/// progress at once, so that a store that hangs leaves no more behind.
+/// Runs calls to their end even if their requests are dropped. Their number is limited, so that a store that
+/// hangs does not leave more and more of them behind.
 #[derive(Debug, Clone)]
 pub(crate) struct Calls {
     permits: Arc<Semaphore>,
@@ -108,7 +107,7 @@ impl Calls {
         }
     }
 
-    /// Does work as a whole, or fails if too many calls are in progress.
+    /// Runs work to its end, or fails if too many calls are in progress.
     pub(crate) async fn whole<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,

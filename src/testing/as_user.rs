@@ -6,9 +6,9 @@ use crate::credential::CredentialClaims;
 use crate::error::AuthError;
 use crate::policy::Possession;
 
-/// Puts a [`VerifiedToken`](crate::VerifiedToken) with these claims into a request, as a layer does: for tests
-/// of handlers and guards without a layer in front of them. A layer that is there judges the request by its
-/// own credentials, and replaces what was put in.
+/// Puts a [`VerifiedToken`](crate::VerifiedToken) with these claims into a request, as a layer does. Use it
+/// in tests of handlers and guards without a layer in front of them. If there is a layer, it verifies the
+/// credentials of the request itself, and replaces this token.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {

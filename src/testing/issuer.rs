@@ -137,7 +137,7 @@ mod tests {
     use crate::keys::Algorithm;
 
     #[test]
-    fn its_tokens_are_what_they_are_called() {
+    fn tokens_are_valid_expired_or_forged_as_named() {
         for algorithm in Algorithm::ALL {
             check(&TestIssuer::with_algorithm(algorithm).unwrap());
         }

@@ -1,10 +1,10 @@
 //! Helpers for the tests of an application: an issuer with its own key, an identity provider, requests of a
 //! verified user, attacks on a whole service, and checks for stores.
 //!
-//! | what is tested | what helps |
+//! | To test | use |
 //! |---|---|
-//! | routes behind a layer that takes own tokens | [`TestIssuer`] |
-//! | a service that takes the tokens of an identity provider | `TestProvider` (feature `jwks`) |
+//! | routes behind a layer that accepts your own tokens | [`TestIssuer`] |
+//! | a service that accepts the tokens of an identity provider | `TestProvider` (feature `jwks`) |
 //! | handlers and guards, without a layer | [`as_user`] |
 //! | routes that check DPoP proofs | [`ProofKey`] |
 //! | that a service refuses forged, stolen and malformed tokens | [`assert_hardened`] |

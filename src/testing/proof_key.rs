@@ -37,7 +37,7 @@ pub struct ProofKey {
     thumbprint: String,
 }
 
-/// A DPoP proof that is about to be signed. Without further calls it is good for a request without a token.
+/// A DPoP proof that is about to be signed. By default, it is valid for a request without a token.
 #[derive(Debug, Clone)]
 #[must_use = "no proof is made until `sign()`"]
 pub struct ProofRequest<'k> {
@@ -81,8 +81,7 @@ impl ProofKey {
         jwk
     }
 
-    /// Starts a proof for a request with this method to this address. It was made now, and has an id that no
-    /// other proof has.
+    /// Starts a proof for a request with this method to this address. Its time is now, and its id is unique.
     pub fn proof(&self, method: &str, address: &str) -> ProofRequest<'_> {
         let algorithm = self.key.algorithm().as_str();
         let header = [
@@ -109,13 +108,13 @@ impl ProofKey {
 // === impl ProofRequest ===
 
 impl ProofRequest<'_> {
-    /// Makes the proof one for a request with this token (`ath`).
+    /// Makes this a proof for a request with this token (`ath`).
     pub fn token(self, token: &str) -> Self {
         let hash = sha256(token.as_bytes()).unwrap_or_default();
         self.claim("ath", URL_SAFE_NO_PAD.encode(hash))
     }
 
-    /// Puts a nonce into the proof.
+    /// Sets the nonce of the proof.
     pub fn nonce(self, nonce: &str) -> Self {
         self.claim("nonce", nonce)
     }

@@ -24,14 +24,14 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// One of them.
+    /// Returns one of the given values.
     pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let place = self.next() % of.len().max(1) as u64;
         of[usize::try_from(place).unwrap_or(0)]
     }
 }
 
-/// Text that no other run has: a store may be checked twice.
+/// Returns a text that no other run has, because a store may be checked twice.
 pub(super) fn name_of_run() -> String {
     let mut bytes = [0; 9];
     getrandom::fill(&mut bytes).expect("the system has no randomness");

@@ -14,8 +14,8 @@ const AT_ONCE: usize = 64;
 
 /// Checks that a store of your own keeps every rule of [`ReplayStore`].
 ///
-/// It adds some five hundred entries, nearly all of which are over after 90 seconds. Run it on a test database, preferably
-/// in a runtime with several threads.
+/// It adds some five hundred entries, nearly all of which expire after 90 seconds. Run it on a test database,
+/// preferably in a runtime with several threads.
 ///
 /// ```
 /// use tower_jwt_auth::dpop::MemoryReplays;
@@ -80,7 +80,7 @@ impl<S: ReplayStore + Clone> Check<S> {
         same(rule, &false, &self.insert(entry).await);
     }
 
-    /// All bytes count, of whatever value.
+    /// Checks that all bytes count, whatever their value.
     async fn digests(&self) {
         let rule = "entries differ if any byte of their digests differs";
         let first = self.digest("bytes");
@@ -116,7 +116,7 @@ impl<S: ReplayStore + Clone> Check<S> {
         same(rule, &false, &self.insert(shorter).await);
         let later = ReplayEntry::new(digest, self.now + 60 * SECOND, self.now + 90 * SECOND);
         same(rule, &false, &self.insert(later).await);
-        let rule = "an entry without a time left is new like any other";
+        let rule = "an entry whose time is over is new like any other";
         let over = ReplayEntry::new(self.digest("over"), self.now, self.now);
         same(rule, &true, &self.insert(over).await);
         let long = ReplayEntry::new(self.digest("long"), self.now, self.now + 700 * SECOND);

@@ -1,5 +1,5 @@
-//! The rules for stores of API keys, checked on the store in memory; and that the checks find what is
-//! wrong.
+//! The rules for stores of API keys, checked on the store in memory, and that the checks detect each broken
+//! rule.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,13 @@ use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::check_api_key_store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_api_keys_in_memory_keep_every_rule() {
+async fn in_memory_api_keys_keep_every_rule() {
     let store = MemoryApiKeys::new();
     check_api_key_store(&store).await;
     check_api_key_store(&store).await;
 }
 
-/// What a careless store does.
+/// What a faulty store does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     CountsThenInserts,

@@ -1,4 +1,4 @@
-//! A token that comes again costs no signature, and is judged by everything else all the same.
+//! A token that was seen before needs no signature check, but all other checks still apply.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ fn issuer(key: SigningKey, clock: &ManualClock) -> TokenIssuer {
         .unwrap()
 }
 
-/// One whose tokens are remembered by default, and one whose are remembered by choice.
+/// A verifier that caches tokens by default, and one that is told to.
 fn both_kinds() -> [SigningKey; 2] {
     [Algorithm::EdDSA, Algorithm::HS256].map(|algorithm| SigningKey::generate(algorithm).unwrap())
 }
 
-/// Shows it often enough to be known.
+/// Presents the token often enough to get it into the cache.
 fn known(verifier: &TokenVerifier, token: &str) {
     (0..5).for_each(|_| drop(verifier.verify_local(token).unwrap()));
 }
 
 #[test]
-fn a_known_token_still_expires_to_the_second() {
+fn a_cached_token_still_expires_to_the_second() {
     for key in both_kinds() {
         let clock = ManualClock::at_unix_seconds(NOW);
         let tokens = issuer(key, &clock);
@@ -45,13 +45,13 @@ fn a_known_token_still_expires_to_the_second() {
         clock.advance(Duration::from_secs(1));
         for _ in 0..2 {
             let refused = tokens.verifier().verify_local(&token).unwrap_err();
-            assert_eq!(refused.kind(), Expired); // B01
+            assert_eq!(refused.kind(), Expired); // RFC 7519 section 4.1.4
         }
     }
 }
 
 #[tokio::test]
-async fn a_known_token_is_refused_once_it_is_revoked() {
+async fn a_cached_token_is_refused_once_it_is_revoked() {
     for key in both_kinds() {
         let store = MemoryRevocations::new();
         let tokens = TokenIssuer::builder(key)
@@ -76,7 +76,7 @@ async fn a_known_token_is_refused_once_it_is_revoked() {
 }
 
 #[test]
-fn a_known_token_dies_with_its_key() {
+fn a_cached_token_is_refused_once_its_key_is_removed() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let (old, new) = (key(), key());
     let ring = KeyRing::builder()
@@ -103,7 +103,7 @@ fn a_known_token_dies_with_its_key() {
 }
 
 #[test]
-fn what_one_verifier_knows_is_news_to_another() {
+fn verifiers_do_not_share_cached_tokens() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let key = key();
     let token = issuer(key.clone(), &clock).access("alice").issue().unwrap();
@@ -131,7 +131,7 @@ fn what_one_verifier_knows_is_news_to_another() {
 }
 
 #[test]
-fn a_known_token_whose_audience_is_in_another_claim_is_judged_by_it_each_time() {
+fn the_audience_claim_of_a_cached_token_is_always_checked() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let key = key();
     let tokens = TokenIssuer::builder(key.clone())
@@ -159,7 +159,7 @@ fn a_known_token_whose_audience_is_in_another_claim_is_judged_by_it_each_time() 
 }
 
 #[test]
-fn tokens_of_the_ninth_key_and_later_are_good_as_well() {
+fn tokens_of_the_ninth_key_and_later_are_accepted() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder()
         .key(key())
@@ -184,7 +184,7 @@ fn tokens_of_the_ninth_key_and_later_are_good_as_well() {
 }
 
 #[test]
-fn remembering_tokens_can_be_turned_off() {
+fn caching_tokens_can_be_turned_off() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let key = key();
     let token = issuer(key.clone(), &clock).access("alice").issue().unwrap();

@@ -81,7 +81,7 @@ fn a_secret_makes_an_issuer_and_its_verifier() {
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_variable_and_cure() {
+fn all_problems_are_reported_at_once_with_variable_and_fix() {
     let error = AuthConfig::from_vars([
         ("JWT_SECRET", "short"),
         ("JWT_ALGORITHM", "HS256"),
@@ -199,7 +199,7 @@ fn each_problem_of_a_key_names_its_variable() {
 }
 
 #[test]
-fn a_public_key_alone_verifies_and_cannot_issue() {
+fn a_public_key_verifies_but_cannot_issue() {
     let private = include_str!("../keys/p256.pkcs8.pem");
     let public = include_str!("../keys/p256.spki.pem");
     let issuing = config(&[("JWT_PRIVATE_KEY", private), ("JWT_ALGORITHM", "ES256")]).unwrap();
@@ -233,7 +233,7 @@ fn a_public_key_alone_verifies_and_cannot_issue() {
 }
 
 #[test]
-fn keys_are_read_from_files_and_white_space_is_cut_off() {
+fn keys_are_read_from_files_and_trimmed() {
     let folder = std::env::temp_dir().join(format!("tower-jwt-auth-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("secret");
@@ -333,7 +333,7 @@ fn previous_keys_still_verify() {
 
 #[cfg(feature = "password")]
 #[test]
-fn password_costs_are_set_and_never_below_the_floor() {
+fn password_costs_can_be_set_but_not_below_the_minimum() {
     let costs = |memory, passes| {
         [
             ("JWT_SECRET", SECRET),
@@ -427,7 +427,7 @@ fn a_development_configuration_works_and_differs_each_time() {
 }
 
 #[test]
-fn every_pem_block_is_a_key_and_line_ends_may_be_of_any_kind() {
+fn every_pem_block_is_a_key_with_any_line_endings() {
     let es = include_str!("../keys/p256.spki.pem");
     let rsa = include_str!("../keys/rsa2048.pkcs1-public.pem");
     let both = format!("{rsa}{}", include_str!("../keys/rsa2048.spki.pem"));
@@ -453,7 +453,7 @@ fn every_pem_block_is_a_key_and_line_ends_may_be_of_any_kind() {
 }
 
 #[test]
-fn a_secret_may_hold_a_colon() {
+fn a_secret_may_contain_a_colon() {
     let old = "Zp:9xQ7vK2mW4tR8yB1nC6jH3gF5dS0aLeUiO";
     let before = config(&[("JWT_SECRET", old)])
         .unwrap()
@@ -476,7 +476,7 @@ fn a_secret_may_hold_a_colon() {
 }
 
 #[test]
-fn one_bad_key_variable_hides_none_of_the_others() {
+fn one_bad_key_variable_does_not_hide_the_others() {
     let text = problem(&[
         ("JWT_ALGORITHM", "HS999"),
         ("JWT_SECRET", "short"),
@@ -559,7 +559,7 @@ fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_key_ring_file_is_made_shared_and_followed() {
+async fn a_key_ring_file_is_created_shared_and_watched() {
     let folder = crate::key_ring_file::Folder::new();
     let path = folder.file();
     let vars = |more: &[(&'static str, &'static str)]| {
@@ -608,7 +608,7 @@ async fn a_key_ring_file_is_made_shared_and_followed() {
 }
 
 #[test]
-fn a_key_ring_file_needs_a_runtime_and_a_rotation_needs_the_file() {
+fn a_key_ring_file_needs_a_runtime_and_rotation_the_file() {
     let folder = crate::key_ring_file::Folder::new();
     let config = AuthConfig::from_vars([
         ("JWT_KEY_RING_FILE", folder.file().to_str().unwrap()),

@@ -1,4 +1,5 @@
-//! Keys of a configuration: a public key is public, and `JWT_ALGORITHM` binds every form of it.
+//! Keys in the configuration: a public key is never a secret, and `JWT_ALGORITHM` applies to every form of
+//! key.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::config::AuthConfig;
@@ -69,7 +70,7 @@ fn a_symmetric_key_is_never_taken_for_a_public_one() {
             );
         }
     }
-    // Without its `alg`, or meant for something else, a secret is still one.
+    // Without `alg`, or with another `use`, a secret is still a secret.
     for more in [
         json!({"kty": "oct", "k": SECRET}),
         json!({"kty": "oct", "use": "enc", "k": "AA"}),
@@ -82,7 +83,7 @@ fn a_symmetric_key_is_never_taken_for_a_public_one() {
         text.contains("JWT_PRIVATE_KEY") && text.contains("symmetric"),
         "{text}"
     );
-    // Among previous keys a secret has its place.
+    // A secret is allowed among previous keys.
     let vars = [
         ("JWT_SECRET", "Zq8Ws3Ed5Rf7Tg9Yh1Uj2Ik4Ol6Pa0Sd8Fg3Hj5Kl7Qw"),
         ("JWT_PREVIOUS_KEYS", &oct.to_string()),
@@ -130,7 +131,7 @@ fn the_algorithm_binds_every_key_of_a_set() {
 }
 
 #[test]
-fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
+fn an_rsa_key_without_alg_gets_the_configured_algorithm() {
     let key = key_of(Algorithm::PS256);
     let mut jwk = jwk_of(&key, "r");
     jwk.as_object_mut().unwrap().remove("alg");
@@ -142,7 +143,7 @@ fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
     ];
     assert!(accepts(&vars, &ps) && !accepts(&vars, &rs));
     assert!(accepts(&vars[..1], &rs) && !accepts(&vars[..1], &ps));
-    // The same among previous keys, which may be of other algorithms as well.
+    // The same among previous keys, which may also have other algorithms.
     let ec = key_of(Algorithm::ES256);
     let ec_token = token_of(ec.clone(), "e");
     let current = key_of(Algorithm::PS256)
@@ -164,7 +165,7 @@ fn an_rsa_key_of_a_set_without_an_algorithm_is_of_the_one_that_is_configured() {
 }
 
 #[test]
-fn a_set_without_a_usable_key_says_of_each_why() {
+fn a_set_without_a_usable_key_says_why_for_each_key() {
     let p521 = json!({"kty": "EC", "crv": "P-521", "kid": "one", "x": "AA", "y": "AA"});
     let enc = json!({"kty": "RSA", "use": "enc", "kid": "two", "n": "AQAB", "e": "AQAB"});
     let sets = [
@@ -185,7 +186,7 @@ fn a_set_without_a_usable_key_says_of_each_why() {
             }
         }
     }
-    // What a stranger wrote does not reach a terminal as it is, however long it is.
+    // Text from outside does not reach a terminal unescaped, however long it is.
     let sly = json!({"kty": "x\u{1b}[31m", "kid": "\n".repeat(5000)});
     let text = KeySet::from_jwks(&set(&vec![sly; 50]))
         .unwrap_err()
@@ -197,7 +198,7 @@ fn a_set_without_a_usable_key_says_of_each_why() {
 }
 
 #[test]
-fn two_keys_under_one_name_are_told_apart_or_refused() {
+fn two_keys_with_one_id_are_distinguished_or_refused() {
     let (one, two) = (key_of(Algorithm::ES256), key_of(Algorithm::ES256));
     let both = set(&[jwk_of(&one, "k"), jwk_of(&two, "k")]);
     for text in [
@@ -206,7 +207,7 @@ fn two_keys_under_one_name_are_told_apart_or_refused() {
     ] {
         assert!(text.contains("the key id `k`"), "{text}");
     }
-    // The same key twice is one.
+    // The same key twice counts as one.
     let twice = set(&[jwk_of(&one, "k"), jwk_of(&one, "k")]);
     assert_eq!(KeySet::from_jwks(&twice).unwrap().len(), 1);
     let other = set(&[jwk_of(&one, "k"), jwk_of(&key_of(Algorithm::EdDSA), "k")]);
@@ -214,7 +215,7 @@ fn two_keys_under_one_name_are_told_apart_or_refused() {
 }
 
 #[test]
-fn a_pem_that_was_encoded_once_more_says_so() {
+fn a_pem_that_was_base64_encoded_again_is_reported() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
@@ -244,6 +245,6 @@ fn a_pem_that_was_encoded_once_more_says_so() {
         ("JWT_PREVIOUS_KEYS", again.as_str()),
     ];
     assert!(problem(&previous).contains("base64 -d"));
-    // As a secret it would sign with a text that anybody can have.
+    // As a secret, it would sign with a text that anybody can have.
     assert!(problem(&[("JWT_SECRET", again.as_str())]).contains("base64 -d"));
 }

@@ -1,4 +1,4 @@
-//! What the configuration says to somebody who has the wrong value in a variable.
+//! The messages about wrong values in the configuration.
 
 use tower_jwt_auth::config::AuthConfig;
 
@@ -41,7 +41,7 @@ fn set(kids: &[&str]) -> String {
 }
 
 #[test]
-fn each_wrong_value_is_told_with_its_variable_and_the_cure() {
+fn each_wrong_value_is_reported_with_its_variable_and_fix() {
     let quoted = format!("\"{SECRET}\"");
     let keys = set(&["a", "b"]);
     let two = format!("{PUBLIC}{}", include_str!("../keys/p256.spki.pem"));
@@ -192,7 +192,7 @@ fn each_wrong_value_is_told_with_its_variable_and_the_cure() {
 }
 
 #[test]
-fn a_file_of_an_editor_is_read_and_a_wrong_one_is_told() {
+fn files_saved_by_editors_are_read_and_bad_ones_reported() {
     let folder = Folder::new();
     let path = folder.file();
     let name = path.to_str().unwrap();

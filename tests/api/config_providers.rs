@@ -1,4 +1,4 @@
-//! Identity providers by variables of the environment.
+//! Identity providers in environment variables.
 
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::{ConfigError, TokenVerifier};
@@ -20,7 +20,7 @@ fn sources(verifier: &TokenVerifier) -> Vec<String> {
 }
 
 #[test]
-fn a_service_takes_the_tokens_of_providers_without_keys_of_its_own() {
+fn a_service_without_keys_accepts_tokens_of_providers() {
     let verifier = verifier(&[
         ("JWT_PROVIDER_1", "https://login.example/realms/staff"),
         ("JWT_PROVIDER_1_AUDIENCE", "orders-api, other-api"),
@@ -45,7 +45,7 @@ fn a_service_takes_the_tokens_of_providers_without_keys_of_its_own() {
 }
 
 #[test]
-fn own_tokens_and_those_of_providers_are_taken_by_one_verifier() {
+fn one_verifier_accepts_own_tokens_and_those_of_providers() {
     let vars = [
         ("JWT_SECRET", SECRET),
         ("JWT_ISSUER", "me"),
@@ -63,7 +63,7 @@ fn own_tokens_and_those_of_providers_are_taken_by_one_verifier() {
 }
 
 #[test]
-fn every_problem_of_a_provider_is_told_with_its_variable() {
+fn every_problem_of_a_provider_names_its_variable() {
     let text = problems(&[
         ("JWT_PROVIDER_1", "http://idp.example"),
         ("JWT_PROVIDER_1_AUDIENCE", "api"),
@@ -90,7 +90,7 @@ fn every_problem_of_a_provider_is_told_with_its_variable() {
     ] {
         assert!(text.contains(told), "no {told:?} in {text}");
     }
-    // Without any provider, it is the keys that are missing.
+    // Without any provider, the keys are what is missing.
     assert!(problems(&[]).contains("there is no key: set JWT_SECRET"));
 }
 

@@ -1,4 +1,4 @@
-//! Credentials other than JWTs: which judge gets which, and what becomes of its verdict.
+//! Credentials other than JWTs: which judge receives which, and what its verdict leads to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::support::{NOW, Seen, bearer, probe, request, send, tokens, verifier};
 const INVALID: &str = r#"401 Bearer realm="api", error="invalid_token""#;
 const TWO: &str = r#"400 Bearer realm="api", error="invalid_request""#;
 
-/// Takes credentials with a prefix; what follows is the verdict. Counts how often it is asked.
+/// Accepts credentials with a prefix; the text after it is the verdict. Counts how often it is called.
 #[derive(Debug, Clone)]
 struct Prefix {
     prefix: &'static str,
@@ -85,7 +85,7 @@ async fn verdict(layer: &JwtAuthLayer, request: Request<String>) -> String {
 }
 
 #[tokio::test]
-async fn a_credential_goes_to_the_judge_of_its_form_alone() {
+async fn a_credential_goes_only_to_the_judge_of_its_form() {
     for at_once in [false, true] {
         let (mut keys, mut tickets) = (Prefix::new("key_"), Prefix::new("ticket_"));
         (keys.at_once, tickets.at_once) = (at_once, at_once);
@@ -136,7 +136,7 @@ async fn a_source_belongs_to_its_judge_whatever_the_form() {
     assert_eq!(verdict(&layer, api_key(&jwt)).await, INVALID);
     assert_eq!(verdict(&layer, api_key("garbage")).await, INVALID);
     assert_eq!(keys.asked(), 3);
-    // Elsewhere, only JWTs are taken.
+    // In other places, only JWTs are accepted.
     assert_eq!(verdict(&layer, bearer("key_ci")).await, INVALID);
     let other_header = request(&[("x-token", "key_ci")]);
     assert_eq!(verdict(&layer, other_header).await, INVALID);
@@ -165,13 +165,13 @@ async fn two_credentials_of_different_kinds_are_refused() {
         assert_eq!(verdict(&layer, request(&pair)).await, TWO, "{pair:?}");
     }
     assert_eq!(keys.asked(), 0);
-    // Credentials of another scheme are not ours.
+    // Credentials with another scheme are ignored.
     let basic = request(&[("authorization", "Basic eA=="), ("x-api-key", "key_ci")]);
     assert_eq!(verdict(&layer, basic).await, "ci");
 }
 
 #[tokio::test]
-async fn a_layer_without_jwts_takes_what_its_judges_take() {
+async fn a_layer_without_jwts_accepts_what_its_judges_accept() {
     let keys = Prefix::new("key_");
     let layer = JwtAuthLayer::for_credentials(keys.clone());
     assert_eq!(verdict(&layer, bearer("key_ci")).await, "ci");
@@ -201,7 +201,7 @@ async fn a_credential_that_is_not_text_is_refused() {
 }
 
 #[tokio::test]
-async fn handlers_and_guards_do_not_care_what_proved_the_caller() {
+async fn handlers_and_guards_treat_all_credentials_alike() {
     #[derive(Deserialize)]
     struct Tenant {
         tenant: u32,
@@ -231,9 +231,9 @@ async fn handlers_and_guards_do_not_care_what_proved_the_caller() {
     assert_eq!(Seen::of(answer.unwrap()).body, "true forbidden");
 }
 
-/// So that it cannot make further keys where a guard keeps keys out.
+/// So that guards which forbid keys keep it from creating more keys.
 #[tokio::test]
-async fn a_judge_that_wraps_api_keys_takes_scopes_away_and_keeps_the_kind() {
+async fn a_judge_that_wraps_api_keys_can_remove_scopes() {
     #[derive(Debug)]
     struct Narrowed(ApiKeys);
     impl CredentialJudge for Narrowed {
@@ -303,7 +303,7 @@ async fn a_stream_of_a_credential_goes_on_until_it_expires() {
 }
 
 #[test]
-fn claims_that_cannot_be_are_an_error() {
+fn impossible_claims_are_an_error() {
     let claims = || CredentialClaims::builder("ci");
     for (builder, says) in [
         (claims().claim("sub", "eve"), "a setter of its own"),

@@ -25,7 +25,7 @@ fn a_token_is_read_without_its_key() {
 }
 
 #[test]
-fn expiry_is_told_to_the_second() {
+fn expiry_is_exact_to_the_second() {
     let token = tokens().access("alice").issue().unwrap();
     assert_eq!(
         expires_at(&token).unwrap(),
@@ -42,7 +42,7 @@ fn expiry_is_told_to_the_second() {
 }
 
 #[test]
-fn what_is_no_token_is_an_error() {
+fn text_that_is_not_a_token_is_an_error() {
     for bad in ["", "a.b.c", "not a token", &"x".repeat(9000)] {
         let kind = AuthErrorKind::MalformedToken;
         assert_eq!(decode_unverified::<Value>(bad).unwrap_err().kind(), kind);

@@ -26,7 +26,7 @@ use crate::support::{NOW, bearer, builder, claims, key, probe, request, signed, 
 const PAGE: &str = include_str!("../../src/guide/why_401.md");
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
-/// What a hook was told, as text.
+/// The calls of a hook, as text.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -66,7 +66,7 @@ fn plain() -> TokenVerifierBuilder {
         .clock(ManualClock::at_unix_seconds(NOW))
 }
 
-/// A payload of these members.
+/// A payload with these members.
 fn payload(members: &[(&str, &str)]) -> String {
     let times = [("iat", NOW.to_string()), ("exp", (NOW + 900).to_string())];
     let mut all: BTreeMap<&str, String> = BTreeMap::from(times);
@@ -89,7 +89,7 @@ fn payload(members: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
-/// Requests, each with the reason for which it is refused.
+/// Requests, each with the reason why it is refused.
 fn refused_requests() -> Vec<(&'static str, Request<String>)> {
     let token = tokens().access("alice").issue().unwrap();
     let bearer_token = format!("Bearer {token}");
@@ -133,7 +133,7 @@ fn refused_requests() -> Vec<(&'static str, Request<String>)> {
     ]
 }
 
-/// Tokens of a wrong form, or that the verifier of [`plain`] refuses, each with the reason.
+/// Malformed tokens, or tokens that the verifier of [`plain`] refuses, each with the reason.
 fn refused_tokens() -> Vec<(&'static str, String)> {
     let good = signed(HEADER, claims(""));
     let with = |members: &[(&str, &str)]| signed(HEADER, payload(members));
@@ -201,7 +201,7 @@ fn refused_tokens() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Verifiers of other settings, each with a token, and the reason for which it is refused.
+/// Verifiers with other settings, each with a token and the reason why it is refused.
 async fn refused_by_setting() -> Vec<(&'static str, TokenVerifier, String)> {
     let named = |id: &str| key().verifying_key().with_key_id(id).unwrap();
     let generated = |id: &str| {
@@ -274,7 +274,7 @@ async fn refused_by_setting() -> Vec<(&'static str, TokenVerifier, String)> {
 }
 
 #[tokio::test]
-async fn more_than_forty_reasons_are_told_apart() {
+async fn more_than_forty_reasons_are_distinguished() {
     let told = Told::default();
     let sources = |layer: JwtAuthLayer| {
         layer
@@ -325,7 +325,7 @@ fn an_error_without_a_finer_reason_has_that_of_its_kind() {
 }
 
 #[tokio::test]
-async fn each_outcome_is_told_with_what_belongs_to_it() {
+async fn each_outcome_is_reported_with_its_details() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let layer = |verifier: TokenVerifier| {
         let told = Arc::clone(&told);
@@ -410,7 +410,7 @@ async fn each_outcome_is_told_with_what_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_further_in_is_told_as_well() {
+async fn a_refusal_by_an_inner_guard_is_reported_as_well() {
     let told = Told::default();
     let token = tokens().access("alice").issue().unwrap();
     let inner = service_fn(async |_: Request<String>| {
@@ -427,7 +427,7 @@ async fn a_refusal_further_in_is_told_as_well() {
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_token_that_was_seen_before_is_told_as_remembered() {
+async fn a_token_from_the_cache_is_reported_as_remembered() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let issuer = TokenIssuer::builder(SigningKey::generate(Algorithm::EdDSA).unwrap())
         .issuer("me")

@@ -1,4 +1,4 @@
-//! What a client is told if a handler returns an error of the crate, or a token pair.
+//! The responses if a handler returns an error of the crate, or a token pair.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Shown {
         }
     }
 
-    /// The header's one value, or nothing.
+    /// The only value of the header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();
         let first = values.next().map_or("", |value| value.to_str().unwrap());
@@ -39,7 +39,7 @@ impl Shown {
         first
     }
 
-    /// All headers but `Content-Length`, in the order of their names.
+    /// All headers except `Content-Length`, sorted by name.
     fn all_headers(&self) -> String {
         let mut lines: Vec<String> = self
             .headers
@@ -221,7 +221,7 @@ mod passwords {
     }
 
     #[tokio::test]
-    async fn an_overload_says_when_to_come_back_in_whole_seconds() {
+    async fn an_overload_says_when_to_retry_in_whole_seconds() {
         for (millis, expected) in [(2000, "2"), (2001, "3"), (1, "1"), (1999, "2"), (0, "0")] {
             let retry_after = Duration::from_millis(millis);
             let error = PasswordError::Overloaded { retry_after };
@@ -234,7 +234,7 @@ mod passwords {
     }
 
     #[tokio::test]
-    async fn a_stored_hash_that_cannot_be_used_looks_like_a_wrong_password() {
+    async fn an_unusable_hash_looks_like_a_wrong_password() {
         for error in [
             PasswordError::InvalidHash {
                 reason: "the salt is not base64",
@@ -253,14 +253,14 @@ mod passwords {
     }
 
     #[tokio::test]
-    async fn a_fault_of_the_machine_is_a_500() {
+    async fn a_failure_of_the_machine_is_a_500() {
         let (status, headers, body) = shown(PasswordError::Internal).await;
         assert_eq!((status, &*headers), (500, PLAIN));
         assert!(body.contains(r#""error":"server_error""#));
     }
 
     #[tokio::test]
-    async fn a_damaged_row_goes_through_a_handler_as_a_wrong_password() {
+    async fn a_damaged_row_reaches_the_client_as_a_wrong_password() {
         async fn login(stored: &str) -> Result<Verification, PasswordError> {
             let stored = PasswordHash::parse(stored)?;
             PasswordService::new().verify("x", Some(&stored)).await

@@ -96,12 +96,12 @@ fn an_error_keeps_its_source_and_is_cheap_to_clone() {
     assert_eq!(later.retry_after(), Some(Duration::from_secs(7)));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     assert_eq!(AuthError::from(Expired).retry_after(), None);
-    // The message stands in it, so that a refusal allocates nothing for it.
+    // The message is stored inline, so a refusal does not allocate for it.
     assert!(size_of::<AuthError>() <= 32);
 }
 
 #[test]
-fn configuration_errors_name_the_cure() {
+fn configuration_errors_say_what_to_do() {
     let many = ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]);
     assert_eq!(
         many.to_string(),
@@ -110,12 +110,12 @@ fn configuration_errors_name_the_cure() {
          - there is no key to verify tokens with: give the builder at least one, as `TokenVerifier::builder().keys(..)`"
     );
     let odd = ConfigError::UnknownAlgorithm("\u{1b}[31mnone\n".into()).to_string();
-    assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // V16.4.1
+    assert!(!odd.contains('\u{1b}') && !odd.contains('\n'), "{odd}"); // OWASP ASVS 5.0 V16.4.1
 }
 
 #[test]
 fn a_configuration_error_prints_its_text_from_main() {
-    // `main` that returns an error prints its `Debug`.
+    // If `main` returns an error, Rust prints its `Debug` output.
     for error in [
         ConfigError::MissingIssuer,
         ConfigError::Invalid("JWT_ISSUER is not set".into()),

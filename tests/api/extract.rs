@@ -89,7 +89,7 @@ async fn each_extractor_yields_what_the_token_says() {
 }
 
 #[tokio::test]
-async fn without_a_token_the_required_are_401_and_the_optional_none() {
+async fn without_a_token_required_extractors_are_401_optional_none() {
     let app = routes().layer(JwtAuthLayer::new(verifier()).optional().realm("r"));
     for path in ["/typed", "/registered", "/token", "/scoped"] {
         let refused = (StatusCode::UNAUTHORIZED, r#"Bearer realm="r""#.into());
@@ -126,7 +126,7 @@ async fn claims_that_do_not_fit_are_403_for_the_optional_too() {
             let app = routes().route_layer(layer.clone());
             let response = app.oneshot(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
-            // A challenge would ask for another token, and every other is refused as well.
+            // A challenge would ask for another token, but every other token would be refused as well.
             assert_eq!(response.headers().get("www-authenticate"), None);
             let error = response.extensions().get::<AuthError>().unwrap();
             assert_eq!(error.kind(), AuthErrorKind::ClaimsMismatch);
@@ -142,7 +142,7 @@ async fn claims_that_do_not_fit_are_403_for_the_optional_too() {
 }
 
 #[tokio::test]
-async fn a_missing_layer_is_a_500_whose_error_names_the_cure() {
+async fn a_missing_layer_is_a_500_whose_error_says_what_to_do() {
     let token = tokens().access("alice").claim("tenant", 7).issue().unwrap();
     for path in [
         "/typed",
@@ -180,7 +180,7 @@ async fn a_client_cannot_put_claims_into_a_request_by_headers() {
 }
 
 #[tokio::test]
-async fn a_type_of_claims_needs_deserialize_alone() {
+async fn a_claims_type_needs_only_deserialize() {
     #[derive(Deserialize)]
     struct NeitherCloneNorSync {
         sub: std::cell::RefCell<String>,

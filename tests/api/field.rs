@@ -1,5 +1,5 @@
-//! Tokens as other systems write them: what binds a token to a key, what marks a refresh token,
-//! claims that are `null`.
+//! Tokens that other systems issue: what binds a token to a key, what marks a refresh token, and claims that
+//! are `null`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -49,7 +49,7 @@ fn trusting(profile: TokenProfile) -> TokenVerifierBuilder {
         .audience("api")
 }
 
-/// A token that is good in this profile, with these claims instead.
+/// A token that is valid for this profile, with these claims changed.
 fn token(profile: TokenProfile, claims: &Value) -> String {
     let mut all = json!({
         "iss": "https://idp.example", "aud": "api", "sub": "u1", "client_id": "c1",
@@ -76,7 +76,7 @@ fn verdict(builder: TokenVerifierBuilder, token: &str) -> Result<(), AuthErrorKi
 }
 
 #[test]
-fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+fn a_bound_token_is_not_accepted_as_a_bearer_token() {
     // RFC 9449 section 7.2, RFC 8705 section 3
     for profile in PROFILES {
         for cnf in [
@@ -95,7 +95,7 @@ fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
         let unbound = token(profile, &json!({"cnf": null}));
         assert_eq!(verdict(trusting(profile), &unbound), Ok(()), "{profile:?}");
     }
-    // Keycloak says so in a claim too.
+    // Keycloak marks it with a claim as well.
     for name in ["typ", "token_type"] {
         let dpop = token(TokenProfile::Compatible, &json!({ name: "DPoP" }));
         assert_eq!(
@@ -106,7 +106,7 @@ fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
 }
 
 #[test]
-fn a_bound_token_is_taken_only_by_a_setting_that_says_dangerous() {
+fn accepting_bound_tokens_needs_a_dangerous_setting() {
     for profile in PROFILES {
         let token = token(profile, &json!({"cnf": {"jkt": "x"}}));
         let taking = trusting(profile).dangerous_accept_bound_tokens();
@@ -115,7 +115,7 @@ fn a_bound_token_is_taken_only_by_a_setting_that_says_dangerous() {
 }
 
 #[test]
-fn a_refresh_token_of_another_system_is_no_access_token() {
+fn a_foreign_refresh_token_is_not_an_access_token() {
     let django = rsa().issuer("https://django.example.test");
     assert_eq!(verdict(django, &case("simplejwt_refresh")), Err(WrongType));
 
@@ -195,7 +195,7 @@ fn a_refresh_token_of_another_system_is_no_access_token() {
 }
 
 #[test]
-fn a_claim_can_be_demanded_to_have_one_of_several_values() {
+fn a_claim_can_be_required_to_have_one_of_several_values() {
     let verdict = |demanded: bool, claims: Value| {
         let builder = trusting(TokenProfile::Compatible);
         let builder = if demanded {
@@ -245,13 +245,13 @@ fn a_claim_can_be_demanded_to_have_one_of_several_values() {
 }
 
 #[test]
-fn tokens_without_such_marks_are_accepted_as_before() {
+fn a_token_without_such_marks_is_accepted() {
     let kubernetes = rsa().issuer("https://kubernetes.default.svc.cluster.local");
     assert_eq!(verdict(kubernetes, &case("k8s_sa")), Ok(()));
 }
 
 #[test]
-fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
+fn a_null_audience_or_issuer_counts_as_missing() {
     let secret = STANDARD
         .decode(case("devise_null_aud_secret_base64"))
         .unwrap();
@@ -281,7 +281,7 @@ fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
         };
         let null = token(profile, &json!({"aud": null}));
         assert_eq!(verdict(any_audience(), &null), Ok(()), "{profile:?}");
-        // Nothing else of the wrong type becomes acceptable.
+        // No other wrong type is accepted.
         for wrong in [json!(5), json!({}), json!([null]), json!(false)] {
             let token = token(profile, &json!({"aud": wrong, "iss": wrong}));
             let any = builder(profile)
@@ -292,7 +292,7 @@ fn an_audience_or_issuer_that_is_null_is_one_that_is_missing() {
         let demanded = any_audience().require("aud");
         assert_eq!(verdict(demanded, &null), Err(InvalidClaim), "{profile:?}");
     }
-    // A profile that demands the claim still does (RFC 9068 section 2.2, OpenID Connect Core section 2).
+    // A profile that requires the claim still does (RFC 9068 section 2.2, OpenID Connect Core section 2).
     for profile in [TokenProfile::Rfc9068, TokenProfile::IdToken] {
         let any = || {
             builder(profile)
@@ -332,7 +332,7 @@ fn a_token_with_padded_base64_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_issuer_that_differs_by_a_slash_is_quoted_with_the_expected_one() {
+fn an_issuer_that_differs_by_a_slash_is_shown_in_the_error() {
     use std::error::Error as _;
 
     for (trusted, found) in [
@@ -350,7 +350,7 @@ fn an_issuer_that_differs_by_a_slash_is_quoted_with_the_expected_one() {
         let expected = format!("expected issuer `{trusted}`, but the token says `{found}`");
         assert!(source.starts_with(&expected), "{source}");
     }
-    // What a stranger chose is not repeated.
+    // Text from outside is not repeated.
     let other = token(
         TokenProfile::Compatible,
         &json!({"iss": "https://evil.example"}),

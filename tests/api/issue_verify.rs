@@ -42,7 +42,7 @@ fn an_access_token_has_the_documented_header_and_claims() {
     assert_eq!(
         URL_SAFE_NO_PAD.decode(jti.as_str().unwrap()).unwrap().len(),
         24
-    ); // V11.5.1
+    ); // OWASP ASVS 5.0 V11.5.1
     assert_eq!(
         claims,
         serde_json::json!({
@@ -63,7 +63,7 @@ fn an_access_token_has_the_documented_header_and_claims() {
 }
 
 #[test]
-fn a_refresh_token_lives_thirty_days_and_opens_nothing() {
+fn a_refresh_token_lives_30_days_and_is_not_an_access_token() {
     let tokens = tokens();
     let token = tokens.refresh("alice").issue().unwrap();
     let parts = parts(&token);
@@ -170,7 +170,7 @@ fn what_a_verifier_would_refuse_is_not_issued() {
         .issue()
         .unwrap_err();
     assert!(matches!(error, IssueError::InvalidClaim(_)), "{error:?}");
-    // No revocation would outlive a longer one.
+    // Otherwise the token would outlive its revocation.
     let tokens = tokens();
     for (request, longest) in [(tokens.access("a"), 900), (tokens.refresh("a"), 2_592_000)] {
         assert!(request.ttl(Duration::from_secs(longest)).issue().is_ok());
@@ -305,7 +305,7 @@ fn a_verifier_needs_one_set_or_source_of_keys() {
 }
 
 #[test]
-fn time_is_that_of_the_clock() {
+fn the_time_is_read_from_the_clock() {
     let (builder, clock) = builder();
     let tokens = builder.leeway(Duration::from_secs(10)).build().unwrap();
     let token = tokens
@@ -354,7 +354,7 @@ fn typed_claims_are_parsed_once_per_type() {
 }
 
 #[test]
-fn claims_that_do_not_fit_say_which_field_and_never_which_value() {
+fn errors_name_the_claim_that_does_not_fit_but_not_its_value() {
     #[derive(Debug, Deserialize)]
     #[allow(dead_code)]
     struct Tenant {
@@ -465,7 +465,7 @@ fn base64_must_be_canonical() {
 }
 
 #[test]
-fn a_header_that_demands_something_is_refused() {
+fn a_header_with_extensions_is_refused() {
     for member in [
         r#""crit":["exp"],"exp":1"#,
         r#""crit":[]"#,
@@ -484,7 +484,7 @@ fn a_header_that_demands_something_is_refused() {
 
 #[test]
 fn keys_in_a_header_are_never_used() {
-    // The attacker signs with a secret that the header carries along.
+    // The attacker signs with a secret that is in the header.
     let own = [7_u8; 32];
     let k = URL_SAFE_NO_PAD.encode(own);
     for member in [
@@ -613,7 +613,7 @@ fn typ_may_be_missing_and_must_fit_when_it_is_there() {
 
 #[test]
 fn the_signature_comes_before_the_claims() {
-    // V9.1.1: of a forged token nothing is told but that it is forged.
+    // OWASP ASVS 5.0 V9.1.1: the error about a forged token contains nothing of the token.
     let expired = claims("").replace(&format!("{}", NOW + 900), "1");
     assert_eq!(kind(&signed(HEADER, &expired)), Expired);
     assert_eq!(
@@ -627,7 +627,7 @@ fn the_signature_comes_before_the_claims() {
 }
 
 #[test]
-fn escaped_claims_are_read_as_what_they_mean() {
+fn escaped_claims_are_unescaped() {
     let payload = claims("").replace("\"alice\"", r#""al\u0069ce \ud83d\ude00""#);
     let payload = payload.replace("\"iss\"", r#""is\u0073""#);
     let verified = verifier().verify_local(&signed(HEADER, payload)).unwrap();
@@ -691,7 +691,7 @@ fn required_claims_and_lifetimes_are_enforced() {
 }
 
 #[test]
-fn verifiers_of_other_keys_refuse() {
+fn verifiers_with_other_keys_refuse_the_token() {
     let other = SigningKey::hs256(SECRET.iter().map(|byte| byte ^ 0x55).collect::<Vec<_>>());
     let other = TokenIssuer::builder(other.unwrap())
         .issuer("me")

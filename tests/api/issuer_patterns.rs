@@ -33,7 +33,7 @@ fn of(tenant: &str) -> String {
 }
 
 fn reason(verifier: &TokenVerifier, token: &str) -> &'static str {
-    // As often as it takes to be remembered: each time the same verdict.
+    // Often enough to be cached: the verdict is the same each time.
     let verdicts = (0..4).map(|_| verifier.verify_local(token));
     let reasons = verdicts.map(|verdict| {
         let error = verdict.err();
@@ -111,7 +111,7 @@ fn the_claim_may_have_another_name_than_the_placeholder() {
 }
 
 #[test]
-fn a_pattern_stands_beside_issuers_that_are_named() {
+fn a_pattern_works_beside_named_issuers() {
     let verifier = TokenVerifier::builder()
         .keys(key().verifying_key())
         .issuer("https://login.example")
@@ -161,7 +161,7 @@ fn a_function_that_panics_is_a_fault_of_the_service() {
 }
 
 #[test]
-fn a_pattern_that_cannot_be_meant_is_told_with_the_cure() {
+fn an_impossible_pattern_is_refused_with_advice() {
     let refused = |pattern: IssuerPattern| {
         let builder = TokenVerifier::builder().keys(key().verifying_key());
         let builder = builder.issuer_pattern(pattern).audience("api");

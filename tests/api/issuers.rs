@@ -35,7 +35,7 @@ fn kind(verifier: &TokenVerifier, token: &str) -> Result<String, AuthErrorKind> 
 }
 
 #[test]
-fn each_issuer_is_judged_by_its_own_keys_algorithms_and_audience() {
+fn each_issuer_has_its_own_keys_algorithms_and_audience() {
     let a = party(Algorithm::ES256, "https://a.example", "api-a");
     let b = party(Algorithm::EdDSA, "https://b.example", "api-b");
     let verifier = TokenVerifier::for_issuers([a.tokens.verifier(), b.tokens.verifier()]).unwrap();
@@ -50,23 +50,24 @@ fn each_issuer_is_judged_by_its_own_keys_algorithms_and_audience() {
         Ok("https://b.example".into())
     );
 
-    // J21: A's token signed with B's key, although both are trusted. J07: and B's algorithm is not A's.
+    // RFC 8725 section 3.8: A's token signed with B's key is refused although both are trusted, and B's
+    // algorithm is not allowed for A.
     let a_by_b = issue(&issuer_with(b.key.clone(), "https://a.example", "api-a"));
     assert_eq!(kind(&verifier, &a_by_b), Err(UnsupportedAlgorithm));
     let other = party(Algorithm::ES256, "https://a.example", "api-a");
-    // Its id was derived, so the one key of the algorithm could be meant: the signature decides.
+    // The id was derived, so the only key of this algorithm may be meant: the signature decides.
     assert_eq!(
         kind(&verifier, &issue(&other.tokens)),
         Err(InvalidSignature)
     );
 
-    // The audience of the one is not that of the other.
+    // The audience of one issuer is not that of the other.
     let a_for_b = issue(&issuer_with(a.key.clone(), "https://a.example", "api-b"));
     assert_eq!(kind(&verifier, &a_for_b), Err(InvalidAudience));
 }
 
 #[test]
-fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
+fn an_issuer_must_match_byte_for_byte() {
     let one = TokenVerifier::builder()
         .keys(key().verifying_key())
         .issuer("me")
@@ -90,7 +91,7 @@ fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
         r#""""#,
         "{}",
     ] {
-        assert_eq!(with_issuer(iss), Err(InvalidIssuer), "{iss}"); // J22, J23
+        assert_eq!(with_issuer(iss), Err(InvalidIssuer), "{iss}");
     }
     let none = claims("").replace(r#""iss":"me","#, "");
     assert_eq!(
@@ -101,14 +102,14 @@ fn an_issuer_that_is_not_named_byte_for_byte_is_nobody() {
     assert_eq!(
         kind(&verifier, &signed(r#"{"alg":"HS256"}"#, twice)),
         Err(MalformedToken)
-    ); // J20
+    );
     for broken in ["", "a.b", "a.b.c", "....", "a.e30.c"] {
         assert!(kind(&verifier, broken).is_err(), "{broken}");
     }
 }
 
 #[test]
-fn a_directory_needs_issuers_and_one_judge_for_each() {
+fn several_issuers_need_exactly_one_verifier_each() {
     let a = party(Algorithm::ES256, "https://a.example", "api")
         .tokens
         .verifier();
@@ -130,7 +131,7 @@ fn a_directory_needs_issuers_and_one_judge_for_each() {
         .build()
         .unwrap();
     assert_eq!(refused(vec![a.clone(), any]), ConfigError::MissingIssuer);
-    // Directories may be put together.
+    // Directories can be combined.
     let both = TokenVerifier::for_issuers([a, b]).unwrap();
     let c = party(Algorithm::ES256, "https://c.example", "api").tokens;
     let all = TokenVerifier::for_issuers([both, c.verifier()]).unwrap();
@@ -141,7 +142,7 @@ fn a_directory_needs_issuers_and_one_judge_for_each() {
 }
 
 #[tokio::test]
-async fn the_layer_takes_tokens_of_either_issuer() {
+async fn the_layer_accepts_tokens_of_either_issuer() {
     let a = party(Algorithm::ES256, "https://a.example", "api").tokens;
     let b = party(Algorithm::HS256, "https://b.example", "api").tokens;
     let verifier = TokenVerifier::for_issuers([a.verifier(), b.verifier()]).unwrap();

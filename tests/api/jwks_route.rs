@@ -1,4 +1,4 @@
-//! The JWK set as others get it.
+//! The JWK set as clients receive it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn key_ids(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_set_is_served_with_its_type_its_age_and_its_tag() {
+async fn the_set_has_a_content_type_a_max_age_and_an_etag() {
     let key = key();
     let service = JwksService::new(KeySet::from(key.verifying_key()));
     let (answer, text) = ask(&service, get()).await;
@@ -56,7 +56,7 @@ async fn the_set_is_served_with_its_type_its_age_and_its_tag() {
 }
 
 #[tokio::test]
-async fn whoever_has_the_set_gets_a_304() {
+async fn a_client_that_has_the_set_gets_a_304() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder().key(key()).clock(clock.clone());
     let ring = ring.build().unwrap();
@@ -113,7 +113,7 @@ async fn head_has_no_body_and_other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn a_ring_is_served_as_it_is_at_each_request_and_the_active_key_first() {
+async fn the_current_ring_is_served_with_the_active_key_first() {
     let (old, new) = (key(), key());
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder().key(old.clone()).clock(clock.clone());
@@ -167,7 +167,7 @@ async fn axum_takes_the_service_as_a_route() {
     assert_eq!(key_ids(std::str::from_utf8(&body).unwrap()).len(), 1);
 }
 
-/// What hyper asks of a service and of its body.
+/// What hyper requires of a service and its body.
 #[test]
 fn hyper_takes_the_service_as_it_is() {
     type AnyError = Box<dyn std::error::Error + Send + Sync>;

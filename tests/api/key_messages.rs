@@ -1,4 +1,4 @@
-//! What the key constructors say to somebody who has the wrong text in hand.
+//! The messages of key constructors about wrong texts.
 
 use tower_jwt_auth::keys::KeySet;
 use tower_jwt_auth::{Algorithm, ConfigError, SigningKey, VerifyingKey};
@@ -9,7 +9,7 @@ macro_rules! pem {
     };
 }
 
-/// A document with this label and a body of no meaning.
+/// A document with this label and a meaningless body.
 fn labelled(label: &str) -> String {
     let body = "c29tZXRoaW5nIHRoYXQgaXMgbm8ga2V5IGF0IGFsbA==";
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
@@ -35,7 +35,7 @@ fn check<T: std::fmt::Debug>(input: &str, built: Result<T, ConfigError>, expecte
 }
 
 #[test]
-fn a_text_that_is_no_private_key_in_pem_says_what_it_is() {
+fn an_error_says_what_was_found_instead_of_a_private_key() {
     let pkcs8 = pem!("p256.pkcs8");
     let lost = pkcs8.replace('\n', " ");
     let escaped = pkcs8.replace('\n', "\\n");
@@ -142,7 +142,7 @@ fn a_text_that_is_no_private_key_in_pem_says_what_it_is() {
 }
 
 #[test]
-fn a_text_that_is_no_public_key_in_pem_says_what_it_is() {
+fn an_error_says_what_was_found_instead_of_a_public_key() {
     for (input, expected) in [
         (
             pem!("p256.pkcs8").to_owned(),
@@ -210,7 +210,7 @@ fn a_text_that_is_no_public_key_in_pem_says_what_it_is() {
 }
 
 #[test]
-fn a_text_that_is_no_jwk_says_what_it_is() {
+fn an_error_says_what_was_found_instead_of_a_jwk() {
     let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
     let with = |x: &str| format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
     for (input, expected) in [
@@ -275,7 +275,7 @@ fn a_text_that_is_no_jwk_says_what_it_is() {
 }
 
 #[test]
-fn a_text_that_is_no_jwk_set_says_what_it_is() {
+fn an_error_says_what_was_found_instead_of_a_jwk_set() {
     let key = r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let other = r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}"#;
     let spiffe = include_str!("../field/spiffe-bundle.json");
@@ -302,7 +302,7 @@ fn a_text_that_is_no_jwk_set_says_what_it_is() {
 }
 
 #[test]
-fn an_unknown_algorithm_names_the_known_ones_and_the_one_that_was_meant() {
+fn an_unknown_algorithm_error_lists_and_suggests_algorithms() {
     for (name, expected) in [
         (
             "hs256",

@@ -1,4 +1,4 @@
-//! A ring in memory, its states by the clock, and the issuers and verifiers that follow it.
+//! A ring in memory: its states over time, and the issuers and verifiers that follow it.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn key() -> SigningKey {
     SigningKey::generate(Algorithm::EdDSA).unwrap()
 }
 
-/// A ring of one key, its clock at [`NOW`].
+/// A ring of one key, with its clock at [`NOW`].
 fn ring(key: &SigningKey) -> (KeyRing, ManualClock) {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder()
@@ -40,19 +40,19 @@ fn state(ring: &KeyRing, key: &SigningKey) -> Option<KeyState> {
 }
 
 #[test]
-fn a_key_is_published_then_signs_then_retires_and_is_removed_to_the_second() {
+fn a_key_is_published_signs_retires_and_is_removed_on_time() {
     let (old, new) = (key(), key());
     let (ring, clock) = ring(&old);
     let tokens = issuer(&ring, &clock);
     let verifier = tokens.verifier();
     ring.add(&new, clock.now() + HOUR).unwrap();
 
-    // Waits: accepted and published, and does not sign.
+    // It waits: it is accepted and published, but does not sign.
     assert_eq!(state(&ring, &new), Some(KeyState::Standby));
     assert_eq!(ring.key_set().len(), 2);
     clock.advance(HOUR - Duration::from_micros(1));
     assert_eq!(ring.signing_key().unwrap().key_id(), old.key_id());
-    let last = tokens.refresh("alice").issue().unwrap(); // the longest-lived there is
+    let last = tokens.refresh("alice").issue().unwrap(); // the longest lifetime that is possible
 
     clock.advance(Duration::from_micros(1));
     assert_eq!(ring.signing_key().unwrap().key_id(), new.key_id());
@@ -66,7 +66,7 @@ fn a_key_is_published_then_signs_then_retires_and_is_removed_to_the_second() {
     clock.set(until - Duration::from_secs(1));
     assert_eq!(state(&ring, &old), Some(KeyState::Retiring));
     assert_eq!(ring.key_set().len(), 2);
-    // The key outlives the last token: it is the token that has expired.
+    // The key outlives the last token: the token has expired, not the key.
     let refused = tokens.refresh_verifier().verify_local(&last).unwrap_err();
     assert_eq!(refused.kind(), AuthErrorKind::Expired);
 
@@ -78,8 +78,8 @@ fn a_key_is_published_then_signs_then_retires_and_is_removed_to_the_second() {
 }
 
 #[test]
-fn the_last_token_of_a_key_is_good_to_its_last_moment() {
-    // Also where tokens live longer than a key retires by default, and to the end of the leeway.
+fn the_last_token_of_a_key_is_accepted_until_it_expires() {
+    // Also if tokens live longer than a key retires by default, and until the end of the leeway.
     let (old, new) = (key(), key());
     let (ring, clock) = ring(&old);
     let ttl = Duration::from_secs(90 * 86_400);
@@ -124,7 +124,7 @@ fn a_key_with_a_time_between_two_seconds_begins_at_the_earlier() {
 }
 
 #[test]
-fn rings_with_the_same_keys_agree_whatever_order_they_were_told_in() {
+fn rings_with_the_same_keys_agree_in_any_order() {
     let keys = [key(), key(), key()];
     let clock = ManualClock::at_unix_seconds(NOW);
     let at = |hours: u32| clock.now() + HOUR * hours;
@@ -146,7 +146,7 @@ fn rings_with_the_same_keys_agree_whatever_order_they_were_told_in() {
 }
 
 #[test]
-fn a_removed_key_takes_everything_that_it_signed_with_it() {
+fn removing_a_key_invalidates_all_that_it_signed() {
     let (stolen, new) = (key(), key());
     let (ring, clock) = ring(&stolen);
     let tokens = issuer(&ring, &clock);
@@ -160,7 +160,7 @@ fn a_removed_key_takes_everything_that_it_signed_with_it() {
     let forged = tokens.access("mallory").issue().unwrap();
     assert!(by_source.verify_local(&forged).is_ok());
 
-    // Not the only one: nobody could log in.
+    // The only key cannot be removed: nobody could log in.
     assert_eq!(ring.remove(stolen.key_id()), Err(ConfigError::NoKeys));
     ring.add(&new, clock.now()).unwrap();
     ring.remove(stolen.key_id()).unwrap();
@@ -174,7 +174,7 @@ fn a_removed_key_takes_everything_that_it_signed_with_it() {
 }
 
 #[test]
-fn where_the_active_key_is_removed_the_one_before_signs_or_else_the_next() {
+fn removing_the_active_key_activates_the_previous_or_next() {
     let (first, second, third) = (key(), key(), key());
     let (ring, clock) = ring(&first);
     ring.add(&second, clock.now()).unwrap();
@@ -200,7 +200,7 @@ fn a_key_is_activated_by_hand_forwards_and_back() {
 }
 
 #[test]
-fn a_key_that_was_removed_a_day_ago_is_dropped_with_the_next_change() {
+fn the_next_change_drops_keys_removed_a_day_ago() {
     let (ring, clock) = ring(&key());
     ring.add(&key(), clock.now()).unwrap();
     clock.advance(DEFAULT_RETIRE_FOR + HOUR * 23);
@@ -212,7 +212,7 @@ fn a_key_that_was_removed_a_day_ago_is_dropped_with_the_next_change() {
 }
 
 #[test]
-fn what_is_no_ring_is_an_error() {
+fn an_invalid_ring_is_an_error() {
     assert_eq!(KeyRing::builder().build().unwrap_err(), ConfigError::NoKeys);
     let key = key();
     let twice = KeyRing::builder().key(key.clone()).key(key.clone()).build();
@@ -251,7 +251,7 @@ fn a_ring_answers_as_a_key_set_does() {
     assert_eq!(found(None, "EdDSA"), ed.key_id());
     assert_eq!(found(None, "RS256"), "UnsupportedAlgorithm");
     assert_eq!(found(Some("other"), "EdDSA"), "unknown");
-    assert_eq!(found(Some("other"), "RS256"), "unknown"); // the next key may be one
+    assert_eq!(found(Some("other"), "RS256"), "unknown"); // the next key may fit
     ring.add(&key(), clock.now() + HOUR).unwrap();
     assert_eq!(found(None, "EdDSA"), "Ambiguous"); // two fit
 }
@@ -290,7 +290,7 @@ fn an_issuer_with_a_ring_still_accepts_a_previous_key() {
 }
 
 #[test]
-fn the_states_are_told_for_health_pages() {
+fn key_states_are_reported_for_health_pages() {
     let (ring, clock) = ring(&key());
     ring.add(&key(), clock.now() + HOUR).unwrap();
     let keys = ring.keys();
@@ -307,6 +307,6 @@ fn the_states_are_told_for_health_pages() {
     assert_eq!(ring.keys()[0].since, Some(clock.now()));
     assert_eq!(ring.keys()[0].algorithm, Algorithm::EdDSA);
     assert_eq!(ring.problem(), None);
-    clock.set(UNIX_EPOCH); // and a clock gone mad leaves a key that signs
+    clock.set(UNIX_EPOCH); // even an absurd clock leaves a key that signs
     assert!(ring.signing_key().is_ok());
 }

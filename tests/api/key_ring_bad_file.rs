@@ -1,4 +1,4 @@
-//! Whatever may be wrong with the file of a ring: the keys that were read before stay in use.
+//! Whatever is wrong with the file of a ring, the keys that were read before stay in use.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
         assert!(issuer(&ring, &clock).access("alice").issue().is_ok());
         assert!(KeyRing::from_file(folder.file()).is_err());
     }
-    // Every half of a file that somebody writes in place, on a byte boundary or not.
+    // Every prefix of the file, as if somebody writes it in place, also one that cuts a character in two.
     for end in 1..good.trim_end().len() {
         write(&folder.file(), &good.as_bytes()[..end]);
         assert!(ring.reload().is_err(), "{end}");
@@ -87,19 +87,19 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
     assert_eq!(ring.keys(), before);
 
     write(&folder.file(), &good);
-    assert!(!ring.reload().unwrap()); // what is loaded already
+    assert!(!ring.reload().unwrap()); // with the keys that are loaded already
     assert_eq!(ring.problem(), None);
 }
 
 #[test]
-fn a_file_that_is_gone_for_a_moment_takes_no_key_with_it() {
+fn a_file_that_vanishes_briefly_removes_no_keys() {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
     let ring = ring.build().unwrap();
     let (before, good) = (ring.keys(), fs::read_to_string(folder.file()).unwrap());
     let token = issuer(&ring, &clock).access("alice").issue().unwrap();
     fs::remove_file(folder.file()).unwrap();
-    clock.advance(100 * DAY); // long after the next key was due
+    clock.advance(100 * DAY); // long after the time of the next key
     let error = ring.maintain().unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
     assert!(

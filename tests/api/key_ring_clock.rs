@@ -1,4 +1,4 @@
-//! Rings whose nodes disagree about the time: nobody harms the keys that the others need.
+//! Rings on nodes whose clocks differ: no node removes keys that the others need.
 
 use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -20,7 +20,7 @@ fn node(folder: &Folder) -> (KeyRing, ManualClock) {
 }
 
 #[test]
-fn a_key_far_in_the_future_does_not_stop_rotation_and_is_told() {
+fn a_key_far_in_the_future_is_reported_and_rotation_goes_on() {
     let folder = Folder::new();
     let (ring, clock) = node(&folder);
     let start = clock.now();
@@ -44,7 +44,7 @@ fn a_key_far_in_the_future_does_not_stop_rotation_and_is_told() {
     assert_eq!(health.state, KeySourceState::Stale);
     assert_eq!(health.last_error, Some(told.clone()));
 
-    // The next key comes when it is due, as if the other one were not there.
+    // The next key is added on time, as if the other key were not there.
     ring.maintain().unwrap();
     assert_eq!(states(&ring), [Active, Standby]);
     clock.set(start + DAY * 89);
@@ -56,7 +56,7 @@ fn a_key_far_in_the_future_does_not_stop_rotation_and_is_told() {
     clock.set(start + DAY * 90);
     assert_eq!(states(&ring), [Active, Standby, Retiring]);
 
-    // It waits, and is the next key when its time is near enough.
+    // It waits, and becomes the next key once its time is near enough.
     for days in (91..=401).step_by(5) {
         clock.set(start + DAY * days);
         ring.maintain().unwrap();
@@ -75,7 +75,7 @@ fn a_key_far_in_the_future_is_removed_or_activated_by_hand() {
         let folder = Folder::new();
         let (ring, clock) = node(&folder);
         let far = SigningKey::generate(Algorithm::EdDSA).unwrap();
-        // A day for publishing, 90 for signing, and a day of patience with clocks.
+        // One day for publishing, 90 for signing, and one day for clocks that differ.
         ring.add(&far, clock.now() + DAY * 92).unwrap();
         assert_eq!(ring.problem(), None);
         ring.remove(far.key_id()).unwrap();
@@ -93,7 +93,7 @@ fn a_key_far_in_the_future_is_removed_or_activated_by_hand() {
 }
 
 #[test]
-fn a_file_that_a_node_far_ahead_has_made_gets_a_key_of_its_own_time() {
+fn a_file_by_a_node_with_a_fast_clock_gets_a_current_key() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let start = clock.now();
@@ -101,7 +101,7 @@ fn a_file_that_a_node_far_ahead_has_made_gets_a_key_of_its_own_time() {
     let ring = builder.clone().build().unwrap();
     let far = active(&ring);
     clock.set(start);
-    // It stands in until the key that others must learn first takes over.
+    // It signs until the key that other nodes have to learn first takes over.
     for ring in [ring, builder.build().unwrap()] {
         ring.maintain().unwrap();
         assert_eq!(states(&ring), [Active, Standby]);
@@ -119,7 +119,7 @@ fn a_file_that_a_node_far_ahead_has_made_gets_a_key_of_its_own_time() {
 }
 
 #[test]
-fn the_time_at_which_a_key_was_made_decides_nothing() {
+fn the_creation_time_of_a_key_does_not_matter() {
     let folder = Folder::new();
     let mut file: serde_json::Value = serde_json::from_str(&file_of(1)).unwrap();
     file["keys"][0]["iat"] = json!(NOW + 400 * 86_400);
@@ -158,8 +158,8 @@ fn a_node_a_year_ahead_drops_no_key_that_others_need() {
     }
 }
 
-/// Three nodes with one file look after it every day. The clocks of two are wrong for almost half a
-/// year. The keys of the third must be there as long as its tokens live, and it must go on to rotate.
+/// Three nodes with one file maintain it every day. The clocks of two are wrong for almost half a year. The
+/// keys of the third must stay available as long as its tokens live, and its rotation must go on.
 #[test]
 fn nodes_whose_clocks_differ_keep_each_others_keys() {
     for skews in [

@@ -1,4 +1,4 @@
-//! A ring in a file on a disk that does not answer.
+//! A ring in a file on a disk that hangs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use tower_jwt_auth::{Algorithm, AuthErrorKind, KeyRing, SigningKey};
 use crate::key_ring_support::{Folder, PATIENCE, eventually, rotating, write};
 use crate::support::ring_issuer as issuer;
 
-/// A key file whose disk does not answer: a pipe that nobody writes to.
+/// A key file whose disk hangs: a pipe that nobody writes to.
 struct DeadDisk {
     pipe: PathBuf,
 }
 
 impl DeadDisk {
-    /// Puts the pipe in the place of the file.
+    /// Replaces the file by the pipe.
     fn replaces(key_file: &Path) -> Self {
         let pipe = key_file.with_extension("pipe");
         let made = std::process::Command::new("mkfifo")
@@ -30,24 +30,24 @@ impl DeadDisk {
         Self { pipe }
     }
 
-    /// The disk answers again, with this text.
+    /// Makes the disk respond again, with this text.
     fn answers(&self, key_file: &Path, text: &str) {
         let fresh = key_file.with_extension("fresh");
         write(&fresh, text);
         fs::rename(fresh, key_file).unwrap();
-        fs::write(&self.pipe, text).unwrap(); // whoever hangs reads it
+        fs::write(&self.pipe, text).unwrap(); // the reader that hangs reads it
     }
 }
 
 impl Drop for DeadDisk {
     fn drop(&mut self) {
-        // Opened for both, a pipe lets everyone go who waits to open it. The runtime waits for its
-        // threads when it ends, also where the test fails.
+        // Opening the pipe for reading and writing releases everyone who waits to open it. The runtime waits
+        // for its threads when it ends, also if the test fails.
         let _ = File::options().read(true).write(true).open(&self.pipe);
     }
 }
 
-/// Runs a test on a runtime with few threads that may block: it stalls if they are used up.
+/// Runs a test on a runtime with few blocking threads: it stalls if they are used up.
 fn with_few_threads(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(3);
@@ -55,7 +55,7 @@ fn with_few_threads(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn a_disk_that_does_not_answer_leaves_a_bounded_number_of_tasks_and_threads() {
+fn a_hanging_disk_leaves_a_bounded_number_of_tasks() {
     with_few_threads(async {
         let folder = Folder::new();
         let (builder, clock) = rotating(&folder.file());
@@ -71,7 +71,7 @@ fn a_disk_that_does_not_answer_leaves_a_bounded_number_of_tasks_and_threads() {
         let disk = DeadDisk::replaces(&folder.file());
         ring.watch().unwrap();
 
-        // However many ask and go away again.
+        // However many requests ask and are dropped.
         for _ in 0..500 {
             let asks = verifier.verify(&strange);
             let asked = tokio::time::timeout(Duration::from_micros(100), asks).await;
@@ -84,7 +84,7 @@ fn a_disk_that_does_not_answer_leaves_a_bounded_number_of_tasks_and_threads() {
         let other_work = tokio::time::timeout(PATIENCE, other_work).await;
         assert_eq!(other_work.expect("no thread is free").unwrap(), 7);
 
-        // Whoever stays is answered in time, with the reason; known keys do not need the disk.
+        // Requests that wait get a response in time, with the reason. Known keys do not need the disk.
         let refused = tokio::time::timeout(PATIENCE, verifier.verify(&strange));
         let refused = refused.await.expect("it hangs").unwrap_err();
         assert_eq!(refused.kind(), AuthErrorKind::Unavailable);

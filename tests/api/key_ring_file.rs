@@ -13,7 +13,7 @@ use crate::key_ring_support::{DAY, active, file_of, read, rotating, states, writ
 use crate::support::{NOW, ring_issuer as issuer};
 
 #[test]
-fn a_file_that_is_not_there_is_made_with_one_key_for_its_owner_alone() {
+fn a_missing_file_is_created_with_one_key_for_its_owner_only() {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
     let ring = ring.build().unwrap();
@@ -30,7 +30,7 @@ fn a_file_that_is_not_there_is_made_with_one_key_for_its_owner_alone() {
         assert_eq!(mode(folder.file()), 0o600);
         assert_eq!(mode(folder.0.join("keys.json.lock")), 0o600);
     }
-    // Nothing else is left lying about.
+    // No other files are left behind.
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
 
     let again = KeyRing::from_file(folder.file()).unwrap();
@@ -40,7 +40,7 @@ fn a_file_that_is_not_there_is_made_with_one_key_for_its_owner_alone() {
 }
 
 #[test]
-fn without_a_schedule_a_missing_file_is_an_error_and_nothing_is_written() {
+fn without_a_schedule_a_missing_file_is_an_error() {
     let folder = Folder::new();
     let error = KeyRing::from_file(folder.file()).unwrap_err().to_string();
     assert!(error.contains("keys.json cannot be read"), "{error}");
@@ -53,7 +53,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
     for algorithm in Algorithm::ALL {
         let folder = Folder::new();
         let ring = if matches!(&algorithm.as_str()[..2], "RS" | "PS") {
-            // To make one takes a while: one that is there is written.
+            // Generating one takes a while, so an existing one is written.
             let (ring, clock) = rotating(&folder.file());
             let ring = ring.build().unwrap();
             let key = SigningKey::from_pem(algorithm, rsa).unwrap();
@@ -73,7 +73,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
             let verified = issuer(other, &clock).verifier().verify_local(&token);
             assert!(verified.is_ok(), "{algorithm}");
         }
-        // The key id is that of the key itself (RFC 7638), and the public half shows no more.
+        // The key id is derived from the key (RFC 7638), and the public half has the same id.
         let file = read(&folder.file());
         let mut jwk = file["keys"].as_array().unwrap().last().unwrap().clone();
         jwk.as_object_mut().unwrap().remove("kid");
@@ -86,7 +86,7 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
 }
 
 #[test]
-fn a_key_is_added_a_lead_before_it_is_due() {
+fn a_key_is_published_ahead_of_its_activation() {
     use KeyState::*;
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());
@@ -110,7 +110,7 @@ fn a_key_is_added_a_lead_before_it_is_due() {
     let file = read(&folder.file());
     assert_eq!(file["keys"][1]["nbf"], NOW + 90 * 86_400);
 
-    // After a long sleep the next key still gets its lead, though it is late.
+    // After a long pause, the next key still gets its full lead time, although it is late.
     assert_eq!(at(400, 1_000), [Active, Standby, Removed]);
     assert_eq!(at(401, 999), [Active, Standby, Removed]);
     assert_eq!(at(401, 1_000), [Active, Retiring, Removed]);
@@ -206,7 +206,7 @@ fn changes_by_hand_are_written_and_other_processes_read_them() {
 }
 
 #[test]
-fn what_the_file_says_beside_its_keys_is_kept() {
+fn other_content_of_the_file_is_kept() {
     let folder = Folder::new();
     let mut file: Value = serde_json::from_str(&file_of(1)).unwrap();
     file["about"] = json!({"team": "\"a\" & b"});
@@ -224,7 +224,7 @@ fn what_the_file_says_beside_its_keys_is_kept() {
 }
 
 #[test]
-fn a_key_ends_at_its_exp() {
+fn a_key_expires_at_its_exp() {
     let folder = Folder::new();
     let mut file: Value = serde_json::from_str(&file_of(2)).unwrap();
     file["keys"][0]["exp"] = json!(NOW + 100);
@@ -240,13 +240,13 @@ fn a_key_ends_at_its_exp() {
     file["keys"][1]["exp"] = json!(NOW);
     write(&folder.file(), file.to_string());
     ring.reload().unwrap();
-    assert!(tokens.access("alice").issue().is_err()); // told, and no panic
+    assert!(tokens.access("alice").issue().is_err()); // an error, and not a panic
     assert!(tokens.key_set().is_empty());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_stays_a_link() {
+fn a_symbolic_link_stays_a_link() {
     let folder = Folder::new();
     let (target, link) = (folder.file(), folder.0.join("link.json"));
     write(&target, file_of(1));
@@ -265,7 +265,7 @@ fn a_schedule_needs_times_that_fit() {
     let second = Duration::from_secs(1);
     for bad in [
         builder().publish_for(Duration::ZERO),
-        builder().publish_for(second * 10), // no longer than the time between two looks
+        builder().publish_for(second * 10), // no longer than the time between two checks
         builder().rotate_every(DAY),        // no longer than it is published before
         builder().check_every(Duration::ZERO),
         builder().key(SigningKey::generate(Algorithm::EdDSA).unwrap()),

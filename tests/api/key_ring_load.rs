@@ -1,4 +1,4 @@
-//! Rotation under load: keys come, sign, retire and go, and not one honest token is refused.
+//! Rotation under load: keys are added, sign, retire and are removed, and no valid token is refused.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::support::NOW;
 const SECOND: Duration = Duration::from_secs(1);
 const STEPS: usize = 200;
 
-/// Three nodes with rings of their own on one file: two issue and rotate, one only verifies.
+/// Three nodes with their own rings on one file: two issue and rotate, one only verifies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
+async fn valid_tokens_are_accepted_while_keys_rotate_on_all_nodes() {
     let folder = Folder::new();
     let clock = ManualClock::at_unix_seconds(NOW);
     let open = || {
         let ring = KeyRing::builder()
             .file(folder.file())
-            .rotate(Algorithm::HS256) // the fastest: it is the keys that are tested
+            .rotate(Algorithm::HS256) // the fastest, because this test is about the keys
             .rotate_every(SECOND * 60)
             .publish_for(SECOND * 20)
             .check_every(SECOND * 10)
@@ -72,7 +72,7 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
             let mut pair = own.open(&subject).issue().await.unwrap();
             for _ in 0..STEPS {
                 for verifier in [&own.tokens().verifier(), &other.tokens().verifier(), &third] {
-                    // From memory: every node must know the key already.
+                    // Without I/O: every node must already have the key.
                     verifier.verify_local(&pair.access_token).unwrap();
                 }
                 other
@@ -81,12 +81,12 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
                     .verify_local(&pair.refresh_token)
                     .unwrap();
                 let rotated = if number % 3 == 0 { &own } else { &other };
-                // The clock may move on between the two calls, so either may find the session expired.
+                // The clock may advance between the two calls, so either may find the session expired.
                 let refreshed = async { rotated.refresh(&pair.refresh_token).await?.issue().await };
                 pair = match refreshed.await {
                     Ok(refreshed) => refreshed.tokens,
                     Err(error) => {
-                        // Not for its key: a session ends after the lifetime of a refresh token.
+                        // The key is not the reason: a session ends after the lifetime of a refresh token.
                         assert_eq!(*error.kind(), SessionErrorKind::Expired);
                         own.open(&subject).issue().await.unwrap()
                     }
@@ -97,7 +97,7 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
     }
     let mut signed = HashSet::new();
     for step in 0..STEPS {
-        // Each node looks every 18 seconds, within the 20 that a key is published for.
+        // Each node checks the file every 18 seconds, within the 20 seconds for which a key is published.
         if step % 2 == 0 {
             let ring = rings[step / 2 % 3].clone();
             tokio::task::spawn_blocking(move || ring.maintain().unwrap())
@@ -105,7 +105,8 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
                 .unwrap();
         }
         signed.insert(rings[0].signing_key().unwrap().key_id().to_owned());
-        // Each worker takes part in each step: none falls behind for longer than a token lives.
+        // Each worker takes part in each step, so that none falls behind by more than the lifetime of a
+        // token.
         let all = tokio::time::timeout(SECOND * 60, rounds.wait()).await;
         assert!(all.is_ok(), "a worker has ended: see its panic");
         clock.advance(SECOND * 3);
@@ -113,7 +114,7 @@ async fn no_honest_token_is_refused_while_keys_rotate_on_several_nodes() {
     for worker in workers {
         worker.await.unwrap();
     }
-    // Ten keys in ten minutes, of which the early ones are gone again.
+    // Ten keys in ten minutes, of which the first ones were removed again.
     assert_eq!(signed.len(), 10);
     for ring in &rings {
         let keys = ring.keys().into_iter();

@@ -1,4 +1,4 @@
-//! A ring in a file while another process hangs with its lock, or changes it by hand.
+//! A ring in a file while another process hangs and holds the lock, or changes the file by hand.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use crate::support::{NOW, ring_issuer as issuer};
 
 /// Another process that hangs while it holds the lock, until the value is dropped.
 ///
-/// The lock belongs to an open file, so a second handle is kept out as a second process is.
+/// The lock belongs to an open file, so a second handle in this process has the same effect as a second
+/// process.
 struct HungProcess(#[allow(dead_code)] File);
 
 impl HungProcess {
@@ -34,7 +35,7 @@ fn lock_of(key_file: &Path) -> PathBuf {
     key_file.with_extension("json.lock")
 }
 
-/// Takes a key out of the file as an operator does: writes a new file and renames it.
+/// Removes a key from the file as an operator does: writes a new file and renames it.
 fn remove_by_hand(key_file: &Path, key_id: &str) {
     let mut file = read(key_file);
     let keys = file["keys"].as_array_mut().unwrap();
@@ -46,7 +47,7 @@ fn remove_by_hand(key_file: &Path, key_id: &str) {
     fs::rename(fresh, key_file).unwrap();
 }
 
-/// What the closure returns; fails the test where it hangs.
+/// Returns the result of the closure, and fails the test if it hangs.
 fn in_time<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));
@@ -54,7 +55,7 @@ fn in_time<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
 }
 
 #[tokio::test]
-async fn a_watched_ring_reads_its_file_while_another_process_hangs_with_the_lock() {
+async fn a_watched_ring_reads_its_file_while_the_lock_is_held() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder
@@ -65,7 +66,7 @@ async fn a_watched_ring_reads_its_file_while_another_process_hangs_with_the_lock
     let first = active(&ring);
     let stolen = SigningKey::generate(Algorithm::EdDSA).unwrap();
     ring.add(&stolen, clock.now()).unwrap();
-    clock.advance(DAY * 89); // the next key is due
+    clock.advance(DAY * 89); // time for the next key
     let forged = TokenIssuer::builder(stolen.clone())
         .issuer("me")
         .audience("api")
@@ -87,7 +88,7 @@ async fn a_watched_ring_reads_its_file_while_another_process_hangs_with_the_lock
     assert_eq!(health.state, KeySourceState::Stale);
     assert_eq!(health.last_error, Some(told));
 
-    // Reading goes on, and the problem stays as long as its cause.
+    // Reading goes on, and the problem is reported as long as its cause exists.
     remove_by_hand(&folder.file(), stolen.key_id());
     eventually(|| ring.keys().len() == 1).await;
     let refused = verifier.verify(&forged).await.unwrap_err();
@@ -124,12 +125,12 @@ async fn an_unknown_key_is_looked_for_while_others_wait_for_the_lock() {
         .unwrap();
 
     let hung = HungProcess::locks(&folder.file());
-    // A thread of this very ring waits as well.
+    // A thread of this ring waits for the lock as well.
     let (waits, late) = (other.clone(), clock.now() + DAY);
     let adds = std::thread::spawn(move || {
         waits.add(&SigningKey::generate(Algorithm::EdDSA).unwrap(), late)
     });
-    // The key that another node has added is found, and one that nobody has is unknown.
+    // A key that another node has added is found, and one that does not exist is unknown.
     verifier.verify(&forged).await.unwrap();
     let stranger = KeyRing::new(SigningKey::generate(Algorithm::EdDSA).unwrap());
     let strange = issuer(&stranger, &clock).access("eve").issue().unwrap();
@@ -151,7 +152,7 @@ async fn an_unknown_key_is_looked_for_while_others_wait_for_the_lock() {
 }
 
 #[test]
-fn each_change_ends_with_an_error_while_another_process_hangs_with_the_lock() {
+fn changes_fail_while_another_process_holds_the_lock() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder.build().unwrap();
@@ -187,13 +188,13 @@ fn each_change_ends_with_an_error_while_another_process_hangs_with_the_lock() {
 }
 
 #[test]
-fn a_node_with_good_keys_starts_while_another_process_hangs_with_the_lock() {
+fn a_node_with_good_keys_starts_while_the_lock_is_held() {
     let (folder, empty) = (Folder::new(), Folder::new());
     let (builder, clock) = rotating(&folder.file());
     let first = active(&builder.clone().build().unwrap());
     clock.advance(DAY * 89);
     let hung = [folder.file(), empty.file()].map(|file| HungProcess::locks(&file));
-    // Without a key there is nothing to start with.
+    // Without a key, the ring cannot start.
     let (without, _) = rotating(&empty.file());
     let without = std::thread::spawn(move || in_time(move || without.build()));
     let ring = in_time(move || builder.build()).unwrap();
@@ -209,8 +210,8 @@ fn a_node_with_good_keys_starts_while_another_process_hangs_with_the_lock() {
     assert_eq!(ring.keys().len(), 2);
 }
 
-/// Replaces the file by hand at the moment at which a change reads the clock: after the change has
-/// read the file, and before it writes it.
+/// Replaces the file by hand when a change reads the clock: after the change has read the file, and before it
+/// writes it.
 #[derive(Debug)]
 struct Meanwhile {
     clock: ManualClock,
@@ -220,7 +221,7 @@ struct Meanwhile {
 
 impl Clock for Meanwhile {
     fn now(&self) -> SystemTime {
-        // Not before somebody has the lock.
+        // Not before somebody holds the lock.
         let lock = File::options().write(true).open(lock_of(&self.file));
         let is_held = lock.is_ok_and(|lock| fs4::FileExt::try_lock(&lock).is_err());
         let remove = is_held
@@ -234,7 +235,7 @@ impl Clock for Meanwhile {
 }
 
 #[test]
-fn a_process_that_hung_during_a_change_brings_no_removed_key_back() {
+fn a_process_that_hung_does_not_restore_a_removed_key() {
     let folder = Folder::new();
     write(&folder.file(), file_of(2));
     let stolen = read(&folder.file())["keys"][0]["kid"].clone();
@@ -276,7 +277,7 @@ fn a_change_that_nobody_could_read_is_not_written() {
 }
 
 #[tokio::test]
-async fn requests_that_are_dropped_leave_no_tasks_behind_while_a_process_hangs() {
+async fn dropped_requests_leave_no_tasks_while_the_lock_is_held() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder.build().unwrap();
@@ -284,7 +285,7 @@ async fn requests_that_are_dropped_leave_no_tasks_behind_while_a_process_hangs()
     let strange = issuer(&stranger, &clock).access("eve").issue().unwrap();
     let verifier = issuer(&ring, &clock).verifier();
     let hung = HungProcess::locks(&folder.file());
-    // A thread of this ring waits for the lock as long as it may.
+    // A thread of this ring waits for the lock for the longest time.
     let waits = ring.clone();
     let adds = std::thread::spawn(move || {
         let key = SigningKey::generate(Algorithm::EdDSA).unwrap();

@@ -1,4 +1,4 @@
-//! A file in which somebody replaces a key under its id.
+//! A file in which a key is replaced by another one with the same id.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SECRETS: [&str; 2] = [
     "pAiQxB6MH0oXk3vVbqk1mT9h2sYc7Zr5Lw8eNfUdJg4",
 ];
 
-/// The text of a file with one key of the id `site`, and a token of it.
+/// The text of a file with one key with the id `site`, and a token signed with it.
 fn site(algorithm: Algorithm, secret: &str) -> (String, String) {
     let token = |key: SigningKey| {
         let tokens = TokenIssuer::builder(key).issuer("me").audience("api");
@@ -65,7 +65,7 @@ async fn a_key_replaced_in_the_file_counts_without_a_watcher() {
         );
         assert!(ring.health().unwrap().changed.is_empty());
         write(&folder.file(), &after);
-        // Forged tokens cause a look once in a second.
+        // Forged tokens cause at most one check per second.
         let passes = async {
             while verifier.verify(&new).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -84,7 +84,7 @@ async fn a_key_replaced_in_the_file_counts_without_a_watcher() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_leaves_a_bad_signature_unjudged() {
+async fn with_an_unreadable_file_a_bad_signature_is_a_503() {
     let (text, good) = site(Algorithm::EdDSA, SECRETS[0]);
     let forged = site(Algorithm::EdDSA, SECRETS[0]).1;
     let folder = Folder::new();

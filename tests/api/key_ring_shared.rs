@@ -1,4 +1,4 @@
-//! Rings that share a file: who adds the key, who follows, and how fast.
+//! Rings that share a file: which one adds a key, which ones follow, and how fast.
 
 use std::fs;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::key_ring_support::{DAY, Folder, eventually, file_of, read, rotating, 
 use crate::support::{NOW, ring_issuer as issuer};
 
 #[test]
-fn of_many_that_share_a_file_one_adds_the_key() {
+fn of_many_nodes_that_share_a_file_one_adds_the_key() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     for (days, keys) in [(0_u32, 1), (89, 2), (90, 2), (179, 3)] {
@@ -34,7 +34,7 @@ fn of_many_that_share_a_file_one_adds_the_key() {
 }
 
 #[test]
-fn no_change_is_lost_where_many_change_one_file() {
+fn concurrent_changes_of_one_file_are_not_lost() {
     let folder = Folder::new();
     write(&folder.file(), file_of(1));
     std::thread::scope(|scope| {
@@ -44,7 +44,7 @@ fn no_change_is_lost_where_many_change_one_file() {
                 for _ in 0..10 {
                     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
                     ring.add(&key, SystemClock.now() + DAY).unwrap();
-                    // And whoever reads meanwhile sees a whole file.
+                    // A reader sees a complete file at any time.
                     KeyRing::from_file(folder.file()).unwrap();
                 }
             });
@@ -54,7 +54,7 @@ fn no_change_is_lost_where_many_change_one_file() {
 }
 
 #[tokio::test]
-async fn a_watched_ring_follows_its_file_and_lets_go_of_it_when_it_is_dropped() {
+async fn a_watched_ring_follows_its_file_until_it_is_dropped() {
     let folder = Folder::new();
     let (builder, clock) = rotating(&folder.file());
     let ring = builder
@@ -70,7 +70,7 @@ async fn a_watched_ring_follows_its_file_and_lets_go_of_it_when_it_is_dropped() 
     };
     assert_eq!(tasks(), 1);
 
-    // The schedule is kept, what another writes is read, and what is broken shows.
+    // The schedule is kept, changes by others are read, and errors are reported.
     clock.advance(DAY * 89);
     eventually(|| states(&ring) == [KeyState::Active, KeyState::Standby]).await;
     let other = KeyRing::builder().file(folder.file()).clock(clock.clone());
@@ -95,7 +95,7 @@ async fn a_watched_ring_follows_its_file_and_lets_go_of_it_when_it_is_dropped() 
 }
 
 #[test]
-fn a_ring_is_watched_inside_a_runtime_only() {
+fn a_ring_can_only_be_watched_inside_a_runtime() {
     let folder = Folder::new();
     let ring = rotating(&folder.file()).0.build().unwrap();
     assert!(ring.watch().unwrap_err().to_string().contains("tokio"));
@@ -131,7 +131,7 @@ async fn a_key_that_another_process_has_just_added_is_found_at_once() {
         assert!(verifier.verify_local(&token).is_err());
         assert!(verifier.verify(&token).await.is_ok());
     }
-    // A refresh token as well: its owner would have to log in again.
+    // The same holds for a refresh token: otherwise its owner would have to log in again.
     let sessions = MemorySessions::new();
     let with_sessions = |ring: &KeyRing| {
         let tokens = TokenIssuer::builder(ring.clone())
@@ -149,8 +149,8 @@ async fn a_key_that_another_process_has_just_added_is_found_at_once() {
     let refresh = other_sessions.refresh(&login.refresh_token).await.unwrap();
     assert!(refresh.issue().await.is_ok());
 
-    // A stranger's key is unknown, however often he asks; where the file cannot be read, it might
-    // be in there: an outage is no 401.
+    // An attacker's key is unknown, however often it is asked for. If the file cannot be read, the key might
+    // be in it: that is an outage and not a 401.
     let stranger = KeyRing::new(SigningKey::generate(Algorithm::EdDSA).unwrap());
     let token = issuer(&stranger, &clock).access("mallory").issue().unwrap();
     let refused = verifiers[0].verify(&token).await.unwrap_err();

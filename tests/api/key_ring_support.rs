@@ -1,4 +1,4 @@
-//! What the tests of rings in a file share.
+//! Helpers for the tests of rings in a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::support::NOW;
 
 pub const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long a test waits for what must happen; only a test that fails waits this long.
+/// How long a test waits for an event; only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder that goes with the value.
+/// A folder that is removed when the value is dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -61,7 +61,7 @@ pub fn read(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A ring that rotates EdDSA keys in this file every 90 days, its clock at [`NOW`].
+/// A ring that rotates EdDSA keys in this file every 90 days, with its clock at [`NOW`].
 pub fn rotating(path: &Path) -> (KeyRingBuilder, ManualClock) {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder()
@@ -79,7 +79,7 @@ pub fn active(ring: &KeyRing) -> String {
     ring.signing_key().unwrap().key_id().to_owned()
 }
 
-/// The text of a file with this many new keys, each an hour after the one before.
+/// The text of a file with this many new keys, one hour apart.
 pub fn file_of(keys: u32) -> String {
     let folder = Folder::new();
     let (ring, clock) = rotating(&folder.file());

@@ -238,7 +238,7 @@ fn a_key_of_another_kind_is_refused_with_what_would_be_right() {
 }
 
 #[test]
-fn random_bytes_are_no_key_and_no_panic() {
+fn random_bytes_are_refused_without_a_panic() {
     let noise: Vec<u8> = (0..2000_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -365,7 +365,7 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
         _ => unreachable!(),
     };
     assert_eq!(find(Some("a"), "ES256"), "a ES256");
-    assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, told apart by algorithm
+    assert_eq!(find(Some("a"), "EdDSA"), "a EdDSA"); // one id, distinguished by the algorithm
     assert_eq!(find(Some("b"), "EdDSA"), "other");
     assert_eq!(find(Some("c"), "ES256"), "unknown");
     assert_eq!(find(None, "ES256"), "ambiguous"); // two fit
@@ -379,7 +379,7 @@ fn a_key_is_chosen_by_id_and_algorithm_and_never_tried() {
 }
 
 #[test]
-fn a_single_key_without_a_declared_id_serves_tokens_of_any_key_id() {
+fn a_single_key_without_an_id_serves_any_key_id() {
     let foreign = key().with_key_id("what the issuer calls it").unwrap();
     let token = issuer(foreign).access("alice").issue().unwrap();
     let plain = VerifyingKey::hs256(SECRET).unwrap();
@@ -391,7 +391,7 @@ fn a_single_key_without_a_declared_id_serves_tokens_of_any_key_id() {
 }
 
 #[test]
-fn two_keys_with_one_name_are_refused() {
+fn two_keys_with_one_id_are_refused() {
     let error = KeySet::new([key_named("a"), key_named("a")]).unwrap_err();
     assert_eq!(error, ConfigError::DuplicateKeyId("a".into()));
     assert_eq!(KeySet::new([]).unwrap_err(), ConfigError::NoKeys);
@@ -442,7 +442,7 @@ fn debug_shows_no_key() {
 }
 
 #[test]
-fn points_that_anybody_can_sign_for_are_no_keys() {
+fn low_order_points_are_not_accepted_as_keys() {
     use base64::Engine as _;
     for y in [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -465,7 +465,7 @@ fn points_that_anybody_can_sign_for_are_no_keys() {
 }
 
 #[test]
-fn rsa_numbers_that_no_key_has_are_refused() {
+fn impossible_rsa_numbers_are_refused() {
     let key = VerifyingKey::from_pem(Algorithm::RS256, pem!("rsa2048.spki")).unwrap();
     let jwk = key.to_jwk().unwrap();
     let with = |member: &str, value: &str| {
@@ -528,13 +528,13 @@ async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
     }
     assert_eq!(kind(r#"{"alg":"HS256"}"#).await, Ok(()));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    // An outage of the source: the token might be good.
+    // The source is unavailable: the token might be valid.
     assert_eq!(
         kind(r#"{"alg":"HS256","kid":"new"}"#).await,
         Err(AuthErrorKind::Unavailable)
     );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    // The key may have been replaced by another one under its id, or without any.
+    // The key may have been replaced by another one with the same id, or without an id.
     let claims = crate::support::claims("");
     let other = b"Zq8Ws3Ed5Rf7Tg9Yh1Uj2Ik4Ol6Pa0Sd8Fg3Hj5Kl7Qw";
     let forged = crate::support::signed_with(other, r#"{"alg":"HS256"}"#, claims);

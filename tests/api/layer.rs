@@ -14,7 +14,7 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenIssuer, Verifi
 
 use crate::support::{NOW, bearer, builder, request, send, tokens, verifier};
 
-/// A store that must be waited for, and answers what it was told to.
+/// A store that needs I/O, and returns what the test has set.
 #[derive(Debug, Clone)]
 struct Slow(Answer);
 
@@ -45,7 +45,7 @@ fn slow(answer: Answer) -> TokenIssuer {
 }
 
 #[tokio::test]
-async fn a_good_token_passes_and_tells_whose_it_is() {
+async fn a_good_token_passes_and_names_its_subject() {
     let token = tokens().access("alice").issue().unwrap();
     let seen = send(&JwtAuthLayer::new(verifier()), bearer(&token)).await;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn refusals_have_the_documented_status_challenge_and_no_body() {
     ] {
         let seen = send(&layer, request).await;
         assert_eq!(seen.verdict(), expected);
-        assert_eq!(seen.body, "", "V16.5.1");
+        assert_eq!(seen.body, "", "OWASP ASVS 5.0 V16.5.1");
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_store_that_must_be_waited_for_decides_too() {
             r#"401 Bearer realm="api", error="invalid_token""#,
             "",
         ),
-        (Answer::Down, "503", ""), // V16.5.2: an outage is never a 401 and never a pass
+        (Answer::Down, "503", ""), // OWASP ASVS 5.0 V16.5.2: an outage is never a 401 and never a pass
     ] {
         let seen = send(&JwtAuthLayer::new(slow(answer).verifier()), bearer(&token)).await;
         assert_eq!(
@@ -121,7 +121,7 @@ async fn a_store_that_must_be_waited_for_decides_too() {
 }
 
 #[tokio::test]
-async fn optional_lets_the_absent_pass_and_refuses_the_bad() {
+async fn optional_lets_missing_tokens_pass_and_refuses_bad_ones() {
     let layer = JwtAuthLayer::new(verifier()).optional();
     let token = tokens().access("alice").issue().unwrap();
     assert_eq!(send(&layer, request(&[])).await.body, "nobody");
@@ -142,7 +142,7 @@ async fn optional_lets_the_absent_pass_and_refuses_the_bad() {
 }
 
 #[tokio::test]
-async fn realm_and_metadata_stand_in_every_challenge() {
+async fn realm_and_metadata_are_in_every_challenge() {
     let layer = JwtAuthLayer::new(verifier())
         .realm("the \"api\"\r\n")
         .resource_metadata("https://api.example/.well-known/oauth-protected-resource");
@@ -161,7 +161,7 @@ async fn realm_and_metadata_stand_in_every_challenge() {
 }
 
 #[tokio::test]
-async fn answers_can_be_problem_documents_or_anything_else() {
+async fn responses_can_be_problem_documents_or_anything_else() {
     let layer = JwtAuthLayer::new(verifier()).on_error(ProblemJson);
     let seen = send(&layer, bearer("x")).await;
     assert_eq!(
@@ -251,7 +251,7 @@ async fn preflight_passes_only_where_asked_for() {
     assert_eq!(send(&open, head).await.status, 401);
 }
 
-/// Panics if it is called without having been polled ready, as a service may.
+/// Panics if it is called without having been polled ready, as a service may do.
 #[derive(Debug)]
 struct Strict {
     ready: bool,
@@ -306,7 +306,7 @@ impl Service<Request<String>> for Strict {
 #[tokio::test]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
     let token = tokens().access("alice").issue().unwrap();
-    // With a store whose answer is in memory nothing waits either, and so nothing is cloned.
+    // If the store's answer is in memory, nothing waits, so nothing is cloned.
     let memory = MemoryRevocations::with_clock(ManualClock::at_unix_seconds(NOW));
     let in_memory = builder().0.revocation(memory).build().unwrap();
     for (verifier, clones) in [
@@ -360,7 +360,7 @@ async fn it_works_in_front_of_a_buffer_and_a_concurrency_limit() {
 }
 
 #[tokio::test]
-async fn refusals_take_no_place_of_a_concurrency_limit() {
+async fn refusals_use_no_slot_of_a_concurrency_limit() {
     let layer = JwtAuthLayer::new(verifier());
     let service = ServiceBuilder::new()
         .layer(layer)
@@ -458,7 +458,7 @@ async fn the_token_is_in_no_debug_output() {
 }
 
 #[tokio::test]
-async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
+async fn an_inner_layer_ignores_the_token_of_an_outer_one() {
     let other = builder().0.issuer("other").build().unwrap();
     let source = tower_jwt_auth::layer::TokenSource::cookie("c", ["https://a.example"]).unwrap();
     let outer = JwtAuthLayer::new(verifier()).token_source(source);
@@ -470,7 +470,7 @@ async fn what_an_outer_layer_found_is_not_what_an_inner_one_was_asked_for() {
 }
 
 #[test]
-fn a_retry_after_of_any_length_is_told() {
+fn a_retry_after_of_any_length_is_sent() {
     use tower_jwt_auth::layer::response_for;
     for (after, told) in [(Duration::MAX, u64::MAX), (Duration::from_millis(1200), 2)] {
         let error = AuthError::new(AuthErrorKind::Unavailable).with_retry_after(after);
@@ -479,7 +479,7 @@ fn a_retry_after_of_any_length_is_told() {
     }
 }
 
-/// The types can be named, moved between threads and stored.
+/// The types can be named, sent between threads and stored.
 #[test]
 fn the_future_is_named_and_sendable() {
     fn is_send<T: Send>() {}

@@ -74,7 +74,7 @@ mod session_store;
 mod sessions;
 mod several_keys;
 mod sources;
+mod stderr;
 mod streams;
 mod support;
-mod told;
 mod why_401;

@@ -1,4 +1,5 @@
-//! A verifier that remembers tokens and one that does not say the same of every token, under any settings.
+//! A verifier that caches tokens and one that does not come to the same verdict about every token, with any
+//! settings.
 
 use std::cell::Cell;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use tower_jwt_auth::{AuthErrorKind, SigningKey, TokenVerifier, VerifiedToken};
 
 use crate::support::{NOW, SECRET, signed};
 
-/// What a verifier is told, each by choice.
+/// The settings of a verifier, each optional.
 #[derive(Debug, Clone)]
 struct Settings {
     profile: TokenProfile,
@@ -114,7 +115,7 @@ impl Settings {
     }
 }
 
-/// Mostly what a good token has, and sometimes another value.
+/// Usually a good value, and sometimes another one.
 fn claim(
     name: &'static str,
     good: Value,
@@ -187,7 +188,7 @@ fn token() -> impl Strategy<Value = String> {
     })
 }
 
-/// Everything that an application can see.
+/// Everything that an application can observe.
 fn seen(
     verdict: Result<VerifiedToken, tower_jwt_auth::AuthError>,
 ) -> Result<Vec<String>, AuthErrorKind> {
@@ -215,7 +216,7 @@ fn remembered_and_new_tokens_get_the_same_verdict() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    // How often a token was accepted long enough to be remembered, and refused later.
+    // The number of tokens that were accepted often enough to be cached, and refused later.
     let turned = Cell::new(0);
     let config = Config {
         failure_persistence: None,
@@ -246,7 +247,7 @@ fn remembered_and_new_tokens_get_the_same_verdict() {
         };
         let mut accepted = compare()?;
         for (seconds, revoke) in steps {
-            // Also back: a clock that is set right makes a token too new.
+            // The clock also goes back: a token may then be too new.
             clock.set(UNIX_EPOCH + Duration::from_secs(NOW - 100 + seconds));
             if revoke {
                 let until = UNIX_EPOCH + Duration::from_secs(NOW + 10_000);

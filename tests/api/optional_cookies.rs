@@ -15,7 +15,7 @@ use crate::support::{Seen, builder, request, tokens, verifier};
 
 const ORIGIN: &str = "https://app.example";
 
-/// Answers with who has come, and with the cookie that was ignored, if any.
+/// Responds with the user, and with the cookie that was ignored, if any.
 async fn answer(layer: &JwtAuthLayer, request: Request<String>) -> String {
     let service = service_fn(async |request: Request<String>| {
         let extensions = request.extensions();
@@ -52,7 +52,7 @@ fn lenient(verifier: TokenVerifier) -> JwtAuthLayer {
         .optional_ignoring_bad_cookies()
 }
 
-/// A store that must be waited for.
+/// A store that needs I/O.
 #[derive(Debug, Clone, Copy)]
 enum Slow {
     Good,
@@ -76,7 +76,7 @@ impl RevocationStore for Slow {
 }
 
 #[tokio::test]
-async fn a_bad_cookie_counts_as_none_and_the_page_is_told_why() {
+async fn a_bad_cookie_is_ignored_and_the_handler_knows_why() {
     let (builder, clock) = builder();
     let issuer = builder.build().unwrap();
     let expired = issuer.access("alice").issue().unwrap();
@@ -106,7 +106,7 @@ async fn a_bad_cookie_counts_as_none_and_the_page_is_told_why() {
         let answer = answer(&lenient(issuer.verifier()), request).await;
         assert_eq!(answer, expected, "{cookie}");
     }
-    // An expired cookie refuses every page behind `optional`.
+    // Without this, an expired cookie would block every page behind `optional`.
     let strict = JwtAuthLayer::new(issuer.verifier())
         .token_source(source())
         .optional();
@@ -118,7 +118,7 @@ async fn a_bad_cookie_counts_as_none_and_the_page_is_told_why() {
 }
 
 #[tokio::test]
-async fn only_a_cookie_is_judged_so_leniently() {
+async fn only_bad_cookies_are_ignored() {
     let layer = lenient(verifier())
         .token_source(TokenSource::header("x-token").unwrap())
         .token_source(TokenSource::cookie("u", [ORIGIN]).unwrap());
@@ -170,14 +170,14 @@ async fn only_a_cookie_is_judged_so_leniently() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_must_be_waited_for_is_judged_so_too() {
+async fn a_bad_cookie_that_needs_io_is_ignored_as_well() {
     let issue = |store| builder().0.revocation(store).build().unwrap();
     let token = issue(Slow::Good).access("alice").issue().unwrap();
     let cookie = format!("t={token}");
     for (store, expected) in [
         (Slow::Good, "alice"),
         (Slow::Revoked, "nobody without t: revoked"),
-        (Slow::Down, "503"), // an outage must not look like a log-out
+        (Slow::Down, "503"), // an outage must not look like a logout
     ] {
         let layer = lenient(issue(store).verifier());
         let answer = answer(&layer, request(&[("cookie", &cookie)])).await;
@@ -192,7 +192,7 @@ async fn a_cookie_that_must_be_waited_for_is_judged_so_too() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_a_foreign_page_is_none_and_not_to_be_removed() {
+async fn a_cookie_from_a_foreign_page_is_ignored_but_kept() {
     let token = tokens().access("alice").issue().unwrap();
     let layer = lenient(verifier());
     let post = |cookie: &str, origin: &'static str| {
@@ -239,7 +239,7 @@ async fn in_every_mode_two_cookies_of_equal_value_are_one() {
 }
 
 #[tokio::test]
-async fn a_layer_further_in_forgets_a_cookie_that_was_ignored() {
+async fn an_inner_layer_forgets_an_ignored_cookie() {
     let bad = || request(&[("cookie", "t=bad")]);
     let other = TokenSource::cookie("u", [ORIGIN]).unwrap();
     let inner = JwtAuthLayer::new(verifier())

@@ -1,4 +1,4 @@
-//! The presets of identity providers: a token of each one's form is taken, and what is wrong is refused.
+//! The presets of identity providers: a good token of each is accepted, and bad ones are refused.
 
 use serde_json::{Map, Value, json};
 use tower_jwt_auth::AuthErrorKind::{
@@ -12,7 +12,7 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenVerifier};
 
 use crate::support::{NOW, key, signed, signed_with};
 
-/// A provider, a good token of it, and what is found in it.
+/// A provider, a good token of it, and what the token contains.
 struct Case {
     preset: Preset,
     audience: Option<&'static str>,
@@ -20,7 +20,7 @@ struct Case {
     claims: Value,
     scopes: &'static [&'static str],
     roles: &'static [&'static str],
-    /// What the provider signs as well and is no access token, and why it is refused.
+    /// Other tokens that the provider signs, and why each is refused.
     others: Vec<(Value, AuthErrorKind)>,
 }
 
@@ -329,7 +329,7 @@ fn verifier(case: &Case) -> TokenVerifier {
     builder.build().unwrap()
 }
 
-/// The good claims with these in their place; `null` takes one out.
+/// The good claims with these changed; `null` removes one.
 fn claims(case: &Case, with: &Value) -> String {
     let mut all: Map<String, Value> = case.claims.as_object().unwrap().clone();
     all.entry("iat").or_insert(NOW.into());
@@ -348,7 +348,7 @@ fn header(case: &Case) -> String {
 }
 
 #[test]
-fn a_token_of_each_provider_is_taken_and_five_ways_of_bad_are_refused() {
+fn each_preset_accepts_good_tokens_and_refuses_bad_ones() {
     let cases = users().into_iter().chain(gateways_and_machines());
     for case in cases {
         let name = case.preset.name();
@@ -436,7 +436,7 @@ fn a_preset_without_an_address_needs_keys() {
 }
 
 #[test]
-fn a_spiffe_bundle_is_read_by_a_choice_of_its_own() {
+fn a_spiffe_bundle_has_its_own_constructor() {
     const BUNDLE: &str = include_str!("../field/spiffe-bundle.json");
     let tokens: Value = serde_json::from_str(include_str!("../field/tokens.json")).unwrap();
     let svid = tokens["spiffe"].as_str().unwrap();
@@ -450,7 +450,7 @@ fn a_spiffe_bundle_is_read_by_a_choice_of_its_own() {
     let verified = verifier.verify_local(svid).unwrap();
     assert_eq!(verified.subject(), Some("spiffe://example.test/worker"));
 
-    // Keys of another use are not for JWT-SVIDs.
+    // Keys with another use are not for JWT-SVIDs.
     let own = SigningKey::generate(Algorithm::ES256)
         .unwrap()
         .verifying_key();

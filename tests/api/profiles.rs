@@ -1,5 +1,5 @@
-//! Tokens of other providers: by which marks an access token is told from their other tokens, and
-//! where they write scopes and roles.
+//! Tokens of other providers: how access tokens are distinguished from other tokens, and where scopes and
+//! roles are.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::AuthErrorKind::{self, InvalidAudience, InvalidClaim, WrongType};
@@ -18,7 +18,7 @@ fn builder(profile: TokenProfile) -> TokenVerifierBuilder {
         .clock(ManualClock::at_unix_seconds(NOW))
 }
 
-/// A token with the claims of RFC 9068 section 2.2 and these instead, `null` for none.
+/// A token with the claims of RFC 9068 section 2.2, in which these are changed. `null` removes a claim.
 fn token(typ: Option<&str>, claims: Value) -> String {
     let mut all = json!({
         "iss": "https://idp.example", "aud": "api", "sub": "u1", "client_id": "c1",
@@ -45,7 +45,7 @@ fn verdict(profile: TokenProfile, token: &str) -> Result<(), AuthErrorKind> {
 }
 
 #[test]
-fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
+fn rfc_9068_requires_its_typ_and_its_seven_claims() {
     let strict = |typ, claims| verdict(TokenProfile::Rfc9068, &token(typ, claims));
     for typ in [
         "at+jwt",
@@ -53,7 +53,7 @@ fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
         "AT+JWT",
         "Application/At+Jwt",
     ] {
-        assert_eq!(strict(Some(typ), json!({})), Ok(()), "{typ}"); // J30
+        assert_eq!(strict(Some(typ), json!({})), Ok(()), "{typ}"); // RFC 9068 section 4
     }
     for typ in [
         "JWT",
@@ -78,12 +78,12 @@ fn rfc_9068_asks_for_its_typ_and_its_seven_claims() {
     assert_eq!(missing, Err(InvalidAudience));
     for claim in ["sub", "client_id", "jti"] {
         let wrong = strict(Some("at+jwt"), json!({ claim: 5 }));
-        assert_eq!(wrong, Err(InvalidClaim), "{claim}"); // J23
+        assert_eq!(wrong, Err(InvalidClaim), "{claim}");
     }
 }
 
 #[test]
-fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind() {
+fn the_compatible_profile_accepts_only_access_tokens() {
     let lenient = |typ, claims| verdict(TokenProfile::Compatible, &token(typ, claims));
     for typ in [
         Some("JWT"),
@@ -97,7 +97,7 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
             Ok(())
         );
     }
-    // J31, J32: each of the marks by which providers tell their tokens apart.
+    // Each of the marks by which providers distinguish their tokens (RFC 8725 section 3.11).
     for typ in [
         "rt+jwt",
         "logout+jwt",
@@ -151,7 +151,7 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
     ] {
         assert_eq!(lenient(Some("JWT"), claims.clone()), Ok(()), "{claims}");
     }
-    // What is always asked for is asked for here too.
+    // The general requirements still apply.
     assert_eq!(
         lenient(Some("JWT"), json!({"exp": null})),
         Err(InvalidClaim)
@@ -160,7 +160,7 @@ fn a_compatible_profile_takes_plain_access_tokens_and_refuses_every_other_kind()
 }
 
 #[test]
-fn an_id_token_is_taken_only_where_one_is_asked_for() {
+fn an_id_token_is_accepted_only_where_it_is_expected() {
     let id = |typ, claims| verdict(TokenProfile::IdToken, &token(typ, claims));
     for claims in [
         json!({"client_id": null, "jti": null, "at_hash": "x", "nonce": "n"}),
@@ -178,12 +178,13 @@ fn an_id_token_is_taken_only_where_one_is_asked_for() {
         json!({"type": "refresh"}),
         json!({"events": {}}),
     ] {
-        assert_eq!(id(Some("JWT"), claims.clone()), Err(WrongType), "{claims}"); // J32
+        assert_eq!(id(Some("JWT"), claims.clone()), Err(WrongType), "{claims}");
     }
     for typ in ["at+jwt", "rt+jwt", "logout+jwt", "application/at+jwt"] {
         assert_eq!(id(Some(typ), json!({})), Err(WrongType), "{typ}");
     }
-    // Who else may hold it could replay the login (OpenID Connect Core section 3.1.3.7).
+    // Otherwise another client of the same provider could replay the login (OpenID Connect Core section
+    // 3.1.3.7).
     let others = json!({"aud": ["api", "another client"], "azp": "another client"});
     let refused = Err(InvalidAudience);
     assert_eq!(id(None, others.clone()), refused);
@@ -239,7 +240,7 @@ fn scopes_are_read_where_the_provider_writes_them() {
     let auth0 = plain().scope_claim("scope").scope_claim("permissions");
     let claims = json!({"scope": "openid", "permissions": ["read:all", "write:all"]});
     assert_eq!(scopes(auth0, claims), ["openid", "read:all", "write:all"]);
-    // No scope holds a space: an entry that does must not turn into two.
+    // No scope contains a space: an entry that does must not become two scopes.
     let sly = json!({"scope": ["read admin", "read", 5, null, "a\"b"]});
     assert_eq!(scopes(plain(), sly), ["read"]);
     for nothing in [
@@ -294,8 +295,8 @@ fn a_claim_path_with_an_empty_name_does_not_build() {
 }
 
 #[test]
-fn the_audience_may_be_in_another_claim_and_is_never_less_than_required() {
-    // V9.2.3, J25: as strict as `aud` is.
+fn an_audience_in_another_claim_is_still_required() {
+    // OWASP ASVS 5.0 V9.2.3: it is compared as strictly as `aud`.
     let verifier = |claim: &str| {
         let builder = builder(TokenProfile::Compatible).audience("mobile");
         builder.audience_claim(claim).build().unwrap()
@@ -325,7 +326,7 @@ fn the_audience_may_be_in_another_claim_and_is_never_less_than_required() {
         let claims = json!({"aud": none, "azp": bad});
         assert_eq!(verdict("azp", claims), Err(InvalidAudience), "{bad}");
     }
-    // `aud` counts where it is there, and alone it is not enough.
+    // `aud` counts if it is present, but it is not enough on its own.
     let both = |aud: Value, azp: Value| verdict("azp", json!({"aud": aud, "azp": azp}));
     assert_eq!(both(json!("api"), json!("mobile")), Ok(()));
     assert_eq!(both(json!("web"), json!("mobile")), Err(InvalidAudience));
@@ -340,7 +341,7 @@ fn an_audience_claim_needs_an_audience_and_a_name() {
         .keys(key().verifying_key())
         .issuer("i");
     let built = without.audience_claim("client_id").build();
-    assert_eq!(built.unwrap_err(), ConfigError::MissingAudience); // J26
+    assert_eq!(built.unwrap_err(), ConfigError::MissingAudience); // RFC 8725 section 3.9
     let unnamed = builder(TokenProfile::Compatible).audience_claim("");
     assert!(matches!(unnamed.build(), Err(ConfigError::Invalid(_))));
 }

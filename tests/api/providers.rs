@@ -1,5 +1,5 @@
-//! What the guide's page on providers says of each: tokens of the shapes that they document are
-//! taken as it says, scopes and roles are found, and their ID tokens are refused.
+//! The statements of the guide's page on providers: tokens of the documented forms are accepted, their scopes
+//! and roles are found, and ID tokens are refused.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::AuthErrorKind::{self, InvalidAudience, WrongType};
@@ -41,7 +41,7 @@ fn refused(verifier: &TokenVerifier, token: &str, kind: AuthErrorKind) {
 }
 
 #[test]
-fn auth0_tokens_are_taken_in_both_of_its_profiles() {
+fn auth0_tokens_are_accepted_in_both_profiles() {
     let issuer = "https://tenant.eu.auth0.com/";
     let (api, userinfo) = (
         "https://api.example",
@@ -71,7 +71,7 @@ fn auth0_tokens_are_taken_in_both_of_its_profiles() {
 }
 
 #[test]
-fn keycloak_tokens_are_told_apart_by_their_claim_typ() {
+fn keycloak_tokens_are_distinguished_by_the_claim_typ() {
     let issuer = "https://login.example/realms/staff";
     let builder = provider(issuer, "api", TokenProfile::Compatible)
         .role_claim("realm_access.roles")
@@ -153,7 +153,7 @@ fn cognito_tokens_are_for_a_client_and_of_the_right_use() {
 }
 
 #[test]
-fn okta_supabase_and_zitadel_tokens_are_taken() {
+fn okta_supabase_and_zitadel_tokens_are_accepted() {
     let issuer = "https://org.okta.com/oauth2/default";
     let builder = provider(issuer, "api://default", TokenProfile::Compatible);
     let okta = builder.role_claim("groups").build().unwrap();

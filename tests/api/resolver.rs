@@ -1,4 +1,4 @@
-//! Issuers that are known only at run time: what is asked, and how often.
+//! Issuers that are known only at run time: what the resolver is asked, and how often.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, TokenIssuer, TokenVerifier};
 
 use crate::support::{NOW, key};
 
-/// Tenants in a table, and how often it was read.
+/// Tenants in a table, and how often the table was read.
 #[derive(Debug, Clone)]
 struct Tenants {
     table: Arc<Mutex<HashMap<String, TokenVerifier>>>,
     asked: Arc<AtomicUsize>,
     is_down: Arc<AtomicBool>,
-    /// A call goes on when there is a permit.
+    /// A call continues once it has a permit.
     gate: Arc<Semaphore>,
     clock: ManualClock,
 }
@@ -102,7 +102,7 @@ async fn verdict(verifier: &TokenVerifier, token: &str) -> &'static str {
     error.as_ref().map_or("accepted", AuthError::reason)
 }
 
-/// Waits until the resolver was asked in the background, and has answered.
+/// Waits until the resolver was called in the background and has returned.
 async fn asked_in_background(tenants: &Tenants) {
     while tenants.asked.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn asked_in_background(tenants: &Tenants) {
 }
 
 #[tokio::test]
-async fn each_issuer_is_asked_for_once_whether_it_is_known_or_not() {
+async fn each_issuer_is_resolved_once_whether_known_or_not() {
     let tenants = Tenants::new(&["acme", "globex"]);
     let verifier = tenants.builder().build().unwrap();
     for _ in 0..3 {
@@ -132,7 +132,7 @@ async fn each_issuer_is_asked_for_once_whether_it_is_known_or_not() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_form_or_without_an_issuer_asks_nobody() {
+async fn tokens_without_an_issuer_do_not_reach_the_resolver() {
     let tenants = Tenants::new(&["acme"]);
     let verifier = tenants.builder().build().unwrap();
     let stranger = TokenIssuer::builder(key())
@@ -154,7 +154,7 @@ async fn a_token_of_another_form_or_without_an_issuer_asks_nobody() {
 }
 
 #[tokio::test]
-async fn requests_for_one_issuer_wait_for_one_answer() {
+async fn concurrent_requests_for_one_issuer_share_a_look_up() {
     let tenants = Tenants::new(&["acme"]);
     tenants.gate.forget_permits(Semaphore::MAX_PERMITS);
     let verifier = tenants.builder().build().unwrap();
@@ -176,7 +176,7 @@ async fn requests_for_one_issuer_wait_for_one_answer() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_leaves_the_next_one_to_ask() {
+async fn after_a_dropped_request_the_next_one_asks() {
     let tenants = Tenants::new(&["acme"]);
     tenants.gate.forget_permits(Semaphore::MAX_PERMITS);
     let verifier = tenants.builder().build().unwrap();
@@ -196,7 +196,7 @@ async fn a_request_that_is_dropped_leaves_the_next_one_to_ask() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_removed_is_refused_when_it_must_be_confirmed() {
+async fn a_removed_tenant_is_refused_at_its_next_confirmation() {
     let tenants = Tenants::new(&["acme"]);
     let verifier = tenants.builder().build().unwrap();
     let token = tenants.token("acme");
@@ -204,17 +204,17 @@ async fn a_tenant_that_is_removed_is_refused_when_it_must_be_confirmed() {
     tenants.remove("acme");
     tenants.advance(299);
     assert_eq!(tenants.asked(), 1);
-    // It is still believed, and asked about in the background.
+    // The old answer is still used while the resolver is asked in the background.
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     asked_in_background(&tenants).await;
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
-    // Back again, it is found when the refusal is over.
+    // A tenant that returns is found once the refusal has expired.
     tenants.add("acme");
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
     tenants.advance(30);
     assert_eq!(verdict(&verifier, &token).await, "accepted");
     assert_eq!(tenants.asked(), 1);
-    // One that nobody has used meanwhile is asked about before it is believed.
+    // A tenant that was not used meanwhile is confirmed before it is accepted.
     tenants.remove("acme");
     tenants.advance(300);
     assert_eq!(verdict(&verifier, &token).await, "issuer_not_resolved");
@@ -235,7 +235,7 @@ async fn a_tenant_in_use_is_confirmed_without_a_wait() {
 }
 
 #[tokio::test]
-async fn an_outage_is_503_and_known_tenants_go_on_for_an_hour() {
+async fn in_an_outage_known_tenants_work_for_an_hour() {
     let tenants = Tenants::new(&["acme", "globex"]);
     let verifier = tenants.builder().build().unwrap();
     let (acme, globex) = (tenants.token("acme"), tenants.token("globex"));
@@ -266,7 +266,7 @@ async fn an_outage_is_503_and_known_tenants_go_on_for_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resolver_that_does_not_answer_is_an_outage() {
+async fn a_resolver_that_hangs_is_an_outage() {
     let tenants = Tenants::new(&["acme"]);
     tenants.gate.forget_permits(Semaphore::MAX_PERMITS);
     let verifier = tenants.builder().build().unwrap();
@@ -305,7 +305,7 @@ async fn a_resolver_cannot_let_one_tenant_speak_for_another() {
 }
 
 #[tokio::test]
-async fn issuers_that_are_named_go_before_the_resolver() {
+async fn named_issuers_come_before_the_resolver() {
     let tenants = Tenants::new(&["acme"]);
     let staff = tenants.issuer("staff");
     let resolver = tenants.builder().build().unwrap();
@@ -334,7 +334,7 @@ async fn issuers_that_are_named_go_before_the_resolver() {
 }
 
 #[tokio::test]
-async fn a_known_tenant_that_nobody_can_confirm_is_not_asked_for_by_each_request() {
+async fn an_unconfirmed_tenant_is_not_looked_up_by_each_request() {
     let tenants = Tenants::new(&["acme"]);
     let verifier = tenants.builder().stale_for(Duration::ZERO).build().unwrap();
     let token = tenants.token("acme");
@@ -352,7 +352,7 @@ async fn a_known_tenant_that_nobody_can_confirm_is_not_asked_for_by_each_request
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_keeps_no_tenant_for_longer() {
+async fn a_clock_set_back_keeps_no_tenant_for_longer() {
     let tenants = Tenants::new(&["acme"]);
     let verifier = tenants.builder().build().unwrap();
     let token = tenants.token("acme");

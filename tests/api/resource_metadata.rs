@@ -1,4 +1,4 @@
-//! The metadata of a protected resource (RFC 9728), and the challenges that lead to it.
+//! The metadata of a protected resource (RFC 9728), and the challenges that point to it.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ fn the_document_says_where_to_get_which_token() {
 }
 
 #[test]
-fn what_is_not_said_is_not_in_the_document() {
+fn unset_fields_are_not_in_the_document() {
     // RFC 9728 section 3.2: parameters with zero values are left out.
     let document: Value = serde_json::from_str(metadata().build().unwrap().json()).unwrap();
     let members: Vec<&String> = document.as_object().unwrap().keys().collect();
@@ -122,7 +122,7 @@ fn authorization_servers_are_the_issuers_in_their_order() {
     assert_eq!(servers(&several), json!(names));
     assert_eq!(several.issuers(), names);
 
-    // One provider under two names, of which one is no URL.
+    // One provider with two names, one of which is not a URL.
     let two = provider(&["accounts.idp.example", "https://accounts.idp.example"]);
     assert_eq!(servers(&two), json!(["https://accounts.idp.example"]));
     let by_hand = ResourceMetadata::builder(RESOURCE, &several);
@@ -137,7 +137,7 @@ fn authorization_servers_are_the_issuers_in_their_order() {
 }
 
 #[test]
-fn what_would_mislead_clients_is_found_when_it_is_built() {
+fn misleading_settings_are_refused_when_it_is_built() {
     let own = ResourceMetadata::builder(RESOURCE, &verifier());
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     let any = TokenVerifier::builder()
@@ -188,7 +188,7 @@ fn what_would_mislead_clients_is_found_when_it_is_built() {
 }
 
 #[test]
-fn the_document_is_cached_and_compared_by_its_tag() {
+fn the_document_has_a_max_age_and_an_etag() {
     let metadata = metadata().build().unwrap();
     let answer = ask(&metadata, "GET", &[]);
     assert_eq!(answer.status(), StatusCode::OK);
@@ -245,7 +245,7 @@ fn other_methods_than_get_and_head_are_refused() {
     }
 }
 
-/// The status and the challenge of a request through a layer, and behind it through a requirement.
+/// The status and the challenge of a request through a layer, with a requirement behind it.
 async fn challenge(layer: &JwtAuthLayer, token: Option<&str>, require: Option<Require>) -> String {
     let inner = service_fn(move |request: Request<()>| {
         let require = require.clone();
@@ -274,7 +274,7 @@ async fn challenge(layer: &JwtAuthLayer, token: Option<&str>, require: Option<Re
 }
 
 #[tokio::test]
-async fn a_401_names_the_scopes_to_ask_for_and_the_metadata() {
+async fn a_401_names_the_scopes_to_request_and_the_metadata() {
     let metadata = metadata().build().unwrap();
     let layer = JwtAuthLayer::new(verifier())
         .resource_metadata(&metadata)
@@ -291,7 +291,7 @@ async fn a_401_names_the_scopes_to_ask_for_and_the_metadata() {
         challenge(&layer, Some("bad"), None).await,
         format!("401 Bearer realm=\"api\", error=\"invalid_token\", {ends}")
     );
-    // RFC 9470: another login may cure it, for which the client asks for the same scopes.
+    // RFC 9470: another login may help, for which the client requests the same scopes.
     let old = tokens().access("alice").scope("notes:read").issue();
     let old = old.unwrap();
     let recent = Require::recent_login(Duration::from_secs(60));
@@ -320,7 +320,7 @@ async fn a_403_names_the_scopes_of_its_guard_and_the_metadata() {
              scope=\"notes:read notes:write\", resource_metadata=\"{url}\""
         )
     );
-    // No other scope would cure it, so none is named.
+    // No other scope would help, so none is named.
     let admin = Some(Require::role("admin"));
     assert_eq!(
         challenge(&layer, Some(&token), admin).await,

@@ -39,9 +39,9 @@ async fn a_revoked_token_is_refused_and_its_siblings_are_not() {
     );
     let verified = verifier.verify(&one).await.unwrap();
     tokens.revoke(&verified).await.unwrap();
-    tokens.revoke(&verified).await.unwrap(); // again changes nothing
+    tokens.revoke(&verified).await.unwrap(); // revoking again changes nothing
     assert_eq!(record.len(), 1);
-    assert_eq!(kind(&verifier, &one).await, Err(Revoked)); // V7.4.1
+    assert_eq!(kind(&verifier, &one).await, Err(Revoked)); // OWASP ASVS 5.0 V7.4.1
     assert_eq!(kind(&verifier, &two).await, Ok(()));
     assert!(
         verifier.verify_local(&one).is_ok(),
@@ -66,7 +66,7 @@ async fn a_session_ends_with_all_its_tokens() {
 
 #[tokio::test]
 async fn log_out_everywhere_does_not_race_within_a_second() {
-    // The clock stands still: before and after share not only the second.
+    // The clock stands still, so the tokens before and after have the same microsecond, too.
     let (tokens, _, clock) = with_memory();
     let verifier = tokens.verifier();
     for _ in 0..50 {
@@ -88,14 +88,14 @@ async fn log_out_everywhere_does_not_race_within_a_second() {
         assert_eq!(
             kind(&tokens.refresh_verifier(), &refresh).await,
             Err(Revoked)
-        ); // S07
+        );
         assert_eq!(kind(&verifier, &bob).await, Ok(()));
         clock.advance(Duration::from_millis(50));
     }
 }
 
 #[tokio::test]
-async fn a_foreign_token_of_the_second_of_the_cut_off_is_refused() {
+async fn a_foreign_token_from_the_second_of_the_cut_off_is_refused() {
     let (tokens, _, clock) = with_memory();
     let foreign = signed(r#"{"alg":"HS256"}"#, claims(""));
     clock.advance(Duration::from_millis(300));
@@ -135,7 +135,7 @@ async fn a_token_that_cannot_be_looked_up_is_refused() {
 }
 
 #[tokio::test]
-async fn entries_outlive_every_token_that_they_hit() {
+async fn entries_outlive_every_token_that_they_cover() {
     let (tokens, _, clock) = with_memory();
     let refresh = tokens.refresh("alice").issue().unwrap();
     tokens.revoke_subject("alice").await.unwrap();
@@ -152,7 +152,7 @@ async fn entries_outlive_every_token_that_they_hit() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_hides_no_token_from_a_cut_off() {
+async fn a_cut_off_covers_tokens_from_before_the_clock_was_set_back() {
     let (tokens, _, clock) = with_memory();
     let token = tokens.access("alice").issue().unwrap();
     clock.set(std::time::UNIX_EPOCH + Duration::from_secs(crate::support::NOW - 5));
@@ -161,13 +161,13 @@ async fn a_clock_that_was_set_back_hides_no_token_from_a_cut_off() {
 }
 
 #[tokio::test]
-async fn without_a_store_revoking_is_an_error_that_names_the_cure() {
+async fn without_a_store_revoking_is_an_error_with_advice() {
     let tokens = crate::support::tokens();
     let error = tokens.revoke_subject("alice").await.unwrap_err();
     assert!(error.to_string().contains(".revocation(store)"), "{error}");
 }
 
-/// A store that counts, and can be slow or down.
+/// A store that counts calls, and can be slow or down.
 #[derive(Debug, Default)]
 struct Remote {
     record: MemoryRevocations,
@@ -247,7 +247,7 @@ mod cached {
         cache: Arc<CachedRevocations<Arc<Remote>>>,
     }
 
-    /// A node with a cache of its own in front of the shared store.
+    /// A node with its own cache in front of the shared store.
     fn node(
         remote: &Arc<Remote>,
         clock: &ManualClock,
@@ -269,7 +269,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn an_answer_is_asked_for_once_per_lag() {
+    async fn the_store_is_asked_once_per_lag() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache);
         let verifier = node.tokens.verifier();
@@ -287,7 +287,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn concurrent_questions_about_one_token_are_one_question() {
+    async fn concurrent_look_ups_of_one_token_are_one_look_up() {
         let (remote, clock) = setting();
         *remote.delay.lock().unwrap() = Duration::from_millis(20);
         let node = node(&remote, &clock, |cache| cache);
@@ -302,12 +302,12 @@ mod cached {
                 assert_eq!(verdict.unwrap(), Ok(()));
             }
             assert_eq!(remote.asked(), round);
-            clock.advance(Duration::from_secs(5)); // the answer is spent: the same once more
+            clock.advance(Duration::from_secs(5)); // the answer is spent, so the same happens again
         }
     }
 
     #[tokio::test]
-    async fn a_request_that_is_dropped_leaves_the_question_to_the_next() {
+    async fn the_next_request_takes_over_a_dropped_look_up() {
         let (remote, clock) = setting();
         *remote.delay.lock().unwrap() = Duration::from_secs(3600);
         let node = node(&remote, &clock, |cache| cache);
@@ -327,7 +327,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn here_a_revocation_holds_at_once_and_elsewhere_within_the_lag() {
+    async fn a_revocation_is_immediate_here_and_within_the_lag_elsewhere() {
         let (remote, clock) = setting();
         let (here, there) = (
             node(&remote, &clock, |cache| cache),
@@ -344,7 +344,7 @@ mod cached {
         clock.advance(Duration::from_secs(5));
         assert_eq!(kind(&far, &token).await, Err(Revoked));
 
-        // A positive answer is final: nobody is asked again, and an outage changes nothing.
+        // The answer "revoked" is final: the store is not asked again, and an outage changes nothing.
         let asked = remote.asked();
         remote.set_down(true);
         clock.advance(Duration::from_secs(500));
@@ -353,7 +353,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn what_is_revoked_here_stays_revoked_when_the_local_mark_is_gone() {
+    async fn a_local_revocation_outlives_its_local_entry() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache);
         let token = node.tokens.access("alice").issue().unwrap();
@@ -367,7 +367,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn an_outage_is_a_503_and_costs_no_good_answer() {
+    async fn an_outage_is_a_503_and_keeps_cached_answers() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache);
         let verifier = node.tokens.verifier();
@@ -380,7 +380,7 @@ mod cached {
         assert_eq!(kind(&verifier, &known).await, Ok(()), "within the lag");
         assert_eq!(kind(&verifier, &fresh).await, Err(Unavailable));
         clock.advance(Duration::from_secs(5));
-        assert_eq!(kind(&verifier, &known).await, Err(Unavailable)); // V16.5.2
+        assert_eq!(kind(&verifier, &known).await, Err(Unavailable)); // OWASP ASVS 5.0 V16.5.2
         let error = node.tokens.revoke_subject("a").await.unwrap_err();
         assert_eq!(error.kind(), Unavailable);
         remote.set_down(false);
@@ -452,7 +452,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_set_back_makes_no_answer_last_longer() {
+    async fn a_clock_set_back_does_not_prolong_answers() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache);
         let token = node.tokens.access("alice").issue().unwrap();
@@ -463,7 +463,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn a_full_cache_forgets_and_asks_again_and_never_lets_pass() {
+    async fn a_full_cache_asks_the_store_again() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache.capacity(10));
         let verifier = node.tokens.verifier();
@@ -481,7 +481,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn what_was_revoked_here_is_not_forgotten_in_an_outage() {
+    async fn local_revocations_are_kept_in_an_outage() {
         for policy in [
             OutagePolicy::ServeStale(Duration::from_secs(600)),
             OutagePolicy::DangerousFailOpen,
@@ -513,7 +513,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn a_question_that_was_put_aside_holds_nobody_up() {
+    async fn a_look_up_that_is_not_polled_blocks_no_other() {
         let (remote, clock) = setting();
         *remote.delay.lock().unwrap() = Duration::from_millis(10);
         let node = node(&remote, &clock, |cache| cache);
@@ -526,7 +526,7 @@ mod cached {
         assert!(leader.as_mut().poll(&mut cx).is_pending());
         let second = tokio::time::timeout(Duration::from_secs(5), kind(&verifier, &token)).await;
         assert_eq!(second.unwrap(), Err(Unavailable));
-        // And when it is taken up again late, what it was told no longer counts.
+        // If it is polled again much later, its old answer no longer counts.
         clock.advance(Duration::from_secs(60));
         assert_eq!(
             leader.await.map(drop).map_err(|error| error.kind()),
@@ -548,7 +548,7 @@ mod cached {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_that_never_records_is_an_outage() {
+    async fn a_store_that_hangs_on_revoke_is_an_outage() {
         let tokens = builder()
             .0
             .revocation(CachedRevocations::new(Hangs))
@@ -559,7 +559,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn what_is_learned_holds_at_once_and_for_as_long_as_an_older_answer() {
+    async fn a_pushed_revocation_counts_at_once_and_for_long_enough() {
         let (remote, clock) = setting();
         let (here, there) = (
             node(&remote, &clock, |cache| cache),
@@ -580,7 +580,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn forgotten_negatives_are_asked_for_again_and_an_outage_may_still_serve_them() {
+    async fn forgotten_negatives_are_looked_up_again() {
         let (remote, clock) = setting();
         let policy = OutagePolicy::ServeStale(Duration::from_secs(60));
         let node = node(&remote, &clock, |cache| cache.on_outage(policy));
@@ -599,7 +599,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn an_answer_under_way_when_negatives_are_forgotten_serves_no_later_request() {
+    async fn a_late_answer_does_not_survive_forget_negatives() {
         let (remote, clock) = setting();
         *remote.delay.lock().unwrap() = Duration::from_millis(20);
         let node = node(&remote, &clock, |cache| cache);

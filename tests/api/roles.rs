@@ -1,4 +1,4 @@
-//! Roles of tokens that this crate issues: written by the issuer, read by its verifiers.
+//! Roles in tokens of this crate: the issuer writes them, and its verifiers read them.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::issuer::IssueError;
@@ -53,7 +53,7 @@ fn the_claim_roles_is_read_however_it_is_written() {
             .claim("roles", &claim)
             .issue()
             .unwrap();
-        // The first sights and the remembered ones.
+        // With new tokens and with cached ones.
         for _ in 0..4 {
             assert_eq!(roles_of(&tokens, &token), roles, "{claim}");
         }
@@ -77,7 +77,7 @@ fn roles_are_added_to_those_of_the_claim() {
 }
 
 #[test]
-fn another_claim_for_roles_takes_the_place_of_roles() {
+fn another_claim_for_roles_replaces_the_claim_roles() {
     let tokens = tokens();
     let token = tokens.access("alice").role("a").claim("groups", ["b"]);
     let token = token.issue().unwrap();
@@ -97,7 +97,7 @@ fn another_claim_for_roles_takes_the_place_of_roles() {
 }
 
 #[test]
-fn roles_of_a_provider_are_read_only_where_it_is_said() {
+fn roles_of_a_provider_are_read_only_if_configured() {
     let (builder, clock) = builder();
     let issuer = builder.build().unwrap();
     let token = issuer.access("alice").role("admin").issue().unwrap();

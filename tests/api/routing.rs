@@ -1,4 +1,4 @@
-//! Where the layer goes in an axum router, and what unknown paths and wrong methods answer.
+//! Where to put the layer in an axum router, and the responses for unknown paths and wrong methods.
 
 use axum::Router;
 use axum::body::Body;
@@ -27,7 +27,7 @@ async fn status(app: &Router, method: Method, path: &str, token: Option<&str>) -
         .as_u16()
 }
 
-/// Open routes, and protected ones with and without a scope.
+/// Public routes, and protected ones with and without a scope.
 fn merged(protected: Router) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
@@ -71,7 +71,7 @@ async fn with_route_layer_unknown_paths_are_404() {
         }
     }
     for path in ["/me", "/admin"] {
-        // axum counts the 405 of a path to its route.
+        // In axum, the 405 of a path belongs to its route.
         assert_eq!(status(&app, Method::POST, path, None).await, 401, "{path}");
         assert_eq!(status(&told, Method::POST, path, None).await, 405, "{path}");
         let request = Request::post(path).body(Body::empty()).unwrap();
@@ -82,7 +82,7 @@ async fn with_route_layer_unknown_paths_are_404() {
 
 #[tokio::test]
 async fn with_layer_unknown_paths_are_401_even_after_a_merge() {
-    // What the documentation warns of.
+    // The mistake that the documentation warns of.
     let app = merged(protected().layer(JwtAuthLayer::new(verifier())));
     assert_eq!(status(&app, Method::GET, "/nowhere", None).await, 401);
     assert_eq!(status(&app, Method::POST, "/me", None).await, 401);

@@ -1,4 +1,4 @@
-//! Files of secrets and keys: who may use them, and what is said where others may.
+//! Files with secrets and keys: who may access them, and what the error says.
 #![cfg(unix)]
 #![expect(
     clippy::disallowed_methods,
@@ -20,7 +20,7 @@ use tower_jwt_auth::{Algorithm, ConfigError, KeyRing, SigningKey};
 use crate::key_ring_support::{Folder, file_of, set_mode, write};
 
 const SECRET: &str = "r7Kq2VnXw9pLzT4mYc8JdH5bGs1NfQe3AuRiZoWk6tM0";
-/// Names the file for the test that runs in a process of its own.
+/// Passes the file name to the test in the child process.
 const CHILD: &str = "TOWER_JWT_AUTH_TEST_SECRET_FILE";
 
 fn config(variable: &str, path: &Path) -> Result<AuthConfig, ConfigError> {
@@ -40,7 +40,7 @@ fn problem(variable: &str, path: &Path) -> String {
 }
 
 #[test]
-fn one_rule_holds_for_every_file_of_secrets() {
+fn all_secret_files_follow_one_rule() {
     let folder = Folder::new();
     let ring = file_of(1);
     let key: serde_json::Value = serde_json::from_str(&ring).unwrap();
@@ -57,8 +57,8 @@ fn one_rule_holds_for_every_file_of_secrets() {
             (0o400, true),
             (0o440, true), // Kubernetes with `defaultMode: 0400` and `fsGroup`
             (0o640, true),
-            (0o444, false), // a Docker secret, if nothing else is said
-            (0o644, false), // Kubernetes, if nothing else is said
+            (0o444, false), // a Docker secret, by default
+            (0o644, false), // Kubernetes, by default
             (0o604, false),
             (0o602, false),
             (0o660, false),
@@ -97,9 +97,9 @@ fn a_file_of_public_keys_may_be_read_by_anybody() {
     }
 }
 
-/// The links that Kubernetes makes have the mode 0777; what counts is the file.
+/// The links that Kubernetes makes have the mode 0777. The mode of the file counts.
 #[test]
-fn a_link_is_judged_by_the_file_that_it_leads_to() {
+fn a_symbolic_link_is_checked_by_its_target() {
     let folder = Folder::new();
     let version = folder.0.join("..2026_01_01");
     fs::create_dir(&version).unwrap();
@@ -113,7 +113,7 @@ fn a_link_is_judged_by_the_file_that_it_leads_to() {
 }
 
 #[test]
-fn a_secret_on_a_read_only_mount_is_cured_at_the_mount() {
+fn the_error_about_a_read_only_mount_points_to_the_mount() {
     let folder = Folder::new();
     write(&folder.file(), SECRET);
     set_mode(&folder.file(), 0o444);
@@ -144,13 +144,13 @@ fn a_secret_on_a_read_only_mount_is_cured_at_the_mount() {
 }
 
 #[test]
-fn a_secret_of_another_user_is_cured_by_that_user() {
+fn the_error_about_a_foreign_file_points_to_its_owner() {
     let folder = Folder::new();
     write(&folder.file(), SECRET);
     for (mode, cures) in [
         (
             0o444,
-            ["who alone can `chmod 600` it", "`defaultMode: 0400`"],
+            ["only that user can `chmod 600` it", "`defaultMode: 0400`"],
         ),
         (0o400, ["cannot be read by the user 65534", "`fsGroup`"]),
     ] {
@@ -166,8 +166,8 @@ fn a_secret_of_another_user_is_cured_by_that_user() {
     }
 }
 
-/// What is wrong with the file, by the word of another process. Where this machine does not allow
-/// such a process, that is said, and it is `None`.
+/// The error about the file, from another process. If this machine does not allow such a process, it prints
+/// that and returns `None`.
 fn told_by_child(child: &mut Command, folder: &Folder) -> Option<String> {
     let child = child
         .args(["--exact", "secret_files::child", "--nocapture"])
@@ -186,7 +186,7 @@ fn told_by_child(child: &mut Command, folder: &Folder) -> Option<String> {
     told.map(|(_, told)| told.to_owned())
 }
 
-/// Not a test by itself: it runs in the processes of the others.
+/// Not a test of its own: it runs in the child processes of the other tests.
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(CHILD) {

@@ -1,4 +1,4 @@
-//! The rules for stores, checked on the stores in memory; and that the checks find what is wrong.
+//! The rules for stores, checked on the in-memory stores, and that the checks detect each broken rule.
 
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
@@ -9,7 +9,7 @@ use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_sessions_in_memory_keep_every_rule() {
+async fn in_memory_sessions_keep_every_rule() {
     check_session_store(&MemorySessions::new()).await;
 }
 
@@ -21,11 +21,11 @@ async fn a_store_may_be_checked_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_revocations_in_memory_keep_every_rule() {
+async fn in_memory_revocations_keep_every_rule() {
     check_revocation_store(&MemoryRevocations::new()).await;
 }
 
-/// What a careless store does.
+/// What a faulty store does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     ReadsThenWrites,

@@ -1,4 +1,4 @@
-//! Several sets of keys for one issuer, such as a shared secret that gives way to published keys.
+//! Several key sets for one issuer, such as a shared secret that is replaced by published keys.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +26,7 @@ fn verdict(verifier: &TokenVerifier, token: &str) -> Option<AuthErrorKind> {
 }
 
 #[test]
-fn the_old_secret_is_good_beside_the_new_keys_until_its_end() {
+fn the_old_secret_works_beside_the_new_keys_until_it_expires() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let (new, legacy) = (
         SigningKey::generate(Algorithm::ES256).unwrap(),
@@ -54,7 +54,7 @@ fn the_old_secret_is_good_beside_the_new_keys_until_its_end() {
         clock.set(at(start - 1));
         assert_eq!(verdict(&verifier, &old), None);
         clock.set(at(start));
-        // The signature is remembered, and the key is not trusted any more.
+        // The signature is cached, but the key is no longer trusted.
         assert!(matches!(
             verdict(&verifier, &old),
             Some(UnsupportedAlgorithm | UnknownKey)
@@ -76,7 +76,7 @@ fn each_algorithm_is_bound_to_its_own_keys() {
         .clock(clock.clone())
         .build()
         .unwrap();
-    // The public key as an HMAC secret (RFC 8725 section 2.1), and a secret of somebody else.
+    // The public key as an HMAC secret (RFC 8725 section 2.1), and an attacker's secret.
     let other = SigningKey::hs256(*b"7f8a3cd291075eb640f92d886b13ca74").unwrap();
     assert_eq!(
         verdict(&verifier, &token(&other, &clock)),
@@ -117,7 +117,7 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
         verdict(&verifier, &token(&named("three"), &clock)),
         Some(UnknownKey)
     );
-    // Two different keys under one id are one too many.
+    // Two different keys with one id are refused.
     let twin = TokenVerifier::builder()
         .keys(one.verifying_key())
         .also_keys(named("one").verifying_key())
@@ -131,9 +131,9 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
 }
 
 #[test]
-fn a_key_that_is_named_counts_before_all_that_merely_fit() {
+fn a_named_key_takes_precedence_over_keys_that_fit() {
     let clock = ManualClock::at_unix_seconds(NOW);
-    // Ids made from the keys: each fits a token that names none of them.
+    // Ids derived from the keys: each key fits a token that names none of them.
     let keys: Vec<_> = (0..4)
         .map(|_| SigningKey::generate(Algorithm::EdDSA).unwrap())
         .collect();

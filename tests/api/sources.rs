@@ -66,7 +66,7 @@ async fn the_authorization_header_is_read_strictly() {
 }
 
 #[tokio::test]
-async fn other_places_are_read_only_where_asked_for() {
+async fn other_places_are_read_only_if_configured() {
     let token = tokens().access("alice").issue().unwrap();
     let mut everywhere = request(&[
         ("cookie", &format!("__Host-token={token}")),
@@ -82,7 +82,7 @@ async fn other_places_are_read_only_where_asked_for() {
 }
 
 #[tokio::test]
-async fn a_cookie_counts_for_our_own_pages_only() {
+async fn a_cookie_counts_only_for_our_own_pages() {
     let source = TokenSource::cookie("__Host-token", ["https://app.example"]).unwrap();
     let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
@@ -175,7 +175,7 @@ async fn a_websocket_protocol_carries_a_token() {
 }
 
 #[tokio::test]
-async fn a_query_parameter_carries_a_token_only_by_the_dangerous_way() {
+async fn a_token_in_the_query_needs_the_dangerous_setting() {
     let source = TokenSource::dangerous_query("access_token").unwrap();
     let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();
@@ -333,7 +333,7 @@ fn a_source_that_could_never_match_is_refused_when_it_is_made() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_why_what_looks_like_a_token_is_none() {
+async fn a_refusal_says_why_the_text_is_not_a_token() {
     let source = TokenSource::cookie("t", ["https://app.example"]).unwrap();
     let layer = JwtAuthLayer::new(verifier()).token_source(source);
     let token = tokens().access("alice").issue().unwrap();

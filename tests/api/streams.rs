@@ -15,7 +15,7 @@ use tower_jwt_auth::{TokenIssuer, VerifiedToken};
 
 use crate::support::builder;
 
-/// A store whose answers are set by the test, and which counts the questions.
+/// A store whose answers are set by the test, and which counts the look-ups.
 #[derive(Debug, Clone, Default)]
 struct Told {
     answer: Arc<AtomicU8>,
@@ -51,7 +51,7 @@ impl RevocationStore for Told {
 }
 
 impl Told {
-    /// Waits until the store was asked more often than this.
+    /// Waits until the number of look-ups is larger than this.
     async fn asked_more_than(&self, times: usize) {
         while self.asked.load(Ordering::SeqCst) <= times {
             tokio::task::yield_now().await;
@@ -100,7 +100,7 @@ async fn a_stream_ends_at_once_when_its_token_is_revoked_here() {
 }
 
 #[tokio::test]
-async fn a_signal_of_a_store_ends_a_stream_and_nothing_is_left() {
+async fn a_store_signal_ends_a_stream_and_leaves_nothing_behind() {
     let signal = RevocationSignal::new();
     let store = Told {
         signal: Some(signal.clone()),
@@ -138,7 +138,7 @@ async fn a_store_without_a_signal_is_asked_at_its_interval() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_short_outage_and_no_long_one() {
+async fn a_stream_survives_a_short_outage_but_not_a_long_one() {
     let store = Told::default();
     let (tokens, clock) = with_store(store.clone());
     let ended = tokio::spawn(verified(&tokens).await.ended());
@@ -179,7 +179,7 @@ async fn a_pushed_revocation_ends_a_stream_behind_a_cache() {
     let token = verified(&tokens).await;
     let ended = tokio::spawn(token.ended());
     tokio::task::yield_now().await;
-    cached.learn(&token.revocation().unwrap()); // as from another node
+    cached.learn(&token.revocation().unwrap()); // as if another node had done it
     assert_eq!(ended.await.unwrap(), TokenEnd::Revoked);
 }
 
@@ -252,7 +252,7 @@ mod over_http {
         address
     }
 
-    /// Reads until the text so far ends so.
+    /// Reads until the text so far ends with this.
     async fn read_until(stream: &mut TcpStream, end: &str) -> String {
         let mut text = Vec::new();
         while !text.ends_with(end.as_bytes()) {

@@ -1,4 +1,4 @@
-//! What the tests share: a secret, hand-made tokens, a service that shows what reached it.
+//! Helpers that the tests share: a secret, hand-made tokens, a service that shows what reached it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ pub fn key() -> SigningKey {
     SigningKey::hs256(SECRET).unwrap()
 }
 
-/// An issuer `me` for the audience `api`, its clock at [`NOW`].
+/// An issuer `me` for the audience `api`, with its clock at [`NOW`].
 pub fn builder() -> (TokenIssuerBuilder, ManualClock) {
     let clock = ManualClock::at_unix_seconds(NOW);
     (
@@ -46,7 +46,7 @@ pub fn tokens() -> TokenIssuer {
     builder().0.build().unwrap()
 }
 
-/// A verifier that accepts what [`signed`] makes of [`claims`].
+/// A verifier that accepts what [`signed`] makes from [`claims`].
 pub fn verifier() -> TokenVerifier {
     tokens().verifier()
 }
@@ -91,7 +91,7 @@ pub fn bearer(token: &str) -> Request<String> {
     request(&[("authorization", &format!("Bearer {token}"))])
 }
 
-/// What a test looks at in a response.
+/// The part of a response that a test compares.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     pub status: StatusCode,
@@ -114,7 +114,7 @@ impl Seen {
         }
     }
 
-    /// Status and challenge in one text, such as `401 Bearer realm="api"`.
+    /// The status and the challenge in one text, such as `401 Bearer realm="api"`.
     pub fn verdict(&self) -> String {
         let mut text = self.status.as_u16().to_string();
         for challenge in &self.challenges {
@@ -125,7 +125,7 @@ impl Seen {
     }
 }
 
-/// Sends a request through `layer` to a service that answers with the subject that reached it.
+/// Sends a request through `layer` to a service that responds with the subject that reached it.
 pub async fn send<L>(layer: &L, request: Request<String>) -> Seen
 where
     L: tower::Layer<Probe>,

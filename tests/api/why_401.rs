@@ -1,4 +1,4 @@
-//! The guide's page about refusals keeps up with the kinds.
+//! The guide's page about refusals lists every kind of error.
 
 use tower_jwt_auth::{AuthError, AuthErrorKind};
 

@@ -1,4 +1,4 @@
-//! The examples that the RFCs print, and properties that hold for any token.
+//! The examples in the RFCs, and properties that hold for any token.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod properties;

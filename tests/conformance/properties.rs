@@ -1,4 +1,4 @@
-//! What holds for any token, any change of it, and any text that is none.
+//! Properties of any token, any change of it, and any text that is not a token.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -37,7 +37,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_is_issued_verifies_and_says_the_same(
+    fn issued_tokens_verify_with_the_same_claims(
         subject in "\\PC{1,40}",
         claims in proptest::collection::hash_map("\\PC{0,12}", json(), 0..5),
     ) {
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_of_any_text_is_refused_and_never_panics(text in any::<String>()) {
+    fn any_text_as_a_token_is_refused_without_a_panic(text in any::<String>()) {
         let tokens = issuer(Algorithm::HS256);
         prop_assert!(tokens.verifier().verify_local(&text).is_err());
         let _ = decode_unverified::<Value>(&text);
@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_of_three_parts_of_anything_is_refused_and_never_panics(
+    fn any_three_parts_are_refused_without_a_panic(
         parts in proptest::array::uniform3("[A-Za-z0-9_-]{0,60}"),
         header in any::<String>(),
         payload in json(),
@@ -87,9 +87,9 @@ proptest! {
     }
 }
 
-/// Each single byte of a token, changed to each of a few others: refused, whatever the algorithm.
+/// Each single byte of a token, changed to a few others: it is refused, whatever the algorithm.
 #[test]
-fn any_changed_byte_fails() {
+fn any_changed_byte_is_refused() {
     for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::EdDSA] {
         let tokens = issuer(algorithm);
         let verifier = tokens.verifier();

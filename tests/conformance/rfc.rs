@@ -6,7 +6,8 @@ use tower_jwt_auth::{Algorithm, AuthErrorKind, SigningKey, TokenVerifier, Verify
 /// The payload of RFC 7515 appendix A: issuer `joe`, and neither a type nor an audience.
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
-/// Whether the signature is good: what follows it is the missing type, what precedes is another error.
+/// Returns whether the signature is valid: then the next check fails, for the missing type. An invalid
+/// signature is another error.
 fn signature_is_good(key: VerifyingKey, token: &str) -> bool {
     let verifier = TokenVerifier::builder()
         .keys(key)
@@ -21,7 +22,7 @@ fn signature_is_good(key: VerifyingKey, token: &str) -> bool {
     }
 }
 
-/// The vector verifies, and with any part of its signature changed it does not.
+/// The vector verifies, and with any changed part of its signature it does not.
 fn check(key: &VerifyingKey, token: &str) {
     assert!(signature_is_good(key.clone(), token), "{token}");
     let (message, signature) = token.rsplit_once('.').unwrap();
@@ -73,7 +74,7 @@ fn rfc_7515_a_3_es256() {
 
 #[test]
 fn rfc_7515_a_5_unsecured() {
-    // J08: there is no key under which `none` could pass.
+    // RFC 8725 section 3.2: there is no key with which `none` could pass.
     let token = format!("eyJhbGciOiJub25lIn0.{PAYLOAD}.");
     let key = SigningKey::generate(Algorithm::HS256)
         .unwrap()
@@ -88,7 +89,7 @@ fn rfc_7515_a_5_unsecured() {
 
 #[test]
 fn rfc_7515_appendix_e_crit() {
-    // J12: the header that appendix E says must be rejected.
+    // The header that appendix E says must be rejected.
     let token = "eyJhbGciOiJub25lIiwNCiAiY3JpdCI6WyJodHRwOi8vZXhhbXBsZS5jb20vVU5ERUZJTkVEIl0sDQogImh0dHA6Ly9leGFtcGxlLmNvbS9VTkRFRklORUQiOnRydWUNCn0.RkFJTA.";
     let error = decode_unverified::<serde_json::Value>(token).unwrap_err();
     assert_eq!(error.kind(), AuthErrorKind::UnsupportedAlgorithm);
@@ -104,7 +105,7 @@ fn rfc_8037_a_4_eddsa() {
         .dangerous_no_issuer()
         .dangerous_no_audience();
     let verifier = verifier.build().unwrap();
-    // The payload is a text, not claims: a good signature gets as far as that.
+    // The payload is text and not claims: a valid signature gets as far as that check.
     let kind = |token: &str| verifier.verify_local(token).unwrap_err().kind();
     assert_eq!(kind(token), AuthErrorKind::MalformedToken);
     assert_eq!(

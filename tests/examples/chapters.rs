@@ -1,5 +1,5 @@
-//! The starter, copied and cut down: each optional chapter can be taken out, and a copy is renamed by one
-//! line.
+//! The starter, copied and reduced: each optional chapter can be removed, and a copy is renamed by changing
+//! one line.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::copied;
 
 const STARTER: &str = "starter";
 
-/// The optional chapters, as the script of the starter lists them.
+/// The optional chapters, as listed by the starter's script.
 fn chapters(copy: &Path) -> Vec<String> {
     let output = Command::new(copy.join("chapters")).arg("list").output();
     let output = output.unwrap();
@@ -27,7 +27,7 @@ fn remove(copy: &Path, chapters: &[String]) {
     assert!(script.status.success(), "{script:?}");
 }
 
-/// Compiles the copy with its tests. A warning, such as of dead code, is as bad as an error.
+/// Compiles the copy with its tests. A warning, such as about dead code, counts as an error.
 fn assert_sound(copy: &Path, what: &str) {
     let output = copied::cargo("check", copy).arg("--all-targets").output();
     let output = output.unwrap();

@@ -1,4 +1,4 @@
-//! As much of an HTTP/1.1 client as the tests need.
+//! The part of an HTTP/1.1 client that the tests need.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Every value of a header, by its name in lower case.
+    /// All values of a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(one, _)| one == name);
         named.map(|(_, value)| value.as_str()).collect()
     }
 }
 
-/// GET, on a connection of its own, with these headers as they are.
+/// Sends GET on a new connection, with exactly these headers.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(address, &format!("GET {path}"), headers, "")
 }
 
-/// POST with JSON, on a connection of its own.
+/// Sends POST with JSON on a new connection.
 pub(crate) fn post(
     address: SocketAddr,
     path: &str,

@@ -36,14 +36,14 @@ pub(crate) fn other_binary(name: &str, program: &str) -> PathBuf {
     binary(name).with_file_name(program)
 }
 
-/// A path for a file of a test, outside the repository.
+/// A path for a test file outside the repository.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = outside().join("scratch");
     fs::create_dir_all(&folder).unwrap();
     folder.join(format!("{}-{name}", std::process::id()))
 }
 
-/// The same folder for each run of this repository, so that only what changed is built anew.
+/// The folder is the same for each run in this repository, so that only changed code is built again.
 fn outside() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     REPOSITORY.hash(&mut hasher);
@@ -56,7 +56,7 @@ pub(crate) fn copy(name: &str, folder: &str) -> PathBuf {
     let copy = outside().join(folder);
     let _ = fs::remove_dir_all(&copy);
     copy_folder(&Path::new(REPOSITORY).join("examples").join(name), &copy);
-    // The versions that the repository was tested with; cargo drops those that are not needed.
+    // The versions that the repository was tested with. Cargo removes those that are not needed.
     fs::write(copy.join("Cargo.lock"), lock()).unwrap();
     copy
 }
@@ -65,7 +65,8 @@ fn lock() -> String {
     fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap()
 }
 
-/// As a user before the publication: one flag says where the crate is, and nothing else is changed.
+/// What a user does before the crate is published: one flag says where the crate is, and nothing else
+/// changes.
 fn build(name: &str) -> Result<PathBuf, String> {
     let copy = copy(name, name);
     let lock = lock();
@@ -85,13 +86,13 @@ fn build(name: &str) -> Result<PathBuf, String> {
     Ok(target().join("debug").join(program))
 }
 
-/// Runs tests of a copy; what they say, if they fail.
+/// Runs tests of a copy, and returns their output if they fail.
 pub(crate) fn test(name: &str, arguments: &[&str]) -> Result<(), String> {
     binary(name);
     test_copy(&outside().join(name), arguments)
 }
 
-/// Does the same for a copy that is somewhere else.
+/// Does the same for a copy in another folder.
 pub(crate) fn test_copy(copy: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = cargo("test", copy);
     let output = command.args(arguments).output().unwrap();
@@ -111,8 +112,8 @@ pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
     cargo.args([command, "--config", &patch, "--target-dir"]);
     cargo.arg(target()).env_remove("CARGO_BUILD_TARGET");
-    // What the repository has compiled in the same way is not compiled again: the programs are the
-    // copy's own, their dependencies come from where those of this test are (Cargo from 1.91 on).
+    // Whatever the repository has already compiled in the same way is not compiled again: the programs belong
+    // to the copy, but their dependencies are those of this test (Cargo 1.91 or later).
     if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none()
         && let Some(shared) = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()
     {

@@ -1,4 +1,4 @@
-//! `grpc-server`, copied and built: its own tests call it by gRPC, these see what it is over HTTP.
+//! `grpc-server`, copied and built: its own tests call it over gRPC, and these tests call it over HTTP.
 
 use crate::server::{self, Server};
 use crate::{NO_VARIABLES, copied};
@@ -6,7 +6,7 @@ use crate::{NO_VARIABLES, copied};
 const NAME: &str = "grpc-server";
 
 #[test]
-fn copied_examples_serve_grpc_as_their_own_tests_say() {
+fn copied_examples_pass_their_own_grpc_tests() {
     if let Err(said) = copied::test(NAME, &[]) {
         panic!("{said}");
     }

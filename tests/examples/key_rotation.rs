@@ -1,4 +1,4 @@
-//! The example `key-rotation`: two processes on one file of keys, while these rotate.
+//! The example `key-rotation`: two processes that use one file of keys while the keys rotate.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::server::{Server, run_to_the_end};
 const NAME: &str = "key-rotation";
 const JWKS: &str = "/.well-known/jwks.json";
 
-/// A file of keys, with all that lies beside it; they go with the value.
+/// A file of keys with all files beside it, which are removed when the value is dropped.
 struct KeyFile(PathBuf);
 
 impl KeyFile {
@@ -29,7 +29,7 @@ impl KeyFile {
         self.0.join("keys.json")
     }
 
-    /// A server that gives each key 4 seconds, and 2 to become known.
+    /// A server that uses each key for 4 seconds, and publishes it 2 seconds before.
     fn server(&self) -> Server {
         let path = self.path();
         let fast = [
@@ -67,7 +67,7 @@ fn copied_examples_rotate_the_keys_of_one_file_in_two_processes() {
             for accepting in &servers {
                 let answer = accepting.get("/me", token);
                 assert_eq!(answer.status, 200, "{answer:?}");
-                // Whoever holds the set that is served now can verify the token as well.
+                // Whoever has the key set that is served now can verify the token as well.
                 let set = accepting.get_with(JWKS, &[]);
                 assert_eq!(set.header("content-type"), ["application/json"]);
                 assert_eq!(set.header("cache-control"), ["public, max-age=2"]);
@@ -88,7 +88,7 @@ fn copied_examples_rotate_the_keys_of_one_file_in_two_processes() {
             signed.insert(active[0]["kid"].as_str().unwrap().to_owned());
         }
     }
-    // One of the two added each key: none waits that the other did not know.
+    // One of the two added each key: there is no waiting key that the other does not know.
     assert!(published.is_superset(&signed));
     assert!(
         published.len() <= signed.len() + 1,
@@ -97,7 +97,7 @@ fn copied_examples_rotate_the_keys_of_one_file_in_two_processes() {
 }
 
 #[test]
-fn copied_examples_go_on_with_a_broken_key_file() {
+fn copied_examples_keep_running_with_a_broken_key_file() {
     let file = KeyFile::new("broken");
     let server = file.server();
     let good = fs::read_to_string(file.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The program `login` of `quickstart`, copied and built: from a registration to a logout.
+//! The program `login` of `quickstart`, copied and built: from registration to logout.
 
 use serde_json::{Value, json};
 

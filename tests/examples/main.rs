@@ -1,4 +1,4 @@
-//! The examples as a user takes them: each folder is copied elsewhere, built there and driven over HTTP.
+//! The examples as a user uses them: each folder is copied elsewhere, built there and called over HTTP.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -21,7 +21,7 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, VerifyingKey};
 use client::Answer;
 use server::Server;
 
-/// The examples with the routes `/me`, `/scoped` (needs `read`) and `/healthz` (open).
+/// The examples with the routes `/me`, `/scoped` (needs `read`) and `/healthz` (public).
 const DRIVEN: [&str; 2] = ["quickstart", "hyper-server"];
 
 const ISSUER: &str = "https://issuer.example";
@@ -39,7 +39,7 @@ fn copied_examples_build() {
     }
 }
 
-/// Those of SQLite, which need no server.
+/// Tests with SQLite, which needs no server.
 #[test]
 fn copied_examples_pass_their_own_tests() {
     let arguments = [

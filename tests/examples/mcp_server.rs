@@ -1,4 +1,4 @@
-//! `mcp-server`, copied, built and driven as far as it needs no MCP client. Its own tests have a real one.
+//! `mcp-server`, copied, built and called without an MCP client. Its own tests use a real one.
 
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,13 @@ fn copied_examples_protect_an_mcp_endpoint() {
     assert_eq!(metadata["resource"], RESOURCE);
     assert_eq!(metadata["authorization_servers"], json!([ours.issuer()]));
 
-    // What follows the layer speaks MCP, and has nothing to GET.
+    // The service behind the layer speaks MCP, which has nothing to GET.
     let token = ours.token().issue().unwrap();
     let answer = server.get("/notes/mcp", &token);
     assert_eq!(answer.status, 405, "{answer:?}");
     assert_eq!(answer.header("allow"), ["POST"]);
 
-    // Unless it is told otherwise, no page may call it: against DNS rebinding.
+    // By default, no page may call it, which prevents DNS rebinding.
     let bearer = format!("Bearer {token}");
     let page = [
         ("Authorization", &*bearer),
@@ -52,7 +52,7 @@ fn copied_examples_protect_an_mcp_endpoint() {
 }
 
 #[test]
-fn copied_examples_take_no_token_for_another_mcp_server() {
+fn copied_examples_refuse_tokens_for_another_mcp_server() {
     // The same authorization server, and a resource that differs by a slash.
     let provider = Provider::start("https://mcp.example/notes/mcp/");
     let server = start(&provider);

@@ -1,4 +1,4 @@
-//! As much of an OpenID provider as an API sees of it: its metadata and its keys, on loopback.
+//! The part of an OpenID provider that an API uses: its metadata and its keys, on loopback.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 
 pub(crate) struct Provider {
     address: SocketAddr,
-    /// Until it begins to answer, connections are refused.
+    /// Connections are refused until it starts.
     listener: Option<TcpListener>,
     key: SigningKey,
     tokens: TokenIssuer,
@@ -20,14 +20,14 @@ pub(crate) struct Provider {
 // === impl Provider ===
 
 impl Provider {
-    /// One that answers.
+    /// Creates a provider that responds.
     pub(crate) fn start(audience: &str) -> Self {
         let mut provider = Self::bound(audience);
         provider.listen();
         provider
     }
 
-    /// One that has an address, and nobody answers there.
+    /// Creates a provider that has an address, but does not respond yet.
     pub(crate) fn down(audience: &str) -> Self {
         let mut provider = Self::bound(audience);
         provider.listener = None;
@@ -47,7 +47,7 @@ impl Provider {
         }
     }
 
-    /// Answers from now on, until the process ends.
+    /// Responds from now on, until the process ends.
     pub(crate) fn listen(&mut self) {
         let listener = self.listener.take();
         let listener = listener.unwrap_or_else(|| TcpListener::bind(self.address).unwrap());
@@ -65,13 +65,13 @@ impl Provider {
         format!("http://{}", self.address)
     }
 
-    /// An access token as RFC 9068 has it, to be given scopes and roles.
+    /// Returns an access token in the form of RFC 9068, to be given scopes and roles.
     pub(crate) fn token(&self) -> TokenRequest<'_> {
         self.tokens.access("alice").claim("client_id", "demo")
     }
 }
 
-/// One answer a connection.
+/// Sends one response per connection.
 fn answer(mut stream: TcpStream, metadata: &str, keys: &str) {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];

@@ -1,4 +1,4 @@
-//! `resource-server`, copied, built and driven with providers of the test.
+//! `resource-server`, copied, built and called with providers of the test.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{NO_VARIABLES, is_challenged};
 const NAME: &str = "resource-server";
 
 #[test]
-fn copied_examples_take_the_tokens_of_several_providers() {
+fn copied_examples_accept_tokens_of_several_providers() {
     let (staff, shop) = (Provider::start("api"), Provider::start("web"));
     let server = Server::start(
         NAME,
@@ -55,7 +55,7 @@ fn copied_examples_take_the_tokens_of_several_providers() {
     let with_role = staff.token().claim("realm_access", roles).issue().unwrap();
     assert_eq!(server.get("/audit", &with_role).status, 200);
 
-    // The other provider's tokens are for `web`, which is nobody here: `aud` counts if it is there.
+    // The other provider's tokens are for `web`, which is not this API: `aud` counts if it is present.
     let stranger = shop.token().issue().unwrap();
     is_refused(&server.get("/me", &stranger));
     for garbage in ["garbage", "a.b.c"] {
@@ -65,7 +65,7 @@ fn copied_examples_take_the_tokens_of_several_providers() {
 }
 
 #[test]
-fn copied_examples_come_up_while_their_provider_is_down() {
+fn copied_examples_start_while_their_provider_is_down() {
     let mut provider = Provider::down("api");
     let issuer = provider.issuer();
     let variables = [
@@ -87,7 +87,7 @@ fn copied_examples_come_up_while_their_provider_is_down() {
 }
 
 #[test]
-fn copied_examples_say_how_to_try_them_with_the_provider_beside_them() {
+fn copied_examples_say_how_to_try_them_with_their_provider() {
     let server = Server::start(NAME, &NO_VARIABLES);
     for told in [
         "node provider.mjs",
@@ -136,7 +136,7 @@ fn is_refused(answer: &Answer) {
     is_challenged(answer, 401, r#"Bearer realm="api", error="invalid_token""#);
 }
 
-/// What `/readyz` says when it and all providers are ready.
+/// The response of `/readyz` when the server and all providers are ready.
 fn until_ready(server: &Server) -> Value {
     let start = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! An example's program while it runs; it ends with the value.
+//! A running program of an example, which ends when the value is dropped.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::client::{self, Answer};
 use crate::copied;
 
-/// A generous time for a program to say that it listens.
+/// A generous time for a program to start listening.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Server {
@@ -22,7 +22,7 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// Starts an example on a free port, and waits until it says which.
+    /// Starts an example on a free port, and waits until it prints the port.
     pub(crate) fn start(name: &str, variables: &[(&str, &str)]) -> Self {
         Self::run(name, command(copied::binary(name), variables))
     }
@@ -48,7 +48,7 @@ impl Server {
                 }
             }
         });
-        // A guard from here on: what fails below leaves no child behind.
+        // From here on a guard ends the child process, whatever fails below.
         let mut server = Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
@@ -60,7 +60,7 @@ impl Server {
         let address = address.unwrap_or_else(|| panic!("{name} printed {line:?}"));
         server.address = address.parse().unwrap();
         server.output.push(line);
-        // What belongs to the start follows at once, and is there when a request is answered.
+        // The rest of the startup output follows at once, and is complete when a request gets its response.
         server.get_with("/healthz", &[]);
         while let Ok(line) = printed.recv_timeout(Duration::from_millis(200)) {
             server.output.push(line);
@@ -68,12 +68,12 @@ impl Server {
         server
     }
 
-    /// What the program printed when it started.
+    /// Returns what the program printed at startup.
     pub(crate) fn output(&self) -> String {
         self.output.join("\n")
     }
 
-    /// The token in the curl line that is printed where nothing is configured.
+    /// Returns the token in the curl line that is printed if nothing is configured.
     pub(crate) fn printed_token(&self) -> String {
         let curl = format!("curl http://{}/me -H 'Authorization: Bearer ", self.address);
         let line = self.output.iter().find_map(|line| line.strip_prefix(&curl));
@@ -83,23 +83,23 @@ impl Server {
             .to_owned()
     }
 
-    /// GET with a bearer token.
+    /// Sends GET with a bearer token.
     pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
         self.get_with(path, &[&format!("Bearer {token}")])
     }
 
-    /// GET with these `Authorization` headers.
+    /// Sends GET with these `Authorization` headers.
     pub(crate) fn get_with(&self, path: &str, authorization: &[&str]) -> Answer {
         let headers = authorization.iter().map(|value| ("Authorization", *value));
         self.get_with_headers(path, &headers.collect::<Vec<_>>())
     }
 
-    /// GET with these headers.
+    /// Sends GET with these headers.
     pub(crate) fn get_with_headers(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         client::get(self.address, path, headers)
     }
 
-    /// POST with JSON, and with a bearer token if there is one.
+    /// Sends POST with JSON, and with a bearer token if there is one.
     pub(crate) fn post(&self, path: &str, token: Option<&str>, json: &serde_json::Value) -> Answer {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers = bearer.iter().map(|bearer| ("Authorization", &**bearer));
@@ -114,7 +114,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs an example that must give up at its start: its exit code, and what it says on stderr.
+/// Runs an example that must exit at startup. Returns its exit code and its output on stderr.
 pub(crate) fn run_to_the_end(name: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let child = command(copied::binary(name), &[("BIND_ADDR", "127.0.0.1:0")])
         .envs(variables.iter().copied())
@@ -134,7 +134,7 @@ pub(crate) fn run_to_the_end(name: &str, variables: &[(&str, &str)]) -> (Option<
     (output.status.code(), errors.into_owned())
 }
 
-/// The program with these variables and none of the caller's that it would read.
+/// The program with these variables, and without any variables of the caller that it would read.
 fn command(binary: PathBuf, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {

@@ -1,4 +1,4 @@
-//! A browser without a window: cookies, forms and redirects, as a log-in at a provider needs them.
+//! A browser without a window: the cookies, forms and redirects that a login at a provider needs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Where the provider sends the code. Nobody is there: the browser stops before it.
+/// The address to which the provider sends the code. Nothing listens there: the browser stops before it.
 const CALLBACK: &str = "https://app.example/callback";
 const VERIFIER: &str = "a-code-verifier-of-at-least-forty-three-characters";
 
@@ -22,7 +22,7 @@ pub(crate) struct Browser {
     cookies: BTreeMap<String, String>,
 }
 
-/// What a log-in ends with.
+/// The result of a login.
 pub(crate) struct LoggedIn {
     pub(crate) access_token: String,
     pub(crate) id_token: String,
@@ -96,7 +96,7 @@ impl Browser {
         }
     }
 
-    /// Ends the session at the provider, which sends its logout tokens before it answers.
+    /// Ends the session at the provider, which sends its logout tokens before it responds.
     pub(crate) async fn log_out(&mut self, id_token: &str) {
         let query = form(&[("id_token_hint", id_token)]);
         let page = self.get(&format!("/session/end?{query}")).await;
@@ -161,7 +161,7 @@ impl Browser {
     }
 }
 
-/// Writes parameters as a form does.
+/// Encodes parameters as a form.
 fn form(parameters: &[(&str, &str)]) -> String {
     let encode = |text: &str| {
         let bytes = text.bytes().map(|byte| match byte {
@@ -178,7 +178,7 @@ fn form(parameters: &[(&str, &str)]) -> String {
     fields.collect::<Vec<_>>().join("&")
 }
 
-/// One parameter of a query.
+/// Returns one parameter of a query.
 fn parameter(query: &str, name: &str) -> String {
     let fields = query.trim_start_matches('?').split('&');
     let mut fields = fields.filter_map(|field| field.split_once('='));

@@ -1,4 +1,5 @@
-// Clients with DPoP, for `dpop.rs`: npm `oauth4webapi` and `dpop`. Prints what came of each step as one JSON line.
+// DPoP clients for `dpop.rs`: npm `oauth4webapi` and `dpop`. Prints the result of each step as one line of
+// JSON.
 
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -14,7 +15,7 @@ const http = { [oauth.allowInsecureRequests]: true }; // on loopback
 const steps = [];
 const say = (step, result) => steps.push([step, result]);
 
-// Does it again with the nonce that the server has handed out.
+// Repeats the request with the nonce that the server has sent.
 async function withNonce(step, act) {
   try {
     return await act();
@@ -40,7 +41,7 @@ const resource = (token, options) =>
     ...options,
   });
 
-// A whole life of a session: login, resource, refresh, and a thief with all tokens.
+// A complete session: login, resource, refresh, and a thief who has all tokens.
 async function own(alg) {
   const as = { issuer: base, token_endpoint: `${base}/token` };
   const client = { client_id: "app" };
@@ -64,7 +65,7 @@ async function own(alg) {
     tokens = await withNonce("refresh", () => refresh(DPoP));
   }
 
-  // The thief has both tokens, and a key of his own.
+  // The thief has both tokens, and his own key.
   const thief = oauth.DPoP(client, await oauth.generateKeyPair(alg));
   say("thief as bearer", await status(() => resource(tokens.access_token, {})));
   say("thief with a key", await status(() => withNonce("thief", () => resource(tokens.access_token, { DPoP: thief }))));
@@ -82,7 +83,7 @@ async function own(alg) {
   say("honest client", await refused(DPoP));
 }
 
-// The same resource by the other library, which makes bare proofs.
+// The same resource with the other library, which only makes proofs.
 async function bare(alg) {
   const keys = await dpop.generateKeyPair(alg);
   let nonce;
@@ -108,7 +109,7 @@ async function bare(alg) {
   say("thumbprint", await dpop.calculateThumbprint(keys.publicKey));
 }
 
-// Tokens of a provider, accepted by a service here.
+// Tokens of a provider that are accepted by a service here.
 async function provider(audience) {
   const client = { client_id: "demo" };
   const url = new URL(issuer);

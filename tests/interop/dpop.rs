@@ -1,5 +1,6 @@
-//! Real clients with DPoP: npm `oauth4webapi` and `dpop` log in, ask and refresh here, with nonces; and tokens
-//! of npm `oidc-provider` that are bound to a key are accepted here, and refused as bearer tokens.
+//! Real DPoP clients: npm `oauth4webapi` and `dpop` log in, send requests and refresh here, with nonces.
+//! Tokens of npm `oidc-provider` that are bound to a key are accepted with a proof, and refused as bearer
+//! tokens.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -31,13 +32,13 @@ impl FromRef<App> for Dpop {
     }
 }
 
-/// A field of a form. No value of these clients has to be decoded.
+/// Returns a field of a form. No value of these clients has to be decoded.
 fn field<'f>(form: &'f str, name: &str) -> Option<&'f str> {
     let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find_map(|(found, value)| (found == name).then_some(value))
 }
 
-/// Logs in and refreshes; a proof binds what is issued.
+/// Handles logins and refreshes. A proof binds the tokens that are issued.
 async fn token(
     State(app): State<App>,
     proof: Option<DpopProof>,
@@ -73,7 +74,7 @@ async fn bind() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An API that issues tokens, and demands nonces and proofs.
+/// An API that issues tokens, and requires nonces and proofs.
 async fn start() -> SocketAddr {
     let (listener, address) = bind().await;
     let dpop = Dpop::builder(format!("http://{address}"), MemoryReplays::new())
@@ -94,7 +95,7 @@ async fn start() -> SocketAddr {
     address
 }
 
-/// What the clients say, step by step.
+/// The output of the clients, step by step.
 async fn clients(kind: &str, address: SocketAddr, issuer: &str) -> Option<Value> {
     let folder = crate::peer::node_folder()?;
     let mut command = Command::new("node");
@@ -117,7 +118,7 @@ async fn clients(kind: &str, address: SocketAddr, issuer: &str) -> Option<Value>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn oauth4webapi_lives_a_whole_session_and_a_thief_gets_nothing() {
+async fn oauth4webapi_completes_a_session_and_a_thief_fails() {
     for algorithm in ["ES256", "Ed25519", "RS256"] {
         let address = start().await;
         let Some(said) = clients(&format!("own={algorithm}"), address, "").await else {
@@ -141,7 +142,7 @@ async fn oauth4webapi_lives_a_whole_session_and_a_thief_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bare_proofs_of_npm_dpop_are_good_once() {
+async fn proofs_of_npm_dpop_are_accepted_once() {
     for algorithm in ["ES256", "Ed25519", "RS256"] {
         let address = start().await;
         let Some(said) = clients(&format!("bare={algorithm}"), address, "").await else {
@@ -160,7 +161,7 @@ async fn bare_proofs_of_npm_dpop_are_good_once() {
 
 #[cfg(feature = "jwks")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bound_tokens_of_oidc_provider_are_accepted_with_a_proof_only() {
+async fn bound_tokens_of_oidc_provider_need_a_proof() {
     use tower_jwt_auth::TokenVerifier;
     use tower_jwt_auth::credential::Introspection;
     use tower_jwt_auth::jwks::RemoteJwks;

@@ -1,4 +1,4 @@
-// npm `oidc-provider` with log-ins, for the tests of Back-Channel Logout: whoever gives a name is logged in.
+// npm `oidc-provider` with logins, for the tests of Back-Channel Logout: any name logs in.
 
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -39,7 +39,7 @@ server.listen(0, "127.0.0.1", () => {
     findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
     // It knows the session of a token only for clients that require it.
     extraTokenClaims: (_, token) => (token.sid ? { sid: token.sid } : undefined),
-    // It sends nothing to private addresses by itself; the service of the test is at one.
+    // By default it sends nothing to private addresses, but the service of the test has one.
     fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     features: {
       backchannelLogout: { enabled: true },
@@ -56,7 +56,7 @@ server.listen(0, "127.0.0.1", () => {
       },
     },
   });
-  // What became of each logout token, for the test to read.
+  // The result of each logout token, for the test to read.
   provider.on("backchannel.success", () => console.log("logout accepted"));
   provider.on("backchannel.error", (_, error) => console.log(`logout failed: ${error.message}`));
   answer = provider.callback();

@@ -1,4 +1,4 @@
-//! A user logs out at a real provider, and the access tokens end here.
+//! A user logs out at a real provider, and the access tokens are refused here.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,24 +17,24 @@ use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
 
 use crate::browser::Browser;
 
-/// Whom the access tokens are for.
+/// The audience of the access tokens.
 const API: &str = "https://api.example";
 
-/// npm `oidc-provider` in a process of its own, which ends when this is dropped.
+/// npm `oidc-provider` in its own process, which ends when this value is dropped.
 struct Provider {
     child: Child,
     output: BufReader<ChildStdout>,
     issuer: String,
 }
 
-/// A service that takes the provider's tokens, and that the provider reaches over the network.
+/// A service that accepts the provider's tokens, and that the provider can reach over the network.
 struct Service {
     router: Router,
     access: TokenVerifier,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_out_ends_all_tokens_of_the_user() {
+async fn a_logout_ends_all_tokens_of_the_user() {
     let Some((mut provider, service)) = start("by-subject", |access| access).await else {
         return;
     };
@@ -65,7 +65,7 @@ async fn a_log_out_ends_all_tokens_of_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_out_of_one_session_leaves_the_others() {
+async fn a_logout_of_one_session_keeps_the_others() {
     let with_sessions = |access: TokenVerifierBuilder| access.require("sid");
     let Some((mut provider, service)) = start("by-session", with_sessions).await else {
         return;
@@ -83,7 +83,7 @@ async fn a_log_out_of_one_session_leaves_the_others() {
     assert_eq!(refused, StatusCode::UNAUTHORIZED);
     assert_eq!(service.get(&on_laptop.access_token).await, StatusCode::OK);
 
-    // Logging in again helps at once.
+    // After another login, access works again at once.
     let again = phone.log_in("alice", "by-session", API).await;
     assert_eq!(service.get(&again.access_token).await, StatusCode::OK);
     laptop.log_out(&on_laptop.id_token).await;
@@ -93,7 +93,7 @@ async fn a_log_out_of_one_session_leaves_the_others() {
     assert_eq!(service.get(&again.access_token).await, StatusCode::OK);
 }
 
-/// Starts both, each of which knows the address of the other.
+/// Starts both. Each knows the address of the other.
 async fn start(
     client: &str,
     access: impl FnOnce(TokenVerifierBuilder) -> TokenVerifierBuilder,
@@ -162,7 +162,7 @@ impl Provider {
         Some(provider)
     }
 
-    /// Waits for the next line that begins like this, between notices of other things.
+    /// Waits for the next line with this prefix, and skips other output.
     fn says(&mut self, beginning: &str) -> String {
         let mut line = String::new();
         while !line.starts_with(beginning) {

@@ -1,8 +1,8 @@
-//! Real peers: PyJWT, jwcrypto and npm `jose` accept what is issued here, and the other way round;
-//! npm `oidc-provider` rotates its keys, introspects and revokes opaque tokens, logs users out, dies and
-//! comes back.
+//! Tests with real peers: PyJWT, jwcrypto and npm `jose` accept our tokens, and we accept theirs. npm
+//! `oidc-provider` rotates its keys, introspects and revokes opaque tokens, logs users out, crashes and comes
+//! back.
 //!
-//! See README.md beside this file.
+//! See the README.md in this folder.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -57,7 +57,7 @@ fn jose_agrees() {
     }
 }
 
-/// Every algorithm that the peer has: all of ours but `lacks`, so that none is lost unnoticed.
+/// All algorithms that the peer supports: ours except `lacks`, so that none is lost unnoticed.
 fn check_peer(peer: &mut Peer, lacks: &[Algorithm]) {
     let hello = peer.ask(&json!({"op": "hello"}));
     let offered = hello["algorithms"].as_array().unwrap();
@@ -77,7 +77,8 @@ fn check_peer(peer: &mut Peer, lacks: &[Algorithm]) {
                 pair.thumbprints_agree(peer);
                 pair.a_public_key_is_no_secret(peer);
             }
-            // A secret has no public half; RSA keys are slow to make, and theirs were exported.
+            // A secret has no public half. RSA keys are slow to generate, and those of the peer were exported
+            // already.
             if !algorithm.is_symmetric() && !is_rsa(algorithm) {
                 our_own_keys_load_there(peer, algorithm);
             }
@@ -89,7 +90,7 @@ fn check_peer(peer: &mut Peer, lacks: &[Algorithm]) {
     served::served_keys_verify_there(peer);
 }
 
-/// A key pair (or a secret) that the peer made, in every form that it can write.
+/// A key pair or a secret that the peer generated, in every form that it can write.
 struct Pair {
     algorithm: Algorithm,
     private_jwk: Value,
@@ -222,7 +223,8 @@ impl Pair {
         assert_eq!(refused.kind(), AuthErrorKind::UnsupportedAlgorithm);
     }
 
-    /// HS256 under the public key's own text (J04), and the same key under another algorithm (J05).
+    /// HS256 with the text of the public key as the secret (CVE-2016-10555), and the same key with another
+    /// algorithm.
     fn a_public_key_is_no_secret(&self, peer: &mut Peer) {
         let pem = self.document("spki").unwrap();
         let (header, claims) = (json!({"typ": "at+jwt"}), good_claims());
@@ -266,14 +268,14 @@ impl Pair {
         }
     }
 
-    /// RFC 7638: our default key id, what we export, and what they compute.
+    /// RFC 7638: our default key id, the key that we export, and the id that the peer computes.
     fn thumbprints_agree(&self, peer: &mut Peer) {
         let spki = self.document("spki").unwrap();
         let ours = VerifyingKey::from_pem(self.algorithm, spki).unwrap();
         let exported = ours.to_jwk().unwrap();
         let theirs = peer.ask(&json!({"op": "thumbprint", "jwk": exported}));
         for thumbprint in [&self.documents["thumbprint"], &theirs] {
-            // PyJWT has none.
+            // PyJWT does not support it.
             if let Some(thumbprint) = thumbprint.as_str() {
                 assert_eq!(ours.key_id(), thumbprint, "{}", self.algorithm);
             }
@@ -284,7 +286,7 @@ impl Pair {
     }
 }
 
-/// A key made here is known there by its public JWK alone.
+/// The peer knows a key made here only by its public JWK.
 fn our_own_keys_load_there(peer: &mut Peer, algorithm: Algorithm) {
     let key = SigningKey::generate(algorithm).unwrap();
     let token = issued_with(key.clone());
@@ -371,6 +373,6 @@ fn without_alg(jwk: &Value) -> Value {
 fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
-        other => panic!("{other} is no text"),
+        other => panic!("{other} is not text"),
     }
 }

@@ -27,7 +27,7 @@ function start() {
     jwks: { keys: [{ ...key, kid: "k", alg: "ES256", use: "sig" }] },
     clients: [
       client("demo", "demo-secret", { grant_types: ["client_credentials"], scope: SCOPES }),
-      // What must be encoded before it is sent (RFC 6749 section 2.3.1).
+      // Characters that must be encoded before they are sent (RFC 6749 section 2.3.1).
       client("reports:api", "s3cret: +%&=/?"),
       client("reports-api-post", "s3cret: +%&=/?", { token_endpoint_auth_method: "client_secret_post" }),
     ],
@@ -56,7 +56,7 @@ function start() {
   answer = provider.callback();
 }
 
-// Tokens of a user, as a login would have brought them.
+// Tokens of a user, as after a login.
 async function mint(kind) {
   const demo = await provider.Client.find("demo");
   const grant = new provider.Grant({ accountId: "alice", clientId: "demo" });

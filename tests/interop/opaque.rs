@@ -1,7 +1,7 @@
-//! An API that takes opaque tokens of a real provider, and JWTs beside them; the provider revokes a token,
-//! dies and comes back.
+//! An API that accepts opaque tokens of a real provider as well as JWTs. The provider revokes a token,
+//! crashes and comes back.
 //!
-//! The clock that answers are kept by is set by hand. Requests and tokens are real.
+//! The clock of the cache is set by hand. Requests and tokens are real.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::provider::{AUDIENCE, Provider};
 const SECRET: &str = "s3cret: +%&=/?";
 const JWT_AUDIENCE: &str = "http://127.0.0.1:3000/jwt";
 
-/// How long an answer is kept.
+/// How long an answer is cached.
 const KEPT: Duration = Duration::from_secs(60);
 
 fn discovered(provider: &Provider, clock: &ManualClock) -> IntrospectionBuilder {
@@ -56,7 +56,7 @@ async fn ask(api: &Router, token: &str) -> Response<Body> {
     api.clone().oneshot(request).await.unwrap()
 }
 
-/// What the handler says, or why it was not asked.
+/// The response of the handler, or the reason why the request was refused.
 async fn told(api: &Router, token: &str) -> String {
     use http_body_util::BodyExt as _;
 
@@ -115,7 +115,7 @@ async fn opaque_tokens_are_introspected_beside_jwts() {
 }
 
 #[tokio::test]
-async fn each_way_to_prove_who_asks_is_understood() {
+async fn each_client_authentication_method_works() {
     let Some(provider) = Provider::start_opaque("client-auth") else {
         return;
     };
@@ -132,7 +132,7 @@ async fn each_way_to_prove_who_asks_is_understood() {
     let post = api(&provider, post.build().unwrap());
     assert_eq!(told(&post, &token).await, "introspection demo");
 
-    // The provider refuses this service, not the client: no 401.
+    // The provider refuses this service and not the client, so it is not a 401.
     let wrong = at().client_secret_basic("reports:api", "wrong");
     let wrong = api(&provider, wrong.build().unwrap());
     let answer = ask(&wrong, &token).await;
@@ -144,7 +144,7 @@ async fn each_way_to_prove_who_asks_is_understood() {
         "{source}"
     );
 
-    // What tells a refresh token from an access token, where the audience does not.
+    // What distinguishes a refresh token from an access token if the audience does not.
     let any = at()
         .client_secret_basic("reports:api", SECRET)
         .dangerous_no_audience();
@@ -158,7 +158,7 @@ async fn each_way_to_prove_who_asks_is_understood() {
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_revoked_token_is_refused_after_the_time_of_the_cache() {
+async fn a_revoked_token_is_refused_once_the_cache_expires() {
     let Some(provider) = Provider::start_opaque("revocation") else {
         return;
     };
@@ -210,7 +210,7 @@ async fn opaque_tokens_survive_an_outage_of_their_provider() {
     }
 
     provider.restart();
-    clock.advance(Duration::from_secs(15)); // the longest time for which it is left alone
+    clock.advance(Duration::from_secs(15)); // the longest pause before the provider is asked again
     let new = provider.token().await;
     for api in [&warm, &cold] {
         assert_eq!(told(api, &new).await, "introspection demo");

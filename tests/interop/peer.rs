@@ -1,4 +1,4 @@
-//! A peer library in a process of its own, and the private environment that it runs in.
+//! A peer library in its own process, and the private environment that it runs in.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
 
-/// The provider of the example, and what it needs.
+/// The provider of the example, and the files that it needs.
 #[cfg(feature = "jwks")]
 const PROVIDER: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/examples/resource-server/provider"
 );
 
-/// Answers one JSON line with one JSON line; ends when it is dropped.
+/// Responds to each line of JSON with a line of JSON, and ends when it is dropped.
 pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    /// What the peer answers, or the error that its library raised.
+    /// Returns the response of the peer, or the error that its library raised.
     pub(crate) fn try_ask(&mut self, request: &Value) -> Result<Value, String> {
         writeln!(self.input, "{request}").unwrap();
         let mut line = String::new();
@@ -69,7 +69,7 @@ impl Peer {
         }
     }
 
-    /// What the peer answers to a request that must succeed.
+    /// Returns the response of the peer to a request that must succeed.
     pub(crate) fn ask(&mut self, request: &Value) -> Value {
         self.try_ask(request)
             .unwrap_or_else(|error| panic!("{error}\nin answer to {request}"))
@@ -83,7 +83,8 @@ impl Drop for Peer {
     }
 }
 
-/// The environment; where there is none: a failure if services are required, and else loud words.
+/// Returns the environment. If there is none, the test fails if services are required, and otherwise prints a
+/// clear note.
 fn found(peer: &str, environment: &'static Result<PathBuf, String>) -> Option<&'static Path> {
     match environment {
         Ok(folder) => Some(folder),
@@ -93,7 +94,7 @@ fn found(peer: &str, environment: &'static Result<PathBuf, String>) -> Option<&'
                 std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
                 "{text}"
             );
-            // Not by `eprintln`, which the test runner keeps to itself where a test passes.
+            // Not with `eprintln`, because the test runner hides that output of tests that pass.
             let _ = writeln!(std::io::stderr(), "\n*** {text}\n");
             None
         }
@@ -144,7 +145,7 @@ fn node_environment() -> &'static Result<PathBuf, String> {
     })
 }
 
-/// A folder with `provider.mjs`, `opaque.mjs` and the npm `oidc-provider` that it needs.
+/// A folder with `provider.mjs`, `opaque.mjs` and the npm package `oidc-provider` that they need.
 #[cfg(feature = "jwks")]
 pub(crate) fn provider_environment() -> Option<&'static Path> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -152,7 +153,7 @@ pub(crate) fn provider_environment() -> Option<&'static Path> {
         run(Command::new("node").arg("--version"))?;
         let lock = format!("{PROVIDER}/package-lock.json");
         let copy = |from: &str, name: &str, folder: &Path| {
-            // Moved into place whole: another run may be reading it.
+            // It is moved into place as a whole, because another run may read it at the same time.
             let fresh = folder.join(format!("{name}.{}", std::process::id()));
             fs::copy(format!("{from}/{name}"), &fresh)
                 .and_then(|_| fs::rename(&fresh, folder.join(name)))
@@ -175,10 +176,10 @@ pub(crate) fn provider_environment() -> Option<&'static Path> {
     found("oidc-provider", made)
 }
 
-/// The folder `name` of this repository's target folder, made if it is not there yet or is out of date.
+/// Creates the folder `name` in this repository's target folder, unless it exists and is up to date.
 ///
-/// It is made under another name and moved into place whole, so that a run that was cut
-/// short, or another at the same time, leaves nothing half made.
+/// It is created under another name and then moved into place as a whole, so that an interrupted or
+/// concurrent run leaves nothing half done.
 fn environment(
     name: &str,
     wanted: &str,

@@ -1,4 +1,4 @@
-// npm `jose`, asked over JSON lines: one request a line on stdin, one answer a line on stdout.
+// npm `jose` over lines of JSON: one request per line on stdin, one response per line on stdout.
 
 import { createHmac, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -68,7 +68,7 @@ async function verify({ alg, token, iss, aud, jwk, pem, jwks, jwks_url }) {
   return { header: protectedHeader, claims: payload };
 }
 
-// `jose` makes no `none` with a header of one's own, nor HS256 with the text of a public key.
+// `jose` can make neither `none` with a custom header nor HS256 with the text of a public key.
 const unsigned = ({ header, claims }) =>
   `${b64(JSON.stringify({ alg: "none", ...header }))}.${b64(JSON.stringify(claims))}.`;
 

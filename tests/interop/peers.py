@@ -1,4 +1,4 @@
-"""PyJWT and jwcrypto, asked over JSON lines: one request a line on stdin, one answer a line on stdout."""
+"""PyJWT and jwcrypto over lines of JSON: one request per line on stdin, one response per line on stdout."""
 
 import base64
 import hashlib
@@ -128,7 +128,7 @@ class JwCrypto:
 
     def verify(self, alg, token, iss, aud, jwk=None, pem=None, jwks=None, jwks_url=None):
         if jwks_url is not None:
-            # jwcrypto has no client of its own.
+            # jwcrypto has no HTTP client.
             with urllib.request.urlopen(jwks_url) as answer:
                 key = self.jwk.JWKSet.from_json(answer.read())
         elif jwks is not None:

@@ -1,5 +1,5 @@
-//! npm `oidc-provider`, set up as the provider of `examples/resource-server` or by `opaque.mjs`, in a
-//! process of its own.
+//! npm `oidc-provider` in its own process, set up like the provider of `examples/resource-server`, or by
+//! `opaque.mjs`.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// Whom its tokens are for.
+/// The audience of its tokens.
 pub(crate) const AUDIENCE: &str = "http://127.0.0.1:3000";
 
-/// Ends when it is dropped.
+/// The process ends when the value is dropped.
 pub(crate) struct Provider {
     child: Child,
     folder: PathBuf,
     script: &'static str,
-    /// Where it keeps its keys, so that they outlive it.
+    /// The file in which it stores its keys, so that they survive a restart.
     keys: PathBuf,
     port: u16,
     client: Client<HttpConnector, String>,
@@ -29,12 +29,12 @@ pub(crate) struct Provider {
 // === impl Provider ===
 
 impl Provider {
-    /// On a free port, with a key of its own.
+    /// Starts it on a free port, with a new key.
     pub(crate) fn start(test: &str) -> Option<Self> {
         Self::start_script("provider.mjs", test)
     }
 
-    /// On a free port; its access tokens are opaque.
+    /// Starts it on a free port, with opaque access tokens.
     pub(crate) fn start_opaque(test: &str) -> Option<Self> {
         Self::start_script("opaque.mjs", test)
     }
@@ -59,7 +59,7 @@ impl Provider {
         self.child.wait().unwrap();
     }
 
-    /// At the same address, with the same keys.
+    /// Starts it again at the same address, with the same keys.
     pub(crate) fn restart(&mut self) {
         (self.child, self.port) = run(&self.folder, self.script, &self.keys, self.port);
     }
@@ -68,7 +68,7 @@ impl Provider {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A new access token, by the client credentials grant.
+    /// Returns a new access token from the client credentials grant.
     pub(crate) async fn token(&self) -> String {
         let form = "grant_type=client_credentials&scope=reports:read";
         let answer = self.post("/token", form).await;
@@ -76,12 +76,12 @@ impl Provider {
         token.unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
-    /// `publish`, `sign`, `rotate` or `withdraw`.
+    /// Sends one of the commands `publish`, `sign`, `rotate` and `withdraw`.
     pub(crate) async fn keys(&self, change: &str) {
         self.post(&format!("/keys/{change}"), "").await;
     }
 
-    /// A token of alice that a login would have brought: `access`, `refresh` or `bound`.
+    /// Returns a token of alice as after a login: `access`, `refresh` or `bound`.
     pub(crate) async fn minted(&self, kind: &str) -> String {
         let answer = self.post(&format!("/mint/{kind}"), "").await;
         answer["access_token"].as_str().unwrap().to_owned()
@@ -110,7 +110,7 @@ impl Drop for Provider {
     }
 }
 
-/// Starts it, and waits until it says where it listens.
+/// Starts it, and waits until it prints its address.
 fn run(folder: &Path, script: &str, keys: &Path, port: u16) -> (Child, u16) {
     let mut child = Command::new("node")
         .arg(script)

@@ -1,7 +1,7 @@
-//! An API and a real provider: keys that rotate under load, a provider that dies and comes back.
+//! An API and a real provider: keys rotate under load, and the provider crashes and comes back.
 //!
-//! The time of the fetches is set by hand, so that an hour passes at once. Requests, keys and
-//! tokens are real, and so is the time that tokens are judged by.
+//! The clock of the fetches is set by hand, so that an hour passes at once. Requests, keys and tokens are
+//! real, and so is the time by which tokens are verified.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,13 +20,13 @@ use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
 
 use crate::provider::{AUDIENCE, Provider};
 
-/// After this, an unknown key id causes a fetch again.
+/// After this time, an unknown key id causes a fetch again.
 const WINDOW: Duration = Duration::from_secs(31);
-/// After this, keys with the provider's `max-age=60` were fetched again in the background.
+/// After this time, keys with the provider's `max-age=60` have been fetched again in the background.
 const BACKGROUND: Duration = Duration::from_secs(52);
 
 #[tokio::test(start_paused = true)]
-async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
+async fn keys_rotate_under_load_without_refusing_valid_tokens() {
     let Some(provider) = Provider::start("rotation") else {
         return;
     };
@@ -42,7 +42,7 @@ async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
             advance(WINDOW).await;
             provider.keys("rotate").await;
         } else {
-            // As it should be: the next key is published for as long as keys may be kept.
+            // As providers should do: the next key is published for as long as clients may cache keys.
             let known = api.health().keys;
             provider.keys("publish").await;
             advance(BACKGROUND).await;
@@ -74,7 +74,7 @@ async fn keys_rotate_under_load_and_no_honest_token_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_may_die_and_come_back() {
+async fn a_provider_may_crash_and_come_back() {
     let Some(mut provider) = Provider::start("outage") else {
         return;
     };
@@ -86,18 +86,18 @@ async fn a_provider_may_die_and_come_back() {
     let unknown = provider.token().await; // its key was published after the last fetch
 
     provider.kill();
-    let cold = Api::new(&provider); // starts while nobody answers
+    let cold = Api::new(&provider); // starts while the provider is down
     advance(BACKGROUND).await;
     until("a fetch has failed", || warm.health().failures > 0).await;
     advance(Duration::from_secs(3600)).await;
     assert_eq!(warm.health().state, KeySourceState::Stale);
     assert_eq!(warm.get(&known).await.status(), StatusCode::OK);
-    // The provider might know the key: no 401, and no pass.
+    // The provider might have the key, so it is neither a 401 nor a success.
     is_unavailable(&warm.get(&unknown).await);
     is_unavailable(&cold.get(&known).await);
     assert_eq!(cold.health().state, KeySourceState::Empty);
 
-    // What may have been withdrawn for an hour is not believed any longer.
+    // Keys that may have been withdrawn an hour ago are no longer trusted.
     advance(WINDOW).await;
     assert_eq!(warm.health().state, KeySourceState::Expired);
     is_unavailable(&warm.get(&known).await);
@@ -120,7 +120,7 @@ fn is_unavailable(answer: &Response<Body>) {
     assert!(!answer.headers().contains_key("www-authenticate"));
 }
 
-/// Waits for something that happens by itself, and soon.
+/// Waits for an event that happens soon.
 async fn until(what: &str, happened: impl Fn() -> bool) {
     let start = Instant::now();
     while !happened() {
@@ -129,7 +129,7 @@ async fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// Keeps tokio from setting its stopped clock forward while answers are waited for.
+/// Keeps tokio from advancing its paused clock while responses are awaited.
 struct HandSetTime {
     _until_dropped: mpsc::Sender<()>,
 }
@@ -137,7 +137,7 @@ struct HandSetTime {
 impl HandSetTime {
     fn new() -> Self {
         let (sender, receiver) = mpsc::channel();
-        // It does not while a blocking task runs.
+        // It does not advance while a blocking task runs.
         tokio::task::spawn_blocking(move || receiver.recv());
         Self {
             _until_dropped: sender,
@@ -145,7 +145,7 @@ impl HandSetTime {
     }
 }
 
-/// A service that takes the provider's tokens.
+/// A service that accepts the provider's tokens.
 #[derive(Clone)]
 struct Api {
     router: Router,
@@ -179,7 +179,7 @@ impl Api {
     }
 }
 
-/// Clients that ask without a pause, with all tokens in turn.
+/// Clients that send requests without a pause, with all tokens in turn.
 struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
@@ -188,7 +188,7 @@ struct Load {
 #[derive(Default)]
 struct Shared {
     tokens: Mutex<Vec<String>>,
-    /// How often all tokens were used, by all clients together.
+    /// The number of times that all tokens were used, by all clients together.
     rounds: AtomicUsize,
     over: AtomicBool,
 }
@@ -221,7 +221,7 @@ impl Load {
         self.shared.tokens.lock().unwrap().push(token);
     }
 
-    /// Until each client has used the newest token.
+    /// Waits until each client has used the newest token.
     async fn goes_round(&self) {
         let rounds = || self.shared.rounds.load(Ordering::Relaxed);
         let enough = rounds() + 20 * CLIENTS;
@@ -234,7 +234,7 @@ impl Load {
     async fn end(self) -> Vec<String> {
         self.shared.over.store(true, Ordering::Relaxed);
         for client in self.clients {
-            client.await.unwrap(); // what a client found wrong is told here
+            client.await.unwrap(); // errors of a client are reported here
         }
         let tokens = self.shared.tokens.lock().unwrap();
         tokens.clone()

@@ -1,4 +1,5 @@
-//! The JWK set that a ring serves, fetched by the peers' own clients; and its file, read and written by them.
+//! The JWK set that a ring serves, fetched by the clients of the peers; and its file, which peers read and
+//! write.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use tower_jwt_auth::{Algorithm, KeyRing, SigningKey, TokenVerifier};
 use crate::peer::Peer;
 use crate::{AUDIENCE, ISSUER, accepted_there, good_claims, issued_with};
 
-/// By way of a real server, since clients look at more than the body.
+/// It is fetched from a real server, because clients check more than the body.
 pub(crate) fn served_keys_verify_there(peer: &mut Peer) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ring = KeyRing::new(SigningKey::generate(Algorithm::ES256).unwrap());
@@ -25,7 +26,7 @@ pub(crate) fn served_keys_verify_there(peer: &mut Peer) {
     let app: axum::Router = axum::Router::new().route_service(JWKS_PATH, service);
     runtime.spawn(async { axum::serve(listener, app).await });
 
-    // The key that signs, the one that waits, and each of them after they have changed places.
+    // The key that signs and the key that waits, and both again after they have changed places.
     let old = ring.signing_key().unwrap();
     for key in [&old, &next] {
         accepted_there(
@@ -44,7 +45,7 @@ pub(crate) fn served_keys_verify_there(peer: &mut Peer) {
     assert!(peer.try_ask(&request).is_err(), "a removed key");
 }
 
-/// A file of keys is a plain JWK set: they sign with a key of it, and we with one of theirs.
+/// A file of keys is a plain JWK set: the peer signs with a key of it, and we sign with a key of the peer.
 pub(crate) fn key_files_are_shared(peer: &mut Peer, algorithm: Algorithm) {
     let path = scratch();
     let ring = KeyRing::builder().file(&path).rotate(algorithm);

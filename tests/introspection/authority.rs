@@ -1,4 +1,4 @@
-//! An authorization server that does what it is told, without a network.
+//! A scripted authorization server, without a network.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,19 +14,19 @@ use tower_jwt_auth::{AuthError, JwtAuthLayer, VerifiedToken};
 
 pub const ISSUER: &str = "https://idp.example";
 pub const ENDPOINT: &str = "https://idp.example/introspect";
-/// When the clock starts.
+/// The start time of the clock.
 pub const NOW: u64 = 1_700_000_000;
 
-/// What it does with a request.
+/// How it responds to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Good,
-    /// No connection.
+    /// It refuses the connection.
     Refuse,
     Hang,
     Panic,
     Status(u16),
-    /// The metadata is another issuer's.
+    /// The metadata is that of another issuer.
     OtherIssuer,
     /// The metadata names an endpoint at another host.
     Elsewhere,
@@ -46,9 +46,9 @@ pub struct Authority {
 pub struct State {
     pub mode: Mode,
     pub delay: Duration,
-    /// What it says about tokens; about any other, that it is not active.
+    /// Its answers about tokens. All other tokens are inactive.
     pub tokens: HashMap<String, Value>,
-    /// Each token that it was asked about.
+    /// The tokens that it was asked about.
     pub asked: Vec<String>,
     pub metadata_fetches: usize,
 }
@@ -56,7 +56,7 @@ pub struct State {
 // === impl Authority ===
 
 impl Authority {
-    /// With the token `good` of alice.
+    /// Creates a server with the token `good` of alice.
     pub fn new() -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
@@ -74,12 +74,12 @@ impl Authority {
         self.state.lock().unwrap()
     }
 
-    /// How often it was asked.
+    /// Returns the number of requests.
     pub fn count(&self) -> usize {
         self.state().asked.len()
     }
 
-    /// Says this about a token from now on.
+    /// Sets the answer about a token.
     pub fn says(&self, token: &str, answer: Value) {
         self.state().tokens.insert(token.to_owned(), answer);
     }
@@ -175,7 +175,7 @@ impl HttpClient for Authority {
     }
 }
 
-/// A good answer, for an hour.
+/// A good answer, valid for an hour.
 pub fn active() -> Value {
     json!({
         "active": true, "sub": "alice", "aud": "api", "iss": ISSUER, "client_id": "app",
@@ -184,7 +184,7 @@ pub fn active() -> Value {
     })
 }
 
-/// The good answer with these members; those that are `null` are taken out.
+/// The good answer with these members changed; `null` removes one.
 pub fn active_with(members: Value) -> Value {
     let mut answer = active();
     if let Value::Object(members) = members {
@@ -197,7 +197,7 @@ pub fn active_with(members: Value) -> Value {
     answer
 }
 
-/// The verdict on a token, as a layer has it.
+/// The verdict on a token, as in a layer.
 pub async fn verdict(judge: &Introspection, token: &str) -> Result<VerifiedToken, AuthError> {
     use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -231,7 +231,7 @@ pub async fn verdict(judge: &Introspection, token: &str) -> Result<VerifiedToken
         .clone())
 }
 
-/// `ok`, or the status and the reason.
+/// Returns `ok`, or the status and the reason.
 pub async fn told(judge: &Introspection, token: &str) -> String {
     match verdict(judge, token).await {
         Ok(_) => "ok".to_owned(),

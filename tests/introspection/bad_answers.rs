@@ -1,4 +1,5 @@
-//! Each bad answer of a real server on loopback: 503, nothing is cached, and a good answer after it counts.
+//! Bad responses of a real server on loopback: each is a 503, nothing is cached, and the next good response
+//! counts.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// One request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 struct Seen {
     method: Method,
@@ -227,7 +228,7 @@ async fn each_bad_answer_is_503_and_a_good_one_after_it_counts() {
             "{name}: {source}"
         );
 
-        // For those that ask for time, and nobody asks for more.
+        // For the requests that ask for the time, which no other does.
         clock.advance(Duration::from_secs(3));
         server.set(good());
         assert_eq!(told(&judge, "token").await, "ok", "{name}");
@@ -236,7 +237,7 @@ async fn each_bad_answer_is_503_and_a_good_one_after_it_counts() {
 }
 
 #[tokio::test]
-async fn the_request_is_as_the_rfc_has_it() {
+async fn the_request_has_the_form_of_rfc_7662() {
     let server = Server::start().await;
     let clock = ManualClock::at_unix_seconds(NOW);
     let basic = server

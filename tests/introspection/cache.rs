@@ -1,4 +1,4 @@
-//! What is remembered, for how long, and within what bounds.
+//! What is cached, for how long, and within which limits.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_four_requests_of_one_token_are_one_question() {
+async fn sixty_four_requests_with_one_token_are_one_introspection() {
     let authority = Authority::new();
     authority.state().delay = seconds(1);
     let judge = authority.introspection();
@@ -92,7 +92,7 @@ async fn a_server_whose_clock_is_behind_is_believed_within_the_leeway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_back_makes_no_answer_last_longer() {
+async fn a_clock_set_back_does_not_prolong_answers() {
     let authority = Authority::new();
     let judge = authority.introspection();
     assert_eq!(told(&judge, "good").await, "ok");
@@ -102,7 +102,7 @@ async fn a_clock_that_is_set_back_makes_no_answer_last_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_a_token_is_not_active_is_remembered_for_5_seconds() {
+async fn an_inactive_token_is_remembered_for_5_seconds() {
     let authority = Authority::new();
     let judge = authority.introspection();
     for _ in 0..10 {
@@ -116,7 +116,7 @@ async fn that_a_token_is_not_active_is_remembered_for_5_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invented_tokens_push_out_no_good_answer() {
+async fn invented_tokens_do_not_evict_good_answers() {
     let authority = Authority::new();
     let judge = authority.builder().cached_tokens(100).build().unwrap();
     assert_eq!(told(&judge, "good").await, "ok");
@@ -132,7 +132,7 @@ async fn invented_tokens_push_out_no_good_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zero_turns_the_cache_off() {
+async fn a_duration_of_zero_turns_the_cache_off() {
     let authority = Authority::new();
     let judge = authority
         .builder()
@@ -148,7 +148,7 @@ async fn a_zero_turns_the_cache_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_request_leaves_its_question_running() {
+async fn a_dropped_request_leaves_its_introspection_running() {
     let authority = Authority::new();
     authority.state().delay = seconds(1);
     let judge = authority.introspection();
@@ -159,7 +159,7 @@ async fn a_dropped_request_leaves_its_question_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_access_token_is_refused_without_a_question() {
+async fn text_that_cannot_be_a_token_is_refused_without_a_request() {
     let authority = Authority::new();
     let judge = authority.introspection();
     for (token, reason) in [

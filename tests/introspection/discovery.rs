@@ -1,4 +1,4 @@
-//! The endpoint by the metadata of the issuer: read when it is needed, by the rules for keys.
+//! The endpoint from the issuer's metadata: it is read when it is needed, by the rules for keys.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn the_metadata_is_read_once_and_not_before_a_token_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_that_is_not_to_be_believed_is_503() {
+async fn untrustworthy_metadata_is_a_503() {
     for (mode, expected) in [
         (
             Mode::OtherIssuer,

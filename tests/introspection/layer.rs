@@ -18,7 +18,7 @@ fn issuer() -> TokenIssuer {
         .unwrap()
 }
 
-/// The status, and by what the caller was proved.
+/// The status, and what kind of credential the caller was verified by.
 async fn get(
     layer: &JwtAuthLayer,
     headers: &[(&str, &str)],
@@ -62,7 +62,7 @@ async fn a_jwt_and_an_opaque_token_pass_on_the_same_route() {
             (StatusCode::OK, Some(CredentialKind::Introspection))
         );
     }
-    // A guard does not care by what the caller was proved.
+    // A guard treats all kinds of credentials alike.
     let without_scope = issuer.access("bob").issue().unwrap();
     for token in [&*without_scope, "weak"] {
         authority.says(
@@ -83,7 +83,7 @@ async fn a_jwt_and_an_opaque_token_pass_on_the_same_route() {
 }
 
 #[tokio::test]
-async fn two_credentials_are_400_and_nobody_is_asked() {
+async fn two_credentials_are_a_400_without_an_introspection() {
     let (authority, issuer) = (Authority::new(), issuer());
     let source = TokenSource::header("x-token").unwrap();
     let layer =
@@ -101,7 +101,7 @@ async fn two_credentials_are_400_and_nobody_is_asked() {
 }
 
 #[test]
-fn what_has_the_form_of_a_jwt_is_taken_by_choice_only() {
+fn jwts_are_introspected_only_if_configured() {
     let authority = Authority::new();
     let takes = |judge: &Introspection, text: &str| judge.takes(text);
     let (judge, all) = (
@@ -112,7 +112,7 @@ fn what_has_the_form_of_a_jwt_is_taken_by_choice_only() {
     assert!(!takes(&judge, "eyJhbGci.eyJzdWIi.c2ln") && takes(&all, "eyJhbGci.eyJzdWIi.c2ln"));
 }
 
-/// RFC 9449 section 6.2: the answer says to which key the token is bound, and each request must prove it.
+/// RFC 9449 section 6.2: the response says which key the token is bound to, and each request must prove it.
 #[cfg(feature = "testing")]
 #[tokio::test]
 async fn an_opaque_token_is_bound_to_the_key_in_the_answer() {
@@ -134,7 +134,7 @@ async fn an_opaque_token_is_bound_to_the_key_in_the_answer() {
         let headers = [("authorization", &*authorization), ("dpop", &*proof)];
         get(&layer, &headers).await.0.as_u16()
     };
-    // The answer is asked for once, and the proof is judged each time.
+    // The token is introspected once, and the proof is verified each time.
     for _ in 0..2 {
         assert_eq!(status("DPoP", "bound", &key).await, 200);
         assert_eq!(status("DPoP", "bound", &thief).await, 401);

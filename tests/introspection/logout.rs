@@ -1,4 +1,4 @@
-//! A log-out at the provider ends opaque tokens as it ends JWTs, cached answers included.
+//! A logout at the provider ends opaque tokens like JWTs, also if their answers are cached.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn logout_token(members: &Value) -> String {
     format!("{message}.{signature}")
 }
 
-/// An API that asks about opaque tokens, and what receives the log-outs of the same provider.
+/// An API that introspects opaque tokens, and the service that receives logouts of the same provider.
 fn service(authority: &Authority) -> (Introspection, BackchannelLogout) {
     let store = MemoryRevocations::with_clock(authority.clock.clone());
     let judge = authority.discovered().revocation(store.clone());
@@ -55,9 +55,9 @@ fn service(authority: &Authority) -> (Introspection, BackchannelLogout) {
 }
 
 #[tokio::test]
-async fn a_log_out_by_subject_ends_opaque_tokens() {
+async fn a_logout_by_subject_ends_opaque_tokens() {
     let authority = Authority::new();
-    // An answer without `iss` counts as that of the issuer.
+    // A response without `iss` counts as that of the issuer.
     authority.says("bare", active_with(json!({"iss": null, "jti": null})));
     authority.says("bob", active_with(json!({"sub": "bob"})));
     authority.says("newer", active_with(json!({"iat": NOW + 1})));
@@ -80,7 +80,7 @@ async fn a_log_out_by_subject_ends_opaque_tokens() {
 }
 
 #[tokio::test]
-async fn a_log_out_by_session_ends_opaque_tokens() {
+async fn a_logout_by_session_ends_opaque_tokens() {
     let authority = Authority::new();
     authority.says("phone", active_with(json!({"sid": "s1"})));
     authority.says("laptop", active_with(json!({"sid": "s2"})));

@@ -1,4 +1,4 @@
-//! Opaque tokens, about which a server is asked: a scripted one on clocks set by hand, and a real one on loopback.
+//! Introspection of opaque tokens: with a scripted server on clocks set by hand, and a real one on loopback.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,

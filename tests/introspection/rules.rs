@@ -1,4 +1,4 @@
-//! What an answer must say, and what handlers get of it.
+//! What a response must contain, and what handlers receive from it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tower_jwt_auth::verifier::CredentialKind;
 
 use crate::authority::{Authority, active_with, told, verdict};
 
-/// The verdict on a token about which the server says what is usual, and this.
+/// The verdict on a token with the usual response, plus these members.
 async fn told_of(members: Value) -> String {
     let authority = Authority::new();
     authority.says("t", active_with(members));
@@ -67,7 +67,7 @@ async fn the_audience_must_be_one_of_ours() {
 }
 
 #[tokio::test]
-async fn times_are_judged_and_an_expiry_is_optional() {
+async fn times_are_checked_and_an_expiry_is_optional() {
     use crate::authority::NOW;
     assert_eq!(told_of(json!({"exp": NOW - 31})).await, "401 expired");
     assert_eq!(told_of(json!({"nbf": NOW + 31})).await, "401 not_yet_valid");
@@ -92,7 +92,7 @@ async fn the_issuer_is_compared_if_one_is_configured() {
     assert_eq!(token.issuer(), Some("https://a.example"));
 }
 
-/// As Keycloak, Hydra (new and old), and others say it.
+/// As Keycloak, old and new versions of Hydra, and others write it.
 #[tokio::test]
 async fn a_refresh_token_is_refused_as_access_token() {
     for refresh in [
@@ -125,9 +125,9 @@ async fn a_refresh_token_is_refused_as_access_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_with_no_mark_is_told_by_what_it_lacks() {
+async fn an_unmarked_refresh_token_lacks_required_claims() {
     let authority = Authority::new();
-    // As npm `oidc-provider` and Spring Authorization Server answer about one.
+    // As npm `oidc-provider` and Spring Authorization Server respond for one.
     authority.says(
         "refresh",
         active_with(json!({"token_type": null, "aud": null})),

@@ -1,4 +1,4 @@
-//! What `build` refuses, and that nothing shows a secret.
+//! What `build` refuses, and that no output shows a secret.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn with_secret(endpoint: &str) -> IntrospectionBuilder {
 }
 
 #[test]
-fn build_says_what_is_wrong_and_the_cure() {
+fn build_errors_say_what_is_wrong_and_what_to_do() {
     let plain = || Introspection::builder_at(ENDPOINT);
     for (builder, expected) in [
         (

@@ -1,4 +1,4 @@
-//! Streams end when their token expires, and when the server says that it is not active any more.
+//! Streams end when their token expires, and when the server says that it is no longer active.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How the stream ended; it must have.
+/// Returns how the stream ended, which it must have done.
 async fn end(ended: JoinHandle<TokenEnd>) -> TokenEnd {
     let limit = seconds(60);
     tokio::time::timeout(limit, ended)
@@ -22,7 +22,7 @@ async fn end(ended: JoinHandle<TokenEnd>) -> TokenEnd {
         .unwrap()
 }
 
-/// Moves the clock on second by second, so that everybody has their turn.
+/// Advances the clock second by second, so that all tasks can run.
 async fn pass(authority: &Authority, number: u64) {
     for _ in 0..number {
         authority.clock.advance(seconds(1));
@@ -44,7 +44,7 @@ async fn a_stream_ends_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a_stream_asks_once_per_interval_and_ends_when_the_token_is_not_active() {
+async fn a_stream_ends_when_the_token_becomes_inactive() {
     for answer in [
         active_with(json!({})),
         active_with(json!({"sub": null, "username": "x"})),
@@ -64,7 +64,7 @@ async fn a_stream_asks_once_per_interval_and_ends_when_the_token_is_not_active()
 }
 
 #[tokio::test]
-async fn a_thousand_streams_of_one_token_are_one_question() {
+async fn a_thousand_streams_of_one_token_share_one_introspection() {
     let authority = Authority::new();
     let token = verdict(&authority.introspection(), "good").await.unwrap();
     let ended: Vec<_> = (0..1000).map(|_| tokio::spawn(token.ended())).collect();
@@ -79,7 +79,7 @@ async fn a_thousand_streams_of_one_token_are_one_question() {
 }
 
 #[tokio::test]
-async fn a_stream_survives_a_short_outage_and_not_a_long_one() {
+async fn a_stream_survives_a_short_outage_but_not_a_long_one() {
     let authority = Authority::new();
     let token = verdict(&authority.introspection(), "good").await.unwrap();
     let ended = tokio::spawn(token.ended());

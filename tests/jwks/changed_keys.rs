@@ -1,5 +1,5 @@
-//! A provider that replaces a key under its id: the new key counts on the first request that needs
-//! it, and forged tokens cannot make use of that.
+//! A provider that replaces a key and keeps its id: the new key counts on the first request that needs it,
+//! and forged tokens cannot exploit that.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Another key with the id of the first, as a provider publishes it, and a token of it.
+/// Another key with the id of the first one, as a provider publishes it, and a token signed with it.
 fn successor(algorithm: Algorithm) -> (Value, String) {
     let key = SigningKey::generate(algorithm).unwrap();
     let key = key.with_key_id("key-0").unwrap();
@@ -83,7 +83,7 @@ async fn forged_tokens_cause_one_fetch_in_each_window() {
     assert_eq!(verdict(&verifier, &forged[0]).await, "401");
     assert_eq!(provider.fetches(), 2, "29 seconds after the attempt began");
     sleep(seconds(1)).await;
-    // An unknown id, a forged signature and another algorithm share the window.
+    // An unknown id, a forged signature and another algorithm share one window.
     let es256 = successor(Algorithm::ES256).1;
     for token in [&forged[0], &bogus("nobody"), &es256] {
         assert_eq!(verdict(&verifier, token).await, "401");
@@ -93,7 +93,7 @@ async fn forged_tokens_cause_one_fetch_in_each_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_leaves_a_bad_signature_unjudged_and_good_ones_good() {
+async fn in_an_outage_a_bad_signature_is_a_503_and_good_ones_pass() {
     for mode in [Mode::Refuse, Mode::Hang, Mode::Status(500), Mode::Garbage] {
         let provider = Provider::new(&[0]);
         provider.state().cache_control = Some("max-age=86400".into());
@@ -103,7 +103,7 @@ async fn an_outage_leaves_a_bad_signature_unjudged_and_good_ones_good() {
         sleep(seconds(100)).await;
         provider.state().mode = mode;
         let (jwk, token) = successor(Algorithm::EdDSA);
-        // The key may have been replaced: whether it was cannot be asked.
+        // The key may have been replaced, and the provider cannot be asked.
         assert_eq!(verdict(&verifier, &token).await, "503", "{mode:?}");
         assert_eq!(verdict(&verifier, &bogus("key-0")).await, "503", "{mode:?}");
         assert_eq!(
@@ -137,7 +137,7 @@ async fn an_algorithm_that_is_not_allowed_causes_no_fetch() {
         assert_eq!(verdict(&verifier, &hs256).await, "401");
     }
     assert_eq!(provider.fetches(), 1);
-    // Nor does a look that must not wait.
+    // Nor does a look-up that must not wait.
     assert!(verifier.verify_local(&bogus("key-0")).is_err());
     assert_eq!(provider.fetches(), 1);
 }

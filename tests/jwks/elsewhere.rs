@@ -1,4 +1,5 @@
-//! Keys elsewhere: a file of certificates, a bearer token out of a file, plain http by name, a proxy.
+//! Keys in other places: a certificate file, a bearer token from a file, plain http for a named host, a
+//! proxy.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks, RemoteJwksBuilder};
 use crate::https::certificate;
 use crate::provider::{ISSUER, KEYRING, verdict};
 
-/// A key server that wants a bearer token, and the heads of the requests that it got.
+/// A key server that requires a bearer token, and the heads of the requests that it received.
 #[derive(Clone, Default)]
 struct Heads(Arc<Mutex<Vec<String>>>);
 
@@ -165,7 +166,7 @@ async fn certificates_and_the_bearer_token_are_read_from_files() {
 }
 
 #[test]
-fn a_file_of_certificates_that_is_missing_is_told_with_its_path() {
+fn a_missing_certificate_file_is_reported_with_its_path() {
     let keys = RemoteJwks::builder_at("https://idp.example/jwks");
     let error = keys.root_certificates_file("/no/such/ca.crt").build();
     let error = error.unwrap_err().to_string();
@@ -173,7 +174,7 @@ fn a_file_of_certificates_that_is_missing_is_told_with_its_path() {
 }
 
 #[tokio::test]
-async fn plain_http_goes_to_a_host_that_is_named_and_to_no_other() {
+async fn plain_http_is_used_only_for_a_named_host() {
     let (address, heads) = key_server(None).await;
     let url = format!("http://127.0.0.1:{}/jwks", address.port());
     let keys = || RemoteJwks::builder(ISSUER).keys_at(&url);
@@ -212,7 +213,7 @@ async fn https_goes_through_the_proxy_as_a_tunnel() {
         .build()
         .unwrap();
     assert!(!format!("{client:?}").contains("secret"));
-    // The name means nothing here: the proxy resolves it.
+    // The name is unknown here: the proxy resolves it.
     let url = "https://localhost:1/jwks";
     accepts(&verifier(
         RemoteJwks::builder(ISSUER).keys_at(url).client(client),
@@ -235,7 +236,7 @@ async fn a_bearer_token_goes_to_no_other_origin() {
     let (acceptor, root) = certificate();
     let (keys_at, heads) = key_server(Some(acceptor)).await;
     let jwks = format!("https://localhost:{}/jwks", keys_at.port());
-    // The metadata is at an origin of its own, and leads to the keys at another one.
+    // The metadata is at its own origin, and refers to keys at another one.
     let metadata = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let home = format!("http://127.0.0.1:{}", metadata.local_addr().unwrap().port());
     let document = json!({"issuer": home, "jwks_uri": jwks}).to_string();

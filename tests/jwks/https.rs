@@ -1,4 +1,4 @@
-//! The ready client against real servers on loopback: TLS, its limits, and what it refuses.
+//! The built-in client with real servers on loopback: TLS, its limits, and what it refuses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
 
 use crate::provider::{KEYRING, verdict};
 
-/// A server on loopback that answers each request with what `answer` makes of its path.
+/// A server on loopback whose response to each request is what `answer` returns for its path.
 struct Server {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -134,7 +134,7 @@ fn keys() -> String {
     ok(&json!({ "keys": [KEYRING[0].jwk()] }).to_string())
 }
 
-/// A provider with metadata, whose issuer is at a path.
+/// A provider with metadata, whose issuer has a path.
 fn provider(path: &str, address: SocketAddr) -> String {
     let issuer = format!("https://localhost:{}/realms/one", address.port());
     match path {
@@ -154,7 +154,7 @@ fn verifier(keys: &RemoteJwks, issuer: &str) -> TokenVerifier {
     builder.audience("api").build().unwrap()
 }
 
-/// What the first request is answered with, and what health then says.
+/// The response to the first request, and the state in `health` afterwards.
 async fn first(keys: &RemoteJwks) -> (String, String) {
     let verifier = verifier(keys, crate::provider::ISSUER);
     let verdict = verdict(&verifier, &KEYRING[0].token).await;
@@ -189,7 +189,7 @@ async fn keys_are_discovered_and_fetched_over_tls() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_refused() {
     let server = Server::start(true, provider).await;
     let other = certificate().1;
     let client = HttpsClient::builder()
@@ -210,8 +210,8 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
-    // The text of the address does not tell, so each connection is checked.
+async fn a_name_that_resolves_to_a_private_address_is_refused() {
+    // The text of the address does not show it, so each connection is checked.
     let server = Server::start(true, provider).await;
     let keys = RemoteJwks::builder_at(server.url("/realms/one/keys"))
         .build()
@@ -223,7 +223,7 @@ async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
 }
 
 #[tokio::test]
-async fn plain_http_is_for_this_machine_by_choice() {
+async fn plain_http_to_this_machine_can_be_allowed() {
     let server = Server::start(false, |_, _| keys()).await;
     let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
@@ -256,9 +256,9 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn an_endless_response_is_cut_off() {
     let server = Server::start(false, |_, _| {
-        // Chunked, so that no length gives it away.
+        // Chunked, so that no length announces it.
         let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
         format!(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
@@ -276,7 +276,7 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_left_after_five_seconds() {
+async fn a_silent_server_is_abandoned_after_five_seconds() {
     let server = Server::start(false, |_, _| String::new()).await;
     let keys = RemoteJwks::builder_at(server.url("/keys"))
         .allow_loopback()
@@ -293,7 +293,7 @@ async fn a_server_that_says_nothing_is_left_after_five_seconds() {
 }
 
 #[test]
-fn a_client_that_trusts_nobody_does_not_build() {
+fn a_client_without_trusted_roots_does_not_build() {
     let error = HttpsClient::builder()
         .no_system_certificates()
         .build()

@@ -1,4 +1,4 @@
-//! Logout tokens are verified by the provider's keys, which are fetched as those of access tokens are.
+//! Logout tokens are verified with the provider's keys, which are fetched like those for access tokens.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use tower_jwt_auth::verifier::TokenProfile;
 
 use crate::provider::{ISSUER, Mode, Provider};
 
-/// A key of the provider's, made of a number.
+/// A key of the provider, derived from a number.
 struct Key(u8);
 
 impl Key {
@@ -28,7 +28,7 @@ impl Key {
         json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": format!("logout-{}", self.0)})
     }
 
-    /// A logout token that this key has signed.
+    /// A logout token signed with this key.
     fn logout(&self, id: &str) -> String {
         let now = SystemClock.now();
         let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -57,7 +57,7 @@ fn service(provider: &Provider) -> BackchannelLogout {
     service.build().unwrap()
 }
 
-/// What the provider sees: `ok`, or the status of the error.
+/// The response that the provider receives: `ok`, or the status of the error.
 async fn verdict(service: &BackchannelLogout, token: &str) -> String {
     match service.log_out(token).await {
         Ok(()) => "ok".into(),
@@ -77,7 +77,7 @@ async fn a_key_that_is_not_known_yet_is_fetched_once() {
     provider.state().published = vec![Key(1).jwk(), Key(2).jwk()];
     assert_eq!(verdict(&service, &Key(2).logout("b")).await, "ok");
     assert_eq!(provider.fetches(), 2);
-    // Keys that nobody has cause no more fetches than that.
+    // Unknown keys cause no more fetches than that.
     for number in 3..50 {
         let token = Key(number).logout("c");
         assert_eq!(verdict(&service, &token).await, "401 unknown_key");

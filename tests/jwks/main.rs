@@ -1,4 +1,4 @@
-//! Keys that somebody else serves: a scripted provider on a virtual clock, and real ones on loopback.
+//! Keys of other servers: with a scripted provider on a virtual clock, and real ones on loopback.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,

@@ -1,4 +1,4 @@
-//! What a source of keys says, in its health and at start, to somebody who has to mend it.
+//! The messages of a key source, in its health and at startup, for the person who has to fix it.
 
 use tower_jwt_auth::Algorithm;
 use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
@@ -6,7 +6,7 @@ use tower_jwt_auth::jwks::{HttpsClient, RemoteJwks};
 use crate::provider::{ISSUER, KEYRING, KEYS, Mode, Provider, verdict, verifier};
 
 #[test]
-fn an_address_that_cannot_be_meant_is_told_with_the_cure() {
+fn an_impossible_address_is_refused_with_advice() {
     for (url, expected) in [
         ("", "`` is empty: expected a URL"),
         (" https://idp.example", "begins or ends with white space"),
@@ -74,7 +74,7 @@ fn an_address_that_cannot_be_meant_is_told_with_the_cure() {
     }
 }
 
-/// What health says after one attempt.
+/// The state in `health` after one attempt.
 async fn told(mode: Mode, discovers: bool) -> String {
     let provider = Provider::new(&[0]);
     provider.state().mode = mode;
@@ -85,13 +85,13 @@ async fn told(mode: Mode, discovers: bool) -> String {
     };
     let verifier = verifier(&keys);
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "503");
-    // A request that waits gives up a moment before a fetch that hangs does.
+    // A request that waits gives up a moment before the fetch that hangs.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     verifier.health()[0].last_error.clone().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_no_key_set_is_told_in_health() {
+async fn a_response_that_is_not_a_key_set_is_reported_in_health() {
     for (mode, expected) in [
         (Mode::Status(404), "the answer was 404 (idp.example/jwks)"),
         (
@@ -123,7 +123,7 @@ async fn an_answer_that_is_no_key_set_is_told_in_health() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_that_is_none_is_told_in_health() {
+async fn invalid_metadata_is_reported_in_health() {
     for (mode, expected) in [
         (
             Mode::NoMetadata(404),
@@ -157,7 +157,7 @@ async fn metadata_that_is_none_is_told_in_health() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_without_a_usable_key_says_of_each_why() {
+async fn a_set_without_a_usable_key_says_why_for_each_key() {
     let provider = Provider::new(&[]);
     provider.state().published = vec![
         serde_json::json!({"kty": "RSA", "kid": "enc", "n": "AA", "e": "AQAB", "use": "enc"}),
@@ -177,7 +177,7 @@ async fn a_set_without_a_usable_key_says_of_each_why() {
     ] {
         assert!(told.contains(expected), "{told}");
     }
-    // Beside a good one they are told as well.
+    // They are reported even if there is a good key.
     provider.state().published[3] = KEYRING[1].jwk();
     tokio::time::sleep(std::time::Duration::from_secs(31)).await;
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");

@@ -1,4 +1,4 @@
-//! Odd keys in a document: they are left out and counted, and the others go on.
+//! Unusual keys in a document: they are skipped and counted, and the others are used.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::jwks::RemoteJwks;
@@ -6,7 +6,7 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenVerifier};
 
 use crate::provider::{ISSUER, KEYRING, KEYS, Provider, token_of, verdict, verifier};
 
-/// A public key with some members changed, `null` for taken away.
+/// A public key with some members changed; `null` removes one.
 fn changed(key: &Value, changes: &Value) -> Value {
     let mut jwk = key.clone();
     let members = jwk.as_object_mut().unwrap();
@@ -72,7 +72,7 @@ async fn odd_keys_harm_no_other_key() {
     for said in [
         "key 1 (`pq`): `ML-DSA-44` is not a signature algorithm",
         "`ES512` is not a signature algorithm",
-        // The eighth is a good one.
+        // The eighth key is a good one.
         "): the JSON Web key is not meant for signatures: its `use` is `enc`",
         "its `key_ops` lack `verify`",
         "has a member `n` that is not base64url",
@@ -88,7 +88,7 @@ async fn odd_keys_harm_no_other_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_keys_with_one_name_are_told_apart_by_algorithm_or_not_used() {
+async fn two_keys_with_one_id_need_different_algorithms() {
     let key = |algorithm| {
         let key = SigningKey::generate(algorithm).unwrap();
         key.with_key_id("same").unwrap()
@@ -100,7 +100,7 @@ async fn two_keys_with_one_name_are_told_apart_by_algorithm_or_not_used() {
     );
     let jwk = |key: &SigningKey| key.verifying_key().to_jwk().unwrap();
     let provider = Provider::new(&[]);
-    // The same key twice is one key.
+    // The same key twice counts as one.
     provider.state().published = vec![jwk(&ed), jwk(&ec), jwk(&ec)];
     let verifier = verifier(&provider.keys());
     assert_eq!(verdict(&verifier, &token_of(ed.clone())).await, "ok");
@@ -116,7 +116,7 @@ async fn two_keys_with_one_name_are_told_apart_by_algorithm_or_not_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
+async fn an_rsa_key_serves_one_algorithm_which_can_be_set() {
     use Algorithm::{EdDSA, PS256, RS256};
 
     let ps256 = SigningKey::generate(PS256).unwrap();
@@ -141,7 +141,7 @@ async fn an_rsa_key_serves_one_algorithm_and_which_one_can_be_said() {
             .unwrap();
         verifier
     };
-    // Told by nobody, it is an RS256 key.
+    // By default, it is an RS256 key.
     assert_eq!(
         verdict(&verifier(&[RS256, PS256, EdDSA], &nameless), &token).await,
         "401"

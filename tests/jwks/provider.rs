@@ -1,4 +1,4 @@
-//! A provider that does what it is told, without a network.
+//! A scripted provider, without a network.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};
 pub const ISSUER: &str = "https://idp.example";
 pub const KEYS: &str = "https://idp.example/jwks";
 
-/// The keys that the provider may publish, and a token of each. The last two have the ids of the
-/// first two: as replacements of them.
+/// The keys that the provider may publish, and a token for each. The last two have the ids of the first two,
+/// as their replacements.
 pub static KEYRING: LazyLock<Vec<Key>> = LazyLock::new(|| (0..6).map(Key::new).collect());
 
 pub struct Key {
@@ -48,7 +48,7 @@ fn token_from(issuer: &str, key: SigningKey) -> String {
         .audience("api")
         .build()
         .unwrap();
-    // For a pattern of issuers, in which it is a part.
+    // For a pattern of issuers, in which the tenant is a variable part.
     tokens
         .access("alice")
         .claim("tld", "example")
@@ -56,18 +56,18 @@ fn token_from(issuer: &str, key: SigningKey) -> String {
         .unwrap()
 }
 
-/// A token that names a key which nobody has.
+/// A token with a key id that does not exist.
 pub fn bogus(kid: &str) -> String {
     bogus_of(ISSUER, kid)
 }
 
-/// A token of this issuer that names a key which nobody has.
+/// A token of this issuer with a key id that does not exist.
 pub fn bogus_of(issuer: &str, kid: &str) -> String {
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     token_from(issuer, key.with_key_id(kid).unwrap())
 }
 
-/// A key without a name, and a token that names none.
+/// A key without an id, and a token that names no key.
 pub fn nameless(seed: u8) -> (Value, String) {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -82,7 +82,7 @@ pub fn nameless(seed: u8) -> (Value, String) {
     (jwk, format!("{message}.{signature}"))
 }
 
-/// How the provider answers.
+/// How the provider responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Good,
@@ -96,16 +96,16 @@ pub enum Mode {
     TooManyKeys,
     OtherIssuer,
     KeysElsewhere,
-    /// The issuer's metadata where its keys should be.
+    /// The issuer's metadata instead of its keys.
     MetadataAsKeys,
-    /// No metadata anywhere.
+    /// There is no metadata.
     NoMetadata(u16),
-    /// A page where the metadata should be.
+    /// An HTML page instead of the metadata.
     MetadataIsPage,
     IssuerWithSlash,
-    /// The client itself panics.
+    /// The HTTP client panics.
     Panic,
-    /// The address of OpenID Connect shows a page, that of RFC 8414 the metadata.
+    /// The address of OpenID Connect returns a page, and that of RFC 8414 the metadata.
     PageFirst,
 }
 
@@ -130,10 +130,10 @@ pub struct State {
 pub struct Fetch {
     pub began: Instant,
     pub ended: Option<Instant>,
-    /// The keys that were served, if it was a good answer.
+    /// The keys that were served, if it was a good response.
     pub served: Option<Vec<Value>>,
     pub not_modified: bool,
-    /// What the answer said of caching.
+    /// The caching headers of the response.
     pub cache_control: Option<String>,
 }
 

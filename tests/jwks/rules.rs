@@ -1,4 +1,4 @@
-//! The rules one by one, counted and to the second, on a virtual clock.
+//! The rules one by one, with exact counts and times, on a virtual clock.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn verdicts(verifier: &TokenVerifier, tokens: &[String]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fifty_cold_requests_are_one_fetch() {
+async fn fifty_first_requests_cause_one_fetch() {
     let provider = Provider::new(&[0]);
     provider.state().delay = seconds(1);
     let verifier = verifier(&provider.discovered());
@@ -34,7 +34,7 @@ async fn fifty_cold_requests_are_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_bogus_key_ids_are_one_fetch_and_no_queue() {
+async fn a_thousand_unknown_key_ids_cause_one_fetch() {
     let provider = Provider::new(&[0]);
     let verifier = verifier(&provider.keys());
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");
@@ -49,7 +49,7 @@ async fn a_thousand_bogus_key_ids_are_one_fetch_and_no_queue() {
     assert_eq!(start.elapsed(), seconds(1), "all wait for the same fetch");
     assert_eq!(provider.fetches(), 2);
 
-    // From then on they are refused at once, and cause nothing.
+    // From then on they are refused at once, and cause no fetch.
     for token in &bogus {
         assert_eq!(verdict(&verifier, token).await, "401");
     }
@@ -80,7 +80,7 @@ async fn a_rotation_is_seen_within_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_key_waits_for_nothing() {
+async fn a_token_of_a_known_key_never_waits() {
     let provider = Provider::new(&[0]);
     provider.state().cache_control = Some("max-age=60".into());
     let keys = provider.keys();
@@ -100,7 +100,7 @@ async fn a_known_key_waits_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stale_keys_count_until_their_end_and_then_nothing_is_judged() {
+async fn stale_keys_are_used_until_they_expire_then_all_is_a_503() {
     let provider = Provider::new(&[0]);
     provider.state().cache_control = Some("max-age=60".into());
     let keys = provider.keys();
@@ -133,7 +133,7 @@ async fn stale_keys_count_until_their_end_and_then_nothing_is_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_goes_wrong_takes_no_key_away_and_is_never_a_401() {
+async fn no_failure_removes_a_key_or_causes_a_401() {
     for mode in [
         Mode::Refuse,
         Mode::Hang,
@@ -153,7 +153,7 @@ async fn whatever_goes_wrong_takes_no_key_away_and_is_never_a_401() {
         sleep(seconds(30)).await;
         provider.state().mode = mode;
         provider.publish(&[1]);
-        // The provider might know this one: it just cannot be asked.
+        // The provider might have this key, but cannot be asked.
         let start = Instant::now();
         assert_eq!(
             verdict(&verifier, &KEYRING[1].token).await,
@@ -171,7 +171,7 @@ async fn whatever_goes_wrong_takes_no_key_away_and_is_never_a_401() {
             "ok",
             "{mode:?}"
         );
-        // And once it can, everything is seen.
+        // Once it can be asked, all its keys are found.
         provider.state().mode = Mode::Good;
         sleep(seconds(31)).await;
         assert_eq!(
@@ -198,7 +198,7 @@ async fn a_provider_that_is_down_at_the_start_is_waited_for() {
         assert_eq!(verdict(&verifier, &bogus("x")).await, "503");
         sleep(seconds(1)).await;
     }
-    // Not a hundred times: backed off.
+    // Not a hundred times, because of the back-off.
     let asked = provider.state().metadata_fetches;
     assert!((3..40).contains(&asked), "{asked} times");
     provider.state().mode = Mode::Good;
@@ -209,14 +209,14 @@ async fn a_provider_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_key_is_dead_at_the_next_fetch() {
+async fn a_removed_key_is_refused_after_the_next_fetch() {
     let provider = Provider::new(&[0, 1]);
     provider.state().cache_control = Some("max-age=300".into());
     let keys = provider.keys();
     let verifier = verifier(&keys);
     keys.ready().await;
     for _ in 0..5 {
-        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok"); // its signature is known
+        assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok"); // its signature is cached
     }
     provider.publish(&[1]);
     sleep(seconds(300)).await; // at 80 %, 240 seconds, the keys were fetched again
@@ -226,7 +226,7 @@ async fn a_removed_key_is_dead_at_the_next_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_provider_says_of_caching_is_kept_within_bounds() {
+async fn the_cache_control_of_a_provider_is_kept_within_bounds() {
     for (cache_control, from, to) in [
         (None, 450, 510),
         (Some("max-age=600"), 450, 510),
@@ -272,7 +272,7 @@ async fn an_unchanged_document_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_of_another_issuer_or_keys_elsewhere_count_for_nothing() {
+async fn metadata_of_another_issuer_or_origin_is_refused() {
     for (mode, said) in [
         (
             Mode::OtherIssuer,
@@ -337,7 +337,7 @@ async fn the_task_ends_with_the_last_verifier() {
     assert_eq!(provider.fetches(), fetches);
 }
 
-/// A runtime of the test's own, its clock stopped.
+/// The test's own runtime, with a paused clock.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -358,7 +358,7 @@ fn a_source_outlives_the_runtime_that_it_was_first_used_in() {
         sleep(seconds(31)).await;
         assert_eq!(verdict(&verifier, &KEYRING[1].token).await, "ok");
     });
-    // With no runtime at all, what is known is verified, and nothing hangs.
+    // Without any runtime, tokens of known keys are verified, and nothing hangs.
     assert!(verifier.verify_local(&KEYRING[1].token).is_ok());
     let error = futures_util::FutureExt::now_or_never(verifier.verify(&bogus("x")));
     assert_eq!(error.unwrap().unwrap_err().status(), 503);
@@ -393,7 +393,7 @@ async fn a_client_that_panics_is_a_failure_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_at_the_first_metadata_address_does_not_hide_the_second() {
+async fn an_html_page_does_not_hide_the_second_metadata_address() {
     let provider = Provider::new(&[0]);
     provider.state().mode = Mode::PageFirst;
     let verifier = verifier(&provider.discovered());
@@ -401,7 +401,7 @@ async fn a_page_at_the_first_metadata_address_does_not_hide_the_second() {
 }
 
 #[test]
-fn what_cannot_be_meant_does_not_build() {
+fn impossible_settings_do_not_build() {
     let refused =
         |built: Result<RemoteJwks, tower_jwt_auth::ConfigError>| built.unwrap_err().to_string();
     for (url, said) in [
@@ -440,7 +440,7 @@ fn what_cannot_be_meant_does_not_build() {
         )
         .contains("7 days")
     );
-    // Whose keys they are is known; for whom the tokens are is not.
+    // The issuer of the keys is known, but the audience is not.
     let error = TokenVerifier::builder()
         .discover(ISSUER)
         .build()
@@ -449,7 +449,7 @@ fn what_cannot_be_meant_does_not_build() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_another_issuer_asks_for_no_key() {
+async fn a_token_of_another_issuer_causes_no_fetch() {
     let provider = Provider::new(&[0]);
     provider.state().mode = Mode::Status(503);
     let verifier = verifier(&provider.discovered());

@@ -1,5 +1,5 @@
-//! Random schedules of rotations, withdrawals, outages, slow answers, poisoned documents and floods, on
-//! a virtual clock; after each request the rules are checked against what the provider has served.
+//! Random schedules of rotations, withdrawals, outages, slow responses, malformed documents and floods, on a
+//! virtual clock. After each request, the rules are compared with what the provider has served.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ enum Step {
     Ask(usize),
     /// Several at once.
     AskMany(usize, usize),
-    /// A token that names a key which nobody has.
+    /// A token with a key id that does not exist.
     AskBogus(u8),
-    /// Forged tokens that name a key which the provider may have.
+    /// Forged tokens with the id of a key that the provider may have.
     AskForged(u8, usize),
-    /// A token of the secret that the issuer used before it published keys.
+    /// A token signed with the secret that the issuer used before it published keys.
     AskLegacy,
-    /// These keys are published from now on.
+    /// From now on, these keys are published.
     Publish(Vec<usize>),
     Answer(Mode),
     Caching(Option<&'static str>),
@@ -73,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// Two keys with one id are both of no use; a document has one that is.
+/// Two keys with one id cannot be used, so a document contains at most one of them.
 fn publication(mut keys: Vec<usize>) -> Step {
     let has_namesake = |key: &usize| keys.contains(&namesake(*key));
     if keys.iter().all(has_namesake) {
@@ -82,19 +82,19 @@ fn publication(mut keys: Vec<usize>) -> Step {
     Step::Publish(keys)
 }
 
-/// The key that has the same id, if there is one.
+/// Returns the key that has the same id, if there is one.
 fn namesake(key: usize) -> usize {
     if key < 4 { key + 4 } else { key - 4 }
 }
 
-/// How the verifier comes by the issuer and its keys. The rules are the same for all.
+/// How the verifier knows the issuer and its keys. The rules are the same in all cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// One issuer, one source of keys.
     Plain,
-    /// A shared secret beside the keys.
+    /// A shared secret in addition to the keys.
     Several,
-    /// An issuer of a pattern.
+    /// An issuer that matches a pattern.
     Pattern,
     /// An issuer that a resolver finds.
     Resolved,
@@ -143,14 +143,14 @@ fn legacy() -> SigningKey {
     SigningKey::hs256(*b"3c91d7e05f8a42b6c1d9e7f04a5b8c2d").unwrap()
 }
 
-/// What the provider does, and since when.
+/// The current behavior of the provider, and since when.
 struct World {
     provider: Provider,
     verifier: TokenVerifier,
     shape: Shape,
-    /// With metadata to read first.
+    /// Whether metadata must be read first.
     discovers: bool,
-    /// Since when it answers well.
+    /// Since when it responds correctly.
     healthy_since: Option<Instant>,
     /// Since when each key is published, and no other with its id.
     published_since: [Option<Instant>; 6],
@@ -210,7 +210,7 @@ impl World {
                     "401"
                 };
                 let verdict = verdict(&self.verifier, &token_of(legacy())).await;
-                // Where the secret is not trusted, the keys that are fetched can never be for it.
+                // If the secret is not trusted, the fetched keys can never be for it.
                 assert!(
                     verdict == expected || (expected == "401" && verdict == "503"),
                     "{verdict}"
@@ -268,7 +268,7 @@ impl World {
         );
     }
 
-    /// A token is refused for its key only if the provider was just asked, and answered.
+    /// Checks that a token is refused because of its key only if the provider was just asked, and responded.
     fn check_refusal(&self, verdict: &str) {
         let state = self.provider.state();
         let last = state.fetches.last();
@@ -276,7 +276,7 @@ impl World {
         assert!(verdict != "401" || !failing, "an outage is never a 401");
     }
 
-    /// The last good answer; the key ids of none after it count.
+    /// The last good response. The key ids of later responses do not count.
     fn last_good(&self) -> Option<Fetch> {
         let state = self.provider.state();
         let good = |fetch: &&Fetch| fetch.served.is_some();
@@ -300,10 +300,10 @@ impl World {
         now < until && served.contains(&jwk) && namesakes.all(|other| *other == jwk)
     }
 
-    /// Fetches follow each other by the rules, whatever was asked.
+    /// Checks that fetches follow the rules, whatever was requested.
     fn check_fetches(&self) {
         let state = self.provider.state();
-        // The metadata comes before, in the same attempt.
+        // The metadata is fetched first, in the same attempt.
         let slack = if self.discovers {
             Duration::from_secs(2)
         } else {

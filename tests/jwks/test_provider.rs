@@ -1,4 +1,4 @@
-//! The provider for tests does what it says, and verifiers see it as any other.
+//! The test provider behaves as documented, and verifiers use it like any other provider.
 
 use std::time::Duration;
 

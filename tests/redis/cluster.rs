@@ -1,4 +1,4 @@
-//! The same on a cluster of three nodes.
+//! The same tests on a cluster of three nodes.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ async fn cluster() -> Option<Vec<Server>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stderr)] // tells what it measured
-async fn a_cluster_does_as_one_server_does() {
+async fn a_cluster_behaves_like_one_server() {
     let started = Instant::now();
     let Some(nodes) = cluster().await else {
         return;
@@ -75,7 +75,7 @@ async fn a_cluster_does_as_one_server_does() {
     }
     assert_eq!(used, 3, "the keys are on all nodes");
 
-    // Revoked through one node, told by another.
+    // Revoked through one node, and pushed by another.
     let key = || SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
     assert_eq!(key().algorithm(), Algorithm::HS256);
     let cache = async || {
@@ -111,10 +111,10 @@ async fn a_cluster_does_as_one_server_does() {
         let refused = a.verifier().verify(&token).await.unwrap_err();
         assert_eq!(refused.kind(), AuthErrorKind::Revoked);
     }
-    // The driver sends a revocation again where an answer takes too long.
+    // The cluster driver repeats a revocation if the reply takes too long.
     assert!(pushes.learned() >= 20, "{}", pushes.learned());
 
-    // No call hangs when all nodes fall silent.
+    // No call hangs if all nodes are silent.
     let until = SystemClock.now() + Duration::from_secs(60);
     let revoked = [Revocation::token(None, "t", until)];
     let query = RevocationQuery::new("alice", "t", 1);

@@ -1,4 +1,4 @@
-//! A primary that becomes a replica while the connections to it stay up, or takes no writes.
+//! A primary that becomes a replica while its connections stay open, or that accepts no writes.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -18,11 +18,11 @@ use crate::revocations::{FOREVER, Node, two_nodes, until};
 use crate::server::Server;
 use crate::sessions::{now, session};
 
-/// How many requests may fail until one is answered. One or two do; more do on a busy machine, where
-/// an answer may take longer than it may in production.
+/// The number of requests that may fail before one succeeds. Usually one or two do; on a busy machine there
+/// are more, because a reply may take longer than in production.
 const FEW: usize = 30;
 
-/// Asks until there is an answer that is no 503, and returns it.
+/// Repeats a call until the result is not a 503, and returns it.
 #[allow(clippy::print_stderr)] // tells what it measured
 async fn settled<T, E>(
     what: &str,
@@ -39,13 +39,13 @@ async fn settled<T, E>(
                 return answer;
             }
         }
-        // Connections are not made more often.
+        // There are no more connection attempts per second than this.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{what}: still unavailable after {FEW} requests");
 }
 
-/// Asks until it succeeds. Every failure has to be a 503.
+/// Repeats a call until it succeeds. Every failure has to be a 503.
 async fn soon<T, E: Debug>(
     what: &str,
     status: impl Fn(&E) -> u16,
@@ -68,7 +68,7 @@ async fn login(node: &Node, subject: &str) -> Result<TokenPair, SessionError> {
     node.sessions.open(subject).issue().await
 }
 
-/// Whether the node says that it can write.
+/// Returns whether the node says that it can write.
 async fn is_ready(node: &Node, sessions: &RedisSessions) -> bool {
     let revocations = node.cache.store().check_writable().await.is_ok();
     sessions.check_writable().await.is_ok() && revocations
@@ -87,7 +87,7 @@ async fn logged_in(node: &Node, subject: &str) -> TokenPair {
     soon("login", status, async || login(node, subject).await).await
 }
 
-/// The verdict on an access token, once there is one.
+/// Returns the verdict on an access token, once there is one.
 async fn verdict(node: &Node, token: &str) -> Result<VerifiedToken, AuthErrorKind> {
     let is_known = |kind: &AuthErrorKind| match kind {
         AuthErrorKind::Unavailable => 503,
@@ -96,7 +96,7 @@ async fn verdict(node: &Node, token: &str) -> Result<VerifiedToken, AuthErrorKin
     settled("look-up", is_known, async || node.verify(token).await).await
 }
 
-/// That everything works, on connections that were made before the failover.
+/// Checks that everything works on connections that were made before the failover.
 async fn assert_recovers(node: &Node, tokens: &TokenPair) {
     verdict(node, &tokens.access_token).await.unwrap();
     soon("refresh", status, async || {
@@ -117,7 +117,7 @@ async fn assert_recovers(node: &Node, tokens: &TokenPair) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_primary_becomes_a_replica() {
+async fn service_continues_when_the_primary_becomes_a_replica() {
     let Some(pair) = Pair::start().await else {
         return;
     };
@@ -132,7 +132,7 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
     assert!(verdict(&node, &tokens.access_token).await.is_ok());
     is_soon_ready(&node, &sessions).await;
 
-    // The name still leads to the old primary, which takes no writes: an outage, and nothing else.
+    // The name still points to the old primary, which accepts no writes: that is an outage and nothing else.
     pair.promote().await;
     pair.demote().await;
     for _ in 0..3 {
@@ -157,7 +157,7 @@ async fn all_goes_on_when_the_primary_becomes_a_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
+async fn service_continues_when_the_name_moves_first() {
     let Some(pair) = Pair::start().await else {
         return;
     };
@@ -171,14 +171,14 @@ async fn all_goes_on_when_the_name_moves_before_the_primary_is_demoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_when_the_primary_falls_silent_for_good() {
+async fn service_continues_when_the_primary_falls_silent() {
     let Some(pair) = Pair::start().await else {
         return;
     };
     let node = Node::in_a_hurry(&pair.url(), Duration::ZERO).await;
     let tokens = logged_in(&node, "alice").await;
     assert!(verdict(&node, &tokens.access_token).await.is_ok());
-    // As a machine that is cut off: no connection is closed, and no answer comes.
+    // Like a machine that is cut off: no connection is closed, and no reply arrives.
     pair.promote().await;
     pair.old.signal("STOP");
     pair.follow();
@@ -209,13 +209,13 @@ async fn pushes_move_to_the_new_primary() {
     .await;
     let learned = pushes.learned();
     soon("log-out", status, async || a.sessions.end_all("bob").await).await;
-    // Only a push can tell: answers are believed for an hour.
+    // Only a push can inform this node, because answers are cached for an hour.
     b.refuses(&tokens.access_token).await;
     assert!(pushes.learned() > learned);
     assert!(verdict(&b, &before.access_token).await.is_ok());
 }
 
-/// What a replica knows may be old: it must not say that a session is unknown.
+/// The data of a replica may be old, so it must not say that a session is unknown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_refuses_no_token_and_ends_nothing() {
     let Some(pair) = Pair::start().await else {
@@ -242,13 +242,13 @@ async fn a_replica_refuses_no_token_and_ends_nothing() {
     }
     assert!(replica.check_writable().await.is_err());
 
-    // The connection of the crate does not even take a server that is a replica.
+    // The connection of this crate refuses a server that is a replica.
     assert!(RedisConnection::connect(pair.old.url()).await.is_err());
     assert!(RedisConnection::connect(pair.new.url()).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
+async fn an_unwritable_primary_is_asked_at_most_ten_times_a_second() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -265,7 +265,7 @@ async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
     let mut asked = 0;
     while started.elapsed() < Duration::from_secs(1) || asked < 100 {
         assert!(store.check_writable().await.is_err());
-        // It still is the primary: what it says of revocations is right.
+        // It is still the primary, so its answers about revocations are right.
         let query = RevocationQuery::new("alice", "t", 1);
         assert!(!store.is_revoked(&query).await.unwrap());
         asked += 1;
@@ -278,7 +278,7 @@ async fn a_primary_that_takes_no_writes_is_asked_ten_times_a_second_at_most() {
     store.check_writable().await.unwrap();
 }
 
-/// A request that is dropped after 50 ms does not see that a server is silent.
+/// A request that is dropped after 50 ms does not notice that a server is silent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_give_up_early_reach_the_new_primary_as_well() {
     let Some(pair) = Pair::start().await else {
@@ -319,7 +319,7 @@ async fn no_call_to_a_silent_server_hangs() {
     let until = SystemClock.now() + Duration::from_secs(60);
     let revoked = [Revocation::token(None, "t", until)];
     let query = RevocationQuery::new("alice", "t", 1);
-    // The first call is on the connection that there is, the second on one that cannot be made.
+    // The first call uses the existing connection, the second one a connection that cannot be made.
     for _ in 0..2 {
         assert!(ends(store.rotate(&rotation)).await.is_err());
         assert!(ends(store.create(&record, None)).await.is_err());
@@ -342,7 +342,7 @@ async fn no_call_to_a_silent_server_hangs() {
     .await;
 }
 
-/// Far longer than any time limit: a busy machine is no failure.
+/// Far longer than any time limit, so that a busy machine does not fail the test.
 pub(crate) async fn ends<T>(call: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(Duration::from_secs(30), call).await;
     ended.expect("a call hangs")

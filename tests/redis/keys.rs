@@ -1,4 +1,4 @@
-//! What is in Redis: keys that expire, indexes that heal, and what is damaged.
+//! The content of Redis: keys expire, indexes are repaired, and damaged values are errors.
 
 use tower_jwt_auth::sessions::{
     EndReason, EndSessions, EndedSession, RedisSessions, Rotation, SessionStore, SessionTarget,
@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::sessions::{HOUR, now, session};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_expire_and_indexes_heal() {
+async fn keys_expire_and_indexes_are_repaired() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -29,7 +29,7 @@ async fn keys_expire_and_indexes_heal() {
     let expected = 48 * HOUR / 1000;
     assert!((expected - 10_000..=expected).contains(&left), "{left}");
 
-    // A session that is gone leaves the index with the next look at it.
+    // A session that is gone is removed from the index the next time the index is read.
     let _: () = redis::cmd("DEL")
         .arg("jwt-auth:{a}:s")
         .query_async(&mut redis)
@@ -45,7 +45,7 @@ async fn keys_expire_and_indexes_heal() {
         .unwrap();
     assert_eq!(index, ["b", "c"]);
 
-    // An index that is gone comes back with the sessions that are used.
+    // An index that was lost is rebuilt by the sessions that are in use.
     let _: () = redis::cmd("DEL")
         .arg("jwt-auth:{u:alice}:u")
         .query_async(&mut redis)
@@ -58,7 +58,7 @@ async fn keys_expire_and_indexes_heal() {
         ["c"]
     );
 
-    // A session that was ended moves to the index of those, and is found there again.
+    // A session that was ended moves to the index of ended sessions, and is found there again.
     let target = SessionTarget::Subject("alice");
     let mut end = EndSessions::new(target, EndReason::Revoked, now);
     end.told_since = now;
@@ -83,7 +83,7 @@ async fn keys_expire_and_indexes_heal() {
     assert_eq!(kept.1, [("c".to_owned(), now / 1_000_000)]);
     assert!((86_000..=86_400).contains(&kept.2), "{kept:?}");
     assert_eq!(store.end(end).await.unwrap(), ended);
-    // Where only the index says so, the session itself is looked at.
+    // If only the index contains it, the session itself is read.
     let _: () = redis::cmd("HDEL")
         .arg("jwt-auth:{c}:s")
         .arg("ended")
@@ -99,7 +99,7 @@ async fn keys_expire_and_indexes_heal() {
         .unwrap();
     assert_eq!(ended_at, now);
 
-    // What is no session is an error, and never an unknown session.
+    // A malformed value is an error, and never an unknown session.
     let _: () = redis::cmd("SET")
         .arg("jwt-auth:{x}:s")
         .arg("1")

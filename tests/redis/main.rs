@@ -1,6 +1,6 @@
-//! The stores in Redis, against servers that these tests start: `redis-server` from the PATH, on a
-//! port of the loopback, in a directory that goes away with it. Where there is none, the
-//! tests say so and pass; with `REQUIRE_SERVICES=1` they fail.
+//! The stores in Redis, with servers that these tests start: the `redis-server` from the PATH, on a loopback
+//! port, in a directory that is removed afterwards. If there is none, the tests print a note and pass; with
+//! `REQUIRE_SERVICES=1` they fail.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
 
 #[cfg(feature = "redis-cluster")]

@@ -1,4 +1,4 @@
-//! A subject with more sessions than are listed.
+//! A subject with more sessions than a list can contain.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ async fn open(store: &RedisSessions, count: u64) -> u64 {
     now
 }
 
-/// How many times a command was called since the statistics were reset.
+/// The number of calls of a command since the statistics were reset.
 async fn calls(redis: &mut MultiplexedConnection, command: &str) -> u64 {
     let info: String = redis::cmd("INFO")
         .arg("commandstats")
@@ -43,13 +43,13 @@ async fn calls(redis: &mut MultiplexedConnection, command: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_looks_at_so_many_sessions_and_an_end_at_all() {
+async fn a_list_is_bounded_and_an_end_reaches_all_sessions() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
     let store = RedisSessions::new(server.patient().await);
     let now = open(&store, 2600).await + 10_000;
-    // The one that is used last was opened first.
+    // The session that was used last was opened first.
     store.acknowledge("s0", 0).await.unwrap();
 
     let mut redis = server.connection().await;
@@ -75,7 +75,7 @@ async fn a_list_looks_at_so_many_sessions_and_an_end_at_all() {
     let left = store.list("alice", now).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].id, "s0");
-    // Whoever was interrupted asks again, and is told the same.
+    // A caller that was interrupted repeats the call, and gets the same result.
     end.now += 1;
     let again = store.end(end).await.unwrap();
     assert!(again == ended, "{} are told again", again.len());
@@ -85,7 +85,7 @@ async fn a_list_looks_at_so_many_sessions_and_an_end_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_limit_ends_all_that_are_too_many() {
+async fn a_lowered_limit_ends_all_excess_sessions() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

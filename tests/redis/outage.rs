@@ -1,4 +1,4 @@
-//! A server that is killed and comes back, and what its clients saw meanwhile.
+//! A server that is killed and comes back, and what its clients observe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ struct Seen {
     failed: AtomicU64,
 }
 
-/// An honest client: where it got no answer, it asks again with the token that it has.
+/// A legitimate client: if it gets no response, it retries with its current token.
 async fn client(store: RedisSessions, id: String, seen: Arc<Seen>) {
     let mut generation = 0;
     let mut call = 0;
@@ -45,7 +45,7 @@ async fn client(store: RedisSessions, id: String, seen: Arc<Seen>) {
             }
         }
     }
-    // The last word of the store is what the client holds.
+    // The last state of the store matches the client's token.
     let live = store.list(&id, now()).await.unwrap();
     assert_eq!(live.len(), 1);
     assert_eq!(live[0].generation, generation);
@@ -53,7 +53,7 @@ async fn client(store: RedisSessions, id: String, seen: Arc<Seen>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stderr)] // tells what it measured
-async fn a_killed_server_loses_and_forks_no_session_and_clients_recover() {
+async fn a_killed_server_loses_and_forks_no_session() {
     let always = ["--appendonly", "yes", "--appendfsync", "always"];
     let Some(mut server) = Server::start(&always).await else {
         return;
@@ -80,7 +80,7 @@ async fn a_killed_server_loses_and_forks_no_session_and_clients_recover() {
         server.kill();
         for token in [&token, &refused] {
             let error = node.tokens.verifier().verify(token).await.unwrap_err();
-            // The node that revoked one of them still remembers.
+            // The node that revoked one of them still remembers it.
             let known = token == &refused && error.kind() == AuthErrorKind::Revoked;
             assert!(known || error.status() == 503, "{error:?}");
         }

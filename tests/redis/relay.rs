@@ -1,4 +1,4 @@
-//! Two servers behind one address: what a name that follows the primary does in production.
+//! Two servers behind one address, like a host name that follows the primary in production.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::server::Server;
 
-/// Passes each new connection on to the server of the moment. Those that exist stay where they are.
+/// Forwards each new connection to the current server. Existing connections stay where they are.
 pub(crate) struct Relay {
     pub(crate) port: u16,
     to: Arc<AtomicU16>,
@@ -92,10 +92,10 @@ impl Pair {
         self.relay.url()
     }
 
-    /// Makes the replica the primary, with all that was written; the relay still leads to the old one.
+    /// Promotes the replica, with all that was written. The relay still leads to the old primary.
     pub(crate) async fn promote(&self) {
         let mut old = self.old.connection().await;
-        // `WAIT` is about the writes of its own connection, and so of all before them.
+        // `WAIT` covers the writes of its own connection, and so all writes before them.
         let ((), copies): ((), u32) = redis::pipe()
             .cmd("SET")
             .arg("written")
@@ -110,12 +110,12 @@ impl Pair {
         replicate(&self.new, None).await;
     }
 
-    /// Makes the old primary a replica of the new one, while the connections to it stay up.
+    /// Makes the old primary a replica of the new one, while its connections stay open.
     pub(crate) async fn demote(&self) {
         replicate(&self.old, Some(&self.new)).await;
     }
 
-    /// The name leads to the new primary from now on.
+    /// From now on, the name points to the new primary.
     pub(crate) fn follow(&self) {
         self.relay.lead_to(self.new.port);
     }

@@ -12,7 +12,7 @@ use tower_jwt_auth::{Algorithm, AuthError, JwtAuthLayer, SigningKey, TokenIssuer
 
 use crate::server::Server;
 
-/// One node, behind which requests end.
+/// One node; the requests end in the handler behind it.
 fn node(tokens: &TokenIssuer, replays: RedisReplays) -> (JwtAuthLayer, Dpop) {
     let dpop = Dpop::builder("https://api.example", replays)
         .store_timeout(Duration::from_secs(60))
@@ -99,7 +99,7 @@ async fn of_64_requests_with_one_proof_one_passes_on_two_nodes() {
         assert_eq!(count("200 "), 1, "{answers:?}");
         assert_eq!(count("401 proof_replayed"), 63, "{answers:?}");
     }
-    // A server that is gone, or a replica, is an outage.
+    // A server that is gone, or that is a replica, is an outage.
     let mut redis = server.connection().await;
     let _: () = redis::cmd("REPLICAOF")
         .arg("127.0.0.1")

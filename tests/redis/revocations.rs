@@ -1,4 +1,4 @@
-//! Revocations on one node, and when the others refuse.
+//! Revocations on one node, and when the other nodes refuse the token.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Node {
         verdict.map_err(|error| error.kind())
     }
 
-    /// How long it takes from now until the token is refused.
+    /// Returns how long it takes from now until the token is refused.
     pub(crate) async fn refuses(&self, token: &str) -> Duration {
         let started = Instant::now();
         while self.verify(token).await.is_ok() {
@@ -88,10 +88,10 @@ pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration 
     started.elapsed()
 }
 
-/// Answers are believed for so long that only a push can make them wrong.
+/// Answers are cached for so long that only a push can change them.
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
-/// Two nodes, of which the second is told what the first revokes.
+/// Two nodes. The first pushes its revocations to the second.
 pub(crate) async fn two_nodes(url: &str, lag: Duration) -> (Node, Node, RevocationPushes) {
     let a = Node::new(url, lag).await;
     let b = Node::new(url, lag).await;
@@ -126,13 +126,13 @@ async fn each_kind_is_refused_on_every_node_and_nothing_else_is() {
     assert_eq!(verdicts(&b, &tokens).await, [false, false, true]);
     a.tokens.revoke_subject("alice").await.unwrap();
     assert_eq!(verdicts(&b, &tokens).await, [false, false, false]);
-    // Of the same second, but issued after the cut-off; and another's.
+    // Issued in the same second, but after the cut-off; and a token of another subject.
     let after = [issue("alice", "4"), issue("bob", "5")];
     assert_eq!(verdicts(&b, &after).await, [true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_later_cut_off_and_the_later_end_hold() {
+async fn the_later_cut_off_and_the_later_end_count() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -159,7 +159,7 @@ async fn the_later_cut_off_and_the_later_end_hold() {
     assert_eq!(value, 9_000_000);
     assert!((1_590_000..=1_600_000).contains(&left), "{left}");
 
-    // What cannot be read is an outage, and never "not revoked".
+    // A malformed value is an outage, and never "not revoked".
     let token = node.tokens.access("alice").issue().unwrap();
     assert!(node.verify(&token).await.is_ok());
     let _: () = redis::cmd("SET")
@@ -197,7 +197,7 @@ async fn a_push_makes_the_other_node_refuse_at_once() {
     assert!(lags[49] < Duration::from_secs(1), "{lags:?}");
     assert_eq!((pushes.learned(), pushes.losses()), (50, 0));
 
-    // Rubbish is counted, and does no harm.
+    // Malformed messages are counted and ignored.
     let mut redis = server.connection().await;
     for rubbish in [
         "",
@@ -234,7 +234,7 @@ async fn a_cut_subscription_is_noticed_and_nothing_is_missed() {
             .await
             .unwrap();
         assert_eq!(cut, 1);
-        // Nobody tells B of this one: it is not subscribed.
+        // Node B does not receive this one, because it is not subscribed.
         a.tokens.revoke(&verified).await.unwrap();
         let lag = b.refuses(&token).await;
         let back = until("subscribed again", || {
@@ -270,7 +270,7 @@ async fn a_silent_server_is_noticed() {
         noticed < LOSS_NOTICED_WITHIN + Duration::from_millis(500),
         "{noticed:?}"
     );
-    // What was known from before does not count, and there is nobody to ask.
+    // Answers from before do not count, and there is no server to ask.
     assert_eq!(
         b.verify(&token).await.unwrap_err(),
         AuthErrorKind::Unavailable

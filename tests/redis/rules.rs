@@ -1,4 +1,4 @@
-//! The rules that any store keeps.
+//! The rules that every store must keep.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn sessions_keep_the_rules() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_keep_the_rules_by_the_newer_protocol() {
+async fn sessions_keep_the_rules_with_resp3() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -62,7 +62,7 @@ async fn a_user_with_few_permissions_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stolen_token_that_is_used_on_one_node_ends_the_session_on_all() {
+async fn a_stolen_token_used_on_one_node_ends_the_session_on_all() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -94,9 +94,9 @@ async fn a_stolen_token_that_is_used_on_one_node_ends_the_session_on_all() {
     );
 }
 
-/// As a failover may lose the last write of an index.
+/// Like a failover that loses the last write of an index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_the_index_has_lost_ends_with_the_others() {
+async fn a_session_missing_from_the_index_ends_with_the_others() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -111,7 +111,7 @@ async fn a_session_that_the_index_has_lost_ends_with_the_others() {
         .unwrap();
     assert_eq!(lost, 1);
 
-    // Nothing says that a session was missed.
+    // Nothing shows that a session was missed.
     assert_eq!(b.sessions.end_all("alice").await.unwrap(), 0);
     for node in [&a, &b] {
         let refused = node.verify(&login.access_token).await.unwrap_err();

@@ -10,7 +10,7 @@ use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tower_jwt_auth::store::RedisConnection;
 
-/// Dropped, it is killed, and its directory removed.
+/// When it is dropped, the server is killed and its directory removed.
 pub(crate) struct Server {
     pub(crate) port: u16,
     dir: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// None, said loudly, where this machine has no Redis.
+    /// Returns `None` and prints a clear note if this machine has no Redis.
     pub(crate) async fn start(more: &[&str]) -> Option<Self> {
         if !installed() {
             return None;
@@ -60,13 +60,13 @@ impl Server {
         patient(&self.url()).await
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// The same server again, with what it has on disk.
+    /// Starts the same server again, with its data on disk.
     pub(crate) async fn start_again(&mut self) {
         self.child = launch(self.port, &self.dir, &self.more);
         self.ready().await;
@@ -97,7 +97,7 @@ impl Server {
     }
 }
 
-/// A connection for what is tested for other things than time limits: this machine may be busy.
+/// A connection for tests that are not about time limits, because this machine may be busy.
 pub(crate) async fn patient(url: &str) -> RedisConnection {
     let long = Duration::from_secs(20);
     let connection = RedisConnection::connect_within(url, long, long);
@@ -131,7 +131,7 @@ fn launch(port: u16, dir: &PathBuf, more: &[String]) -> Child {
         .unwrap()
 }
 
-/// One that a node of a cluster can have too: its bus is 10,000 above.
+/// A port that a cluster node can use, too: its bus port is 10,000 higher.
 fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

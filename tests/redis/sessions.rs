@@ -1,4 +1,4 @@
-//! Sessions: step by step as the store in memory, one winner among many, limits under concurrency.
+//! Sessions: step by step compared with the in-memory store, one winner among many, limits under concurrency.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -54,9 +54,9 @@ fn sorted(mut ended: Vec<EndedSession>) -> Vec<EndedSession> {
     ended
 }
 
-/// What `MemorySessions` says is right: each answer is compared with its.
+/// `MemorySessions` is the reference: each result is compared with its result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_answers_every_step_as_the_store_in_memory() {
+async fn every_step_has_the_same_result_as_in_the_memory_store() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
@@ -108,7 +108,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 let got = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(got, expected, "step {step}: {rotation:?}");
                 seen.insert(format!("{:?}", rotation.outcome(got.as_ref())));
-                // The driver of a cluster may send it twice.
+                // The cluster driver may send it twice.
                 let twice = memory.rotate(&rotation).await.unwrap();
                 let again = redis.rotate(&rotation).await.unwrap();
                 assert_eq!(again, twice, "step {step}: {rotation:?}");
@@ -153,7 +153,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
     assert!(seen.len() > 4, "{seen:?}");
 }
 
-/// What one process does with its share of the rotations.
+/// One process carries out its share of the rotations.
 async fn rotate_at_once(store: &RedisSessions, session: &str, calls: u32) -> Vec<(bool, String)> {
     let mut tasks = JoinSet::new();
     let now = now();
@@ -200,7 +200,7 @@ async fn of_64_rotations_at_once_one_rotates_and_the_others_converge() {
 const CHILD: &str = "JWT_REDIS_TEST_CHILD";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_64_rotations_in_4_processes_one_rotates_and_the_others_converge() {
+async fn of_64_rotations_in_4_processes_one_rotates() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };

@@ -12,7 +12,7 @@ use tower_jwt_auth::testing::check_api_key_store;
 use crate::support::{give_up_after, now, text};
 
 fn keys_in(store: impl ApiKeyStore) -> ApiKeys {
-    // The machine may be busy: it is the promise that is tested, and not the time.
+    // The machine may be busy: the result is tested, and not the time.
     let builder = ApiKeys::builder("acme", store).store_timeout(Duration::from_secs(60));
     builder.max_keys_per_owner(5).build().unwrap()
 }
@@ -51,7 +51,7 @@ async fn creations_at_once<S: ApiKeyStore + Clone>(store: &S) {
     assert!(nodes[1].list("creator").await.unwrap().is_empty());
 }
 
-/// Drops calls at any moment: each has taken effect as a whole or not at all.
+/// Drops calls at any point: each has taken effect completely or not at all.
 async fn dropped_futures<S: ApiKeyStore>(store: &S) {
     let mut given_up = 0;
     for polls in 0..30 {
@@ -60,7 +60,7 @@ async fn dropped_futures<S: ApiKeyStore>(store: &S) {
         assert!(store.insert(&key("old"), 2).await.unwrap());
         let new = key("new");
         given_up += u32::from(give_up_after(polls, store.insert(&new, 2)).await.is_none());
-        // The connection is good for others, and what they write is committed.
+        // Others can use the connection, and their writes are committed.
         assert!(store.insert(&key("other"), 5).await.unwrap());
         let target = ApiKeyTarget::Owner(&owner);
         give_up_after(polls, store.revoke(target, 10)).await;
@@ -71,7 +71,7 @@ async fn dropped_futures<S: ApiKeyStore>(store: &S) {
     assert!(given_up > 0);
 }
 
-async fn what_cannot_be_done_is_an_error<S: ApiKeyStore>(store: &S, duplicate: &str) {
+async fn impossible_requests_are_errors<S: ApiKeyStore>(store: &S, duplicate: &str) {
     let record = ApiKeyRecord::new("error", "alice", now());
     assert!(store.insert(&record, 5).await.unwrap());
     let error = store.insert(&record, 5).await.unwrap_err();
@@ -101,7 +101,7 @@ mod sqlite {
         check_api_key_store(&store).await;
         creations_at_once(&store).await;
         dropped_futures(&store).await;
-        what_cannot_be_done_is_an_error(&store, "UNIQUE").await;
+        impossible_requests_are_errors(&store, "UNIQUE").await;
     }
 
     #[tokio::test]
@@ -184,19 +184,19 @@ mod postgres {
         check_api_key_store(&store).await;
         creations_at_once(&store).await;
         dropped_futures(&store).await;
-        what_cannot_be_done_is_an_error(&store, "duplicate key").await;
+        impossible_requests_are_errors(&store, "duplicate key").await;
         let long = "\u{4e00}".repeat(8_000);
         let record = ApiKeyRecord::new("long", &long, now());
         assert!(store.insert(&record, 1).await.unwrap());
         assert_eq!(store.list(&long).await.unwrap(), [record]);
         indexes_are_used(&database).await;
 
-        // At a stricter isolation level the limit holds all the same.
+        // At a stricter isolation level, the limit still holds.
         let strict = [("default_transaction_isolation", "serializable")];
         let strict = pool(server.options().options(strict), 20).await;
         creations_at_once(&PostgresApiKeys::new(strict)).await;
 
-        // The same where texts are compared by the rules of a language.
+        // The same if texts are compared by the rules of a language.
         let create =
             "CREATE DATABASE english TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'";
         match sqlx::query(create).execute(&database).await {
@@ -207,7 +207,7 @@ mod postgres {
             Err(error) => eprintln!("not tested: a database with ICU collation: {error}"),
         }
 
-        // An outage is no refusal, and the keys are there when it is over.
+        // An outage is not a refusal, and the keys are there when it is over.
         let keys = keys_in(store);
         let new = keys.create("alice").issue().await.unwrap();
         server.kill();

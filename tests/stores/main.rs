@@ -1,7 +1,7 @@
-//! The stores in databases, each on a server of its own.
+//! The stores in databases, each with a server of its own.
 //!
-//! Where a server's binaries are missing its tests say so and pass; with `REQUIRE_SERVICES=1`
-//! they fail.
+//! If the programs of a server are missing, its tests print a note and pass; with `REQUIRE_SERVICES=1` they
+//! fail.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,

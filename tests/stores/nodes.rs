@@ -1,5 +1,5 @@
-//! Two nodes that are two processes, with clocks that differ, and one that is killed in the middle
-//! of a log-out: this test binary runs itself.
+//! Two nodes in two processes, with clocks that differ, and a process that is killed in the middle of a
+//! logout. This test binary runs itself.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ const VARIABLE: &str = "TOWER_JWT_AUTH_NODE_IN";
 const SECRET: &[u8] = b"\x91\x0c\x5a\xe7\x33\xb8\x4d\xf1\x26\xc9\x70\x1e\xa5\x88\x42\xdb\
 \x07\xf6\x3b\x94\x6e\xd0\x15\xac\x59\xe3\x80\x2f\xc7\x61\xba\x1d";
 
-/// The clock of the system, and so many seconds more or less.
+/// The clock of the system, shifted by this many seconds.
 #[derive(Debug)]
 struct Differs(i64);
 
@@ -44,14 +44,14 @@ async fn open(file: &Path, differs: i64) -> Sessions {
         .build()
         .unwrap();
     let store = SqliteSessions::open(pool).await.unwrap();
-    // The machine may be busy: it is the promise that is tested, and not the time.
+    // The machine may be busy: the result is tested, and not the time.
     Sessions::builder(&tokens, store)
         .store_timeout(Duration::from_secs(60))
         .build()
         .unwrap()
 }
 
-/// Carries out a command, and says what came of it in a line.
+/// Carries out a command, and returns the result as a line.
 async fn carry_out(sessions: &Sessions, command: &str) -> String {
     let (command, token) = command.split_once(' ').unwrap_or((command, ""));
     match command {
@@ -145,7 +145,7 @@ fn file(directory: &Directory) -> std::path::PathBuf {
 }
 
 #[test]
-fn log_out_everywhere_holds_on_processes_whose_clocks_differ() {
+fn log_out_everywhere_covers_processes_whose_clocks_differ() {
     for differs in [20, -20] {
         let directory = Directory::new("nodes");
         let mut here = Node::start(&file(&directory), 0);
@@ -158,7 +158,7 @@ fn log_out_everywhere_holds_on_processes_whose_clocks_differ() {
             let verdict = node.ask(&format!("refresh {refresh}"));
             assert_eq!(verdict, "refused invalid_grant", "{differs}");
         }
-        // A login afterwards is good at both, wherever it is.
+        // A login afterwards works on both nodes, wherever it happened.
         let (access, refresh) = there.login();
         for node in [&mut here, &mut there] {
             assert_eq!(node.ask(&format!("verify {access}")), "good", "{differs}");
@@ -168,7 +168,7 @@ fn log_out_everywhere_holds_on_processes_whose_clocks_differ() {
 }
 
 #[test]
-fn a_log_out_whose_process_is_killed_is_made_whole_by_the_next() {
+fn repeating_a_logout_completes_one_that_was_killed() {
     for micros in [0, 200, 500, 1_000, 2_000, 4_000, 8_000, 20_000] {
         let directory = Directory::new("nodes");
         let mut killed = Node::start(&file(&directory), 0);

@@ -1,4 +1,4 @@
-//! PgBouncer in front of PostgreSQL: where it keeps prepared statements apart, and where not.
+//! PgBouncer in front of PostgreSQL: with and without separate prepared statements.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,9 +30,9 @@ async fn refused(pool: PgPool, what: &str) {
     pool.close().await;
 }
 
-/// What the check of the pooler is for: the pooler runs a statement of another client.
+/// The reason for the check: the pooler runs a statement of another client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_the_check_another_session_ends_than_the_one_named() {
+async fn without_the_check_the_wrong_session_would_end() {
     let Some(server) = Server::start().await else {
         return;
     };
@@ -46,7 +46,7 @@ async fn without_the_check_another_session_ends_than_the_one_named() {
     }
     let end = |target| EndSessions::new(target, EndReason::Revoked, now());
 
-    // One node ends other sessions, somebody else's: its first statement.
+    // One node ends all sessions of another user: its first statement.
     let database = pooler.pool(1).await;
     let one = PostgresSessions::new(database.clone());
     let others = SessionTarget::OthersOf {
@@ -68,7 +68,7 @@ async fn without_the_check_another_session_ends_than_the_one_named() {
     back_in(&database).await;
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
 
-    // Now the other node's turn is on the connection on which the first one prepared.
+    // Now the second node gets the connection on which the first one prepared its statement.
     let ended = other.end(end(that("phone"))).await.unwrap();
     let mut ended: Vec<_> = ended.iter().map(|session| session.id.as_str()).collect();
     ended.sort_unstable();
@@ -79,7 +79,7 @@ async fn without_the_check_another_session_ends_than_the_one_named() {
     holder.close().await.unwrap();
 }
 
-/// Waits until a pool has its connection back: before, it asks the server whether it is there.
+/// Waits until a pool has its connection back: it first asks the server whether the connection works.
 async fn back_in(pool: &PgPool) {
     for _ in 0..6_000 {
         if pool.num_idle() > 0 {
@@ -126,7 +126,7 @@ async fn stores_do_not_open_behind_a_pooler_that_mixes_up_statements() {
     }
 }
 
-/// Other programs, which do not prepare statements, keep the pooler's connections moving.
+/// Other programs, which prepare no statements, keep the pooler's connections in use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_do_not_open_behind_such_a_pooler_that_is_busy() {
     const OPENED: usize = 20;
@@ -181,9 +181,9 @@ async fn stores_behind_session_pooling_keep_every_rule() {
     check_revocation_store(&revocations).await;
 }
 
-/// Such as PgBouncer from 1.21 on, which is not on every machine.
+/// Such as PgBouncer 1.21 or later, which is not on every machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stores_behind_a_pooler_that_keeps_statements_apart_keep_every_rule() {
+async fn stores_work_behind_a_pooler_that_separates_statements() {
     let Some(server) = Server::start().await else {
         return;
     };
@@ -198,9 +198,9 @@ async fn stores_behind_a_pooler_that_keeps_statements_apart_keep_every_rule() {
     }
 }
 
-/// The pool then has the only connection that there is to be had.
+/// The pool then has the only connection that is available.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stores_open_behind_session_pooling_with_no_connection_to_spare() {
+async fn stores_open_behind_session_pooling_without_spare_connections() {
     let Some(server) = Server::start().await else {
         return;
     };
@@ -214,7 +214,7 @@ async fn stores_open_behind_session_pooling_with_no_connection_to_spare() {
     }
 }
 
-/// Session pooling is not enough where the next client gets the statements of the last one.
+/// Session pooling is not enough if the next client gets the statements of the previous one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_do_not_open_behind_session_pooling_without_a_reset() {
     let Some(server) = Server::start().await else {

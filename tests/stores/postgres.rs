@@ -1,4 +1,4 @@
-//! PostgreSQL: a server that is there, is not, and is there again.
+//! PostgreSQL: a server that is up, goes down, and comes up again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -41,7 +41,7 @@ async fn stores_in_postgres_keep_every_rule() {
     check_session_store(&PostgresSessions::new(database.clone())).await;
     check_revocation_store(&PostgresRevocations::new(database.clone())).await;
 
-    // The same where texts are compared by the rules of a language.
+    // The same if texts are compared by the rules of a language.
     let create = "CREATE DATABASE english TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'";
     match sqlx::query(create).execute(&database).await {
         Ok(_) => {
@@ -83,7 +83,7 @@ async fn revocations_are_removed(revocations: &PostgresRevocations) {
     assert_eq!(revocations.clean_up(later(200), 5).await.unwrap(), 1);
 }
 
-/// Two calls with the same revocations in opposite orders do not wait for each other in vain.
+/// Two calls with the same revocations in opposite orders do not deadlock.
 async fn revocations_at_once(revocations: &PostgresRevocations) {
     thousands_at_once(revocations).await;
     let until = UNIX_EPOCH + Duration::from_secs(1 << 36);
@@ -102,7 +102,7 @@ async fn revocations_at_once(revocations: &PostgresRevocations) {
 }
 
 async fn subjects_of_any_length(sessions: &PostgresSessions) {
-    // Random letters: the database would compress others.
+    // Random letters, because the database would compress others.
     let mut state = 7_u64;
     let subject: String = std::iter::repeat_with(|| {
         state = state
@@ -147,7 +147,7 @@ async fn indexes_are_used(database: &PgPool) {
     }
 }
 
-/// Rotations at once may fail then, but none forks, and limits hold.
+/// Concurrent rotations may then fail, but none forks, and limits hold.
 async fn stricter_isolation(server: &Server) {
     let strict = [("default_transaction_isolation", "serializable")];
     let database = pool(server.options().options(strict), 20).await;
@@ -192,8 +192,8 @@ async fn stricter_isolation(server: &Server) {
     assert_eq!(listed.len(), 3);
 }
 
-/// sqlx leaves a transaction open where its `BEGIN` is dropped, and what is done on the
-/// connection from then on is never committed.
+/// sqlx leaves a transaction open if its `BEGIN` is dropped, and later work on that connection is never
+/// committed.
 async fn dropped_futures(server: &Server) {
     let limit = SessionLimit {
         max: 2,
@@ -216,7 +216,7 @@ async fn dropped_futures(server: &Server) {
         let listed = listed.list(&used.subject, used.created_at).await.unwrap();
         let committed = listed.iter().any(|record| record.token_id == "next");
         assert!(committed, "dropped after {polls} polls: {listed:?}");
-        pool.close().await; // after the work that goes on by itself
+        pool.close().await; // after the work that continues in the background
     }
     assert!(given_up > 0);
 }
@@ -254,7 +254,7 @@ async fn of_64_rotations_in_4_processes_one_rotates() {
     processes::rotate_in_all(&sessions, &place).await;
 }
 
-/// The refresh tokens that a client was told, by generation.
+/// The refresh tokens that a client received, by generation.
 type Told = Arc<Mutex<BTreeMap<u64, String>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -265,7 +265,7 @@ async fn a_server_that_dies_loses_no_session_and_forks_none() {
     };
     let pool = PgPoolOptions::new()
         .max_connections(8)
-        // Shorter than the server is gone: whoever asks meanwhile is refused, and asks again.
+        // Shorter than the outage, so requests in between are refused and repeated.
         .acquire_timeout(Duration::from_millis(200))
         .connect_with(server.options())
         .await
@@ -348,7 +348,7 @@ struct Client {
 }
 
 impl Client {
-    /// Trades the newest token that was told for the next one.
+    /// Exchanges the newest token that was received for the next one.
     async fn refresh(&self, tab: &str) {
         let generation = *self.told.lock().unwrap().keys().last().unwrap();
         let token = format!("{}.{tab}.{generation}.{}", self.id, now());
@@ -358,7 +358,7 @@ impl Client {
             tokio::time::sleep(Duration::from_millis(10)).await;
             return;
         };
-        // A rewound session would have lost a rotation that was answered.
+        // A rewound session would have lost a rotation whose response was sent.
         let outcome = rotation.outcome(after.as_ref());
         let honest = matches!(
             outcome,

@@ -1,4 +1,4 @@
-//! 64 rotations of one token, from four processes at once: this test binary runs itself.
+//! 64 rotations of one token, from four processes at once. This test binary runs itself.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,7 +15,7 @@ const PROCESSES: usize = 4;
 const ROTATIONS: usize = 16;
 const VARIABLE: &str = "TOWER_JWT_AUTH_ROTATE_IN";
 
-/// Where another process finds the store.
+/// Tells another process where the store is.
 pub enum Place {
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
@@ -23,7 +23,7 @@ pub enum Place {
     Postgres(PathBuf),
 }
 
-/// Opens a session in the store, rotates it in the processes, and counts what they tell.
+/// Opens a session in the store, rotates it in the processes, and counts the results.
 pub async fn rotate_in_all(store: &impl SessionStore, place: &Place) {
     let record = session("shared", "alice");
     store.create(&record, None).await.unwrap();
@@ -102,7 +102,7 @@ async fn rotate_as_a_worker() {
 }
 
 async fn rotate<S: SessionStore + Clone>(store: S, now: u64) {
-    // Connected, and the statement known, before all begin.
+    // All are connected and have prepared the statement before they begin.
     let unknown = Rotation::new("nobody", 0, "none", now);
     assert_eq!(store.rotate(&unknown).await.unwrap(), None);
     println!("\nREADY");

@@ -60,14 +60,14 @@ impl Client {
 }
 
 fn policy(replays: impl ReplayStore) -> Dpop {
-    // The machine may be busy: it is the promise that is tested, and not the time.
+    // The machine may be busy: the result is tested, and not the time.
     Dpop::builder("https://api.example", replays)
         .store_timeout(Duration::from_secs(60))
         .build()
         .unwrap()
 }
 
-/// Shows one proof 64 times at once on two nodes, three times.
+/// Uses one proof 64 times at once on two nodes, three times.
 async fn one_of_64_passes<S: ReplayStore + Clone>(nodes: [S; 2]) {
     let client = std::sync::Arc::new(Client::new(nodes[0].clone()).await);
     for _ in 0..3 {
@@ -85,7 +85,7 @@ async fn one_of_64_passes<S: ReplayStore + Clone>(nodes: [S; 2]) {
     }
 }
 
-/// Drops calls at any moment: each has taken effect as a whole or not at all.
+/// Drops calls at any point: each has taken effect completely or not at all.
 async fn dropped_futures<S: ReplayStore>(store: &S) {
     let mut given_up = 0;
     for polls in 0..30_u8 {

@@ -1,5 +1,5 @@
-//! A rotation of any row is what [`Rotation::apply`] makes of it, also of rows that no rotation
-//! has left behind.
+//! A rotation of any row has the same result as [`Rotation::apply`], also for rows that no rotation can
+//! produce.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use tower_jwt_auth::sessions::{Converged, EndReason, Rotation, SessionRecord, Se
 
 const ROWS: u32 = 3_000;
 
-/// Numbers that look random, and are the same in each run.
+/// Pseudo-random numbers, which are the same in each run.
 struct Dice(Cell<u64>);
 
 impl Dice {

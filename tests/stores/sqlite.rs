@@ -25,7 +25,7 @@ pub fn options_for(file: &Path) -> SqliteConnectOptions {
         .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // As the documentation demands.
+        // As the documentation requires.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(20))
 }
@@ -50,7 +50,7 @@ async fn sessions_in_sqlite_keep_every_rule() {
 }
 
 #[tokio::test]
-async fn a_rotation_of_any_row_is_what_apply_makes_of_it() {
+async fn a_rotation_equals_apply_for_any_row() {
     let directory = Directory::new("sqlite");
     rotate_as_apply(&sessions(&directory).await).await;
 }
@@ -102,13 +102,13 @@ async fn thousands_of_revocations_are_recorded_in_one_call() {
     assert_eq!(count, 20_000);
 }
 
-/// A file that loses what was answered is a store that goes back in time.
+/// If a file loses acknowledged writes, the store goes back in time.
 #[tokio::test]
 async fn connections_of_these_tests_write_to_disk_before_they_answer() {
     let directory = Directory::new("sqlite");
     for options in [
         options(&directory),
-        // What the documentation says of sqlx and the SQLite that it brings along.
+        // What the documentation says about sqlx and its bundled SQLite.
         SqliteConnectOptions::new()
             .filename(directory.path().join("sessions.db"))
             .create_if_missing(true),
@@ -130,7 +130,7 @@ async fn of_64_rotations_in_4_processes_one_rotates() {
     processes::rotate_in_all(&sessions, &Place::Sqlite(file)).await;
 }
 
-/// A reader keeps SQLite from committing in this journal mode: after the row is returned.
+/// In this journal mode, a reader prevents SQLite from committing after the row is returned.
 #[tokio::test]
 async fn a_rotation_that_could_not_be_committed_is_an_error() {
     let directory = Directory::new("sqlite");
@@ -164,7 +164,7 @@ async fn a_rotation_that_could_not_be_committed_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_an_error() {
+async fn impossible_requests_are_errors() {
     let directory = Directory::new("sqlite");
     let pool = pool(options(&directory)).await;
     let sessions = SqliteSessions::new(pool.clone());
@@ -219,7 +219,7 @@ async fn a_dropped_future_leaves_nothing_half_done() {
     let rotation = Rotation::new("last", 0, "next", last.created_at);
     sessions.rotate(&rotation).await.unwrap().unwrap();
 
-    // Another pool sees what was done, so it was committed.
+    // Another pool sees the change, so it was committed.
     let others = SqliteSessions::new(pool(options(&directory)).await);
     let listed = others.list("alice", last.created_at).await.unwrap();
     assert!(listed.len() <= 2, "{listed:?}");

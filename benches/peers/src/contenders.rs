@@ -1,7 +1,7 @@
-//! The contenders: each a router with one route that answers 200 to whoever has a good token.
+//! The contenders: each is a router with one route that responds with 200 to a good token.
 //!
-//! Everything that a contender can build once is built once, also where its own example builds it
-//! anew for each request; all of them run on aws-lc-rs.
+//! Whatever a contender can build once is built once, even if its own example builds it for each request. All
+//! of them use aws-lc-rs.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub const SIGNATURE: &str = "signature alone, aws-lc-rs";
 pub const OURS: &str = "tower-jwt-auth";
 pub const OURS_FORGETS: &str = "tower-jwt-auth, cached_tokens(0)";
 
-/// Something that judges requests.
+/// A contender: something that verifies requests.
 pub struct Contender {
     pub name: &'static str,
     kind: Kind,
@@ -52,14 +52,14 @@ enum Kind {
     Function(Judge),
 }
 
-/// Says whether a token is good.
+/// Returns whether a token is valid.
 type Judge = Box<dyn Fn(&Credentials) -> bool>;
 
 // === impl Contender ===
 
 impl Contender {
     fn router(name: &'static str, router: Router) -> Self {
-        // As serving it does: otherwise axum puts each route together anew for every request.
+        // As a server does it: otherwise axum would assemble each route again for every request.
         let kind = Kind::Router(Box::new(router.with_state(())));
         Self { name, kind }
     }
@@ -69,27 +69,27 @@ impl Contender {
         Self { name, kind }
     }
 
-    /// Whether there is a router around it.
+    /// Returns whether there is a router around it.
     pub fn is_routed(&self) -> bool {
         matches!(self.kind, Kind::Router(_))
     }
 
-    /// Whether it is this crate, in one way or another.
+    /// Returns whether it is this crate, in one setting or another.
     pub fn is_ours(&self) -> bool {
         [OURS, OURS_FORGETS].contains(&self.name)
     }
 
-    /// Whether it looks at tokens at all.
+    /// Returns whether it verifies tokens at all.
     pub fn verifies(&self) -> bool {
         self.name != ROUTER
     }
 
-    /// Whether it looks at signatures alone.
+    /// Returns whether it verifies only signatures.
     pub fn ignores_claims(&self) -> bool {
         self.name == SIGNATURE
     }
 
-    /// The router, to be served.
+    /// Returns the router, for a server.
     pub fn into_router(self) -> Option<Router> {
         match self.kind {
             Kind::Router(router) => Some(*router),
@@ -97,7 +97,7 @@ impl Contender {
         }
     }
 
-    /// Whether a request with these credentials is let through.
+    /// Returns whether a request with these credentials is let through.
     pub async fn lets_through(&mut self, credentials: Option<&Credentials>) -> bool {
         if let Some(credentials) = credentials {
             credentials.arrive();
@@ -117,12 +117,12 @@ impl Contender {
     }
 }
 
-/// A router of another kind, to be measured like the others.
+/// Wraps another router, to be measured like the others.
 pub fn routed(name: &'static str, router: Router) -> Contender {
     Contender::router(name, router)
 }
 
-/// Everybody, the limits first.
+/// Returns all contenders, with the lower limits first.
 pub async fn all(tokens: &Tokens) -> Vec<Contender> {
     let mut all = vec![
         bare_router(),
@@ -141,13 +141,13 @@ pub async fn all(tokens: &Tokens) -> Vec<Contender> {
     all
 }
 
-/// The cost of the router and of the request: what everybody else pays too.
+/// The cost of the router and of the request, which all contenders have.
 pub fn bare_router() -> Contender {
     let router = Router::new().route("/", get(async || StatusCode::OK));
     Contender::router(ROUTER, router)
 }
 
-/// What no verifier can do without: the signature, by a key that was parsed once.
+/// The unavoidable cost of a verifier: the signature check, with a key that was parsed once.
 pub fn limit(tokens: &Tokens) -> Contender {
     let name = SIGNATURE;
     if tokens.algorithm == Algorithm::HS256 {
@@ -176,12 +176,12 @@ pub fn limit(tokens: &Tokens) -> Contender {
     })
 }
 
-/// This crate, as its documentation says.
+/// This crate, set up as its documentation says.
 pub fn ours(tokens: &Tokens) -> Contender {
     layered(OURS, verifier(tokens))
 }
 
-/// This crate with `cached_tokens(0)`: no token is remembered.
+/// This crate with `cached_tokens(0)`: no token is cached.
 fn ours_without_memory(tokens: &Tokens) -> Contender {
     layered(OURS_FORGETS, verifier(tokens).cached_tokens(0))
 }
@@ -286,7 +286,7 @@ fn axum_jwt_auth(tokens: &Tokens) -> Contender {
         decoder: Decoder<User>,
     }
 
-    // Built with both back ends, it wants to be told which one.
+    // With both back ends compiled in, it must be told which one to use.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let algorithm = tokens.algorithm.as_str().parse().unwrap();
     let mut validation = jsonwebtoken::Validation::new(algorithm);
@@ -342,7 +342,7 @@ async fn tower_oauth2(tokens: &Tokens) -> Contender {
     Contender::router("tower-oauth2-resource-server", router)
 }
 
-/// With keys that are given at the start, which need no network. It takes no HMAC.
+/// With keys that are set at the start, which needs no network. It does not support HMAC.
 fn oauth_resource_server(tokens: &Tokens) -> Option<Contender> {
     use oauth_resource_server::axum::AuthLayer;
     use oauth_resource_server::{AuthorizedToken, KeyNaming, OAuthConfig, OAuthValidator};

@@ -1,4 +1,4 @@
-//! The contenders of the comparison, and the tokens that all of them are shown.
+//! The contenders of the comparison, and the tokens that all of them are given.
 
 mod contenders;
 mod tokens;
@@ -14,7 +14,7 @@ pub const ALGORITHMS: [tower_jwt_auth::Algorithm; 4] = {
     [HS256, RS256, ES256, EdDSA]
 };
 
-/// What every contender hands to its handler.
+/// The claims that every contender passes to its handler.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct User {
     pub sub: String,

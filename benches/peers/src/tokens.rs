@@ -1,4 +1,4 @@
-//! The requests of each case: distinct tokens of about 400 bytes of claims, and what is wrong with some.
+//! The requests of each case: distinct tokens with about 400 bytes of claims, some of which are bad.
 
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
@@ -12,12 +12,12 @@ use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
 pub const ISSUER: &str = "https://me.example";
 pub const AUDIENCE: &str = "api";
 
-/// A secret that nobody uses.
+/// A secret that is used nowhere else.
 pub const SECRET: &[u8; 32] =
     b"\x1f\x8a\x3c\xd2\x91\x07\x5e\xb6\x40\xf9\x2d\x88\x6b\x13\xca\x74\xe5\x39\x0f\xa1\x52\xdc\x68\x97\x24\xbe\x4b\x16\xf3\x80\x7d\x5a";
 const RSA: &str = include_str!("../../../tests/keys/rsa2048.pkcs8.pem");
 
-/// What a request carries.
+/// The credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
     /// A good token that was not seen before.
@@ -28,9 +28,9 @@ pub enum Case {
     Rotation,
     /// `Bearer not.a.token`.
     Garbage,
-    /// A good token of another key of the same name.
+    /// A token signed with another key of the same id.
     WrongSignature,
-    /// A token whose time is over.
+    /// An expired token.
     Expired,
     /// No credentials.
     None,
@@ -47,12 +47,12 @@ pub struct Tokens {
     expired: Vec<Credentials>,
 }
 
-/// The credentials of a request, also taken apart for those who need less.
+/// The credentials of a request, also split for contenders that need only a part.
 #[derive(Debug)]
 pub struct Credentials {
     pub header: HeaderValue,
     pub token: String,
-    /// How much of the token is signed.
+    /// The length of the signed part of the token.
     message: usize,
     pub signature: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Case {
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::First => "first sight",
+            Self::First => "first use",
             Self::Repeat => "repeat, one token",
             Self::Rotation => "repeat, all in rotation",
             Self::Garbage => "garbage",
@@ -86,7 +86,7 @@ impl Case {
 }
 
 impl Tokens {
-    /// `count` distinct good tokens, and a few of each bad kind.
+    /// Makes `count` distinct good tokens, and a few of each bad kind.
     pub fn new(algorithm: Algorithm, count: usize) -> Self {
         let key = signing_key(algorithm);
         let other = match algorithm {
@@ -106,7 +106,7 @@ impl Tokens {
         }
     }
 
-    /// What the `index`th request carries.
+    /// Returns the credentials of the `index`th request.
     pub fn credentials(&self, case: Case, index: usize) -> Option<&Credentials> {
         match case {
             Case::First | Case::Rotation => self.distinct.get(index % self.distinct.len()),
@@ -118,12 +118,12 @@ impl Tokens {
         }
     }
 
-    /// A request that [`credentials`](Self::credentials) gives last.
+    /// Returns the request that [`credentials`](Self::credentials) returns last.
     pub fn last(&self, case: Case) -> Option<&Credentials> {
         self.credentials(case, self.distinct.len() - 1)
     }
 
-    /// How many good tokens there are.
+    /// Returns the number of good tokens.
     pub fn distinct(&self) -> usize {
         self.distinct.len()
     }
@@ -141,7 +141,7 @@ impl Credentials {
         }
     }
 
-    /// Has them where the processor is: a server has just read them from the network.
+    /// Loads the tokens into the processor's cache, as a server has just read them from the network.
     pub fn arrive(&self) {
         let lines = self.header.as_bytes().chunks(64);
         black_box(lines.fold(0, |sum: u8, line| sum.wrapping_add(line[0])));

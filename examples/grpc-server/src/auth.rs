@@ -1,4 +1,4 @@
-//! What the methods of a tonic service need: the caller, statuses of errors, and streams that end with
+//! Helpers for the methods of a tonic service: the caller, the status of an error, and streams that end with
 //! their token.
 
 use futures_util::{Stream, StreamExt, stream};

@@ -1,4 +1,4 @@
-//! A tonic server whose calls need a token. Health checks are open, browsers can use gRPC-Web, and plain
+//! A tonic server whose calls need a token. Health checks are public, browsers can use gRPC-Web, and plain
 //! HTTP has a route on the same port.
 
 mod auth;
@@ -22,7 +22,7 @@ use tower_jwt_auth::{JwtAuthLayer, TokenVerifier, VerifiedToken};
 use orders::Orders;
 use proto::orders_server::OrdersServer;
 
-/// What `build.rs` has made of `proto/orders/v1/orders.proto`.
+/// The code that `build.rs` generates from `proto/orders/v1/orders.proto`.
 pub mod proto {
     tonic::include_proto!("orders.v1");
 }
@@ -53,7 +53,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The routes above `route_layer` need a token, those below it are open.
+/// Returns the routes. Those above `route_layer` need a token, those below it are public.
 async fn routes(verifier: TokenVerifier) -> Routes {
     let auth = JwtAuthLayer::new(verifier).on_error(GrpcStatus.or(ProblemJson));
     let orders = OrdersServer::new(Orders::with_samples());
@@ -68,7 +68,7 @@ async fn routes(verifier: TokenVerifier) -> Routes {
     Routes::from(router).add_service(health_service)
 }
 
-/// The verified claims, as the issuer wrote them.
+/// Returns the verified claims, as the issuer wrote them.
 async fn me(token: VerifiedToken) -> impl IntoResponse {
     let json = [(CONTENT_TYPE, "application/json")];
     (json, token.payload().to_owned())

@@ -13,14 +13,14 @@ use crate::auth::{caller, check, until_ended};
 use crate::proto::orders_server;
 use crate::proto::{CancelRequest, GetRequest, Order, OrderStatus, WatchRequest};
 
-/// All orders by their id. A watcher of a channel sees each change.
+/// All orders by their id. Whoever watches an order sees each change through its channel.
 pub(crate) struct Orders {
     orders: HashMap<String, watch::Sender<Order>>,
     may_cancel: Require,
 }
 
 impl Orders {
-    /// Order 1 is that of alice, order 2 that of bob.
+    /// Creates order 1, which belongs to alice, and order 2, which belongs to bob.
     pub(crate) fn with_samples() -> Self {
         let orders = [("1", "alice"), ("2", "bob")].map(|(id, owner)| {
             let order = Order {
@@ -36,7 +36,7 @@ impl Orders {
         }
     }
 
-    /// An order of somebody else looks like one that does not exist.
+    /// Finds an order of the caller. The order of somebody else looks like one that does not exist.
     fn find(&self, id: &str, token: &VerifiedToken) -> Result<&watch::Sender<Order>, Status> {
         self.orders
             .get(id)

@@ -1,4 +1,4 @@
-//! The layer on hyper alone: no axum, three routes, each a tower service.
+//! The layer on hyper alone, without axum: three routes, each of which is a tower service.
 
 use std::{convert::Infallible, env, error::Error, process::ExitCode, time::Duration};
 
@@ -47,7 +47,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .access("alice")
             .scope("read")
             .issue()?;
-        println!("no JWT_* variable is set, so here is a key for this run, and a token of it:\n");
+        println!("no JWT_* variable is set, so here is a token of a random key for this run:\n");
         println!(
             "curl http://{}/me -H 'Authorization: Bearer {token}'",
             listener.local_addr()?
@@ -62,7 +62,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, or the client has gone: neither is a reason to stop.
+                // There are too many open files, or the client has disconnected: neither is a reason to stop.
                 eprintln!("hyper-server: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -73,7 +73,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let connection = http.serve_connection(TokioIo::new(stream), service.clone());
         let connection = open.watch(connection);
         tokio::spawn(async move {
-            // A client that goes away in the middle of a request is its own business.
+            // A client that disconnects in the middle of a request is not an error of the server.
             let _ = connection.await;
         });
     }
@@ -81,7 +81,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Each path is a service of its own; `/healthz` and unknown paths are without a layer.
+/// Each path is a service of its own. `/healthz` and unknown paths have no layer.
 fn routes(verifier: TokenVerifier) -> Route {
     let auth = JwtAuthLayer::new(verifier);
     let me = BoxCloneSyncService::new(auth.layer(service_fn(me)));
@@ -102,7 +102,7 @@ fn routes(verifier: TokenVerifier) -> Route {
     }))
 }
 
-/// The verified claims, as the issuer wrote them.
+/// Returns the verified claims, as the issuer wrote them.
 async fn me(request: Request<Incoming>) -> Result<Answer, Infallible> {
     let Some(token) = request.extensions().get::<VerifiedToken>() else {
         return Ok(text(

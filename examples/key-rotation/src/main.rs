@@ -1,4 +1,4 @@
-//! Keys that rotate while the service runs: made, published, used, retired and removed in a minute.
+//! Keys that rotate while the service runs: created, published, used, retired and removed within a minute.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ use tower_jwt_auth::jwks::{JWKS_PATH, JwksService};
 use tower_jwt_auth::keys::KeyState;
 use tower_jwt_auth::{Algorithm, JwtAuthLayer, KeyRing, TokenIssuer, VerifiedToken};
 
-/// How long tokens live: short, so that keys go soon.
+/// The lifetime of tokens: short, so that keys are soon removed.
 const ACCESS_TTL: Duration = Duration::from_secs(10);
 const REFRESH_TTL: Duration = Duration::from_secs(20);
 const LEEWAY: Duration = Duration::from_secs(5);
@@ -78,14 +78,14 @@ fn app(tokens: TokenIssuer) -> Router {
         .with_state(tokens)
 }
 
-/// A pair of tokens for whoever asks: your service asks for a password first.
+/// Returns a pair of tokens to anybody. A real service asks for a password first.
 async fn token(State(tokens): State<TokenIssuer>) -> Result<impl IntoResponse, StatusCode> {
     let pair = tokens.pair("alice").issue();
     let pair = pair.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(pair)))
 }
 
-/// The verified claims, as the issuer wrote them.
+/// Returns the verified claims, as the issuer wrote them.
 async fn me(token: VerifiedToken) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "application/json")],
@@ -93,7 +93,7 @@ async fn me(token: VerifiedToken) -> impl IntoResponse {
     )
 }
 
-/// What a health page shows: each key and its state, and whether the file is in order.
+/// Returns what a health page shows: each key with its state, and whether the file is valid.
 async fn keys(State(tokens): State<TokenIssuer>) -> Json<Value> {
     let ring = tokens.key_ring();
     let keys = ring.map(KeyRing::keys).unwrap_or_default();
@@ -115,7 +115,7 @@ async fn keys(State(tokens): State<TokenIssuer>) -> Json<Value> {
     }))
 }
 
-/// Prints each change of a key's state, and what is wrong with the file.
+/// Prints each change of a key's state, and the errors of the file.
 async fn tell(ring: KeyRing) {
     let (mut known, mut problem) = (Vec::<(String, KeyState)>::new(), None);
     loop {
@@ -128,8 +128,10 @@ async fn tell(ring: KeyRing) {
         let found = ring.problem();
         if found != problem {
             match &found {
-                Some(problem) => say(&format!("{problem}; the known keys stay")),
-                None => say("the key file is in order again"),
+                Some(problem) => say(&format!(
+                    "{problem}; the keys that were read before stay in use"
+                )),
+                None => say("the key file is valid again"),
             }
         }
         problem = found;
@@ -156,7 +158,7 @@ async fn serve(listener: TcpListener, app: Router) {
             _ = tokio::signal::ctrl_c() => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of open files, or the client has gone.
+            // There are too many open files, or the client has disconnected.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -168,7 +170,7 @@ async fn serve(listener: TcpListener, app: Router) {
     open.shutdown().await;
 }
 
-/// Prints a line, and goes on where nobody reads any more.
+/// Prints a line, and ignores an error if the output is closed.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,5 +1,5 @@
-// A small authorization server on this machine for MCP clients: they register themselves, anyone logs in
-// under any name, and keys change when you say so. For trying things out, never for production.
+// A small authorization server on this machine for MCP clients: they register themselves, anyone can log in
+// with any name, and keys change when you say so. Only for trying things out, never for production.
 
 import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ const SCOPES = "notes:read notes:write";
 const port = Number(process.env.PROVIDER_PORT ?? 4000);
 const cookieKeys = [randomBytes(32).toString("hex")];
 
-// The first key signs; all are published.
+// The first key signs. All of them are published.
 let keys = [newKey()];
 let answer;
 
@@ -20,7 +20,7 @@ function newKey() {
   return { ...privateKey.export({ format: "jwk" }), kid: randomUUID(), alg: "ES256", use: "sig" };
 }
 
-// Clients, logins and codes, which outlive a change of keys. They end with the process.
+// Clients, logins and codes, which survive a change of keys. They are lost when the process ends.
 const stored = new Map();
 
 class Memory {
@@ -58,11 +58,11 @@ function use(next) {
       id_token_signed_response_alg: "ES256",
       token_endpoint_auth_method: "none",
     },
-    clientBasedCORS: () => true, // for clients that are pages
+    clientBasedCORS: () => true, // for clients that are web pages
     scopes: ["openid", "offline_access", ...SCOPES.split(" ")],
     pkce: { required: () => true },
     features: {
-      devInteractions: { enabled: true }, // forms that take any name and password
+      devInteractions: { enabled: true }, // forms that accept any name and password
       registration: { enabled: true },
       resourceIndicators: {
         enabled: true,
@@ -81,8 +81,8 @@ function use(next) {
     },
   });
   provider.use(async (context, next) => {
-    // A client registers with the scope that it was told at first, which would keep it from asking
-    // for another one later.
+    // A client registers with the scope that it was told first, which would prevent it from requesting
+    // another one later.
     if (context.method === "POST" && context.path === "/reg") {
       let text = "";
       for await (const chunk of context.req) if ((text += chunk).length > 65536) context.throw(413);
@@ -95,7 +95,7 @@ function use(next) {
   answer = provider.callback();
 }
 
-// What an operator does: publish the next key, sign with it, or change at once.
+// The actions of an operator: publish the next key, sign with it, or change at once.
 const changes = {
   "/keys/publish": () => [...keys, newKey()],
   "/keys/sign": () => [keys.at(-1), ...keys.slice(0, -1)],

@@ -31,8 +31,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    // Refused tokens are in the log at `debug`, an authorization server that is unavailable at `warn`.
-    // `rmcp` would write three lines for each request at `info`.
+    // Refused tokens are logged at `debug`, and an authorization server that is unavailable at `warn`. At
+    // `info`, `rmcp` would write three lines for each request.
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rmcp=warn"));
     tracing_subscriber::fmt()
@@ -56,11 +56,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What to do next where nothing is configured.
+/// Returns what to do next if nothing is configured.
 fn first_steps(address: SocketAddr, settings: &Settings) -> String {
     let resource = &settings.resource;
     format!(
-        "no JWT_* and no MCP_* variable is set, so it takes the tokens of the authorization server in `provider/`:
+        "no JWT_* and no MCP_* variable is set, so it accepts the tokens of the authorization server in `provider/`:
 
 (cd provider && npm ci && node provider.mjs)     # on {DEVELOPMENT}
 
@@ -85,7 +85,7 @@ async fn serve(listener: TcpListener, app: Router) {
             _ = tokio::signal::ctrl_c() => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of open files, or the client has gone.
+            // There are too many open files, or the client has disconnected.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

@@ -1,4 +1,4 @@
-//! [`Notes`]: the tools. Each asks for its scopes before it does anything.
+//! [`Notes`]: the tools. Each checks its scopes before it does anything.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use tower_jwt_auth::{Require, VerifiedToken};
 
 use crate::refusal::caller;
 
-/// What a client is told to ask for when it comes without a token: enough to begin with.
+/// The scope that a client without a token is told to request, which is enough to begin with.
 pub(crate) const FIRST_SCOPE: &str = "notes:read";
 pub(crate) const SCOPES: [&str; 2] = ["notes:read", "notes:write"];
 
@@ -30,7 +30,8 @@ pub(crate) struct Notes {
     write: Require,
 }
 
-/// An identity is issuer and subject together: a subject alone is unique at its issuer only.
+/// The identity of a user is the issuer together with the subject: a subject alone is unique only at its
+/// issuer.
 #[derive(PartialEq, Eq, Hash)]
 struct Owner {
     issuer: String,
@@ -49,7 +50,8 @@ impl Notes {
         Self {
             by_owner: Arc::default(),
             read: Require::scope("notes:read"),
-            // The challenge names both, so that a client that asks for what it names keeps `notes:read`.
+            // The challenge names both, because a client may request exactly what it names, and needs
+            // `notes:read` as well.
             write: Require::all_of(["notes:read", "notes:write"]),
         }
     }
@@ -57,7 +59,7 @@ impl Notes {
 
 #[tool_router]
 impl Notes {
-    #[tool(description = "Tells as whom you are logged in, and with which scopes.")]
+    #[tool(description = "Returns the user who is logged in, and the scopes of the token.")]
     async fn who_am_i(&self, Extension(parts): Extension<Parts>) -> Result<String, String> {
         let token = caller(&parts, &Require::token())?;
         let scopes: Vec<&str> = token.scopes().collect();
@@ -118,7 +120,7 @@ impl Owner {
                 issuer: issuer.to_owned(),
                 subject: subject.to_owned(),
             }),
-            _ => Err("the access token does not say whose it is".to_owned()),
+            _ => Err("the access token has no issuer or no subject".to_owned()),
         }
     }
 }

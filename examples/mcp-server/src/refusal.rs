@@ -1,12 +1,12 @@
-//! [`Refusal`]: what a tool refuses becomes the HTTP 403 that makes clients ask for more scopes.
+//! [`Refusal`]: turns the refusal of a tool into an HTTP 403, so that clients ask for more scopes.
 //!
-//! A tool runs inside the MCP server, whose answer is a JSON-RPC result with the status 200. But clients
-//! ask the user for another scope only if the status is 403 and the `WWW-Authenticate` header names
-//! the scope (MCP specification 2025-11-25, "Runtime Insufficient Scope Errors"). So a tool that refuses
-//! leaves its error here, and the response is replaced once the MCP server has finished it.
+//! A tool runs inside the MCP server, whose response is a JSON-RPC result with the status 200. But clients
+//! ask the user for another scope only if the status is 403 and the `WWW-Authenticate` header names the scope
+//! (MCP specification 2025-11-25, "Runtime Insufficient Scope Errors"). So a tool that refuses leaves its
+//! error here, and the response is replaced once the MCP server has finished it.
 //!
-//! Only tools decide. Nothing in front of the MCP server reads the request to find out which tool is
-//! meant: it could read something else than the MCP server does, and that would be a way around it.
+//! Only tools decide. Nothing in front of the MCP server reads the request to find out which tool is called:
+//! it could read the request differently than the MCP server does, and the check could then be bypassed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,14 +16,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_jwt_auth::{AuthError, Require, VerifiedToken};
 
-/// Where a tool leaves its refusal for the response to its request.
+/// The place in which a tool leaves its refusal for the response.
 #[derive(Clone, Default)]
 pub(crate) struct Refusal(Arc<OnceLock<AuthError>>);
 
-/// Answers with the refusal of a tool, if there is one.
+/// Responds with the refusal of a tool, if there is one.
 ///
-/// A tool that has sent something already, such as its progress, has begun the response: the client then
-/// gets the refusal as the error of the tool only. So tools ask for their scopes first.
+/// A tool that has already sent something, such as its progress, has begun the response. The client then gets
+/// the refusal only as the error of the tool. So tools check their scopes first.
 pub(crate) async fn as_response(mut request: Request, next: Next) -> Response {
     let refusal = Refusal::default();
     request.extensions_mut().insert(refusal.clone());
@@ -34,11 +34,11 @@ pub(crate) async fn as_response(mut request: Request, next: Next) -> Response {
     }
 }
 
-/// Who calls a tool, if the token meets the requirement.
+/// Returns the caller of a tool, if the token satisfies the requirement.
 ///
 /// # Errors
 ///
-/// The text is for the result of the tool, where the response has begun.
+/// The error is the text for the result of the tool, in case the response has already begun.
 pub(crate) fn caller<'p>(
     parts: &'p Parts,
     requirement: &Require,

@@ -1,4 +1,4 @@
-//! The routes: the MCP endpoint for valid tokens, and for everyone its metadata and whether it lives.
+//! The routes: the MCP endpoint for valid tokens, and its metadata and health checks for everyone.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
         .resource_metadata(&metadata)
         .challenge_scope(FIRST_SCOPE)
         .on_error(ProblemJson);
-    // The endpoint is where the resource identifier says.
+    // The path of the endpoint is that of the resource identifier.
     let path = match metadata.path().strip_prefix(WELL_KNOWN_PATH) {
         None | Some("") => "/",
         Some(path) => path,
@@ -36,7 +36,7 @@ pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
         .route_service(path, mcp(settings))
         .route_layer(from_fn(refusal::as_response))
         .route_layer(auth)
-        // Outside the layer, because preflight requests have no token. The metadata has headers of its own.
+        // Outside the layer, because preflight requests have no token. The metadata has its own headers.
         .layer(cors(&settings.origins))
         .route_service(metadata.path(), metadata.clone())
         .route("/healthz", get(async || "ok"))
@@ -46,12 +46,13 @@ pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
 /// The MCP server. The layer in front has verified the token of each request.
 fn mcp(settings: &Settings) -> StreamableHttpService<Notes, NeverSessionManager> {
     let config = StreamableHttpServerConfig::default()
-        // No sessions, which somebody else's token could go on with, and which clients could pile up.
+        // No sessions: with somebody else's token a session could be continued, and clients could open too
+        // many.
         .with_legacy_session_mode(false)
-        // The status of a response is open until the tool has finished.
+        // The status of the response is not sent before the tool has finished.
         .with_json_response(true)
         .with_max_request_body_bytes(64 * 1024)
-        // Against DNS rebinding: the names that this server goes by, and the pages that may call it.
+        // Against DNS rebinding: the names of this server, and the pages that may call it.
         .with_allowed_hosts([settings.host(), "localhost", "127.0.0.1", "::1"])
         .with_allowed_origins(settings.origins_with_ports())
         .enforce_origin_validation();
@@ -60,7 +61,7 @@ fn mcp(settings: &Settings) -> StreamableHttpService<Notes, NeverSessionManager>
     StreamableHttpService::new(move || Ok(notes.clone()), sessions, config)
 }
 
-/// For clients that are pages: without the exposed header they cannot read the challenge.
+/// For clients that are web pages: without the exposed header they cannot read the challenge.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter();
     let origins: Vec<HeaderValue> = origins.filter_map(|origin| origin.parse().ok()).collect();
@@ -77,8 +78,8 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers([WWW_AUTHENTICATE])
 }
 
-/// Ready while the tokens of at least one authorization server can be judged: those of the others get
-/// 503. Why one is unavailable is in the log.
+/// Ready if the tokens of at least one authorization server can be verified; those of the others get 503. The
+/// reason why one is unavailable is in the log.
 async fn readyz(State(verifier): State<TokenVerifier>) -> (StatusCode, &'static str) {
     if verifier.health().iter().any(|keys| keys.state.is_ready()) {
         (StatusCode::OK, "ready")

@@ -1,4 +1,5 @@
-//! Whose tokens are taken, from `JWT_PROVIDER_1` and so on, and what this server is called, from `MCP_*`.
+//! The issuers whose tokens are accepted, from `JWT_PROVIDER_1` and so on, and the names of this server, from
+//! `MCP_*`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -7,12 +8,12 @@ use std::net::Ipv6Addr;
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::{ConfigError, TokenVerifier};
 
-/// The authorization server beside this program, which is meant where nothing is configured.
+/// The authorization server in the folder `provider/`, which is used if nothing is configured.
 pub(crate) const DEVELOPMENT: &str = "http://127.0.0.1:4000";
 const DEVELOPMENT_RESOURCE: &str = "http://127.0.0.1:3000/mcp";
 
 pub(crate) struct Settings {
-    /// The keys of its issuers are being fetched already.
+    /// The verifier of all tokens. The keys of its issuers are already being fetched.
     pub(crate) verifier: TokenVerifier,
     /// The URL of the MCP endpoint, as users type it into their clients.
     pub(crate) resource: String,
@@ -57,7 +58,7 @@ impl Settings {
                  scheme, host and port as browsers send them, with no slash at the end"
             ));
         }
-        // A mistake in a name must not pass for a setting that is in force.
+        // A misspelled name must not look like a setting that is in effect.
         for name in given.keys() {
             problems.push(format!(
                 "{name} is not a variable of this program: write MCP_RESOURCE or MCP_ALLOWED_ORIGINS"
@@ -77,7 +78,7 @@ impl Settings {
             }
         };
         Ok(Self {
-            // Stores for revocations, and further rules, are set on the builder of each issuer.
+            // To set a revocation store or more rules, change the builder of each issuer here.
             verifier: config.token_verifier(|builder| builder)?,
             resource,
             origins,
@@ -85,7 +86,7 @@ impl Settings {
         })
     }
 
-    /// The name of the machine in the resource, without the port.
+    /// Returns the host name in the resource, without the port.
     pub(crate) fn host(&self) -> &str {
         let authority = self.resource.split('/').nth(2).unwrap_or_default();
         match authority.rsplit_once(':') {
@@ -94,15 +95,15 @@ impl Settings {
         }
     }
 
-    /// The pages that may call the endpoint, with their ports: without one, the MCP server would let
-    /// pages on any port of that host call it.
+    /// Returns the origins of the pages that may call the endpoint, with their ports: without a port, the MCP
+    /// server would allow pages on any port of that host.
     pub(crate) fn origins_with_ports(&self) -> Vec<String> {
         let origins = self.origins.iter();
         origins.filter_map(|origin| with_port(origin)).collect()
     }
 }
 
-/// An origin with its port, or `None` if it is not written as browsers send it.
+/// Returns an origin with its port, or `None` if it is not written as browsers send it.
 fn with_port(origin: &str) -> Option<String> {
     let (scheme, authority) = origin.split_once("://")?;
     let default = match scheme {
@@ -126,7 +127,7 @@ fn with_port(origin: &str) -> Option<String> {
     is_good.then(|| format!("{scheme}://{host}:{port}"))
 }
 
-/// Those that begin with `MCP_` and hold something.
+/// Returns the variables that begin with `MCP_` and are not empty.
 fn variables() -> BTreeMap<String, String> {
     let given = env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;

@@ -46,7 +46,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .access("alice")
             .scope("read")
             .issue()?;
-        println!("no JWT_* variable is set, so here is a key for this run, and a token of it:\n");
+        println!("no JWT_* variable is set, so here is a token of a random key for this run:\n");
         println!(
             "curl http://{}/me -H 'Authorization: Bearer {token}'",
             listener.local_addr()?
@@ -56,7 +56,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The verified claims, as the issuer wrote them.
+/// Returns the verified claims, as the issuer wrote them.
 async fn me(token: VerifiedToken) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "application/json")],
@@ -74,7 +74,7 @@ async fn serve(listener: TcpListener, app: Router) {
             _ = tokio::signal::ctrl_c() => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of open files, or the client has gone.
+            // There are too many open files, or the client has disconnected.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

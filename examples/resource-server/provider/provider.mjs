@@ -1,5 +1,5 @@
 // A small OpenID provider on this machine: tokens for one client, and keys that change when you say so.
-// For trying things out, never for production: its client's secret is in this file.
+// Only for trying things out, never for production: the secret of its client is in this file.
 
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,9 +9,9 @@ import Provider from "oidc-provider";
 const API = "http://127.0.0.1:3000"; // the audience of its access tokens
 const SCOPES = "reports:read reports:write";
 const port = Number(process.env.PROVIDER_PORT ?? 4000);
-const keysFile = process.env.PROVIDER_KEYS; // keeps the keys over a restart, if it is set
+const keysFile = process.env.PROVIDER_KEYS; // if set, the keys survive a restart
 
-// The first key signs; all are published.
+// The first key signs. All of them are published.
 let keys = keysFile && existsSync(keysFile) ? JSON.parse(readFileSync(keysFile)) : [newKey()];
 let answer;
 
@@ -30,14 +30,14 @@ function use(next) {
         client_id: "demo",
         client_secret: "demo-secret",
         grant_types: ["client_credentials"],
-        id_token_signed_response_alg: "ES256", // it gets none, but the provider asks
+        id_token_signed_response_alg: "ES256", // it gets no ID token, but the provider requires this
         redirect_uris: [],
         response_types: [],
         scope: SCOPES,
       },
     ],
     scopes: SCOPES.split(" "),
-    // Roles by the client, as a real provider has them by the user.
+    // Roles depend on the client here; a real provider has them for each user.
     extraTokenClaims: () => ({ realm_access: { roles: ["auditor"] } }),
     features: {
       clientCredentials: { enabled: true },
@@ -62,7 +62,7 @@ function use(next) {
   answer = provider.callback();
 }
 
-// What an operator does: publish the next key, sign with it, stop publishing the others.
+// The actions of an operator: publish the next key, sign with it, stop publishing the others.
 const changes = {
   "/keys/publish": () => [...keys, newKey()],
   "/keys/sign": () => [keys.at(-1), ...keys.slice(0, -1)],

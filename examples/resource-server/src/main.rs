@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    // Refused tokens are in the log at `debug`, a provider that does not answer at `warn`.
+    // Refused tokens are logged at `debug`, and a provider that is unavailable at `warn`.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -52,11 +52,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What to paste into another shell.
+/// Returns the lines to paste into another shell.
 fn first_steps(address: SocketAddr) -> String {
     let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
     format!(
-        "no JWT_PROVIDER_* variable is set, so it takes the tokens of the provider in `provider/`:
+        "no JWT_PROVIDER_* variable is set, so it accepts the tokens of the provider in `provider/`:
 
 (cd provider && npm ci && node provider.mjs)
 
@@ -83,7 +83,7 @@ async fn serve(listener: TcpListener, app: Router) {
             _ = tokio::signal::ctrl_c() => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of open files, or the client has gone.
+            // There are too many open files, or the client has disconnected.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

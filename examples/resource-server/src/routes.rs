@@ -1,4 +1,4 @@
-//! The routes: for anyone, for a valid token, for a scope, for a role, and two for whoever runs it.
+//! The routes: for anyone, for a valid token, for a scope, for a role, and two for the operator.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
@@ -17,7 +17,7 @@ pub(crate) fn router(verifier: TokenVerifier) -> Router {
         )
         .route("/audit", get(audit).route_layer(Require::role("auditor")))
         .route_layer(JwtAuthLayer::new(verifier.clone()))
-        // From here on no token is asked for.
+        // The routes from here on need no token.
         .route(
             "/",
             get(async || "an API for tokens of other providers: try /me\n"),
@@ -26,7 +26,7 @@ pub(crate) fn router(verifier: TokenVerifier) -> Router {
         .route("/readyz", get(readyz).with_state(verifier))
 }
 
-/// The verified claims, as the provider wrote them.
+/// Returns the verified claims, as the provider wrote them.
 async fn me(token: VerifiedToken) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "application/json")],
@@ -34,18 +34,19 @@ async fn me(token: VerifiedToken) -> impl IntoResponse {
     )
 }
 
-/// An identity is issuer and subject together: a subject alone is unique at its provider only.
+/// The identity of a user is the issuer together with the subject: a subject alone is unique only at its
+/// provider.
 async fn reports(token: VerifiedToken) -> impl IntoResponse {
     Json(json!({"reports": [], "for": {"issuer": token.issuer(), "subject": token.subject()}}))
 }
 
-/// A scope says what the client may do, a role what the user may do.
+/// A scope says what the client may do, and a role what the user may do.
 async fn audit(token: VerifiedToken) -> impl IntoResponse {
     Json(json!({"roles": token.roles().collect::<Vec<_>>()}))
 }
 
-/// Ready while the tokens of at least one provider can be judged: those of the others get 503.
-/// Why a provider does not answer is in the log, not on a page that anyone can read.
+/// Ready if the tokens of at least one provider can be verified; those of the others get 503. The reason why
+/// a provider is unavailable is in the log, not on a page that anyone can read.
 async fn readyz(State(verifier): State<TokenVerifier>) -> impl IntoResponse {
     let health = verifier.health();
     let ready = health.iter().any(|issuer| issuer.state.is_ready());

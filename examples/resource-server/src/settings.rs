@@ -1,13 +1,14 @@
-//! Whose tokens are taken, from the variables `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` and so on.
+//! The providers whose tokens are accepted, from the variables `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE`
+//! and so on.
 
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::{ConfigError, TokenVerifier};
 
-/// The provider beside this program, which is meant where nothing is configured.
+/// The provider in the folder `provider/`, which is used if nothing is configured.
 pub(crate) const DEVELOPMENT: &str = "http://127.0.0.1:4000";
 
 pub(crate) struct Settings {
-    /// One verifier for the tokens of all providers; their keys are being fetched already.
+    /// One verifier for the tokens of all providers. Their keys are already being fetched.
     pub(crate) verifier: TokenVerifier,
     pub(crate) development: bool,
 }
@@ -30,7 +31,7 @@ impl Settings {
         } else {
             AuthConfig::from_env()?
         };
-        // Stores for revocations, and further rules, are set on the builder of each.
+        // To set a revocation store or more rules, change the builder of each provider here.
         let verifier = config.token_verifier(|builder| builder)?;
         Ok(Self {
             verifier,

@@ -1,4 +1,4 @@
-//! The pool's bounds, one at a time.
+//! The limits of the pool, one at a time.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,7 +27,7 @@ fn job<T>(
     }
 }
 
-/// A job that says when it starts and runs until it is told to end.
+/// Creates a job that reports its start and runs until it is told to end.
 fn gate(blocks: usize) -> (Job<()>, Receiver<()>, Sender<()>) {
     let ((started, has_started), (end, ended)) = (channel(), channel());
     let job = job(blocks, move |_| {
@@ -50,7 +50,7 @@ fn queued(pool: &Pool) -> usize {
 fn soon(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < LONG, "it did not come about");
+        assert!(start.elapsed() < LONG, "the condition did not become true");
         thread::yield_now();
     }
 }
@@ -87,7 +87,7 @@ fn the_threads_end_with_the_pool() {
 }
 
 #[test]
-fn jobs_start_in_the_order_of_their_coming() {
+fn jobs_start_in_the_order_in_which_they_were_queued() {
     let pool = Pool::new(LIMITS);
     let (first, started, end) = gate(1);
     let mut first = pin!(pool.run(first));
@@ -129,7 +129,7 @@ fn a_job_whose_caller_left_before_the_start_is_skipped() {
 }
 
 #[test]
-fn a_job_whose_caller_left_while_it_ran_keeps_its_worker_and_its_memory() {
+fn a_running_job_keeps_its_worker_when_its_caller_leaves() {
     let pool = Pool::new(Limits { queue: 0, ..LIMITS });
     let (first, started, end) = gate(60);
     let mut first = Box::pin(pool.run(first));
@@ -149,7 +149,7 @@ fn a_job_whose_caller_left_while_it_ran_keeps_its_worker_and_its_memory() {
 }
 
 #[test]
-fn a_full_queue_turns_away_at_once_and_forgets_those_who_left() {
+fn a_full_queue_refuses_at_once_and_forgets_dropped_callers() {
     let pool = Pool::new(Limits { queue: 1, ..LIMITS });
     let (first, started, end) = gate(1);
     let mut first = pin!(pool.run(first));
@@ -200,7 +200,7 @@ fn a_longer_run_than_max_wait_is_not_cut_short() {
 }
 
 #[test]
-fn a_panic_ends_one_job_and_no_worker() {
+fn a_panic_ends_one_job_but_no_worker() {
     let pool = Pool::new(LIMITS);
     for _ in 0..3 {
         let failed = pool.run_blocking::<()>(job(10, |_| panic!("on purpose")));
@@ -213,7 +213,7 @@ fn a_panic_ends_one_job_and_no_worker() {
 }
 
 #[test]
-fn memory_is_kept_wiped_for_the_next_job_and_larger_memory_is_given_back() {
+fn memory_is_wiped_and_kept_but_larger_memory_is_released() {
     let pool = Pool::new(LIMITS);
     let address = |count: usize| {
         job(count, move |scratch| {
@@ -248,7 +248,7 @@ fn jobs_together_never_use_more_than_the_budget() {
     let (second, second_started, second_end) = gate(60);
     let mut second = pin!(pool.run(second));
     assert!(poll_once(second.as_mut()).is_pending());
-    // Small enough to fit, but none overtakes the one before it.
+    // Small enough to fit, but no job overtakes another.
     let (third, third_started, third_end) = gate(10);
     let mut third = pin!(pool.run(third));
     assert!(poll_once(third.as_mut()).is_pending());

@@ -1,4 +1,4 @@
-//! The work that a login costs, counted hash by hash: it must not tell which users exist.
+//! The work that a login takes, counted in hashes: it must not reveal which users exist.
 
 use std::mem::take;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
 
-/// Over the budget, of an unknown pepper, not read, not there.
+/// Hashes that cost too much, have an unknown pepper, cannot be parsed, or are empty.
 const UNUSABLE: [&str; 9] = [
     "",
     "!",
@@ -28,7 +28,7 @@ fn weak() -> PasswordServiceBuilder {
         .dangerous_weak_parameters()
 }
 
-/// The outcome for `row`, and the hashes that were computed for it.
+/// Returns the outcome for `row`, and the hashes that were computed for it.
 fn judge(
     passwords: &PasswordService,
     password: &str,
@@ -89,7 +89,7 @@ const NFD: &str = "violet u\u{308}ber";
 const NFC: &str = "violet \u{fc}ber";
 
 #[test]
-fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
+fn a_second_password_form_costs_the_same_for_every_row() {
     let passwords = weak().build().unwrap();
     let one = Work::Argon2(64);
     let row = passwords.hash_blocking("secret").unwrap();
@@ -109,7 +109,7 @@ fn a_second_form_of_the_password_costs_the_same_whatever_the_row_is() {
 }
 
 #[test]
-fn a_quick_verifier_of_the_application_works_in_addition_to_a_hash() {
+fn a_custom_verifier_runs_in_addition_to_a_hash() {
     let passwords = weak()
         .other_hashes(|password, stored| match stored.strip_prefix("toy$")? {
             "panic" => panic!("on purpose"),

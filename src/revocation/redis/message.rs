@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_read() {
+    fn other_text_is_not_a_message() {
         let good = r#"{"v":1,"kind":"token","id":"t","iss":null,"until":5}"#;
         assert!(read(good.as_bytes()).is_some());
         for (part, bad) in [

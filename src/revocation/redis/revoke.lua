@@ -1,5 +1,6 @@
--- Records a revocation at KEYS[1] and tells every node of it. Of two the later cut-off and the
--- later end hold. Cut-offs are compared as text, because a double does not hold all of them.
+-- Records a revocation at KEYS[1], and publishes it to every node. If there is an entry already, the later
+-- cut-off and the later end count. Cut-offs are compared as text, because a double cannot represent all of
+-- them.
 -- ARGV: 1 cut-off, 2 milliseconds to keep it, 3 channel, 4 message
 local key = KEYS[1]
 local cutoff, keep = ARGV[1], tonumber(ARGV[2])

@@ -1,8 +1,6 @@
 -- Marks generation ARGV[1] of the session at KEYS[1] as seen in use, if it is the current one.
--- Tells, unless the session has ended: whose it is, until when it can be used, how many
--- milliseconds it will be kept.
-local key = KEYS[1]
--- Deletes nothing, and fails where nothing can be written: an acknowledgement is not to be lost.
+-- Unless the session has ended, returns its subject, the time until which it can be used, and for how
+-- many milliseconds it is kept.
 redis.call('HDEL', key, '')
 local row = redis.call('HMGET', key, 'gen', 'sub', 'used', 'idle', 'exp', 'ended')
 if row[1] == ARGV[1] then

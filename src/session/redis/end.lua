@@ -1,8 +1,10 @@
 -- Ends the session at KEYS[1] if it has not ended and, with ARGV[1] = '1', its subject is ARGV[2].
--- ARGV: 3 now, 4 reason, 5 since when ends are told, 6 the session that takes its place, if one
--- does. Tells whose it is and when it ended, if it has just ended, or since then, or for that one.
+-- ARGV: 3 now, 4 reason, 5 the time since which ends are returned, 6 the session that takes its place, or an
+-- empty text.
+-- Returns the subject and the time of the end if the session has just ended, has ended since that time, or
+-- was ended for that session; otherwise nothing.
 local key = KEYS[1]
--- Deletes nothing, and fails where nothing can be written: what a replica knows may be old.
+-- Deletes nothing, but fails on a server that cannot be written to: the data of a replica may be old.
 redis.call('HDEL', key, '')
 local row = redis.call('HMGET', key, 'sub', 'ended')
 local subject, ended = row[1], row[2]

@@ -1,7 +1,8 @@
--- Enters the session ARGV[1] last into the index of its subject at KEYS[1], and keeps the index
--- for ARGV[2] milliseconds at least. With ARGV[3] = 'used' one that is there already moves to the
--- end, with 'new' it stays. Tells at most ARGV[5] of the sessions before it and their places:
--- with ARGV[4] = 'newest' those entered last, else those entered first.
+-- Enters the session ARGV[1] last into the index of its subject at KEYS[1], and keeps the index for at least
+-- ARGV[2] milliseconds. With ARGV[3] = 'used', an entry that is there already moves to the end; with 'new' it
+-- stays.
+-- Returns at most ARGV[5] of the sessions before it, with their places: with ARGV[4] = 'newest' those that
+-- were entered last, otherwise those that were entered first.
 local key = KEYS[1]
 local place = redis.call('ZSCORE', key, ARGV[1])
 local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')

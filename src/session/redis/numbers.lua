@@ -1,4 +1,4 @@
--- Numbers have 64 bits, of which a double holds 53: so a number is its billions and the rest.
+-- Numbers have 64 bits, of which a double holds 53: so a number is split into its billions and the rest.
 local BILLION = 1000000000
 local MAX_COUNT = 4294967295
 

@@ -1,5 +1,5 @@
 -- Removes the session at KEYS[1] if it ended, or could no longer be used, before ARGV[1].
--- Tells 'removed' and whose it was, 'gone', or 'kept' and when to look again.
+-- Returns 'removed' and the subject, 'gone', or 'kept' and the time of the next check.
 local key = KEYS[1]
 local row = redis.call('HMGET', key, 'sub', 'used', 'idle', 'exp', 'ended')
 if not row[1] then

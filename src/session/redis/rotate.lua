@@ -1,8 +1,8 @@
--- Rotation::apply on the session at KEYS[1], which it returns.
+-- Carries out Rotation::apply on the session at KEYS[1], and returns the session.
 -- ARGV: 1 to 3 the token's generation, the one before, the one after; 4 token id, 5 now,
 -- 6 grace, 7 lost response, 8 lost responses in a row that end it, 9 client, if there is a mark
 local key = KEYS[1]
--- Deletes nothing, and fails where nothing can be written: what a replica knows may be old.
+-- Deletes nothing, but fails on a server that cannot be written to: the data of a replica may be old.
 redis.call('HDEL', key, '')
 if redis.call('EXISTS', key) == 0 then
   return {}

@@ -64,8 +64,8 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 ///
 /// # Permissions
 ///
-/// A user for both stores needs no more than this (`ACL SETUSER`), with another prefix in place of
-/// `jwt-auth:` where one is set:
+/// A Redis user for both stores needs only these permissions (`ACL SETUSER`). If you set another prefix, put
+/// it in place of `jwt-auth:`.
 ///
 /// ```text
 /// ~jwt-auth:* resetchannels &jwt-auth:revocations -@all
@@ -149,7 +149,7 @@ impl RedisConnection {
         })
     }
 
-    /// Waits for the current connection, or for a new one if the last is spent.
+    /// Waits for the current connection, or for a new one if the current one is spent.
     async fn ready(&self) -> RedisResult<Ready> {
         let link = self.link();
         let connection = link.connection.clone().await?;

@@ -131,7 +131,7 @@ pub(super) async fn uses<S: ApiKeyStore + Clone>(check: &Check<S>) {
     record.last_used_at = Some(check.now + 1);
     same(rule, &Some(&record), &check.find(&record.id).await.as_ref());
 
-    let rule = "the use of a key that does not exist is no error, and does not bring it back";
+    let rule = "the use of a key that does not exist is not an error, and does not bring it back";
     check.revoke(ApiKeyTarget::Key(&record.id), 1).await;
     check.used(&record.id, check.now + 2).await;
     same(rule, &None, &check.find(&record.id).await);

@@ -1,4 +1,4 @@
-//! [`RequestBody`]: a body that needs no framework.
+//! [`RequestBody`]: a request body that needs no framework.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// The body of the requests that [`assert_hardened`](super::assert_hardened) sends, for services that
-/// take any body, as routers do. For a service that takes one type of body alone, see
+/// The body of the requests that [`assert_hardened`](super::assert_hardened) sends, for services that accept
+/// any body, as routers do. For a service that accepts only one type of body, see
 /// [`Hardening::body`](super::Hardening::body).
 #[derive(Debug, Clone, Default)]
 pub struct RequestBody(Option<Bytes>);

@@ -1,4 +1,4 @@
-//! [`Forge`]: makes tokens that differ from a good one in what an attack is about.
+//! [`Forge`]: makes the tokens of the attacks, each of which differs from a good token in one respect.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::keys::{Algorithm, SigningKey, sign_with_any_secret};
 pub(super) type Object = Map<String, Value>;
 pub(super) type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// The attacker's HMAC secret, where a token says where to find it.
+/// The attacker's HMAC secret, for tokens that name a file in which it could be found.
 pub(super) const ATTACKER_SECRET: &[u8] = b"attacker-secret-attacker-secret-";
 
 pub(super) struct Forge {
@@ -20,9 +20,9 @@ pub(super) struct Forge {
     pub(super) header: Object,
     pub(super) claims: Object,
     sign: Sign,
-    /// A key that the service has never seen, of the algorithm that its own keys have.
+    /// A key that the service has never seen, for the same algorithm as its own keys.
     stranger: SigningKey,
-    /// One whose public half can stand in a token.
+    /// A key whose public half can be put into a token.
     pub(super) attacker: SigningKey,
 }
 
@@ -47,7 +47,7 @@ impl Forge {
         })
     }
 
-    /// When the good token was issued, in seconds since the epoch.
+    /// Returns the time at which the good token was issued, in seconds since the epoch.
     pub(super) fn issued_at(&self) -> i64 {
         let time = |name, before| {
             let time = self.claims.get(name)?.as_f64()?;
@@ -64,13 +64,13 @@ impl Forge {
             .unwrap_or_default()
     }
 
-    /// Whether the header's `typ` says that it is an access token (RFC 9068 section 2.1).
+    /// Returns whether the header's `typ` says that it is an access token (RFC 9068 section 2.1).
     pub(super) fn says_access(&self) -> bool {
         let typ = self.header.get("typ").and_then(Value::as_str);
         typ.is_some_and(|typ| typ.to_ascii_lowercase().ends_with("at+jwt"))
     }
 
-    /// A token with the service's own signature.
+    /// Returns a token with the service's own signature.
     pub(super) fn signed(&self, header: &Object, claims: &Object) -> String {
         self.signed_text(&text(header), text(claims))
     }
@@ -80,35 +80,35 @@ impl Forge {
         with_signature(&message, &(self.sign)(message.as_bytes()))
     }
 
-    /// A token with the good header, these claims and the service's own signature.
+    /// Returns a token with the good header, changed claims and the service's own signature.
     pub(super) fn with_claims(&self, changes: &[(&str, Value)]) -> String {
         self.signed(&self.header, &changed(&self.claims, changes))
     }
 
-    /// A token with this change of the header, the good claims and the service's own signature.
+    /// Returns a token with a changed header, the good claims and the service's own signature.
     pub(super) fn with_header(&self, changes: &[(&str, Value)]) -> String {
         self.signed(&changed(&self.header, changes), &self.claims)
     }
 
-    /// A token with this change of the header, signed with a key of the right kind that nobody trusts.
+    /// Returns a token with a changed header, signed with a key of the right kind that nobody trusts.
     pub(super) fn of_stranger(&self, changes: &[(&str, Value)]) -> String {
         let header = changed(&self.header, changes);
         signed_by(&self.stranger, &text(&header), &text(&self.claims))
     }
 
-    /// The same with any texts.
+    /// Does the same for any text as the header and the claims.
     pub(super) fn text_of_stranger(&self, header: &str, claims: &str) -> String {
         signed_by(&self.stranger, header, claims)
     }
 
-    /// A token that says what key it is signed with: the attacker's.
+    /// Returns a token that names the key it is signed with, which is the attacker's.
     pub(super) fn of_attacker(&self, changes: &[(&str, Value)]) -> String {
         let header = changed(&self.header, changes);
         let header = changed(&header, &[("alg", "ES256".into())]);
         signed_by(&self.attacker, &text(&header), &text(&self.claims))
     }
 
-    /// A token with an HMAC by any secret.
+    /// Returns a token with an HMAC by any secret.
     pub(super) fn by_secret(
         &self,
         algorithm: Algorithm,
@@ -122,7 +122,7 @@ impl Forge {
         with_signature(&message, &signature)
     }
 
-    /// A token with this change of the header, the good claims and this signature.
+    /// Returns a token with a changed header, the good claims and this signature.
     pub(super) fn with(&self, changes: &[(&str, Value)], signature: &[u8]) -> String {
         let header = changed(&self.header, changes);
         with_signature(
@@ -131,7 +131,7 @@ impl Forge {
         )
     }
 
-    /// The good token's message, and its signature.
+    /// Returns the signed part of the good token, and its signature.
     pub(super) fn halves(&self) -> (&str, Vec<u8>) {
         let (message, signature) = self.good.rsplit_once('.').unwrap_or_default();
         (
@@ -141,7 +141,7 @@ impl Forge {
     }
 }
 
-/// The header and the claims of a token whose signature nobody looks at.
+/// Returns the header and the claims of a token, without verifying the signature.
 fn take_apart(token: &str) -> Option<(Object, Object)> {
     let mut parts = token.split('.');
     let mut next = || serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok();
@@ -149,7 +149,7 @@ fn take_apart(token: &str) -> Option<(Object, Object)> {
     (parts.count() == 1).then_some((header, claims))
 }
 
-/// The same object with these members; `null` takes one out.
+/// Returns the object with these members changed. `null` removes a member.
 pub(super) fn changed(object: &Object, changes: &[(&str, Value)]) -> Object {
     let mut object = object.clone();
     for (name, value) in changes {

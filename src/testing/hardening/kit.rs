@@ -1,4 +1,4 @@
-//! [`Hardening`]: what is attacked, and what the attacks are made from.
+//! [`Hardening`]: the routes to attack, and what the attacks are made from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use crate::error::ConfigError;
 use crate::keys::SigningKey;
 use crate::testing::TestIssuer;
 
-/// The settings of [`assert_hardened`](super::assert_hardened): the protected routes, and how tokens for them are made.
+/// The settings of [`assert_hardened`](super::assert_hardened): the protected routes, and how tokens for them
+/// are made.
 ///
-/// Every attack starts from one good token, so that the service has one reason to refuse it.
+/// Every attack changes one good token or request, so that the service has exactly one reason to refuse it.
 pub struct Hardening<B = RequestBody> {
     pub(super) forge: Forge,
-    /// The service's public key in every form.
+    /// The service's public key in all its forms.
     pub(super) public: Vec<(String, Vec<u8>)>,
     pub(super) routes: Vec<Request<String>>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -33,8 +34,8 @@ type MakeBody<B> = Arc<dyn Fn(String) -> B + Send + Sync>;
 // === impl Hardening ===
 
 impl Hardening {
-    /// Starts from a good token of a [`TestIssuer`]: one that every route lets through, with the scopes and
-    /// roles that they need.
+    /// Starts from a good token of a [`TestIssuer`]. Every route must accept it, so it needs the scopes and
+    /// roles of all routes.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Hardening {
 }
 
 impl<B> Hardening<B> {
-    /// Makes bodies of another type, for a service that takes no other: `.body(axum::body::Body::from)`.
+    /// Makes bodies of another type, for a service that accepts no other: `.body(axum::body::Body::from)`.
     #[must_use]
     pub fn body<C>(self, make: impl Fn(String) -> C + Send + Sync + 'static) -> Hardening<C> {
         Hardening {
@@ -126,8 +127,8 @@ impl<B> Hardening<B> {
         self
     }
 
-    /// Adds a protected route, by its method and a path to which a good token gets a success or a
-    /// redirect. Call it again to add more. Leave open routes out.
+    /// Adds a protected route, by its method and a path. A request with a good token must get a success or a
+    /// redirect. Call it again to add more. Leave public routes out.
     ///
     /// # Panics
     ///
@@ -145,8 +146,7 @@ impl<B> Hardening<B> {
         }
     }
 
-    /// Adds a protected route by a whole request, without credentials: for routes that need a body or
-    /// headers.
+    /// Adds a protected route by a whole request without credentials, for routes that need a body or headers.
     #[must_use]
     pub fn request(mut self, request: Request<String>) -> Self {
         self.routes.push(request);
@@ -160,23 +160,23 @@ impl<B> Hardening<B> {
         self
     }
 
-    /// Also demands that a token without this claim is refused. `exp`, `iss` and `aud` are demanded if the
-    /// good token has them, and `type` if its header does not have `typ: at+jwt`, which says the same.
+    /// Also checks that a token without this claim is refused. `exp`, `iss` and `aud` are checked if the good
+    /// token has them, and `type` unless its header has `typ: at+jwt`, which says the same.
     #[must_use]
     pub fn require(mut self, claim: impl Into<String>) -> Self {
         self.required.push(claim.into());
         self
     }
 
-    /// Leaves out what is meant to be so, such as [`Weakness::TokenInQuery`] for a service that reads
-    /// tokens from its URL.
+    /// Leaves out the attacks for a weakness that is intended, such as [`Weakness::TokenInQuery`] for a
+    /// service that reads tokens from its URL.
     #[must_use]
     pub fn accept(mut self, weakness: Weakness) -> Self {
         self.accepted.push(weakness);
         self
     }
 
-    /// The request of a route, with the headers of all.
+    /// Returns the request of a route, with the headers of all requests.
     pub(super) fn prepared(&self, route: &Request<String>) -> Request<String> {
         let mut request = route.clone();
         for (name, value) in &self.headers {

@@ -1,4 +1,4 @@
-//! [`assert_hardened`]: attacks on a service as it is put together, whatever is in it.
+//! [`assert_hardened`]: attacks on a complete service, whatever it is made of.
 
 mod attacks;
 mod body;

@@ -1,4 +1,4 @@
-//! The forms in which a service may have loaded its public key: each may have become an HMAC secret.
+//! The forms in which a service may have loaded its public key. Each may be misused as an HMAC secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -9,7 +9,7 @@ const P384: &[u8] = b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x
 const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
-/// The name of each form, and its bytes.
+/// Returns the name and the bytes of each form.
 pub(super) fn forms(jwk: &Value) -> Vec<(String, Vec<u8>)> {
     let mut forms = vec![("the JWK".to_owned(), jwk.to_string().into_bytes())];
     let set = serde_json::json!({ "keys": [jwk] });
@@ -52,7 +52,7 @@ fn pem(kind: &str, label: &str, der: &[u8]) -> [(String, Vec<u8>); 3] {
     ]
 }
 
-/// `SubjectPublicKeyInfo` (RFC 5280 section 4.1).
+/// Encodes a key as `SubjectPublicKeyInfo` (RFC 5280 section 4.1).
 pub(super) fn spki(jwk: &Value) -> Option<Vec<u8>> {
     let numbers = |prefix: &[u8], names: &[&str]| {
         let mut der = prefix.to_vec();
@@ -76,7 +76,7 @@ pub(super) fn spki(jwk: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// `RSAPublicKey` (RFC 8017 appendix A.1.1).
+/// Encodes a key as `RSAPublicKey` (RFC 8017 appendix A.1.1).
 fn rsa_numbers(jwk: &Value) -> Option<Vec<u8>> {
     let number = |name| {
         let bytes = member(jwk, name)?;

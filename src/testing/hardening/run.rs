@@ -1,4 +1,4 @@
-//! Sends the attacks, and judges the answers.
+//! Sends the attacks, and checks the responses.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,13 +12,13 @@ use super::attacks::{Attack, Right, attacks, bearer_value};
 use super::kit::Hardening;
 use super::weakness::{Finding, Weakness};
 
-/// Attacks a service and panics if an attack passes, or is answered wrongly.
+/// Attacks a service, and panics if an attack is let through or gets a wrong response.
 ///
-/// The service is the one that you run: a router with all of its layers, whatever they are. First a good
-/// token must be let through on each route. Then some 400 bad requests follow: without
-/// credentials, with forged, unsigned, expired and mistyped tokens, with tokens for somebody else, with
-/// tricks in the header, with tokens in the wrong place. The right answer is 401 with a `Bearer` challenge, 400 or
-/// 403; for an oversized token also 413, 414 or 431. At the end the good token must still be let through.
+/// The service is the one that you run: a router with all of its layers, whatever they are. First, each route
+/// must accept a good token. Then follow some 400 bad requests: without credentials; with forged, unsigned,
+/// expired or mistyped tokens; with tokens for another service; with attacks in the header; and with tokens
+/// in the wrong place. The correct response is 401 with a `Bearer` challenge, 400 or 403; for an oversized
+/// token also 413, 414 or 431. At the end, the good token must still be accepted.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -42,8 +42,8 @@ use super::weakness::{Finding, Weakness};
 ///
 /// # Panics
 ///
-/// Panics if there is a finding. The message names routes, attacks, answers, what they mean and the
-/// cure, and contains no token and no key.
+/// Panics if there is a finding. The message lists the route, the attack, the response, what it means and
+/// what to do, and contains neither a token nor a key.
 pub async fn assert_hardened<S, B, R>(service: S, kit: &Hardening<B>)
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -52,7 +52,7 @@ where
     assert!(findings.is_empty(), "{}", report(&findings));
 }
 
-/// Attacks a service as [`assert_hardened`] does, and returns what it found.
+/// Attacks a service as [`assert_hardened`] does, and returns the findings.
 pub async fn find_weaknesses<S, B, R>(service: S, kit: &Hardening<B>) -> Vec<Finding>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -108,7 +108,7 @@ where
     findings
 }
 
-/// What came back; `None` if the service failed.
+/// The response, or `None` if the service failed.
 type Answer = Option<(StatusCode, HeaderMap)>;
 
 async fn send<S, B, R>(mut service: S, request: Request<B>) -> Answer
@@ -122,7 +122,7 @@ where
     Some((status, parts.headers))
 }
 
-/// What the status of a gRPC response corresponds to; it comes with 200, whatever it is.
+/// Returns the HTTP status that corresponds to the status of a gRPC response, which always has 200.
 fn grpc_status(headers: &HeaderMap) -> Option<StatusCode> {
     Some(match headers.get("grpc-status")?.as_bytes() {
         b"0" => StatusCode::OK,
@@ -141,11 +141,11 @@ fn is_success(answer: &Answer) -> bool {
         .is_some_and(|(status, _)| status.as_u16() < 400)
 }
 
-/// What is wrong with an answer, if anything is.
+/// Returns what is wrong with a response, or `None` if it is correct.
 fn judge(answer: &Answer, weakness: Weakness, right: Right) -> Option<Weakness> {
     if is_success(answer) {
         return match answer {
-            // A redirect to the right spelling of a path lets nothing through.
+            // A redirect to the correct spelling of a path lets nothing through.
             Some((status, _)) if right == Right::NoSuccess && status.is_redirection() => None,
             _ => Some(weakness),
         };
@@ -163,7 +163,7 @@ fn judge(answer: &Answer, weakness: Weakness, right: Right) -> Option<Weakness> 
     }
 }
 
-/// Whether there is a challenge of the scheme `Bearer`; a gRPC client is told by the status.
+/// Returns whether there is a `Bearer` challenge. A gRPC client only gets a status.
 fn has_challenge(headers: &HeaderMap) -> bool {
     let is_bearer = |challenge: &str| {
         let scheme = challenge.trim_start().split([' ', '\t']).next();
@@ -176,7 +176,7 @@ fn has_challenge(headers: &HeaderMap) -> bool {
             .any(|value| value.split(',').any(is_bearer))
 }
 
-/// The findings by route and weakness, each with what it means and the cure.
+/// Returns the findings by route and weakness, each with its meaning and what to do.
 fn report(findings: &[Finding]) -> String {
     const SHOWN: usize = 6;
     let mut groups: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();

@@ -1,14 +1,14 @@
-//! [`Weakness`] and [`Finding`]: what an attack showed, what it means and what to do.
+//! [`Weakness`] and [`Finding`]: what an attack has shown, what it means and what to do.
 
 use std::fmt;
 
 use http::StatusCode;
 
-/// What is wrong with a service that answers an attack as it should not.
+/// The weakness of a service that responds to an attack wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Weakness {
-    /// A good token was not let through, so that refusing the bad ones proves nothing.
+    /// A good token was refused, so refusing the bad ones proves nothing.
     NothingProven,
     /// A request without credentials was let through.
     OpenRoute,
@@ -32,7 +32,7 @@ pub enum Weakness {
     TokenType,
     /// A token without a required claim was let through.
     MissingClaim,
-    /// A token with a claim of the wrong JSON type, or with claims that are no object, was let through.
+    /// A token with a claim of the wrong JSON type, or with claims that are not an object, was let through.
     MalformedClaim,
     /// An expired token was let through.
     Expired,
@@ -44,13 +44,13 @@ pub enum Weakness {
     Issuer,
     /// A token for another audience was let through (RFC 8725 section 3.9).
     Audience,
-    /// A token that was encoded in another way than its issuer wrote it was let through.
+    /// A token that was encoded differently than its issuer wrote it was let through.
     Encoding,
     /// An oversized or deeply nested token was let through.
     Oversized,
     /// A request with two credentials was let through (RFC 6750 section 2).
     TwoTokens,
-    /// A token under another scheme than `Bearer` was let through.
+    /// A token with another scheme than `Bearer` was let through.
     Scheme,
     /// A token in the URL was let through (RFC 6750 section 5.3).
     TokenInQuery,
@@ -60,15 +60,15 @@ pub enum Weakness {
     TokenInCookie,
     /// A token in a header other than `Authorization` was let through.
     TokenInHeader,
-    /// A header that names the user, as a proxy may add it, was taken as proof.
+    /// A header that names the user, as a proxy may add it, was accepted as proof.
     IdentityHeader,
     /// Another spelling of the path, another method or an unknown path was let through.
     Bypass,
-    /// A client's mistake was answered with a server error, or with none at all.
+    /// A client's mistake caused a server error, or no response at all.
     ServerError,
     /// A 401 had no `WWW-Authenticate` header with a `Bearer` challenge (RFC 6750 section 3).
     MissingChallenge,
-    /// The answer was neither a success nor one of 400, 401 and 403.
+    /// The response was neither a success nor one of 400, 401 and 403.
     UnexpectedStatus,
 }
 
@@ -90,8 +90,8 @@ impl Weakness {
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::NothingProven => (
-                "a good token is not let through, so the attacks prove nothing",
-                "give the kit a token, a method, a body and headers with which the route answers 2xx or 3xx, build \
+                "a good token is refused, so the attacks prove nothing",
+                "give the kit a token, a method, a body and headers with which the route responds with 2xx or 3xx, build \
                  the service with the verifier of the same issuer, and turn rate limits off in this test",
             ),
             Self::OpenRoute => (
@@ -101,7 +101,7 @@ impl Weakness {
             ),
             Self::NotAToken => (
                 "anything counts as a token",
-                "verify the token instead of looking whether there is one",
+                "verify the token, instead of only checking that there is one",
             ),
             Self::Unsigned => (
                 "anyone can write their own tokens, because unsigned ones are accepted",
@@ -121,10 +121,10 @@ impl Weakness {
             ),
             Self::KeyFromToken => (
                 "anyone can sign tokens with a key of their own, because the token brings the key along",
-                "ignore `jwk`, `jku`, `x5u` and `x5c`: take keys from your configuration alone",
+                "ignore `jwk`, `jku`, `x5u` and `x5c`: use only keys from your configuration",
             ),
             Self::CriticalHeaderIgnored => (
-                "a token is read in another way than its issuer meant it",
+                "a token is read differently than its issuer meant it",
                 "refuse tokens with `crit` unless every extension in it is implemented",
             ),
             Self::DuplicateMember => (
@@ -136,8 +136,8 @@ impl Weakness {
                 "compare the claim `type` or the header's `typ` with what an access token has",
             ),
             Self::MissingClaim => (
-                "a check is skipped if the token leaves out the claim",
-                "require each claim that you check: `exp`, `iss` and `aud` at the least",
+                "a check is skipped if the token lacks the claim",
+                "require each claim that you check: `exp`, `iss` and `aud` at least",
             ),
             Self::MalformedClaim => (
                 "a check is skipped if the claim has the wrong JSON type",
@@ -152,7 +152,7 @@ impl Weakness {
                 "compare `nbf` with the clock",
             ),
             Self::IssuedInFuture => (
-                "tokens from the future are accepted, which outlive each revocation by time of issue",
+                "tokens from the future are accepted, and revoking all tokens issued until now does not cover them",
                 "refuse tokens whose `iat` is in the future, beyond the leeway",
             ),
             Self::Issuer => (
@@ -172,50 +172,50 @@ impl Weakness {
                 "limit the length of a token and the depth of its JSON before you parse it",
             ),
             Self::TwoTokens => (
-                "of two credentials one is chosen, perhaps another one than a proxy in front has checked",
-                "answer 400 if a request has more than one `Authorization` header or token",
+                "one of two credentials is chosen, perhaps not the one that a proxy in front has checked",
+                "respond with 400 if a request has more than one `Authorization` header or token",
             ),
             Self::Scheme => (
                 "a token is accepted under another scheme, perhaps without the proof that this scheme demands",
-                "accept the scheme `Bearer` alone",
+                "accept only the scheme `Bearer`",
             ),
             Self::TokenInQuery => (
                 "tokens are read from the URL, which ends up in logs, histories and `Referer` headers",
-                "read tokens from the `Authorization` header alone; if it is meant, accept this weakness in the test",
+                "read tokens only from the `Authorization` header; if it is intended, accept this weakness in the test",
             ),
             Self::TokenInBody => (
                 "tokens are read from forms",
-                "read tokens from the `Authorization` header alone; if it is meant, accept this weakness in the test",
+                "read tokens only from the `Authorization` header; if it is intended, accept this weakness in the test",
             ),
             Self::TokenInCookie => (
                 "tokens are read from a cookie, which browsers send with requests that other sites cause",
-                "read tokens from the `Authorization` header alone; if a cookie is meant, check the `Origin`, and \
+                "read tokens only from the `Authorization` header; if a cookie is intended, check the `Origin`, and \
                  accept this weakness in the test",
             ),
             Self::TokenInHeader => (
                 "tokens are read from another header than `Authorization`",
-                "read tokens from the `Authorization` header alone; if it is meant, accept this weakness in the test",
+                "read tokens only from the `Authorization` header; if it is intended, accept this weakness in the test",
             ),
             Self::IdentityHeader => (
-                "anyone can act as any user, by a header that names one",
-                "take the user from the verified token alone",
+                "anyone can act as any user, with a header that names the user",
+                "take the user only from the verified token",
             ),
             Self::Bypass => (
                 "a request that goes around the protected path is let through",
-                "protect the whole router, and answer 404 to unknown paths; if a page for unknown paths is meant, \
+                "protect the whole router, and respond with 404 to unknown paths; if a page for unknown paths is intended, \
                  accept this weakness in the test",
             ),
             Self::ServerError => (
                 "a client can cause server errors at will",
-                "answer 401 to a bad token: no `unwrap` and no 500 on what a client sends",
+                "respond with 401 to a bad token, and use no `unwrap` on what a client sends",
             ),
             Self::MissingChallenge => (
                 "clients are not told how to authenticate",
                 "send `WWW-Authenticate: Bearer` with each 401",
             ),
             Self::UnexpectedStatus => (
-                "the answer depends on something other than the token, or the request reached the handler",
-                "answer 401 before the request is routed any further; turn rate limits off in this test",
+                "the response depends on something other than the token, or the request reached the handler",
+                "respond with 401 before the request is routed any further; turn rate limits off in this test",
             ),
         }
     }
@@ -227,17 +227,17 @@ impl fmt::Display for Weakness {
     }
 }
 
-/// One attack that a service answered as it should not. It contains no token and no key.
+/// One attack to which a service responded wrongly. It contains neither a token nor a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The method and the path, such as `GET /orders`.
     pub route: String,
-    /// What was sent.
+    /// The attack.
     pub attack: String,
-    /// What it means.
+    /// The weakness that it shows.
     pub weakness: Weakness,
-    /// The status of the answer, or `None` if the service failed instead of answering.
+    /// The status of the response, or `None` if the service failed to respond.
     pub status: Option<StatusCode>,
 }
 

@@ -1,36 +1,36 @@
-//! [`TestAnswer`]: how a test provider answers.
+//! [`TestAnswer`]: how a test provider responds.
 
 use std::time::Duration;
 
-/// How a [`TestProvider`](super::TestProvider) answers requests for its metadata and keys.
+/// How a [`TestProvider`](super::TestProvider) responds to requests for its metadata and keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TestAnswer {
-    /// With what was asked for.
+    /// It sends what was requested.
     #[default]
     Good,
-    /// With what was asked for, after this time.
+    /// It sends what was requested, after this time.
     Slow(Duration),
-    /// With this status and an error page.
+    /// It sends this status and an error page.
     Status(u16),
-    /// With 200 and an HTML page, as a captive portal or a proxy does.
+    /// It sends 200 and an HTML page, as a captive portal or a proxy does.
     Html,
-    /// With a redirect to this address.
+    /// It sends a redirect to this address.
     Redirect(String),
-    /// With JSON that is cut off in the middle.
+    /// It sends JSON that is cut off in the middle.
     CutOff,
-    /// With more than a client reads.
+    /// It sends more than a client reads.
     TooLong,
-    /// Not at all: the connection stays open until another answer is set or the provider is dropped.
+    /// It sends nothing: the connection stays open until another answer is set or the provider is dropped.
     Silence,
-    /// Not at all: the connection is closed at once, as if nobody were there.
+    /// It closes the connection at once, as if the provider were down.
     Closed,
 }
 
 // === impl TestAnswer ===
 
 impl TestAnswer {
-    /// Returns the response to a request for this document, or `None` if the request is not answered.
+    /// Returns the response to a request for this document, or `None` if there is none.
     pub(super) fn response(&self, document: &str, cache_control: Option<&str>) -> Option<String> {
         let caching =
             cache_control.map_or_else(String::new, |value| format!("Cache-Control: {value}\r\n"));

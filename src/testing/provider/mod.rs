@@ -18,12 +18,12 @@ use server::Server;
 /// The audience of the tokens.
 const AUDIENCE: &str = "test-audience";
 
-/// An identity provider for tests: it serves its metadata (OpenID Connect Discovery 1.0) and its keys over
-/// plain http on this machine, issues access tokens, rotates its keys, and answers slowly, wrongly or not at
-/// all when it is told to. The audience of its tokens is `test-audience`.
+/// An identity provider for tests. It serves its metadata (OpenID Connect Discovery 1.0) and its keys over
+/// plain http on this machine, issues access tokens and rotates its keys. On request it responds slowly,
+/// wrongly or not at all. The audience of its tokens is `test-audience`.
 ///
-/// It is for applications that use [`discover`](crate::verifier::TokenVerifierBuilder::discover). It has
-/// threads of its own and needs no runtime; they end when it is dropped.
+/// It is for applications that use [`discover`](crate::verifier::TokenVerifierBuilder::discover). It has its
+/// own threads, which end when it is dropped, and needs no runtime.
 ///
 /// ```
 /// use tower_jwt_auth::testing::{TestAnswer, TestProvider};
@@ -37,7 +37,7 @@ const AUDIENCE: &str = "test-audience";
 /// provider.rotate()?; // the old key is still published
 /// assert!(verifier.verify(&token).await.is_ok());
 ///
-/// provider.answer(TestAnswer::Status(500)); // known keys go on
+/// provider.answer(TestAnswer::Status(500)); // cached keys are still used
 /// assert!(verifier.verify(&token).await.is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -95,12 +95,12 @@ impl TestProvider {
         self.server.url()
     }
 
-    /// Starts the keys of this provider, as an application fetches them.
+    /// Starts building the key source that fetches this provider's keys, as an application does.
     pub fn keys(&self) -> RemoteJwksBuilder {
         RemoteJwks::builder(self.issuer()).allow_loopback()
     }
 
-    /// Starts a verifier of its tokens.
+    /// Starts building a verifier of its tokens.
     ///
     /// # Errors
     ///
@@ -110,19 +110,19 @@ impl TestProvider {
         Ok(TokenVerifier::builder().remote(&keys).audience(AUDIENCE))
     }
 
-    /// Starts an access token for this subject, as RFC 9068 has it, with the claim `client_id`.
+    /// Starts an access token of the form of RFC 9068 for this subject, with the claim `client_id`.
     pub fn access(&self, sub: impl Into<String>) -> TokenRequest<'_> {
         self.tokens.access(sub).claim("client_id", "test-client")
     }
 
-    /// Makes a new key that signs from now on. The old ones are still published.
+    /// Creates a new key that signs from now on. The old keys are still published.
     ///
     /// # Errors
     ///
     /// Fails if the system has no randomness.
     pub fn rotate(&self) -> Result<(), ConfigError> {
         let key = SigningKey::generate(self.algorithm)?;
-        // The ring lets a key sign from a time on; `activate` makes that now.
+        // The ring lets a key sign from a given time on; `activate` changes that time to now.
         let later = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(32_503_680_000);
         self.ring.add(&key, later)?;
         self.ring.activate(key.key_id())
@@ -139,7 +139,7 @@ impl TestProvider {
         })
     }
 
-    /// Publishes the key that signs alone: tokens of older ones must be refused after the next fetch.
+    /// Publishes only the key that signs now: tokens of older keys must be refused after the next fetch.
     ///
     /// # Errors
     ///
@@ -159,18 +159,19 @@ impl TestProvider {
         self.server.set(answer);
     }
 
-    /// Sets the `Cache-Control` of the keys, such as `max-age=60`; none by default.
+    /// Sets the `Cache-Control` of the response with the keys, such as `max-age=60`. There is none by
+    /// default.
     pub fn cache_control(&self, value: Option<&str>) {
         self.server.set_cache_control(value);
     }
 
-    /// Returns how often the metadata was asked for.
+    /// Returns the number of requests for the metadata.
     #[must_use]
     pub fn metadata_requests(&self) -> usize {
         self.server.metadata_requests()
     }
 
-    /// Returns how often the keys were asked for.
+    /// Returns the number of requests for the keys.
     #[must_use]
     pub fn key_requests(&self) -> usize {
         self.server.key_requests()

@@ -13,9 +13,9 @@ use serde_json::json;
 use super::answer::TestAnswer;
 use crate::keys::KeyRing;
 
-/// The longest head of a request that is read.
+/// The longest request head that is read.
 const MAX_HEAD: usize = 16 * 1024;
-/// A client that sends nothing is left after this time.
+/// A client that sends nothing is disconnected after this time.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Listens until it is dropped.
@@ -38,7 +38,7 @@ struct Shared {
 struct State {
     answer: TestAnswer,
     cache_control: Option<String>,
-    /// Counts the changes, so that those who wait in silence notice one.
+    /// Counts the changes, so that connections that stay silent notice one.
     version: u64,
     is_over: bool,
 }
@@ -101,7 +101,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.change(|state| state.is_over = true);
-        // Wakes the thread that listens.
+        // This wakes the thread that listens.
         drop(TcpStream::connect_timeout(
             &self.address,
             Duration::from_secs(1),
@@ -132,7 +132,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Answers one request, and closes the connection.
+    /// Responds to one request, and closes the connection.
     fn serve(&self, mut stream: TcpStream) {
         let Some(path) = read_path(&mut stream) else {
             return;
@@ -184,7 +184,7 @@ impl Shared {
     }
 }
 
-/// The path of a request, whose head is read to its end.
+/// Reads the head of a request to its end, and returns the path.
 fn read_path(stream: &mut TcpStream) -> Option<String> {
     stream.set_read_timeout(Some(READ_TIMEOUT)).ok()?;
     let (mut head, mut buffer) = (Vec::new(), [0; 1024]);

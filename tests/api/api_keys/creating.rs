@@ -1,4 +1,4 @@
-//! Creating keys: what is allowed, and what is stored of a key.
+//! Creating keys: what is allowed, and what is stored.
 
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
@@ -113,7 +113,7 @@ async fn a_request_for_a_key_that_is_not_allowed_is_a_400() {
     }
     assert_eq!(setting.store.all_calls(), 0);
     assert_eq!(setting.events(), Vec::<String>::new());
-    // At the very limit.
+    // Exactly at the limit.
     let key = create()
         .label("é".repeat(200))
         .scopes(names(100))
@@ -127,7 +127,7 @@ async fn a_request_for_a_key_that_is_not_allowed_is_a_400() {
     assert_eq!(setting.verdict(key.text()).await, Ok(()));
 }
 
-/// A value that cannot be written.
+/// A value that cannot be serialized.
 struct NotJson;
 
 impl serde::Serialize for NotJson {

@@ -1,4 +1,4 @@
-//! A request that is dropped at any moment leaves nothing half done.
+//! A request that is dropped at any point leaves nothing half done.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tower_jwt_auth::revocation::MemoryRevocations;
 use super::{Setting, setting_with, settle, verdict};
 use crate::sessions::store::Mode;
 
-/// Polls a call at most `polls` times and then drops it; tells whether it was done by then.
+/// Polls a call at most `polls` times and then drops it. Returns whether it was complete by then.
 async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) -> bool {
     let mut call = pin!(call);
     for _ in 0..polls {
@@ -39,7 +39,7 @@ async fn until_quiet() {
     }
 }
 
-/// Drops a revocation of alice's only key at every moment of it.
+/// Drops a revocation of alice's only key at every point.
 async fn dropped_at_each_moment(revoke: impl AsyncFn(&ApiKeys, &str)) {
     for polls in 1.. {
         let (setting, revocations) = setting();
@@ -59,7 +59,7 @@ async fn dropped_at_each_moment(revoke: impl AsyncFn(&ApiKeys, &str)) {
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_dropped_is_made_all_the_same() {
+async fn a_dropped_revocation_still_takes_effect() {
     dropped_at_each_moment(async |keys, id| assert!(keys.revoke(id).await.unwrap())).await;
     dropped_at_each_moment(async |keys, id| {
         assert!(keys.revoke_of("alice", id).await.unwrap());
@@ -72,7 +72,7 @@ async fn a_revocation_that_is_dropped_is_made_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_creation_that_is_dropped_leaves_no_key() {
+async fn a_dropped_creation_leaves_no_key() {
     for polls in 1.. {
         let (setting, _) = setting();
         setting.store.set(Mode::Slow(3));
@@ -88,7 +88,7 @@ async fn a_creation_that_is_dropped_leaves_no_key() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_is_dropped_is_left_to_the_next_request() {
+async fn the_next_request_repeats_a_dropped_look_up() {
     for polls in 1..30 {
         let (setting, _) = setting();
         let (_, key) = setting.key().await;

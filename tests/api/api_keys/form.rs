@@ -1,4 +1,4 @@
-//! The form of a key: what is malformed is refused before any store is asked.
+//! The format of a key: a malformed one is refused before any store is asked.
 
 use proptest::prelude::{any, proptest};
 use proptest::test_runner::{Config, TestRunner};
@@ -70,7 +70,7 @@ async fn missing_doubled_and_swapped_characters_are_found() {
 }
 
 #[test]
-fn any_text_that_is_no_key_is_refused_without_a_look_up() {
+fn text_that_is_not_a_key_is_refused_without_a_look_up() {
     let setting = setting();
     let mut runner = TestRunner::new(Config::with_cases(2_000));
     let texts = (any::<bool>(), ".{0,100}", "[0-9A-Za-z]{60,70}");
@@ -132,7 +132,7 @@ async fn a_key_of_another_prefix_is_not_accepted_on_one_store() {
         verdict(&test, &key).await,
         Err(AuthErrorKind::MalformedToken)
     );
-    // The same id and the same secret, with the checksum that belongs to the other prefix.
+    // The same id and the same secret, with the checksum for the other prefix.
     let moved = with_checksum(format!("test_{id}{}", &key[21..64]));
     assert_eq!(
         verdict(&test, &moved).await,

@@ -44,7 +44,7 @@ async fn a_key_may_be_in_a_header_of_its_own() {
     let with = |value: &str| request(&[("x-api-key", value)]);
     assert_eq!(send(&layer, with(&key)).await.body, "alice");
     assert_eq!(send(&layer, bearer(&token)).await.body, "bob");
-    // The header belongs to keys, and `Authorization` to tokens.
+    // The header is for keys, and `Authorization` is for tokens.
     assert_eq!(send(&layer, with(&token)).await.verdict(), INVALID);
     assert_eq!(send(&layer, bearer(&key)).await.verdict(), INVALID);
     assert_eq!(send(&layer, with("other_key")).await.verdict(), INVALID);
@@ -80,7 +80,7 @@ async fn a_token_and_a_key_in_one_request_are_a_400() {
 }
 
 #[tokio::test]
-async fn a_service_may_take_keys_alone() {
+async fn a_service_may_accept_only_keys() {
     let setting = setting();
     let layer = JwtAuthLayer::for_credentials(setting.keys.clone());
     let (_, key) = setting.key().await;
@@ -92,7 +92,7 @@ async fn a_service_may_take_keys_alone() {
 }
 
 #[tokio::test]
-async fn an_outage_of_the_key_store_is_a_503_for_keys_alone() {
+async fn a_key_store_outage_is_a_503_only_for_requests_with_keys() {
     let (setting, tokens) = (setting(), tokens());
     let layer = JwtAuthLayer::new(tokens.verifier()).credentials(setting.keys.clone());
     let (_, key) = setting.key().await;
@@ -166,7 +166,7 @@ mod with_axum {
     }
 
     #[tokio::test]
-    async fn guards_do_not_care_what_proved_the_caller() {
+    async fn guards_treat_keys_and_tokens_alike() {
         let (setting, tokens) = (setting(), tokens());
         let guard = Require::scope("orders:read").and(Require::role("robot"));
         let app = Router::new()
@@ -196,7 +196,7 @@ mod with_axum {
     }
 
     #[tokio::test]
-    async fn a_new_key_is_a_201_that_no_cache_keeps() {
+    async fn a_new_key_is_a_201_that_must_not_be_cached() {
         let setting = crate::api_keys::setting_with(|builder| builder.max_keys_per_owner(1));
         let keys: ApiKeys = setting.keys.clone();
         let create = async move || -> Result<NewApiKey, ApiKeyError> {

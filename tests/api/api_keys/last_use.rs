@@ -1,4 +1,4 @@
-//! When a key was last used: written once a minute at most, and no request waits for it.
+//! The time of a key's last use: it is written at most once a minute, and no request waits for it.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -66,7 +66,7 @@ async fn no_request_waits_until_its_use_is_written() {
         setting.store.set(Mode::Up);
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
-    // A fixed number of tasks hangs, however many keys are in use.
+    // The number of tasks that hang is fixed, however many keys are in use.
     let tasks = tokio::runtime::Handle::current().metrics();
     assert!(tasks.num_alive_tasks() <= 4, "{}", tasks.num_alive_tasks());
 }

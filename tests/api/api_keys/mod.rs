@@ -65,7 +65,7 @@ impl Setting {
         set(builder).build().unwrap()
     }
 
-    /// The id and the text of a new key of alice.
+    /// Returns the id and the text of a new key of alice.
     async fn key(&self) -> (String, String) {
         let new = self.keys.create("alice").issue().await.unwrap();
         (new.id().to_owned(), new.text().to_owned())
@@ -89,14 +89,14 @@ async fn verdict(keys: &ApiKeys, key: &str) -> Result<(), AuthErrorKind> {
     verified.map(drop).map_err(|error| error.kind())
 }
 
-/// Lets the tasks run that a request has started; the test runtime has one thread.
+/// Lets the tasks that a request has started run. The test runtime has one thread.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-/// A key with this id and this secret and the right checksum, as the guide describes the form.
+/// Returns a key with this id and this secret and the right checksum, in the format that the guide describes.
 fn forged(id: &str, secret: &str) -> String {
     with_checksum(format!("acme_{id}{secret}"))
 }
@@ -113,13 +113,13 @@ fn with_checksum(body: String) -> String {
     body + std::str::from_utf8(&sum).unwrap()
 }
 
-/// A key with the id of another and a wrong secret.
+/// Returns a key with the id of another one and a wrong secret.
 fn with_wrong_secret(key: &str) -> String {
     let secret = key[21..64].chars().rev().collect::<String>();
     forged(&key[5..21], &secret)
 }
 
-/// A key that was never created.
+/// Returns a key that was never created.
 fn unknown(number: usize) -> String {
     forged(&format!("{number:016}"), &"s".repeat(43))
 }

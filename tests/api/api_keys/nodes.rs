@@ -1,4 +1,4 @@
-//! Two nodes with one store: what one revokes, the other refuses.
+//! Two nodes with one store: a key that one revokes is refused by the other.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_key_that_one_node_revokes_the_other_refuses_within_the_lag() {
     here.pass(Duration::from_secs(3));
     assert!(here.keys.revoke(&id).await.unwrap());
     assert_eq!(here.verdict(&key).await, UNKNOWN, "it was never seen here");
-    // At the latest when the lag has passed since the other node has asked.
+    // At the latest one lag after the other node asked the store.
     here.pass(Duration::from_secs(2));
     assert_eq!(verdict(&there, &key).await, UNKNOWN);
 }
@@ -63,7 +63,7 @@ async fn a_pushed_revocation_holds_at_once_and_until_the_end() {
     use std::sync::Arc;
     use tower_jwt_auth::revocation::{CachedRevocations, Revocation};
 
-    // What is pushed is remembered for a few seconds by the cache, and the key for five minutes.
+    // The cache remembers a pushed revocation for a few seconds, and the key service for five minutes.
     let clock = crate::support::builder().1;
     let database = MemoryRevocations::with_clock(clock);
     let here = setting_with(|builder| builder.revocation(database.clone()));
@@ -98,7 +98,7 @@ async fn an_outage_of_the_revocation_store_is_a_503() {
     assert_eq!(here.verdict(&key).await, Ok(()));
     revocations.set(Mode::Down);
     assert_eq!(here.verdict(&key).await, Err(AuthErrorKind::Unavailable));
-    // What is wrong with a key is said without asking.
+    // An invalid key is refused without asking.
     assert_eq!(here.verdict(&with_wrong_secret(&key)).await, UNKNOWN);
     assert!(here.keys.revoke(&id).await.is_err());
     assert_ne!(here.verdict(&key).await, Ok(()));
@@ -148,7 +148,7 @@ async fn a_key_can_be_revoked_like_any_token_that_expires() {
 
 #[tokio::test]
 async fn a_revocation_outlives_every_copy_of_the_key() {
-    // The longest lag, and a copy that was made just before the key was revoked.
+    // With the longest lag, and a copy that was cached just before the key was revoked.
     let clock = crate::support::builder().1;
     let revocations = MemoryRevocations::with_clock(clock.clone());
     let here = setting_with(|builder| builder.revocation(revocations.clone()));
@@ -169,7 +169,7 @@ async fn a_revocation_outlives_every_copy_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_cannot_be_told_is_an_error_and_in_effect() {
+async fn a_revocation_that_cannot_be_shared_fails_but_takes_effect() {
     let clock = crate::support::builder().1;
     let revocations = TestRevocations::new(&clock);
     let here = setting_with(|builder| builder.revocation(revocations.clone()));
@@ -192,11 +192,11 @@ async fn a_revocation_that_cannot_be_told_is_an_error_and_in_effect() {
     assert_ne!(here.verdict(&key).await, Ok(()), "refused here at once");
     here.pass(Duration::from_secs(5));
     assert_eq!(verdict(&there, &key).await, UNKNOWN);
-    // All others of an owner are revoked all the same.
+    // All other keys of the owner are revoked anyway.
     assert_eq!(verdict(&there, &second).await, Ok(()));
     assert!(here.keys.revoke_all("alice").await.is_err());
     assert!(here.store.inner.is_empty());
-    // An administrator who calls again tells the others again.
+    // An administrator who repeats the call informs the other nodes again.
     revocations.set(Mode::Up);
     assert!(!here.keys.revoke(&id).await.unwrap());
 }

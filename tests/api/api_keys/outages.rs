@@ -49,7 +49,7 @@ async fn an_outage_is_a_503_for_every_call() {
 
 #[cfg(feature = "cache")]
 #[tokio::test(start_paused = true)]
-async fn a_key_goes_on_within_its_lag_and_no_longer() {
+async fn a_cached_key_survives_an_outage_only_within_its_lag() {
     for mode in [Mode::Down, Mode::Hangs] {
         let setting = setting();
         let (_, key) = setting.key().await;
@@ -82,7 +82,7 @@ async fn no_call_to_the_store_takes_longer_than_its_limit() {
 }
 
 #[tokio::test]
-async fn a_key_whose_creation_got_no_answer_is_deleted_again() {
+async fn a_key_whose_creation_timed_out_is_deleted_again() {
     let setting = setting();
     setting.store.set(Mode::LosesAnswers);
     let error = setting.keys.create("alice").issue().await.unwrap_err();

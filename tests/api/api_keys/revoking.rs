@@ -41,7 +41,7 @@ async fn a_revoked_key_is_refused_at_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn a_user_revokes_no_key_of_another() {
+async fn a_user_cannot_revoke_the_key_of_another() {
     let setting = setting();
     let (id, key) = setting.key().await;
     for (owner, id) in [
@@ -99,7 +99,7 @@ async fn a_revocation_beats_a_look_up_in_flight() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_ends_no_key_of_the_owner() {
+async fn log_out_everywhere_keeps_the_keys_of_the_owner() {
     let revocations = MemoryRevocations::with_clock(builder().1);
     let (tokens, clock) = builder();
     let tokens = tokens.revocation(revocations.clone()).build().unwrap();
@@ -117,7 +117,7 @@ async fn log_out_everywhere_ends_no_key_of_the_owner() {
         assert!(tokens.verifier().verify(&login.access_token).await.is_err());
         assert_eq!(setting.verdict(&key).await, Ok(()), "cached: {cached}");
     }
-    // To take everything away there is another call.
+    // To revoke all keys, there is another call.
     assert_eq!(setting.keys.revoke_all("alice").await.unwrap(), 1);
     assert_ne!(setting.verdict(&key).await, Ok(()));
 }
@@ -185,7 +185,7 @@ async fn expired_keys_are_removed_in_the_background() {
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_revocation_whose_answer_was_lost_holds_when_it_is_repeated() {
+async fn a_revocation_whose_response_was_lost_can_be_repeated() {
     for all in [false, true] {
         let setting = setting();
         let (id, key) = setting.key().await;
@@ -197,7 +197,7 @@ async fn a_revocation_whose_answer_was_lost_holds_when_it_is_repeated() {
         setting.store.set(Mode::LosesAnswers);
         assert!(revoke().await.is_err());
         setting.store.set(Mode::Up);
-        // The key is deleted, and nobody knows.
+        // The key is deleted, but the client was not told.
         assert!(revoke().await.is_ok());
         assert_eq!(setting.verdict(&key).await, REVOKED, "all: {all}");
     }

@@ -1,4 +1,4 @@
-//! A store that counts, fails, hangs, takes its time and holds its answers back.
+//! A store that counts calls, fails, hangs, is slow or holds its answers back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ pub(super) struct TestKeys {
 struct State {
     mode: Mode,
     calls: BTreeMap<&'static str, u32>,
-    /// What was found is told only when this gate opens.
+    /// The result is returned only when this gate is opened.
     gate: Option<Arc<Semaphore>>,
 }
 
@@ -30,18 +30,18 @@ impl TestKeys {
         self.state.lock().unwrap().mode = mode;
     }
 
-    /// How often this method was called.
+    /// Returns how often this method was called.
     pub(super) fn calls(&self, method: &str) -> u32 {
         let state = self.state.lock().unwrap();
         state.calls.get(method).copied().unwrap_or(0)
     }
 
-    /// How often any method was called.
+    /// Returns how often any method was called.
     pub(super) fn all_calls(&self) -> u32 {
         self.state.lock().unwrap().calls.values().sum()
     }
 
-    /// Lets look-ups read the store, and holds their answers back until the gate is opened.
+    /// Lets look-ups read the store, and holds their results back until the gate is opened.
     pub(super) fn hold_answers(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         self.state.lock().unwrap().gate = Some(Arc::clone(&gate));

@@ -10,14 +10,14 @@ use tower_jwt_auth::verifier::{LONGEST_UNJUDGED_STREAM, TokenEnd};
 use super::{setting, setting_with, settle};
 use crate::sessions::store::Mode;
 
-/// A stream of the owner of this key, which waits already.
+/// Opens a stream for the owner of this key, which already waits.
 async fn stream(keys: &ApiKeys, key: &str) -> JoinHandle<TokenEnd> {
     let ended = tokio::spawn(keys.verify(key).await.unwrap().ended());
     settle().await;
     ended
 }
 
-/// Why a stream has ended, which it does at once.
+/// Returns why a stream has ended, which it must have done.
 async fn end(stream: JoinHandle<TokenEnd>) -> TokenEnd {
     let ended = tokio::time::timeout(Duration::from_secs(60), stream).await;
     ended.expect("the stream goes on").unwrap()
@@ -89,7 +89,7 @@ async fn a_pushed_revocation_ends_a_stream_at_once() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_short_outage_of_the_key_store() {
+async fn a_stream_survives_a_short_outage_of_the_key_store() {
     let setting = setting();
     let (_, key) = setting.key().await;
     let ended = stream(&setting.keys, &key).await;
@@ -111,7 +111,7 @@ async fn a_stream_outlives_a_short_outage_of_the_key_store() {
 }
 
 #[tokio::test]
-async fn many_streams_of_one_key_are_one_look_up_per_lag() {
+async fn many_streams_of_one_key_share_one_look_up_per_lag() {
     if cfg!(not(feature = "cache")) {
         return;
     }

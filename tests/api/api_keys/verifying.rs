@@ -1,4 +1,4 @@
-//! What is accepted and what is refused, and how often the store is asked for it.
+//! Which keys are accepted, and how often the store is asked.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -51,7 +51,7 @@ async fn a_verified_key_says_what_it_was_created_with() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_and_a_wrong_secret_are_told_alike() {
+async fn an_unknown_id_and_a_wrong_secret_look_the_same() {
     let setting = setting();
     let (_, key) = setting.key().await;
     let mut told = Vec::new();
@@ -68,7 +68,7 @@ async fn an_unknown_id_and_a_wrong_secret_are_told_alike() {
     let (unknown, wrong) = told.split_at(6);
     assert_eq!(unknown, wrong);
     assert_eq!(setting.events(), ["api_key_created of alice"]);
-    // Other people's wrong secrets do not harm the key.
+    // Wrong secrets with the same id do not harm the key.
     assert_eq!(setting.verdict(&key).await, Ok(()));
 }
 
@@ -121,7 +121,7 @@ async fn among_100_000_keys_a_wrong_one_costs_no_more_look_ups() {
 }
 
 #[tokio::test]
-async fn a_malformed_row_is_an_outage_and_no_refusal() {
+async fn a_malformed_row_is_an_outage_and_not_a_refusal() {
     let setting = setting();
     for (digest, payload) in [
         ("short".to_owned(), "{}"),
@@ -148,7 +148,7 @@ mod with_a_cache {
     use super::*;
 
     #[tokio::test]
-    async fn a_key_is_asked_for_once_per_lag() {
+    async fn a_key_is_looked_up_once_per_lag() {
         let setting = setting();
         let (_, key) = setting.key().await;
         for expected in 1..4 {
@@ -161,7 +161,7 @@ mod with_a_cache {
             assert_eq!(setting.store.calls("find"), expected);
             setting.pass(Duration::from_millis(1));
         }
-        // A clock that was set back does not make an answer live longer.
+        // A clock that was set back does not prolong an answer.
         assert_eq!(setting.verdict(&key).await, Ok(()));
         let before = setting.store.calls("find");
         setting
@@ -182,7 +182,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn many_requests_with_one_key_are_one_look_up() {
+    async fn many_requests_with_one_key_share_one_look_up() {
         let setting = setting();
         let (_, right) = setting.key().await;
         let refused = Err(AuthErrorKind::InvalidCredential);
@@ -204,7 +204,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn a_flood_of_unknown_ids_pushes_no_key_out() {
+    async fn unknown_ids_do_not_evict_known_keys() {
         let setting = setting_with(|builder| builder.cached_keys(10));
         let (_, key) = setting.key().await;
         assert_eq!(setting.verdict(&key).await, Ok(()));
@@ -222,7 +222,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn keys_beyond_the_capacity_are_asked_for_again() {
+    async fn keys_beyond_the_capacity_are_looked_up_again() {
         let setting = setting_with(|builder| builder.cached_keys(0).max_keys_per_owner(1000));
         let (_, key) = setting.key().await;
         for _ in 0..3 {
@@ -232,7 +232,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn an_unknown_id_is_asked_for_once_per_lag() {
+    async fn an_unknown_id_is_looked_up_once_per_lag() {
         let setting = setting();
         for expected in 1..4 {
             for _ in 0..10 {

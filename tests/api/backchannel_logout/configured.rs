@@ -1,4 +1,4 @@
-//! What cannot work is refused when the service is built.
+//! Settings that cannot work are refused when the service is built.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ fn builder() -> BackchannelLogoutBuilder {
     BackchannelLogout::builder(verifier, MemoryRevocations::new())
 }
 
-/// Access tokens of the provider, whose verifier asks a store.
+/// A verifier of the provider's access tokens, with a revocation store.
 fn access() -> tower_jwt_auth::verifier::TokenVerifierBuilder {
     access_tokens(&clock()).revocation(MemoryRevocations::new())
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_the_cure() {
+fn settings_that_cannot_work_are_refused_with_advice() {
     let revocations = MemoryRevocations::new;
     let other_profile = logout_tokens(&clock()).profile(TokenProfile::Compatible);
     let with_store = logout_tokens(&clock()).revocation(revocations());
@@ -70,7 +70,7 @@ fn what_cannot_work_is_refused_with_the_cure() {
         (builder().longest_access_ttl(Duration::ZERO), "above zero"),
         (
             builder().longest_access_ttl(Duration::MAX),
-            "ten years at most",
+            "at most ten years",
         ),
     ] {
         let text = refused.build().unwrap_err().to_string();
@@ -88,13 +88,13 @@ fn what_cannot_work_is_refused_with_the_cure() {
 }
 
 #[test]
-fn tokens_of_this_application_are_left_out_of_account() {
+fn tokens_of_this_application_are_ignored() {
     let both = [tokens().verifier(), access().build().unwrap()];
     let both = TokenVerifier::for_issuers(both).unwrap();
     builder().access_tokens(&both).build().unwrap();
 }
 
-/// Knows one issuer, for which it has this verifier.
+/// A resolver that knows one issuer, with this verifier.
 #[derive(Debug)]
 struct OneTenant(TokenVerifier);
 
@@ -109,7 +109,7 @@ impl IssuerResolver for OneTenant {
 }
 
 #[tokio::test]
-async fn issuers_that_are_found_at_run_time_need_a_lifetime_and_the_profile() {
+async fn run_time_issuers_need_a_lifetime_and_the_profile() {
     let resolver = |verifier: TokenVerifier| {
         let resolver = TokenVerifier::resolver_builder(OneTenant(verifier));
         resolver.clock(clock()).build().unwrap()

@@ -1,4 +1,4 @@
-//! What a log-out ends, and for how long.
+//! What a logout ends, and for how long.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tower_jwt_auth::{AuthErrorKind, TokenVerifier};
 use super::{Node, access_token, access_tokens, logout_token, logout_tokens};
 use crate::support::{NOW, signed};
 
-/// An access token of the session, with an id of its own.
+/// An access token of the session, with its own id.
 fn of_session(sid: &str, changes: Value) -> String {
     let mut claims = json!({"sid": sid, "jti": format!("access-{sid}")});
     if let (Some(members), Value::Object(changes)) = (claims.as_object_mut(), changes) {
@@ -34,7 +34,7 @@ fn with_required_sessions() -> Node<MemoryRevocations> {
 }
 
 #[tokio::test]
-async fn a_subject_alone_ends_all_its_tokens_until_that_second() {
+async fn a_logout_by_subject_ends_all_earlier_tokens() {
     let node = Node::new();
     assert_eq!(node.log_out(&logout_token(json!({}))).await, 200);
     for (name, token, verdict) in [
@@ -67,7 +67,7 @@ async fn a_subject_alone_ends_all_its_tokens_until_that_second() {
 }
 
 #[tokio::test]
-async fn a_session_is_ended_alone_where_each_token_has_one() {
+async fn only_the_session_ends_if_every_token_has_one() {
     let node = with_required_sessions();
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -75,7 +75,7 @@ async fn a_session_is_ended_alone_where_each_token_has_one() {
         node.verdict(&of_session("s1", json!({}))).await,
         Err(Revoked)
     );
-    // Whenever it was issued: the session is over.
+    // Whenever the token was issued: the session is over.
     let newer = of_session("s1", json!({"iat": NOW + 20}));
     assert_eq!(node.verdict(&newer).await, Err(Revoked));
     assert_eq!(node.verdict(&of_session("s2", json!({}))).await, Ok(()));
@@ -84,7 +84,7 @@ async fn a_session_is_ended_alone_where_each_token_has_one() {
 }
 
 #[tokio::test]
-async fn with_opaque_tokens_the_subject_is_ended_as_well() {
+async fn with_opaque_tokens_all_tokens_of_the_subject_end() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let store = MemoryRevocations::with_clock(clock.clone());
     let node = Node::with(
@@ -95,7 +95,7 @@ async fn with_opaque_tokens_the_subject_is_ended_as_well() {
     );
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
-    // What is said of an opaque token has no `sid`: it ends by its subject.
+    // The introspection response of an opaque token has no `sid`: the token ends with its subject.
     let other = of_session("s2", json!({}));
     assert_eq!(node.verdict(&other).await, Err(Revoked));
     let later = of_session("s2", json!({"iat": NOW + 1}));
@@ -103,7 +103,7 @@ async fn with_opaque_tokens_the_subject_is_ended_as_well() {
 }
 
 #[tokio::test]
-async fn without_required_sessions_the_subject_is_ended_as_well() {
+async fn without_required_sid_all_tokens_of_the_subject_end() {
     let node = Node::new();
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -122,7 +122,7 @@ async fn without_required_sessions_the_subject_is_ended_as_well() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_subject_is_ended_alone() {
+async fn a_logout_without_a_subject_ends_only_the_session() {
     let node = Node::new();
     let token = logout_token(json!({"sub": null, "sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -134,11 +134,11 @@ async fn a_session_without_a_subject_is_ended_alone() {
 }
 
 #[tokio::test]
-async fn the_cut_off_is_by_the_clock_of_the_provider() {
+async fn the_cut_off_uses_the_clock_of_the_provider() {
     for skew in [-600_i64, -25, 0, 25] {
         let node = Node::new();
         let there = NOW.checked_add_signed(skew).unwrap();
-        // Late on its way, too.
+        // Also if the logout token arrives late.
         let token = logout_token(json!({"iat": there}));
         assert_eq!(node.log_out(&token).await, 200, "{skew}");
         let at = |iat: u64| access_token(json!({"iat": iat, "exp": NOW + 2000}));
@@ -149,7 +149,7 @@ async fn the_cut_off_is_by_the_clock_of_the_provider() {
 
 #[tokio::test]
 async fn an_entry_outlives_every_token_that_it_covers() {
-    // The verifier accepts tokens of an hour, with the largest leeway, by a clock that is behind.
+    // The verifier accepts tokens of one hour, with the largest leeway, and its clock is behind.
     for logout in [json!({}), json!({"sub": null, "sid": "s1"})] {
         let clock = ManualClock::at_unix_seconds(NOW);
         let store = MemoryRevocations::with_clock(clock.clone());
@@ -167,7 +167,7 @@ async fn an_entry_outlives_every_token_that_it_covers() {
         assert_eq!(node.verdict(&newest).await, Err(Revoked));
         node.clock.advance(Duration::from_secs(1));
         assert_eq!(node.verdict(&newest).await, Err(AuthErrorKind::Expired));
-        // And not for ever.
+        // But not forever.
         node.clock.advance(Duration::from_secs(300));
         let later = of_session("s1", json!({"iat": NOW, "exp": NOW + 9000}));
         let verifier = access_tokens(&clock).max_lifetime(Duration::from_secs(9000));
@@ -177,7 +177,7 @@ async fn an_entry_outlives_every_token_that_it_covers() {
 }
 
 #[tokio::test]
-async fn a_provider_ends_its_own_tokens_only() {
+async fn a_provider_ends_only_its_own_tokens() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let store = MemoryRevocations::with_clock(clock.clone());
     let other = "https://other.example";
@@ -198,7 +198,7 @@ async fn a_provider_ends_its_own_tokens_only() {
     assert!(access.verify(&of_session("s1", json!({}))).await.is_ok());
     let theirs = of_session("s1", json!({"iss": other}));
     assert_eq!(access.verify(&theirs).await.unwrap_err().kind(), Revoked);
-    // The same id of a logout token is another one there.
+    // Another issuer may use the same `jti` for another logout token.
     logout.log_out(&logout_token(json!({}))).await.unwrap();
     assert!(access.verify(&of_session("s1", json!({}))).await.is_err());
 }
@@ -226,7 +226,7 @@ async fn a_provider_token_without_an_id_can_be_ended() {
         };
         let (token, other) = (with(json!({})), with(json!({"scope": "read"})));
         assert_eq!(node.verdict(&token).await, Ok(()));
-        // This one token, by the digest of its claims.
+        // Only this token, by the digest of its claims.
         let verified = node.access.verify(&token).await.unwrap();
         let revocation = verified.revocation().unwrap();
         node.store.revoke(&[revocation]).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_provider_token_without_an_id_can_be_ended() {
     assert_eq!(node.log_out(&logout_token(json!({}))).await, 200);
     let other = access_token(json!({"jti": null, "scope": "read"}));
     assert_eq!(node.verdict(&other).await, Err(Revoked));
-    // A subject is still needed.
+    // A subject is still required.
     let nobody = access_token(json!({"sub": null}));
     assert_eq!(
         node.verdict(&nobody).await,

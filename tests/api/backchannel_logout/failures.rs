@@ -1,4 +1,4 @@
-//! Stores and applications that fail: a 503, after which the same logout token is acted on again.
+//! Stores and hooks that fail: the response is a 503, and the same logout token can be sent again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,11 @@ use tower_jwt_auth::store::StoreError;
 use super::{Node, access_token, logout_token, post};
 use crate::support::NOW;
 
-/// A store that does what it is told.
+/// A store that behaves as the test sets it.
 #[derive(Debug, Clone)]
 struct Store {
     inner: MemoryRevocations,
-    /// In the order of the calls: whether each fails.
+    /// Whether each call fails, in the order of the calls.
     fails: Arc<Mutex<Vec<bool>>>,
     hangs: Arc<AtomicBool>,
 }
@@ -63,7 +63,7 @@ fn node() -> Node<Store> {
     Node::around(Store::new(&clock), &clock)
 }
 
-/// A node whose application fails, or not, in the order of the calls.
+/// A node whose hook fails or succeeds, in the order of the calls.
 fn node_with(
     hook: impl Fn(usize) -> Result<(), StoreError> + Send + Sync + 'static,
 ) -> (Node<Store>, Arc<AtomicUsize>) {
@@ -85,7 +85,7 @@ fn node_with(
 
 #[tokio::test]
 async fn a_store_that_fails_is_a_503_and_a_repetition_succeeds() {
-    // The look-up whether the token was used; the revocation.
+    // The first call looks up whether the token was used, the second is the revocation.
     for calls in [&[true][..], &[false, true]] {
         let node = node();
         node.store.fails(calls);
@@ -102,7 +102,7 @@ async fn a_store_that_fails_is_a_503_and_a_repetition_succeeds() {
 }
 
 #[tokio::test]
-async fn a_log_out_in_effect_is_a_200_even_if_it_is_not_remembered() {
+async fn a_logout_is_a_200_even_if_its_token_is_not_remembered() {
     let (node, told) = node_with(|_| Ok(()));
     node.store.fails(&[false, false, true]);
     let token = logout_token(json!({}));
@@ -127,7 +127,7 @@ async fn a_store_that_hangs_is_a_503() {
 }
 
 #[tokio::test]
-async fn an_application_that_fails_is_a_503_and_is_told_again() {
+async fn a_hook_that_fails_is_a_503_and_is_called_again() {
     let (node, told) = node_with(|call| match call {
         0 => Err(StoreError::new("secret-host:5432 refused the connection")),
         1 => panic!("a fault in the hook"),
@@ -141,7 +141,7 @@ async fn an_application_that_fails_is_a_503_and_is_told_again() {
             (503, "unavailable")
         );
         assert!(!answer.body.contains("secret-host"), "{}", answer.body);
-        // The access tokens have ended all the same.
+        // The access tokens have ended anyway.
         assert_eq!(node.verdict(&access_token(json!({}))).await, Err(Revoked));
     }
     assert_eq!(node.log_out(&token).await, 200);
@@ -150,7 +150,7 @@ async fn an_application_that_fails_is_a_503_and_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_hangs_is_a_503() {
+async fn a_hook_that_hangs_is_a_503() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let hook = |_: Logout| std::future::pending::<Result<(), StoreError>>();
     let node = Node::with(
@@ -167,7 +167,7 @@ async fn an_application_that_hangs_is_a_503() {
 }
 
 #[tokio::test]
-async fn the_application_is_told_who_has_logged_out() {
+async fn the_hook_is_told_who_has_logged_out() {
     let clock = ManualClock::at_unix_seconds(NOW);
     let told = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&told);

@@ -1,4 +1,4 @@
-//! Logout tokens as providers write them, and why none passes for an access token.
+//! Logout tokens as providers write them, and why none is accepted as an access token.
 
 use serde_json::{Value, json};
 use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
@@ -91,7 +91,7 @@ async fn no_profile_takes_a_logout_token_for_an_access_token() {
     }
 }
 
-/// A store that is never known to have an answer without waiting.
+/// A store that never has an answer without waiting.
 #[derive(Debug)]
 struct Asked;
 

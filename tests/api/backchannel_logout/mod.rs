@@ -1,4 +1,4 @@
-//! OpenID Connect Back-Channel Logout: a provider's log-out ends the access tokens here.
+//! OpenID Connect Back-Channel Logout: a logout at the provider ends the access tokens here.
 
 mod configured;
 mod ends;
@@ -25,7 +25,7 @@ const CLIENT: &str = "client-1";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// One node: what it is reached by, and what it accepts.
+/// One node: the service that receives logouts, and the verifier of access tokens.
 struct Node<S> {
     clock: ManualClock,
     store: S,
@@ -33,7 +33,7 @@ struct Node<S> {
     logout: BackchannelLogout,
 }
 
-/// What a test looks at in a response.
+/// The part of a response that a test compares.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -71,7 +71,7 @@ impl<S: RevocationStore + Clone> Node<S> {
         }
     }
 
-    /// Whether an access token is accepted now, and why not.
+    /// Whether an access token is accepted now, and if not, why.
     async fn verdict(&self, token: &str) -> Result<(), AuthErrorKind> {
         let verified = self.access.verify(token).await;
         verified.map(drop).map_err(|error| error.kind())
@@ -101,7 +101,7 @@ fn logout_tokens(clock: &ManualClock) -> TokenVerifierBuilder {
         .clock(clock.clone())
 }
 
-/// `all` with these members instead, `null` for none.
+/// `all` with these members changed; `null` removes one.
 fn changed(mut all: Value, changes: Value) -> String {
     let (Some(members), Value::Object(changes)) = (all.as_object_mut(), changes) else {
         panic!("objects")
@@ -176,7 +176,7 @@ impl Answer {
         self.error.as_ref().map_or("none", AuthError::reason)
     }
 
-    /// What holds for each answer (section 2.8).
+    /// Checks what all responses have in common (section 2.8).
     fn check(&self) {
         let code = match self.status.as_u16() {
             200 | 405 => {

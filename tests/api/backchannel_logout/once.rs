@@ -1,4 +1,4 @@
-//! A logout token is acted on once, however often and wherever it comes.
+//! A logout token is carried out once, however often and wherever it arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tower_jwt_auth::store::StoreError;
 use super::{Node, access_token, logout_token};
 use crate::support::NOW;
 
-/// Counts how often the application is told, and holds it up while it is closed.
+/// Counts the calls of the hook, and blocks them while it is closed.
 #[derive(Clone)]
 struct Application {
     told: Arc<AtomicUsize>,
@@ -41,7 +41,7 @@ impl Application {
         self.told.load(Ordering::SeqCst)
     }
 
-    /// A node of its own for this application, with a store that others may share.
+    /// Creates a node of this application, with a store that others may share.
     fn node(&self, store: &MemoryRevocations, clock: &ManualClock) -> Node<MemoryRevocations> {
         let this = self.clone();
         let hook = move |_: Logout| {
@@ -67,7 +67,7 @@ fn world() -> (ManualClock, MemoryRevocations) {
     (clock, store)
 }
 
-/// Lets other tasks run until this is so.
+/// Lets other tasks run until the condition is true.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;
@@ -75,7 +75,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_token_that_comes_again_is_accepted_and_ends_nothing_more() {
+async fn a_repeated_token_is_accepted_and_ends_nothing_more() {
     let (clock, store) = world();
     let application = Application::open();
     let node = application.node(&store, &clock);
@@ -84,12 +84,12 @@ async fn a_token_that_comes_again_is_accepted_and_ends_nothing_more() {
     clock.advance(Duration::from_secs(60));
     let newer = access_token(json!({"iat": NOW + 30}));
     for _ in 0..3 {
-        // The provider may not have got the first answer.
+        // The provider may not have received the first response.
         assert_eq!(node.log_out(&token).await, 200);
     }
     assert_eq!(node.verdict(&newer).await, Ok(()), "a new login");
     assert_eq!(application.told(), 1);
-    // Until nobody accepts it any more.
+    // Until no verifier accepts it any more.
     clock.advance(Duration::from_secs(89));
     assert_eq!(node.log_out(&token).await, 200);
     assert_eq!(application.told(), 1);
@@ -99,7 +99,7 @@ async fn a_token_that_comes_again_is_accepted_and_ends_nothing_more() {
 }
 
 #[tokio::test]
-async fn another_log_out_of_the_same_user_is_acted_on() {
+async fn another_logout_of_the_same_user_is_carried_out() {
     let (clock, store) = world();
     let application = Application::open();
     let node = application.node(&store, &clock);
@@ -111,7 +111,7 @@ async fn another_log_out_of_the_same_user_is_acted_on() {
     assert_eq!(node.log_out(&logout_token(second)).await, 200);
     assert_eq!(node.verdict(&newer).await, Err(Revoked));
     assert_eq!(application.told(), 2);
-    // An older one that arrives late does not give the later tokens back.
+    // An older token that arrives late does not make later tokens valid again.
     let late = json!({"jti": "logout-0", "iat": NOW - 5});
     assert_eq!(node.log_out(&logout_token(late)).await, 200);
     assert_eq!(node.verdict(&newer).await, Err(Revoked));
@@ -130,13 +130,13 @@ async fn a_token_that_lives_for_years_is_remembered_for_a_day() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(node.log_out(&token).await, 200);
     assert_eq!(application.told(), 2);
-    // What it ends, it has ended before.
+    // It ends nothing that has not ended before.
     let newer = access_token(json!({"iat": NOW + 86_300, "exp": NOW + 86_500}));
     assert_eq!(node.verdict(&newer).await, Ok(()));
 }
 
 #[tokio::test]
-async fn many_copies_at_once_are_acted_on_once() {
+async fn concurrent_copies_of_a_token_are_carried_out_once() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = Arc::new(application.node(&store, &clock));
@@ -148,7 +148,7 @@ async fn many_copies_at_once_are_acted_on_once() {
         })
         .collect();
     until(|| application.told() == 1).await;
-    // Other users are not held up by them.
+    // Logouts of other users do not wait for them.
     application.gate.add_permits(1);
     for copy in copies {
         assert_eq!(copy.await.unwrap(), 200);
@@ -157,7 +157,7 @@ async fn many_copies_at_once_are_acted_on_once() {
 }
 
 #[tokio::test]
-async fn copies_that_wait_take_nobodys_place() {
+async fn waiting_copies_take_no_slot_from_other_logouts() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = Arc::new(application.node(&store, &clock));
@@ -177,7 +177,7 @@ async fn copies_that_wait_take_nobodys_place() {
 }
 
 #[tokio::test]
-async fn many_log_outs_at_once_are_all_acted_on() {
+async fn many_concurrent_logouts_are_all_carried_out() {
     let (clock, store) = world();
     let application = Application::open();
     let node = Arc::new(application.node(&store, &clock));
@@ -199,7 +199,7 @@ async fn many_log_outs_at_once_are_all_acted_on() {
 }
 
 #[tokio::test]
-async fn nodes_that_share_a_store_share_what_they_know() {
+async fn nodes_that_share_a_store_share_used_tokens() {
     let (clock, store) = world();
     let application = Application::open();
     let (one, two) = (
@@ -263,7 +263,7 @@ async fn a_dropped_request_leaves_nothing_half_done() {
         if begun {
             assert_eq!(node.verdict(&token_of_user).await, Err(Revoked), "{polls}");
         }
-        // What had begun goes on, and a second request finds it done.
+        // Work that has begun goes on, and a second request finds it done.
         assert_eq!(node.log_out(&token).await, 200);
         assert_eq!(application.told(), 1, "{polls}");
         assert_eq!(node.verdict(&token_of_user).await, Err(Revoked));
@@ -271,7 +271,7 @@ async fn a_dropped_request_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn a_copy_that_stops_waiting_holds_nobody_up() {
+async fn a_copy_that_stops_waiting_blocks_no_other() {
     let (clock, store) = world();
     let application = Application::closed();
     let node = application.node(&store, &clock);

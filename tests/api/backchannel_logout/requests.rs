@@ -1,4 +1,4 @@
-//! Requests as providers, and strangers, write them.
+//! Requests as providers and attackers send them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tower_jwt_auth::backchannel_logout::MAX_LOGOUT_REQUEST_BYTES;
 
 use super::{FORM, Node, logout_token, request, send};
 
-/// Never ends, and announces no length.
+/// A body that never ends, and announces no length.
 struct Endless(bool);
 
 impl Body for Endless {
@@ -82,7 +82,7 @@ async fn only_a_form_is_read() {
 }
 
 #[tokio::test]
-async fn the_token_is_there_exactly_once() {
+async fn the_form_must_contain_exactly_one_token() {
     let node = Node::new();
     let token = logout_token(json!({}));
     for (form, reason) in [
@@ -163,7 +163,7 @@ async fn a_body_that_breaks_off_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_end_is_not_waited_for() {
+async fn a_body_that_never_ends_is_given_up() {
     let node = Node::new();
     let request = request(&[("content-type", FORM)], Endless(true));
     let answer = send(&node.logout, request).await;

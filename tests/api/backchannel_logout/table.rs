@@ -1,4 +1,4 @@
-//! Each check of sections 2.4 and 2.6, broken alone.
+//! Each check of sections 2.4 and 2.6, broken on its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use crate::support::{NOW, signed, signed_with};
 const PAGE: &str = include_str!("../../../src/guide/why_401.md");
 const HEADER: &str = r#"{"alg":"HS256","typ":"logout+jwt"}"#;
 
-/// Tokens in which one thing is wrong, each with the name of the row and the reason.
+/// Tokens with one fault each: the name of the row, the token, and the reason.
 fn broken() -> Vec<(&'static str, String, &'static str)> {
     let claims = |changes: Value| logout_token(changes);
     let headed = |header: &str| signed(header, logout_claims(json!({})));
@@ -109,7 +109,7 @@ fn broken() -> Vec<(&'static str, String, &'static str)> {
             claims(json!({"nbf": NOW + 31})),
             "not_yet_valid",
         ),
-        // Step 5: whose session.
+        // Step 5: session and subject.
         (
             "neither sub nor sid",
             claims(json!({"sub": null})),
@@ -237,7 +237,7 @@ fn broken() -> Vec<(&'static str, String, &'static str)> {
             claims(json!({"jti": 1})),
             "claim_of_wrong_type",
         ),
-        // Tokens of another kind that carry the event all the same.
+        // Tokens of other types that have the event as well.
         (
             "an access token by token_use",
             claims(json!({"token_use": "access"})),
@@ -267,7 +267,7 @@ fn broken() -> Vec<(&'static str, String, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_check_refuses_a_token_in_which_it_alone_is_broken() {
+async fn each_check_alone_refuses_a_bad_token() {
     let node = Node::new();
     for (name, token, reason) in broken() {
         let answer = post(&node.logout, &token).await;

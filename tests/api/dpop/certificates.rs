@@ -6,7 +6,7 @@ use tower_jwt_auth::mtls::{ClientCertificate, ClientCertificates, ProxyHeader};
 
 use super::support::{ORDERS, World, send, with_bearer};
 
-/// What a server says of the peer, in these tests.
+/// What a server knows about its peer, in these tests.
 #[derive(Clone, Copy)]
 struct Peer {
     is_proxy: bool,
@@ -32,7 +32,7 @@ fn over(connection: Option<&str>, mut request: Request<()>) -> Request<()> {
 }
 
 #[tokio::test]
-async fn a_token_is_good_over_connections_with_its_certificate_only() {
+async fn a_token_is_accepted_only_with_its_certificate() {
     let world = World::new();
     let verifier = world.tokens.verifier();
     let certificates = ClientCertificates::of_connection();
@@ -107,7 +107,7 @@ async fn a_header_counts_only_from_a_trusted_proxy() {
         ),
         (Some(true), vec![format!("Hash={}", "0".repeat(64))], 401),
     ] {
-        // What is in the extensions counts only where that was configured.
+        // A certificate in the extensions counts only if that is configured.
         let mut request = over(Some("alice"), with_bearer(&token));
         for header in &headers {
             let name = "x-forwarded-client-cert";

@@ -70,7 +70,7 @@ impl Setting {
         }
     }
 
-    /// A request with which nothing is wrong.
+    /// A valid request.
     fn good(&self) -> Sent<'static> {
         let proof = KEY.with(|key| key.proof("GET", ORDERS));
         let proof = proof
@@ -129,7 +129,7 @@ async fn a_proof_with_one_fault_is_refused_for_that_fault() {
 async fn a_proof_with_two_faults_is_refused() {
     let setting = Setting::new().await;
     let faults = faults();
-    // Not a pair of faults: the second undoes the first.
+    // This is not a pair of faults: the second undoes the first.
     let undoes = |one: &Fault, other: &Fault| {
         let names = [one.name, other.name];
         names.contains(&"a token of another key") || names.contains(&"another token")
@@ -150,7 +150,7 @@ async fn a_proof_with_two_faults_is_refused() {
 }
 
 #[tokio::test]
-async fn each_asymmetric_algorithm_makes_good_proofs_by_choice() {
+async fn each_asymmetric_algorithm_can_be_allowed_for_proofs() {
     for algorithm in Algorithm::ALL.into_iter().filter(|one| !one.is_symmetric()) {
         let mut world = World::with_key(algorithm);
         world.tokens = tower_jwt_auth::TokenIssuer::builder(super::support::hs256())
@@ -190,7 +190,7 @@ async fn each_asymmetric_algorithm_makes_good_proofs_by_choice() {
 }
 
 #[test]
-fn a_policy_that_cannot_be_meant_is_not_built() {
+fn an_impossible_policy_does_not_build() {
     let world = World::new();
     let told =
         |builder: tower_jwt_auth::dpop::DpopBuilder| builder.build().unwrap_err().to_string();

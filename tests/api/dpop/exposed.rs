@@ -1,4 +1,4 @@
-//! What pages on other origins can read, with the CORS layer of `tower-http` outside.
+//! What pages of other origins can read, with the CORS layer of `tower-http` around the service.
 
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};

@@ -1,4 +1,4 @@
-//! What can be wrong with a proof, by the checks of RFC 9449 section 4.3.
+//! The faults that a proof can have, by the checks of RFC 9449 section 4.3.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use super::checks::nonce_of;
 use super::support::{ORDERS, World};
 use crate::support::SECRET;
 
-/// A request in the making.
+/// A request that is being built.
 pub struct Sent<'k> {
     pub method: &'static str,
     pub path: &'static str,
     pub token: String,
     pub proof: ProofRequest<'k>,
-    /// What becomes of the signed proof.
+    /// What happens to the signed proof.
     pub headers: fn(String) -> Vec<String>,
 }
 
 pub struct Fault {
     pub name: &'static str,
     pub reason: &'static str,
-    /// Gets the key of a stranger as well.
+    /// Also receives the key of another client.
     pub make: fn(&World, Sent<'static>, &Stranger) -> Sent<'static>,
 }
 
@@ -310,7 +310,7 @@ pub fn faults() -> Vec<Fault> {
 }
 
 fn with_in_key(sent: Sent<'static>, name: &str, value: Value) -> Sent<'static> {
-    // The key is that of the one who signs, whose proofs are made by `world`.
+    // The key in the header is that of the signer, whose proofs `world` makes.
     let mut jwk = KEY.with(|key| key.jwk());
     jwk[name] = value;
     header(sent, "jwk", jwk)

@@ -28,7 +28,7 @@ fn nonce_in(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_nonce_is_asked_for_renewed_and_good_on_each_node() {
+async fn a_nonce_is_requested_renewed_and_valid_on_each_node() {
     let world = World::new();
     let (a, b) = (node(&world), node(&world));
     let token = world.bound_token().await;
@@ -45,7 +45,7 @@ async fn a_nonce_is_asked_for_renewed_and_good_on_each_node() {
         assert_eq!(answer.status, 200);
         assert_eq!(nonce_in(&answer), None, "the client has the newest one");
     }
-    // In the next period, it is still good, and the response has the next one.
+    // In the next period the nonce is still valid, and the response has the next one.
     world.clock.advance(DEFAULT_NONCE_PERIOD);
     let token = world.bound_token().await;
     let answer = ask(&world, &b, &token, Some(&nonce)).await;

@@ -47,7 +47,7 @@ async fn an_outage_of_the_replay_store_is_a_503() {
         assert_eq!(answer.told(), "503 unavailable");
         assert_eq!(answer.header("retry-after"), ["1"]);
         assert!(answer.header("www-authenticate").is_empty());
-        // Whoever needs no store is not concerned.
+        // Requests that do not need the store are not affected.
         let bearer = send(&layer, with_bearer(&world.unbound_token())).await;
         assert_eq!(bearer.status, 200);
         let bad = send(&layer, get_orders("DPoP", &token, "nonsense")).await;

@@ -1,4 +1,4 @@
-//! How a token is presented, and that there is no downgrade in either direction.
+//! How a token is presented, and that downgrades are impossible in both directions.
 
 use http::{Method, Request};
 use tower::Layer as _;
@@ -37,7 +37,7 @@ async fn there_is_no_downgrade_in_either_direction() {
         (&allowed, with_proof("Bearer", &bound), "401 bound_token"),
         (&allowed, with_bearer(&bound), "401 bound_token"),
         (&allowed, with_bearer(&unbound), "200 None"),
-        // The scheme counts, and not a header that happens to be there.
+        // The scheme decides, and not a header that happens to be there.
         (&allowed, with_proof("Bearer", &unbound), "200 None"),
         (&required, with_proof("DPoP", &bound), &by_key),
         (
@@ -101,7 +101,7 @@ async fn challenges_name_the_schemes_and_the_error_of_the_one_in_use() {
 }
 
 #[tokio::test]
-async fn a_guard_further_in_challenges_with_the_scheme_in_use() {
+async fn an_inner_guard_challenges_with_the_scheme_in_use() {
     let world = World::new();
     let layer = world.layer();
     let handler = tower::service_fn(async |_: Request<()>| {
@@ -151,9 +151,9 @@ async fn a_proof_binds_a_token_in_a_cookie() {
     for (request, expected) in [
         (request(&bound, proof(&bound)), &*by_key),
         (request(&unbound, None), "200 None"),
-        // A thief with the cookie alone is nobody.
+        // A thief who has only the cookie gets nothing.
         (request(&bound, None), "200 nobody"),
-        // A script has put the proof there for this request, so it learns that it is bad.
+        // A script has added the proof to this request, so it learns that the proof is bad.
         (
             request(&bound, proof(&unbound)),
             "401 proof_for_other_token",
@@ -168,7 +168,7 @@ async fn a_proof_binds_a_token_in_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_verifier_alone_refuses_what_is_bound() {
+async fn a_verifier_without_a_layer_refuses_bound_tokens() {
     let world = World::new();
     let token = world.bound_token().await;
     let verifier: TokenVerifier = world.tokens.verifier();
@@ -187,7 +187,7 @@ async fn a_verifier_alone_refuses_what_is_bound() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_checked_is_refused() {
+async fn a_binding_that_cannot_be_checked_is_refused() {
     let world = World::new();
     let layer = world.layer();
     let jkt = world.key.thumbprint();

@@ -8,7 +8,7 @@ use tower_jwt_auth::testing::check_replay_store;
 use super::support::{ADDRESS, MINUTE, ORDERS, World, get_orders, send};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_in_memory_keeps_the_rules() {
+async fn the_memory_store_keeps_the_rules() {
     check_replay_store(&MemoryReplays::new()).await;
 }
 
@@ -63,7 +63,7 @@ async fn a_used_proof_is_kept_until_it_is_too_old_everywhere() {
     assert_eq!(replays.len(), 1);
     world.clock.advance(MINUTE);
     let another = world.proof("GET", ORDERS).token(&token).sign();
-    // The first one is gone as soon as its part of the memory is looked at.
+    // The first entry is removed as soon as its part of the memory is used.
     assert_eq!(
         send(&layer, get_orders("DPoP", &token, &another))
             .await
@@ -142,7 +142,7 @@ async fn two_layers_on_one_route_use_a_proof_once() {
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), expected);
     }
-    // Another policy does not know what this one has seen.
+    // Another policy does not know the proofs that this one has seen.
     let other = JwtAuthLayer::new(world.tokens.verifier()).dpop(world.dpop());
     assert_eq!(
         send(&other, get_orders("DPoP", &token, &proof))
@@ -153,7 +153,7 @@ async fn two_layers_on_one_route_use_a_proof_once() {
 }
 
 #[tokio::test]
-async fn a_used_proof_is_known_where_the_clock_is_behind() {
+async fn a_used_proof_is_known_on_nodes_whose_clock_is_behind() {
     use std::time::Duration;
 
     let (behind, ahead) = (World::new(), World::new());
@@ -165,7 +165,7 @@ async fn a_used_proof_is_known_where_the_clock_is_behind() {
         dpop.build().unwrap()
     };
     let nodes = [node(&ahead), node(&behind)];
-    // As many as hit each part of the store.
+    // Enough proofs to use each part of the store.
     let proofs: Vec<_> = (0..200)
         .map(|_| behind.proof("GET", ORDERS).sign())
         .collect();
@@ -189,7 +189,7 @@ async fn a_used_proof_is_known_where_the_clock_is_behind() {
             world.clock.advance(Duration::from_secs(seconds));
         }
         for proof in &proofs {
-            // By the clock that is ahead, the store drops what is over.
+            // The store removes expired entries by the clock that is ahead.
             let another = ahead.proof("GET", ORDERS).sign();
             spend(0, &another).await.unwrap();
             assert_eq!(spend(1, proof).await, Err("proof_replayed"));

@@ -46,7 +46,7 @@ async fn told(app: &Router, path: &str, proof: Option<String>) -> (u16, String, 
 }
 
 #[tokio::test]
-async fn a_route_takes_a_proof_or_none_and_refuses_a_bad_one() {
+async fn a_route_with_optional_proofs_refuses_a_bad_one() {
     let world = World::new();
     let dpop = world.dpop();
     let nested = Router::new()

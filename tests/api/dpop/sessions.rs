@@ -11,7 +11,7 @@ use tower_jwt_auth::{Algorithm, Sessions};
 
 use super::support::{ORDERS, World, get_orders, send, with_bearer};
 
-/// A proof that the client makes for the route which issues tokens.
+/// A proof that the client makes for the route that issues tokens.
 pub fn proof_of(world: &World, dpop: &Dpop, key: &ProofKey) -> DpopProof {
     let proof = key.proof("POST", "https://api.example/token");
     let proof = proof.issued_at(world.now()).sign();
@@ -170,7 +170,7 @@ async fn a_refresh_with_another_key_ends_the_session() {
         .await
         .unwrap_err();
     assert_eq!(over, SessionErrorKind::Ended(EndReason::ReuseDetected));
-    // Only this one.
+    // Only this session.
     house
         .refresh(&other.refresh_token, Some(&house.proof()))
         .await
@@ -182,7 +182,7 @@ async fn a_proof_is_used_for_one_session() {
     let house = House::new();
     let proof = house.proof();
     let copy = {
-        // The same proof, which somebody has read on its way.
+        // The same proof, which somebody has intercepted.
         let text = house
             .world
             .proof("POST", "https://api.example/token")
@@ -231,7 +231,7 @@ fn proof_is_spent(proof: &DpopProof) -> bool {
 }
 
 #[tokio::test]
-async fn an_unbound_session_gets_a_bound_access_token_and_stays_unbound() {
+async fn an_unbound_session_may_get_a_bound_access_token() {
     let house = House::new();
     let pair = house.sessions.open("alice").issue().await.unwrap();
     assert_eq!(pair.token_type, "Bearer");

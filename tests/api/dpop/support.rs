@@ -18,11 +18,11 @@ pub struct World {
     pub key: ProofKey,
 }
 
-/// What a service has answered.
+/// The response of a service.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// The binding that the handler has seen, or the reason of the refusal.
+    /// The binding that the handler received, or the reason of the refusal.
     pub told: String,
     pub headers: HeaderMap,
 }
@@ -115,7 +115,7 @@ pub fn with_bearer(token: &str) -> Request<()> {
 }
 
 impl Answer {
-    /// The status and the reason, or the binding.
+    /// The status, and the reason or the binding.
     pub fn told(&self) -> String {
         format!("{} {}", self.status, self.told)
     }

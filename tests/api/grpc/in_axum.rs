@@ -1,4 +1,4 @@
-//! Refusals of gRPC requests by extractors and handlers of axum.
+//! Refusals of gRPC requests by axum's extractors and handlers.
 
 use axum::Router;
 use axum::body::Body;

@@ -1,8 +1,8 @@
 //! Refusals of gRPC requests: the status, the message and the metadata that a client reads.
 
-mod further_in;
 #[cfg(feature = "axum")]
 mod in_axum;
+mod inner_refusals;
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::{Seen, builder, claims, request, send, signed, verifier};
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const INVALID: &str = r#"Bearer realm="api", error="invalid_token""#;
 
-/// Answers, after a wait, as a store that cannot be reached.
+/// Responds after a wait, like a store that cannot be reached.
 #[derive(Debug)]
 struct Down;
 
@@ -46,7 +46,7 @@ fn layer(verifier: TokenVerifier) -> JwtAuthLayer<GrpcStatus> {
     JwtAuthLayer::new(verifier).on_error(GrpcStatus)
 }
 
-/// Code, message and challenges of a refusal, which must be one of gRPC in form.
+/// The code, the message and the challenges of a refusal, which must have the form of a gRPC response.
 #[track_caller]
 fn told(seen: &Seen) -> (&str, &str, String) {
     assert_eq!(seen.status, 200, "{seen:?}");
@@ -88,7 +88,7 @@ async fn a_refused_grpc_request_gets_a_status_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn an_outage_is_unavailable_and_says_when_to_come_back() {
+async fn an_outage_is_unavailable_and_says_when_to_retry() {
     let tokens = builder().0.revocation(Down).build().unwrap();
     let seen = send(&layer(tokens.verifier()), call(&token(""))).await;
     let message = "The bearer token cannot be checked right now.";
@@ -150,7 +150,7 @@ async fn other_requests_get_the_fallback() {
         assert_eq!(seen.verdict(), r#"401 Bearer realm="api""#);
         assert_eq!(seen.headers["content-type"], "application/problem+json");
     }
-    // After a request that is not gRPC, as before it.
+    // A request that is not gRPC makes no difference.
     assert_eq!(told(&send(&with_problems, request(&[GRPC])).await).0, "16");
 }
 
@@ -191,7 +191,7 @@ fn each_kind_of_error_has_the_code_of_its_http_status() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_token_is_refused_as_by_the_layer() {
+async fn a_stream_whose_token_ends_is_refused_as_by_the_layer() {
     let invalid = r#"Bearer realm="shop", error="invalid_token""#;
     for (end, code, reason, challenge) in [
         (TokenEnd::Expired, "16", "expired", invalid),
@@ -213,7 +213,7 @@ async fn the_end_of_a_token_is_refused_as_by_the_layer() {
 }
 
 #[tokio::test]
-async fn a_closure_can_tell_a_grpc_request() {
+async fn a_closure_can_recognize_a_grpc_request() {
     let layer = JwtAuthLayer::new(verifier()).on_error(|error: &AuthError| {
         Response::new(error.grpc_content_type().unwrap_or("none").to_owned())
     });

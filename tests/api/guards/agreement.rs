@@ -6,7 +6,7 @@ use tower_jwt_auth::Require;
 use super::ways::{answer, token};
 use crate::support::NOW;
 
-/// A rule that random tokens meet now and then, what it says of a token, and whether it needs I/O.
+/// A rule that random tokens sometimes satisfy, its result for a token, and whether it needs I/O.
 #[derive(Debug, Clone)]
 enum Tree {
     Scope(u8),
@@ -54,7 +54,7 @@ impl Tree {
         }
     }
 
-    /// The same decision, said in another way.
+    /// The same rule, written differently.
     fn is_met_by(&self, claims: &Claims) -> bool {
         let scope = |n: u8| claims.scopes & (1 << n) != 0;
         match self {

@@ -12,7 +12,7 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, Require, VerifiedToken};
 use super::ways::{answer, answer_to, auth, token, verifier};
 use crate::support::{bearer, probe};
 
-/// Counts how often it is asked.
+/// Counts how often it is called.
 fn counted(answer: bool) -> (Require, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let require = Require::that_async(Arc::clone(&asked), move |asked: Arc<AtomicUsize>, _| {
@@ -42,7 +42,7 @@ async fn an_outage_is_503_and_never_a_pass() {
         (outage().and(yes()), "503, after 1"),
         (outage().or(no()), "503, after 1"),
         (no().or(outage()), "503, after 1"),
-        // What is known decides: nothing that the database says would change it.
+        // The known part decides: no answer of the database would change it.
         (no().and(outage()), forbidden),
         (outage().and(no()), forbidden),
         (outage().or(yes()), "200"),
@@ -98,7 +98,7 @@ async fn a_predicate_that_panics_lets_nobody_pass() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_that_cannot_change_the_verdict() {
+async fn checks_that_cannot_change_the_verdict_are_skipped() {
     let no = || Require::scope("missing");
     let (yes, asked) = counted(true);
     for require in [
@@ -167,7 +167,7 @@ async fn a_request_that_is_dropped_never_reaches_the_handler() {
 
 #[tokio::test]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
-    // A limit hands out its permit by `poll_ready`, and panics if another service is called.
+    // A concurrency limit acquires its permit in `poll_ready`, and panics if another service is called.
     let inner = ConcurrencyLimitLayer::new(1).layer(probe());
     let (yes, _) = counted(true);
     for require in [Require::that(|_| true), yes, Require::that(|_| false)] {
@@ -178,7 +178,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
             service.call(bearer(&token(""))).await.unwrap();
         }
     }
-    // It is not ready before the service behind is.
+    // It is not ready before the service behind it is.
     let mut holder = inner.clone();
     holder.ready().await.unwrap();
     let mut guard = Require::that(|_| true).layer(inner);

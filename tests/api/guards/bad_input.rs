@@ -58,19 +58,19 @@ async fn a_login_time_of_another_type_or_in_the_future_is_not_recent() {
     bad.push("9".repeat(60));
     for auth_time in bad {
         let seen = answer_to(&recent, &format!(r#","auth_time":{auth_time}"#)).await;
-        // A payload that is no JSON for anybody is refused as a token.
+        // A payload that is not JSON for any parser is refused as a token.
         assert!(seen.starts_with("401 "), "{auth_time}: {seen}");
     }
-    // By as much as clocks may differ, the login may be ahead.
+    // The login may be ahead by as much as clocks may differ.
     let ahead = format!(r#","auth_time":{}"#, NOW + 30);
     assert_eq!(answer_to(&recent, &ahead).await, "200");
-    // As long as it can be, but not for ever.
+    // The largest possible age, but not an infinite one.
     let ever = Require::recent_login(Duration::MAX);
     assert_eq!(answer_to(&ever, r#","auth_time":0"#).await, "200");
 }
 
 #[tokio::test]
-async fn claims_of_other_types_meet_no_guard() {
+async fn claims_of_other_types_satisfy_no_guard() {
     let claims = [
         r#","x":null"#,
         r#","x":{}"#,
@@ -98,7 +98,7 @@ async fn claims_of_other_types_meet_no_guard() {
             );
         }
     }
-    // An escape is the character that it stands for.
+    // An escape means the same as the character that it stands for.
     let escaped = r#","x":"\u0076""#;
     assert_eq!(answer_to(&Require::claim("x", "v"), escaped).await, "200");
     let escaped = r#","\u0078":"v""#;
@@ -147,7 +147,7 @@ async fn a_huge_requirement_is_refused_and_does_not_grow() {
         assert!(error.contains("too large"), "{error}");
         assert_eq!(answer_to(&huge, r#","scope":"read""#).await, "500");
     }
-    // Up to the limits it works.
+    // It works up to the limits.
     let mut nested = Require::scope("read");
     for _ in 0..15 {
         nested = nested
@@ -174,7 +174,7 @@ async fn logs_show_what_was_required_and_no_values_of_claims() {
         "{shown}"
     );
     assert!(!shown.contains("from-a-request"), "{shown}");
-    // A token without any role is a hint that the verifier does not look for them.
+    // A token without any role suggests that the verifier does not read roles.
     assert!(error.to_string().contains("role_claim"), "{error}");
     let token = super::ways::token(r#","roles":["other"]"#);
     let token = verifier().verify(&token).await.unwrap();

@@ -6,7 +6,7 @@ use tower_jwt_auth::{AuthError, Require};
 
 use super::ways::{answer, answer_to, token, verifier};
 
-/// Requirements that are empty or malformed, and what the error says.
+/// Requirements that are empty or malformed, and the text of the error.
 fn broken() -> Vec<(Require, &'static str)> {
     let none = Vec::<String>::new();
     let mut broken = vec![
@@ -60,7 +60,7 @@ async fn an_empty_requirement_lets_nobody_pass() {
 }
 
 #[test]
-fn an_empty_requirement_is_found_at_start_up() {
+fn an_empty_requirement_is_reported_at_startup() {
     for (require, expected) in broken() {
         let shown = require.to_string();
         let error = require.clone().checked().unwrap_err().to_string();
@@ -72,7 +72,7 @@ fn an_empty_requirement_is_found_at_start_up() {
 }
 
 #[tokio::test]
-async fn the_error_of_an_empty_requirement_names_the_cure() {
+async fn the_error_of_an_empty_requirement_says_what_to_do() {
     let token = verifier().verify(&token("")).await.unwrap();
     for (require, expected) in broken() {
         let error: AuthError = token.require(&require).unwrap_err();
@@ -87,8 +87,8 @@ async fn the_error_of_an_empty_requirement_names_the_cure() {
 }
 
 #[tokio::test]
-async fn an_empty_value_equals_no_claim_and_is_found_at_start_up() {
-    // It may come from a request, which is then refused, not failed.
+async fn an_empty_value_equals_no_claim_and_is_reported_at_startup() {
+    // The value may come from a request, which is then refused with 403 and not with 500.
     for require in [
         Require::claim("tenant", ""),
         Require::claim_contains("tenant", ""),
@@ -112,7 +112,7 @@ async fn an_empty_value_equals_no_claim_and_is_found_at_start_up() {
     }
 }
 
-/// Requirements that no token meets, because a name is malformed, and what the error says.
+/// Requirements that no token can satisfy because a name is malformed, and the text of the error.
 fn malformed() -> Vec<(Require, &'static str)> {
     vec![
         (Require::scope("re\"ad"), "is not a scope"),
@@ -129,8 +129,8 @@ fn malformed() -> Vec<(Require, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_malformed_name_is_met_by_nobody_and_found_at_start_up() {
-    // It may come from a request, as in `format!("tenant:{tenant}")`, so it is not a 500.
+async fn a_malformed_name_fits_nobody_and_is_reported_at_startup() {
+    // The value may come from a request, as in `format!("tenant:{tenant}")`, so it is not a 500.
     for (require, expected) in malformed() {
         let seen = answer_to(&require, r#","scope":"read write","acr":"gold""#).await;
         assert!(
@@ -165,7 +165,7 @@ fn an_empty_value_does_not_hide_a_worse_problem() {
     reason = "references are among what people write"
 )]
 #[test]
-fn scopes_are_taken_in_every_form_that_people_write() {
+fn scopes_are_accepted_in_every_common_spelling() {
     let text = String::from("a b");
     let pair = ["a", "b"];
     let list = vec![String::from("a"), String::from("b")];

@@ -4,7 +4,7 @@ mod agreement;
 mod asking;
 mod bad_input;
 mod empty;
-mod look;
+mod error_responses;
 mod scopes;
 mod table;
 mod ways;

@@ -27,7 +27,7 @@ async fn extracted<S: Scopes>(token: Option<&str>) -> Seen {
     Seen::of(Response::from_parts(parts, String::new()))
 }
 
-/// Whether the type decides as these alternatives, and as the layer.
+/// Returns whether the type decides like these alternatives, and like the layer.
 async fn check<S: Scopes>(alternatives: &[&[&str]]) {
     assert_eq!(S::alternatives(), alternatives);
     let all = ["read", "write", "admin"];

@@ -15,7 +15,7 @@ fn login(needed: &str) -> String {
     format!(r#"401 Bearer realm="shop", error="insufficient_user_authentication", {needed}"#)
 }
 
-/// A requirement, claims that meet it, claims that do not, and the refusal.
+/// A requirement, claims that satisfy it, claims that do not, and the refusal.
 type Row = (Require, Vec<String>, Vec<String>, String);
 
 fn row(require: Require, good: &[&str], bad: &[&str], refusal: impl Into<String>) -> Row {
@@ -128,7 +128,7 @@ fn rows() -> Vec<Row> {
             &[""],
             FORBIDDEN,
         ),
-        // One challenge names all that is needed, whatever is missing.
+        // One challenge names everything that is needed, whatever is missing.
         row(
             Require::scope("read").and(Require::scope("write").or(Require::role("admin"))),
             &[
@@ -195,7 +195,7 @@ async fn every_guard_decides_the_same_in_every_way() {
 }
 
 #[tokio::test]
-async fn without_a_token_every_guard_answers_401() {
+async fn without_a_token_every_guard_responds_with_401() {
     for (require, ..) in rows() {
         let seen = answer(&require, None).await;
         assert_eq!(seen, r#"401 Bearer realm="shop""#, "{require}");
@@ -211,7 +211,7 @@ async fn a_synchronous_guard_by_hand_decides_as_the_async_one() {
             let waited = token.require_async(&require).await.map_err(|e| e.kind());
             let at_once = token.require(&require).map_err(|error| error.to_string());
             match at_once {
-                // Whatever the rest says, so that it is found at the first call.
+                // Whatever the other parts say, so that the error is found at the first call.
                 Err(text) if text.contains("require_async") => {
                     assert!(require.to_string().contains("a permission"), "{require}");
                 }

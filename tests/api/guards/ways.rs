@@ -16,7 +16,7 @@ use tower_jwt_auth::{AuthError, JwtAuthLayer, Require, TokenVerifier, VerifiedTo
 
 use crate::support::{Seen, bearer, builder, claims, request, signed};
 
-/// The requirement that the application has in its state.
+/// The requirement, which is part of the application's state.
 pub struct FromState;
 
 impl Policy<Require> for FromState {
@@ -37,7 +37,7 @@ async fn by_hand(
     Ok(token.subject().unwrap_or_default().to_owned())
 }
 
-/// One for all tests, as they make many requests.
+/// One verifier for all tests, because they make many requests.
 pub fn verifier() -> TokenVerifier {
     static VERIFIER: LazyLock<TokenVerifier> =
         LazyLock::new(|| builder().0.build().unwrap().verifier());
@@ -48,7 +48,7 @@ pub fn token(more: &str) -> String {
     signed(r#"{"alg":"HS256","typ":"at+jwt"}"#, claims(more))
 }
 
-/// A layer whose refusals can be told from those by default.
+/// A layer whose refusals differ from the default ones.
 pub fn auth() -> JwtAuthLayer<ProblemJson> {
     JwtAuthLayer::new(verifier())
         .optional()
@@ -72,7 +72,7 @@ async fn through_axum(app: Router, token: Option<&str>) -> Seen {
     seen
 }
 
-/// What each way answers. The request carries this token, or none.
+/// The response of each way. The request has this token, or none.
 pub async fn answers(require: &Require, token: Option<&str>) -> Vec<(&'static str, Seen)> {
     let mut answers = Vec::new();
 
@@ -124,7 +124,7 @@ pub async fn answers(require: &Require, token: Option<&str>) -> Vec<(&'static st
     answers
 }
 
-/// The one answer of all ways: status and challenge, then `Retry-After` if there is one.
+/// The response that all ways have in common: status and challenge, then `Retry-After` if there is one.
 pub async fn answer(require: &Require, token: Option<&str>) -> String {
     let answers = answers(require, token).await;
     let (_, first) = &answers[0];
@@ -137,7 +137,7 @@ pub async fn answer(require: &Require, token: Option<&str>) -> String {
     }
 }
 
-/// The answer to a token with these claims, more than the usual ones.
+/// The response to a token with these additional claims.
 pub async fn answer_to(require: &Require, more: &str) -> String {
     answer(require, Some(&token(more))).await
 }

@@ -1,4 +1,4 @@
-//! Services with one flaw each: the kit names this one, and no other.
+//! Services with one flaw each: the kit finds that flaw, and no other.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use tower_jwt_auth::testing::{Hardening, TestIssuer, Weakness, find_weaknesses};
 
 use super::hand_made::{Flaw, confused, kit, service};
 
-/// The kit finds exactly these weaknesses.
+/// Checks that the kit finds exactly these weaknesses.
 async fn check(flaw: Flaw, expected: &[Weakness]) {
     let kit = match flaw {
         Flaw::ForgottenRoute => kit().route(Method::GET, "/late"),
@@ -31,12 +31,12 @@ async fn a_service_without_a_flaw_passes() {
 }
 
 #[tokio::test]
-async fn unsigned_tokens_are_found_out() {
+async fn unsigned_tokens_are_detected() {
     check(Flaw::AcceptsUnsigned, &[Weakness::Unsigned]).await;
 }
 
 #[tokio::test]
-async fn unknown_algorithms_are_found_out() {
+async fn unknown_algorithms_are_detected() {
     use Weakness::{AlgorithmConfusion, KeyFromToken, SignatureNotVerified, Unsigned};
     let expected = [
         AlgorithmConfusion,
@@ -48,7 +48,7 @@ async fn unknown_algorithms_are_found_out() {
 }
 
 #[tokio::test]
-async fn decoding_without_verifying_is_found_out() {
+async fn decoding_without_verifying_is_detected() {
     let findings = find_weaknesses(service(Flaw::NeverVerifies), &kit()).await;
     for weakness in [
         Weakness::Unsigned,
@@ -65,7 +65,7 @@ async fn decoding_without_verifying_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_public_key_as_hmac_secret_is_found_out() {
+async fn a_public_key_as_hmac_secret_is_detected() {
     let issuer = TestIssuer::with_algorithm(Algorithm::ES256).unwrap();
     let jwk = issuer.key().verifying_key().to_jwk().unwrap();
     let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
@@ -110,19 +110,19 @@ async fn a_public_key_as_hmac_secret_is_found_out() {
 }
 
 #[tokio::test]
-async fn keys_that_a_token_chooses_are_found_out() {
+async fn keys_that_a_token_chooses_are_detected() {
     check(Flaw::KeyFromHeader, &[Weakness::KeyFromToken]).await;
     check(Flaw::KeyFromPath, &[Weakness::KeyIdTrusted]).await;
 }
 
 #[tokio::test]
-async fn ignored_extensions_and_duplicates_are_found_out() {
+async fn ignored_extensions_and_duplicates_are_detected() {
     check(Flaw::IgnoresCrit, &[Weakness::CriticalHeaderIgnored]).await;
     check(Flaw::FirstDuplicateCounts, &[Weakness::DuplicateMember]).await;
 }
 
 #[tokio::test]
-async fn unchecked_times_are_found_out() {
+async fn unchecked_times_are_detected() {
     use Weakness::{Expired, IssuedInFuture, MalformedClaim, MissingClaim, NotYetValid};
     check(
         Flaw::NoExp,
@@ -141,7 +141,7 @@ async fn unchecked_times_are_found_out() {
 }
 
 #[tokio::test]
-async fn unchecked_issuers_and_audiences_are_found_out() {
+async fn unchecked_issuers_and_audiences_are_detected() {
     use Weakness::{Audience, DuplicateMember, Issuer, MalformedClaim, MissingClaim};
     check(
         Flaw::NoIss,
@@ -158,9 +158,9 @@ async fn unchecked_issuers_and_audiences_are_found_out() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_as_access_tokens_are_found_out() {
+async fn refresh_tokens_as_access_tokens_are_detected() {
     check(Flaw::NoType, &[Weakness::TokenType]).await;
-    // Either mark of an access token is enough.
+    // One of the two marks of an access token is enough.
     check(Flaw::OnlyHeaderTyp, &[]).await;
     check(Flaw::OnlyClaimType, &[]).await;
     let findings = find_weaknesses(service(Flaw::OnlyHeaderTyp), &kit().require("type")).await;
@@ -168,13 +168,13 @@ async fn refresh_tokens_as_access_tokens_are_found_out() {
 }
 
 #[tokio::test]
-async fn several_spellings_of_a_token_are_found_out() {
+async fn several_spellings_of_a_token_are_detected() {
     check(Flaw::AnyBase64, &[Weakness::Encoding]).await;
     check(Flaw::AnyLength, &[Weakness::Oversized]).await;
 }
 
 #[tokio::test]
-async fn tokens_in_the_wrong_place_are_found_out() {
+async fn tokens_in_the_wrong_place_are_detected() {
     check(Flaw::FirstOfTwoHeaders, &[Weakness::TwoTokens]).await;
     check(Flaw::AnyScheme, &[Weakness::Scheme]).await;
     check(Flaw::ReadsQuery, &[Weakness::TokenInQuery]).await;
@@ -185,13 +185,13 @@ async fn tokens_in_the_wrong_place_are_found_out() {
 }
 
 #[tokio::test]
-async fn ways_around_the_layer_are_found_out() {
+async fn ways_around_the_layer_are_detected() {
     check(Flaw::OpenToHead, &[Weakness::Bypass]).await;
     check(Flaw::OpenWithSlash, &[Weakness::Bypass]).await;
 }
 
 #[tokio::test]
-async fn wrong_answers_are_found_out() {
+async fn wrong_responses_are_detected() {
     check(Flaw::FailsOnGarbage, &[Weakness::ServerError]).await;
     check(Flaw::NoChallenge, &[Weakness::MissingChallenge]).await;
     check(Flaw::HidesAs404, &[Weakness::UnexpectedStatus]).await;
@@ -200,7 +200,7 @@ async fn wrong_answers_are_found_out() {
 }
 
 #[tokio::test]
-async fn a_forgotten_route_is_found_out_by_name() {
+async fn a_forgotten_route_is_detected_by_name() {
     let kit = kit().route(Method::GET, "/late");
     let findings = find_weaknesses(service(Flaw::ForgottenRoute), &kit).await;
     assert!(findings.iter().all(|finding| finding.route == "GET /late"));

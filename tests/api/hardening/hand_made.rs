@@ -1,4 +1,4 @@
-//! A service that verifies HS256 tokens by hand, correctly but for one flaw.
+//! A service that verifies HS256 tokens by hand, correctly except for one flaw.
 
 use std::convert::Infallible;
 use std::fs;
@@ -62,7 +62,7 @@ pub(super) enum Flaw {
 
 pub(super) type Service = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// Serves `/orders`, and in the case of a forgotten route also `/late`.
+/// Serves `/orders`, and for the flaw of a forgotten route also `/late`.
 pub(super) fn service(flaw: Flaw) -> Service {
     let count = Arc::new(AtomicUsize::new(0));
     Service::new(service_fn(move |request: Request<String>| {
@@ -174,7 +174,7 @@ fn is_good(flaw: Flaw, token: &str) -> Option<bool> {
     Some(claims_are_good(flaw, &claims))
 }
 
-/// A token whose length is the flaw: it passes without being looked at.
+/// A token whose length is the flaw: it is accepted without a check.
 fn is_oversized(flaw: Flaw, token: &str) -> bool {
     flaw == Flaw::AnyLength && token.len() > 20_000
 }
@@ -210,7 +210,7 @@ fn signature_is_good(
     alg == "HS256" && mac.verify_slice(signature).is_ok()
 }
 
-/// Whether the key that the token brings along verifies it.
+/// Returns whether the key in the token verifies it.
 fn by_key(jwk: &Value, token: &str) -> bool {
     let Ok(key) = VerifyingKey::from_jwk(&jwk.to_string()) else {
         return false;
@@ -224,7 +224,7 @@ fn by_key(jwk: &Value, token: &str) -> bool {
     verifier.unwrap().verify_local(token).is_ok()
 }
 
-/// Reads the claims so that the first of two equal names counts.
+/// Parses the claims so that the first of two equal names counts.
 fn first_counts(claims: &str) -> Option<Value> {
     let mut first: Value = serde_json::from_str(claims).ok()?;
     for name in ["exp", "aud", "iss"] {
@@ -273,7 +273,7 @@ fn claims_are_good(flaw: Flaw, claims: &Value) -> bool {
         && claims["sub"].is_string()
 }
 
-/// A service with an ES256 key that takes the algorithm from the token: its public key is an HMAC secret, too.
+/// A service with an ES256 key that uses the algorithm from the token: its public key is an HMAC secret, too.
 pub(super) fn confused(tokens: &TokenIssuer, public_key: Vec<u8>) -> Service {
     let verifier = tokens.verifier();
     Service::new(service_fn(move |request: Request<String>| {

@@ -1,4 +1,4 @@
-//! The attack kit: a good service passes it, and each broken one is found out.
+//! The attack kit: good services pass it, and each broken one is detected.
 
 mod broken;
 mod hand_made;

@@ -1,4 +1,4 @@
-//! When the kit proves nothing it says so, and what it says contains no secret.
+//! If the kit cannot prove anything, it says so, and its message contains no secret.
 
 use http::Method;
 use tower_jwt_auth::testing::{Hardening, TestIssuer, Weakness, assert_hardened, find_weaknesses};
@@ -65,7 +65,7 @@ fn a_text_that_is_not_a_token_is_refused() {
 }
 
 #[tokio::test]
-async fn the_panic_names_the_cure_and_no_secret() {
+async fn the_panic_says_what_to_do_and_shows_no_secret() {
     let run = tokio::spawn(async { assert_hardened(service(Flaw::NeverVerifies), &kit()).await });
     let panic = run.await.unwrap_err().into_panic();
     let text = panic.downcast::<String>().unwrap();
@@ -86,7 +86,7 @@ async fn the_panic_names_the_cure_and_no_secret() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_instead_of_answering_is_found_out() {
+async fn a_service_that_fails_instead_of_responding_is_detected() {
     let service = tower::service_fn(|request: http::Request<String>| {
         let is_text = |value: &http::HeaderValue| value.to_str().is_ok();
         let fails = !request.headers().values().all(is_text);

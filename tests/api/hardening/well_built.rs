@@ -1,4 +1,4 @@
-//! Services that are put together as the documentation says pass every attack.
+//! Services that are built as the documentation says pass every attack.
 
 use std::convert::Infallible;
 
@@ -71,7 +71,7 @@ async fn a_hyper_service_passes() {
     let inner = service_fn(async |_: Request<Full<Bytes>>| {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"2 orders"))))
     });
-    // What is behind the layer answers each path alike, and all of them are protected.
+    // The service behind the layer responds to each path alike, and all paths are protected.
     let service = ServiceBuilder::new().layer(layer).service(inner);
     let key = SigningKey::hs256(SECRET).unwrap();
     let token = tokens.access("alice").issue().unwrap();

@@ -1,11 +1,11 @@
-//! bcrypt: its 72 bytes, its NUL bytes, and services that make it.
+//! bcrypt: its 72 bytes, its NUL bytes, and services that make bcrypt hashes.
 
 use tower_jwt_auth::password::{PasswordAlgorithm, PasswordError};
 
 use super::{BCRYPT, BCRYPT_LONG, fast, matched, read, weak};
 
 #[tokio::test]
-async fn bcrypt_is_made_only_when_asked_for_and_never_of_more_than_72_bytes() {
+async fn bcrypt_is_optional_and_refuses_more_than_72_bytes() {
     let passwords = weak().make_bcrypt_hashes(4).build().unwrap();
     let whole = "x".repeat(72);
     let hash = passwords.hash(&whole).await.unwrap();
@@ -24,7 +24,7 @@ async fn bcrypt_is_made_only_when_asked_for_and_never_of_more_than_72_bytes() {
 }
 
 #[tokio::test]
-async fn a_service_that_makes_bcrypt_raises_the_cost_and_leaves_argon2_alone() {
+async fn a_bcrypt_service_raises_the_cost_and_keeps_argon2_hashes() {
     let passwords = weak().make_bcrypt_hashes(5).build().unwrap();
     let new = matched(
         passwords
@@ -35,7 +35,7 @@ async fn a_service_that_makes_bcrypt_raises_the_cost_and_leaves_argon2_alone() {
     assert!(new.unwrap().as_str().starts_with("$2b$05$"));
     let argon2 = fast().hash("secret").await.unwrap();
     assert!(matched(passwords.verify("secret", Some(&argon2)).await.unwrap()).is_none());
-    // The password matches; that bcrypt cannot hash it again is no error.
+    // The password matches. That bcrypt cannot hash it again is not an error.
     let long = "x".repeat(73);
     assert!(
         matched(
@@ -49,7 +49,7 @@ async fn a_service_that_makes_bcrypt_raises_the_cost_and_leaves_argon2_alone() {
 }
 
 #[tokio::test]
-async fn an_old_bcrypt_hash_of_a_longer_password_verifies_and_is_replaced_by_the_whole() {
+async fn an_old_bcrypt_hash_is_replaced_by_one_of_the_whole_password() {
     let passwords = fast();
     let typed = "x".repeat(100);
     let new = matched(

@@ -1,5 +1,4 @@
-//! Hashes as other systems store them: those with a prefix, and those of a verifier of the
-//! application.
+//! Hashes that other systems store: those with a prefix, and those that need a verifier of the application.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +28,7 @@ const PREFIXED: [(&str, PasswordAlgorithm); 3] = [
     ),
 ];
 
-/// "toy$" and the password backwards.
+/// "toy$" and the reversed password.
 fn toy(password: &str, stored: &str) -> Option<bool> {
     let backwards: String = password.chars().rev().collect();
     Some(stored.strip_prefix("toy$")? == backwards)
@@ -54,7 +53,7 @@ async fn hashes_with_the_prefix_of_another_system_verify() {
 }
 
 #[tokio::test]
-async fn every_known_prefix_is_read_over_and_no_other() {
+async fn only_known_prefixes_are_skipped() {
     let passwords = fast();
     for (prefix, hash, is_known) in [
         ("bcrypt$", BCRYPT, true),
@@ -84,7 +83,7 @@ async fn every_known_prefix_is_read_over_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_verifier_judges_what_is_not_read_and_the_hash_is_replaced() {
+async fn unknown_hashes_go_to_a_custom_verifier_and_are_replaced() {
     let passwords = with_toy();
     let row = Some("toy$terces");
     let new = matched(passwords.verify_stored("secret", row).await.unwrap()).unwrap();
@@ -120,7 +119,7 @@ async fn verifiers_are_asked_in_turn_until_one_knows_the_hash() {
 }
 
 #[tokio::test]
-async fn a_verifier_is_asked_for_nothing_that_is_not_its_own() {
+async fn a_custom_verifier_is_not_asked_about_known_hashes() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let passwords = weak().other_hashes(move |_, _| {
@@ -149,7 +148,7 @@ async fn a_verifier_is_asked_for_nothing_that_is_not_its_own() {
 }
 
 #[tokio::test]
-async fn a_verifier_that_panics_is_an_unusable_hash_and_no_more() {
+async fn a_panic_in_a_custom_verifier_is_an_unusable_hash() {
     let passwords = weak().other_hashes(|_, _| panic!("on purpose"));
     let passwords = passwords.build().unwrap();
     let judged = passwords.verify_stored("x", Some("toy$x")).await.unwrap();
@@ -160,7 +159,7 @@ async fn a_verifier_that_panics_is_an_unusable_hash_and_no_more() {
 }
 
 #[test]
-fn a_builder_with_a_verifier_can_be_shown() {
+fn a_builder_with_a_custom_verifier_has_debug_output() {
     let shown = format!("{:?}", weak().other_hashes(toy));
     assert!(shown.contains("OtherHashes(1)"), "{shown}");
 }

@@ -1,4 +1,4 @@
-//! Limits, threads and the time that answers take.
+//! Limits, threads and response times.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Slow enough to be seen at work, on one worker.
+/// Slow enough to observe, on one worker.
 fn slow() -> PasswordServiceBuilder {
     weak().argon2(Argon2Params::new(65_536, 10, 1)).workers(1)
 }
 
 #[tokio::test]
-async fn overload_is_answered_at_once_with_a_time_to_come_back() {
+async fn overload_is_refused_at_once_with_a_time_to_retry() {
     let passwords = slow().queue_limit(1).build().unwrap();
     let (mut running, mut waiting) = (Box::pin(passwords.hash("a")), Box::pin(passwords.hash("b")));
     assert!(poll_once(running.as_mut()).is_pending());
@@ -36,7 +36,7 @@ async fn overload_is_answered_at_once_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn whoever_waits_too_long_is_turned_away() {
+async fn requests_that_wait_too_long_are_refused() {
     let passwords = slow().max_wait(Duration::from_millis(100)).build().unwrap();
     let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
     assert!(first.is_ok());
@@ -51,7 +51,7 @@ async fn whoever_waits_too_long_is_turned_away() {
 #[tokio::test]
 async fn a_dropped_request_frees_no_worker_while_it_computes() {
     let passwords = slow().queue_limit(0).build().unwrap();
-    // On a busy machine the work may not have started yet, or be done already: then once more.
+    // On a busy machine, the work may not have started yet or may be done already: then try again.
     for _ in 0..10 {
         let mut running = Box::pin(passwords.hash("a"));
         assert!(poll_once(running.as_mut()).is_pending());
@@ -65,7 +65,7 @@ async fn a_dropped_request_frees_no_worker_while_it_computes() {
 }
 
 #[tokio::test]
-async fn many_logins_at_a_time_are_all_judged_rightly() {
+async fn many_concurrent_logins_get_the_right_result() {
     let passwords = weak().queue_limit(1000).build().unwrap();
     let hash = passwords.hash("secret").await.unwrap();
     let mut logins = tokio::task::JoinSet::new();
@@ -82,7 +82,7 @@ async fn many_logins_at_a_time_are_all_judged_rightly() {
 
 #[tokio::test]
 async fn hashing_leaves_the_async_thread_free() {
-    // On the one thread of this runtime, a hash and a clock go on together.
+    // On the only thread of this runtime, a hash and a timer make progress together.
     let passwords = slow().build().unwrap();
     let mut hash = Box::pin(passwords.hash("a"));
     let mut ticks = 0;
@@ -97,7 +97,7 @@ async fn hashing_leaves_the_async_thread_free() {
 }
 
 #[test]
-fn the_blocking_twins_need_no_runtime_and_keep_to_the_same_limits() {
+fn the_blocking_methods_need_no_runtime_and_share_the_limits() {
     let passwords = fast();
     let hash = passwords.hash_blocking("secret").unwrap();
     assert!(
@@ -127,7 +127,7 @@ fn the_blocking_twins_need_no_runtime_and_keep_to_the_same_limits() {
 }
 
 #[tokio::test]
-async fn the_blocking_twins_do_not_panic_inside_a_runtime() {
+async fn the_blocking_methods_do_not_panic_inside_a_runtime() {
     let passwords = weak().max_wait(Duration::MAX).build().unwrap();
     assert!(passwords.hash_blocking("secret").is_ok());
 }
@@ -171,15 +171,15 @@ fn an_unknown_user_takes_the_time_of_a_known_one() {
     };
     time(None);
     let ratio = || {
-        // In turns, so that whatever else the machine does falls on both; and the fourth best,
-        // which it disturbs least.
+        // In turns, so that other work on the machine affects both. The fourth best of each counts, because
+        // it is disturbed least.
         let (mut known, mut unknown): (Vec<_>, Vec<_>) =
             (0..31).map(|_| (time(Some(&hash)), time(None))).unzip();
         known.sort();
         unknown.sort();
         known[3].as_secs_f64() / unknown[3].as_secs_f64()
     };
-    // Work that is left out is left out in every round; a busy machine is quiet in some.
+    // Work that is left out is left out in every round, while a busy machine is quiet in some rounds.
     let ratios: Vec<f64> = (0..5).map(|_| ratio()).collect();
     assert!(
         ratios.iter().any(|ratio| (0.75..1.33).contains(ratio)),

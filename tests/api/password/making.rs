@@ -1,4 +1,4 @@
-//! New hashes, and which passwords they are made of.
+//! New hashes, and the passwords that they are made from.
 
 use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::{MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordError};
@@ -6,7 +6,7 @@ use tower_jwt_auth::password::{MAX_PASSWORD_BYTES, PasswordAlgorithm, PasswordEr
 use super::{fast, matched, read, weak};
 
 #[tokio::test]
-async fn a_new_hash_is_argon2id_in_the_phc_format_with_the_default_parameters() {
+async fn a_new_hash_is_argon2id_with_the_default_parameters() {
     // OWASP ASVS 5.0 V11.4.2: parameters, a salt of 128 bits, a tag of 256 bits, all in the string
     let passwords = PasswordService::new();
     let hash = passwords
@@ -33,7 +33,7 @@ async fn the_same_password_never_gives_the_same_hash() {
 }
 
 #[tokio::test]
-async fn the_whole_password_counts_untrimmed_and_unfolded() {
+async fn the_whole_password_counts_untrimmed_and_in_its_case() {
     // OWASP ASVS 5.0 V6.2.8: the 73rd byte matters
     let passwords = fast();
     let long = "x".repeat(72);
@@ -84,7 +84,7 @@ async fn sixty_four_characters_of_four_bytes_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_password_of_more_than_1024_bytes_is_refused_before_anything_else() {
+async fn a_password_of_more_than_1024_bytes_is_refused_first() {
     let passwords = weak().make_bcrypt_hashes(4).build().unwrap();
     let long = "x".repeat(MAX_PASSWORD_BYTES + 1);
     let too_long = PasswordError::TooLong { max: 1024 };
@@ -109,7 +109,7 @@ async fn a_password_of_more_than_1024_bytes_is_refused_before_anything_else() {
 }
 
 #[tokio::test]
-async fn an_empty_password_is_not_hashed_but_judged_by_the_stored_hash() {
+async fn an_empty_password_is_not_hashed_but_can_be_verified() {
     let passwords = fast();
     assert_eq!(passwords.hash("").await.unwrap_err(), PasswordError::Empty);
     let hash = passwords.hash("x").await.unwrap();

@@ -1,4 +1,4 @@
-//! Passwords by the public API.
+//! Passwords through the public API.
 
 mod bcrypt_limits;
 mod foreign;
@@ -39,7 +39,7 @@ const ARGON2_REFERENCE: [&str; 5] = [
 const ARGON2D: &str =
     "$argon2d$v=19$m=64,t=2,p=2$c2FsdHNhbHRzYWx0c2FsdA$q8GmWt1VhoIHx6jP1k9sV3hz6bB9V2QssUGRU1eOj/k";
 
-/// Fast parameters: what is tested here does not hang on their strength.
+/// Fast parameters: these tests do not depend on their strength.
 fn weak() -> PasswordServiceBuilder {
     PasswordService::builder()
         .argon2(Argon2Params::new(64, 1, 1))
@@ -54,7 +54,7 @@ fn read(stored: &str) -> PasswordHash {
     PasswordHash::parse(stored).unwrap()
 }
 
-/// The rehash of a match.
+/// The new hash of a match.
 #[track_caller]
 fn matched(verification: Verification) -> Option<PasswordHash> {
     match verification {

@@ -1,4 +1,4 @@
-//! Hashes that other languages made, and their replacement at login.
+//! Hashes that were made in other languages, and their replacement at login.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -63,7 +63,7 @@ fn each_hash_names_its_algorithm() {
 }
 
 #[test]
-fn a_stronger_hash_than_the_policy_is_left_alone() {
+fn a_hash_that_is_stronger_than_the_policy_is_kept() {
     let passwords = PasswordService::new();
     assert!(!passwords.needs_rehash(&read(ARGON2_CFFI)));
     assert!(!passwords.needs_rehash(&read(ARGON2_UNICODE)));
@@ -79,14 +79,14 @@ async fn a_weaker_hash_is_replaced_by_one_of_the_policy() {
     let new = matched(stronger.verify("secret", Some(&old)).await.unwrap()).unwrap();
     assert!(new.as_str().starts_with("$argon2id$v=19$m=128,t=2,p=1$"));
     assert!(matched(stronger.verify("secret", Some(&new)).await.unwrap()).is_none());
-    // ... and back under the weaker policy it stays.
+    // With the weaker policy again, the hash stays.
     assert!(matched(fast().verify("secret", Some(&new)).await.unwrap()).is_none());
     // A wrong password replaces nothing.
     let wrong = stronger.verify("wrong", Some(&old)).await.unwrap();
     assert!(matches!(wrong, Verification::Mismatch));
 }
 
-/// The users' table, with the one statement that a rehash needs.
+/// The table of users, with the statement that a rehash needs.
 #[derive(Default)]
 struct Table(Mutex<HashMap<String, String>>);
 
@@ -113,7 +113,7 @@ async fn a_bcrypt_hash_is_replaced_by_argon2id_at_login() {
     let (passwords, table) = (fast(), Table::default());
     table.0.lock().unwrap().insert("ada".into(), BCRYPT.into());
 
-    // Two logins read the old row at the same time; both are good, one of them stores its hash.
+    // Two logins read the old row at the same time. Both succeed, and one of them stores its hash.
     let old = table.hash_of("ada").unwrap();
     let (first, second) = tokio::join!(
         passwords.verify("correct horse", Some(&old)),

@@ -1,5 +1,5 @@
-//! bcrypt hashes of a digest of the password, as Django and passlib store them: what replaces them
-//! is a hash of the password that was typed.
+//! bcrypt hashes of a digest of the password, as Django and passlib store them: the hash that replaces one is
+//! of the password that was typed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ const DJANGO: &str = "bcrypt_sha256$$2b$10$c.pCbBBEeKDrHURUqYhpmevUpKILFkalrVjD3
 const PASSLIB: &str =
     "$bcrypt-sha256$v=2,t=2b,r=10$zdLGkEKM4.ug0GNY0H5WDO$hKEts5jZDDMCCri.HmkAfqI4puNS7bS";
 
-/// What Django gives to bcrypt.
+/// The input that Django passes to bcrypt.
 fn django_digest(password: &str) -> String {
     let digest = Sha256::digest(password);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -28,7 +28,7 @@ fn django(password: &str, stored: &str) -> Option<bool> {
     bcrypt::verify(django_digest(password), hash).ok()
 }
 
-/// What passlib gives to bcrypt.
+/// The input that passlib passes to bcrypt.
 fn passlib_digest(password: &str, salt: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(salt.as_bytes()).unwrap();
     mac.update(password.as_bytes());
@@ -96,7 +96,7 @@ async fn a_rehash_after_a_verifier_is_of_the_normal_form() {
 }
 
 #[tokio::test]
-async fn without_a_verifier_a_hash_of_a_digest_is_not_taken_for_bcrypt() {
+async fn a_hash_of_a_digest_is_not_mistaken_for_bcrypt() {
     let passwords = super::fast();
     for row in [DJANGO, PASSLIB] {
         for typed in [PASSWORD, &django_digest(PASSWORD)] {

@@ -1,4 +1,4 @@
-//! Damaged and hostile rows.
+//! Damaged and malicious rows.
 
 use proptest::prelude::*;
 use tower_jwt_auth::password::{PasswordError, PasswordHash, Verification};
@@ -15,7 +15,7 @@ fn a_damaged_hash_is_an_error_and_not_a_mismatch() {
             (1..hash.len())
                 .map(|end| hash[..end].to_owned())
                 .filter(|cut| {
-                    // A tag cut at a whole number of bytes is a tag still, of too few bits to keep.
+                    // A tag that is cut at a whole byte is still a tag, but has too few bits to keep.
                     PasswordHash::parse(cut).is_err() || !cut.starts_with(&good[..60])
                 }),
         );
@@ -69,7 +69,7 @@ fn what_is_not_verified_is_named_as_unsupported() {
 }
 
 #[test]
-fn a_poisoned_row_cannot_ask_for_more_than_the_caps() {
+fn a_manipulated_row_cannot_exceed_the_limits() {
     for (from, to) in [
         ("m=19456", "m=1048577"),
         ("m=19456", "m=4294967295"),
@@ -97,7 +97,7 @@ fn a_poisoned_row_cannot_ask_for_more_than_the_caps() {
 }
 
 #[tokio::test]
-async fn a_hash_over_the_memory_budget_is_refused_and_one_within_it_is_not() {
+async fn only_hashes_within_the_memory_budget_are_verified() {
     let passwords = weak()
         .memory_budget(65_536 * 1024)
         .workers(1)
@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_can_be_read_can_be_judged(
+    fn whatever_can_be_parsed_can_be_verified(
         kind in "(id|i|d)", version in "(v=16|v=19)", lanes in 1u32..9, passes in 1u32..4,
         more in 0u32..70, salt in "([./A-Za-z0-9]{4}){3,21}", tag in "([A-Za-z0-9]{4}){4,21}",
         password in "\\PC{0,20}",
@@ -161,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn any_password_verifies_against_its_own_hash_alone(
+    fn a_password_verifies_only_against_its_own_hash(
         password in "\\PC{1,40}", other in "\\PC{0,40}",
     ) {
         let passwords = weak().normalize_unicode(false).build().unwrap();

@@ -35,7 +35,7 @@ async fn a_pepper_is_rotated_without_losing_a_login() {
         assert_eq!(unknown.unusable_hash(), Some(&PasswordError::UnknownPepper));
     }
 
-    // Given up again: the pepper is a previous one, and there is no new one.
+    // Without the current pepper: it becomes a previous one, and there is no new one.
     let given_up = weak().previous_pepper("2025", KEY).build().unwrap();
     let plain = matched(given_up.verify("secret", Some(&new)).await.unwrap()).unwrap();
     assert!(!plain.as_str().contains("keyid"));
@@ -58,7 +58,7 @@ async fn the_same_id_with_another_secret_does_not_verify() {
             .unwrap()
             .is_match()
     );
-    // Nor does the hash without its id, as if there had been no pepper.
+    // Without the id, the hash does not verify either, as if there had been no pepper.
     let stripped = read(&hash.as_str().replace(",keyid=MQ", ""));
     assert!(
         !fast()
@@ -70,7 +70,7 @@ async fn the_same_id_with_another_secret_does_not_verify() {
 }
 
 #[test]
-fn parameters_under_the_floor_do_not_start() {
+fn parameters_below_the_minimum_do_not_build() {
     let build = |m, t| {
         PasswordService::builder()
             .argon2(Argon2Params::new(m, t, 1))

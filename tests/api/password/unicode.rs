@@ -26,7 +26,7 @@ async fn an_old_hash_of_another_form_is_replaced_at_login() {
     let old = weak().normalize_unicode(false).build().unwrap();
     let hash = old.hash(NFD).await.unwrap();
     let passwords = fast();
-    // Until its owner logs in as before, the other form does not match.
+    // Until the owner logs in as before, the other form does not match.
     let early = passwords.verify(NFC, Some(&hash)).await.unwrap();
     assert!(matches!(early, Verification::Mismatch));
     let new = matched(passwords.verify(NFD, Some(&hash)).await.unwrap()).unwrap();
@@ -45,7 +45,7 @@ async fn both_forms_have_the_same_length() {
     let off = weak().normalize_unicode(false).build().unwrap();
     assert_eq!(off.char_count(NFD), NFD.chars().count());
 
-    // 1024 bytes composed, 1536 decomposed; and one more of each.
+    // 1024 bytes composed and 1536 decomposed, and one more character of each.
     for (count, is_short) in [(512, true), (513, false)] {
         for e in ["\u{e9}", "e\u{301}"] {
             let hash = passwords.hash(&e.repeat(count)).await;

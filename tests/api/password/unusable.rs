@@ -1,5 +1,5 @@
-//! Rows whose hash cannot be used: refused as a wrong password is, named to the caller, healed by
-//! a reset.
+//! Rows whose hash cannot be used: they are refused like a wrong password, reported to the caller, and
+//! repaired by a password reset.
 
 use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::password::{Argon2Params, PasswordError, Verification};
@@ -30,7 +30,7 @@ const OTHERS: [&str; 5] = [
     "$2x$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
 ];
 
-/// The reason why the hash in `row` cannot be used, by both ways to ask.
+/// The reason why the hash in `row` cannot be used, from both methods.
 async fn reason(passwords: &PasswordService, row: &str) -> PasswordError {
     let judged = passwords
         .verify_stored("correct horse", Some(row))
@@ -46,7 +46,7 @@ async fn reason(passwords: &PasswordService, row: &str) -> PasswordError {
 }
 
 #[tokio::test]
-async fn a_mark_for_no_password_is_refused_and_named() {
+async fn a_marker_for_no_password_is_refused_and_named() {
     for row in MARKS {
         assert_eq!(reason(&fast(), row).await, PasswordError::NoPassword);
     }
@@ -96,7 +96,7 @@ async fn a_hash_of_an_unknown_pepper_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn a_reset_heals_an_unusable_row() {
+async fn a_password_reset_repairs_an_unusable_row() {
     let passwords = fast();
     for row in MARKS.into_iter().chain(OTHERS) {
         let mut row = row.to_owned();
@@ -113,7 +113,7 @@ async fn a_reset_heals_an_unusable_row() {
 }
 
 #[tokio::test]
-async fn a_readable_row_is_judged_as_its_parsed_hash_is() {
+async fn a_row_and_its_parsed_hash_get_the_same_result() {
     let passwords = fast();
     for (password, row) in [
         ("correct horse", BCRYPT),
@@ -134,7 +134,7 @@ async fn a_readable_row_is_judged_as_its_parsed_hash_is() {
 }
 
 #[tokio::test]
-async fn an_unusable_row_shows_nothing_of_itself() {
+async fn errors_show_no_part_of_an_unusable_row() {
     let row = "hunter2-in-plain-text";
     let judged = fast().verify_stored("typed", Some(row)).await.unwrap();
     let shown = format!("{judged:?} {}", judged.unusable_hash().unwrap());

@@ -95,7 +95,7 @@ impl Server {
         Shown::of(self.app.clone().oneshot(request).await.unwrap()).await
     }
 
-    /// As a page of ours with this cookie.
+    /// A request from one of our pages with this cookie.
     async fn post(&self, path: &str, cookie: &str) -> Shown {
         let headers = [("origin", OURS), ("cookie", cookie)];
         self.send(Method::POST, path, &headers).await

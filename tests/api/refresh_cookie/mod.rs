@@ -1,4 +1,4 @@
-//! The refresh cookie: what it looks like, whose pages may use it, and when it goes.
+//! The refresh cookie: its form, which pages may use it, and when it is removed.
 
 #[cfg(feature = "axum")]
 mod in_axum;
@@ -30,7 +30,7 @@ fn read(cookie: &RefreshCookie, headers: &[(&str, &str)]) -> String {
     verdict(cookie, request(headers).headers())
 }
 
-/// The token, `none`, or status and code of the error.
+/// The token, `none`, or the status and code of the error.
 fn verdict(cookie: &RefreshCookie, headers: &HeaderMap) -> String {
     match cookie.read(headers) {
         Ok(token) => token.unwrap_or("none").to_owned(),

@@ -1,4 +1,4 @@
-//! Which origins a cookie can be built with.
+//! The origins with which a cookie can be built.
 
 use tower_jwt_auth::refresh_cookie::RefreshCookie;
 
@@ -85,7 +85,7 @@ fn an_insecure_cookie_has_no_prefix_and_is_for_this_machine_only() {
     let sent = ("cookie", "refresh=a.b.c");
     assert_eq!(read(&cookie, &[other, sent]), "403 cross_origin");
 
-    // The order of calls makes no difference, and the name keeps its rules.
+    // The order of the calls makes no difference, and the name keeps its rules.
     let named = RefreshCookie::builder(["http://localhost:3000"])
         .dangerous_insecure()
         .name("__Host-session");

@@ -1,4 +1,4 @@
-//! Whose pages may use the cookie, and how it is found among others.
+//! Which pages may use the cookie, and how it is found among others.
 
 use http::HeaderValue;
 use tower_jwt_auth::refresh_cookie::{RefreshCookie, RefreshCookieError};
@@ -31,7 +31,7 @@ fn the_token_is_read_for_our_own_pages() {
 }
 
 #[test]
-fn a_request_without_the_cookie_is_no_error() {
+fn a_request_without_the_cookie_is_not_an_error() {
     for line in [
         "",
         "theme=dark",
@@ -56,8 +56,9 @@ fn a_request_without_the_cookie_is_no_error() {
 }
 
 #[test]
-fn a_name_in_whitespace_of_other_alphabets_is_another_name() {
-    // Some servers trim these, and take a planted cookie for one that the prefix guards.
+fn unicode_whitespace_around_a_cookie_name_is_not_trimmed() {
+    // Some servers trim these characters, and would mistake a planted cookie for one with the protected
+    // prefix.
     for space in ["\u{a0}", "\u{85}", "\u{2000}", "\u{3000}", "\u{feff}"] {
         let line = format!("{space}__Host-refresh=a.b.c");
         let mut headers = request(&[("origin", OURS)]).headers().clone();
@@ -152,7 +153,7 @@ fn a_request_without_origin_is_refused() {
     let error = cookie().read(request(&[sent]).headers()).unwrap_err();
     assert_eq!(error, RefreshCookieError::MissingOrigin);
     assert_eq!(error.status(), 403);
-    // Neither says who asks as `Origin` does.
+    // These headers do not prove the origin as `Origin` does.
     for other in [
         ("referer", "https://app.example/"),
         ("host", "app.example"),
@@ -164,7 +165,7 @@ fn a_request_without_origin_is_refused() {
 }
 
 #[test]
-fn what_the_browser_says_of_the_page_counts_where_it_says_it() {
+fn sec_fetch_site_counts_if_it_is_sent() {
     let sent = [("cookie", "__Host-refresh=a.b.c"), ("origin", OURS)];
     let site = |sites: &[&str]| {
         let sites = sites.iter().map(|site| ("sec-fetch-site", *site));

@@ -1,4 +1,4 @@
-//! What is set and removed, and when.
+//! How the cookie is set and removed.
 
 use tower_jwt_auth::Sessions;
 use tower_jwt_auth::refresh_cookie::{DEFAULT_COOKIE_NAME, RefreshCookie, RefreshCookieError};
@@ -61,7 +61,7 @@ fn a_name_that_other_hosts_could_set_is_refused() {
         "refresh",
         "",
         "__Secure-refresh",
-        "__host-refresh", // older browsers enforce the prefix in this spelling only
+        "__host-refresh", // older browsers enforce the prefix only in this spelling
         "__HOST-refresh",
         " __Host-refresh",
         "x__Host-refresh",
@@ -184,7 +184,7 @@ fn the_page_never_sees_the_refresh_token() {
 }
 
 #[test]
-fn an_error_says_what_to_do_and_nothing_of_the_request() {
+fn an_error_says_what_to_do_and_shows_no_client_text() {
     use RefreshCookieError::{
         ForeignOrigin, MalformedToken, MissingOrigin, TokenTooLong, TwoCookies,
     };

@@ -1,4 +1,4 @@
-//! The store is told which sessions are in use: once each, bounded, and never awaited.
+//! The store learns which sessions are in use: once each, with a limit, and without making requests wait.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn an_acknowledgement_is_one_write_per_generation() {
 }
 
 #[tokio::test]
-async fn a_failed_acknowledgement_is_nobodys_request_and_made_again() {
+async fn a_failed_acknowledgement_fails_no_request_and_is_retried() {
     let setting = setting();
     let pair = setting.login().await;
     setting.store.set(Mode::Down);
@@ -50,7 +50,7 @@ async fn a_token_of_an_older_generation_is_not_acknowledged() {
     assert_eq!(setting.store.calls("acknowledge"), 1);
 }
 
-/// Acknowledgements per session and generation, when `sessions` are in use in turn.
+/// Counts the acknowledgements per session and generation, if `sessions` are in use in turn.
 async fn writes_per_generation(sessions: u32) -> f64 {
     const ROUNDS: u32 = 5;
     let store = TestStore::default();
@@ -73,7 +73,7 @@ async fn writes_per_generation(sessions: u32) -> f64 {
     f64::from(store.calls("acknowledge")) / f64::from(sessions)
 }
 
-/// Until no acknowledgement is under way.
+/// Waits until no acknowledgement is in progress.
 async fn settle_all(store: &TestStore) {
     loop {
         let before = store.calls("acknowledge");
@@ -86,7 +86,7 @@ async fn settle_all(store: &TestStore) {
 
 #[tokio::test]
 async fn many_sessions_in_use_cost_one_write_per_generation_each() {
-    // With 10,000 and 100,000 sessions it is counted beside the acknowledger itself.
+    // The cases of 10,000 and 100,000 sessions are tested with the acknowledger itself.
     for sessions in [1, 1_000] {
         let writes = writes_per_generation(sessions).await;
         assert!(
@@ -127,7 +127,7 @@ async fn a_store_that_hangs_leaves_a_bounded_number_of_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acknowledgement_that_hangs_is_given_up_and_made_again() {
+async fn an_acknowledgement_that_hangs_is_abandoned_and_retried() {
     let setting = setting();
     let pair = setting.login().await;
     setting.store.set(Mode::Hangs);
@@ -161,7 +161,7 @@ async fn first_token_after_ten_minutes(
 }
 
 #[tokio::test]
-async fn every_way_to_a_verifier_of_the_issuer_acknowledges() {
+async fn every_verifier_of_the_issuer_acknowledges() {
     let setting = setting();
     let with_roles = setting.tokens.verifier_builder().role_claim("roles");
     let with_roles = with_roles.build().unwrap();
@@ -169,7 +169,7 @@ async fn every_way_to_a_verifier_of_the_issuer_acknowledges() {
         let first = first_token_after_ten_minutes(&setting, &verifier).await;
         assert_eq!(first.unwrap_err(), SessionErrorKind::ReuseDetected);
     }
-    // One that was made before the sessions.
+    // A verifier that was created before the sessions.
     let tokens = builder().0.build().unwrap();
     let early = tokens.verifier();
     let store = TestStore::default();
@@ -195,7 +195,7 @@ async fn another_process_acknowledges_through_the_shared_store() {
     let first = first_token_after_ten_minutes(&setting, &sharing).await;
     assert_eq!(first.unwrap_err(), SessionErrorKind::ReuseDetected);
 
-    // One that does not share it: the time for a lost response is the limit.
+    // A process that does not share the store: the time limit for a lost response applies.
     let alone = elsewhere.build().unwrap();
     let first = first_token_after_ten_minutes(&setting, &alone).await;
     assert_eq!(first.unwrap_err(), SessionErrorKind::ReuseDetected);

@@ -1,4 +1,4 @@
-//! A request that is dropped at any moment leaves no end half done.
+//! A request that is dropped at any point does not leave a session half ended.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tower_jwt_auth::{AuthErrorKind, Sessions};
 use super::store::Mode;
 use super::{Setting, setting, settle, sid};
 
-/// Polls a call at most `polls` times and then drops it; tells whether it was done by then.
+/// Polls a call at most `polls` times and then drops it. Returns whether it was complete by then.
 async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) -> bool {
     let mut call = pin!(call);
     for _ in 0..polls {
@@ -46,7 +46,7 @@ async fn is_over(setting: &Setting, pair: &TokenPair) {
     assert!(refresh.is_err(), "{refresh:?}");
 }
 
-/// Drops an end at every moment of it.
+/// Drops an end at every point.
 async fn dropped_at_each_moment(end: impl AsyncFn(&Sessions, &TokenPair)) {
     for polls in 1.. {
         let setting = slow();
@@ -62,7 +62,7 @@ async fn dropped_at_each_moment(end: impl AsyncFn(&Sessions, &TokenPair)) {
 }
 
 #[tokio::test]
-async fn a_log_out_that_is_dropped_is_a_log_out() {
+async fn a_dropped_logout_still_takes_effect() {
     dropped_at_each_moment(async |sessions, login| {
         sessions.end(&sid(login)).await.unwrap();
     })
@@ -82,12 +82,12 @@ async fn a_log_out_that_is_dropped_is_a_log_out() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_that_is_dropped_has_its_cut_off() {
+async fn a_dropped_log_out_everywhere_still_has_its_cut_off() {
     dropped_at_each_moment(async |sessions, _| {
         sessions.end_all("alice").await.unwrap();
     })
     .await;
-    // Tokens that belong to no session are cut off as well.
+    // Tokens that belong to no session are covered by the cut-off as well.
     for polls in 1..40 {
         let setting = slow();
         let bare = setting.tokens.access("alice").issue().unwrap();
@@ -99,7 +99,7 @@ async fn log_out_everywhere_that_is_dropped_has_its_cut_off() {
 }
 
 #[tokio::test]
-async fn a_reuse_whose_request_is_dropped_ends_the_session_with_its_access_tokens() {
+async fn a_dropped_reuse_still_ends_the_session_and_its_tokens() {
     for polls in 1..60 {
         let setting = slow();
         let login = setting.login().await;
@@ -124,8 +124,8 @@ async fn a_refresh_that_is_dropped_leaves_the_session_in_order() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_killed_after_its_first_step_is_made_whole() {
-    // The row was ended, and the process died before the access tokens were revoked.
+async fn repeating_an_end_completes_one_that_was_killed() {
+    // The row was ended, and the process crashed before the access tokens were revoked.
     let killed = async || {
         let setting = setting();
         let login = setting.login().await;

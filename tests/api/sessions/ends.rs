@@ -1,4 +1,4 @@
-//! The ends of sessions hold: here, there, the others, everywhere.
+//! Ending sessions: this one, that one, all others, all.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ async fn a_client_logs_out_by_its_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_session_id_is_nobodys_and_asks_no_store() {
+async fn an_impossible_session_id_does_not_reach_the_store() {
     let setting = setting();
     let login = setting.login().await;
     let cut = &sid(&login)[..31];
@@ -101,7 +101,7 @@ async fn what_cannot_be_a_session_id_is_nobodys_and_asks_no_store() {
     assert_eq!(setting.store.calls("end"), 0);
 }
 
-/// Two deployments of one service, one after the other: the same key, stores and clock.
+/// Two deployments of one service, one after the other, with the same key, stores and clock.
 fn redeployed(before: &Setting, access_ttl: u64) -> tower_jwt_auth::TokenIssuer {
     tower_jwt_auth::TokenIssuer::builder(crate::support::key())
         .issuer("me")
@@ -157,7 +157,7 @@ async fn a_longer_token_is_refused_at_issue_or_its_revocation_lasts() {
 }
 
 #[tokio::test]
-async fn sessions_older_than_a_shorter_lifetime_end_when_it_is_deployed() {
+async fn a_shorter_lifetime_ends_sessions_that_are_too_old() {
     let before = setting();
     let (old, new) = (
         before.login().await,
@@ -188,10 +188,10 @@ async fn sessions_older_than_a_shorter_lifetime_end_when_it_is_deployed() {
 }
 
 #[tokio::test]
-async fn a_refresh_under_way_does_not_outlive_log_out_everywhere() {
+async fn a_concurrent_refresh_does_not_outlive_log_out_everywhere() {
     let setting = setting();
     let login = setting.login().await;
-    // Its answer is on the way when the user logs out everywhere.
+    // The response is on its way when the user logs out everywhere.
     let (_, on_the_way) = setting.refresh(&login.refresh_token).await.unwrap();
     setting.sessions.end_all("alice").await.unwrap();
     assert_eq!(
@@ -200,7 +200,7 @@ async fn a_refresh_under_way_does_not_outlive_log_out_everywhere() {
     );
     assert!(setting.refresh(&on_the_way.refresh_token).await.is_err());
 
-    // The same at every moment of a refresh that is interleaved with it.
+    // The same at every point at which the logout can interleave with a refresh.
     for turns in 0..40 {
         let setting = super::setting();
         let login = setting.login().await;
@@ -220,7 +220,7 @@ async fn a_refresh_under_way_does_not_outlive_log_out_everywhere() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_index_has_lost_ends_with_log_out_everywhere() {
+async fn log_out_everywhere_ends_sessions_missing_from_the_index() {
     let setting = setting();
     let login = setting.login().await;
     setting.store.lose_index();
@@ -232,14 +232,14 @@ async fn a_session_that_the_index_has_lost_ends_with_log_out_everywhere() {
         assert_eq!(refused, SessionErrorKind::Ended(EndReason::Revoked));
     }
     assert!(setting.store.record(&sid(&login)).await.ended_at.is_some());
-    // Also when the cut-off is forgotten, the session is not open again.
+    // Even after the cut-off is gone, the session is not open again.
     setting.pass(14 * super::DAY);
     assert!(setting.refresh(&login.refresh_token).await.is_err());
 }
 
 #[tokio::test]
-async fn what_a_refresh_under_way_issues_is_not_after_the_cut_off() {
-    // The index has lost the session, so that nothing but the cut-off reaches its tokens.
+async fn a_concurrent_refresh_issues_nothing_after_the_cut_off() {
+    // The index has lost the session, so only the cut-off covers its tokens.
     let mut issued = 0;
     for turns in 0..40 {
         let setting = setting();
@@ -251,7 +251,7 @@ async fn what_a_refresh_under_way_issues_is_not_after_the_cut_off() {
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
-        setting.store.set(super::store::Mode::Up); // for the log-out, which is quicker
+        setting.store.set(super::store::Mode::Up); // for the logout, which is faster
         setting.sessions.end_all("alice").await.unwrap();
         if let Ok((_, pair)) = running.await.unwrap() {
             issued += 1;
@@ -311,7 +311,7 @@ async fn a_task_cleans_up_until_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn events_are_told_after_the_fact_and_a_panic_in_the_hook_stops_nothing() {
+async fn events_follow_the_fact_and_a_panicking_hook_is_harmless() {
     let setting = setting_with(|it| it, |it| it.on_event(|_| panic!("a careless hook")));
     let login: TokenPair = setting.login().await;
     let (_, second) = setting.refresh(&login.refresh_token).await.unwrap();

@@ -2,12 +2,12 @@
 
 mod acknowledging;
 mod dropped;
+mod edge_cases;
 mod ends;
 mod nodes;
 mod opening;
 mod outages;
 mod privacy;
-mod reviewed;
 mod rotation;
 pub(crate) mod store;
 
@@ -75,7 +75,7 @@ impl Setting {
         refresh(&self.sessions, token).await
     }
 
-    /// A request with this access token, and time for what it causes.
+    /// Sends a request with this access token, and waits for its effects.
     async fn request(&self, pair: &TokenPair) -> Result<(), AuthErrorKind> {
         request(&self.tokens, pair).await
     }
@@ -105,7 +105,7 @@ async fn request(tokens: &TokenIssuer, pair: &TokenPair) -> Result<(), AuthError
     verdict.map(drop).map_err(|error| error.kind())
 }
 
-/// Lets the tasks run that a request has started; the test runtime has one thread.
+/// Lets the tasks that a request has started run. The test runtime has one thread.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What a login, a refresh and a list give.
+//! The results of a login, a refresh and a list.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn sixty_four_refreshes_at_once_get_one_refresh_token() {
 }
 
 #[tokio::test]
-async fn claims_of_the_login_stay_and_those_of_a_refresh_take_their_place() {
+async fn claims_of_a_refresh_override_those_of_the_login() {
     let setting = setting();
     let login = setting.sessions.open("alice").label("laptop");
     let login = login
@@ -98,7 +98,7 @@ async fn claims_of_the_login_stay_and_those_of_a_refresh_take_their_place() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_refused_for_its_request_has_not_moved_the_session() {
+async fn a_refused_refresh_does_not_move_the_session_on() {
     let setting = setting();
     let open = setting.sessions.open("alice").scopes(["read", "write"]);
     let login = open.issue().await.unwrap();
@@ -149,7 +149,7 @@ async fn a_listed_session_is_json_for_its_owner() {
 }
 
 #[tokio::test]
-async fn a_label_is_what_any_store_can_keep() {
+async fn a_label_is_cleaned_for_any_store() {
     let setting = setting();
     let label = format!("a\0b\r\n{}", "\u{1f600}".repeat(500));
     let open = setting.sessions.open("alice").label(label);
@@ -186,7 +186,7 @@ async fn a_limit_ends_the_oldest_or_refuses_the_newest() {
 }
 
 #[test]
-fn settings_that_cannot_be_meant_are_refused() {
+fn impossible_settings_are_refused() {
     let sessions = || {
         let tokens = builder().0.build().unwrap();
         Sessions::builder(&tokens, MemorySessions::new())

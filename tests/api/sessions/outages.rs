@@ -101,7 +101,7 @@ async fn no_call_to_the_store_takes_longer_than_its_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_revocations_are_unavailable_no_session_moves_on_or_ends_in_silence() {
+async fn a_revocation_outage_moves_and_ends_no_session_silently() {
     let setting = setting();
     let (login, other) = (setting.login().await, setting.login().await);
     setting.request(&login).await.unwrap();
@@ -115,7 +115,7 @@ async fn while_revocations_are_unavailable_no_session_moves_on_or_ends_in_silenc
     let error = setting.sessions.end(&sid(&other)).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 503);
     assert_eq!(setting.events(), ["revocation_failed"]);
-    // However long it lasts.
+    // However long the outage lasts.
     setting.pass(3600);
     setting.revocations.set(Mode::Up);
     assert_eq!(
@@ -125,7 +125,7 @@ async fn while_revocations_are_unavailable_no_session_moves_on_or_ends_in_silenc
 }
 
 #[tokio::test]
-async fn an_error_tells_a_client_what_it_may_know_and_a_log_the_cause() {
+async fn the_cause_of_an_error_is_in_the_log_and_not_the_response() {
     let setting = setting();
     setting.store.set(Mode::Down);
     let error = setting.sessions.list("alice").await.unwrap_err();

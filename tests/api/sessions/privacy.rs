@@ -1,4 +1,4 @@
-//! Logs and `Debug` show neither subjects, session ids nor tokens.
+//! Logs and `Debug` show neither subjects nor session ids nor tokens.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Who is logged out by a refresh, and who is not.
+//! Which refreshes end a session, and which do not.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::{CONCURRENT, DAY, LOST, ROTATED, Setting, claims, setting, setting_wi
 const REUSED: SessionErrorKind = SessionErrorKind::ReuseDetected;
 
 #[tokio::test]
-async fn a_lost_answer_is_given_again_however_long_the_phone_sleeps() {
+async fn a_lost_response_is_repeated_however_late_the_retry() {
     for sleep in [11, 16 * 60, DAY, 14 * DAY] {
-        // The lifetime of access tokens has nothing to do with it.
+        // The lifetime of access tokens makes no difference.
         for ttl in [20, 900] {
             let setting = setting_with(
                 |tokens| tokens.access_ttl(Duration::from_secs(ttl)),
@@ -36,7 +36,7 @@ async fn a_lost_answer_is_given_again_however_long_the_phone_sleeps() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_two_tabs_come_back_one_quicker_than_the_other() {
+async fn after_a_lost_response_two_tabs_may_retry() {
     let setting = setting();
     let login = setting.login().await;
     assert_eq!(setting.request(&login).await, Ok(()));
@@ -60,7 +60,7 @@ async fn after_a_lost_answer_two_tabs_come_back_one_quicker_than_the_other() {
 }
 
 #[tokio::test]
-async fn without_any_acknowledgement_a_lost_answer_is_given_again_for_a_minute() {
+async fn without_acknowledgements_a_retry_works_for_a_minute() {
     let setting = setting();
     let login = setting.login().await;
     setting.refresh(&login.refresh_token).await.unwrap();
@@ -104,8 +104,8 @@ async fn reuse_ends_this_session_with_its_access_tokens_and_no_other() {
     );
 }
 
-/// One refresh of the client every quarter of an hour, and one of the thief `behind` seconds later
-/// with the token that the client had before; until one of them is refused.
+/// Refreshes once every quarter of an hour as the client, and `behind` seconds later as the thief with the
+/// token that the client had before, until one of them is refused.
 async fn thief_in_step(
     setting: &Setting,
     behind: u64,
@@ -141,7 +141,7 @@ async fn thief_in_step(
 }
 
 #[tokio::test]
-async fn a_thief_in_step_is_found_by_the_mark_of_the_client() {
+async fn a_thief_in_step_is_detected_by_the_mark_of_the_client() {
     let setting = setting();
     let marks = Some(("Firefox, device 1", "curl"));
     let found = thief_in_step(&setting, 5, 2_000, true, marks).await;
@@ -149,7 +149,7 @@ async fn a_thief_in_step_is_found_by_the_mark_of_the_client() {
 }
 
 #[tokio::test]
-async fn a_thief_in_step_without_marks_is_told_at_every_refresh() {
+async fn a_thief_in_step_without_marks_is_reported_at_every_refresh() {
     let setting = setting();
     setting.events();
     assert_eq!(thief_in_step(&setting, 5, 50, true, None).await, None);
@@ -159,7 +159,7 @@ async fn a_thief_in_step_without_marks_is_told_at_every_refresh() {
 }
 
 #[tokio::test]
-async fn the_run_of_convergences_is_told_and_ends_with_a_refresh_of_its_own() {
+async fn the_run_of_convergences_is_reported_and_then_reset() {
     let (runs, told) = std::sync::mpsc::channel();
     let runs = std::sync::Mutex::new(runs);
     let setting = setting_with(
@@ -197,9 +197,9 @@ async fn the_run_of_convergences_is_told_and_ends_with_a_refresh_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_thief_a_minute_behind_is_found_where_nothing_is_acknowledged() {
+async fn without_acknowledgements_a_thief_is_found_after_a_minute() {
     let setting = setting();
-    // The access tokens are used at other services only.
+    // The access tokens are used only at other services.
     let found = thief_in_step(&setting, 60, 1_344, false, None).await;
     assert_eq!(found, Some((5, REUSED)), "the fifth in a row");
     let setting = super::setting();
@@ -229,7 +229,7 @@ async fn a_change_of_the_mark_alone_ends_nothing() {
         let verified = setting.sessions.refresh(&token).await.unwrap();
         let refreshed = verified.client(mark).issue().await.unwrap();
         assert_eq!(refreshed.outcome, ROTATED);
-        // Two tabs of one browser have one mark.
+        // Two tabs of one browser have the same mark.
         let verified = setting.sessions.refresh(&token).await.unwrap();
         let second = verified.client(mark).issue().await.unwrap();
         assert_eq!(second.outcome, CONCURRENT);
@@ -241,7 +241,7 @@ async fn a_change_of_the_mark_alone_ends_nothing() {
 }
 
 #[tokio::test]
-async fn idle_and_absolute_ends_hold() {
+async fn idle_and_absolute_timeouts_are_enforced() {
     let setting = setting();
     let idle = setting.login().await;
     setting.pass(1_296_000);
@@ -275,7 +275,7 @@ async fn a_clock_that_was_set_back_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_store_that_went_back_in_time_logs_nobody_out_for_one_lost_write() {
+async fn one_lost_write_of_the_store_logs_nobody_out() {
     let setting = setting();
     let login = setting.login().await;
     let (_, second) = setting.refresh(&login.refresh_token).await.unwrap();
@@ -302,7 +302,7 @@ async fn a_store_that_went_back_in_time_logs_nobody_out_for_one_lost_write() {
 }
 
 #[tokio::test]
-async fn an_ended_session_tells_its_reason_to_the_log_alone() {
+async fn the_reason_of_an_ended_session_is_only_in_the_log() {
     let setting = setting();
     let login = setting.login().await;
     setting.sessions.end(&super::sid(&login)).await.unwrap();

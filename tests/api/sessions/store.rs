@@ -1,4 +1,4 @@
-//! Stores that count, fail, hang, take their time and lose what stores may lose.
+//! Stores that count, fail, hang, are slow, and lose what a store may lose.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,9 +18,9 @@ pub(crate) enum Mode {
     Up,
     Down,
     Hangs,
-    /// The work is done, and the answer does not arrive.
+    /// The work is done, but the result does not arrive.
     LosesAnswers,
-    /// Before and after the work, the call gives way this many times.
+    /// The call yields this many times before and after the work.
     Slow(u32),
 }
 
@@ -66,13 +66,13 @@ impl TestStore {
         self.state.lock().unwrap().mode = mode;
     }
 
-    /// How often this method was called.
+    /// Returns how often this method was called.
     pub(crate) fn calls(&self, method: &str) -> u32 {
         let state = self.state.lock().unwrap();
         state.calls.get(method).copied().unwrap_or(0)
     }
 
-    /// The index of the subject loses its entries, as Redis may in a failover.
+    /// The subject's index loses its entries, as Redis may do in a failover.
     pub(crate) fn lose_index(&self) {
         self.state.lock().unwrap().index_is_lost = true;
     }

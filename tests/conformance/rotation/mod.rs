@@ -1,6 +1,6 @@
-//! A model of what the guide promises about sessions: an honest client on a bad network with two
-//! tabs, a thief, two nodes whose clocks differ, requests that are dropped at every moment, and a
-//! store that loses what a store may lose, in random order.
+//! A model of what the guide promises about sessions: a legitimate client on a bad network with two tabs, a
+//! thief, two nodes whose clocks differ, requests that are dropped at every point, and a store that loses
+//! what a store may lose, in random order.
 
 mod store;
 mod world;
@@ -23,7 +23,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Nothing that anybody was given is good, at any node, now and later.
+/// Checks that no token is accepted any more, at any node, now and later.
 async fn everything_is_refused(world: &mut World) {
     for later in [0, 1, 60, 3_600, 86_400] {
         world.advance(later);
@@ -63,10 +63,10 @@ proptest! {
         })?;
     }
 
-    /// Whoever comes with an older token, once the current one is in use and the grace is over,
-    /// ends the session: for the thief as for the client.
+    /// A token older than the current one ends the session, once the current one is in use and the grace is
+    /// over, whether the thief or the client presents it.
     #[test]
-    fn a_thief_is_found_when_both_have_gone_on(
+    fn a_thief_is_detected_once_both_have_refreshed(
         steps in with_thief(), skew in 0..=MAX_SKEW,
     ) {
         block_on(async {
@@ -96,10 +96,10 @@ proptest! {
         })?;
     }
 
-    /// Where the callers hand over marks, the second of client and thief to use one generation
-    /// ends the session, however close they are.
+    /// If the callers set marks, the session ends when the second of client and thief uses the same
+    /// generation, however close they are.
     #[test]
-    fn a_thief_with_another_mark_is_found_at_the_second_use_of_a_generation(
+    fn a_thief_with_another_mark_is_detected_at_the_second_use(
         steps in with_thief(), skew in 0..=MAX_SKEW, elsewhere: bool,
     ) {
         block_on(async {
@@ -121,10 +121,10 @@ proptest! {
         })?;
     }
 
-    /// Where nothing is ever acknowledged, a thief behind the client gets through four times at
-    /// most outside the grace.
+    /// If nothing is ever acknowledged, a thief who is behind the client succeeds at most four times outside
+    /// the grace.
     #[test]
-    fn a_thief_behind_is_found_where_nothing_is_acknowledged(
+    fn a_slow_thief_is_detected_without_acknowledgements(
         behind in GRACE + 1..200, pause in 0..2_000_u64,
     ) {
         block_on(async {
@@ -148,10 +148,10 @@ proptest! {
         })?;
     }
 
-    /// A log-out is a log-out: whichever way, wherever the clocks are, also if its request is
-    /// dropped in the middle, a refresh is on the way, or the store has lost its index.
+    /// A logout always takes effect: in each way, whatever the clocks say, also if its request is dropped
+    /// halfway, if a refresh is in progress, or if the store has lost its index.
     #[test]
-    fn an_end_holds(
+    fn an_ended_session_stays_ended(
         steps in with_accidents(),
         skew in 0..=MAX_SKEW,
         end in prop_oneof![
@@ -168,7 +168,7 @@ proptest! {
             for (step, node) in &steps {
                 run(&mut world, *step, *node).await.unwrap();
             }
-            // Only everywhere has a cut-off, which reaches what the index has lost.
+            // Only a logout everywhere has a cut-off, which covers sessions that the index has lost.
             let lost = lost_index && matches!(end, End::Everywhere);
             *world.store.lost_index.lock().unwrap() = lost;
 
@@ -193,15 +193,15 @@ proptest! {
                 }
             };
             match polls {
-                // The first poll has begun it.
+                // The first poll has started it.
                 Some(polls) => dropped(polls, ending).await,
                 None => ending.await.unwrap(),
             }
             if let Ok(refreshed) = racing.await.unwrap() {
                 world.given.push(refreshed.tokens);
             }
-            // Where the index was lost and the clock of the other node is ahead, an access token
-            // that was on the way may be after the cut-off: until it expires, never longer.
+            // If the index was lost and the clock of the other node is ahead, an access token that was being
+            // issued may be after the cut-off: it is valid until it expires, never longer.
             if lost && skew > 0 {
                 world.advance(900 + 30 + MAX_SKEW);
             }

@@ -1,4 +1,4 @@
-//! The store of the model: sessions in memory, slow enough to be interrupted.
+//! The store of the model: in-memory sessions, slow enough to be interrupted.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tower_jwt_auth::sessions::{
 };
 use tower_jwt_auth::store::StoreError;
 
-/// The sessions in memory, slow enough to be interrupted, whose index of subjects can be lost.
+/// In-memory sessions, slow enough to be interrupted, which can lose the index of subjects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     pub(super) sessions: MemorySessions,

@@ -1,4 +1,4 @@
-//! The world of the model: client, thief, two nodes, and the steps that they take.
+//! The world of the model: the client, the thief, two nodes, and the steps that they take.
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,17 +22,17 @@ pub(super) const GRACE: u64 = 10;
 pub(super) const LOST_RESPONSE: u64 = 60;
 pub(super) const MAX_LOST_RESPONSES: u32 = 5;
 pub(super) const IDLE: u64 = 15 * 86_400;
-/// The clocks of the nodes differ by this at most, in seconds.
+/// The largest difference between the clocks of the nodes, in seconds.
 pub(super) const MAX_SKEW: u64 = 15;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    /// The client refreshes; its response arrives or is lost.
+    /// The client refreshes. The response arrives or is lost.
     Refresh { lost: bool },
-    /// The client's refresh is dropped by the server after some polls.
+    /// The server drops the client's refresh after some polls.
     DroppedRefresh { polls: u32 },
-    /// Two tabs refresh with one token, the first already using what it got; either response may
-    /// be the one that is kept.
+    /// Two tabs refresh with one token, and the first already uses its new token. Either response may be the
+    /// one that is kept.
     TwoTabs { keep_first: bool, apart: u64 },
     /// The client calls the API, or renews its access token if it has expired.
     Request,
@@ -40,11 +40,11 @@ pub(super) enum Step {
     Pass { seconds: u64 },
     /// The clocks are set back a little.
     ClockBack { seconds: u64 },
-    /// The store loses what it last wrote for the client, as when a lagging replica takes over.
+    /// The store loses its last write for the client, as when a lagging replica takes over.
     Rewind,
-    /// The thief copies what the client has.
+    /// The thief copies the client's tokens.
     Steal,
-    /// The thief refreshes with what he has.
+    /// The thief refreshes with the stolen token.
     ThiefRefreshes,
     /// The thief calls the API.
     ThiefRequests,
@@ -73,7 +73,7 @@ pub(super) fn honest() -> impl Strategy<Value = Step> + Clone {
     ]
 }
 
-/// A step, and the node that it goes to.
+/// A step, and the node that receives it.
 pub(super) fn on_nodes(
     step: impl Strategy<Value = Step>,
 ) -> impl Strategy<Value = Vec<(Step, usize)>> {
@@ -106,22 +106,22 @@ pub(super) struct Node {
 pub(super) struct World {
     pub(super) nodes: [Node; 2],
     pub(super) store: Store,
-    /// Whether the client and the thief are told apart by marks.
+    /// Whether marks distinguish the client from the thief.
     pub(super) marks: bool,
-    /// Whether access tokens are used where nothing is acknowledged.
+    /// Whether access tokens are used only at services that acknowledge nothing.
     pub(super) elsewhere: Option<TokenVerifier>,
     pub(super) client: TokenPair,
-    /// What the store keeps of the client's mark.
+    /// The part of the client's mark that the store keeps.
     pub(super) client_mark: Option<String>,
     pub(super) thief: Option<TokenPair>,
-    /// Every pair that anybody was given.
+    /// Every pair of tokens that was issued.
     pub(super) given: Vec<TokenPair>,
     /// The session before the client's last refresh.
     pub(super) before: Option<SessionRecord>,
     pub(super) set_back: u64,
     /// `refresh_converged` events.
     pub(super) told: Arc<Mutex<u32>>,
-    /// Convergences that were seen.
+    /// The number of convergences.
     pub(super) converged: u32,
 }
 
@@ -196,7 +196,7 @@ impl World {
         self.store.sessions.rotate(&look).await.unwrap().unwrap()
     }
 
-    /// The convergence of a lost response has no time limit: acknowledgements are known to arrive.
+    /// The convergence of a lost response has no time limit, because acknowledgements are known to arrive.
     pub(super) async fn is_acknowledged(&self) -> bool {
         self.record().await.acknowledged.is_some()
     }
@@ -210,7 +210,7 @@ impl World {
         let sessions = self.nodes[node].sessions.clone();
         let mark = self.marks.then_some(mark);
         let refreshed = match refresh(&sessions, token, mark).await {
-            // The clock of this node is behind the last rotation: come back in a moment.
+            // The clock of this node is behind the last rotation: retry in a moment.
             Err(SessionErrorKind::Unavailable) => {
                 self.advance(self.skew() + 2);
                 refresh(&sessions, token, mark).await?
@@ -237,14 +237,14 @@ impl World {
         Ok(())
     }
 
-    /// Keeps the session as it is, for a store that will lose what comes next; not one that is
-    /// behind its client already, which would then be two generations behind.
+    /// Saves the state of the session, for a store that will lose the next writes. It does not save a state
+    /// that is already behind its client, which would then be two generations behind.
     pub(super) async fn remember(&mut self) {
         let now = Some(self.record().await);
         self.before = now.filter(|record| record.generation >= generation(&self.client));
     }
 
-    /// A call of the API with this token: whether it was good.
+    /// Calls the API with this token, and returns whether it was accepted.
     pub(super) async fn calls(&self, pair: &TokenPair, node: usize) -> bool {
         let own = self.nodes[node].tokens.verifier();
         let verifier = self.elsewhere.as_ref().unwrap_or(&own);
@@ -261,8 +261,8 @@ impl World {
         Ok(())
     }
 
-    /// The client comes back after any time within the idle timeout; if it waits for a response in
-    /// a session of which nothing was acknowledged, within the time for that.
+    /// Returns the pause of the client: any time within the idle timeout or, if it waits for a response in a
+    /// session of which nothing was acknowledged, within the time for a lost response.
     pub(super) async fn pass(&mut self, seconds: u64, node: usize) -> Result<(), SessionErrorKind> {
         let record = self.record().await;
         let waits = record.generation > generation(&self.client);
@@ -278,7 +278,7 @@ impl World {
         Ok(())
     }
 
-    /// Seconds since then, by the clock that is ahead.
+    /// The seconds since then, by the clock that is ahead.
     pub(super) fn since(&self, micros: u64) -> u64 {
         let now = self.nodes[1].clock.now();
         let now = now
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    /// Whether the client may lose one more response: at the fifth in a row the session ends.
+    /// Returns whether the client may lose one more response: at the fifth in a row the session ends.
     pub(super) async fn may_lose(&self) -> bool {
         self.record().await.lost_responses + 1 < MAX_LOST_RESPONSES
     }
@@ -318,14 +318,14 @@ pub(super) fn kind(error: tower_jwt_auth::sessions::SessionError) -> SessionErro
     error.kind().clone()
 }
 
-/// Time for what a request sets off.
+/// Waits for the effects of a request.
 pub(super) async fn settle() {
     for _ in 0..30 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Polls a call so often, drops it, and leaves time for what it has set off.
+/// Polls a call this many times, drops it, and waits for its effects.
 pub(super) async fn dropped<T>(polls: u32, call: impl Future<Output = T>) {
     {
         let mut call = pin!(call);
@@ -354,7 +354,7 @@ pub(super) fn session(pair: &TokenPair) -> String {
     claim(&pair.refresh_token, "sid").as_str().unwrap().into()
 }
 
-/// Carries out a step; `Err` is the moment at which the client was refused.
+/// Carries out a step. `Err` means that the client was refused at this point.
 pub(super) async fn run(
     world: &mut World,
     step: Step,
@@ -383,7 +383,7 @@ pub(super) async fn run(
             let token = world.client.refresh_token.clone();
             let first = world.refresh(&token, node, "client").await?.tokens;
             world.calls(&first, node).await;
-            // As far apart as the grace allows for, less what the clocks differ by.
+            // As far apart as the grace allows, minus the difference between the clocks.
             let differ = world.skew() + 2;
             let differ = if differ < GRACE { differ } else { 0 };
             world.advance(apart.min(GRACE - differ));
@@ -405,7 +405,7 @@ pub(super) async fn run(
         }
         Step::Rewind => {
             let before = world.before.take();
-            // Of a write that is lost, the time of the last use is lost too.
+            // A lost write also loses the time of the last use.
             let is_idle = |last_used_at| world.since(last_used_at) + 60 > IDLE;
             if let Some(record) = before.filter(|record| !is_idle(record.last_used_at)) {
                 world.store.sessions.create(&record, None).await.unwrap();

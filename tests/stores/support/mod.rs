@@ -1,4 +1,4 @@
-//! Servers and files that are gone when the test is over.
+//! Servers and files that are removed when the test ends.
 
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
@@ -43,7 +43,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // A server that is going down may still write a file.
+        // A server that is shutting down may still write a file.
         for _ in 0..50 {
             if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
                 return;
@@ -53,7 +53,7 @@ impl Drop for Directory {
     }
 }
 
-/// The present time in microseconds.
+/// Returns the current time in microseconds.
 pub fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(now.as_micros()).unwrap()
@@ -103,7 +103,7 @@ pub fn text(error: &StoreError) -> String {
     format!("{error}: {}", cause.unwrap_or_default())
 }
 
-/// Drops the future once it has been polled so many times.
+/// Drops the future once it has been polled this many times.
 pub async fn give_up_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = Box::pin(future);
     let mut left = polls;

@@ -1,4 +1,4 @@
-//! A PgBouncer in front of a PostgreSQL server, on a socket in a directory of its own.
+//! A PgBouncer in front of a PostgreSQL server, on a socket in its own directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::Directory;
 use super::postgres::{self, Server};
 use super::program::{command, missing, unprivileged};
 
-/// The pooler; killed when it is dropped.
+/// The pooler, which is killed when it is dropped.
 #[derive(Debug)]
 pub struct PgBouncer {
     process: Child,
@@ -20,7 +20,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// A pooler with these settings, or none where there is no PgBouncer on this machine.
+    /// Starts a pooler with these settings. Returns `None` if this machine has no PgBouncer.
     pub async fn start(server: &Server, settings: &str) -> Option<Self> {
         let Some(program) = program() else {
             missing("PgBouncer (pgbouncer)");
@@ -56,7 +56,7 @@ impl PgBouncer {
         Some(pooler)
     }
 
-    /// How to connect, without the startup parameter of sqlx that PgBouncer refuses.
+    /// The connection options, without sqlx's startup parameter that PgBouncer refuses.
     pub fn options(&self) -> PgConnectOptions {
         postgres::options(self.directory.path()).extra_float_digits(None)
     }
@@ -88,7 +88,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// On Debian it is not in the path of everybody.
+/// On Debian it is not in the PATH of all users.
 fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);

@@ -1,4 +1,4 @@
-//! A PostgreSQL server in a directory of its own, on a socket in it.
+//! A PostgreSQL server in its own directory, on a socket in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::Directory;
 use super::program::{User, command, missing, unprivileged};
 
-/// The server; killed when it is dropped, and its files removed.
+/// The server. When it is dropped, it is killed and its files are removed.
 #[derive(Debug)]
 pub struct Server {
     postgres: PathBuf,
@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server, or none where there is no PostgreSQL on this machine.
+    /// Starts a server. Returns `None` if this machine has no PostgreSQL.
     pub async fn start() -> Option<Self> {
         let Some(binaries) = binaries() else {
             missing("PostgreSQL (initdb, postgres)");
@@ -45,14 +45,14 @@ impl Server {
         Some(server)
     }
 
-    /// Starts it (again), and waits until it answers.
+    /// Starts the server, or starts it again, and waits until it responds.
     pub async fn restart(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let mut postgres = self.command(&self.postgres);
             postgres.arg("-D").arg(self.data());
             postgres.arg("-k").arg(self.socket());
-            // What is committed survives the death of the server; not that of the machine.
+            // Committed data survives a crash of the server, but not of the machine.
             for setting in ["listen_addresses=", "fsync=off", "max_connections=60"] {
                 postgres.args(["-c", setting]);
             }
@@ -60,7 +60,7 @@ impl Server {
             let mut process = postgres.stderr(log).spawn().unwrap();
             while Instant::now() < deadline {
                 if process.try_wait().unwrap().is_some() {
-                    break; // an earlier server's processes may still hold the directory
+                    break; // processes of an earlier server may still use the directory
                 }
                 if let Ok(connection) = self.options().connect().await {
                     connection.close().await.ok();
@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    /// `kill -9` for the server and all of its processes.
+    /// Sends SIGKILL to the server and all of its processes.
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else {
             return;
@@ -92,7 +92,7 @@ impl Server {
         kill.status().ok();
     }
 
-    /// How to connect.
+    /// The connection options.
     pub fn options(&self) -> PgConnectOptions {
         options(self.socket())
     }
@@ -136,7 +136,7 @@ pub async fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     pool.connect_with(options).await.unwrap()
 }
 
-/// The directory in which `initdb` and `postgres` are.
+/// The directory that contains `initdb` and `postgres`.
 fn binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<_> = std::env::split_paths(&path).collect();

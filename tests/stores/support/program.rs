@@ -1,4 +1,4 @@
-//! Programs of this machine, run as somebody who is not root.
+//! Programs of this machine, run as a user other than root.
 
 use std::fs;
 use std::io::Write;
@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 
 use super::Directory;
 
-/// Says loudly that something cannot be tested here; where services are required, that is a failure.
+/// Prints clearly that something cannot be tested here. If services are required, this is a failure.
 pub fn missing(what: &str) {
     let message = format!("no {what} on this machine");
     assert!(
         std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
         "{message}"
     );
-    // Not by `eprintln!`, which is shown for tests that fail.
+    // Not with `eprintln!`, which is only shown for tests that fail.
     let shown = format!("\n*** NOT TESTED: {message} ***\n\n");
     std::io::stderr().write_all(shown.as_bytes()).unwrap();
 }
@@ -24,8 +24,8 @@ pub fn missing(what: &str) {
 /// The ids of a user and a group.
 pub type User = (u32, u32);
 
-/// Another user to run a server as, where we are root: PostgreSQL and PgBouncer refuse to. The
-/// directory is theirs from then on.
+/// Another user to run a server as, if this is root: PostgreSQL and PgBouncer refuse to run as root. The
+/// directory belongs to that user from then on.
 pub fn unprivileged(directory: &Directory) -> Option<User> {
     if fs::metadata(directory.path()).unwrap().uid() != 0 {
         return None;

@@ -1,6 +1,5 @@
-//! A pooler in transaction mode that keeps prepared statements apart, as PgBouncer does from 1.21
-//! on: each client's names are its own, and a server connection is told a statement when it is
-//! first needed there.
+//! A pooler in transaction mode that separates prepared statements, as PgBouncer 1.21 and later do: each
+//! client has its own names, and a server connection prepares a statement when it first needs it.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -17,11 +16,11 @@ use super::Directory;
 use super::postgres::{self, Server};
 
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
-/// Logged in, with a server of some version, ready for queries.
+/// The reply to a login: a server of some version is ready for queries.
 const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\x0015\0\
     K\0\0\0\x0c\0\0\0\x01\0\0\0\x01Z\0\0\0\x05I";
 
-/// The pooler; it ends when it is dropped.
+/// The pooler, which ends when it is dropped.
 #[derive(Debug)]
 pub struct TransactionPooler {
     directory: Directory,
@@ -45,14 +44,14 @@ struct Client {
     stream: UnixStream,
     number: usize,
     startup: Vec<u8>,
-    /// What was prepared, by name: the rest of the message.
+    /// The prepared statements by name: the rest of the message.
     statements: HashMap<Vec<u8>, Vec<u8>>,
     /// Held during a transaction.
     held: Option<(ServerConnection, OwnedSemaphorePermit)>,
 }
 
 impl TransactionPooler {
-    /// A pooler with so many server connections.
+    /// A pooler with this number of server connections.
     pub fn start(server: &Server, connections: usize) -> Self {
         let directory = Directory::new("pooler");
         let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap();
@@ -168,8 +167,8 @@ impl Client {
         }
     }
 
-    /// Adds a message with the name that a statement has on the server; returns how many
-    /// statements the server is told before.
+    /// Adds a message with the name that a statement has on the server. Returns how many statements the
+    /// server has to prepare first.
     fn translate(
         &mut self,
         kind: u8,
@@ -211,7 +210,7 @@ impl Client {
     }
 }
 
-/// The text that begins here, and ends before a zero.
+/// Returns the text from here to the next zero.
 fn text(body: &[u8], start: usize) -> Vec<u8> {
     body[start..]
         .iter()

@@ -1,6 +1,6 @@
 //! Prints how often one request allocates: `cargo run --release --bin allocations`.
 //!
-//! A program of its own, because counting slows down what is counted.
+//! It is a program of its own, because counting slows down what is counted.
 
 use peers::{ALGORITHMS, Case, Tokens};
 
@@ -19,12 +19,12 @@ fn main() {
         println!("\n|{:-<35}|{}", "", "---:|".repeat(Case::ALL.len()));
         for contender in &mut contenders {
             print!("| {:33} |", contender.name);
-            // Whatever is set up by the first request of all.
+            // The first request sets up what all requests share.
             runtime.block_on(contender.lets_through(tokens.last(Case::First)));
             for case in Case::ALL {
                 let credentials = tokens.credentials(case, 1);
                 if matches!(case, Case::Repeat | Case::Rotation) {
-                    // Until it is known, where tokens come to be known.
+                    // Until the token is in the cache, for contenders that have one.
                     for _ in 0..5 {
                         runtime.block_on(contender.lets_through(credentials));
                     }

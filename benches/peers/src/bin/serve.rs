@@ -16,7 +16,7 @@ fn main() {
         Some("ours") => peers::ours(&tokens),
         _ => panic!("usage: serve bare|ours [HS256|RS256|ES256|EdDSA]"),
     };
-    // For wrk's script: one `Authorization` a line.
+    // For wrk's script: one `Authorization` value per line.
     for index in 0..1000 {
         let credentials = tokens.credentials(Case::First, index);
         println!("Bearer {}", credentials.expect("a token").token);

@@ -1,7 +1,7 @@
-//! Prints how much more two threads do than one: `cargo run --release --bin threads`.
+//! Prints the throughput of two threads compared with one: `cargo run --release --bin threads`.
 //!
-//! By the clock, and by the time that the threads were on a processor (Linux alone tells it): the
-//! second stands where the machine has other work too, but does not see threads that sleep.
+//! It measures the elapsed time and the CPU time of the threads (on Linux only). The CPU time is the better
+//! number on a machine that is busy with other work, but it does not include the time in which threads sleep.
 
 use std::fs;
 use std::sync::Barrier;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use peers::{ALGORITHMS, Case, Tokens};
 
 const REQUESTS: usize = 20_000;
-/// The best of so many turns: whatever else the machine does only makes them slower.
+/// The best of this many rounds counts: other work on the machine only makes a round slower.
 const ROUNDS: usize = 7;
 
-/// How long a thread takes for one request.
+/// The time that a thread takes for one request.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
@@ -38,7 +38,7 @@ fn main() {
     }
 }
 
-/// What a request costs each of the threads, which hold clones of one router.
+/// The cost of a request for each of the threads, which use clones of one router.
 fn cost(tokens: &Tokens, threads: usize) -> Cost {
     let router = peers::ours(tokens).into_router().expect("a router");
     let barrier = Barrier::new(threads);
@@ -67,7 +67,7 @@ fn cost(tokens: &Tokens, threads: usize) -> Cost {
     })
 }
 
-/// For how long this thread has been on a processor.
+/// The CPU time of this thread so far.
 fn on_processor() -> Duration {
     let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = told.split(' ').next().and_then(|text| text.parse().ok());

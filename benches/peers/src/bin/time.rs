@@ -1,12 +1,12 @@
-//! Prints how long one request takes each contender: `cargo run --release [ALGORITHM]`.
+//! Prints the time that one request takes with each contender: `cargo run --release [ALGORITHM]`.
 
 use std::time::Instant;
 
 use peers::{ALGORITHMS, Case, Contender, OURS, ROUTER, SIGNATURE, Tokens};
 
-/// Each contender takes its turn so often; the first turn only warms up.
+/// The number of rounds of each contender. The first round is a warm-up.
 const ROUNDS: usize = 21;
-/// Distinct good tokens; an equal share for each turn.
+/// The number of distinct good tokens. Each round uses an equal share of them.
 const TOKENS: usize = 500 * ROUNDS;
 
 fn main() {
@@ -45,9 +45,9 @@ async fn compare(tokens: &Tokens) {
     summary(tokens, &contenders, &columns[0]);
 }
 
-/// Everybody lets good tokens through, and nobody any other.
+/// Checks that each contender accepts good tokens and refuses all others.
 async fn check(contenders: &mut [Contender], tokens: &Tokens, case: Case) {
-    // The last token is shown to nobody else before its turn.
+    // The last token is not used before the contender's own rounds.
     for contender in contenders.iter_mut().filter(|one| one.verifies()) {
         let judged = contender.lets_through(tokens.last(case)).await;
         let expected = case.is_good() || (case == Case::Expired && contender.ignores_claims());
@@ -55,11 +55,11 @@ async fn check(contenders: &mut [Contender], tokens: &Tokens, case: Case) {
     }
 }
 
-/// The median of each contender.
+/// Returns the median of each contender.
 async fn measure(contenders: &mut [Contender], tokens: &Tokens, case: Case) -> Vec<f64> {
     let batch = tokens.distinct() / ROUNDS;
     if case == Case::Rotation {
-        // The tokens were seen once; a cache may want them twice, and some once more.
+        // All tokens were seen once. A cache may need to see them two or three times.
         for contender in contenders.iter_mut().filter(|one| one.is_ours()) {
             for request in (0..tokens.distinct()).cycle().take(10 * tokens.distinct()) {
                 contender
@@ -71,7 +71,7 @@ async fn measure(contenders: &mut [Contender], tokens: &Tokens, case: Case) -> V
     let mut samples = vec![Vec::with_capacity(ROUNDS); contenders.len()];
     for round in 0..ROUNDS {
         for turn in 0..contenders.len() {
-            // Another one begins each time.
+            // Each round begins with another contender.
             let index = (turn + round) % contenders.len();
             let contender = &mut contenders[index];
             let start = Instant::now();
@@ -92,7 +92,7 @@ async fn measure(contenders: &mut [Contender], tokens: &Tokens, case: Case) -> V
         .collect()
 }
 
-/// What a first sight costs besides what nobody can save, and beside the fastest peer.
+/// Prints the cost of a token's first use beyond the unavoidable minimum, and next to the fastest peer.
 fn summary(tokens: &Tokens, contenders: &[Contender], first: &[f64]) {
     let of = |name: &str| {
         let index = contenders.iter().position(|one| one.name == name);
@@ -107,7 +107,7 @@ fn summary(tokens: &Tokens, contenders: &[Contender], first: &[f64]) {
         .min_by(|(_, a), (_, b)| a.total_cmp(b))
         .expect("a peer");
     println!(
-        "\n{}, first sight: {:.2} of the fastest peer ({name}); signature + {:.0} ns, of which \
+        "\n{}, first use: {:.2} of the fastest peer ({name}); signature + {:.0} ns, of which \
          the router takes {router:.0}.\n",
         tokens.algorithm,
         ours / fastest,

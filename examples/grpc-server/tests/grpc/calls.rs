@@ -17,13 +17,13 @@ fn order(id: &str) -> GetRequest {
 }
 
 #[tokio::test]
-async fn a_call_with_a_good_token_is_answered_to_its_subject() {
+async fn a_call_with_a_good_token_gets_the_data_of_its_subject() {
     let service = Service::start().await;
     let mut orders = service.orders().await;
     let got = orders.get(with_token(order("1"), &service.token())).await;
     assert_eq!(got.unwrap().into_inner().owner, "alice");
 
-    // A status of the method itself is not touched.
+    // The status of the method itself is not changed.
     let other = orders.get(with_token(order("2"), &service.token())).await;
     let other = other.unwrap_err();
     assert_eq!(other.code(), Code::NotFound);

@@ -11,11 +11,11 @@ fn watch() -> WatchRequest {
     WatchRequest { id: "1".into() }
 }
 
-/// The next item; a stream that hangs fails the test.
+/// Returns the next item. A stream that hangs fails the test.
 async fn next(stream: &mut Streaming<Order>) -> Result<Option<Order>, Status> {
     let patience = Duration::from_secs(30);
     let next = tokio::time::timeout(patience, stream.message()).await;
-    next.expect("the stream says nothing")
+    next.expect("the stream is silent")
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A server on a port of its own, the issuer of its tokens, and a client.
+//! A server on its own port, the issuer of its tokens, and a client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub struct Service {
     pub tokens: TokenIssuer,
     pub clock: ManualClock,
     store: Arc<Store>,
-    /// The server ends when this is dropped.
+    /// The server ends when this value is dropped.
     _stop: oneshot::Sender<()>,
 }
 
@@ -85,12 +85,12 @@ impl Service {
         OrdersClient::new(self.endpoint().connect().await.unwrap())
     }
 
-    /// A good token of alice without scopes.
+    /// Returns a valid token of alice without scopes.
     pub fn token(&self) -> String {
         self.tokens.access("alice").issue().unwrap()
     }
 
-    /// A token of the same form from somebody else.
+    /// Returns a token of the same form that is signed with another key.
     pub fn forged(&self) -> String {
         let other = issuer(&self.clock).build().unwrap();
         other.access("alice").issue().unwrap()
@@ -122,7 +122,7 @@ pub fn with_token<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
-/// A value of the metadata of a status, or nothing.
+/// Returns a value in the metadata of a status, or an empty text.
 pub fn metadata<'s>(status: &'s Status, name: &str) -> &'s str {
     value(status.metadata(), name)
 }

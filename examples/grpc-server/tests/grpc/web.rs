@@ -22,7 +22,7 @@ async fn send(request: Request<Body>) -> Response<String> {
 }
 
 #[tokio::test]
-async fn a_grpc_web_client_reads_answers_and_refusals() {
+async fn a_grpc_web_client_reads_responses_and_refusals() {
     let service = Service::start().await;
     let http = Client::builder(TokioExecutor::new()).build_http();
     let web = GrpcWebClientLayer::new().layer(http);

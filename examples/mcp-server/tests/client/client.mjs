@@ -1,5 +1,5 @@
-// The MCP client of the tests: the official SDK, with a person who fills in the forms of the authorization
-// server. It answers one JSON line with another.
+// The MCP client of the tests: the official SDK, with a simulated person who fills in the forms of the
+// authorization server. It responds to each line of JSON with a line of JSON.
 //
 // node client.mjs FOLDER REVISION: the packages are in that folder. Revision 2026-07-28 of the protocol takes
 // version 2 of the SDK, and nothing older; 2025-11-25 takes version 1.
@@ -19,7 +19,7 @@ const sdk = isNew
       ...require("@modelcontextprotocol/sdk/client/auth.js"),
     };
 
-const REDIRECT = "http://127.0.0.1:7777/callback"; // nobody listens there: the person reads it off
+const REDIRECT = "http://127.0.0.1:7777/callback"; // nothing listens there: the code is read from the address
 
 /** What the SDK keeps for one user at one server, and the way of the person to the code. */
 class Login {

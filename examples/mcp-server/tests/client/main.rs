@@ -1,8 +1,8 @@
-//! A real MCP client, the official SDK for TypeScript, against this server, with npm `oidc-provider` as the
+//! This server with a real MCP client, the official SDK for TypeScript, and with npm `oidc-provider` as the
 //! authorization server.
 //!
-//! Node.js and npm are needed; the first run installs the packages into the target folder. Without
-//! them the tests say so on stderr and pass; with `REQUIRE_SERVICES=1` they fail.
+//! The tests need Node.js and npm. The first run installs the packages into the target folder. Without them
+//! the tests print a note and pass; with `REQUIRE_SERVICES=1` they fail.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +29,7 @@ fn a_client_finds_the_login_by_itself_and_calls_a_tool() {
 fn finds_the_login_and_calls_a_tool(mut world: World) {
     let connected = world.connect("alice");
     assert_eq!(connected["server"], "mcp-server");
-    // One login, for this resource and the scope of the 401, and with PKCE.
+    // There was one login, for this resource and the scope of the 401, with PKCE.
     let asked = connected["asked"].as_array().unwrap();
     assert_eq!(asked.len(), 1, "{connected}");
     assert_eq!(asked[0]["resource"], world.resource());
@@ -46,7 +46,7 @@ fn finds_the_login_and_calls_a_tool(mut world: World) {
 }
 
 #[test]
-fn a_tool_whose_scope_is_missing_makes_the_client_ask_for_it() {
+fn a_missing_tool_scope_makes_the_client_request_it() {
     for revision in peers::REVISIONS {
         if let Some(world) = World::with_revision(revision) {
             asks_for_the_scope_that_is_missing(world);
@@ -74,7 +74,7 @@ fn asks_for_the_scope_that_is_missing(mut world: World) {
         "application/problem+json"
     );
 
-    // The SDK asks for what the 403 names, and calls the tool again.
+    // The SDK requests what the 403 names, and calls the tool again.
     let added = world.call("add_note", &json!({"text": "milk"}));
     assert_eq!(added["text"], "Added. There are 1 notes.", "{added}");
     let asked = added["asked"].as_array().unwrap();
@@ -89,7 +89,7 @@ fn asks_for_the_scope_that_is_missing(mut world: World) {
     assert_eq!(notes["text"], "There are no notes yet.");
 }
 
-/// What a check in front of the MCP server would have to read exactly as the MCP server does.
+/// Requests that a check in front of the MCP server would have to parse exactly as the MCP server does.
 #[test]
 fn no_form_of_a_request_gets_around_the_scope_of_a_tool() {
     let Some(mut world) = World::start() else {
@@ -166,7 +166,7 @@ fn a_token_for_another_resource_is_refused() {
 }
 
 #[test]
-fn a_request_without_a_token_is_told_where_to_get_one() {
+fn a_401_says_where_to_get_a_token() {
     let Some(mut world) = World::start() else {
         return;
     };
@@ -215,11 +215,11 @@ fn pages_and_names_that_are_not_allowed_are_refused() {
     let headers = &ours["headers"];
     assert_eq!(headers["access-control-allow-origin"], peers::PAGE);
     assert_eq!(headers["access-control-expose-headers"], "www-authenticate");
-    // A name that somebody else has bound to this address.
+    // A name that an attacker has pointed to this address.
     let rebound = world.post(Some(&token), &[("host", "evil.example")], CLIENT_SAYS);
     assert_eq!(rebound["status"], 403, "{rebound}");
 
-    // A page reads the challenge of a refusal as well, and asks before it sends a token.
+    // A page can read the challenge of a refusal, too, and sends a preflight request before it sends a token.
     let refused = world.post(None, &[("origin", peers::PAGE)], CLIENT_SAYS);
     assert_eq!(refused["status"], 401, "{refused}");
     let headers = &refused["headers"];
@@ -248,8 +248,8 @@ fn tokens_of_new_keys_are_accepted_after_a_rotation() {
     world.rotate_keys();
     let new = world.token_for(&resource);
     assert_ne!(key_of(&old), key_of(&new));
-    // The server fetches keys for an unknown one once in 30 seconds, so that nobody can make it flood
-    // the authorization server. Generous, for a slow machine.
+    // For unknown keys, the server fetches at most once in 30 seconds, so that nobody can make it flood the
+    // authorization server. The limit is generous, for slow machines.
     let start = Instant::now();
     loop {
         let answer = world.post(Some(&new), &[], CLIENT_SAYS);
@@ -264,7 +264,7 @@ fn tokens_of_new_keys_are_accepted_after_a_rotation() {
     world.client.ask(&client);
     let notes = world.call("list_notes", &json!({}));
     assert_eq!(notes["is_error"], false, "{notes}");
-    // The old key is published still.
+    // The old key is still published.
     let answer = world.post(Some(&old), &[], CLIENT_SAYS);
     assert_eq!(answer["status"], 200, "{answer}");
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::processes::{Dialogue, Process, free_port};
 
-/// The revisions of the protocol that are tested: the newest, and the newest with a handshake.
+/// The revisions of the protocol that are tested: the newest one, and the newest one with a handshake.
 pub(crate) const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
-/// Another API of the same authorization server.
+/// Another API that uses the same authorization server.
 pub(crate) const OTHER_RESOURCE: &str = "https://other.example/api";
 /// A page that may call the server.
 pub(crate) const PAGE: &str = "https://page.example";
@@ -22,7 +22,7 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 pub(crate) struct World {
     pub(crate) client: Dialogue,
     provider: Process,
-    /// Ends when it is dropped.
+    /// The processes end when the value is dropped.
     _server: Process,
     resource: String,
 }
@@ -30,18 +30,18 @@ pub(crate) struct World {
 // === impl World ===
 
 impl World {
-    /// All three, with version 1 of the SDK; `None` where npm is missing and that is no failure.
+    /// Starts all three, with version 1 of the SDK. Returns `None` if npm is missing and not required.
     pub(crate) fn start() -> Option<Self> {
         Self::with_revision(REVISIONS[0])
     }
 
-    /// With a client that speaks this revision of the protocol.
+    /// Starts all three, with a client for this revision of the protocol.
     pub(crate) fn with_revision(revision: &str) -> Option<Self> {
         let provider_folder = installed("provider", "provider")?;
         let client_folder = installed("client", "tests/client")?;
         for _ in 0..10 {
-            // Its own address is part of what the server is configured with. Somebody else may take
-            // the port meanwhile: then it ends, and another one is tried.
+            // The address of the server is part of its configuration. If another process takes the port
+            // meanwhile, the server exits, and another port is tried.
             let address = format!("127.0.0.1:{}", free_port());
             let resource = format!("http://{address}/mcp");
             let mut command = Command::new("node");
@@ -99,7 +99,7 @@ impl World {
         self.resource.replace("/mcp", at)
     }
 
-    /// Connects as a user who has never been there.
+    /// Connects as a user who has never logged in before.
     pub(crate) fn connect(&mut self, user: &str) -> Value {
         let request = json!({"op": "connect", "server": self.resource, "user": user});
         self.client.ask(&request)
@@ -110,7 +110,7 @@ impl World {
         self.client.ask(&request)
     }
 
-    /// The access token that the client uses.
+    /// Returns the access token that the client uses.
     pub(crate) fn token(&mut self) -> String {
         let token = self.client.ask(&json!({"op": "token"}));
         token.as_str().unwrap().to_owned()
@@ -123,7 +123,7 @@ impl World {
         token.as_str().unwrap().to_owned()
     }
 
-    /// From now on a key signs that the server has never seen.
+    /// Switches to a key that the server has never seen.
     pub(crate) fn rotate_keys(&mut self) {
         let url = format!("{}/keys/rotate", self.issuer());
         let answer = self.ask(&url, "POST", &json!({}));
@@ -159,8 +159,8 @@ impl World {
     }
 }
 
-/// A folder with the npm packages that `folder` of this example locks, and with its scripts. Where that
-/// is not to be had: a failure if services are required, and else loud words.
+/// Returns a folder with the npm packages that `folder` of this example locks, and with its scripts. If it
+/// cannot be made, the test fails if services are required, and otherwise prints a clear note.
 fn installed(name: &'static str, folder: &str) -> Option<&'static Path> {
     static PROVIDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static CLIENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -177,15 +177,15 @@ fn installed(name: &'static str, folder: &str) -> Option<&'static Path> {
                 std::env::var_os("REQUIRE_SERVICES").is_none_or(|value| value != "1"),
                 "{text}"
             );
-            // Not by `eprintln`, which the test runner keeps to itself where a test passes.
+            // Not with `eprintln`, because the test runner hides that output of tests that pass.
             let _ = writeln!(std::io::stderr(), "\n*** {text}\n");
             None
         }
     }
 }
 
-/// Installs under another name and moves the folder into place whole, so that a run that was cut short, or
-/// another at the same time, leaves nothing half made. What is there and up to date is reused.
+/// Installs under another name and then moves the folder into place as a whole, so that an interrupted or
+/// concurrent run leaves nothing half done. A folder that is up to date is reused.
 fn install(name: &str, from: &Path) -> Result<PathBuf, String> {
     run(Command::new("node").arg("--version"))?;
     let lock = read(&from.join("package-lock.json"))?;

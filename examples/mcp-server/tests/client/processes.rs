@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A generous time for a process to say that it listens.
+/// A generous time for a process to start listening.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A server. It ends when it is dropped.
+/// A server, which ends when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// The URL at which it listens.
+    /// The URL on which it listens.
     pub(crate) address: String,
 }
 
-/// A process that answers one JSON line with another. It ends when it is dropped.
+/// A process that responds to each line of JSON with a line of JSON. It ends when it is dropped.
 pub(crate) struct Dialogue {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-/// A port that nobody listens at now.
+/// Returns a port on which nothing listens now.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -34,7 +34,7 @@ pub(crate) fn free_port() -> u16 {
 // === impl Process ===
 
 impl Process {
-    /// Waits until it says where it listens; `None` if it ends before.
+    /// Waits until it prints its address. Returns `None` if it exits before.
     pub(crate) fn start(mut command: Command, says: &str) -> Option<Self> {
         let mut child = command
             .stdin(Stdio::null())
@@ -42,7 +42,7 @@ impl Process {
             .spawn()
             .unwrap();
         let output = child.stdout.take().unwrap();
-        // A guard from here on: what fails below leaves no child behind.
+        // From here on a guard ends the child process, whatever fails below.
         let mut process = Self {
             child,
             address: String::new(),
@@ -85,15 +85,16 @@ impl Dialogue {
         }
     }
 
-    /// What it answers to a request that must succeed.
+    /// Returns the response to a request that must succeed.
     pub(crate) fn ask(&mut self, request: &Value) -> Value {
         writeln!(self.input, "{request}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
-        let mut answer: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("the client ended, or answered {line:?} to {request}"));
+        let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            panic!("the client ended, or responded with {line:?} to {request}")
+        });
         match answer["error"].as_str() {
-            Some(error) => panic!("{error}\nin answer to {request}"),
+            Some(error) => panic!("{error}\nin response to {request}"),
             None => answer["ok"].take(),
         }
     }

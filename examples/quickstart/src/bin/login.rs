@@ -1,5 +1,5 @@
-//! The second rung: register, log in with a password, refresh and log out. Users and sessions are in
-//! memory; the starter keeps them in a database, and has what this file leaves out.
+//! The second step: register, log in with a password, refresh and log out. Users and sessions are in memory.
+//! The starter keeps them in a database, and has what this file leaves out.
 
 use std::collections::HashMap;
 use std::env;
@@ -20,9 +20,9 @@ use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{MemorySessions, SessionError};
 use tower_jwt_auth::{JwtAuthLayer, PasswordService, Sessions, VerifiedToken};
 
-/// For a password that is the only factor (NIST SP 800-63B-4 section 3.1.1.2).
+/// The minimum for a password that is the only factor (NIST SP 800-63B-4 section 3.1.1.2).
 const MIN_PASSWORD_CHARS: usize = 15;
-/// Anybody can register, so there is a limit.
+/// Anybody can register, so the number of users is limited.
 const MAX_USERS: usize = 10_000;
 
 #[derive(Clone)]
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn register(State(app): State<App>, Json(new): Json<Credentials>) -> Response {
     if app.passwords.char_count(&new.password) < MIN_PASSWORD_CHARS {
-        let text = format!("take a password with at least {MIN_PASSWORD_CHARS} characters\n");
+        let text = format!("the password must have at least {MIN_PASSWORD_CHARS} characters\n");
         return (StatusCode::UNPROCESSABLE_ENTITY, text).into_response();
     }
     let hash = match app.passwords.hash(&new.password).await {
@@ -93,7 +93,7 @@ async fn register(State(app): State<App>, Json(new): Json<Credentials>) -> Respo
     };
     let mut users = app.users.write().unwrap_or_else(PoisonError::into_inner);
     if users.contains_key(&new.name) {
-        (StatusCode::CONFLICT, "this name is taken\n").into_response()
+        (StatusCode::CONFLICT, "this name is already taken\n").into_response()
     } else if users.len() >= MAX_USERS || new.name.len() > 100 {
         (
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -111,7 +111,7 @@ async fn login(State(app): State<App>, Json(user): Json<Credentials>) -> Respons
         let users = app.users.read().unwrap_or_else(PoisonError::into_inner);
         users.get(&user.name).cloned()
     };
-    // An unknown name costs the same work, so that time does not tell who is registered.
+    // An unknown name takes the same work, so that the response time does not reveal who is registered.
     let stored = stored.as_ref().map(PasswordHash::as_str);
     match app.passwords.verify_stored(&user.password, stored).await {
         Ok(Verification::Match { rehash }) => {

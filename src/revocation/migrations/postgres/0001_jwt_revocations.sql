@@ -3,13 +3,13 @@
 
 CREATE TABLE IF NOT EXISTS jwt_revocations (
     id     text COLLATE "C" NOT NULL,
-    -- token, session or subject: what the id is of.
+    -- What the id identifies: token, session or subject.
     kind   text COLLATE "C" NOT NULL,
-    -- Whose tokens; empty for tokens without an issuer.
+    -- The issuer of the tokens; empty for tokens without an issuer.
     issuer text COLLATE "C" NOT NULL,
-    -- Hits what was issued up to here.
+    -- Tokens that were issued at or before this time are revoked.
     cutoff bigint NOT NULL,
-    -- When it may be forgotten.
+    -- The time from which the row may be removed.
     until  bigint NOT NULL,
     PRIMARY KEY (id, kind, issuer)
 );

@@ -3,13 +3,13 @@
 
 CREATE TABLE IF NOT EXISTS jwt_revocations (
     id     TEXT    NOT NULL,
-    -- token, session or subject: what the id is of.
+    -- What the id identifies: token, session or subject.
     kind   TEXT    NOT NULL,
-    -- Whose tokens; empty for tokens without an issuer.
+    -- The issuer of the tokens; empty for tokens without an issuer.
     issuer TEXT    NOT NULL,
-    -- Hits what was issued up to here.
+    -- Tokens that were issued at or before this time are revoked.
     cutoff INTEGER NOT NULL,
-    -- When it may be forgotten.
+    -- The time from which the row may be removed.
     until  INTEGER NOT NULL,
     PRIMARY KEY (id, kind, issuer)
 ) STRICT, WITHOUT ROWID;

@@ -1,4 +1,5 @@
-//! Tokens with a good signature and the wrong claims: what another service of the same issuer may hold.
+//! Tokens with a valid signature and wrong claims, such as those that the same issuer makes for other
+//! services.
 
 use std::collections::BTreeSet;
 
@@ -189,7 +190,7 @@ fn names(list: &mut List, forge: &Forge) {
     }
 }
 
-/// Names that a careless comparison takes for this one.
+/// Returns names that a careless comparison takes for this one.
 fn others(ours: &str) -> Vec<(&'static str, String)> {
     let capitals = ours.to_uppercase();
     let swapped = if capitals == ours {
@@ -216,19 +217,19 @@ fn others(ours: &str) -> Vec<(&'static str, String)> {
     others
 }
 
-/// Whether the claim `type` has to say what a token is: the header's `typ` may say so instead.
+/// Returns whether the claim `type` decides what a token is. The header's `typ` may do so instead.
 fn type_counts<B>(kit: &Hardening<B>) -> bool {
     let is_required = kit.required.iter().any(|claim| claim == "type");
     kit.forge.claims.contains_key("type") && (is_required || !kit.forge.says_access())
 }
 
-/// Tokens for other purposes that the same issuer signs.
+/// Adds tokens that the same issuer signs for other purposes.
 fn types<B>(list: &mut List, kit: &Hardening<B>) {
     let forge = &kit.forge;
     let says_access = forge.says_access();
     let has_type = forge.claims.contains_key("type");
     if !says_access && !has_type {
-        return; // nothing in the good token says what it is
+        return; // nothing in the good token says of which type it is
     }
     let mut send = |name: &str, typ: &str, claims: &[(&str, Value)]| {
         let typ = if says_access {

@@ -1,4 +1,4 @@
-//! Tricks in the header: keys that a token names or brings along, and extensions that it demands.
+//! Attacks by the header: keys that a token names or brings along, and extensions that it requires.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use crate::testing::hardening::forge::{ATTACKER_SECRET, Forge, changed, text};
 use crate::testing::hardening::public_key::spki;
 use crate::testing::hardening::weakness::Weakness;
 
-/// Nobody listens there, so that the attacks reach no other host.
+/// Nothing listens there, so the attacks reach no other host.
 const URL: &str = "http://127.0.0.1:9/jwks.json";
 
 pub(super) fn add(list: &mut List, forge: &Forge) {
@@ -82,7 +82,7 @@ fn key_ids(list: &mut List, forge: &Forge) {
     }
 }
 
-/// Keys in the token, and where to find them.
+/// Adds tokens that contain keys, or say where to find them.
 fn keys(list: &mut List, forge: &Forge) {
     let jwk = forge.attacker.verifying_key().to_jwk().unwrap_or_default();
     let kid = json!(forge.attacker.key_id());
@@ -126,7 +126,7 @@ fn keys(list: &mut List, forge: &Forge) {
     }
 }
 
-/// Extensions that change what the token means; the signature is good.
+/// Adds extensions that change what the token means. The signature is valid.
 fn extensions(list: &mut List, forge: &Forge) {
     for (name, crit, more) in [
         (
@@ -151,7 +151,7 @@ fn extensions(list: &mut List, forge: &Forge) {
         let token = forge.with_header(&[("crit", crit), more]);
         list.token(Weakness::CriticalHeaderIgnored, name, &token);
     }
-    // A deflated payload: one block that is stored as it is (RFC 1951 section 3.2.4).
+    // A compressed payload: one stored block (RFC 1951 section 3.2.4).
     let claims = text(&forge.claims);
     if let Ok(length) = u16::try_from(claims.len()) {
         let (low, not) = (length.to_le_bytes(), (!length).to_le_bytes());
@@ -191,7 +191,7 @@ fn extensions(list: &mut List, forge: &Forge) {
         "application/rt+jwt",
     ] {
         if !typ.eq_ignore_ascii_case(other) {
-            // A service that goes by the claim `type` alone is right, too.
+            // A service that looks only at the claim `type` is right, too.
             let kind = forge.claims.get("type").map(|_| ("type", json!("other")));
             let claims = changed(&forge.claims, kind.as_slice());
             let header = changed(&forge.header, &[("typ", json!(other))]);
@@ -205,7 +205,8 @@ fn extensions(list: &mut List, forge: &Forge) {
     }
 }
 
-/// Members that occur twice. Whoever takes the last one, as RFC 7519 section 4 allows, refuses these too.
+/// Adds tokens with duplicate members. A parser that uses the last one, as RFC 7519 section 4 allows, must
+/// refuse them as well.
 fn twice(list: &mut List, forge: &Forge) {
     let past = json!(forge.issued_at() - 30 * 86_400);
     for (member, bad) in [
@@ -227,7 +228,7 @@ fn twice(list: &mut List, forge: &Forge) {
     }
 }
 
-/// JSON that nests too deep for a recursive parser, and long tokens.
+/// Adds JSON that is nested too deeply for a recursive parser, and long tokens.
 fn deep(list: &mut List, forge: &Forge) {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let alg = forge.alg();

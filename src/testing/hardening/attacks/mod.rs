@@ -1,4 +1,4 @@
-//! The attacks, by what they attack.
+//! The attacks, grouped by what they attack.
 
 mod claims;
 mod header;
@@ -12,10 +12,10 @@ use http::{HeaderValue, Request};
 use super::kit::Hardening;
 use super::weakness::Weakness;
 
-/// One bad request, as a change of a good one that lacks credentials.
+/// One attack: how it changes a good request that has no credentials yet.
 pub(super) struct Attack {
     pub(super) name: String,
-    /// What it shows if it is let through.
+    /// The weakness of a service that lets the request through.
     pub(super) weakness: Weakness,
     pub(super) right: Right,
     pub(super) change: Change,
@@ -23,18 +23,18 @@ pub(super) struct Attack {
 
 type Change = Box<dyn Fn(&mut Request<String>) + Send + Sync>;
 
-/// Which answers are right.
+/// Which responses are correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Right {
     /// 400, 401 with a challenge, or 403.
     Refusal,
-    /// Also that the request is too large.
+    /// The same, or a response that the request is too large.
     RefusalOrTooLarge,
-    /// Anything but a success and a server error.
+    /// Anything except a success or a server error.
     NoSuccess,
 }
 
-/// Every attack, in the order in which they are sent.
+/// Returns all attacks, in the order in which they are sent.
 pub(super) fn attacks<B>(kit: &Hardening<B>) -> Vec<Attack> {
     let mut list = List::default();
     place::add(&mut list, kit);
@@ -67,7 +67,7 @@ impl List {
         &mut self.0[at]
     }
 
-    /// A request with a token in the right place.
+    /// Adds a request with a token in the right place.
     fn token(&mut self, weakness: Weakness, name: impl Into<String>, token: &str) -> &mut Attack {
         self.authorization(weakness, name, vec![bearer_value(token)])
     }
@@ -86,12 +86,12 @@ impl List {
     }
 }
 
-/// The value of an `Authorization` header.
+/// Returns the value of an `Authorization` header.
 pub(super) fn bearer_value(token: &str) -> HeaderValue {
     value(&format!("Bearer {token}"))
 }
 
-/// Any text as the value of a header; without the characters that cannot be in one.
+/// Returns any text as a header value, without the characters that are not allowed in one.
 fn value(text: &str) -> HeaderValue {
     let bytes: Vec<u8> = text
         .bytes()

@@ -1,4 +1,4 @@
-//! Payloads with a good signature that are not the JSON object that they should be.
+//! Payloads with a valid signature that are not a JSON object.
 
 use serde_json::Value;
 

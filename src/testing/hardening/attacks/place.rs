@@ -1,4 +1,4 @@
-//! No credentials, too many, in the wrong place, and ways around the path.
+//! Missing credentials, duplicate credentials, credentials in the wrong place, and ways around the path.
 
 use http::header::{CONTENT_TYPE, COOKIE, HeaderName};
 use http::{HeaderValue, Method, Request, Uri};
@@ -47,7 +47,7 @@ pub(super) fn add<B>(list: &mut List, kit: &Hardening<B>) {
     two(list, good, &bad);
     elsewhere(list, good);
     around(list, &bad);
-    // A server reads the size of a header before anything else.
+    // A server limits the size of a header before anything else.
     for (name, length) in [("8 KiB", 8 << 10), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
         let token = "A".repeat(length);
         list.token(
@@ -184,7 +184,7 @@ fn elsewhere(list: &mut List, good: &str) {
             request.headers_mut().insert(CONTENT_TYPE, FORM);
             request.body_mut().clone_from(&pair);
         });
-        // A route that takes no forms may say so first.
+        // A route that accepts no forms may say so first.
         attack.right = Right::NoSuccess;
     }
     for cookie in COOKIES {
@@ -207,10 +207,10 @@ fn elsewhere(list: &mut List, good: &str) {
     }
 }
 
-/// A name, and how it writes a path.
+/// The name of a spelling, and how it writes a path.
 type Spelling = (&'static str, fn(&str) -> String);
 
-/// Requests that mean the same route, or none, in another spelling.
+/// Adds requests for the same route, or for none, in another spelling.
 fn around(list: &mut List, bad: &str) {
     let spellings: [Spelling; 6] = [
         ("a slash at the end of the path", |path| format!("{path}/")),

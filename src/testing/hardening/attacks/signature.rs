@@ -122,7 +122,7 @@ fn wrong(list: &mut List, forge: &Forge) {
     );
 }
 
-/// Signed with a key that is known, under an algorithm that the service never chose.
+/// Adds tokens that are signed with a known key, under an algorithm that the service did not choose.
 fn confused<B>(list: &mut List, kit: &Hardening<B>) {
     let forge = &kit.forge;
     for (form, secret) in &kit.public {
@@ -142,7 +142,7 @@ fn confused<B>(list: &mut List, kit: &Hardening<B>) {
             list.token(Weakness::AlgorithmConfusion, name, &token);
         }
     }
-    // The signature is good, and the header says something else of it.
+    // The signature is valid, but the header names another algorithm.
     let own = forge.alg();
     let lower = own.to_ascii_lowercase();
     for alg in [
@@ -165,7 +165,7 @@ fn confused<B>(list: &mut List, kit: &Hardening<B>) {
     }
 }
 
-/// The good token in another spelling.
+/// Adds the good token in other spellings.
 fn spelled(list: &mut List, forge: &Forge) {
     let good = &forge.good;
     let (message, signature) = forge.halves();

@@ -1,4 +1,4 @@
-//! What a developer is told on standard error where nothing listens to events.
+//! What a developer sees on standard error if no subscriber listens to events.
 
 use std::process::Command;
 
@@ -6,9 +6,9 @@ use tower_jwt_auth::JwtAuthLayer;
 
 use crate::support::{bearer, request, send, verifier};
 
-/// By itself it says that a refusal is the same each time; run as a child, it is watched from outside.
+/// On its own, it checks that a refusal is the same each time. The next test runs it in a child process.
 #[tokio::test]
-async fn refusals_repeat_themselves() {
+async fn a_refusal_is_the_same_each_time() {
     let layer = JwtAuthLayer::new(verifier());
     for _ in 0..3 {
         assert_eq!(send(&layer, request(&[])).await.status, 401);
@@ -17,10 +17,14 @@ async fn refusals_repeat_themselves() {
 }
 
 #[test]
-fn each_kind_is_told_once_in_debug_builds_without_a_log() {
+fn each_kind_is_printed_once_in_debug_builds_without_a_log() {
     let program = std::env::current_exe().unwrap();
     let child = Command::new(program)
-        .args(["told::refusals_repeat_themselves", "--exact", "--nocapture"])
+        .args([
+            "stderr::a_refusal_is_the_same_each_time",
+            "--exact",
+            "--nocapture",
+        ])
         .output()
         .unwrap();
     let told = String::from_utf8(child.stderr).unwrap();

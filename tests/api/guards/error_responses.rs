@@ -51,7 +51,7 @@ fn routes() -> Router {
 }
 
 #[tokio::test]
-async fn the_look_that_the_layer_sets_holds_everywhere() {
+async fn error_responses_of_the_layer_are_used_everywhere() {
     let token = token("");
     let layer = JwtAuthLayer::new(verifier()).optional();
     let app = routes().route_layer(layer.on_error(own::<Body>));
@@ -73,7 +73,7 @@ async fn the_look_that_the_layer_sets_holds_everywhere() {
 }
 
 #[tokio::test]
-async fn the_innermost_layer_decides_about_the_look() {
+async fn the_innermost_layer_decides_about_error_responses() {
     let inner = JwtAuthLayer::new(verifier()).on_error(own::<Body>);
     let outer = JwtAuthLayer::new(verifier())
         .on_error(ProblemJson)
@@ -92,7 +92,7 @@ async fn the_innermost_layer_decides_about_the_look() {
 }
 
 #[tokio::test]
-async fn a_guard_can_have_a_look_of_its_own() {
+async fn a_guard_can_have_its_own_error_responses() {
     let own_look = Require::scope("read").on_error(own::<String>);
     let layers = ServiceBuilder::new()
         .layer(
@@ -111,7 +111,7 @@ async fn a_guard_can_have_a_look_of_its_own() {
 }
 
 #[tokio::test]
-async fn without_a_layer_the_answer_is_500_and_names_the_cure() {
+async fn without_a_layer_the_response_is_a_500_with_advice() {
     for path in ["/layer", "/scoped", "/token", "/claims"] {
         let mut request = bearer(&token("")).map(Body::from);
         *request.uri_mut() = path.parse().unwrap();
@@ -144,7 +144,7 @@ async fn a_guard_can_hide_what_it_protects() {
     }
 }
 
-/// A body with no `Default` and no `From<String>`.
+/// A body type without `Default` and `From<String>`.
 struct Plain(#[allow(dead_code)] &'static str);
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn any_type_of_body_works() {
         (403, "refused")
     );
 
-    // Between the guard and the layer the body may change: then that of the guard is empty.
+    // The body type may change between the guard and the layer. The guard's body is then empty.
     let inner = Require::scope("read").layer(probe());
     let mapped =
         inner.map_response(|response: Response<String>| response.map(Full::<bytes::Bytes>::from));
@@ -189,7 +189,7 @@ async fn any_type_of_body_works() {
 }
 
 #[test]
-fn an_error_by_hand_names_all_scopes() {
+fn an_error_made_by_hand_names_all_scopes() {
     let error = AuthError::insufficient_scope(["a", "b"]);
     let response: Response<String> = response_for(&SameAsLayer, error);
     let challenge = r#"403 Bearer realm="api", error="insufficient_scope", scope="a b""#;

@@ -1,4 +1,4 @@
-//! What a reviewer broke: late writes, many sessions, clocks that are behind, lost answers.
+//! Edge cases that a review found: late writes, many sessions, clocks that are behind, lost responses.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::store::Mode;
 use super::{ROTATED, claims, setting, setting_with, settle, sid};
 
 #[tokio::test]
-async fn a_refresh_that_the_store_carries_out_late_ends_nothing() {
+async fn a_refresh_that_the_store_delays_ends_nothing() {
     let setting = setting();
     let login = setting.login().await;
     let now = |setting: &super::Setting| {
@@ -24,7 +24,7 @@ async fn a_refresh_that_the_store_carries_out_late_ends_nothing() {
         )
         .unwrap()
     };
-    // The service has given up on it, and the client has come back with the same token.
+    // The service has given up on the call, and the client has come back with the same token.
     let late = Rotation::new(sid(&login), 0, "late", now(&setting));
     setting.pass(3);
     let mut pair = setting.refresh(&login.refresh_token).await.unwrap().1;
@@ -53,7 +53,7 @@ async fn log_out_everywhere_reaches_any_number_of_sessions() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_has_its_cut_off_even_if_no_session_can_be_ended() {
+async fn log_out_everywhere_has_a_cut_off_even_if_the_store_fails() {
     let setting = setting();
     let login = setting.login().await;
     setting.store.set(Mode::Down);
@@ -65,7 +65,7 @@ async fn log_out_everywhere_has_its_cut_off_even_if_no_session_can_be_ended() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_issued_does_not_move_the_session() {
+async fn a_token_that_cannot_be_issued_moves_no_session() {
     let setting = setting();
     let login = setting
         .sessions
@@ -80,7 +80,7 @@ async fn what_cannot_be_issued_does_not_move_the_session() {
     assert_eq!(error.kind(), &SessionErrorKind::Issue(IssueError::TooLong));
     assert_eq!(setting.store.calls("rotate"), 0);
 
-    // What just fits at the login fits at a refresh.
+    // Claims that just fit at the login also fit at a refresh.
     let claim = "x".repeat(5_700);
     let open = setting.sessions.open("bob").claim("long", &claim);
     let bob = open.issue().await.unwrap();
@@ -94,7 +94,7 @@ async fn what_cannot_be_issued_does_not_move_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_store_has_lost_is_logged_out_all_the_same() {
+async fn a_session_that_the_store_has_lost_can_still_be_ended() {
     for by_token in [false, true] {
         let setting = setting();
         let login = setting.login().await;
@@ -112,7 +112,7 @@ async fn a_session_that_the_store_has_lost_is_logged_out_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_login_whose_answer_was_lost_takes_no_place() {
+async fn a_login_that_timed_out_does_not_count_towards_the_limit() {
     let setting = setting_with(|it| it, |it| it.limit(2, WhenFull::Refuse));
     setting.store.set(Mode::LosesAnswers);
     for _ in 0..5 {
@@ -126,7 +126,7 @@ async fn a_login_whose_answer_was_lost_takes_no_place() {
 }
 
 #[tokio::test]
-async fn a_subject_that_no_database_can_store_is_no_outage() {
+async fn a_subject_that_no_database_can_store_is_not_an_outage() {
     let setting = setting();
     let error = setting.sessions.open("a\0b").issue().await.unwrap_err();
     assert_eq!(error.status().as_u16(), 500, "a mistake of the program");
@@ -172,7 +172,7 @@ async fn dropped_refreshes_at_a_store_that_hangs_are_bounded() {
 async fn an_answer_from_a_cache_does_not_let_a_refresh_through() {
     use tower_jwt_auth::revocation::{CachedRevocations, MemoryRevocations};
     use tower_jwt_auth::{Sessions, TokenIssuer};
-    // Two nodes, each with a cache in front of one record.
+    // Two nodes, each with a cache in front of one revocation store.
     let (store, record) = (super::TestStore::default(), MemoryRevocations::new());
     let node = || {
         let tokens = TokenIssuer::builder(crate::support::key())

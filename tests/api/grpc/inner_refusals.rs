@@ -1,4 +1,4 @@
-//! Refusals of gRPC requests by what is behind the layer: guards, and methods of services.
+//! Refusals of gRPC requests by code behind the layer: guards and the methods of services.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -94,7 +94,7 @@ async fn a_guard_with_its_own_responder_reads_the_request() {
 }
 
 #[tokio::test]
-async fn a_refusal_further_in_is_told_to_the_decision_hook() {
+async fn an_inner_refusal_reaches_the_decision_hook() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&told);
     let auth = layer(tokens().verifier()).on_decision(move |decision| {

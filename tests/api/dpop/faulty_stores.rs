@@ -1,4 +1,4 @@
-//! The rules for replay stores, and that the checks find what is wrong.
+//! The rules for replay stores, and that the checks detect each broken rule.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tower_jwt_auth::dpop::{MemoryReplays, ReplayEntry, ReplayStore};
 use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::check_replay_store;
 
-/// What a careless store does.
+/// What a faulty store does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     CallsAllNew,
