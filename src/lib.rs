@@ -235,48 +235,74 @@ pub use verifier::judge::VerifiedToken;
 #[doc(inline)]
 pub use verifier::service::TokenVerifier;
 
-/// The guide: how to set up and run each part of the crate, and what to do if requests are refused.
+#[doc = include_str!("guide/index.md")]
 pub mod _guide {
-    #[doc = include_str!("guide/threat_model.md")]
-    pub mod threat_model {}
-    #[doc = include_str!("guide/defaults.md")]
-    pub mod defaults {}
+    #[doc = include_str!("guide/getting_started.md")]
+    pub mod getting_started {}
     #[doc = include_str!("guide/why_401.md")]
     pub mod why_401 {}
-    #[doc = include_str!("guide/keys.md")]
-    pub mod keys {}
+    #[doc = include_str!("guide/protecting_routes.md")]
+    pub mod protecting_routes {}
+    #[doc = include_str!("guide/permissions.md")]
+    pub mod permissions {}
+    #[doc = include_str!("guide/sessions.md")]
+    pub mod sessions {}
+    #[doc = include_str!("guide/logged_out.md")]
+    pub mod logged_out {}
+    #[doc = include_str!("guide/revocation.md")]
+    pub mod revocation {}
     #[cfg(feature = "jwks")]
     #[doc = include_str!("guide/providers.md")]
     pub mod providers {}
     #[cfg(not(feature = "jwks"))]
-    /// Tokens of identity providers: enable the feature `jwks` to read this chapter.
+    /// Providers one by one: enable the feature `jwks`.
     pub mod providers {}
+    #[cfg(feature = "jwks")]
+    #[doc = include_str!("guide/provider_keys.md")]
+    pub mod provider_keys {}
+    #[cfg(not(feature = "jwks"))]
+    /// Provider keys and several issuers: enable the feature `jwks`.
+    pub mod provider_keys {}
     #[cfg(feature = "jwks")]
     #[doc = include_str!("guide/introspection.md")]
     pub mod introspection {}
     #[cfg(not(feature = "jwks"))]
-    /// Opaque tokens: enable the feature `jwks` to read this chapter.
+    /// Opaque tokens: enable the feature `jwks`.
     pub mod introspection {}
-    #[doc = include_str!("guide/mcp.md")]
-    pub mod mcp {}
     #[doc = include_str!("guide/backchannel_logout.md")]
     pub mod backchannel_logout {}
-    #[doc = include_str!("guide/revocation.md")]
-    pub mod revocation {}
-    #[doc = include_str!("guide/sessions.md")]
-    pub mod sessions {}
-    #[doc = include_str!("guide/bound_tokens.md")]
-    pub mod bound_tokens {}
+    #[doc = include_str!("guide/mcp.md")]
+    pub mod mcp {}
+    #[doc = include_str!("guide/grpc.md")]
+    pub mod grpc {}
     #[doc = include_str!("guide/api_keys.md")]
     pub mod api_keys {}
-    #[doc = include_str!("guide/poolers.md")]
-    pub mod poolers {}
+    #[doc = include_str!("guide/bound_tokens.md")]
+    pub mod bound_tokens {}
     #[cfg(feature = "password")]
     #[doc = include_str!("guide/passwords.md")]
     pub mod passwords {}
     #[cfg(not(feature = "password"))]
-    /// Passwords: enable the feature `password` to read this chapter.
+    /// Passwords: enable the feature `password`.
     pub mod passwords {}
+    #[doc = include_str!("guide/keys.md")]
+    pub mod keys {}
+    #[doc = include_str!("guide/operating.md")]
+    pub mod operating {}
+    #[doc = include_str!("guide/poolers.md")]
+    pub mod poolers {}
+    #[doc = include_str!("guide/testing.md")]
+    pub mod testing {}
+    #[doc = include_str!("guide/migrating.md")]
+    pub mod migrating {}
+    #[doc = include_str!("guide/migrating_crates.md")]
+    pub mod migrating_crates {}
+    #[doc = include_str!("guide/threat_model.md")]
+    pub mod threat_model {}
+    #[doc = include_str!("guide/defaults.md")]
+    pub mod defaults {}
+    #[doc = include_str!("guide/design.md")]
+    pub mod design {}
     #[doc = include_str!("guide/cookbook.md")]
     pub mod cookbook {}
 }

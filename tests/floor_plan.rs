@@ -6,68 +6,26 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Each floor from the ground up, and on it each file after the ones that it may import.
-const FLOORS: [&[&str]; 6] = [
-    // words
-    &[
-        "body",
-        "grpc",
-        "challenge",
-        "claims",
-        "clock",
-        "names",
-        "origin",
-        "error",
-        "secret_file",
-    ],
-    // keys and hashing
-    &["keys", "codec", "jti", "password"],
-    // policy and stores
-    &[
-        "policy",
-        "turns",
-        "slots",
-        "store",
-        "clean_up",
-        "sql",
-        "in_use",
-        "replay",
-        "revocation",
-        "session",
-        "event",
-        "api_key",
-    ],
-    // services
-    &[
-        "dpop",
-        "mtls",
-        "jwks",
-        "verifier",
-        "credential",
-        "issuer",
-        "sessions",
-        "dangerous",
-        "config",
-    ],
-    // http
-    &[
-        "bearer",
-        "refresh_cookie",
-        "resource_metadata",
-        "layer",
-        "guard",
-        "backchannel_logout",
-    ],
-    // frameworks
-    &[
-        "extract",
-        "extract_dpop",
-        "extract_guards",
-        "respond",
-        "testing",
-    ],
-];
+static FLOORS: LazyLock<Vec<Vec<&str>>> =
+    LazyLock::new(|| read_table(include_str!("../CONTRIBUTING.md")));
+
+/// Reads the table of floors: rows such as "| 0 words | `body`, `grpc` |", the highest floor first.
+fn read_table(page: &str) -> Vec<Vec<&str>> {
+    let mut floors: Vec<Vec<&str>> = Vec::new();
+    for (number, files) in page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split('|');
+        let number: usize = cells.next()?.split(' ').next()?.parse().ok()?;
+        Some((number, cells.next()?))
+    }) {
+        floors.insert(0, files.split('`').skip(1).step_by(2).collect());
+        assert!(number + floors.len() == 6, "floor {number} is out of order");
+    }
+    assert_eq!(floors.len(), 6, "CONTRIBUTING.md has a row for each floor");
+    floors
+}
 
 /// The names that only some files may use, and which files those are.
 const KEPT_TO: [(&[&[&str]], &[&str]); 3] = [
@@ -144,7 +102,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
     let place = place_of(own);
     if place.is_none() && !is_root {
         return vec![format!(
-            "src/{path}: `{own}` is on no floor: add it to FLOORS in tests/floor_plan.rs"
+            "src/{path}: `{own}` is on no floor: add it to the table of floors in CONTRIBUTING.md"
         )];
     }
     // The distance of the module from the root.
@@ -186,7 +144,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
 
 /// Returns the floor of a file, and its place there.
 fn place_of(file: &str) -> Option<(usize, usize)> {
-    let on = |floor: &&[&str]| floor.iter().position(|one| *one == file);
+    let on = |floor: &Vec<&str>| floor.iter().position(|one| *one == file);
     FLOORS
         .iter()
         .enumerate()
