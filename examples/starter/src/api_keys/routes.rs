@@ -30,7 +30,7 @@ const MAX_LABEL_CHARS: usize = 100;
 const CREATED: Notice = Notice {
     kind: "api_key_created",
     subject: "A new API key",
-    text: "An API key was made for your account just now. Whoever has it can use the\n\
+    text: "An API key has just been created for your account. Whoever has it can use the\n\
            service in your name.\n\n\
            If this was not you, log in, revoke the key, and choose a new password:",
 };

@@ -177,7 +177,7 @@ async fn the_address_of_another_account_cannot_be_taken() {
     begun(&service, &ada, NEW).await;
     let told = service.letter(NEW, 2).await;
     assert!(
-        told.text.contains("one address is good for one account"),
+        told.text.contains("an address can have only one"),
         "{}",
         told.text
     );

@@ -56,7 +56,7 @@ async fn an_address_is_taken_in_any_spelling_and_only_its_owner_learns_it() {
     service.post("/auth/email/verify", &body).await;
     assert_answer(&service.register("ada@example.com").await);
     let third = service.letter("ada@example.com", 3).await;
-    assert!(third.head.contains("You have an account already"));
+    assert!(third.head.contains("You already have an account"));
     third.token("reset-password");
 }
 

@@ -18,7 +18,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
     for line in [
         "From: no-reply@service-place-",
         "To: ada@example.com",
-        "Subject: Please confirm your address",
+        "Subject: Please confirm your email address",
         "Date: ",
         "Message-ID: ",
         "Content-Type: text/plain; charset=utf-8",

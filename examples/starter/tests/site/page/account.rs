@@ -58,7 +58,7 @@ async fn a_person_moves_the_account_to_another_address() {
         browser.set("#new-email", EMAIL).await;
         browser.set("#address-password", PASSWORD).await;
         browser.type_in(&enter()).await;
-        browser.says("#address-notice", "has already").await;
+        browser.says("#address-notice", "already has this").await;
         browser.set("#new-email", NEW).await;
         browser.type_in(&enter()).await;
         browser.says("#address-notice", "to both addresses").await;
@@ -74,7 +74,7 @@ async fn a_person_moves_the_account_to_another_address() {
         // Nothing happens before a button is pressed, and the token is not in the history.
         let new = service.letter(NEW, 1).await.token("new-email");
         follow("new-email", &new).await;
-        browser.says("#change-email", "Is this your address?").await;
+        browser.says("#change-email", "Is this your email address?").await;
         let place = browser.page.current_url().await.unwrap();
         assert_eq!(place.fragment(), None);
         look_at(&browser, "main", &format!("{name}-address-new")).await;
@@ -86,7 +86,7 @@ async fn a_person_moves_the_account_to_another_address() {
         follow("old-email", &old).await;
         look_at(&browser, "main", &format!("{name}-address-old")).await;
         browser.click("#change-email-yes").await;
-        browser.says("#notice", "has its new address").await;
+        browser.says("#notice", "has its new email address").await;
         browser.says("#who", NEW).await;
         browser.says("#address", NEW).await;
         look_at(&browser, "main", &format!("{name}-address-done")).await;

@@ -20,7 +20,7 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         assert!(granted.await.unwrap());
         // chapter: admin }
         browser.page.refresh().await.unwrap();
-        browser.says("#keys-hint", "There are none").await;
+        browser.says("#keys-hint", "no API keys yet").await;
         // By keyboard alone.
         browser
             .script("document.getElementById('keys-add').focus()", &[])
@@ -52,11 +52,11 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         let left = "return document.documentElement.innerHTML.includes(arguments[0])";
         assert_eq!(browser.script(left, &[json!(key)]).await, json!(false));
         browser.says("#keys", "Nightly <b>backup</b>").await;
-        browser.says("#keys", "good until").await;
+        browser.says("#keys", "valid until").await;
         look_at(&browser, "keys-title", &format!("{name}-keys")).await;
         browser.click("#keys button").await;
-        browser.says("#keys-notice", "good for nothing").await;
-        browser.says("#keys-hint", "There are none").await;
+        browser.says("#keys-notice", "is revoked").await;
+        browser.says("#keys-hint", "no API keys yet").await;
         service.get("/me", &key).await.assert_invalid_token();
         browser.close().await;
     }

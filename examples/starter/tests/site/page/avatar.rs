@@ -30,7 +30,7 @@ async fn a_person_has_an_avatar() {
             browser.shows("#picture").await;
         } else {
             browser
-                .says("#picture-notice", "no picture that we can read")
+                .says("#picture-notice", "cannot read that picture")
                 .await;
         }
     }

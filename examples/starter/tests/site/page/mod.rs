@@ -26,7 +26,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     register(&browser, "ada@example.com").await;
     browser.says("#claims", "ada@example.com").await;
     browser.says("#left", ":").await;
-    browser.says("#sessions", "This one").await;
+    browser.says("#sessions", "This session").await;
     browser.picture("account").await;
 
     // No script can read the cookie, and nothing is stored.
@@ -49,7 +49,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     browser.says("#answer", "needs the scope “admin”").await;
     browser.picture("admin").await;
     browser.click("#refresh").await;
-    browser.says("#notice", "A fresh token").await;
+    browser.says("#notice", "a new access token").await;
     let after = browser
         .page
         .get_named_cookie("__Host-refresh")
@@ -62,7 +62,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     browser.page.refresh().await.unwrap();
     browser.says("#sessions", "Unknown device").await;
     browser.click("#sessions button").await;
-    browser.says("#notice", "That session is over").await;
+    browser.says("#notice", "That session has ended").await;
     service.assert_over(&other).await;
 
     browser.click("#logout").await;
@@ -87,7 +87,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
         .unwrap();
     browser.click("[type=submit]").await;
     browser
-        .says("#entry-notice", "do not belong together")
+        .says("#entry-notice", "Wrong email address or password")
         .await;
     browser.picture("wrong").await;
     browser.seen("#password").await.clear().await.unwrap();
@@ -140,7 +140,7 @@ async fn the_page_fits_a_phone_and_the_dark() {
             &format!("grace.brewster.murray.hopper.{name}@navy.example.com"),
         )
         .await;
-        browser.says("#sessions", "This one").await;
+        browser.says("#sessions", "This session").await;
         browser.assert_fits().await;
         browser.picture(&format!("{name}-account")).await;
         // chapter: second-factor {

@@ -59,7 +59,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.picture(&picture("form")).await;
         enter(&browser, "#passkey-password", PASSWORD).await;
         browser
-            .says("#passkeys-notice", "has a passkey for your account already")
+            .says("#passkeys-notice", "already has a passkey for your account")
             .await;
         browser.click("#passkey-cancel").await;
 
@@ -73,7 +73,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.picture(&picture("login")).await;
         browser.unlocks(&device, false).await;
         browser.click("#passkey-login").await;
-        browser.says("#entry-notice", "got no passkey").await;
+        browser.says("#entry-notice", "No passkey was used").await;
         browser.unlocks(&device, true).await;
         browser.click("#passkey-login").await;
         browser.says("#who", EMAIL).await;

@@ -38,7 +38,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
         "{size}"
     );
     browser.type_in(&format!("000000{enter}")).await;
-    browser.says("#factor-notice", "not right").await;
+    browser.says("#factor-notice", "code is wrong").await;
     let code = factor::code(&secret);
     let typed = format!("{}\u{a0}{}", &code[..3], &code[3..]);
     browser.set("#factor-code", &typed).await;
@@ -51,7 +51,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     // What was opened without it has ended.
     service.assert_over(&elsewhere).await;
     browser.click("#recovery-done").await;
-    browser.says("#factor-state", "a code of your app").await;
+    browser.says("#factor-state", "a code from your app").await;
     browser.says("#factor-state", "10 recovery codes").await;
 
     browser.click("#add-sms").await;
@@ -59,7 +59,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.set("#factor-password", PASSWORD).await;
     browser.type_in(&enter).await;
     browser
-        .says("#factor-notice", "does not look like a telephone")
+        .says("#factor-notice", "does not look like a phone")
         .await;
     browser.set("#phone", "+49 (151) 123-45678").await;
     browser.type_in(&enter).await;
@@ -70,7 +70,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.shows("#recovery-codes li").await;
     browser.click("#recovery-done").await;
     browser
-        .says("#factor-state", "a code sent to your telephone")
+        .says("#factor-state", "a code sent to your phone")
         .await;
     browser.picture("factors").await;
 
@@ -87,7 +87,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.type_in(&enter).await;
     browser.says("#who", "ada@example.com").await;
 
-    browser.says("#factor-state", "as well").await;
+    browser.says("#factor-state", "When you log in").await;
     browser.click("#remove-factor").await;
     browser.choose("#remove-method", "sms").await;
     browser.click("#factor-sms").await;
@@ -98,7 +98,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.says("#factor-notice", "has six digits").await;
     browser.set("#remove-code", "000 000").await;
     browser.type_in(&enter).await;
-    browser.says("#factor-notice", "not right").await;
+    browser.says("#factor-notice", "code is wrong").await;
     let code = sms_code(&sms, 3).await;
     let typed = format!(" {}-{} ", &code[..3], &code[3..]);
     browser.set("#remove-code", &typed).await;
@@ -141,7 +141,7 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
     code.clear().await.unwrap();
     let wrong = "0".repeat(32);
     code.send_keys(&format!("{wrong}{enter}")).await.unwrap();
-    browser.says("#second-notice", "not right").await;
+    browser.says("#second-notice", "code is wrong").await;
     browser.click("#back").await;
     log_in().await;
     browser

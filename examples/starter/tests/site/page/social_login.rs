@@ -145,7 +145,7 @@ async fn a_person_who_cancels_at_a_provider_may_begin_again() {
         address(&service)
     );
     browser.page.goto(&old).await.unwrap();
-    browser.says("#entry-notice", "begin again").await;
+    browser.says("#entry-notice", "try again").await;
     browser.close().await;
 }
 
