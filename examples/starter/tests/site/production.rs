@@ -138,7 +138,7 @@ fn production_refuses_connections_that_others_can_read() {
         (
             "SMTP_URL",
             "smtp://user:hunter2@host.example.com?tls=opportunistic",
-            "its password unencrypted to host.example.com: let SMTP_URL begin with smtps://",
+            "its password unencrypted to host.example.com: start SMTP_URL with smtps://",
         ),
         (
             "SMTP_URL",
@@ -190,7 +190,7 @@ fn production_refuses_connections_that_others_can_read() {
     command.env("SMTP_URL", "smtp://user:hunter2@host.example.com");
     command.env("DANGEROUS_WITHOUT_TLS", "SMTP_URL");
     let text = failure(&command.output().unwrap());
-    assert!(text.contains("out of DANGEROUS_WITHOUT_TLS"), "{text}");
+    assert!(text.contains("from DANGEROUS_WITHOUT_TLS"), "{text}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.shows("#passkey-proof").await;
         browser.click("#passkey-proof").await;
         browser
-            .says("#passkeys-notice", "turn the second factor off first")
+            .says("#passkeys-notice", "Turn the second factor off first")
             .await;
         browser.click("#passkey-cancel").await;
         browser.click("#remove-factor").await;

@@ -71,7 +71,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
 
     // The last way to log in stays, until there is a password.
     browser.click("#logins button").await;
-    browser.says("#logins-notice", "set a password first").await;
+    browser.says("#logins-notice", "Set a password first").await;
     let enter = String::from(char::from(Key::Enter));
     browser
         .set("#first-password", &format!("short{enter}"))
