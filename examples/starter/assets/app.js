@@ -35,7 +35,6 @@ function words(status, code, detail, retryAfter, reason) {
     cross_origin: "The service did not recognise this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
   };
   const passwords = {
-    too_short: "That password is too short. Use at least 15 characters.",
     too_long: "That password is too long. Use a shorter one.",
     too_common: "That password is easy to guess. A few unrelated words work best.",
     breached: "That password appears in a list of stolen passwords. Please choose another one.",

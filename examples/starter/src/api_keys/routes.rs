@@ -91,6 +91,7 @@ struct New {
     about: Key,
 }
 
+/// Lists the API keys of the user.
 #[utoipa::path(
     get,
     operation_id = "list_api_keys",

@@ -1,4 +1,4 @@
-//! The keys for trying things out: a ring that is made once, in a file that only its owner can read.
+//! The keys for development: a key ring that is made once, in a file that only its owner can read.
 
 use std::fs::{self, DirBuilder};
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::SERVICE;
 use crate::error::Error;
 use crate::operations::say;
 
-/// Kept by the crate, as in production.
+/// The file of the key ring. The crate manages it, as in production.
 const KEY_FILE: &str = "keys.json";
 
-/// The configuration with the keys in this folder, which is made if there is none.
+/// Returns a configuration with the keys in this folder. Makes the keys if there are none.
 pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     data_folder(folder)?;
     let shown = folder.join(KEY_FILE).display().to_string();
@@ -39,7 +39,7 @@ pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     Ok(AuthConfig::from_vars(fixed.into_iter().chain(costs))?)
 }
 
-/// Makes the folder for what the service keeps: closed to others, and invisible to git.
+/// Makes the folder for data, which other users cannot read and git ignores.
 pub(crate) fn data_folder(folder: &Path) -> Result<(), Error> {
     let made = || -> io::Result<()> {
         let mut builder = DirBuilder::new();

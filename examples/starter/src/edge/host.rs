@@ -1,4 +1,4 @@
-//! A request names one host (RFC 9112 section 3.2): where it names two, a proxy may have taken the
+//! A request must name exactly one host (RFC 9112 section 3.2). If it names two, a proxy may have used the
 //! other one.
 
 use axum::http::header::HOST;

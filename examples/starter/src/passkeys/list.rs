@@ -32,6 +32,7 @@ pub(super) struct Name {
     label: String,
 }
 
+/// Lists the passkeys of the user.
 #[utoipa::path(
     get,
     operation_id = "list_passkeys",

@@ -25,7 +25,7 @@ use crate::sessions::{Caller, Client};
     path = "/auth/second-factor/passkey",
     tag = "second factor",
     request_body = FreshProof,
-    responses((status = 200, description = "The factor is on; the recovery codes are shown only once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn turn_on(

@@ -43,6 +43,7 @@ pub(super) struct Remove {
     code: String,
 }
 
+/// Lists the second factors of the user.
 #[utoipa::path(
     get,
     operation_id = "second_factor_status",
@@ -84,12 +85,13 @@ pub(super) async fn add_totp(
     Ok(Json(enrolment.ok_or_else(exists)?))
 }
 
+/// Turns the authenticator app on, with a code of it.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/totp/confirm",
     tag = "second factor",
     request_body = Confirm,
-    responses((status = 200, description = "The factor is on; the recovery codes are shown only once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn confirm_totp(

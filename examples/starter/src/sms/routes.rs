@@ -26,6 +26,7 @@ pub(super) struct Send {
     challenge: String,
 }
 
+/// Proposes a phone as a second factor, and sends a code to it.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/sms",
@@ -54,12 +55,13 @@ pub(super) async fn add(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Turns codes by SMS on, with the code that was sent to the phone.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/sms/confirm",
     tag = "second factor",
     request_body = Confirm,
-    responses((status = 200, description = "The factor is on; the recovery codes are shown only once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn confirm(

@@ -51,6 +51,7 @@ pub(super) struct Begun {
     location: String,
 }
 
+/// Lists the logins that are linked to the account.
 #[utoipa::path(
     get,
     operation_id = "list_linked_logins",

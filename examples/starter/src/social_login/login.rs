@@ -44,6 +44,7 @@ struct Offered {
     name: String,
 }
 
+/// Lists the providers at which users may log in.
 #[utoipa::path(
     get,
     operation_id = "list_providers",
@@ -103,7 +104,7 @@ impl SocialLogin {
         user: Option<(&str, i64)>,
     ) -> Result<(String, Started), Refusal> {
         if let Some(wait) = self.begun.too_many(client).await? {
-            let detail = "Too many logins were started from this address. `Retry-After` says when to try again.";
+            let detail = "Too many logins from this address. `Retry-After` says when to try again.";
             return Err(Problem::too_many(detail, wait).into());
         }
         let started = Started::new()?;

@@ -194,7 +194,7 @@ async fn what_is_tried_first_is_refused_with_a_reason() {
         let answer = register(&service, "a@b.c", common).await;
         assert_refused(&answer, "too_common");
         let detail = answer.json()["detail"].to_string();
-        assert!(detail.contains("Choose some words"), "{detail}");
+        assert!(detail.contains("a few unrelated words"), "{detail}");
         assert!(!detail.contains(common));
     }
 }
