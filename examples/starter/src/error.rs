@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_shown_once() {
         let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
         assert_eq!(with_causes(&refused()), "refused");
         let error = tower_jwt_auth::store::StoreError::new(refused());

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overload_says_when_to_come_back() {
+    fn an_overload_says_when_to_try_again() {
         let retry_after = Duration::from_millis(1500);
         let problem = Problem::from(PasswordError::Overloaded { retry_after });
         let response = problem.into_response();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_another_layer_keeps_its_headers_and_loses_its_text() {
+    async fn errors_of_other_layers_keep_their_headers_but_not_their_text() {
         let mut response = (StatusCode::BAD_GATEWAY, "a secret").into_response();
         response.headers_mut().insert(RETRY_AFTER, 7.into());
         response.headers_mut().insert(CONTENT_LENGTH, 8.into());

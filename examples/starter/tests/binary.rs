@@ -37,7 +37,7 @@ impl Folder {
 }
 
 #[test]
-fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
+fn the_printed_commands_work_and_their_data_survives_a_restart() {
     let folder = Folder::new("steps");
     folder.shell("command -v curl >/dev/null || { echo 'this test needs curl' >&2; exit 1; }");
 
@@ -115,7 +115,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
 // chapter: admin }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
+fn errors_are_one_line_with_exit_code_1() {
     let folder = Folder::new("wrong");
     let output = folder
         .service()
@@ -183,7 +183,7 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
 }
 
 #[test]
-fn in_production_links_have_to_lead_somewhere() {
+fn production_needs_a_public_url_for_links() {
     let folder = Folder::new("production");
     let production = || {
         let mut command = folder.service();

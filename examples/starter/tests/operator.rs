@@ -18,7 +18,7 @@ use tower_jwt_auth::config::AuthConfig;
 
 /// A whole flow, with everything logged that can be, and what is secret in it.
 #[test]
-fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
+fn the_json_log_of_a_whole_flow_contains_no_secret() {
     let folder = Folder::new("log");
     let mut command = program::production(folder.path());
     command.envs([
@@ -135,7 +135,7 @@ fn variables_read() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_is_documented_and_every_documented_variable_is_read() {
+fn documented_variables_are_exactly_those_that_are_read() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let (example, page) = (

@@ -115,7 +115,7 @@ fn command(folder: &Folder) -> Command {
 /// As on a disk that is full.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_log_that_cannot_be_written_costs_no_answer() {
+fn a_log_that_cannot_be_written_fails_no_request() {
     let folder = Folder::new("full");
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let service = Service::start(command(&folder), full.into());
@@ -124,7 +124,7 @@ fn a_log_that_cannot_be_written_costs_no_answer() {
 }
 
 #[test]
-fn a_log_whose_reader_has_died_costs_no_answer() {
+fn a_log_with_a_dead_reader_fails_no_request() {
     let folder = Folder::new("died");
     let mut service = Service::start(command(&folder), Stdio::piped());
     service.stderr = None;
@@ -133,7 +133,7 @@ fn a_log_whose_reader_has_died_costs_no_answer() {
 }
 
 #[test]
-fn a_log_whose_reader_does_not_read_costs_no_answer() {
+fn a_log_with_a_hanging_reader_fails_no_request() {
     let folder = Folder::new("stuck");
     let mut command = command(&folder);
     command.env("RUST_LOG", "trace"); // more than a pipe holds

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_silent_is_closed() {
+    async fn silent_connections_are_closed() {
         let address = start(limits()).await;
         let later: &[u8] = &[GET, b"GET / HTTP/1.1\r\nhost"].concat();
         for (said, answers) in [(&b""[..], 0), (b"GET / HTT", 0), (GET, 1), (later, 1)] {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_connections_wait_until_others_have_ended() {
+    async fn connections_beyond_the_limit_wait_for_others_to_end() {
         let address = start(limits()).await;
         let mut silent = Vec::new();
         for _ in 0..20 {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_its_answer_is_closed() {
+    async fn a_client_that_does_not_read_its_response_is_disconnected() {
         let few = Limits {
             connections: 1,
             ..limits()

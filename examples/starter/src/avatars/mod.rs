@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_one_line_takes_no_more_memory_than_another() {
+    fn an_image_one_pixel_high_takes_no_extra_memory() {
         for (width, height) in [(8192, 1), (1, 8192), (8192, 2), (1, 1), (8192, 64)] {
             for color in [ColorType::Rgba16, ColorType::L8, ColorType::Rgb8] {
                 let file = file(width, height, color, ImageFormat::Png).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_square_is_the_middle_of_the_picture() {
+    fn the_square_is_cut_from_the_middle_of_the_image() {
         let mut image = RgbaImage::from_pixel(1800, 600, image::Rgba([255, 0, 0, 255]));
         for x in 600..1200 {
             for y in 0..600 {

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_would_send_is_no_origin() {
+    fn malformed_origins_are_refused() {
         for text in [
             "",
             "*",

@@ -147,7 +147,7 @@ mod tests {
     // chapter: postgres }
 
     #[test]
-    fn an_error_of_the_driver_is_an_outage_only_if_it_can_pass() {
+    fn driver_errors_are_outages_only_if_a_retry_can_help() {
         let none = || "none".into();
         for (error, fault) in [
             (sqlx::Error::PoolTimedOut, Fault::Outage),

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_must_name_exactly_one_host() {
         let good = |hosts: &[&str], version| {
             let values = hosts.iter().map(|host| (HOST, host.parse().unwrap()));
             is_good(&values.collect::<HeaderMap>(), version)

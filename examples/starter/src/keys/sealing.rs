@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_secret_opens_for_its_owner_alone() {
+    fn a_sealed_secret_opens_only_for_its_owner() {
         let keys = SealingKeys::parse(&key("1", 1)).unwrap();
         let sealed = keys.seal("totp of ada", "JBSWY3DP").unwrap();
         assert!(sealed.starts_with("1.") && !sealed.contains("JBSWY3DP"));

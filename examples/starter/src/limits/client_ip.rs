@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_of_itself_does_not_count() {
+    fn forwarded_headers_of_clients_are_ignored() {
         assert_eq!(client("", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
         assert_eq!(client("10.0.0.0/8", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
     }
 
     #[test]
-    fn behind_proxies_it_is_the_rightmost_that_is_none() {
+    fn the_client_is_the_rightmost_address_that_is_not_a_proxy() {
         let proxies = "10.0.0.0/8, fd00::/8 192.0.2.7";
         assert_eq!(
             client(proxies, "10.0.0.1", &["9.9.9.9, 1.2.3.4"]),
@@ -206,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_is_its_network() {
+    fn an_ipv6_client_is_identified_by_its_network() {
         assert_eq!(client("", "2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
     }
 
     #[test]
-    fn what_is_no_network_is_an_error() {
+    fn malformed_networks_are_refused() {
         for text in ["10.0.0.0/33", "localhost", "10.0.0.0/8;::1"] {
             assert!(TrustedProxies::parse(text).is_err(), "{text}");
         }

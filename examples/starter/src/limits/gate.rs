@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_gate_lets_four_in_and_is_forgotten_when_they_are_gone() {
+    async fn a_gate_admits_four_and_is_removed_when_unused() {
         let gates = Gates::default();
         let mut inside = Vec::new();
         for _ in 0..AT_ONCE {

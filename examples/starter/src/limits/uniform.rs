@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_of_any_length_ends_with_a_step() {
+    async fn work_of_any_length_ends_on_a_step() {
         for (work, end) in [(0, 250), (120, 250), (260, 500)] {
             let start = Instant::now() - Duration::from_millis(work);
             end_of_step(start).await;

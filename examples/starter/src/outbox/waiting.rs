@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deferred_message_holds_up_no_other_and_comes_back_when_due() {
+    fn a_deferred_message_does_not_delay_others_and_returns_later() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         waiting.add(reset(1), now).unwrap();
         waiting.add(reset(2), now).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn one_recipient_takes_one_worker_and_a_few_places() {
+    fn one_recipient_uses_one_worker_and_few_places_in_the_queue() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         for _ in 0..PER_RECIPIENT {
             waiting.add(reset(1), now).unwrap();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_up_what_failed_most_often() {
+    fn a_full_queue_drops_the_message_that_failed_most_often() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         waiting.add(reset(0), now).unwrap();
         let deferred = sent(&mut waiting, now).unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_everything_is_due_and_nothing_more_is_taken() {
+    fn when_stopping_all_messages_are_due_and_new_ones_are_refused() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         let later = now + Duration::from_secs(600);
         waiting.add(reset(1), now).unwrap();

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_has_a_mark_and_another_header_gives_another() {
+    fn different_headers_give_different_marks() {
         let marks = [
             mark("", None),
             mark("a", None),

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_found_among_others_and_not_if_there_are_two() {
+    fn the_cookie_is_found_unless_it_occurs_twice() {
         let read = |lines: &[&'static str]| super::read(&headers(lines), REFRESH);
         assert_eq!(read(&["__Host-refresh=a.b.c"]).unwrap(), "a.b.c");
         assert_eq!(read(&["x=1; __Host-refresh=a.b.c; y=2"]).unwrap(), "a.b.c");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_cookie_is_random_and_anything_else_is_ignored() {
+    fn device_cookies_are_random_and_foreign_values_are_ignored() {
         let (one, other) = (new_device().unwrap(), new_device().unwrap());
         assert_ne!(one, other);
         let line = HeaderValue::try_from(format!("{DEVICE}={one}")).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn all_cookies_have_the_attributes_that_the_prefix_demands() {
+    fn all_cookies_have_the_attributes_that_the_prefix_requires() {
         let set = [REFRESH, DEVICE].map(|name| set(name, "a", 7).unwrap());
         for (cookie, name) in set
             .into_iter()

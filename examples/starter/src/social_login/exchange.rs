@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_about_the_code_is_a_verdict_and_others_are_outages() {
+    fn errors_about_the_code_refuse_and_others_are_outages() {
         let bad = StatusCode::BAD_REQUEST;
         for (status, error, verdict) in [
             (bad, "invalid_grant", true),

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_primary_address_that_is_verified_counts() {
+    fn only_a_verified_primary_address_counts() {
         let address = |primary, verified| Address {
             email: "ada@example.com".to_owned(),
             primary,

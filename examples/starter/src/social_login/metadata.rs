@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_goes_as_the_issuer_wants_it() {
+    fn the_client_secret_is_sent_as_the_issuer_requires() {
         let methods = "token_endpoint_auth_methods_supported";
         for (said, expected) in [
             (json!(null), Authentication::Basic),

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_counts_only_if_the_provider_vouches_for_it() {
+    fn an_address_counts_only_if_the_provider_has_verified_it() {
         let address = |flag: Value, email: Value| -> Option<Email> {
             let address = json!({ "email": email, "email_verified": flag });
             serde_json::from_value::<Address>(address)

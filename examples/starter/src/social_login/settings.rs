@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_needs_a_plain_name_and_an_issuer_that_is_safe() {
+    fn a_provider_needs_a_plain_name_and_a_safe_issuer() {
         for (id, issuer, good) in [
             ("google", "https://accounts.google.com", true),
             ("1", "https://idp.example/realms/main", true),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn two_providers_have_two_names_and_two_issuers() {
+    fn providers_must_differ_in_name_and_issuer() {
         let (a, b) = ("https://a.example", "https://b.example");
         assert!(check(&[provider("a", a), provider("b", b)]).is_ok());
         assert!(check(&[provider("a", a), provider("a", b)]).is_err());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_has_a_name_for_people_and_tells_no_secret() {
+    fn a_provider_has_a_display_name_and_hides_its_secret() {
         assert_eq!(spoken("GITHUB"), "GitHub");
         assert_eq!(spoken("GOOGLE"), "Google");
         assert_eq!(spoken("1"), "1");

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_none() {
+    fn malformed_addresses_are_refused() {
         let domain = [63, 63, 57].map(|length| "d".repeat(length)).join(".");
         let local = "a".repeat(64);
         let longest = format!("{local}@{domain}.com");

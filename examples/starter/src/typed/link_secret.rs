@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_in_a_secret_does_not_matter() {
+    fn white_space_in_a_secret_is_ignored() {
         let secret = format!("{}-_", "Aa0".repeat(13) + "xy");
         let typed = format!(" {}\r\n {}\u{a0}", &secret[..20], &secret[20..]);
         assert_eq!(LinkSecret::parse(&typed).unwrap().as_str(), secret);

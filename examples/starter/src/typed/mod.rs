@@ -124,7 +124,7 @@ mod tests {
 
     // chapter: second-factor {
     #[test]
-    fn separators_go_and_digits_of_all_scripts_stay() {
+    fn separators_are_removed_and_digits_of_all_scripts_kept() {
         let meant = |text| meant(text).collect::<String>();
         assert_eq!(meant("\u{202a} 12\u{a0}3\u{2014}4-5.6\u{feff}"), "123456");
         assert_eq!(

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_number_is_none() {
+    fn malformed_phone_numbers_are_refused() {
         for text in [
             "",
             "+",

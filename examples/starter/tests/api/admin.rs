@@ -34,7 +34,7 @@ async fn set_scopes(service: &Service, admin: &Tokens, id: &str, scopes: &[&str]
 
 /// V7.4.2.
 #[tokio::test]
-async fn a_disabled_user_is_out_at_once_and_an_enabled_one_logs_in_anew() {
+async fn disabling_logs_out_at_once_and_enabling_allows_a_new_login() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -58,7 +58,7 @@ async fn a_disabled_user_is_out_at_once_and_an_enabled_one_logs_in_anew() {
 }
 
 #[tokio::test]
-async fn a_scope_that_is_taken_away_is_gone_from_live_access_tokens() {
+async fn removing_a_scope_revokes_live_access_tokens() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let other = admin(&service, "other@example.com").await;
@@ -103,7 +103,7 @@ async fn an_admin_ends_the_sessions_of_a_user() {
 }
 
 #[tokio::test]
-async fn the_last_admin_stays_one() {
+async fn the_last_admin_cannot_lose_the_scope() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let root_id = id(&service, &root).await;
@@ -201,7 +201,7 @@ async fn users_are_listed_page_by_page_without_secrets() {
 
 /// V6.4.6.
 #[tokio::test]
-async fn an_admin_starts_a_reset_and_chooses_no_password() {
+async fn an_admin_starts_a_reset_but_cannot_choose_the_password() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -216,7 +216,7 @@ async fn an_admin_starts_a_reset_and_chooses_no_password() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_do_any_of_it() {
+async fn only_admins_can_use_the_admin_routes() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -243,7 +243,7 @@ async fn nobody_else_can_do_any_of_it() {
 /// PostgreSQL takes no NUL in a text, and no id leads to another folder of the storage: what cannot be an id is
 /// nobody's.
 #[tokio::test]
-async fn what_cannot_be_an_id_is_not_found() {
+async fn malformed_ids_are_not_found() {
     let service = started!();
     let ada = service.user("ada@example.com").await;
     let user = service::Email::parse("ada@example.com").unwrap();

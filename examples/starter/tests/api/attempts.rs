@@ -49,7 +49,7 @@ fn assert_throttled(answer: &Answer, longest: u64) {
 
 /// V6.3.1, V6.3.8.
 #[tokio::test]
-async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
+async fn ten_failures_from_an_address_delay_everybody_there() {
     let service = proxied!();
     service.register("ada@example.com").await;
     let mut answers = Vec::new();
@@ -85,7 +85,7 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
 
 /// V6.1.1: not with a thousand addresses.
 #[tokio::test]
-async fn failures_from_everywhere_do_not_keep_the_owner_out() {
+async fn failures_from_elsewhere_do_not_lock_out_the_owner() {
     let service = proxied!();
     service.register("ada@example.com").await;
     login(&service, HOME, "ada@example.com", PASSWORD)
@@ -122,7 +122,7 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
 }
 
 #[tokio::test]
-async fn after_100_failures_in_a_row_there_is_only_the_reset() {
+async fn after_100_failures_only_a_password_reset_helps() {
     let service = proxied!();
     service.register("ada@example.com").await;
     let tokens = login(&service, HOME, "ada@example.com", PASSWORD)
@@ -163,7 +163,7 @@ async fn after_100_failures_in_a_row_there_is_only_the_reset() {
 
 /// Counted before the password is looked at.
 #[tokio::test(flavor = "multi_thread")]
-async fn guesses_that_come_at_once_all_count() {
+async fn concurrent_guesses_all_count() {
     let service = std::sync::Arc::new(proxied!());
     service.register("ada@example.com").await;
     let guesses: Vec<_> = (0..40)
@@ -189,7 +189,7 @@ async fn guesses_that_come_at_once_all_count() {
 
 /// V6.3.4: a stolen access token is no way around it, and no way to lock the owner out.
 #[tokio::test]
-async fn a_session_may_try_the_current_password_ten_times() {
+async fn a_session_has_ten_attempts_at_the_current_password() {
     let service = started!();
     let stolen = service.user("ada@example.com").await;
     let own = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -210,7 +210,7 @@ async fn a_session_may_try_the_current_password_ten_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn right_passwords_that_come_at_once_are_not_taken_for_guesses() {
+async fn concurrent_right_passwords_do_not_count_as_guesses() {
     let service = Arc::new(started!());
     service.register("ada@example.com").await;
     for round in 0..2 {

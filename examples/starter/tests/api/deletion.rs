@@ -241,7 +241,7 @@ async fn nothing_is_left_of_a_deleted_account() {
 }
 
 #[tokio::test]
-async fn an_account_is_deleted_only_with_its_address_and_password() {
+async fn deleting_an_account_needs_its_address_and_password() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     for (email, password, status, code) in [
@@ -275,7 +275,7 @@ async fn an_account_is_deleted_only_with_its_address_and_password() {
 
 // chapter: admin {
 #[tokio::test]
-async fn the_last_admin_cannot_delete_the_account() {
+async fn the_last_admin_cannot_delete_their_account() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let answer = delete(&service, &root, "root@example.com", PASSWORD).await;
@@ -297,7 +297,7 @@ async fn the_last_admin_cannot_delete_the_account() {
 // chapter: admin }
 
 #[tokio::test]
-async fn an_account_is_deleted_once_whoever_asks_at_the_same_time() {
+async fn concurrent_deletions_delete_an_account_once() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let (a, b, c) = tokio::join!(
@@ -322,7 +322,7 @@ async fn an_account_is_deleted_once_whoever_asks_at_the_same_time() {
 
 /// Somebody else may own that address, and confirm it still.
 #[tokio::test]
-async fn who_deletes_an_unproved_account_ends_no_registration_of_another() {
+async fn deleting_an_unproved_account_keeps_other_registrations() {
     let service = started!();
     let eve = service.user(EMAIL).await;
     service.register(EMAIL).await;

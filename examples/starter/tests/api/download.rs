@@ -7,7 +7,7 @@ use crate::support::started;
 
 /// Whoever adds a table with rows about users finds this test, and the download.
 #[tokio::test]
-async fn the_download_has_all_that_is_stored_and_no_secret() {
+async fn the_download_has_all_stored_data_and_no_secrets() {
     let service = started!();
     let (ada, keys, _) = user_with_everything(&service).await;
     let answer = service.get("/auth/account/download", &ada.access).await;

@@ -11,7 +11,7 @@ fn verified(tokens: &Tokens) -> Value {
 }
 
 #[tokio::test]
-async fn a_link_confirms_the_address_and_says_so_again() {
+async fn a_confirmation_link_can_be_used_again() {
     let service = started!();
     let before = service.user("ada@example.com").await;
     assert_eq!(verified(&before), false);
@@ -34,7 +34,7 @@ async fn a_link_confirms_the_address_and_says_so_again() {
 }
 
 #[tokio::test]
-async fn another_letter_is_for_the_same_registration() {
+async fn a_resent_email_is_for_the_same_registration() {
     let service = started!(with | settings | settings.require_verified_email = true);
     let answer = service.register("ada@example.com").await.json();
     let first = service.letter("ada@example.com", 1).await;
@@ -59,7 +59,7 @@ async fn another_letter_is_for_the_same_registration() {
 }
 
 #[tokio::test]
-async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_can_tell() {
+async fn only_confirmed_addresses_log_in_where_that_is_required() {
     let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     let letter = service.letter("ada@example.com", 1).await;
@@ -76,7 +76,7 @@ async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_c
 
 /// A reset proves the same: the letter was read.
 #[tokio::test]
-async fn a_reset_confirms_the_address() {
+async fn a_password_reset_confirms_the_address() {
     let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     service.letter("ada@example.com", 1).await;

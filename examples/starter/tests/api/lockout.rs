@@ -47,7 +47,7 @@ async fn reset(service: &Service, letter: usize, password: &str) {
 }
 
 #[tokio::test]
-async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
+async fn a_new_password_unlocks_the_second_factor() {
     let service = started!(
         with | settings | {
             settings.trusted_proxies = service::TrustedProxies::parse("127.0.0.1").unwrap();
@@ -117,7 +117,7 @@ async fn the_owner_logs_in_after_the_first_reset() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour() {
+async fn confirming_an_app_allows_ten_codes_within_15_minutes() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let propose = async || {
@@ -172,7 +172,7 @@ async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour
 
 /// A used step of the far future, as a clock that was ahead has left it, keeps nobody out.
 #[tokio::test]
-async fn a_code_is_good_though_a_clock_was_ahead_when_the_last_one_was_used() {
+async fn a_code_works_although_the_last_was_used_with_a_fast_clock() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     run(

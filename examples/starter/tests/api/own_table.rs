@@ -88,7 +88,7 @@ async fn note(service: &Service, admin: &Admin, note: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_constraint_of_an_own_table_is_no_outage() {
+async fn a_violated_constraint_of_your_own_table_is_not_an_outage() {
     let service = started!();
     let admin = admin(&service).await;
     let on_postgres = own_tables(&service).await;

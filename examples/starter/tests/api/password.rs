@@ -68,7 +68,7 @@ async fn a_reset_ends_all_sessions_and_logs_nobody_in() {
 
 /// Neither the answer nor what is done in the request depends on the account.
 #[tokio::test]
-async fn forgot_answers_the_same_whoever_it_is() {
+async fn a_forgotten_password_gets_the_same_response_for_everybody() {
     let service = started!();
     service.register("ada@example.com").await;
     let known = json!({ "email": "ada@example.com" });
@@ -99,7 +99,7 @@ async fn forgot_answers_the_same_whoever_it_is() {
 
 /// A link leads to where the configuration says, whatever the request says.
 #[tokio::test]
-async fn a_link_does_not_follow_the_host_header() {
+async fn links_do_not_use_the_host_header() {
     let service = started!();
     service.register("ada@example.com").await;
     service.letter("ada@example.com", 1).await;
@@ -119,7 +119,7 @@ async fn a_link_does_not_follow_the_host_header() {
 }
 
 #[tokio::test]
-async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() {
+async fn a_reset_link_is_bound_to_purpose_time_and_old_password() {
     let service = started!();
     let tokens = service.proved_user("ada@example.com").await;
     let confirm = service.letter("ada@example.com", 1).await;
@@ -152,7 +152,7 @@ async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() 
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_does_not_use_the_link_up() {
+async fn a_refused_password_does_not_use_up_the_link() {
     let service = started!();
     service.register("ada@example.com").await;
     let link = link(&service, 2).await;
@@ -163,7 +163,7 @@ async fn a_password_that_is_refused_does_not_use_the_link_up() {
 }
 
 #[tokio::test]
-async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
+async fn an_unusable_hash_counts_as_a_wrong_password_until_a_reset() {
     let service = started!();
     service.user("ada@example.com").await;
     for hash in ["", "!", "pbkdf2_sha256$600000$c2FsdA$aGFzaA=="] {
@@ -183,7 +183,7 @@ async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
 
 /// V6.5.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_8_resets_at_once_with_one_link_one_succeeds() {
+async fn of_8_concurrent_resets_with_one_link_one_succeeds() {
     let service = std::sync::Arc::new(started!());
     service.proved_user("ada@example.com").await;
     let link = link(&service, 2).await;
@@ -230,7 +230,7 @@ async fn a_mailbox_is_not_flooded() {
 
 /// V6.2.2, V6.2.3, V7.4.3, V6.3.7.
 #[tokio::test]
-async fn a_change_needs_the_current_password_and_ends_the_other_sessions() {
+async fn changing_the_password_needs_it_and_ends_other_sessions() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let other = service.login("ada@example.com", PASSWORD).await.tokens();

@@ -25,7 +25,7 @@ fn mixed(first: char, step: u32, count: u32) -> String {
 
 /// N01, N02, N03, N07, V6.2.1, V6.2.8, V6.2.9.
 #[tokio::test]
-async fn length_counts_in_code_points_and_nothing_is_cut_off() {
+async fn length_is_counted_in_code_points_without_truncation() {
     let service = started!();
     let (short, just) = (mixed('à', 17, 14), mixed('à', 17, 15));
     assert_refused(&register(&service, "a@b.c", &short).await, "too_short");
@@ -124,7 +124,7 @@ async fn a_password_is_the_same_in_every_unicode_form() {
 
 /// The list is asked for the SHA-1 of one form, the composed one.
 #[tokio::test]
-async fn a_breached_password_is_known_in_every_unicode_form() {
+async fn a_breached_password_is_refused_in_every_unicode_form() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
@@ -158,7 +158,7 @@ async fn only_the_first_64_characters_make_a_password_strong() {
 
 /// There are no such rules (NIST SP 800-63B-4 section 3.1.1.2).
 #[tokio::test]
-async fn there_are_no_rules_of_composition() {
+async fn there_are_no_composition_rules() {
     let service = started!();
     for (number, good) in [
         "nothing but small letters",
@@ -181,7 +181,7 @@ async fn there_are_no_rules_of_composition() {
 
 /// N09, N10, V6.2.4.
 #[tokio::test]
-async fn what_is_tried_first_is_refused_with_a_reason() {
+async fn passwords_that_are_easy_to_guess_are_refused() {
     let service = started!();
     for common in [
         "passwordpassword",
@@ -201,7 +201,7 @@ async fn what_is_tried_first_is_refused_with_a_reason() {
 
 /// V6.1.2, V6.2.11.
 #[tokio::test]
-async fn the_address_and_the_names_of_the_service_are_no_password() {
+async fn passwords_made_of_the_address_or_service_name_are_refused() {
     let words = ["umbrellacorp".to_owned(), "zyzzyva".to_owned()];
     let service = started!(with | settings | settings.new_passwords.context_words = words.to_vec());
     for (email, password) in [
@@ -249,7 +249,7 @@ async fn a_reset_and_a_change_have_the_same_rules() {
 
 /// V6.2.12: of SHA-1("correct horse battery staple") = ABF7A AD6438836DBE526AA231ABDE2D0EEF74D42.
 #[tokio::test]
-async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service() {
+async fn checking_a_breached_password_sends_only_five_digits() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
@@ -270,7 +270,7 @@ async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service()
 }
 
 #[tokio::test]
-async fn an_outage_of_the_list_turns_nobody_away() {
+async fn an_outage_of_the_breach_list_refuses_nobody() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));

@@ -126,7 +126,7 @@ async fn assert_fresh(service: &Service, before: &[Tokens; 2], password: &str) {
 }
 
 #[tokio::test]
-async fn the_owners_link_makes_the_owners_password_count() {
+async fn the_owners_link_activates_the_owners_password() {
     for required in [true, false] {
         let service = started!(with | settings | settings.require_verified_email = required);
         let attackers = register(&service, ATTACKER, 1).await;
@@ -142,7 +142,7 @@ async fn the_owners_link_makes_the_owners_password_count() {
 }
 
 #[tokio::test]
-async fn nothing_set_up_before_a_confirmation_is_left() {
+async fn a_confirmation_removes_everything_set_up_before() {
     let service = started!();
     let attackers = register(&service, ATTACKER, 1).await;
     let before = set_up(&service).await;
@@ -159,7 +159,7 @@ async fn nothing_set_up_before_a_confirmation_is_left() {
 
 /// The owner who finds an account there, and asks for a new password.
 #[tokio::test]
-async fn nothing_set_up_before_a_reset_that_proves_the_address_is_left() {
+async fn a_reset_that_proves_the_address_removes_everything_before() {
     let service = started!();
     let attackers = register(&service, ATTACKER, 1).await;
     let before = set_up(&service).await;
@@ -214,7 +214,7 @@ async fn every_other_proof_follows_the_same_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_links_pressed_at_once_one_wins() {
+async fn of_several_concurrent_links_one_wins() {
     let service = Arc::new(started!());
     let mut links = Vec::new();
     for number in 1..=4 {
@@ -255,7 +255,7 @@ async fn of_several_links_pressed_at_once_one_wins() {
 
 // chapter: second-factor {
 #[tokio::test(flavor = "multi_thread")]
-async fn what_races_with_the_first_proof_keeps_nothing() {
+async fn what_races_with_the_first_proof_leaves_nothing_behind() {
     let service = Arc::new(started!());
     register(&service, ATTACKER, 1).await;
     let there = service.login(EMAIL, ATTACKER).await.tokens();
@@ -321,7 +321,7 @@ async fn a_dropped_confirmation_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_is_not_got_around_by_registering_again() {
+async fn registering_again_does_not_bypass_a_disabled_account() {
     let service = started!();
     let first = register(&service, ATTACKER, 1).await;
     let disable = "UPDATE users SET disabled = TRUE";
@@ -342,7 +342,7 @@ async fn a_disabled_account_is_not_got_around_by_registering_again() {
 }
 
 #[tokio::test]
-async fn registrations_of_an_address_are_few_and_end() {
+async fn registrations_of_an_address_are_limited_and_expire() {
     let service = started!(with | settings | settings.require_verified_email = true);
     let link = register(&service, OWNER, 1).await;
     let account = json!({ "email": EMAIL, "password": ATTACKER });

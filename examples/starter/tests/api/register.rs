@@ -19,7 +19,7 @@ fn assert_answer(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
+async fn a_new_account_has_an_id_and_a_normalized_address() {
     let service = started!();
     let answer = service.register("  Ada@Example.COM ").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
@@ -37,7 +37,7 @@ async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
 }
 
 #[tokio::test]
-async fn an_address_is_taken_in_any_spelling_and_only_its_owner_learns_it() {
+async fn only_the_owner_learns_that_an_address_is_taken() {
     let service = started!();
     let first = service.register("ada@example.com").await;
     let letter = service.letter("ada@example.com", 1).await;
@@ -61,7 +61,7 @@ async fn an_address_is_taken_in_any_spelling_and_only_its_owner_learns_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_64_registrations_at_once_one_makes_the_account() {
+async fn of_64_concurrent_registrations_one_makes_the_account() {
     let service = Arc::new(started!());
     let racers: Vec<_> = (0..64)
         .map(|_| {
@@ -80,7 +80,7 @@ async fn of_64_registrations_at_once_one_makes_the_account() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_refused() {
+async fn malformed_addresses_cannot_register() {
     let service = started!();
     let long = format!("{}@example.com", "a".repeat(254));
     for email in ["", "ada", "ada@", "@example.com", "a b@example.com", &long] {
@@ -119,7 +119,7 @@ async fn text_that_looks_like_sql_is_only_text() {
 
 /// There is one judgement, at registration, and it is that of the library that sends the emails.
 #[tokio::test]
-async fn every_address_that_is_accepted_can_be_written_to() {
+async fn every_accepted_address_can_get_an_email() {
     let service = started!();
     let long = "l".repeat(64);
     let longer = format!("{long}@example.com");

@@ -31,7 +31,7 @@ async fn change(service: &Service, change: &'static str) {
 
 /// V7.5.1, V7.4.3, V6.3.7.
 #[tokio::test]
-async fn an_app_counts_when_a_code_has_confirmed_it() {
+async fn an_app_is_on_once_a_code_has_confirmed_it() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let other = service.login(EMAIL, PASSWORD).await.tokens();
@@ -84,7 +84,7 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
 }
 
 #[tokio::test]
-async fn a_login_takes_two_steps_and_the_token_tells_how() {
+async fn a_login_takes_two_steps_and_the_token_says_how() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let first = service.login(EMAIL, PASSWORD).await;
@@ -120,7 +120,7 @@ async fn a_login_takes_two_steps_and_the_token_tells_how() {
 
 /// V6.5.1, RFC 6238 section 5.2.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_and_a_challenge_are_good_once() {
+async fn codes_and_challenges_work_once() {
     let service = std::sync::Arc::new(started!());
     let app = App::of(&service, EMAIL).await;
     let used = challenge(&service).await;
@@ -155,7 +155,7 @@ async fn a_code_and_a_challenge_are_good_once() {
 }
 
 #[tokio::test]
-async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
+async fn a_recovery_code_replaces_a_lost_phone_once() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let one = &app.recovery_codes[0];
@@ -189,7 +189,7 @@ async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
 
 /// V6.6.3, N12.
 #[tokio::test]
-async fn five_codes_may_be_tried_with_a_challenge_and_ten_from_an_address() {
+async fn a_challenge_allows_five_codes_and_an_address_ten() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     for _ in 0..2 {
@@ -207,7 +207,7 @@ async fn five_codes_may_be_tried_with_a_challenge_and_ten_from_an_address() {
 }
 
 #[tokio::test]
-async fn a_challenge_dies_with_time_the_password_and_the_account() {
+async fn a_challenge_ends_with_time_or_a_change_of_the_account() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     for death in [
@@ -242,7 +242,7 @@ async fn reset(service: &Service, letters: usize, password: &str) -> Answer {
 
 /// V6.4.3, N01: eight characters are enough beside a second factor.
 #[tokio::test]
-async fn a_reset_goes_past_no_second_factor() {
+async fn a_password_reset_does_not_bypass_the_second_factor() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let short = reset(&service, 2, "qv7#Lx2").await;
@@ -270,7 +270,7 @@ async fn remove(service: &Service, tokens: &Tokens, password: &str, code: &str) 
 }
 
 #[tokio::test]
-async fn removing_it_takes_the_password_and_a_code() {
+async fn removing_factors_needs_the_password_and_a_code() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let answer = remove(&service, &app.tokens, "wrong", &app.code()).await;
@@ -289,7 +289,7 @@ async fn removing_it_takes_the_password_and_a_code() {
 
 /// The key is replaced while the old one still opens, and then the old one is removed.
 #[tokio::test]
-async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
+async fn a_new_sealing_key_replaces_the_old_one() {
     const NEW: &str = "2:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY=";
     const OLD: &str = "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     let service = started!();
@@ -316,7 +316,7 @@ async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
 
 // chapter: admin {
 #[tokio::test]
-async fn an_admin_removes_it_for_who_has_lost_everything() {
+async fn an_admin_removes_factors_for_users_who_lost_them() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     service.register("root@example.com").await;
@@ -341,7 +341,7 @@ async fn an_admin_removes_it_for_who_has_lost_everything() {
 // chapter: admin }
 
 #[tokio::test]
-async fn nobody_adds_or_removes_one_without_a_token() {
+async fn adding_and_removing_factors_needs_a_token() {
     let service = started!();
     let body = json!({
         "current_password": PASSWORD, "code": "000000", "method": "totp", "phone": "+491511234567",

@@ -111,7 +111,7 @@ async fn a_code_by_sms_is_the_second_step() {
 
 /// V6.6.3, V6.5.5.
 #[tokio::test]
-async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
+async fn a_code_by_sms_allows_five_attempts_in_five_minutes() {
     let service = started!();
     let tokens = service.proved_user(EMAIL).await;
     add(&service, &tokens, PHONE).await;
@@ -147,7 +147,7 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
 }
 
 #[tokio::test]
-async fn the_gateway_gets_the_form_of_twilio() {
+async fn the_gateway_gets_requests_in_the_format_of_twilio() {
     let web = Web::start().await;
     let url = web.url().replace("http://", "http://AC7:secret@");
     let service = started!(
@@ -194,7 +194,7 @@ async fn the_gateway_gets_the_form_of_twilio() {
 }
 
 #[tokio::test]
-async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
+async fn a_code_to_remove_the_factors_goes_only_to_the_phone() {
     let service = started!();
     let ada = service.proved_user(EMAIL).await;
     let send = "/auth/second-factor/sms/send";
@@ -219,7 +219,7 @@ async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
 
 /// Each SMS costs money: accounts are free, and must not multiply what one can send.
 #[tokio::test]
-async fn many_accounts_send_few_codes_to_one_number() {
+async fn many_accounts_can_send_few_codes_to_one_number() {
     let service = started!();
     let mut accepted = 0;
     for number in 0..3 {
@@ -244,7 +244,7 @@ async fn many_accounts_send_few_codes_to_one_number() {
 }
 
 #[tokio::test]
-async fn an_account_without_a_confirmed_address_sends_no_sms() {
+async fn an_account_with_an_unconfirmed_address_gets_no_sms() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let answer = add(&service, &tokens, PHONE).await;
@@ -259,7 +259,7 @@ async fn an_account_without_a_confirmed_address_sends_no_sms() {
 
 /// Codes for new numbers cannot use up what logins need.
 #[tokio::test]
-async fn the_whole_service_sends_so_many_codes_a_day() {
+async fn the_whole_service_has_a_daily_limit_of_codes() {
     let service = started!(with | settings | settings.sms.per_day = 4);
     let ada = service.proved_user(EMAIL).await;
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::support::smtp::Sink;
 use crate::support::started;
 
 #[tokio::test]
-async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
+async fn an_email_reaches_the_server_with_a_link_to_the_public_url() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     service.register("ada@example.com").await;
@@ -31,7 +31,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
 }
 
 #[tokio::test]
-async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says_never() {
+async fn an_email_is_retried_after_4xx_and_given_up_after_5xx() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     sink.never.store(1, Ordering::SeqCst);
@@ -48,7 +48,7 @@ async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says
 }
 
 #[tokio::test]
-async fn no_answer_waits_for_the_mail_server() {
+async fn no_response_waits_for_the_mail_server() {
     // It takes connections, and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", silent.local_addr().unwrap());
@@ -70,7 +70,7 @@ async fn no_answer_waits_for_the_mail_server() {
 }
 
 #[tokio::test]
-async fn letters_that_wait_are_sent_before_the_service_stops() {
+async fn waiting_emails_are_sent_before_the_service_stops() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     // The first try fails, and the second would be a second later.

@@ -70,7 +70,7 @@ async fn forget_failures(service: &Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_cannot_tell_why() {
+async fn response_times_do_not_tell_why_a_login_failed() {
     let service = started!();
     for name in ["known", "disabled", "legacy"] {
         service.register(&format!("{name}@example.com")).await;
@@ -104,7 +104,7 @@ async fn who_is_refused_cannot_tell_why() {
 
 /// Neither whether there is such an account, nor whether the password is right.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_to_wait_cannot_tell_for_what() {
+async fn response_times_do_not_tell_why_one_has_to_wait() {
     let service = started!();
     service.register("locked@example.com").await;
     for name in ["locked", "unknown"] {
@@ -130,7 +130,7 @@ async fn who_has_to_wait_cannot_tell_for_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_registers_cannot_tell_whether_somebody_has_before() {
+async fn response_times_do_not_tell_whether_an_address_is_registered() {
     let service = started!();
     service.register("known@example.com").await;
     let count = std::sync::atomic::AtomicU32::new(0);
@@ -147,7 +147,7 @@ async fn who_registers_cannot_tell_whether_somebody_has_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_forgot_a_password_cannot_tell_whether_there_is_one() {
+async fn response_times_do_not_tell_whether_an_account_exists() {
     let service = started!();
     service.register("known@example.com").await;
     assert_alike(&["known", "unknown"], async |name, _| {
@@ -160,7 +160,7 @@ async fn who_forgot_a_password_cannot_tell_whether_there_is_one() {
 
 /// The statistics do see what they are to see.
 #[test]
-fn a_difference_is_found_and_noise_is_not() {
+fn the_timing_test_finds_differences_and_ignores_noise() {
     let noise = |n: usize| (n * 7 % 11) as f64;
     let plain: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n)).collect();
     let same: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n + 3)).collect();

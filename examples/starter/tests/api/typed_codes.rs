@@ -109,7 +109,7 @@ async fn a_recovery_code_is_the_same_however_it_is_typed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_code_costs_no_try() {
+async fn a_malformed_code_does_not_count_as_an_attempt() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let challenge = challenge(&service).await;

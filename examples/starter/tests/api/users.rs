@@ -11,7 +11,7 @@ async fn scopes(service: &Service) -> String {
 }
 
 #[tokio::test]
-async fn a_scope_is_granted_once_and_beside_the_others() {
+async fn a_scope_is_granted_once_and_keeps_the_others() {
     let service = started!();
     service.register("ada@example.com").await;
     let [ada, eve] = ["ada@example.com", "eve@example.com"].map(|text| Email::parse(text).unwrap());
@@ -36,7 +36,7 @@ async fn a_scope_is_granted_once_and_beside_the_others() {
 }
 
 #[tokio::test]
-async fn an_account_has_the_time_of_its_making() {
+async fn an_account_has_the_time_of_its_creation() {
     let service = started!();
     service.register("ada@example.com").await;
     let made = "SELECT created_at FROM users";

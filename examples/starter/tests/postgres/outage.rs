@@ -48,7 +48,7 @@ async fn assert_recovered(service: &Service, tokens: &Tokens) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_killed_server() {
     let Some(mut postgres) = Postgres::start().await else {
         return;
     };
@@ -72,7 +72,7 @@ async fn a_server_that_is_killed_is_an_outage_that_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_falls_silent_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_silent_server() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
@@ -93,7 +93,7 @@ async fn a_server_that_falls_silent_is_an_outage_that_passes() {
 }
 
 #[tokio::test]
-async fn a_row_that_another_program_locks_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_locked_row() {
     let service = crate::support::started!();
     let tokens = service.user("ada@example.com").await;
     let mut other = service.database().await;

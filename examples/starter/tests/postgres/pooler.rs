@@ -37,7 +37,7 @@ fn refusal(place: &Place) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_behind_session_pooling_serves_with_its_statement_timeout() {
+async fn session_pooling_works_with_a_statement_timeout() {
     let Some((_, _pooler, place)) = place("pool_mode = session").await else {
         return;
     };
@@ -66,7 +66,7 @@ async fn a_service_behind_session_pooling_serves_with_its_statement_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
+async fn four_processes_start_at_once_through_a_pooler() {
     let Some((_, _pooler, place)) = place("pool_mode = session").await else {
         return;
     };
@@ -93,7 +93,7 @@ async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_does_not_start_behind_transaction_pooling_and_says_what_to_do() {
+async fn transaction_pooling_without_a_timeout_is_refused_with_advice() {
     for size in [1, 20] {
         let settings = format!("pool_mode = transaction\ndefault_pool_size = {size}");
         let Some((postgres, pooler, mut place)) = place(&settings).await else {

@@ -37,7 +37,7 @@ async fn assert_ahead(client: &Client, seconds: u64) {
 }
 
 #[tokio::test]
-async fn two_clocks_that_differ_refuse_no_right_password() {
+async fn different_clocks_refuse_no_right_password() {
     let folder = Folder::new("clock");
     let (Some(library), Some(place)) = (clock::library(&folder), new_place().await) else {
         return;
@@ -56,7 +56,7 @@ async fn two_clocks_that_differ_refuse_no_right_password() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
+async fn a_clock_that_was_40_days_ahead_locks_nobody_out() {
     let folder = Folder::new("clock");
     let (Some(library), Some(place)) = (clock::library(&folder), new_place().await) else {
         return;

@@ -20,7 +20,7 @@ fn digest(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn refused_logins_are_logged_with_the_account_and_the_address_of_the_client() {
+async fn refused_logins_are_logged_with_account_and_client_address() {
     let Some(place) = new_place().await else {
         return;
     };

@@ -50,7 +50,7 @@ async fn accepted_for(client: &Client, tokens: &Tokens) -> Duration {
 }
 
 #[tokio::test]
-async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
+async fn other_processes_refuse_revoked_tokens_within_the_lag() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -98,7 +98,7 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
 /// With Redis a revocation is pushed to the other processes, which do not wait until what they know is old.
 /// A busy machine may delay some of the pushes.
 #[tokio::test]
-async fn a_revocation_is_pushed_where_there_is_a_redis() {
+async fn revocations_are_pushed_with_redis() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -149,7 +149,7 @@ async fn failures_are_counted_by_all_processes_together() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
+async fn rate_limits_are_shared_only_with_redis() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -171,7 +171,7 @@ async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
 }
 
 #[tokio::test]
-async fn of_registrations_at_several_processes_one_makes_the_account() {
+async fn registrations_at_several_processes_make_one_account() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -201,7 +201,7 @@ async fn of_registrations_at_several_processes_one_makes_the_account() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
+async fn killing_a_process_logs_nobody_out() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -302,7 +302,7 @@ async fn enough(answers: &Answers, accounts: usize, ended: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_clients_were_told_outlives_kills_under_load() {
+async fn confirmed_changes_survive_kills_under_load() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -345,7 +345,7 @@ async fn what_clients_were_told_outlives_kills_under_load() {
 }
 
 #[tokio::test]
-async fn programs_that_start_at_once_bring_the_database_up_to_date_together() {
+async fn processes_that_start_at_once_migrate_the_database_once() {
     let Some(place) = new_place().await else {
         return;
     };

@@ -63,7 +63,7 @@ async fn ready(service: &Service) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
+async fn a_demoted_redis_is_an_outage_until_its_name_moves() {
     let (Some(old), Some(new)) = (Redis::start(), Redis::start()) else {
         return;
     };

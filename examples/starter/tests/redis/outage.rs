@@ -81,17 +81,17 @@ async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_killed_server() {
     outage(Redis::kill, Redis::launch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_falls_silent_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_silent_server() {
     outage(|redis| redis.signal("STOP"), |redis| redis.signal("CONT")).await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_an_outage_and_a_logout_still_works() {
+async fn a_logout_still_works_without_the_database() {
     let service = crate::support::started!();
     let tokens = service.user("ada@example.com").await;
     service.app.close().await;

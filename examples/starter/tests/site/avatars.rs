@@ -58,7 +58,7 @@ async fn refused(service: &Service, user: &Tokens, kind: &str, bytes: Vec<u8>) -
 }
 
 #[tokio::test]
-async fn a_picture_is_kept_as_a_square_and_nothing_else_of_the_file() {
+async fn an_avatar_is_stored_as_a_square_without_metadata() {
     let service = start(Default::default()).await;
     let (ada, bob) = (
         service.user("ada@a.de").await,
@@ -105,7 +105,7 @@ async fn a_picture_is_kept_as_a_square_and_nothing_else_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_photograph_stands_upright_and_does_not_tell_where_it_was_taken() {
+async fn a_photo_is_upright_and_does_not_tell_its_location() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     // TIFF, big endian, one entry: the orientation is 6, a quarter turn clockwise.
@@ -132,7 +132,7 @@ async fn a_photograph_stands_upright_and_does_not_tell_where_it_was_taken() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_refused_and_the_old_one_stays() {
+async fn an_invalid_image_is_refused_and_the_old_avatar_stays() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     let good = picture();
@@ -171,7 +171,7 @@ async fn what_is_no_picture_is_refused_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
+async fn avatars_are_visible_to_users_with_a_token() {
     let service = start(Default::default()).await;
     let (ada, bob) = (
         service.user("ada@a.de").await,
@@ -217,7 +217,7 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
 }
 
 #[tokio::test]
-async fn pictures_are_worked_on_as_often_as_the_limit_says() {
+async fn uploads_of_avatars_are_rate_limited() {
     let limit = std::num::NonZeroU32::new(3);
     let place = Place::sqlite();
     let service = Service::start_with(place, |settings| settings.rate_limit = limit).await;
@@ -236,7 +236,7 @@ async fn pictures_are_worked_on_as_often_as_the_limit_says() {
 
 /// A file stands where the folder was.
 #[tokio::test]
-async fn a_storage_that_is_away_is_an_outage_and_nobody_is_logged_out() {
+async fn an_unavailable_storage_logs_nobody_out() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     put(&service, &ada, "image/png", picture()).await;

@@ -69,7 +69,7 @@ impl Cloud {
 }
 
 #[tokio::test]
-async fn pictures_and_public_keys_are_in_the_bucket() {
+async fn avatars_and_public_keys_are_in_the_bucket() {
     let Some(mut cloud) = Cloud::start().await else {
         return;
     };

@@ -19,7 +19,7 @@ async fn a_secret_is_never_published() {
 
 /// The command and the service are two programs with one file.
 #[tokio::test]
-async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
+async fn a_rotated_key_is_published_and_signs_a_day_later() {
     let folder = Folder::new("ring");
     let file = folder.path().join("keys.json").display().to_string();
     let config = AuthConfig::from_vars([

@@ -67,7 +67,7 @@ async fn every_route_of_the_api_is_described() {
 }
 
 #[tokio::test]
-async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
+async fn described_routes_exist_and_need_the_described_token() {
     let service = start(Default::default()).await;
     let service = with_a_provider(service).await; // chapter: social-login
     let api = document(&service).await;
@@ -87,7 +87,7 @@ async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
 }
 
 #[tokio::test]
-async fn the_scopes_that_are_described_are_those_of_the_guards() {
+async fn described_scopes_are_those_of_the_guards() {
     let service = start(Default::default()).await;
     let user = service.user("ada@example.com").await;
     let bearer = format!("Bearer {}", user.access);
@@ -143,7 +143,7 @@ fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 #[tokio::test]
-async fn the_document_is_sound() {
+async fn the_openapi_document_is_valid() {
     let api = document(&start(Default::default()).await).await;
     let parsed = oas3::from_json(api.to_string()).unwrap();
     parsed.validate_version().unwrap();

@@ -52,7 +52,7 @@ fn production_warns_of_what_a_dangerous_variable_allows() {
 
 /// Each row is refused, and allowed by its variable, if there is one. That is told at each start.
 #[test]
-fn production_refuses_settings_that_protect_nobody() {
+fn production_refuses_settings_without_protection() {
     let folder = Folder::new("protect-nobody");
     for (name, value, danger) in [
         ("TRUSTED_PROXIES", "", ""),
@@ -110,7 +110,7 @@ fn production_sends_no_sms_without_a_gateway() {
 // chapter: sms }
 
 #[test]
-fn a_proxy_that_is_not_known_is_logged_once() {
+fn an_unknown_proxy_is_logged_once() {
     let folder = Folder::new("proxy");
     let running = Running::start_in_production(production(folder.path()));
     let script = r#"
@@ -194,7 +194,7 @@ fn production_refuses_connections_that_others_can_read() {
 }
 
 #[test]
-fn production_refuses_what_is_only_good_for_trying_things_out() {
+fn production_refuses_settings_for_development() {
     let folder = Folder::new("refused");
     for (name, value, said) in [
         ("PUBLIC_URL", "", "PUBLIC_URL is not set"),

@@ -77,7 +77,7 @@ fn first_id(document: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_published_and_a_path_must_be_one() {
+async fn a_secret_is_not_published_and_the_path_must_be_valid() {
     for (secret, path, said) in [
         (true, "jwks.json", "is a secret"),
         (false, "/", "PUBLISH_JWKS"),

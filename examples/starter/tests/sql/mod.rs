@@ -21,7 +21,7 @@ async fn becomes(query: &'static str, number: i64, database: &mut AnyConnection)
 }
 
 #[tokio::test]
-async fn at_one_session_too_many_the_oldest_ends() {
+async fn one_session_too_many_ends_the_oldest() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let mut newest = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -60,7 +60,7 @@ async fn later(service: &Service, seconds: i64) {
 }
 
 #[tokio::test]
-async fn a_client_that_used_its_tokens_has_days_to_ask_for_a_lost_answer() {
+async fn a_used_session_can_repeat_a_lost_refresh_for_days() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let me = service.get("/me", &first.access).await;
@@ -76,7 +76,7 @@ async fn a_client_that_used_its_tokens_has_days_to_ask_for_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_used_a_token_has_a_minute_to_ask_for_a_lost_answer() {
+async fn an_unused_session_can_repeat_a_lost_refresh_for_a_minute() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let lost = service.refresh(&first.refresh).await.tokens();
@@ -89,7 +89,7 @@ async fn a_client_that_never_used_a_token_has_a_minute_to_ask_for_a_lost_answer(
 }
 
 #[tokio::test]
-async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
+async fn only_expired_rows_are_removed_in_batches() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let out = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -123,7 +123,7 @@ async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_is_denied_and_nothing_passes() {
+async fn without_a_database_requests_are_neither_refused_nor_passed() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     service.app.close().await;
@@ -208,7 +208,7 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
 
 /// Several processes write at once; each counts what the others have written.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_processes_together_send_no_link_too_many() {
+async fn several_processes_share_the_limit_of_links() {
     let one = started!();
     one.register("ada@example.com").await;
     one.letter("ada@example.com", 1).await;

@@ -90,7 +90,7 @@ async fn a_login_is_void_if_what_it_depends_on_changes_meanwhile() {
 
 /// The same password in another form is no change, and neither is anything that belongs to no login.
 #[tokio::test]
-async fn a_login_goes_on_if_only_something_else_changes_meanwhile() {
+async fn a_login_succeeds_if_only_something_else_changes_meanwhile() {
     let service = started!();
     App::of(&service, EMAIL).await;
     let mut database = service.database().await;
@@ -113,7 +113,7 @@ async fn a_login_goes_on_if_only_something_else_changes_meanwhile() {
 
 /// The second step too.
 #[tokio::test]
-async fn a_challenge_is_over_if_what_the_login_depends_on_has_changed() {
+async fn a_challenge_ends_if_what_the_login_depends_on_changes() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let mut database = service.database().await;

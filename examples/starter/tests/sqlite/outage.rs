@@ -7,7 +7,7 @@ use crate::support::social_login::{StandIn, Visitor}; // chapter: social-login
 use crate::support::{PASSWORD, started};
 
 #[tokio::test]
-async fn a_locked_database_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_locked_database() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let mut other = service.database().await;
@@ -39,7 +39,7 @@ async fn a_locked_database_is_an_outage_that_passes() {
 // chapter: social-login {
 /// Nothing is used up by a try that was not answered.
 #[tokio::test]
-async fn a_login_at_a_provider_outlives_a_locked_database() {
+async fn a_provider_login_survives_a_locked_database() {
     let provider = StandIn::start().await;
     let service =
         started!(with | settings | settings.login_providers = vec![provider.settings("one")]);

@@ -13,7 +13,7 @@ use crate::support::authenticator::{
 use crate::support::{PASSWORD, Service, Tokens, issuer_in_the_past, started};
 
 #[tokio::test]
-async fn adding_and_removing_a_passkey_need_a_fresh_proof() {
+async fn adding_and_removing_a_passkey_needs_a_fresh_proof() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -144,7 +144,7 @@ async fn the_last_way_to_log_in_cannot_be_removed() {
 
 /// Whoever logs in elsewhere has nothing else to prove with.
 #[tokio::test]
-async fn an_account_with_no_proof_needs_a_recent_login() {
+async fn an_account_without_password_and_passkey_needs_a_recent_login() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     change(&service, "UPDATE users SET password_hash = '!'").await;
@@ -196,7 +196,7 @@ async fn an_account_has_a_limited_number_of_passkeys() {
 
 /// Two questions at once do not get around the limit, nor do they outlive a change of the account.
 #[tokio::test]
-async fn a_change_of_the_account_ends_what_was_asked_before() {
+async fn a_change_of_the_account_ends_pending_passkey_requests() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -230,7 +230,7 @@ async fn a_change_of_the_account_ends_what_was_asked_before() {
 }
 
 #[tokio::test]
-async fn an_address_must_be_confirmed_for_a_passkey_too() {
+async fn a_passkey_login_needs_a_confirmed_address_too() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -247,7 +247,7 @@ async fn an_address_must_be_confirmed_for_a_passkey_too() {
 
 /// Anybody can register any address: what they have set up is not the owner's.
 #[tokio::test]
-async fn a_passkey_from_before_the_address_was_proved_ends() {
+async fn passkeys_from_before_the_address_was_proved_end() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let link = service.letter(EMAIL, 1).await.token("confirm-email");

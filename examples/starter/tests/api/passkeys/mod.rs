@@ -97,7 +97,7 @@ async fn a_passkey_logs_in_without_a_password() {
 
 /// Its counter stays at zero, which says nothing (WebAuthn Level 3 section 6.1.1).
 #[tokio::test]
-async fn a_synced_passkey_is_told_from_one_in_a_device() {
+async fn synced_passkeys_are_distinguished_from_device_bound_ones() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::synced();
@@ -116,7 +116,7 @@ async fn a_synced_passkey_is_told_from_one_in_a_device() {
 }
 
 #[tokio::test]
-async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
+async fn a_passkey_request_works_once_in_time_for_its_purpose() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -172,7 +172,7 @@ async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
 }
 
 #[tokio::test]
-async fn questions_without_an_answer_are_limited_in_number() {
+async fn the_number_of_pending_passkey_requests_is_limited() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();

@@ -112,7 +112,7 @@ async fn every_wrong_registration_has_its_reason() {
 
 /// Random bytes in the place of what an authenticator says are a mistake of the client.
 #[tokio::test]
-async fn a_mangled_answer_is_never_an_error_of_the_service() {
+async fn a_mangled_passkey_response_is_never_a_server_error() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -163,7 +163,7 @@ async fn a_mangled_answer_is_never_an_error_of_the_service() {
 }
 
 #[tokio::test]
-async fn a_passkey_of_one_user_is_nothing_to_another() {
+async fn a_passkey_works_only_for_its_user() {
     let service = started!();
     let (ada, eve) = (service.user(EMAIL).await, service.user(OTHER).await);
     let (mut of_ada, mut of_eve) = (Authenticator::new(), Authenticator::new());

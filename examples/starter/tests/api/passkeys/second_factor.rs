@@ -128,7 +128,7 @@ async fn a_passkey_takes_the_place_of_a_code() {
 
 /// OWASP ASVS 5.0 V6.6.3.
 #[tokio::test]
-async fn a_challenge_bears_five_wrong_passkeys() {
+async fn a_challenge_allows_five_wrong_passkeys() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();

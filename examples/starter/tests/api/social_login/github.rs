@@ -8,7 +8,7 @@ use crate::support::social_login::{StandIn, Visitor};
 use crate::support::started;
 
 #[tokio::test]
-async fn a_login_at_github_is_known_by_its_number() {
+async fn a_github_login_is_identified_by_its_numeric_id() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let mut visitor = Visitor::of(&service);
@@ -37,7 +37,7 @@ async fn a_login_at_github_is_known_by_its_number() {
 }
 
 #[tokio::test]
-async fn an_address_that_github_did_not_verify_opens_nothing() {
+async fn an_unverified_github_address_opens_no_account() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let tokens = service.proved_user(EMAIL).await;
@@ -49,7 +49,7 @@ async fn an_address_that_github_did_not_verify_opens_nothing() {
 }
 
 #[tokio::test]
-async fn what_github_refuses_is_told_from_an_outage() {
+async fn refusals_of_github_are_distinguished_from_outages() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let mut visitor = Visitor::of(&service);

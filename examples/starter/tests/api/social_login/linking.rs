@@ -32,7 +32,7 @@ async fn link(visitor: &mut Visitor<'_>, tokens: &Tokens, provider: &str, at: &S
 }
 
 #[tokio::test]
-async fn a_login_with_any_address_is_linked_while_logged_in() {
+async fn a_logged_in_user_links_a_login_with_any_address() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -68,7 +68,7 @@ async fn a_login_with_any_address_is_linked_while_logged_in() {
 }
 
 #[tokio::test]
-async fn a_login_has_one_account_and_an_account_one_of_each() {
+async fn a_login_has_one_account_and_an_account_one_login_per_issuer() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let ada = service.proved_user(EMAIL).await;
@@ -113,7 +113,7 @@ async fn a_login_is_not_linked_to_a_user_who_has_changed() {
 }
 
 #[tokio::test]
-async fn a_link_needs_the_browser_in_which_it_was_begun() {
+async fn linking_must_end_in_the_browser_where_it_began() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -132,7 +132,7 @@ async fn a_link_needs_the_browser_in_which_it_was_begun() {
 
 /// Whoever unlinks a login may do so because somebody else can use it.
 #[tokio::test]
-async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
+async fn an_unlinked_login_can_only_be_linked_again_by_its_user() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -193,7 +193,7 @@ async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
 }
 
 #[tokio::test]
-async fn linked_logins_are_their_users_business() {
+async fn users_see_only_their_own_linked_logins() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let ada = service.proved_user(EMAIL).await;

@@ -73,7 +73,7 @@ async fn a_first_login_makes_an_account_without_a_password() {
 }
 
 #[tokio::test]
-async fn an_address_that_both_have_proved_is_one_account() {
+async fn an_address_proved_on_both_sides_opens_the_same_account() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -96,7 +96,7 @@ async fn an_address_that_both_have_proved_is_one_account() {
 
 /// Anybody can register any address: what was set up before a proof is not its owner's.
 #[tokio::test]
-async fn an_account_that_proved_nothing_is_not_the_owners() {
+async fn an_unproved_account_is_replaced_by_the_owners_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let intruder = service.user(EMAIL).await;
@@ -126,7 +126,7 @@ async fn an_account_that_proved_nothing_is_not_the_owners() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_verified_opens_nothing() {
+async fn an_unverified_address_opens_no_account() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -151,7 +151,7 @@ async fn an_address_that_is_not_verified_opens_nothing() {
 
 // chapter: second-factor {
 #[tokio::test]
-async fn a_second_factor_is_asked_for_at_a_provider_too() {
+async fn provider_logins_ask_for_the_second_factor_too() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let app = App::of(&service, EMAIL).await;
@@ -173,7 +173,7 @@ async fn a_second_factor_is_asked_for_at_a_provider_too() {
 // chapter: second-factor }
 
 #[tokio::test]
-async fn who_is_disabled_cannot_log_in_at_a_provider() {
+async fn a_disabled_user_cannot_log_in_at_a_provider() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -198,7 +198,7 @@ async fn who_is_disabled_cannot_log_in_at_a_provider() {
 }
 
 #[tokio::test]
-async fn a_change_while_a_login_is_under_way_voids_it() {
+async fn a_change_of_the_account_during_a_login_voids_it() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -242,7 +242,7 @@ async fn an_account_with_an_unconfirmed_address_stays_closed() {
 }
 
 #[tokio::test]
-async fn the_session_is_for_the_page_of_the_same_browser_alone() {
+async fn only_the_page_in_the_same_browser_gets_the_session() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);

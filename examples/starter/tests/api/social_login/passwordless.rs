@@ -95,7 +95,7 @@ async fn a_password_is_set_by_the_link_in_an_email() {
 }
 
 #[tokio::test]
-async fn the_last_way_to_log_in_is_not_unlinked() {
+async fn the_last_way_to_log_in_cannot_be_unlinked() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -134,7 +134,7 @@ async fn the_last_way_to_log_in_is_not_unlinked() {
 
 /// A provider that was taken out of the configuration opens nothing.
 #[tokio::test]
-async fn a_provider_that_is_gone_is_no_way_to_log_in() {
+async fn a_removed_provider_does_not_count_as_a_way_to_log_in() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);

@@ -15,7 +15,7 @@ async fn change(service: &Service, change: &'static str) {
 }
 
 #[tokio::test]
-async fn a_callback_is_good_once() {
+async fn a_callback_works_once() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -56,7 +56,7 @@ async fn a_callback_is_good_once() {
 }
 
 #[tokio::test]
-async fn a_callback_belongs_to_the_browser_that_began() {
+async fn a_callback_works_only_in_the_browser_that_began() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -126,7 +126,7 @@ async fn a_login_expires_within_minutes() {
 
 /// RFC 9207, and RFC 9700 section 4.4.
 #[tokio::test]
-async fn an_answer_of_another_provider_is_refused() {
+async fn a_response_of_another_provider_is_refused() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -161,7 +161,7 @@ async fn an_answer_of_another_provider_is_refused() {
 
 /// A provider that does not say who it is where it has not promised to, is told by its redirect URI.
 #[tokio::test]
-async fn an_issuer_that_promised_nothing_need_not_name_itself() {
+async fn an_issuer_without_rfc_9207_need_not_name_itself() {
     let providers = Providers::start().await;
     let name = "authorization_response_iss_parameter_supported";
     providers.one.told().metadata = vec![(name, json!(false))];
@@ -183,7 +183,7 @@ async fn an_issuer_that_promised_nothing_need_not_name_itself() {
 }
 
 #[tokio::test]
-async fn who_says_no_at_the_provider_is_not_logged_in() {
+async fn a_user_who_cancels_at_the_provider_is_not_logged_in() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -258,7 +258,7 @@ async fn an_id_token_that_is_not_for_this_login_is_refused() {
 
 /// The code is of another login of the same user at the same provider (RFC 9700 section 4.5).
 #[tokio::test]
-async fn a_stolen_code_is_nothing_in_another_login() {
+async fn a_stolen_code_is_useless_in_another_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut victim = Visitor::of(&service);
@@ -291,7 +291,7 @@ async fn claims_about_somebody_else_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_begins_a_bounded_number_of_logins() {
+async fn the_number_of_logins_a_client_begins_is_limited() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);

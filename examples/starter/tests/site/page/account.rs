@@ -48,7 +48,7 @@ pub(super) fn enter() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_moves_the_account_to_another_address() {
+async fn a_person_changes_the_email_address() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;
@@ -102,7 +102,7 @@ async fn a_person_moves_the_account_to_another_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_stops_a_change_of_the_address() {
+async fn a_person_stops_a_change_of_the_email_address() {
     let Some((service, browser)) = at_the_account(1200, false).await else {
         return;
     };
@@ -133,7 +133,7 @@ async fn a_person_stops_a_change_of_the_address() {
 
 /// An outage is told as one: nobody is asked to log in, and the link is good later on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_meets_an_outage_is_good_afterwards() {
+async fn a_link_still_works_after_an_outage() {
     let Some((service, browser)) = at_the_account(1200, false).await else {
         return;
     };
@@ -158,7 +158,7 @@ async fn a_link_that_meets_an_outage_is_good_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_saves_a_copy_and_deletes_the_account() {
+async fn a_person_downloads_the_data_and_deletes_the_account() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;

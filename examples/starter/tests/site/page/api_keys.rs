@@ -9,7 +9,7 @@ use super::account::{SCREENS, at_the_account, enter, hides, look_at};
 use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_makes_an_api_key_and_revokes_it() {
+async fn a_person_creates_and_revokes_an_api_key() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;

@@ -10,7 +10,7 @@ use crate::browser::{Browser, WAIT, address, register};
 use crate::start;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_has_an_avatar() {
+async fn a_person_uploads_and_removes_an_avatar() {
     let service = start(Default::default()).await;
     let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
         return;

@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, Place, Service};
 
 /// What goes wrong for a while is not the end of the session.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
+async fn a_delayed_refresh_does_not_ask_for_a_login() {
     let service = Service::start_with(Place::sqlite(), |settings| {
         settings.rate_limit = NonZeroU32::new(20);
     })

@@ -16,7 +16,7 @@ use crate::start;
 use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_registers_uses_and_ends_a_session() {
+async fn a_person_registers_uses_the_page_and_logs_out() {
     let service = start(Default::default()).await;
     let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
         return;
@@ -115,7 +115,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_fits_a_phone_and_the_dark() {
+async fn the_page_fits_a_phone_and_dark_mode() {
     let service = start(Default::default()).await;
     for (name, width, dark) in [
         ("phone", 375, false),
@@ -158,7 +158,7 @@ async fn the_page_fits_a_phone_and_the_dark() {
 
 /// With the policy of each page: nothing is blocked that it needs.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_description_of_the_api_is_shown_under_its_policy() {
+async fn the_api_documentation_works_under_its_policy() {
     let service = start(Default::default()).await;
     let address = format!("{}docs/", address(&service));
     let Some(browser) = Browser::open(&address, 1200, false).await else {

@@ -118,7 +118,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_cancels_at_a_provider_may_begin_again() {
+async fn a_person_who_cancels_at_a_provider_can_try_again() {
     let Some((service, _provider)) = start().await else {
         return;
     };
@@ -151,7 +151,7 @@ async fn a_person_who_cancels_at_a_provider_may_begin_again() {
 
 /// A provider that is away is no reason to show the form to log in.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_waits_for_a_provider_that_is_away() {
+async fn a_person_waits_for_an_unavailable_provider() {
     let Some((service, mut provider)) = start().await else {
         return;
     };
