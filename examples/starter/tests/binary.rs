@@ -1,4 +1,4 @@
-//! The program itself, as a newcomer starts it: no configuration, and the lines that it prints.
+//! The program, as a newcomer starts it: without configuration, and with the commands that it prints.
 #![cfg(unix)]
 
 #[path = "support/folder.rs"]
@@ -64,7 +64,7 @@ fn the_printed_commands_work_and_their_data_survives_a_restart() {
     );
     let log = running.stop();
     assert!(log.contains("WARNING"), "{log}");
-    // Once: the crate can tell it too.
+    // Only once: the crate can log it as well.
     assert_eq!(log.matches("session_opened").count(), 1, "{log}");
     let keys: serde_json::Value = serde_json::from_str(&key_text).unwrap();
     let private = keys["keys"][0]["d"].as_str().unwrap();
@@ -211,7 +211,7 @@ fn production_needs_a_public_url_for_links() {
     let login = folder.shell(&format!("{post} '{account}' {host}/auth/login"));
     assert!(login.contains("not confirmed yet"), "{login}");
     let log = running.stop();
-    // There is no mail server: somebody should see that.
+    // There is no mail server, and the operator should notice.
     assert!(log.contains("SMTP_URL is not set"), "{log}");
 
     let mail = folder.path().join("data/mail");

@@ -1,4 +1,4 @@
-//! API keys: what they open, what they do not, and when they end.
+//! API keys: which routes they open, and when they end.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ async fn a_key_is_shown_once_and_opens_only_profile_and_avatars() {
     assert_eq!(removed.status, StatusCode::NO_CONTENT);
     // chapter: avatars }
 
-    // It is written beside the request.
+    // The last use is recorded outside the request.
     let mut used = Value::Null;
     for _ in 0..2000 {
         used = keys(&service, &ada).await[0]["last_used_at"].clone();
@@ -128,7 +128,7 @@ async fn a_key_is_shown_once_and_opens_only_profile_and_avatars() {
     assert!(used.is_i64(), "{used}");
 }
 
-/// Whatever is added later, too: the description of the API names all routes.
+/// The API description lists all routes, so this also covers routes that are added later.
 #[tokio::test]
 async fn a_key_opens_neither_account_nor_admin_routes() {
     let service = started!();
@@ -191,7 +191,7 @@ async fn a_key_never_has_a_scope_that_its_user_lacks() {
         .send_json(Method::PUT, &path, &root.access, &body)
         .await;
     assert_eq!(set.status, StatusCode::NO_CONTENT, "{:?}", set.body);
-    // At once, and not more than it was made for.
+    // At once, and never more than the key was made for.
     assert_eq!(scopes().await, json!([]));
     let ada = service.login(EMAIL, PASSWORD).await.tokens();
     assert_eq!(keys(&service, &ada).await[0]["scopes"], json!([]));
@@ -204,7 +204,7 @@ async fn keys_of_a_disabled_user_stop_at_once_and_stay_revoked() {
     let ada = service.user(EMAIL).await;
     let key = create(&service, &ada, &[]).await;
     assert_eq!(service.get("/me", &key.text).await.status, StatusCode::OK);
-    // Also where only the table says so.
+    // Also if only the table says so.
     let mut database = service.database().await;
     for (disabled, good) in [("TRUE", false), ("FALSE", true)] {
         let query = format!("UPDATE users SET disabled = {disabled} WHERE email = '{EMAIL}'");
@@ -221,7 +221,7 @@ async fn keys_of_a_disabled_user_stop_at_once_and_stay_revoked() {
     assert_eq!(keys(&service, &ada).await.len(), 0);
 }
 
-/// A key that is made in the moment in which its user is disabled is not good later on.
+/// A key that is created at the moment when its user is disabled must not work later.
 #[tokio::test]
 async fn no_key_is_created_while_its_user_is_being_disabled() {
     let service = started!();
@@ -361,14 +361,14 @@ async fn an_outage_does_not_refuse_a_key() {
     service.get(PATH, &ada.access).await.assert_unavailable();
 }
 
-/// Anybody can register an address, and make keys before its owner proves it.
+/// Anybody can register an address, and create keys before its owner proves it.
 #[tokio::test]
 async fn keys_from_before_the_address_was_proved_end() {
     let service = started!();
     let eve = service.user(EMAIL).await;
     let key = create(&service, &eve, &[]).await;
     service.register(EMAIL).await;
-    // Eve's key was not told to the owner of the address.
+    // The owner of the address was not told about Eve's key.
     let link = service.letter(EMAIL, 2).await.token("confirm-email");
     let body = json!({ "token": link });
     let proved = service.post("/auth/email/verify", &body).await;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::deletion::{EMAIL, NEW, id, user_with_everything};
 use crate::support::started;
 
-/// Whoever adds a table with rows about users finds this test, and the download.
+/// Whoever adds a table with rows about users will find this test, and the download.
 #[tokio::test]
 async fn the_download_has_all_stored_data_and_no_secrets() {
     let service = started!();
@@ -47,7 +47,7 @@ async fn the_download_has_all_stored_data_and_no_secrets() {
         "{places:?}"
     );
 
-    // Nothing that anybody could log in or answer with.
+    // Contains nothing that could be used to log in.
     let mut database = service.database().await;
     let mut secrets = vec![ada.access.clone(), ada.refresh.clone()];
     secrets.extend(keys);

@@ -1,4 +1,4 @@
-//! Addresses that are confirmed, or not yet.
+//! Confirmed and unconfirmed email addresses.
 
 use axum::http::Method; // chapter: page
 use axum::http::StatusCode;
@@ -50,7 +50,7 @@ async fn a_resent_email_is_for_the_same_registration() {
     }
     service.login("ada@example.com", PASSWORD).await.tokens();
 
-    // There is nothing left to confirm: this writes no letter, and the next one does.
+    // Nothing is left to confirm, so this sends no email, but the next request does.
     service.post("/auth/email/resend", &again).await;
     let body = json!({ "email": "ada@example.com" });
     service.post("/auth/password/forgot", &body).await;
@@ -74,7 +74,7 @@ async fn only_confirmed_addresses_log_in_where_that_is_required() {
     service.login("ada@example.com", PASSWORD).await.tokens();
 }
 
-/// A reset proves the same: the letter was read.
+/// A reset proves the address as well, because its email was read.
 #[tokio::test]
 async fn a_password_reset_confirms_the_address() {
     let service = started!(with | settings | settings.require_verified_email = true);
@@ -92,7 +92,7 @@ async fn a_password_reset_confirms_the_address() {
 }
 
 // chapter: page {
-/// Mail servers open links before their reader does.
+/// Mail servers open links before their recipient does.
 #[tokio::test]
 async fn opening_a_link_changes_nothing() {
     let service = started!(with | settings | settings.require_verified_email = true);

@@ -1,4 +1,4 @@
-//! The address of an account is changed, which takes both addresses.
+//! Changing the email address of an account, which needs both addresses.
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Method, StatusCode};
@@ -20,7 +20,7 @@ async fn begun(service: &Service, user: &Tokens, email: &str) {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
 }
 
-/// The links of the change that was begun first, by a user with a proved address.
+/// Returns the links of the first change, by a user with a proved address.
 async fn links(service: &Service) -> (String, String) {
     let new = service.letter(NEW, 1).await.token("new-email");
     (new, service.letter(OLD, 2).await.token("old-email"))
@@ -31,7 +31,7 @@ async fn confirm(service: &Service, link: &str) -> Answer {
     service.post(path, &json!({ "token": link })).await
 }
 
-/// Whether the account has the new address after this.
+/// Follows the link. Returns whether the account has its new address now.
 async fn changed(service: &Service, link: &str) -> bool {
     let answer = confirm(service, link).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
@@ -78,7 +78,7 @@ async fn an_address_changes_once_both_links_are_confirmed() {
     assert_eq!(waiting["new_email"], NEW);
     assert_eq!(waiting["new_confirmed"], false);
 
-    // Twice from the same address is not both addresses.
+    // The same link twice does not confirm both addresses.
     assert!(!changed(&service, &new).await);
     assert!(!changed(&service, &new).await);
     let waiting = pending(&service, &ada).await;
@@ -168,7 +168,7 @@ async fn changing_the_address_needs_password_and_confirmed_address() {
     }
 }
 
-/// Nobody learns from the answers who has an account.
+/// The responses do not tell who has an account.
 #[tokio::test]
 async fn the_address_of_another_account_cannot_be_taken() {
     let service = started!();
@@ -187,7 +187,7 @@ async fn the_address_of_another_account_cannot_be_taken() {
     assert_eq!(email_of(&service, &ada).await, OLD);
 }
 
-/// It gets its account while the change is under way.
+/// The address gets its account during the change.
 #[tokio::test]
 async fn an_account_made_meanwhile_keeps_its_address() {
     let service = started!();
@@ -251,7 +251,7 @@ async fn any_other_change_of_the_account_ends_the_pending_change() {
         "UPDATE users SET password_hash = password_hash || 'x'; \
          UPDATE users SET password_hash = substr(password_hash, 1, length(password_hash) - 1)",
         "UPDATE email_changes SET expires_at = 1",
-        // By a clock that was wrong.
+        // As written by a wrong clock.
         "UPDATE email_changes SET created_at = created_at + 100000",
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! `POST /auth/login`, and the way from bcrypt to Argon2id.
+//! `POST /auth/login`, and the replacement of bcrypt hashes.
 
 use axum::http::StatusCode;
 use axum::http::header::WWW_AUTHENTICATE;

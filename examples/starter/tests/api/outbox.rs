@@ -1,4 +1,4 @@
-//! Who waits for whom while a mail server defers some emails.
+//! Which messages wait while a mail server defers some of them.
 
 use std::sync::atomic::Ordering;
 
@@ -45,7 +45,7 @@ async fn deferred_emails_do_not_delay_other_messages() {
 }
 // chapter: sms }
 
-/// Nobody can hold up the emails of others by asking for many to one slow mailbox.
+/// Nobody can delay the emails of others by requesting many to one slow mailbox.
 #[tokio::test]
 async fn one_recipient_occupies_one_worker() {
     let sink = Sink::start().await;
@@ -62,7 +62,7 @@ async fn one_recipient_occupies_one_worker() {
     assert!(letter.head.contains("To: ada@example.com"), "{letter:?}");
 }
 
-/// A user gets few links in a quarter of an hour: a mail server that defers must not use them up.
+/// A user gets few links within 15 minutes, so a mail server that defers them must not use them up.
 #[tokio::test]
 async fn a_retry_sends_the_same_link() {
     let sink = Sink::start().await;

@@ -1,4 +1,4 @@
-//! What axum and tower refuse by themselves: `support` sees that each is a problem document.
+//! What axum and tower refuse by themselves. `support` checks that each response is a problem document.
 
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};

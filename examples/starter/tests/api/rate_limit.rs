@@ -1,4 +1,4 @@
-//! How often one address may ask.
+//! Rate limits by client address.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 
 use crate::support::{Answer, Service, random_ip, started};
 
-/// A service that allows so many requests a minute.
+/// Starts a service that allows this many requests per minute.
 macro_rules! limited {
     ($per_minute:literal) => {
         started!(
@@ -69,7 +69,7 @@ async fn rate_limits_are_separate_per_route_and_address() {
         let answer = ask(&service, &other, method, path).await;
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
     }
-    // Paths that are made up are one route.
+    // Invented paths count as one route.
     let mut refused = 0;
     for number in 0..5 {
         let path = format!("/auth/{number}");

@@ -57,7 +57,7 @@ async fn a_client_that_lost_the_response_gets_it_again() {
 async fn a_replaced_token_works_only_for_the_client_that_replaced_it() {
     let service = started!();
     service.register("ada@example.com").await;
-    // An absent header is a mark as well: a thief gains nothing by leaving it out.
+    // A missing header is a mark as well, so a thief gains nothing by leaving it out.
     for (own, other) in [("browser", "thief"), ("browser", ""), ("", "thief")] {
         let first = service.login("ada@example.com", PASSWORD).await.tokens();
         let second = service.refresh_as(own, &first.refresh).await.tokens();
@@ -132,8 +132,8 @@ async fn reusing_a_token_ends_the_session_after_the_grace_period() {
         service.get("/me", &second.access).await.status,
         StatusCode::OK
     );
-    // That is noted beside the request, and not before its answer. Until it is, the first token
-    // is that of a client whose answer was lost.
+    // The first use of an access token is recorded outside the request. Until then, the first refresh token
+    // counts as that of a client that has lost the response.
     let mut answer = service.refresh(&first.refresh).await;
     for _ in 0..1000 {
         if answer.status != StatusCode::OK {
@@ -214,7 +214,7 @@ async fn a_refresh_reads_the_user_again() {
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 
-    // What the login allowed comes back with the user's right to it; anything more does not.
+    // A scope of the login comes back if the user gets it again. Any other scope does not.
     execute(&service, "UPDATE users SET scopes = 'admin more'").await;
     let tokens = service.refresh(&tokens.refresh).await.tokens();
     let me = service.get("/me", &tokens.access).await.json();
@@ -253,7 +253,7 @@ async fn a_deleted_user_gets_no_more_tokens() {
     sessions.assert_invalid_token();
 }
 
-/// Polls the request so many times, and drops it. Returns the status if it was answered.
+/// Polls the request this many times, and drops it. Returns the status if there was a response.
 async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> Option<StatusCode> {
     let body = json!({ "refresh_token": refresh_token }).to_string();
     let request = Request::post("/auth/refresh")
@@ -273,7 +273,7 @@ async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> 
     .await
 }
 
-/// Wherever the client goes away, the session is over with its access tokens, or goes on.
+/// Wherever the client disconnects, the session has ended with its access tokens, or it continues.
 #[tokio::test]
 async fn a_dropped_refusal_happens_completely_or_not_at_all() {
     let service = started!();

@@ -1,4 +1,4 @@
-//! Where a user is logged in, and how that ends: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
+//! Sessions, and how they end: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
 
 use std::time::Duration;
 
@@ -56,11 +56,11 @@ async fn an_expired_client_logs_out_with_its_refresh_token() {
     let first = service.user("ada@example.com").await;
     let other = service.login("ada@example.com", PASSWORD).await.tokens();
     let next = service.refresh(&first.refresh).await.tokens();
-    // A token that was replaced names the session too.
+    // A replaced token identifies the session as well.
     assert_no_content(&service.logout_by(&first.refresh).await);
     service.assert_over(&next).await;
 
-    // The access token is sent along, though it is not good any more.
+    // The access token is sent too, although it is not valid any more.
     let third = service.login("ada@example.com", PASSWORD).await.tokens();
     let expired = issuer_in_the_past(Duration::from_secs(3600));
     let expired = expired.access("ada").issue().unwrap();
@@ -153,7 +153,7 @@ async fn users_see_their_sessions_and_which_is_current() {
 
     let sessions = service.sessions(&laptop.access).await;
     assert_eq!(sessions.len(), 3);
-    // The one that was used last comes first.
+    // The session that was used last comes first.
     assert_eq!(sessions[0]["label"], Value::Null);
     assert_eq!(sessions[1]["label"], long[..100]);
     assert_eq!(sessions[2]["label"], "laptop");
@@ -230,7 +230,7 @@ async fn a_restart_keeps_users_sessions_and_logouts() {
     service.assert_over(&out).await;
     assert_eq!(service.sessions(&first.access).await.len(), 2);
     service.assert_good(&first).await;
-    // Where each session stands is known as well.
+    // The place of each session in the rotation is known as well.
     let answer = service.refresh(&stale.refresh).await;
     assert_eq!(answer.json()["error"], "invalid_grant");
     service.assert_over(&next).await;

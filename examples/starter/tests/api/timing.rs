@@ -1,4 +1,4 @@
-//! That time does not tell who has an account (OWASP ASVS 5.0 V6.3.8), by statistics.
+//! Checks with statistics that times do not tell who has an account (OWASP ASVS 5.0 V6.3.8).
 
 use std::time::Instant;
 
@@ -7,19 +7,19 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, Service, started};
 
-/// A hash of another kind, whose work takes another time: far less, so that it ends with the same step as the
-/// others also on a slow machine.
+/// A hash of another kind, which takes far less time, so that it ends on the same step as the others even
+/// on a slow machine.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 const ROUNDS: usize = 12;
-/// How often it is measured anew: other programs may disturb once, a leak is there always.
+/// How often a difference is measured again. Other programs may disturb once, but a leak is always there.
 const MEASUREMENTS: usize = 3;
 /// What an attacker could see: a shift of the median by this many milliseconds...
 const SHIFT: f64 = 5.0;
-/// ...of times of which one kind is longer in so many of all pairs. By chance alone, with as many
-/// rounds, that happens less than once in a thousand times.
+/// ...if one kind takes longer in this share of all pairs. By chance alone, with this many rounds, that
+/// happens less than once in a thousand times.
 const LONGER: f64 = 0.88;
 
-/// The milliseconds of one request of each kind, round by round, begun each time with another kind.
+/// The milliseconds of one request of each kind in each round. Each round begins with another kind.
 async fn times<K: Copy>(kinds: &[K], ask: impl AsyncFn(K, usize)) -> Vec<Vec<f64>> {
     let mut times = vec![Vec::new(); kinds.len()];
     for round in 0..ROUNDS {
@@ -33,7 +33,7 @@ async fn times<K: Copy>(kinds: &[K], ask: impl AsyncFn(K, usize)) -> Vec<Vec<f64
     times
 }
 
-/// Whether somebody who sees the times can tell the two kinds apart.
+/// Returns whether the times tell the two kinds apart.
 fn differ(a: &[f64], b: &[f64]) -> bool {
     let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
     let longer = pairs.filter(|(a, b)| a > b).count() as f64 / (a.len() * b.len()) as f64;
@@ -96,7 +96,7 @@ async fn response_times_do_not_tell_why_a_login_failed() {
             .login(&format!("{name}@example.com"), password)
             .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        // Who has to wait is told so at once, and not looked at here.
+        // A client that has to wait is told so at once, which is not measured here.
         forget_failures(&service).await;
     })
     .await;
@@ -158,7 +158,7 @@ async fn response_times_do_not_tell_whether_an_account_exists() {
     .await;
 }
 
-/// The statistics do see what they are to see.
+/// The statistics find a difference if there is one.
 #[test]
 fn the_timing_test_finds_differences_and_ignores_noise() {
     let noise = |n: usize| (n * 7 % 11) as f64;

@@ -1,4 +1,4 @@
-//! PostgreSQL behind PgBouncer, whose settings are as it comes but for the mode.
+//! PostgreSQL behind PgBouncer, with default settings except for the mode.
 
 use std::process::Stdio;
 use std::thread;
@@ -11,7 +11,7 @@ use crate::support::postgres::{self, Postgres};
 use crate::support::program::{self, Running};
 use crate::support::{Client, PASSWORD, Place, Service};
 
-/// A new, empty database, and the way to it through a pooler in this mode.
+/// Returns a new, empty database, reached through a pooler in this mode.
 async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> {
     let postgres = postgres::shared().await?;
     let pooler = PgBouncer::start(postgres, settings).await?;
@@ -21,7 +21,7 @@ async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> 
     Some((postgres, pooler, place))
 }
 
-/// The program at this place, not yet started.
+/// Returns a command that starts the program at this place.
 fn service(place: &Place) -> std::process::Command {
     let mut command = program::service(place.folder.path());
     command.env("DATABASE_URL", &place.database_url);
@@ -29,7 +29,7 @@ fn service(place: &Place) -> std::process::Command {
     command
 }
 
-/// How it does not start.
+/// Returns the error of the program that does not start.
 fn refusal(place: &Place) -> String {
     let mut command = service(place);
     command.env("BIND_ADDR", "127.0.0.1:0").stdin(Stdio::null());
@@ -112,7 +112,7 @@ async fn transaction_pooling_without_a_timeout_is_refused_with_advice() {
             assert!(first.contains(word), "{first}");
         }
 
-        // Connections that the pooler has already keep what they began with.
+        // Existing connections of the pooler keep their settings.
         drop(pooler);
         let name = place.database_url.rsplit('/').next().unwrap().to_owned();
         postgres.set_statement_timeout(&name).await;

@@ -1,4 +1,4 @@
-//! What an operator can see of an attack.
+//! What the log tells an operator about an attack.
 
 use axum::http::Method;
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! Pictures of users: what is kept of them, who sees them, and what is none.
+//! Avatars: what is stored of an image, who can see it, and what is refused.
 
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ use crate::support::{Answer, Client, Place, Service, Tokens};
 const RED: Rgb<u8> = Rgb([255, 0, 0]);
 const BLUE: Rgb<u8> = Rgb([0, 0, 255]);
 
-/// Its left half is red, its right one blue.
+/// An image whose left half is red, and whose right half is blue.
 fn halves(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, _| if x < width / 2 { RED } else { BLUE })
 }
@@ -75,7 +75,7 @@ async fn an_avatar_is_stored_as_a_square_without_metadata() {
         ("image/webp", ImageFormat::WebP),
     ] {
         let mut sent = encoded(halves(600, 400), format);
-        sent.extend(b"<script>alert(1)</script>"); // what reads pictures passes it over
+        sent.extend(b"<script>alert(1)</script>"); // image decoders ignore it
         let kept = put(&service, &ada, kind, sent).await;
         assert_eq!(kept.status, StatusCode::NO_CONTENT, "{kind}: {kept:?}");
         let answer = get(&service, &ada, "/me/avatar", "").await;
@@ -145,7 +145,7 @@ async fn an_invalid_image_is_refused_and_the_old_avatar_stays() {
     );
     assert_eq!(refused(&service, &ada, png, half).await, no_image);
     assert_eq!(refused(&service, &ada, png, Vec::new()).await, no_image);
-    // Small files for many pixels: more than a side may have, and more bytes than are taken.
+    // Small files with many pixels: a side that is too long, and too many bytes when decoded.
     let bombs: [DynamicImage; 3] = [
         GrayImage::new(9000, 9000).into(),
         RgbImage::new(6000, 6000).into(),
@@ -234,7 +234,7 @@ async fn uploads_of_avatars_are_rate_limited() {
     }
 }
 
-/// A file stands where the folder was.
+/// Replaces the folder with a file.
 #[tokio::test]
 async fn an_unavailable_storage_logs_nobody_out() {
     let service = start(Default::default()).await;

@@ -1,4 +1,4 @@
-//! The refresh token in a cookie, and that no other site can make use of it.
+//! The refresh token in a cookie, which no other site can use.
 
 use std::num::NonZeroU32;
 
@@ -22,7 +22,7 @@ async fn post(service: &Service, path: &str, headers: &[(&str, &str)], body: &st
         .await
 }
 
-/// The cookies that the answer sets, as the browser sends them back.
+/// Returns the cookies that the response sets, as the browser sends them back.
 fn cookies(answer: &Answer) -> String {
     let set = answer.headers("set-cookie");
     let pairs: Vec<_> = set
@@ -55,7 +55,7 @@ async fn refresh(service: &Service, cookies: &str) -> Answer {
     post(service, "/auth/refresh", &headers, "").await
 }
 
-/// A service, the cookies of its browser, and an access token.
+/// Returns a service, the cookies of its browser, and an access token.
 async fn logged_in() -> (Service, String, String) {
     logged_in_to(start(everything()).await).await
 }
@@ -88,7 +88,7 @@ async fn a_page_refreshes_and_logs_out_with_its_cookie() {
     let answer = post(&service, "/auth/logout", &out, "").await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert_removed(&answer);
-    // The old one is good for nothing, and is removed.
+    // The old cookie is not valid any more, and is removed.
     let answer = refresh(&service, &second).await;
     answer.assert_invalid_grant();
     assert_removed(&answer);
@@ -114,7 +114,7 @@ async fn a_stolen_refresh_cookie_needs_the_device_cookie() {
     let second = cookies(&refresh(&service, &first).await);
     let (stolen, device) = first.split_once("; ").unwrap();
     assert!(second.ends_with(device), "it stays the same: {second}");
-    // Another tab of the browser.
+    // Another tab of the same browser.
     let again = cookies(&refresh(&service, &first).await);
     assert_eq!(again, second);
 
@@ -122,7 +122,7 @@ async fn a_stolen_refresh_cookie_needs_the_device_cookie() {
     refresh(&service, &second).await.assert_invalid_grant();
 }
 
-/// Too many requests, or a request that is not understood, is not the end of a session.
+/// A malformed request, or too many requests, do not end the session.
 #[tokio::test]
 async fn only_invalid_grant_removes_the_cookie() {
     let service = Service::start_with(Place::sqlite(), |settings| {
@@ -180,7 +180,7 @@ async fn other_sites_cannot_use_the_cookie() {
         }
     }
     for path in ["/auth/refresh", "/auth/logout"] {
-        // Without any `Origin`, or if the browser says that another site asks.
+        // Without `Origin`, or if the browser says that another site asks.
         let silent = post(&service, path, &[COOKIE, cookie], "").await;
         assert_eq!(silent.code(), "cross_origin");
         for site in ["cross-site", "same-site", "none"] {
@@ -189,7 +189,7 @@ async fn other_sites_cannot_use_the_cookie() {
             assert_eq!(answer.code(), "cross_origin", "{site}");
         }
     }
-    // A form cannot send the header, and without it the cookie is not looked at.
+    // A form cannot send the header, and without it the cookie is ignored.
     for headers in [
         &[cookie, OWN][..],
         &[
@@ -205,7 +205,7 @@ async fn other_sites_cannot_use_the_cookie() {
             assert_eq!(answer.header("set-cookie"), "");
         }
     }
-    // Nothing of this has used the token up.
+    // None of this has used up the token.
     let answer = post(&service, "/auth/refresh", &[COOKIE, OWN, cookie], "").await;
     assert_eq!(answer.status, StatusCode::OK);
 }

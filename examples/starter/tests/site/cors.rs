@@ -1,4 +1,4 @@
-//! Other sites' pages: exactly those that are named, and never with cookies.
+//! Pages of other sites: only the configured ones are allowed, and never with cookies.
 
 use axum::http::{Method, StatusCode};
 

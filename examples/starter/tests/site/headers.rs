@@ -1,4 +1,4 @@
-//! What every answer tells browsers, and the id that it carries.
+//! The security headers of responses, and request ids.
 
 use axum::http::Method;
 
@@ -53,7 +53,7 @@ async fn responses_have_the_id_of_their_request() {
         id(&service.fetch(Method::GET, "/healthz", &[]).await),
         id(&service.fetch(Method::GET, "/healthz", &[]).await),
     ];
-    // None that could be meant to confuse the log.
+    // Ids that could confuse the log are replaced.
     let long = "a".repeat(65);
     for odd in ["", "a b", "a\tb", "{\"a\":1}", "a;b", long.as_str()] {
         let answer = service

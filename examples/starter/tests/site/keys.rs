@@ -1,4 +1,4 @@
-//! The public keys, for whoever verifies our tokens.
+//! The public keys, for services that verify our tokens.
 
 use axum::http::{Method, StatusCode};
 use service::{App, Settings};
@@ -17,7 +17,7 @@ async fn a_secret_is_never_published() {
     assert_eq!(answer.json(), serde_json::json!({ "keys": [] }));
 }
 
-/// The command and the service are two programs with one file.
+/// The command and the service are two programs that share a file.
 #[tokio::test]
 async fn a_rotated_key_is_published_and_signs_a_day_later() {
     let folder = Folder::new("ring");
@@ -52,7 +52,7 @@ async fn a_rotated_key_is_published_and_signs_a_day_later() {
     assert_eq!(keys.len(), 2);
     assert!(keys.iter().all(|key| key.get("d").is_none()));
 
-    // A stolen key: what it has signed is refused, and another one signs.
+    // After a key was stolen, what it has signed is refused, and another key signs.
     let ring = tokens.key_ring().unwrap();
     assert!(tokens.verifier().verify_local(&before).is_ok());
     let told = service::rotate_keys(&config, true).unwrap();

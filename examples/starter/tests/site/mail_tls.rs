@@ -1,5 +1,5 @@
-//! Emails to a mail server with TLS and without, by the program itself. As in `0.0.0.0`, which leads to this
-//! machine and counts as another one.
+//! Emails to a mail server with and without TLS, sent by the program. `0.0.0.0` leads to this machine, but
+//! counts as another one.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use crate::support::program::{Running, service};
 use crate::support::tls_mail_server::{Mode, TlsMailServer};
 use crate::support::{Client, Folder};
 
-/// What the server keeps and the service logs when a user registers. The service stops afterwards, and
-/// tries once more what it has not sent by then.
+/// Returns what the server receives and the service logs when a user registers. The service then stops, and
+/// tries once more to send what is waiting.
 async fn registered(server: &TlsMailServer, variables: &[(&str, &str)]) -> (Vec<Value>, String) {
     let folder = Folder::new("mail-tls");
     let mut command = service(folder.path());
@@ -25,7 +25,7 @@ async fn registered(server: &TlsMailServer, variables: &[(&str, &str)]) -> (Vec<
     (server.kept(), log)
 }
 
-/// A server, and what the service is told of it, with `PORT` for its port.
+/// Takes a server, and the settings of the service, in which `PORT` stands for its port.
 macro_rules! registered {
     ($mode:expr, $url:literal $(, $name:literal = $value:literal)*) => {{
         let Some(server) = TlsMailServer::start($mode) else {

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The metrics for Prometheus.
 
 use axum::http::{Method, StatusCode};
 use service::{MetricsPlace, serve_metrics};
@@ -21,7 +21,7 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
     service
         .send(Method::DELETE, "/auth/sessions/no-such-id", &tokens.access)
         .await;
-    // The answer to the first was lost.
+    // The response to the first request was lost.
     for _ in 0..2 {
         service.refresh(&tokens.refresh).await.tokens();
     }

@@ -1,4 +1,4 @@
-//! What the program refuses in production, what allows it, and what is logged of it.
+//! What the program refuses in production, what allows it, and what is logged about it.
 
 use crate::support::Folder;
 use crate::support::program::{Running, clean, failure, production, service};
@@ -18,7 +18,7 @@ fn production_starts_without_a_warning_with_what_it_needs() {
     assert!(log.contains("metrics"), "{log}"); // chapter: metrics
 }
 
-/// What may be meant is allowed by a variable that says so, and then told at each start.
+/// What may be intended is allowed by a variable, and logged at each start.
 #[test]
 fn production_warns_of_what_a_dangerous_variable_allows() {
     let folder = Folder::new("allowed");
@@ -50,7 +50,7 @@ fn production_warns_of_what_a_dangerous_variable_allows() {
     }
 }
 
-/// Each row is refused, and allowed by its variable, if there is one. That is told at each start.
+/// Each row is refused, unless its variable allows it, which is then logged at each start.
 #[test]
 fn production_refuses_settings_without_protection() {
     let folder = Folder::new("protect-nobody");
@@ -96,7 +96,7 @@ fn production_refuses_settings_without_protection() {
 }
 
 // chapter: sms {
-/// Without a gateway nobody gets a code: it would be in a file.
+/// Without a gateway, a code would be in a file and reach nobody.
 #[test]
 fn production_sends_no_sms_without_a_gateway() {
     let folder = Folder::new("no-sms");
@@ -129,7 +129,7 @@ fn an_unknown_proxy_is_logged_once() {
     assert!(log.contains("not in TRUSTED_PROXIES"), "{log}");
 }
 
-/// Everything that is sent to another machine goes over TLS.
+/// Everything that is sent to another machine uses TLS.
 #[test]
 fn production_refuses_connections_that_others_can_read() {
     let folder = Folder::new("in-clear");
@@ -185,7 +185,7 @@ fn production_refuses_connections_that_others_can_read() {
         assert!(text.contains(said), "{name}={value}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
-    // A password of the mail server does not even go where the network is said to be safe.
+    // The password of a mail server is not even sent where the network is said to be safe.
     let mut command = production(folder.path());
     command.env("SMTP_URL", "smtp://user:hunter2@host.example.com");
     command.env("DANGEROUS_WITHOUT_TLS", "SMTP_URL");
@@ -243,7 +243,7 @@ fn production_refuses_settings_for_development() {
             "{name}={value}: {text}"
         );
     }
-    // The development key, and whatever else is wrong, at once; and no key is made.
+    // The development key and everything else that is wrong is reported at once, and no key is made.
     let mut command = service(folder.path());
     let text = failure(&command.env("APP_ENV", "production").output().unwrap());
     for said in ["only the development key", "PUBLIC_URL is not set"] {

@@ -23,7 +23,7 @@ async fn the_service_recovers_after_a_locked_database() {
         .login("ada@example.com", PASSWORD)
         .await
         .assert_unavailable();
-    // SQLite reads beside a writer.
+    // In SQLite, readers can work beside a writer.
     assert_eq!(service.sessions(&tokens.access).await.len(), 1);
     assert_eq!(
         service.get("/me", &tokens.access).await.status,
@@ -37,7 +37,7 @@ async fn the_service_recovers_after_a_locked_database() {
 }
 
 // chapter: social-login {
-/// Nothing is used up by a try that was not answered.
+/// An attempt that got no response uses nothing up.
 #[tokio::test]
 async fn a_provider_login_survives_a_locked_database() {
     let provider = StandIn::start().await;

@@ -1,4 +1,4 @@
-//! GitHub, which has its own ways.
+//! GitHub, which does not speak OpenID Connect.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn a_github_login_is_identified_by_its_numeric_id() {
     let query = asked.query().unwrap();
     assert!(query.contains("scope=user%3Aemail"), "{query}");
     assert!(!query.contains("nonce"), "{query}");
-    // It does not say who it is.
+    // The response does not name its issuer.
     let returned = super::with(&github.approves(&asked), "iss", "");
     assert_eq!(
         visitor.returns_to_page("github", &returned).await,
@@ -53,7 +53,7 @@ async fn refusals_of_github_are_distinguished_from_outages() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let mut visitor = Visitor::of(&service);
-    // A code that is used, or not of this login.
+    // A code that was used, or belongs to another login.
     let asked = visitor.begins("github").await;
     let returned = super::with(&github.approves(&asked), "code", "made up");
     assert_bad(

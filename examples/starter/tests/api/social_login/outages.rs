@@ -1,4 +1,4 @@
-//! A provider that is unavailable is no verdict on anybody.
+//! An unavailable provider refuses nobody.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn an_unavailable_provider_is_an_outage() {
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert_eq!(page.header("location"), "/#login-failed=unavailable.two");
     assert!(visitor.cookies.is_empty());
-    // The other one goes on.
+    // The other provider still works.
     let session = visitor.logs_in("one", &providers.one).await;
     visitor.tokens(&session);
 }
@@ -59,7 +59,7 @@ async fn an_outage_during_a_login_does_not_refuse_it() {
         ("/token", 500, json!({})),
         ("/token", 503, error("temporarily_unavailable")),
         ("/token", 429, json!("slow down")),
-        ("/token", 401, error("invalid_client")), // ours to mend, and not the user's
+        ("/token", 401, error("invalid_client")), // for us to correct, and not for the user
         ("/token", 400, error("unauthorized_client")),
         ("/token", 302, json!({})),
         ("/token", 200, json!("what is this?")),
@@ -86,7 +86,7 @@ async fn an_outage_during_a_login_does_not_refuse_it() {
         returned.push(("error", error.to_owned()));
         visitor.returns("one", &returned).await.assert_unavailable();
     }
-    // A code that the provider knows nothing of is one.
+    // A code that the provider does not know is refused.
     providers.one.answers("/token", 400, error("invalid_grant"));
     let answer = visitor.logs_in("one", &providers.one).await;
     super::assert_bad(&answer, "login_not_confirmed");

@@ -1,4 +1,4 @@
-//! API keys in the hands of a person.
+//! API keys on the page.
 
 use axum::http::StatusCode;
 use fantoccini::key::Key;

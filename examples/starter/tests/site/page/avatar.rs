@@ -1,4 +1,4 @@
-//! An avatar on the page.
+//! The avatar on the page.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_person_uploads_and_removes_an_avatar() {
                 .await;
         }
     }
-    // It is drawn: the policy of the page lets it be.
+    // The image is displayed, so the page's policy allows it.
     let drawn =
         "const it = document.querySelector('#picture'); return it.complete && it.naturalWidth";
     let deadline = tokio::time::Instant::now() + WAIT;

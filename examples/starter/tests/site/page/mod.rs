@@ -29,7 +29,7 @@ async fn a_person_registers_uses_the_page_and_logs_out() {
     browser.says("#sessions", "This session").await;
     browser.picture("account").await;
 
-    // No script can read the cookie, and nothing is stored.
+    // No script can read the cookie, and nothing else is stored.
     let stored = "return document.cookie + JSON.stringify([localStorage, sessionStorage])";
     assert_eq!(browser.script(stored, &[]).await, json!("[{},{}]"));
     let cookie = browser
@@ -57,7 +57,7 @@ async fn a_person_registers_uses_the_page_and_logs_out() {
         .unwrap();
     assert_ne!(after.value(), cookie.value());
 
-    // Another device, whose session ends from here.
+    // A session on another device is ended from here.
     let other = service.login("ada@example.com", PASSWORD).await.tokens();
     browser.page.refresh().await.unwrap();
     browser.says("#sessions", "Unknown device").await;
@@ -72,7 +72,7 @@ async fn a_person_registers_uses_the_page_and_logs_out() {
     browser.page.refresh().await.unwrap();
     browser.says("h1", "in safe hands").await;
 
-    // What goes wrong is told in words, and by hand everything works again.
+    // Errors are shown in words, and the page works again afterwards.
     browser
         .seen("#email")
         .await
@@ -100,7 +100,7 @@ async fn a_person_registers_uses_the_page_and_logs_out() {
     browser.click("[type=submit]").await;
     browser.says("#who", "ada@example.com").await;
 
-    // Ended from elsewhere while the page is open.
+    // The session is ended elsewhere while the page is open.
     let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
     service
         .send(
@@ -156,7 +156,7 @@ async fn the_page_fits_a_phone_and_dark_mode() {
     }
 }
 
-/// With the policy of each page: nothing is blocked that it needs.
+/// Nothing that a page needs is blocked by its policy.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_documentation_works_under_its_policy() {
     let service = start(Default::default()).await;

@@ -10,7 +10,8 @@ use crate::start;
 use crate::support::PASSWORD;
 use crate::support::factor::{self, App};
 
-/// By the page alone: an app and text messages are added, ask at logins, and are turned off.
+/// An authenticator app and text messages are added, asked for at logins, and turned off, only with the
+/// page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_adds_second_factors_and_turns_them_off() {
     let service = start(Default::default()).await;
@@ -30,7 +31,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.shows("#qr path").await;
     browser.picture("qr").await;
     let secret = browser.text("#totp-secret").await.replace(' ', "");
-    // What a camera sees is what is said: the size of the code tells that it is whole.
+    // The size of the QR code shows that it is complete.
     let modules = "return document.querySelector('#qr').getAttribute('viewBox')";
     let size = browser.script(modules, &[]).await;
     assert!(
@@ -48,7 +49,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     let codes = browser.text("#recovery-codes").await;
     let codes: Vec<_> = codes.split_whitespace().map(str::to_owned).collect();
     assert_eq!(codes.len(), 10);
-    // What was opened without it has ended.
+    // Sessions that were opened without it have ended.
     service.assert_over(&elsewhere).await;
     browser.click("#recovery-done").await;
     browser.says("#factor-state", "a code from your app").await;
@@ -74,7 +75,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
         .await;
     browser.picture("factors").await;
 
-    // The next login is asked for one of them.
+    // The next login asks for one of them.
     browser.click("#logout").await;
     browser.set("#email", "ada@example.com").await;
     browser.set("#password", PASSWORD).await;
@@ -155,13 +156,13 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
         .await
         .unwrap();
     browser.says("#who", "ada@example.com").await;
-    // The refresh token of this login too is where no script finds it.
+    // The refresh token of this login is out of reach of scripts as well.
     let cookie = browser.page.get_named_cookie("__Host-refresh").await;
     assert_eq!(cookie.unwrap().http_only(), Some(true));
     browser.close().await;
 }
 
-/// The code in the last of so many short messages.
+/// Returns the code in the last of this many SMS.
 async fn sms_code(folder: &Path, count: usize) -> String {
     let deadline = tokio::time::Instant::now() + WAIT;
     loop {
