@@ -31,6 +31,7 @@ function words(status, code, detail, retryAfter, reason) {
     invalid_grant: "Your session has ended. Please log in again.",
     invalid_token: "Your login is no longer valid. Please log in again.",
     insufficient_user_authentication: "Your last login is too long ago for this. Please log in again, and do this within ten minutes.",
+    proof_required: "Please type your password, or use a passkey instead.",
     insufficient_scope: "You are logged in, but this needs the scope “admin”, which you do not have.",
     cross_origin: "The service did not recognise this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
   };

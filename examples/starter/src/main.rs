@@ -84,7 +84,8 @@ async fn tell_keys(now: bool) -> Result<(), Error> {
         Ok(None) => {}
         Ok(Some(path)) => tell(&[format!("published at {path}")])?,
         Err(error) => {
-            let later = "the keys are rotated, but not published; a running service will publish them";
+            let later =
+                "the keys are rotated, but not published; a running service will publish them";
             return Err(format!("{later}: {error}").into());
         }
     }

@@ -27,7 +27,8 @@ const EXISTS: &str = "Something with these values exists already.";
 const NOT_STORABLE: &str =
     "A value is missing, out of range, or refers to something that does not exist.";
 const INVALID_GRANT: &str = "invalid_grant";
-const INVALID_GRANT_DETAIL: &str = "The refresh token is not valid, or its session has ended. Log in again.";
+const INVALID_GRANT_DETAIL: &str =
+    "The refresh token is not valid, or its session has ended. Log in again.";
 
 /// An error response.
 ///

@@ -134,6 +134,7 @@ async fn first_proof(
 /// Gives one response for everything that is wrong with a link. `purpose` is for the log.
 pub(super) fn invalid_link(client: ClientIp, purpose: &str) -> Problem {
     events::link_refused(client, purpose);
-    let detail = "The link is not valid: it was used, has expired, or is not the newest. Ask for another.";
+    let detail =
+        "The link is not valid: it was used, has expired, or is not the newest. Ask for another.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_link", detail)
 }

@@ -13,7 +13,8 @@ use crate::typed::Email;
 ///
 /// Fails if there is no such user, or if the database is unavailable.
 pub async fn grant_admin(email: &str) -> Result<Vec<String>, Error> {
-    let email = Email::parse(email).ok_or("this is not an email address: use the form name@example.com")?;
+    let email =
+        Email::parse(email).ok_or("this is not an email address: use the form name@example.com")?;
     let database = Database::open(&Settings::database_url_from_env()?).await?;
     let users = Users::new(database.clone());
     let granted = users.grant(&email, ADMIN_SCOPE).await?;
@@ -26,8 +27,7 @@ pub async fn grant_admin(email: &str) -> Result<Vec<String>, Error> {
     };
     let mut told = vec!["granted: the user has the scope from the next login on".to_owned()];
     if !user.email_verified {
-        let why =
-            "the address is not confirmed yet: confirming it makes a new account, without the scope";
+        let why = "the address is not confirmed yet: confirming it makes a new account, without the scope";
         told.push(why.to_owned());
     }
     Ok(told)

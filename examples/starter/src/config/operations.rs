@@ -64,6 +64,7 @@ impl Operations {
 
 fn origin(name: &str, text: &str) -> Result<Origin, Error> {
     Origin::parse(text).ok_or_else(|| {
-        format!("{name} must be http:// or https:// with a host and no path, but it is {text:?}").into()
+        format!("{name} must be http:// or https:// with a host and no path, but it is {text:?}")
+            .into()
     })
 }

@@ -91,9 +91,9 @@ impl Smtp {
                 "the server may require TLS: start SMTP_URL with smtps:// (TLS from the start, port \
                  465), or end it with ?tls=required (STARTTLS, port 587)",
             ),
-            Some(454) => Some(
-                "the server cannot offer TLS or check passwords right now: see its log",
-            ),
+            Some(454) => {
+                Some("the server cannot offer TLS or check passwords right now: see its log")
+            }
             Some(530) => Some(
                 "the server requires a login: write SMTP_URL as smtps://user:password@host, or \
                  smtp://user:password@host:587",

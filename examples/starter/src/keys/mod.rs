@@ -33,7 +33,9 @@ pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error>
     let old = ring.keys();
     let waits = old.iter().any(|key| key.state == KeyState::Standby);
     if waits && !now {
-        return Err("a new key is waiting to sign already: to use a new key at once, add --now".into());
+        return Err(
+            "a new key is waiting to sign already: to use a new key at once, add --now".into(),
+        );
     }
     let lead = if now {
         Duration::ZERO

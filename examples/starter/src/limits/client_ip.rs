@@ -51,7 +51,9 @@ impl TrustedProxies {
             let network = word.parse::<IpNet>().ok();
             network
                 .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
-                .ok_or_else(|| format!("TRUSTED_PROXIES: {word} is not a network, such as 10.0.0.0/8"))
+                .ok_or_else(|| {
+                    format!("TRUSTED_PROXIES: {word} is not a network, such as 10.0.0.0/8")
+                })
         };
         Ok(Self {
             networks: words.map(network).collect::<Result<_, _>>()?,

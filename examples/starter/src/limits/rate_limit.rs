@@ -77,7 +77,9 @@ impl RateLimit {
                 Ok(wait) => return wait,
                 // Neither lets everything pass nor nothing: each process has limits of its own until Redis
                 // is back.
-                Err(error) => tracing::warn!(%error, "Redis is unavailable: rate limits are not shared"),
+                Err(error) => {
+                    tracing::warn!(%error, "Redis is unavailable: rate limits are not shared")
+                }
             }
         }
         let early = self.own.check_key(key).err()?;

@@ -42,8 +42,9 @@ pub fn say(line: &str) {
 /// Fails if a variable is malformed, or if the operating system cannot start a thread.
 pub fn start_log() -> Result<Log, Error> {
     let filter = match variable("RUST_LOG")? {
-        Some(filter) => EnvFilter::try_new(filter)
-            .map_err(|error| format!("RUST_LOG is malformed: {error}"))?,
+        Some(filter) => {
+            EnvFilter::try_new(filter).map_err(|error| format!("RUST_LOG is malformed: {error}"))?
+        }
         None => EnvFilter::new(LOGGED),
     };
     let lines = LogLines::start(io::stderr())?;

@@ -32,7 +32,7 @@ const PROBLEM: &str = "Problem";
 #[openapi(
     info(
         description = "Accounts, sessions and tokens. Every error is a problem document (RFC 9457), \
-                       whose `error` is a word for programs."
+                       whose `error` is a stable code for programs."
     ),
     components(schemas(Document))
 )]
@@ -71,8 +71,7 @@ fn problem() -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new()
         .description(
-            "What is wrong. With 429 and 503 comes `Retry-After`, with a bad token \
-             `WWW-Authenticate`.",
+            "An error. With 429 and 503 comes `Retry-After`, with a bad token `WWW-Authenticate`.",
         )
         .content("application/problem+json", content)
         .build()

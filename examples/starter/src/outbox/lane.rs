@@ -69,10 +69,7 @@ impl Lane {
             .is_err()
         {
             let lost = self.queue.waiting().len();
-            tracing::error!(
-                lost,
-                "messages that were still waiting to be sent are lost"
-            );
+            tracing::error!(lost, "messages that were still waiting to be sent are lost");
         }
     }
 }

@@ -127,7 +127,8 @@ pub(super) fn label(typed: &str) -> Result<String, Problem> {
     let label = normalized(trimmed(typed));
     let length = label.chars().count();
     if length == 0 || length > MAX_LABEL_CHARS || label.chars().any(char::is_control) {
-        let detail = "The name of a passkey must have 1 to 60 characters, and no control characters.";
+        let detail =
+            "The name of a passkey must have 1 to 60 characters, and no control characters.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_label", detail));
     }

@@ -132,7 +132,8 @@ impl Passkeys {
 
     fn relying_party(&self) -> Result<&RelyingParty, Problem> {
         self.relying_party.as_ref().ok_or_else(|| {
-            let detail = "This service does not offer passkeys. They need a `PUBLIC_URL` with a domain.";
+            let detail =
+                "This service does not offer passkeys. They need a `PUBLIC_URL` with a domain.";
             Problem::new(StatusCode::NOT_FOUND, "passkeys_not_offered", detail)
         })
     }

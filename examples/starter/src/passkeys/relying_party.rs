@@ -61,7 +61,9 @@ impl RelyingParty {
             origin.set_host(Some(LOCALHOST))?;
         }
         let Some(domain) = origin.domain().map(str::to_owned) else {
-            tracing::warn!("passkeys are not offered: PUBLIC_URL has an IP address instead of a domain");
+            tracing::warn!(
+                "passkeys are not offered: PUBLIC_URL has an IP address instead of a domain"
+            );
             return Ok(None);
         };
         let lifetime = std::time::Duration::from_secs(LIFETIME.unsigned_abs());

@@ -138,7 +138,8 @@ impl PasswordPolicy {
         }
         let password = &*normalized(password);
         if password.len() > MAX_PASSWORD_BYTES {
-            let detail = format!("The password is too long. Use at most {MAX_PASSWORD_BYTES} bytes.");
+            let detail =
+                format!("The password is too long. Use at most {MAX_PASSWORD_BYTES} bytes.");
             return Err(refused("too_long", detail));
         }
         if self.is_guessable(password, owner).await? {
@@ -201,7 +202,10 @@ impl PasswordPolicy {
         };
         breached.contains(password).await.unwrap_or_else(|error| {
             let error = with_causes(&*error);
-            tracing::warn!(error, "breached passwords are unavailable; accepted one without the check");
+            tracing::warn!(
+                error,
+                "breached passwords are unavailable; accepted one without the check"
+            );
             false
         })
     }

@@ -287,7 +287,10 @@ impl Factors {
             // fails.
             if let Err(error) = sessions.end_others(&user.id, caller.session()).await {
                 let error = with_causes(&error);
-                tracing::error!(error, "the second factor is on, but sessions from before could not be ended");
+                tracing::error!(
+                    error,
+                    "the second factor is on, but sessions from before could not be ended"
+                );
             }
             let recovery_codes = recovery_codes.iter().map(|code| code.as_str().to_owned());
             Ok(Added {

@@ -153,9 +153,8 @@ impl Sms for Gateway {
             Err(NotSent {
                 again: is_refused || status.is_server_error() || status.as_u16() == 429,
                 error: format!("the SMS gateway answered {status}").into(),
-                cure: is_refused.then_some(
-                    "the gateway refuses the account or token in SMS_URL: correct them",
-                ),
+                cure: is_refused
+                    .then_some("the gateway refuses the account or token in SMS_URL: correct them"),
             })
         })
     }

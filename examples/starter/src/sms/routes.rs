@@ -128,6 +128,7 @@ pub(super) async fn send_for_login(
 }
 
 fn invalid_phone() -> Problem {
-    let detail = "This is not a phone number with a country code. Use a form such as +49 151 12345678.";
+    let detail =
+        "This is not a phone number with a country code. Use a form such as +49 151 12345678.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_phone", detail)
 }

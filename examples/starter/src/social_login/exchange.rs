@@ -139,8 +139,7 @@ async fn send(request: RequestBuilder) -> Result<(StatusCode, String), Refusal> 
 
 fn parsed<T: DeserializeOwned>(endpoint: &Url, body: &str) -> Result<T, Refusal> {
     // The error is not repeated, because it may contain tokens or personal data.
-    serde_json::from_str(body)
-        .map_err(|_| unavailable(endpoint, "its response is malformed"))
+    serde_json::from_str(body).map_err(|_| unavailable(endpoint, "its response is malformed"))
 }
 
 /// Logs that a provider is unavailable or has sent a useless response, and returns the refusal.

@@ -96,7 +96,8 @@ impl GitHub {
         let (registration, how) = (&self.registration, Authentication::Post);
         let tokens = exchange::redeem(&self.client, &self.token, registration, how, code, verifier);
         let token = tokens.await?.access_token;
-        let token = token.ok_or_else(|| exchange::unavailable(&self.token, "its response has no token"))?;
+        let token =
+            token.ok_or_else(|| exchange::unavailable(&self.token, "its response has no token"))?;
         let user: User = self.get(&self.user, &token).await?;
         let emails: Vec<Address> = self.get(&self.emails, &token).await?;
         Ok(Identity {

@@ -138,7 +138,10 @@ impl OpenId {
         nonce: &str,
     ) -> Result<Claims, Refusal> {
         let Some(id_token) = &tokens.id_token else {
-            return Err(exchange::unavailable(&known.token, "its response has no ID token"));
+            return Err(exchange::unavailable(
+                &known.token,
+                "its response has no ID token",
+            ));
         };
         let token = match known.verifier.verify(id_token).await {
             Ok(token) => token,

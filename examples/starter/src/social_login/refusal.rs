@@ -107,7 +107,7 @@ impl From<Refusal> for Problem {
             ),
             Refusal::Unlinked => (
                 StatusCode::FORBIDDEN,
-                "This login was unlinked from its account. Log in in another way, and link it again on the \
+                "This login was unlinked from its account. Log in another way, and link it again on the \
                  account page.",
             ),
             Refusal::AddressNotConfirmed => (

@@ -148,7 +148,9 @@ impl fmt::Debug for ProviderSettings {
 /// Fails if there are too many providers, two with the same name or issuer, or an invalid one.
 pub(super) fn check(providers: &[ProviderSettings]) -> Result<(), Error> {
     if providers.len() > MAX_PROVIDERS {
-        return Err(format!("there are more than {MAX_PROVIDERS} login providers: remove some").into());
+        return Err(
+            format!("there are more than {MAX_PROVIDERS} login providers: remove some").into(),
+        );
     }
     for (number, provider) in providers.iter().enumerate() {
         if let Some(problem) = provider.problem() {

@@ -103,7 +103,9 @@ impl Storage {
         let store: Arc<dyn ObjectStore> = match scheme {
             ObjectStoreScheme::Local => {
                 let folder = url.to_file_path();
-                return Self::in_folder(&folder.map_err(|()| "STORAGE_URL does not name a folder")?);
+                return Self::in_folder(
+                    &folder.map_err(|()| "STORAGE_URL does not name a folder")?,
+                );
             }
             ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url),
             ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url),

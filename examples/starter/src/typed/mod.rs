@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             meant("1\u{0}2"),
             "1\u{0}2",
-            "control characters are no separators"
+            "control characters are not separators"
         );
     }
     // chapter: second-factor }

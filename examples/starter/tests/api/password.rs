@@ -94,7 +94,11 @@ async fn a_forgotten_password_gets_the_same_response_for_everybody() {
         let name = file.file_name();
         name.to_str().unwrap().ends_with(".eml")
     });
-    assert_eq!(letters.count(), 2, "only users with an account get an email");
+    assert_eq!(
+        letters.count(),
+        2,
+        "only users with an account get an email"
+    );
 }
 
 /// Links lead to the configured address, whatever the request says.

@@ -53,7 +53,10 @@ fn follow(redis: &Redis, primary: &Redis) {
     tell(redis, &format!("REPLICAOF 127.0.0.1 {}", port(primary)));
     let deadline = Instant::now() + Duration::from_secs(60);
     while !tell(redis, "INFO replication").contains("master_link_status:up") {
-        assert!(Instant::now() < deadline, "the replica does not follow its primary");
+        assert!(
+            Instant::now() < deadline,
+            "the replica does not follow its primary"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -115,6 +118,9 @@ async fn a_demoted_redis_is_an_outage_until_its_name_moves() {
         if tell(&new, "KEYS *:rate:*").contains("/auth/email/resend") {
             break;
         }
-        assert!(Instant::now() < deadline, "the processes do not share their counts");
+        assert!(
+            Instant::now() < deadline,
+            "the processes do not share their counts"
+        );
     }
 }

@@ -278,7 +278,10 @@ async fn a_test_that_fails_leaves_no_browser_behind() {
     assert!(failed.await.is_err());
     let deadline = tokio::time::Instant::now() + WAIT;
     while processes_in(&folder) > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "the browser still runs");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the browser still runs"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

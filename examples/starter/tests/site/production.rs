@@ -223,7 +223,11 @@ fn production_refuses_settings_for_development() {
         ("DANGEROUS_EMAIL_TO_FILES", "true", "is not a variable"),
         ("MAIL_FROM", "", "MAIL_FROM is not set"),
         ("MAIL_FROM", "no-reply@localhost", "localhost is not public"),
-        ("MAIL_FROM", "no-reply@mail.local", "mail.local is not public"),
+        (
+            "MAIL_FROM",
+            "no-reply@mail.local",
+            "mail.local is not public",
+        ),
         ("MAIL_FROM", "no-reply@[192.0.2.1]", "MAIL_FROM must be"),
         ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"), // chapter: second-factor
         ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"), // chapter: second-factor

@@ -140,7 +140,8 @@ async fn begin(
         let change = match changes.begin(user, &email, caller.session()).await? {
             Begun::Yes(change) => change,
             Begun::TooMany(wait) => {
-                let detail = "Too many changes of the address. `Retry-After` says when to try again.";
+                let detail =
+                    "Too many changes of the address. `Retry-After` says when to try again.";
                 return Err(Problem::too_many(detail, wait));
             }
             Begun::SomebodyElse => return Err(conflict()),

@@ -33,7 +33,11 @@ async fn a_first_login_makes_an_account_without_a_password() {
         assert!(found.next().is_none(), "{name} occurs more than once");
         value
     };
-    assert_eq!(said("theme"), Some("dark"), "parameters of the endpoint are kept");
+    assert_eq!(
+        said("theme"),
+        Some("dark"),
+        "parameters of the endpoint are kept"
+    );
     assert_eq!(said("response_type"), Some("code"));
     assert_eq!(said("scope"), Some("openid email"));
     let redirect_uri = "https://app.test/auth/login/one/callback";

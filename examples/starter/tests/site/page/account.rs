@@ -74,7 +74,9 @@ async fn a_person_changes_the_email_address() {
         // Nothing happens before a button is pressed, and the token is not in the history.
         let new = service.letter(NEW, 1).await.token("new-email");
         follow("new-email", &new).await;
-        browser.says("#change-email", "Is this your email address?").await;
+        browser
+            .says("#change-email", "Is this your email address?")
+            .await;
         let place = browser.page.current_url().await.unwrap();
         assert_eq!(place.fragment(), None);
         look_at(&browser, "main", &format!("{name}-address-new")).await;
