@@ -19,8 +19,8 @@ pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     let shown = folder.join(KEY_FILE).display().to_string();
     say(&format!(
         "{SERVICE}: WARNING: no JWT_* variable is set, so tokens are signed with the development \
-         key in {shown}.\n{SERVICE}: WARNING: whoever reads that file can be any user. Before others \
-         reach this service, set JWT_KEY_RING_FILE, JWT_ROTATE_KEYS, JWT_ISSUER and JWT_AUDIENCE: \
+         key in {shown}.\n{SERVICE}: WARNING: whoever reads that file can act as any user. Before \
+         others can reach this service, set JWT_KEY_RING_FILE, JWT_ROTATE_KEYS, JWT_ISSUER and JWT_AUDIENCE: \
          see .env.example."
     ));
     let fixed = [
@@ -53,5 +53,5 @@ pub(crate) fn data_folder(folder: &Path) -> Result<(), Error> {
         }
         Ok(())
     };
-    made().map_err(|error| format!("cannot make the folder {}: {error}", folder.display()).into())
+    made().map_err(|error| format!("cannot create the folder {}: {error}", folder.display()).into())
 }

@@ -180,7 +180,7 @@ fn clients(findings: &mut Findings) -> Result<(), Error> {
     if flag("REQUIRE_VERIFIED_EMAIL")? == Some(false) {
         findings.refuse_unless(
             dangerous::UNCONFIRMED_LOGINS,
-            "REQUIRE_VERIFIED_EMAIL is false, so that anybody can log in as the owner of any address that is \
+            "REQUIRE_VERIFIED_EMAIL is false, so anybody could log in as the owner of any address that is \
              not registered yet",
         )?;
     }

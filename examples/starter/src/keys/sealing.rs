@@ -99,9 +99,9 @@ impl SealingKeys {
                 Self::parse(&keys)
             }
             (None, None, None) => Err(format!(
-                "neither {KEYS} nor {KEYS_FILE} is set: the secrets of second factors are encrypted \
-                 with it. Make a key with `echo \"1:$(openssl rand -base64 32)\"`, and keep it \
-                 apart from the database"
+                "neither {KEYS} nor {KEYS_FILE} is set: they encrypt the secrets of second factors. Make \
+                 a key with `echo \"1:$(openssl rand -base64 32)\"`, and keep it separate from the \
+                 database"
             )
             .into()),
         }

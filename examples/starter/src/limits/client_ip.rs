@@ -93,9 +93,9 @@ impl TrustedProxies {
                 event = "unknown_proxy",
                 %peer,
                 header,
-                "a request names another client, and comes from an address that is not in TRUSTED_PROXIES: if \
-                 that is your proxy, add it, since all clients behind it count as one now and can lock each \
-                 other out; if not, a client has made the header up, and it is ignored (this is logged once)"
+                "a request with the header of a proxy comes from an address that is not in TRUSTED_PROXIES: \
+                 if that is your proxy, add it, because all clients behind it count as one now and can lock \
+                 each other out; if not, a client has forged the header, which is ignored (logged once)"
             );
         }
     }
