@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Version};
 
 use crate::problem::Problem;
 
-/// The problem of a request with several or malformed `Host` headers, or without one in HTTP/1.1.
+/// Returns the problem of a request with several or malformed `Host` headers, or without one in HTTP/1.1.
 pub(super) fn refused() -> Problem {
     let detail = "Send exactly one `Host` header, with a host name and perhaps a port.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)

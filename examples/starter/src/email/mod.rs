@@ -65,7 +65,7 @@ pub(crate) trait Mailer: Send + Sync {
 // === impl NotSent ===
 
 impl NotSent {
-    /// Another attempt may succeed.
+    /// Returns an error after which another attempt may succeed.
     pub(crate) fn for_now(error: impl Into<Error>) -> Self {
         Self {
             again: true,
@@ -74,7 +74,7 @@ impl NotSent {
         }
     }
 
-    /// Another attempt would fail in the same way.
+    /// Returns an error after which another attempt would fail in the same way.
     pub(crate) fn for_good(error: impl Into<Error>) -> Self {
         Self {
             again: false,

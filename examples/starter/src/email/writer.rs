@@ -112,8 +112,8 @@ impl Writer {
         }
     }
 
-    /// The token comes after a `#`. Browsers do not send that part, so it is in no server's log and in no
-    /// `Referer`.
+    /// Writes the email that confirms a registration. The token comes after a `#`. Browsers do not send
+    /// that part, so it is in no server's log and in no `Referer`.
     async fn confirm(&self, registration: &str) -> Result<Option<Message>> {
         let link = self.registrations.link(registration).await?;
         Ok(link.map(|(token, email)| Message {

@@ -164,7 +164,7 @@ mod tests {
         Notification::PasswordChanged(Email::parse(&format!("user{number}@example.com")).unwrap())
     }
 
-    /// The number of the recipient of the message that is sent next.
+    /// Returns the message that is sent next.
     fn sent(waiting: &mut Waiting, now: Instant) -> Option<Entry> {
         match waiting.next(now) {
             Next::Send(entry) => Some(*entry),
