@@ -1,4 +1,4 @@
-//! Builds the program anew when a migration or a file of the page changes: they are part of it.
+//! Rebuilds the program when a migration or a file of the page changes, because they are built into it.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -1,8 +1,8 @@
-// The account itself: its address, a copy of everything that is stored, and its end.
+// The account: change the email address, download all data, delete the account.
 
 import { $, busy, call, card, element, leave, onLink, resume, send, tell } from "./app.js";
 
-// === The address ===
+// === The email address ===
 
 function addressPart(form) {
   $("address-form").hidden = !form;
@@ -18,13 +18,13 @@ async function showAddress() {
   const change = body.pending;
   $("address-pending").hidden = change === null;
   $("address-stop").hidden = change === null;
-  $("address-change").textContent = change ? "Choose another one" : "Change it";
+  $("address-change").textContent = change ? "Choose another address" : "Change email address";
   $("address-change").hidden = !me.email_verified;
   if (!change) return $("address-pending").replaceChildren();
   const missing = [[change.old_confirmed, me.email], [change.new_confirmed, change.new_email]].filter(([done]) => !done).map(([, email]) => email);
   $("address-pending").replaceChildren(
-    "It is to become ", element("strong", { text: change.new_email }),
-    `. Open the link in our email to ${missing.join(" and to ")} until ${new Date(change.expires_at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}.`);
+    "Your new email address: ", element("strong", { text: change.new_email }),
+    `. To confirm the change, open the link in our email to ${missing.join(" and in the one to ")} by ${new Date(change.expires_at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}.`);
 }
 
 $("address-change").addEventListener("click", () => {
@@ -49,7 +49,7 @@ $("address-form").addEventListener("submit", (event) => {
     $("address-form").reset();
     addressPart(false);
     await showAddress();
-    tell($("address-notice"), "We have sent an email to both addresses. The address changes when you have confirmed it in both.");
+    tell($("address-notice"), "We have sent an email to both addresses. Your address changes once you have opened the link in each of them.");
     $("address-title").focus();
   });
 });
@@ -57,17 +57,17 @@ $("address-form").addEventListener("submit", (event) => {
 $("address-stop").addEventListener("click", (event) => busy(event.target, $("address-notice"), async () => {
   await call("DELETE", "/auth/email/change");
   await showAddress();
-  tell($("address-notice"), "The address stays as it is.");
+  tell($("address-notice"), "Your email address stays as it is.");
   $("address-title").focus();
 }));
 
-// === Links in the emails about it ===
+// === Links in the emails about a change ===
 
-let link = null; // the token of the link by which the page was opened
+let link = null; // the token of the link that opened the page
 
 for (const [name, title, text, yes] of [
-  ["new-email", "Is this your address?", "Somebody wants to use the address to which the email was sent for an account. Confirm it only if that was you.", "Yes, use it for my account"],
-  ["old-email", "Is your address to change?", "Somebody wants to change the address of the account to which the email was sent. If that was not you, stop it, and choose a new password: whoever asked for it knows yours.", "Yes, change my address"],
+  ["new-email", "Is this your email address?", "Somebody wants to use the email address that this link was sent to for their account. Confirm it only if that was you.", "Yes, use it for my account"],
+  ["old-email", "Change your email address?", "Somebody has asked to change the email address of your account. If that was not you, stop the change and choose a new password: whoever asked for it was able to log in to your account.", "Yes, change my email address"],
 ]) {
   onLink(name, (token) => {
     link = token;
@@ -80,7 +80,7 @@ for (const [name, title, text, yes] of [
   });
 }
 
-/** What a link answers, in words; a link that is not good any more is a verdict too. */
+/** Uses the link, and says what has happened, also if the link is not valid any more. */
 function follow(button, path, words) {
   busy(button, $("change-email-notice"), async () => {
     const used = link;
@@ -90,10 +90,10 @@ function follow(button, path, words) {
       text = words((await send("POST", path, { json: { token: used }, bearer: null })).body);
     } catch (trouble) {
       if (trouble.code !== "invalid_link") throw trouble;
-      text = "This link is not valid any more: it was used, has expired, or the change was stopped.";
+      text = "This link is not valid any more: it was used already, it has expired, or the change was stopped.";
       bad = true;
     }
-    // Unless another link was opened meanwhile.
+    // Says nothing if another link has been opened meanwhile.
     if (link === used) await resume(text, bad);
   });
 }
@@ -101,14 +101,14 @@ function follow(button, path, words) {
 $("change-email").addEventListener("submit", (event) => {
   event.preventDefault();
   follow($("change-email-yes"), "/auth/email/change/confirm", (body) => body.changed
-    ? "Your account has its new address. Log in with it from now on."
-    : "Thank you. The address changes when the link in our email to the other address is confirmed too.");
+    ? "Your account has its new email address. Log in with it from now on."
+    : "Thank you. Your address changes once you have also opened the link in our email to the other address.");
 });
 
 $("change-email-no").addEventListener("click", (event) => follow(event.target, "/auth/email/change/stop",
-  () => "The address stays as it is. If somebody else asked for the change, choose a new password."));
+  () => "The email address stays as it is. If somebody else asked for the change, choose a new password."));
 
-// === A copy of everything ===
+// === Download ===
 
 $("download").addEventListener("click", (event) => busy(event.target, $("download-notice"), async () => {
   const { body } = await call("GET", "/auth/account/download");
@@ -116,10 +116,10 @@ $("download").addEventListener("click", (event) => busy(event.target, $("downloa
   const save = element("a", { href: URL.createObjectURL(file), download: "account.json" });
   save.click();
   setTimeout(() => URL.revokeObjectURL(save.href), 60_000);
-  tell($("download-notice"), "The file is saved. Keep it where nobody else reads it.");
+  tell($("download-notice"), "The file is saved. Keep it where nobody else can read it.");
 }));
 
-// === The end ===
+// === Deletion ===
 
 function deletionPart(form) {
   $("delete-form").hidden = !form;
@@ -145,11 +145,11 @@ $("delete-form").addEventListener("submit", (event) => {
   busy($("delete-form").querySelector("[type=submit]"), $("delete-notice"), async () => {
     const json = { email: $("delete-email").value, current_password: $("delete-password").value };
     await call("POST", "/auth/account/delete", { json });
-    leave("Your account is deleted. Thank you for having been here.");
+    leave("Your account is deleted. Thank you for having used it.");
   });
 });
 
-// === Coming and going ===
+// === Login and logout ===
 
 document.addEventListener("entered", () => busy($("address-change"), $("address-notice"), showAddress));
 

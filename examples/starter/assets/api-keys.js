@@ -1,8 +1,8 @@
-// API keys: a person makes them for programs, and revokes them.
+// API keys: create them for programs, and revoke them.
 
 import { $, ago, busy, call, element, tell } from "./app.js";
 
-/** Which part of the card is shown: the list, the form, or a new key. */
+/** Shows one part of the card: the list, the form, or a new key. */
 function part(id) {
   for (const one of ["keys-list", "keys-form", "keys-new"]) $(one).hidden = one !== id;
 }
@@ -12,7 +12,7 @@ async function showKeys() {
   $("keys").replaceChildren(...body.keys.map(row));
   const isFull = body.keys.filter((key) => !isOver(key)).length >= body.limit;
   $("keys-add").hidden = isFull;
-  tell($("keys-hint"), isFull ? "You have as many keys as allowed. Revoke one that is no longer needed." : body.keys.length ? null : "There are none.");
+  tell($("keys-hint"), isFull ? "You cannot have more keys. Revoke one that you no longer need." : body.keys.length ? null : "You have no API keys yet.");
   const scopes = body.scopes.map((scope) => element("label", { kind: "check" },
     element("input", { type: "checkbox", name: "scope", value: scope }), element("code", { text: scope })));
   $("keys-scopes-list").replaceChildren(...scopes);
@@ -26,14 +26,14 @@ function row(key) {
   const about = element("div", {}, element("strong", { text: key.label }));
   if (isOver(key)) about.append(element("span", { text: "Expired", kind: "here" }));
   const used = key.last_used_at === null ? "never used" : `last used ${ago(key.last_used_at)}`;
-  const until = key.expires_at === null ? "" : `, ${isOver(key) ? "expired" : "good until"} ${day(key.expires_at)}`;
-  about.append(element("span", { text: `Made ${ago(key.created_at)}, ${used}${until}`, kind: "hint" }));
+  const until = key.expires_at === null ? "" : `, ${isOver(key) ? "expired" : "valid until"} ${day(key.expires_at)}`;
+  about.append(element("span", { text: `Created ${ago(key.created_at)}, ${used}${until}`, kind: "hint" }));
   if (key.scopes.length) about.append(element("span", { text: `Scopes: ${key.scopes.join(" ")}`, kind: "hint" }));
   const revoke = element("button", { text: "Revoke", type: "button", ariaLabel: `Revoke the key ${key.label}` });
   revoke.addEventListener("click", () => busy(revoke, $("keys-notice"), async () => {
     await call("DELETE", `/auth/api-keys/${encodeURIComponent(key.id)}`);
     await showKeys();
-    tell($("keys-notice"), "That key is good for nothing any more.");
+    tell($("keys-notice"), "That key is revoked. Programs can no longer use it.");
     $("keys-title").focus();
   }));
   return element("li", {}, about, revoke);
@@ -78,7 +78,7 @@ $("keys-copy").addEventListener("click", (event) => busy(event.target, $("keys-n
     tell($("keys-notice"), "Copied.");
   } catch {
     getSelection().selectAllChildren($("keys-text"));
-    tell($("keys-notice"), "Your browser does not allow that. The key is selected: copy it by hand.", true);
+    tell($("keys-notice"), "Your browser does not allow copying. The key is selected: please copy it yourself.", true);
   }
 }));
 
@@ -87,7 +87,7 @@ $("keys-done").addEventListener("click", () => {
   $("keys-title").focus();
 });
 
-/** The key stays on the page no longer than it is needed. */
+/** Removes the key from the page as soon as it is not needed any more. */
 function forget() {
   $("keys-text").textContent = "";
   $("keys-form").reset();

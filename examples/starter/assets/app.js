@@ -1,8 +1,8 @@
 // The page at `/`. The access token is in a variable of this file and nowhere else; the refresh token
-// is in a cookie that is not for scripts.
+// is in a cookie that scripts cannot read.
 
 export const $ = (id) => document.getElementById(id);
-let token = null; // { text, claims, expires, lifetime }: times in milliseconds of this machine
+let token = null; // { text, claims, expires, lifetime }: times in milliseconds, by the clock of this machine
 
 // === Talking to the service ===
 
@@ -17,60 +17,61 @@ export class Trouble extends Error {
 
 function words(status, code, detail, retryAfter, reason) {
   const known = {
-    invalid_credentials: "That e-mail address and password do not belong together, or the address is not confirmed yet: the link is in our email.",
+    invalid_credentials: "Wrong email address or password, or the address is not confirmed yet. To confirm it, open the link in our email.",
     wrong_password: "That is not your password.",
-    second_factor_exists: "That is on already. Turn it off first.",
-    invalid_phone: "That does not look like a telephone number with its country, such as +4915112345678.",
-    invalid_image: "That is no picture that we can read.",
+    second_factor_exists: "This is on already. To set it up again, turn two-factor authentication off first.",
+    invalid_phone: "That does not look like a phone number. Write it with the country code, such as +4915112345678.",
+    invalid_image: "We cannot read that picture. Please choose another one.",
     unsupported_media_type: "Please choose a PNG, JPEG or WebP picture.",
-    too_large: "That picture is too large. It may have 1 MB.",
-    invalid_code: "That code is not right, was used, or is too old.",
-    invalid_challenge: "That took too long, or too many tries. Please begin again.",
-    invalid_link: "This link was used, is too old, or is not the newest. Please ask for another.",
-    invalid_email: "That does not look like an e-mail address.",
-    invalid_grant: "Your session is over. Please log in again.",
+    too_large: "That picture is too large. The limit is 1 MB.",
+    invalid_code: "That code is wrong, expired or already used. Please check it, or get a new one.",
+    invalid_challenge: "That took too long, or there were too many attempts. Please log in again.",
+    invalid_link: "This link has expired, was used already, or is not the newest one. Please ask for a new link.",
+    invalid_email: "That does not look like an email address. Please check it.",
+    invalid_grant: "Your session has ended. Please log in again.",
     invalid_token: "Your login is no longer valid. Please log in again.",
+    insufficient_user_authentication: "Your last login is too long ago for this. Please log in again, and do this within ten minutes.",
+    proof_required: "Please type your password, or use a passkey instead.",
     insufficient_scope: "You are logged in, but this needs the scope “admin”, which you do not have.",
-    cross_origin: "The service did not recognise this page as its own. Does PUBLIC_URL match the address above?",
+    cross_origin: "The service did not recognise this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
   };
   const passwords = {
-    too_short: "That password is too short. Take at least 15 characters.",
-    too_long: "That password is too long.",
-    too_common: "That password would be guessed soon. Take a few words that only you would put together.",
-    breached: "That password was stolen somewhere and is known to thieves. Take another.",
+    too_long: "That password is too long. Use a shorter one.",
+    too_common: "That password is easy to guess. A few unrelated words work best.",
+    breached: "That password appears in a list of stolen passwords. Please choose another one.",
   };
   if (code === "invalid_password" && passwords[reason]) return passwords[reason];
   if (known[code]) return known[code];
   if (status === 429) return `Too many attempts. Please wait ${retryAfter || "a few"} seconds.`;
-  if (status === 503) return "The service is busy or being repaired. Please try again in a moment.";
+  if (status === 503) return "The service is not available right now. Please try again in a moment.";
   return detail || "Something went wrong on our side. Please try again.";
 }
 
-/** A request; the answer as `{ status, body }`, or a `Trouble`. */
+/** Sends a request. Returns `{ status, body }`, or throws a `Trouble`. */
 export async function send(method, path, { json, file, bearer = token?.text } = {}) {
   const headers = { "Token-Transport": "cookie" };
   if (json) headers["Content-Type"] = "application/json";
   if (file) headers["Content-Type"] = file.type;
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
-  // Browsers send `Origin` by themselves with everything but GET; that needs no cookie.
+  // Browsers add `Origin` to every method but GET, and a GET needs no cookie.
   if (method === "GET") delete headers["Token-Transport"];
   let response;
   try {
     response = await fetch(path, { method, headers, body: file ?? (json && JSON.stringify(json)), credentials: "same-origin" });
   } catch {
-    throw new Trouble(0, "offline", "The service cannot be reached. Is it running, and are you online?");
+    throw new Trouble(0, "offline", "The service cannot be reached. Please check your connection and try again.");
   }
   if (response.ok && response.headers.get("Content-Type")?.startsWith("image/")) return { status: response.status, body: await response.blob() };
   const text = await response.text();
   let body = null;
-  try { body = text ? JSON.parse(text) : null; } catch { /* words() has some for this */ }
+  try { body = text ? JSON.parse(text) : null; } catch { /* then `words` has a text for the status */ }
   if (!response.ok) {
     throw new Trouble(response.status, body?.error, body?.detail, response.headers.get("Retry-After"), body?.reason);
   }
   return { status: response.status, body };
 }
 
-/** The same with a token that is good: an old one is refreshed first, once. */
+/** Sends a request with a valid access token, and refreshes the token if it has expired. */
 export async function call(method, path, what) {
   if (token && token.expires - Date.now() < 5000) await refresh();
   try {
@@ -90,7 +91,7 @@ function keep(pair) {
   token = { text: pair.access_token, claims, lifetime, expires: Date.now() + lifetime };
 }
 
-/** One refresh at a time. Whether there is a token afterwards. */
+/** Gets a new access token, in one request at a time. Returns whether there is one now. */
 let refreshing = null;
 function refresh() {
   refreshing ??= (async () => {
@@ -99,7 +100,7 @@ function refresh() {
       if (status === 204) token = null;
       else keep(body);
     } catch (trouble) {
-      // Only this says that the session is over. After anything else the cookie is still good.
+      // Only `invalid_grant` means that the session has ended. After any other error the cookie is still valid.
       if (trouble.code === "invalid_grant") token = null;
       throw trouble;
     } finally {
@@ -112,7 +113,7 @@ function refresh() {
 
 // === Showing ===
 
-/** An element; text is text, and never markup. */
+/** Creates an element. `text` is never read as markup. */
 export function element(name, { text, kind, ...rest } = {}, ...children) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -122,6 +123,7 @@ export function element(name, { text, kind, ...rest } = {}, ...children) {
   return made;
 }
 
+/** Shows a text in `place`, or hides the place if there is none. */
 export function tell(place, text, bad = false) {
   place.hidden = !text;
   place.textContent = text ?? "";
@@ -143,12 +145,12 @@ function show() {
   tick();
 }
 
-/** Which card is shown to somebody who is not logged in, or not known to be. */
+/** Chooses the card for visitors who are not logged in. */
 export function card(id) {
   for (const one of document.querySelectorAll("#welcome > .card")) one.hidden = one.id !== id;
 }
 
-/** Whether somebody is logged in here. */
+/** Returns whether somebody is logged in here. */
 export const inside = () => token !== null;
 
 function claim(name, value) {
@@ -161,7 +163,7 @@ function tick() {
   const left = Math.max(0, token.expires - Date.now());
   const seconds = Math.ceil(left / 1000);
   $("left").textContent = left ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Expired";
-  $("left-words").textContent = left ? "minutes left" : "– the next call refreshes it";
+  $("left-words").textContent = left ? "minutes left" : "– the next request renews it";
   $("bar").value = left / token.lifetime;
 }
 
@@ -174,7 +176,7 @@ export function ago(seconds) {
   return words.format(-Math.round(passed / 86400), "day");
 }
 
-/** A browser and a system, out of a `User-Agent`. */
+/** Returns the browser and the system that a `User-Agent` names. */
 export function device(label) {
   if (!label) return "Unknown device";
   const find = (names) => names.find(([pattern]) => pattern.test(label))?.[1];
@@ -189,7 +191,7 @@ export async function showSessions() {
   const rows = body.sessions.map((session) => {
     const name = element("strong", { text: device(session.label), title: session.label ?? "" });
     const about = element("div", {}, name);
-    if (session.current) about.append(element("span", { text: "This one", kind: "here" }));
+    if (session.current) about.append(element("span", { text: "This session", kind: "here" }));
     about.append(element("span", { text: `Logged in ${ago(session.created_at)}, last used ${ago(session.last_used_at)}`, kind: "hint" }));
     const row = element("li", {}, about);
     if (!session.current) {
@@ -197,7 +199,7 @@ export async function showSessions() {
       end.addEventListener("click", () => busy(end, $("notice"), async () => {
         await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
         await showSessions();
-        tell($("notice"), "That session is over.");
+        tell($("notice"), "That session has ended.");
         $("sessions-title").focus();
       }));
       row.append(end);
@@ -209,7 +211,7 @@ export async function showSessions() {
 
 // === Doing ===
 
-/** Runs something for a button, which waits meanwhile; what goes wrong is told in `place`. */
+/** Runs the work of a button, which is disabled meanwhile. Shows errors in `place`. */
 export async function busy(button, place, work) {
   button.disabled = true;
   tell(place, null);
@@ -267,12 +269,12 @@ $("entry").addEventListener("submit", (event) => {
     } catch (trouble) {
       if (!registers || trouble.code !== "invalid_credentials") throw trouble;
       choose("login");
-      tell($("entry-notice"), `We have sent you an email. Open the link in it, confirm your address there, and then log in.${folder}`);
+      tell($("entry-notice"), `We have sent you an email. Open the link in it to confirm your email address, and then log in.${folder}`);
     }
   });
 });
 
-// Only while trying things out: then emails are files.
+// On a developer's machine, emails are files.
 const folder = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)
   ? " (Without a mail server, emails are files in data/mail.)" : "";
 
@@ -282,7 +284,7 @@ function choose(value) {
   choice.dispatchEvent(new Event("change"));
 }
 
-/** Tokens, or the question for a code as well. */
+/** Logs in, or asks for the second factor if the service wants one. */
 export async function logIn(path, json) {
   const { body } = await send("POST", path, { json, bearer: null });
   $("password").value = "";
@@ -296,7 +298,7 @@ export async function logIn(path, json) {
 // === The second step of a login ===
 
 let challenge = null;
-export const names = { totp: "a code of my app", sms: "a code sent to my telephone", recovery_code: "a recovery code" };
+export const names = { totp: "a code from my app", sms: "a code sent to my phone", recovery_code: "a recovery code" };
 
 function ask(body) {
   challenge = body.challenge;
@@ -313,7 +315,7 @@ $("method").addEventListener("change", () => { $("send-sms").hidden = $("method"
 
 $("send-sms").addEventListener("click", (event) => busy(event.target, $("second-notice"), async () => {
   await send("POST", "/auth/login/sms", { json: { challenge }, bearer: null });
-  tell($("second-notice"), "A code is on its way.");
+  tell($("second-notice"), "A code is on its way to your phone.");
   $("code").focus();
 }));
 
@@ -332,35 +334,35 @@ $("second").addEventListener("submit", (event) => {
 
 $("back").addEventListener("click", () => leave(null));
 
-// === Links in letters ===
+// === Links in emails ===
 
 $("forgot").addEventListener("click", (event) => busy(event.target, $("entry-notice"), async () => {
   const email = $("email").value;
   if (!email.trim()) {
     $("email").focus();
-    return tell($("entry-notice"), "Write your e-mail address above first.", true);
+    return tell($("entry-notice"), "Please type your email address above first.", true);
   }
   await send("POST", "/auth/password/forgot", { json: { email }, bearer: null });
-  tell($("entry-notice"), `If there is such an account, an email with a link is on its way.${folder}`);
+  tell($("entry-notice"), `If there is an account with this email address, a link to choose a new password is on its way to it.${folder}`);
 }));
 
-let link = null; // the token of the link by which the page was opened
-let followed = 0; // how many links were opened
-const links = new Map(); // what the name in a link opens
+let link = null; // the token of the link that opened the page
+let followed = 0; // how many links have been opened
+const links = new Map(); // from the name in a link to the function that opens it
 
-/** What is shown for links with this name in front of the token. */
+/** Registers what to show for links of this name: `/#NAME=TOKEN`. */
 export function onLink(name, open) {
   links.set(name, open);
 }
 
-/** Asks what the link is for. Nothing is done before a button is pressed: programs that look for harmful
- * links open them too, and run scripts. Returns whether there was a link. */
+/** Shows what the link is for, and returns whether there was a link. Nothing happens before a button is
+ * pressed, because scanners for harmful links open them too, and run scripts. */
 function followLink() {
-  // An email program may have put white space into it, or a full stop or a bracket behind it.
+  // An email program may have added spaces to the link, or a full stop or a bracket at its end.
   const [, name, value] = location.hash.replaceAll(/%20|%C2%A0|\s/gi, "").match(/^#([a-z-]+)=([\w-]+)/) ?? [];
   const open = links.get(name);
   if (!open) return false;
-  // So that it is not in the history.
+  // Keeps the token out of the browser's history.
   history.replaceState(null, "", location.pathname);
   token = null;
   show();
@@ -389,17 +391,17 @@ $("confirm").addEventListener("submit", (event) => {
       await send("POST", "/auth/email/verify", { json: { token: used }, bearer: null });
     } catch (trouble) {
       if (trouble.code !== "invalid_link") throw trouble;
-      if (link === used) await resume("This link is not valid any more. If your address is confirmed already, log in. If not, register again: you get another link.", true);
+      if (link === used) await resume("This link is not valid any more. If your email address is confirmed already, log in. Otherwise register again to get a new link.", true);
       return;
     }
-    // Unless another link was opened meanwhile.
-    if (link === used) await resume("Your address is confirmed. You can log in.");
+    // Says nothing if another link has been opened meanwhile.
+    if (link === used) await resume("Your email address is confirmed. You can log in now.");
   });
 });
 
 $("confirm-not").addEventListener("click", () => {
   link = null;
-  resume("Nothing has changed. You can delete the email.");
+  resume("Thank you. Nothing has changed. You can delete the email.");
 });
 
 $("reset").addEventListener("submit", (event) => {
@@ -414,7 +416,7 @@ $("reset").addEventListener("submit", (event) => {
     }
     link = null;
     $("new-password").value = "";
-    leave("Your password is changed. Please log in with it.");
+    leave("Your password is changed. Please log in with the new one.");
   });
 });
 
@@ -422,11 +424,11 @@ $("refresh").addEventListener("click", (event) => busy(event.target, $("notice")
   if (!(await refresh())) throw new Trouble(400, "invalid_grant");
   show();
   await showSessions();
-  tell($("notice"), "A fresh token, and the old refresh token is used up.");
+  tell($("notice"), "You have a new access token. The refresh token was replaced, too.");
 }));
 
 for (const [id, path, ask, text] of [
-  // The cookie is enough for this one, also when the access token has expired.
+  // The cookie is enough for this one, even if the access token has expired.
   ["logout", "/auth/logout", send, "You are logged out here."],
   ["logout-all", "/auth/logout-all", call, "You are logged out everywhere."],
 ]) {
@@ -456,13 +458,13 @@ function answer(status, text) {
 
 setInterval(tick, 500);
 
-/** Goes on with the session of the cookie, and says `text`. The form to log in is shown only if the
- * service says that there is no session: nobody should log in again because of an outage. */
+/** Continues the session that the cookie belongs to, and shows `text`. The login form appears only if the
+ * service says that there is no session: an outage must not make anybody log in again. */
 export async function resume(text = null, bad = false) {
   const before = followed;
   try {
     const isIn = await refresh();
-    // Another link was opened meanwhile, and is on the screen.
+    // Another link has been opened meanwhile, and is on the screen.
     if (followed !== before) return;
     if (!isIn) {
       show();
@@ -483,7 +485,7 @@ export async function resume(text = null, bad = false) {
 
 addEventListener("hashchange", followLink);
 
-// Other scripts may know what the page was opened for: then they prevent the default.
+// Another script may handle what the page was opened for. It then prevents the default.
 addEventListener("DOMContentLoaded", () => {
   const arrived = new Event("arrived", { cancelable: true });
   followLink() || !document.dispatchEvent(arrived) || resume();

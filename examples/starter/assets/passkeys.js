@@ -1,24 +1,24 @@
-// Passkeys: a login without a password, the second step of one, and the card in the account.
+// Passkeys: login without a password, passkeys as a second factor, and the card in the account.
 
 import { $, Trouble, busy, call, device, element, logIn, names, send, tell } from "./app.js";
 import { showCodes, showFactor } from "./settings.js"; // chapter: second-factor
 
-// === What browsers know of passkeys ===
+// === Passkeys in the browser ===
 
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const named = (list) => (list ?? []).map((one) => ({ ...one, id: bytes(one.id) }));
 
-/** Runs the dialog of the browser. What goes wrong there is told in words. */
+/** Opens the browser's dialog, and puts its errors into words. */
 async function dialog(run) {
-  if (!window.PublicKeyCredential) throw new Trouble(0, "unsupported", "This browser has no passkeys here. They need a current browser, and an address with https:// or localhost.");
+  if (!window.PublicKeyCredential) throw new Trouble(0, "unsupported", "This browser cannot use passkeys here. They need a current browser, and an address that starts with https:// or http://localhost.");
   try {
     return await run();
   } catch (trouble) {
     const known = {
-      NotAllowedError: "The browser got no passkey: it was cancelled, took too long, or none fits.",
-      InvalidStateError: "This device has a passkey for your account already.",
-      SecurityError: "Passkeys do not work at this address. Open the page at the address of PUBLIC_URL; on your own machine, that is http://localhost.",
+      NotAllowedError: "No passkey was used: you cancelled, it took too long, or no passkey fits this account.",
+      InvalidStateError: "This device already has a passkey for your account.",
+      SecurityError: "Passkeys do not work at this address. Open the page at its official address (PUBLIC_URL). On a developer’s machine, that is http://localhost.",
     };
     if (!known[trouble.name]) throw trouble;
     throw new Trouble(0, "passkey", known[trouble.name]);
@@ -68,7 +68,7 @@ for (const choice of $("entry").elements.mode) {
 names.passkey = "my passkey";
 let challenge = null;
 
-/** With a passkey there is no code to type. */
+/** Shows the button for a passkey in place of the field for a code. */
 function offer() {
   const byPasskey = $("method").value === "passkey";
   $("second-passkey").hidden = !byPasskey;
@@ -108,7 +108,7 @@ for (const id of ["add-totp", "add-sms"]) $(id)?.addEventListener("click", offer
 
 // === The card in the account ===
 
-let usable = false; // whether there is a passkey that is accepted
+let usable = false; // whether the account has a passkey that the service accepts
 let doing = null; // { what: "add", "rename", "remove" or "factor", passkey }
 
 async function prove() {
@@ -131,7 +131,7 @@ async function showPasskeys() {
     const about = element("div", {}, element("strong", { text: passkey.label }));
     if (passkey.is_synced) about.append(element("span", { text: "Synced", kind: "here" }));
     const used = passkey.last_used_at ? `, last used on ${day(passkey.last_used_at)}` : ", not used yet";
-    const words = passkey.is_refused ? "There may be a copy of it, so it is not accepted any more. Remove it." : `Added on ${day(passkey.created_at)}${used}`;
+    const words = passkey.is_refused ? "This passkey may have been copied, so it is not accepted any more. Please remove it." : `Added on ${day(passkey.created_at)}${used}`;
     about.append(element("span", { text: words, kind: "hint" }));
     const buttons = [["Rename", "rename", ""], ["Remove", "remove", "danger"]].map(([name, what, kind]) => {
       const button = element("button", { text: name, type: "button", kind, ariaLabel: `${name} the passkey ${passkey.label}` });
@@ -158,7 +158,7 @@ function begin(what, passkey = null) {
     add: "Add a passkey",
     rename: `Rename “${passkey?.label}”`,
     remove: `Remove “${passkey?.label}”`,
-    factor: "Ask for a passkey after the password",
+    factor: "Use a passkey as a second factor",
   }[what];
   $("passkey-choices").hidden = true;
   $("passkey-form").hidden = false;
@@ -172,7 +172,7 @@ function end() {
   $("passkey-choices").hidden = false;
 }
 
-/** Does what was begun. `proof` tells that it is still the owner. */
+/** Does what was begun. `proof` is the password or a passkey, and shows that it is still the owner. */
 async function go(proof) {
   const { what, passkey } = doing;
   const label = $("passkey-label").value;
@@ -181,10 +181,10 @@ async function go(proof) {
   if (what === "add") {
     const { body } = await call("POST", "/auth/passkeys/register", { json: proof });
     await call("POST", "/auth/passkeys/register/finish", { json: { label, ...await create(body) } });
-    words = "Your passkey is added. The next login needs no password.";
+    words = "Your passkey is added. Next time, log in without a password.";
   } else if (what === "rename") {
     await call("PUT", path, { json: { label } });
-    words = "It has its new name.";
+    words = "Your passkey is renamed.";
   } else if (what === "remove") {
     await call("POST", `${path}/remove`, { json: proof });
     words = "That passkey is not accepted any more. Remove it from your device as well.";
@@ -224,7 +224,7 @@ document.addEventListener("entered", () => busy($("add-passkey"), $("passkeys-no
 
 document.addEventListener("left", () => {
   end();
-  // The next one to log in may be somebody else.
+  // The next person to log in may be somebody else.
   $("passkey-list").replaceChildren();
   tell($("passkeys-notice"), null);
 });

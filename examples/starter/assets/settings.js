@@ -1,12 +1,12 @@
-// What a person sets up: a second factor, a picture, another password.
+// The settings: two-factor authentication, the profile picture, another password.
 
 import { $, busy, call, element, names, showSessions, tell } from "./app.js";
 
-// === Second factor ===
+// === Two-factor authentication ===
 
 let doing = null; // "totp", "sms" or "remove"
 
-/** Which part of the card is shown: the choices, a form, or the recovery codes. */
+/** Shows one part of the card: the choices, a form, or the recovery codes. */
 function part(id) {
   for (const one of ["factor-choices", "factor-form", "factor-confirm", "recovery"]) $(one).hidden = one !== id;
 }
@@ -17,8 +17,8 @@ export async function showFactor() {
   const left = body.recovery_codes_left;
   $("factor-on").hidden = !on;
   $("factor-state").textContent = on
-    ? `A login asks for ${body.methods.filter((method) => method !== "recovery_code").map((method) => names[method].replace("my", "your")).join(" or ")} as well. ${left} recovery ${left === 1 ? "code is" : "codes are"} left.`
-    : "With a second factor, nobody gets in who has only stolen your password.";
+    ? `When you log in, you also need ${body.methods.filter((method) => method !== "recovery_code").map((method) => names[method].replace("my", "your")).join(" or ")}. You have ${left} recovery ${left === 1 ? "code" : "codes"} left.`
+    : "With two-factor authentication, a stolen password alone is not enough to log in.";
   $("add-totp").hidden = body.methods.includes("totp");
   $("add-sms").hidden = body.methods.includes("sms");
   $("remove-factor").hidden = !on;
@@ -47,7 +47,7 @@ $("remove-method").addEventListener("change", offerSms);
 
 $("factor-sms").addEventListener("click", (event) => busy(event.target, $("factor-notice"), async () => {
   await call("POST", "/auth/second-factor/sms/send");
-  tell($("factor-notice"), "A code is on its way.");
+  tell($("factor-notice"), "A code is on its way to your phone.");
   $("remove-code").focus();
 }));
 
@@ -68,7 +68,7 @@ $("factor-form").addEventListener("submit", (event) => {
       await call("POST", "/auth/second-factor/remove", { json });
       forget();
       await showFactor();
-      tell($("factor-notice"), "The password alone is enough again.");
+      tell($("factor-notice"), "Two-factor authentication is off. The password alone is enough to log in.");
       return $("factor-title").focus();
     }
     const json = { current_password };
@@ -80,7 +80,7 @@ $("factor-form").addEventListener("submit", (event) => {
       draw(body.qr_code);
       $("totp-secret").textContent = body.secret.replaceAll(/(.{4})(?=.)/g, "$1 ");
     } else {
-      tell($("factor-notice"), "A code is on its way to you.");
+      tell($("factor-notice"), "A code is on its way to your phone.");
     }
     $("factor-confirm").reset();
     part("factor-confirm");
@@ -88,7 +88,7 @@ $("factor-form").addEventListener("submit", (event) => {
   });
 });
 
-/** Dark on light, whatever the colours of the page are: cameras want it so. */
+/** Draws the QR code, always dark on light, because some cameras cannot read the reverse. */
 function draw(rows) {
   const border = 4;
   const size = rows.length + 2 * border;
@@ -110,7 +110,7 @@ $("factor-confirm").addEventListener("submit", (event) => {
   });
 });
 
-/** Shows new recovery codes, once. */
+/** Shows new recovery codes, which the service tells only once. */
 export async function showCodes(codes) {
   $("recovery-codes").replaceChildren(...codes.map((code) => element("li", { text: code })));
   $("recovery-download").href = URL.createObjectURL(new Blob([`${codes.join("\n")}\n`], { type: "text/plain" }));
@@ -126,7 +126,7 @@ $("recovery-done").addEventListener("click", () => {
   $("factor-title").focus();
 });
 
-/** Secrets stay on the page no longer than they are needed. */
+/** Removes secrets from the page as soon as they are not needed any more. */
 function forget() {
   $("factor-form").reset();
   $("factor-confirm").reset();
@@ -136,7 +136,7 @@ function forget() {
   URL.revokeObjectURL($("recovery-download").href);
 }
 
-// === Picture ===
+// === Profile picture ===
 
 async function showPicture() {
   URL.revokeObjectURL($("picture").src);
@@ -178,7 +178,7 @@ $("change").addEventListener("submit", (event) => {
   });
 });
 
-// === Coming and going ===
+// === Login and logout ===
 
 document.addEventListener("entered", () => {
   busy($("add-totp"), $("factor-notice"), showFactor);
@@ -187,7 +187,7 @@ document.addEventListener("entered", () => {
 
 document.addEventListener("left", () => {
   forget();
-  // The next one to log in may be somebody else.
+  // The next person to log in may be somebody else.
   part("factor-choices");
   $("factor-state").textContent = $("no-picture").textContent = "";
   for (const id of ["factor-on", "add-totp", "add-sms", "remove-factor", "picture", "picture-remove"]) $(id).hidden = true;

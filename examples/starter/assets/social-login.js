@@ -1,4 +1,5 @@
-// Logins at providers: the way there and back, the list on the account page, and a password for who has none.
+// Login at a provider: the way there and back, the list on the account page, and a first password for
+// accounts without one.
 
 import { $, Trouble, busy, call, card, element, inside, logIn, resume, send, showSessions, tell } from "./app.js";
 
@@ -6,29 +7,29 @@ let providers = []; // { id, name }
 
 const nameOf = (id) => providers.find((provider) => provider.id === id)?.name ?? "the provider";
 
-/** What the code in an address says, in words for a person. */
+/** Puts the error code of a failed login into words. Returns `undefined` for an unknown code. */
 function words(code, id) {
   const name = nameOf(id);
   const known = {
-    login_denied: `You have not logged in at ${name}.`,
-    login_over: "That login was used already, took too long, or was begun in another browser. Please begin again.",
-    wrong_provider: "That answer was not from the provider that we have asked. Please begin again.",
-    login_not_confirmed: `${name} does not confirm that login. Please begin again.`,
-    address_not_verified: `${name} does not say that your e-mail address is verified. Verify it there, or register here with a password and link the login on your account page.`,
-    other_login: `Your account is linked to another login at ${name}. Log in with that one, or unlink it on your account page first.`,
-    login_taken: `That login at ${name} is linked to another account. Unlink it there first.`,
-    login_unlinked: `That login at ${name} was unlinked from its account. Log in in another way, and link it again on your account page.`,
-    email_not_confirmed: "Please confirm your address first: the link is in our email.",
-    account_unavailable: "That account cannot be used. If it was changed just now, please begin again.",
+    login_denied: `You have not logged in at ${name}. Please try again, or log in another way.`,
+    login_over: "That login was used already, took too long, or was started in another browser. Please try again.",
+    wrong_provider: "That answer did not come from the provider where you wanted to log in. Please try again.",
+    login_not_confirmed: `${name} did not confirm that login. Please try again.`,
+    address_not_verified: `${name} does not say that your email address is verified. Verify it there. Or register here with a password, and then link the login on your account page.`,
+    other_login: `Your account is linked to another login at ${name}. Use that one, or unlink it on your account page first.`,
+    login_taken: `That login at ${name} is linked to another account. Unlink it from that account first.`,
+    login_unlinked: `That login at ${name} was unlinked from its account. Log in another way, and then link it again on your account page.`,
+    email_not_confirmed: "Please confirm your email address first: open the link in our email.",
+    account_unavailable: "That account cannot be used. If it was changed just now, please try again.",
   };
   return known[code];
 }
 
-/** The providers that there are. Without an answer the page works as if there were none. */
+/** Lists the providers. If the list cannot be read, the page works as if there were none. */
 const listed = (async () => {
   try {
     providers = (await send("GET", "/auth/providers", { bearer: null })).body.providers;
-  } catch { /* the next visit will do */ }
+  } catch { /* the next visit tries again */ }
   const links = providers.map(({ id, name }) => element("a", { kind: "button", text: `Continue with ${name}`, href: `/auth/login/${id}` }));
   $("provider-links").replaceChildren(...links);
   $("providers").hidden = providers.length === 0;
@@ -40,7 +41,7 @@ document.addEventListener("arrived", (event) => {
   const [, what, code, id] = location.hash.match(/^#(logged-in|linked|login-failed)=(?:([a-z_]+)\.)?([a-z0-9]+)$/) ?? [];
   if (!what) return;
   event.preventDefault();
-  // So that it is not in the history.
+  // Keeps the result out of the browser's history.
   history.replaceState(null, "", location.pathname);
   listed.then(() => {
     if (what === "logged-in") return finish(id);
@@ -50,7 +51,7 @@ document.addEventListener("arrived", (event) => {
   });
 });
 
-/** Gets the session. The form to log in is shown only if the service says no. */
+/** Finishes the login. The login form appears only if the service refuses it, and not because of an outage. */
 async function finish(id) {
   try {
     await logIn(`/auth/login/${id}/finish`);
@@ -61,10 +62,10 @@ async function finish(id) {
   }
 }
 
-/** The provider, or the service, was not available. That says nothing about who is logged in here. */
+/** Says that the provider or the service is unavailable. Whoever is logged in here stays logged in. */
 async function away(id, code) {
   const text = code === "too_many_requests"
-    ? "Too many logins were begun from here. Please wait a few minutes."
+    ? "Too many logins were started from here. Please wait a few minutes."
     : `${nameOf(id)} cannot be reached right now. Please try again in a moment.`;
   await resume(text, true);
   if (!inside()) wait(text, () => location.assign(`/auth/login/${id}`));
@@ -80,7 +81,7 @@ $("provider-other").addEventListener("click", () => resume());
 
 // === The account page ===
 
-let doing = null; // what is done once the person has proved who it is
+let doing = null; // what to do once the password has been typed
 let hasPassword = true;
 
 async function showLogins() {
@@ -89,6 +90,7 @@ async function showLogins() {
   const { body } = await call("GET", "/auth/logins");
   hasPassword = body.has_password;
   $("logins-card").hidden = false;
+  document.body.classList.toggle("no-password", !hasPassword);
   $("change").hidden = !hasPassword;
   $("set-password").hidden = hasPassword;
   const rows = providers.map(({ id, name }) => {
@@ -108,7 +110,7 @@ async function showLogins() {
   $("logins").replaceChildren(...rows);
 }
 
-/** Asks for the password first, where there is one. */
+/** Asks for the password first, if the account has one. */
 function ask(what, id, button) {
   doing = () => what(id);
   tell($("logins-notice"), null);
@@ -137,13 +139,13 @@ async function unlink(id) {
   $("prove").hidden = true;
   await showLogins();
   await showSessions();
-  tell($("logins-notice"), `Your login at ${nameOf(id)} is unlinked, and your other sessions are over.`);
+  tell($("logins-notice"), `Your login at ${nameOf(id)} is unlinked, and you are logged out everywhere else.`);
   $("logins-title").focus();
 }
 
-/** Whoever has no password proves who it is by a login that is new. */
+/** Asks for a new login at a provider, which proves who it is for accounts without a password. */
 function freshly(place) {
-  tell(place, "Please log in once more first, to prove that it is you: ", true);
+  tell(place, "To confirm that it is you, please log in again first: ", true);
   const links = [...$("logins").children].flatMap((row, number) => (row.querySelector(".here") ? [providers[number]] : []));
   for (const { id, name } of links) {
     place.append(element("a", { text: `log in at ${name}`, href: `/auth/login/${id}?fresh=true` }), " ");
@@ -173,7 +175,7 @@ $("set-password").addEventListener("submit", (event) => {
     $("set-password").reset();
     await showLogins();
     await showSessions();
-    tell($("change-notice"), "You have a password now, and your other sessions are over.");
+    tell($("change-notice"), "You have a password now, and you are logged out everywhere else.");
     $("old-password").focus();
   });
 });
@@ -186,4 +188,5 @@ document.addEventListener("left", () => {
   $("set-password").reset();
   $("logins").replaceChildren();
   $("logins-card").hidden = true;
+  document.body.classList.remove("no-password");
 });

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# How many instructions a request costs, counted by valgrind: the same on every machine and beside any load.
-#   load/instructions.sh [PATH...]        # /healthz and /me, if nothing is said
-# Needs valgrind and curl. It builds the release, and starts it on SQLite in a temporary directory. With
-# BARE=/path/to/program, such as the quickstart, that program is counted for the first path as well.
+# Counts the instructions of a request with valgrind. The count does not depend on how busy the machine is.
+#   load/instructions.sh [PATH...]        # by default /healthz and /me
+# Needs valgrind and curl. Builds the service in release mode, and starts it on SQLite in a temporary directory. With
+# BARE=/path/to/program, such as the quickstart, it counts that program for the first path as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 paths=("$@")

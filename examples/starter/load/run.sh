@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures how many requests a running service answers, with all its limits on. Each login names another client
-# address in X-Forwarded-For, which the service believes because it trusts this machine as a proxy. Start the service
+# address in X-Forwarded-For, which the service accepts because it trusts this machine as a proxy. Start the service
 # with a short log, and then run this script:
 #
 #   RUST_LOG=warn TRUSTED_PROXIES=127.0.0.1 cargo run --release
 #   load/run.sh [http://127.0.0.1:3000]
 #
-# It registers a user of its own. It needs curl and wrk, which Debian and Homebrew have. SECONDS_EACH and CLIENTS
-# change how long each request is measured, and by how many clients.
+# It registers a user of its own. It needs curl and wrk, which Debian and Homebrew have. SECONDS_EACH sets how long each
+# request is measured, and CLIENTS sets the number of clients.
 set -euo pipefail
 host=${1:-http://127.0.0.1:3000}
 seconds=${SECONDS_EACH:-10} clients=${CLIENTS:-50}
@@ -20,7 +20,7 @@ field() { sed -n 's/.*"'"$1"'":"\([^"]*\)".*/\1/p'; }
 curl -fsS -o /dev/null "$host/auth/register" -H "$json" -d "$account"
 access=$(curl -fsS "$host/auth/login" -H "$json" -d "$account" | field access_token)
 
-# measure NAME CLIENTS PATH [options of wrk]: prints the answers a second, the median and the 99th percentile.
+# measure NAME CLIENTS PATH [options of wrk]: prints the responses per second, the median and the 99th percentile.
 measure() {
     local name=$1 clients=$2 path=$3
     shift 3

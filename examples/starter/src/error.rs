@@ -1,19 +1,19 @@
-//! [`Error`]: why the program cannot start, and how errors are told with what caused them.
+//! [`Error`]: why the program cannot start, and how errors are shown with their causes.
 
 use std::error::Error as StdError;
 use std::iter;
 
-/// Why the program cannot start; its text is what the operator reads.
+/// Why the program cannot start. The operator reads its text.
 pub type Error = Box<dyn StdError + Send + Sync>;
 
-/// An error and its causes, for the log or the operator.
+/// Returns an error and its causes as text, for the log or the operator.
 pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
     let chain = iter::successors(Some(error), |&error| error.source());
     chain
         .map(ToString::to_string)
         .fold(String::new(), |told, text| match told.as_str() {
             "" => text,
-            // Some errors tell their cause themselves.
+            // Some errors repeat their cause.
             told if told.contains(&text) => told.to_owned(),
             told => format!("{told}: {text}"),
         })
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_shown_once() {
         let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
         assert_eq!(with_causes(&refused()), "refused");
         let error = tower_jwt_auth::store::StoreError::new(refused());
@@ -32,7 +32,7 @@ mod tests {
         let error = sqlx::Error::Io(refused());
         assert!(
             error.to_string().ends_with(": refused"),
-            "the driver tells it"
+            "the driver includes the cause"
         );
         assert_eq!(with_causes(&error), error.to_string());
     }

@@ -2,12 +2,12 @@
 
 use tracing::{Instrument, Span};
 
-/// Runs to its end also when the request that awaits it is dropped.
+/// Runs the work to its end, even if the request that awaits it is dropped.
 pub(crate) async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    // What it logs belongs to the request.
+    // What the work logs belongs to the request.
     match tokio::spawn(work.instrument(Span::current())).await {
         Ok(done) => done,
-        // It is never cancelled, so it has panicked: that goes on here.
+        // The task is never cancelled, so it has panicked. The panic continues here.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -1,4 +1,4 @@
-//! Requests to other services: with a time limit, and never to where an answer redirects.
+//! Requests to other services: with a time limit, and without following redirects.
 
 use std::time::Duration;
 
@@ -22,22 +22,22 @@ pub(crate) fn client(timeout: Duration) -> Result<Client, Error> {
         .build()?)
 }
 
-/// What cannot be meant is not repeated: it may hold a password.
+/// Parses the base URL of a service. The error does not repeat it, because it may contain a password.
 pub(crate) fn base_url(name: &str, text: &str) -> Result<String, Error> {
-    let url = reqwest::Url::parse(text).map_err(|_| format!("{name} is no URL"))?;
+    let url = reqwest::Url::parse(text).map_err(|_| format!("{name} is not a URL"))?;
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
-        return Err(format!("{name} must begin with https:// or http://").into());
+        return Err(format!("{name} must start with https:// or http://").into());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The body, unless it is larger than it should be.
+/// Reads the body. Fails if it is larger than `max_bytes`.
 pub(crate) async fn text(mut answer: Response, max_bytes: usize) -> Result<String, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);
         if body.len() > max_bytes {
-            return Err("the answer is too long".into());
+            return Err("the response is too long".into());
         }
     }
     Ok(String::from_utf8(body)?)

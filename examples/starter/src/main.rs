@@ -47,7 +47,7 @@ fn usage() -> String {
         ("rotate-keys", "add a key that signs from tomorrow on"),
         (
             "rotate-keys --now",
-            "sign with a new key, and refuse what the old ones signed",
+            "sign with a new key, and refuse what the old keys signed",
         ),
     ];
     let lines = commands.map(|(command, does)| format!("{SERVICE} {command:19} {does}"));
@@ -69,7 +69,7 @@ async fn listen(settings: &Settings) -> Result<(), Error> {
     if settings.development {
         told += &first_steps(address);
     }
-    // Whether anybody reads it or not.
+    // A closed standard output must not stop the service.
     let _ = io::stdout().write_all(told.as_bytes());
     serve(listener, app, stop).await
 }
@@ -79,12 +79,13 @@ async fn tell_keys(now: bool) -> Result<(), Error> {
     let storage = Settings::storage_from_env()?; // chapter: avatars
     tell(&rotate_keys(&auth, now)?)?;
     // chapter: avatars {
-    // Whoever verifies should know a key before it signs.
+    // Services that verify tokens should know a key before it signs.
     match publish_keys(&auth, &storage).await {
         Ok(None) => {}
         Ok(Some(path)) => tell(&[format!("published at {path}")])?,
         Err(error) => {
-            let later = "the keys are rotated, but not published; a running service will do so";
+            let later =
+                "the keys are rotated, but not published; a running service will publish them";
             return Err(format!("{later}: {error}").into());
         }
     }
@@ -99,7 +100,7 @@ fn tell(lines: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Three lines to paste into another shell.
+/// Returns three commands to paste into another shell.
 fn first_steps(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() {
         format!("127.0.0.1:{}", address.port())

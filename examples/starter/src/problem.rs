@@ -20,18 +20,19 @@ use crate::error::with_causes;
 use crate::storage::StorageError; // chapter: avatars
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// When to come back after an outage of the database.
+/// When to try again after an outage of the database.
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
-const UNAVAILABLE: &str = "The service cannot answer right now.";
+const UNAVAILABLE: &str = "The service is unavailable right now. Try again soon.";
 const EXISTS: &str = "Something with these values exists already.";
 const NOT_STORABLE: &str =
     "A value is missing, out of range, or refers to something that does not exist.";
 const INVALID_GRANT: &str = "invalid_grant";
-const INVALID_GRANT_DETAIL: &str = "The refresh token is not valid, or its session is over.";
+const INVALID_GRANT_DETAIL: &str =
+    "The refresh token is not valid, or its session has ended. Log in again.";
 
-/// An answer that is no success.
+/// An error response.
 ///
-/// Its `code` is told as `error`: a word for programs, and RFC 6749's where that has one.
+/// Its `code` is in the field `error`. Where RFC 6749 has a code, it is the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -39,9 +40,9 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
-    /// Which of several reasons for the same code.
+    /// Distinguishes several reasons for the same code.
     reason: Option<&'static str>,
-    /// For whoever counts refusals.
+    /// For the middleware that counts refusals.
     auth: Option<Box<AuthError>>,
 }
 
@@ -56,12 +57,12 @@ pub(crate) struct Document {
     title: Option<&'static str>,
     #[schema(example = 401)]
     status: u16,
-    /// For people.
+    /// An explanation for people.
     detail: Cow<'static, str>,
-    /// For programs.
+    /// A stable code for programs.
     #[schema(example = "invalid_token")]
     error: &'static str,
-    /// Which of several reasons, with `invalid_password`.
+    /// Distinguishes several reasons of `invalid_password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -89,7 +90,7 @@ impl Problem {
         self.status == status
     }
 
-    /// Says which of several reasons it is, in a word for programs.
+    /// Adds a code that distinguishes several reasons.
     pub(crate) fn reason(self, reason: &'static str) -> Self {
         Self {
             reason: Some(reason),
@@ -97,13 +98,13 @@ impl Problem {
         }
     }
 
-    /// A fault of the service. The client learns nothing of it; the log does.
+    /// Returns an internal error. The details are only in the log, and not in the response.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = with_causes(error), "request failed");
         Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// It would have worked at another time.
+    /// Returns a problem that is gone at another time.
     fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self {
@@ -112,12 +113,12 @@ impl Problem {
         }
     }
 
-    /// As much is done already as this machine bears.
+    /// Returns a problem because the machine is already doing as much as it can.
     pub(crate) fn busy() -> Self {
         Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
     }
 
-    /// The client asks too often (RFC 6585 section 4).
+    /// Returns a problem because the client asks too often (RFC 6585 section 4).
     pub(crate) fn too_many(detail: &'static str, retry_after: Duration) -> Self {
         let status = StatusCode::TOO_MANY_REQUESTS;
         Self {
@@ -126,28 +127,28 @@ impl Problem {
         }
     }
 
-    /// RFC 6749 section 5.2.
+    /// Returns the error for a bad refresh token (RFC 6749 section 5.2).
     pub(crate) fn invalid_grant() -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID_GRANT, INVALID_GRANT_DETAIL)
     }
 
-    /// Whether this is the verdict that a refresh token is not good any more.
+    /// Returns whether the problem means that a refresh token is not valid any more.
     pub(crate) fn is_invalid_grant(&self) -> bool {
         self.code == INVALID_GRANT
     }
 
-    /// What can be said if only the status is known.
+    /// Returns the problem of a response of which only the status is known.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::BAD_REQUEST => (
                 "invalid_request",
-                "The path or the body cannot be read; a body must be valid JSON, and come in time.",
+                "The path or the body cannot be read. A body must be valid JSON, and arrive in time.",
             ),
             StatusCode::UNAUTHORIZED => ("unauthorized", "The request needs a bearer token."),
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
             StatusCode::METHOD_NOT_ALLOWED => (
                 "method_not_allowed",
-                "This path does not take that method; `Allow` names those it takes.",
+                "This path does not accept that method. `Allow` lists those it accepts.",
             ),
             StatusCode::SERVICE_UNAVAILABLE => {
                 return Self::unavailable(UNAVAILABLE, RETRY_DATABASE);
@@ -159,7 +160,7 @@ impl Problem {
             ),
             StatusCode::UNPROCESSABLE_ENTITY => (
                 "invalid_body",
-                "The JSON lacks a field that is needed, or one has the wrong type.",
+                "The JSON lacks a required field, or a field has the wrong type.",
             ),
             _ if status.is_server_error() => ("internal", "The request could not be processed."),
             _ => ("refused", "The request was refused."),
@@ -199,8 +200,8 @@ impl IntoResponse for Problem {
 }
 
 impl From<sqlx::Error> for Problem {
-    /// An outage of the database is no verdict on the request; what a constraint refuses is one.
-    /// Which table and constraint it was is for the log alone.
+    /// Converts an error of the database. An outage says nothing about the request, but a violated
+    /// constraint does. The names of the table and the constraint are only logged.
     fn from(error: sqlx::Error) -> Self {
         let fault = Fault::of(&error);
         let (status, code, detail) = match fault {
@@ -219,7 +220,7 @@ impl From<sqlx::Error> for Problem {
         };
         let database = error.as_database_error();
         let code_of_database = database.and_then(|error| error.code());
-        // The message of a data exception of PostgreSQL (class 22) repeats the value.
+        // The message of a PostgreSQL data exception (class 22) repeats the value.
         let message = database.filter(|_| {
             let code = code_of_database.as_deref();
             !code.is_some_and(|code| code.len() == 5 && code.starts_with("22"))
@@ -245,7 +246,7 @@ impl From<JsonRejection> for Problem {
 // chapter: avatars {
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
-        tracing::warn!(%error, "the storage does not answer");
+        tracing::warn!(%error, "the storage is unavailable");
         Self::unavailable(UNAVAILABLE, RETRY_DATABASE)
     }
 }
@@ -255,8 +256,8 @@ impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Overloaded { retry_after } => {
-                tracing::warn!(%error, "turned a password away");
-                Self::unavailable("Too many passwords are waiting.", retry_after)
+                tracing::warn!(%error, "a password was refused: too many are waiting to be hashed");
+                Self::unavailable("The service is busy. Try again soon.", retry_after)
             }
             error => Self::internal(&error),
         }
@@ -264,8 +265,8 @@ impl From<PasswordError> for Problem {
 }
 
 impl From<SessionError> for Problem {
-    /// Keeps the status, the code and `Retry-After`. The client learns the code of RFC 6749, and
-    /// not which reason is behind it.
+    /// Keeps the status, the code and `Retry-After`. The client gets the code of RFC 6749, and not the
+    /// reason behind it.
     fn from(error: SessionError) -> Self {
         let (status, code) = (error.status(), error.code());
         let cause = with_causes(&error);
@@ -295,7 +296,7 @@ impl From<AuthError> for Problem {
         let status = error.status();
         if status.is_server_error() {
             let error = with_causes(&error);
-            tracing::warn!(error, "a token could not be judged");
+            tracing::warn!(error, "a token could not be verified");
         }
         let code = match status {
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
@@ -310,8 +311,8 @@ impl From<AuthError> for Problem {
     }
 }
 
-/// Rewrites what axum and tower answer by themselves (an unknown path, a body that is no JSON, a
-/// timeout, a panic); it keeps their headers, and leaves answers that are problems already.
+/// Rewrites the error responses of axum and tower (an unknown path, a body that is not JSON, a timeout, a
+/// panic). Keeps their headers, and leaves problem documents as they are.
 pub(crate) fn for_every_error(response: Response) -> Response {
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
@@ -331,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overload_says_when_to_come_back() {
+    fn an_overload_says_when_to_try_again() {
         let retry_after = Duration::from_millis(1500);
         let problem = Problem::from(PasswordError::Overloaded { retry_after });
         let response = problem.into_response();
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_another_layer_keeps_its_headers_and_loses_its_text() {
+    async fn errors_of_other_layers_keep_their_headers_but_not_their_text() {
         let mut response = (StatusCode::BAD_GATEWAY, "a secret").into_response();
         response.headers_mut().insert(RETRY_AFTER, 7.into());
         response.headers_mut().insert(CONTENT_LENGTH, 8.into());

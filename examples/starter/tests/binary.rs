@@ -1,4 +1,4 @@
-//! The program itself, as a newcomer starts it: no configuration, and the lines that it prints.
+//! The program, as a newcomer starts it: without configuration, and with the commands that it prints.
 #![cfg(unix)]
 
 #[path = "support/folder.rs"]
@@ -37,7 +37,7 @@ impl Folder {
 }
 
 #[test]
-fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
+fn the_printed_commands_work_and_their_data_survives_a_restart() {
     let folder = Folder::new("steps");
     folder.shell("command -v curl >/dev/null || { echo 'this test needs curl' >&2; exit 1; }");
 
@@ -64,7 +64,7 @@ fn the_lines_that_it_prints_work_and_a_restart_keeps_what_they_made() {
     );
     let log = running.stop();
     assert!(log.contains("WARNING"), "{log}");
-    // Once: the crate can tell it too.
+    // Only once: the crate can log it as well.
     assert_eq!(log.matches("session_opened").count(), 1, "{log}");
     let keys: serde_json::Value = serde_json::from_str(&key_text).unwrap();
     let private = keys["keys"][0]["d"].as_str().unwrap();
@@ -115,7 +115,7 @@ fn a_command_makes_an_admin_while_the_service_runs() {
 // chapter: admin }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
+fn errors_are_one_line_with_exit_code_1() {
     let folder = Folder::new("wrong");
     let output = folder
         .service()
@@ -183,7 +183,7 @@ fn what_is_wrong_is_said_in_one_line_and_with_exit_code_1() {
 }
 
 #[test]
-fn in_production_links_have_to_lead_somewhere() {
+fn production_needs_a_public_url_for_links() {
     let folder = Folder::new("production");
     let production = || {
         let mut command = folder.service();
@@ -211,7 +211,7 @@ fn in_production_links_have_to_lead_somewhere() {
     let login = folder.shell(&format!("{post} '{account}' {host}/auth/login"));
     assert!(login.contains("not confirmed yet"), "{login}");
     let log = running.stop();
-    // There is no mail server: somebody should see that.
+    // There is no mail server, and the operator should notice.
     assert!(log.contains("SMTP_URL is not set"), "{log}");
 
     let mail = folder.path().join("data/mail");

@@ -1,4 +1,4 @@
-//! The program in the hands of an operator: what it refuses, what it logs, what is documented.
+//! The program for an operator: what it refuses, what it logs, what is documented.
 #![cfg(unix)]
 
 #[path = "support/folder.rs"]
@@ -16,9 +16,9 @@ use program::{Running, clean};
 use serde_json::Value;
 use tower_jwt_auth::config::AuthConfig;
 
-/// A whole flow, with everything logged that can be, and what is secret in it.
+/// Runs a whole flow with everything logged that can be. Returns the log and the secrets of the flow.
 #[test]
-fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
+fn the_json_log_of_a_whole_flow_contains_no_secret() {
     let folder = Folder::new("log");
     let mut command = program::production(folder.path());
     command.envs([
@@ -82,13 +82,13 @@ fn the_log_of_a_whole_flow_is_json_and_holds_no_secret() {
     let letters = fs::read_dir(folder.path().join("mail")).unwrap();
     let mut letters = letters.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
     let letter = letters.find(|letter| letter.contains("#confirm-email="));
-    let letter = letter.expect("a letter with a link");
+    let letter = letter.expect("an email with a link");
     let (_, link) = letter.split_once("#confirm-email=").unwrap();
     let link = link.split_whitespace().next().unwrap();
     assert_eq!(link.len(), 43);
     let fixed = ["correct horse", "hunter2", "$argon2id$", private, link];
     for secret in tokens.iter().chain(&fixed) {
-        // Of a token, the signature alone is secret. Users and sessions are logged as digests.
+        // Only the signature of a token is secret. Users and sessions are logged as digests.
         let secret = secret.rsplit('.').next().unwrap();
         let found = log.lines().find(|line| line.contains(secret));
         assert!(secret.len() > 6 && found.is_none(), "{secret} in {found:?}");
@@ -105,7 +105,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every name in quotes after one of the functions that read a variable.
+/// Returns every name in quotes after one of the functions that read a variable.
 fn variables_read() -> BTreeSet<String> {
     let mut files = Vec::new();
     sources(
@@ -124,7 +124,7 @@ fn variables_read() -> BTreeSet<String> {
             if is_read
                 && name.contains('_')
                 && !name.ends_with('_')
-                && !name.starts_with("CARGO_") // read while it is built
+                && !name.starts_with("CARGO_") // read by the build
                 && name.chars().all(is_name)
             {
                 read.insert(name.to_owned());
@@ -135,7 +135,7 @@ fn variables_read() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_is_documented_and_every_documented_variable_is_read() {
+fn documented_variables_are_exactly_those_that_are_read() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let (example, page) = (
@@ -157,7 +157,7 @@ fn every_variable_is_documented_and_every_documented_variable_is_read() {
         assert!(documented.contains(name), "{name} is not in .env.example");
     }
     for name in &documented {
-        // The crate reads its own: it complains of each that is no text.
+        // The crate reads its own variables, and complains about each that is not UTF-8.
         let odd = AuthConfig::from_vars([(name.as_str(), "\u{fffd}")]).unwrap_err();
         let of_the_crate = odd.to_string().contains(name.as_str());
         assert!(read.contains(name) || of_the_crate, "nothing reads {name}");

@@ -1,5 +1,5 @@
-//! The program where the machine is short of something: a log that cannot be written, files that
-//! may not be opened, other users on the same machine.
+//! The program on a machine that lacks something: a log that cannot be written, open files, privacy from
+//! other users.
 #![cfg(unix)]
 
 #[path = "support/folder.rs"]
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use folder::Folder;
 
-/// A generous bound: a test that is well ends long before.
+/// A generous limit, which a passing test never reaches.
 const WAIT: Duration = Duration::from_secs(60);
 
 struct Service {
@@ -41,7 +41,7 @@ impl Service {
         output.read_line(&mut first).unwrap();
         let address = first.trim().strip_prefix("listening on http://");
         let address = address.expect("it starts").parse().unwrap();
-        // Nobody reads what it says next either.
+        // Nobody reads its further output either.
         drop(output);
         Self {
             stderr: child.stderr.take(),
@@ -56,7 +56,7 @@ impl Service {
         connection
     }
 
-    /// The first line of the answer to a request.
+    /// Returns the first line of the response to a request.
     fn ask(&self, request: &str) -> String {
         let mut connection = self.connect();
         connection.write_all(request.as_bytes()).unwrap();
@@ -85,7 +85,7 @@ impl Service {
         }
     }
 
-    /// Ends it as an operator would.
+    /// Stops the service as an operator would.
     fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(
@@ -112,10 +112,10 @@ fn command(folder: &Folder) -> Command {
     command
 }
 
-/// As on a disk that is full.
+/// As on a full disk.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_log_that_cannot_be_written_costs_no_answer() {
+fn a_log_that_cannot_be_written_fails_no_request() {
     let folder = Folder::new("full");
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let service = Service::start(command(&folder), full.into());
@@ -124,7 +124,7 @@ fn a_log_that_cannot_be_written_costs_no_answer() {
 }
 
 #[test]
-fn a_log_whose_reader_has_died_costs_no_answer() {
+fn a_log_with_a_dead_reader_fails_no_request() {
     let folder = Folder::new("died");
     let mut service = Service::start(command(&folder), Stdio::piped());
     service.stderr = None;
@@ -133,10 +133,10 @@ fn a_log_whose_reader_has_died_costs_no_answer() {
 }
 
 #[test]
-fn a_log_whose_reader_does_not_read_costs_no_answer() {
+fn a_log_with_a_hanging_reader_fails_no_request() {
     let folder = Folder::new("stuck");
     let mut command = command(&folder);
-    command.env("RUST_LOG", "trace"); // more than a pipe holds
+    command.env("RUST_LOG", "trace"); // more than a pipe can hold
     let service = Service::start(command, Stdio::piped());
     service.assert_answers();
     service.stop();
@@ -163,7 +163,8 @@ fn silent_connections_do_not_use_up_the_open_files() {
                 .unwrap();
         }
     }
-    // It waits until some of the silent ones were closed, and is answered; the database opens files.
+    // The request waits until some silent connections are closed, and is then answered. The database can
+    // open files.
     service.assert_answers();
     let mut rest = Vec::new();
     assert_eq!(silent[1].read_to_end(&mut rest).unwrap(), 0, "it is closed");

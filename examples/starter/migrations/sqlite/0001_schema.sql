@@ -1,21 +1,21 @@
--- The tables of the service, besides those that the crate makes for sessions and revocations. Times are
--- seconds since 1970. A section whose heading names an optional chapter goes with that chapter.
+-- The tables of the service. The crate creates its own tables for sessions and revocations. Times are seconds
+-- since 1970. A section whose heading names an optional chapter is removed with that chapter.
 
 -- === accounts ===
 
--- Who can log in.
+-- The users.
 CREATE TABLE users (
     id             TEXT NOT NULL PRIMARY KEY,
     email          TEXT NOT NULL UNIQUE,
-    password_hash  TEXT NOT NULL, -- it names its algorithm: old hashes may be imported as they are
+    password_hash  TEXT NOT NULL, -- names its algorithm, so old hashes may be imported as they are
     scopes         TEXT NOT NULL DEFAULT '',
     email_verified INTEGER NOT NULL DEFAULT 0 CHECK (email_verified IN (0, 1)), -- whether the owner of the address has proved that it is theirs
     disabled       INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
     created_at     INTEGER NOT NULL DEFAULT (unixepoch()),
-    -- What a login depends on has one version: whoever opens a session compares it with the one that was
-    -- read before the password was looked at. Triggers see to it that no change is missed.
+    -- The version of everything that a login depends on. Before a session is opened, it is compared with the
+    -- version that was read before the password was checked. Triggers raise it, so that no change is missed.
     version        INTEGER NOT NULL DEFAULT 0,
-    -- A stronger hash of the same password changes nothing that a login depends on.
+    -- Counts stronger hashes of the same password, which change nothing that a login depends on.
     rehashes       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -28,14 +28,14 @@ BEGIN
     UPDATE users SET version = version + 1 WHERE id = NEW.id;
 END;
 
--- Addresses that somebody has named and not proved yet. Each row is made by one registration, or by one
--- request for a new password at an address without a proved account, and has links of its own.
+-- Email addresses that somebody has registered and not proved yet. Each row comes from one registration, or from
+-- one request for a new password at an address without a proved account, and has its own links.
 CREATE TABLE registrations (
     id            TEXT NOT NULL PRIMARY KEY,
     email         TEXT NOT NULL,
     purpose       TEXT NOT NULL CHECK (purpose IN ('register', 'reset')),
-    password_hash TEXT, -- chosen with the registration; a reset chooses it with the link
-    user_id       TEXT REFERENCES users (id) ON DELETE CASCADE, -- the account that it has made
+    password_hash TEXT, -- chosen with the registration; for a reset it is chosen with the link
+    user_id       TEXT REFERENCES users (id) ON DELETE CASCADE, -- the account that this registration has made
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -44,7 +44,7 @@ CREATE INDEX registrations_email ON registrations (email, purpose, created_at);
 CREATE INDEX registrations_user_id ON registrations (user_id);
 CREATE INDEX registrations_expires_at ON registrations (expires_at);
 
--- SHA-256 of what is in the links. They are good for as long as the registration is.
+-- The SHA-256 of the tokens in links. They are valid for as long as the registration.
 CREATE TABLE registration_links (
     digest          TEXT NOT NULL PRIMARY KEY,
     registration_id TEXT NOT NULL REFERENCES registrations (id) ON DELETE CASCADE,
@@ -53,7 +53,7 @@ CREATE TABLE registration_links (
 
 CREATE INDEX registration_links_registration_id ON registration_links (registration_id, created_at);
 
--- Links to users whose address is proved: SHA-256 of what is in the link, and what the link is bound to.
+-- Links to users whose address is proved: the SHA-256 of the token, and a digest of what the link is bound to.
 CREATE TABLE one_time_tokens (
     digest     TEXT NOT NULL PRIMARY KEY,
     purpose    TEXT NOT NULL,
@@ -66,8 +66,8 @@ CREATE TABLE one_time_tokens (
 CREATE INDEX one_time_tokens_user ON one_time_tokens (user_id, purpose, created_at);
 CREATE INDEX one_time_tokens_expires_at ON one_time_tokens (expires_at);
 
--- Accounts that a proof of their address has removed. Their sessions and files are not in these tables, so
--- they are removed by the service, once more after a while.
+-- Accounts that were deleted, or removed by the proof of their address. Their sessions and files are not in these
+-- tables, so the service removes them, and once more after a minute.
 CREATE TABLE removed_users (
     id         TEXT NOT NULL PRIMARY KEY,
     removed_at INTEGER NOT NULL
@@ -75,14 +75,14 @@ CREATE TABLE removed_users (
 
 CREATE INDEX removed_users_removed_at ON removed_users (removed_at);
 
--- Changes of an address that wait for a link in an email to each address to be confirmed: see
--- src/accounts/email_change. Of the links there is the SHA-256.
+-- Changes of an address whose two links are not both confirmed yet: see src/accounts/email_change. The links are
+-- stored as SHA-256.
 CREATE TABLE email_changes (
     user_id       TEXT    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     id            TEXT    NOT NULL UNIQUE,
-    email         TEXT    NOT NULL, -- the new one
-    session_id    TEXT    NOT NULL, -- goes on when the others end
-    version       INTEGER NOT NULL, -- of the user; with another one, the change is over
+    email         TEXT    NOT NULL, -- the new address
+    session_id    TEXT    NOT NULL, -- the session that asked, which does not end with the others
+    version       INTEGER NOT NULL, -- of the user; if that differs, the change has ended
     new_link      TEXT    UNIQUE,
     old_link      TEXT    UNIQUE,
     new_confirmed INTEGER NOT NULL DEFAULT 0 CHECK (new_confirmed IN (0, 1)),
@@ -95,23 +95,23 @@ CREATE INDEX email_changes_expires_at ON email_changes (expires_at);
 
 -- === limits ===
 
--- Passwords and codes that were tried in vain, in a row: see src/limits/attempts.rs. An account is the
--- SHA-256 of what the client called it, whether or not it exists.
+-- Consecutive failures with passwords and codes: see src/limits/attempts.rs. `account` is the SHA-256 of what the
+-- client called the account, whether or not it exists.
 CREATE TABLE login_failures (
     account   TEXT NOT NULL,
-    place     TEXT NOT NULL, -- the address of the client; '' for all that are not known
+    place     TEXT NOT NULL, -- the client address; '' for all unknown addresses together
     failures  INTEGER NOT NULL,
     failed_at INTEGER NOT NULL,
     known_at  INTEGER NOT NULL DEFAULT 0, -- the last success
-    forgiven  INTEGER NOT NULL DEFAULT 0, -- failures that a new password has forgiven, in a row
+    forgiven  INTEGER NOT NULL DEFAULT 0, -- consecutive failures that new passwords have forgiven
     PRIMARY KEY (account, place)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX login_failures_failed_at ON login_failures (failed_at);
 
--- How much was taken of what is limited: see src/limits/quotas.rs.
+-- How much of each quota was used: see src/limits/quotas.rs.
 CREATE TABLE quotas (
-    name    TEXT NOT NULL PRIMARY KEY, -- the kind, and a digest of whose it is
+    name    TEXT NOT NULL PRIMARY KEY, -- the kind, and a digest of who is limited
     used    INTEGER NOT NULL,
     ends_at INTEGER NOT NULL -- when the next window may begin
 ) STRICT, WITHOUT ROWID;
@@ -120,7 +120,7 @@ CREATE INDEX quotas_ends_at ON quotas (ends_at);
 
 -- === operations ===
 
--- One row that is written to find out whether the database can be written to.
+-- One row, which /readyz writes to find out whether the database can be written to.
 CREATE TABLE writable (
     id         INTEGER NOT NULL PRIMARY KEY,
     checked_at INTEGER NOT NULL
@@ -128,20 +128,20 @@ CREATE TABLE writable (
 
 -- === second-factor ===
 
--- What a user shows beside the password. A secret is encrypted (SEALING_KEYS), or a phone number.
+-- The second factors of users. A secret is encrypted (SEALING_KEYS), or it is a phone number.
 CREATE TABLE second_factors (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     kind       TEXT NOT NULL CHECK (kind IN ('totp', 'sms', 'passkey')),
     secret     TEXT NOT NULL,
     confirmed  INTEGER NOT NULL DEFAULT 0 CHECK (confirmed IN (0, 1)),
-    last_step  INTEGER NOT NULL DEFAULT 0, -- of 30 seconds; no code of it, or before it, is good again
+    last_step  INTEGER NOT NULL DEFAULT 0, -- the last used step of 30 seconds; codes of it and of earlier steps are refused
     created_at INTEGER NOT NULL,
-    -- The same secret, encrypted with another key, changes nothing that a login depends on.
+    -- Counts encryptions with another key, which change nothing that a login depends on.
     resealed   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, kind)
 ) STRICT, WITHOUT ROWID;
 
--- Factors that were proposed, and not confirmed in time.
+-- For finding proposed factors that were not confirmed in time.
 CREATE INDEX second_factors_proposed ON second_factors (created_at) WHERE NOT confirmed;
 
 CREATE TRIGGER second_factors_added AFTER INSERT ON second_factors WHEN NEW.confirmed
@@ -162,19 +162,19 @@ BEGIN
     UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
 END;
 
--- SHA-256 of codes that are on paper.
+-- The SHA-256 of recovery codes.
 CREATE TABLE recovery_codes (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     digest  TEXT NOT NULL,
     PRIMARY KEY (user_id, digest)
 ) STRICT, WITHOUT ROWID;
 
--- Logins that still have to show a code.
+-- Logins that still need the second factor.
 CREATE TABLE login_challenges (
     digest     TEXT NOT NULL PRIMARY KEY,
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    state      TEXT NOT NULL, -- SHA-256 of the version of the user at that time
-    amr        TEXT NOT NULL, -- what the first factor was (RFC 8176)
+    state      TEXT NOT NULL, -- the SHA-256 of the version of the user at that time
+    amr        TEXT NOT NULL, -- how the first factor was proved (RFC 8176)
     tries      INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -183,7 +183,7 @@ CREATE INDEX login_challenges_expires_at ON login_challenges (expires_at);
 
 -- === sms ===
 
--- Hashes of codes that were sent, and how many.
+-- The hashes of codes that were sent, and how many were sent.
 CREATE TABLE sms_codes (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     purpose    TEXT NOT NULL,
@@ -197,12 +197,12 @@ CREATE TABLE sms_codes (
 
 -- === passkeys ===
 
--- Public keys, whose other halves are in devices and keychains.
+-- The public keys of passkeys. The private keys are in devices and keychains.
 CREATE TABLE passkeys (
     id            TEXT    NOT NULL PRIMARY KEY,
     user_id       TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    credential_id TEXT    NOT NULL UNIQUE, -- what the device calls it, in base64url
-    passkey       TEXT    NOT NULL, -- the key and its counter, as the library writes them
+    credential_id TEXT    NOT NULL UNIQUE, -- the id that the device uses, in base64url
+    passkey       TEXT    NOT NULL, -- the key and its counter, in the format of the library
     label         TEXT    NOT NULL,
     is_synced     INTEGER NOT NULL CHECK (is_synced IN (0, 1)),
     is_refused    INTEGER NOT NULL DEFAULT 0 CHECK (is_refused IN (0, 1)),
@@ -212,12 +212,12 @@ CREATE TABLE passkeys (
 
 CREATE INDEX passkeys_user_id ON passkeys (user_id);
 
--- What browsers were asked, and have not answered yet.
+-- Requests for passkeys that browsers have not answered yet.
 CREATE TABLE passkey_ceremonies (
     digest       TEXT    NOT NULL PRIMARY KEY,
     purpose      TEXT    NOT NULL,
-    holder       TEXT    NOT NULL, -- a digest of whose question it is
-    bound_to     TEXT    NOT NULL, -- a digest of what the answer has to come with
+    holder       TEXT    NOT NULL, -- a digest of who has asked
+    bound_to     TEXT    NOT NULL, -- a digest of what the answer must come with
     user_id      TEXT    REFERENCES users (id) ON DELETE CASCADE,
     user_version INTEGER NOT NULL,
     state        TEXT    NOT NULL,
@@ -245,8 +245,8 @@ END;
 
 -- === social-login ===
 
--- Which login at a provider opens which account. A user has one login of each issuer. One that was unlinked logs
--- nobody in, and is kept so that only its user can link it again.
+-- Which login at a provider opens which account. A user has at most one login of each issuer. An unlinked login
+-- cannot log in. It is kept so that only its user can link it again.
 CREATE TABLE linked_logins (
     issuer      TEXT NOT NULL,
     subject     TEXT NOT NULL,
@@ -258,7 +258,7 @@ CREATE TABLE linked_logins (
     UNIQUE (user_id, issuer)
 ) STRICT, WITHOUT ROWID;
 
--- A login that is under way with it ends.
+-- A login with it that is under way fails.
 CREATE TRIGGER linked_logins_unlinked AFTER UPDATE OF unlinked_at ON linked_logins
 WHEN OLD.unlinked_at IS NULL AND NEW.unlinked_at IS NOT NULL
 BEGIN
@@ -270,14 +270,14 @@ BEGIN
     UPDATE users SET version = version + 1 WHERE id = OLD.user_id;
 END;
 
--- Logins for which a browser was sent to a provider: SHA-256 of the state, and of the code verifier that is in a
--- cookie of that browser.
+-- Logins for which a browser was sent to a provider: the SHA-256 of the state, and of the code verifier in a cookie
+-- of that browser.
 CREATE TABLE provider_logins_begun (
     state      TEXT NOT NULL PRIMARY KEY,
     challenge  TEXT NOT NULL,
     provider   TEXT NOT NULL,
     nonce      TEXT NOT NULL,
-    user_id    TEXT REFERENCES users (id) ON DELETE CASCADE, -- who wants to link the login
+    user_id    TEXT REFERENCES users (id) ON DELETE CASCADE, -- the user who wants to link the login
     version    INTEGER, -- of that user
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -18,14 +18,16 @@ pub(super) struct Request {
     new_password: String,
 }
 
-/// The other sessions end: whoever changes a password may do so because somebody else has it.
+/// Changes the password of the user.
+///
+/// The other sessions end, because somebody else may have known the old password.
 #[utoipa::path(
     post,
     operation_id = "change_password",
     path = "/auth/password/change",
     tag = "passwords",
     request_body = Request,
-    responses((status = 204, description = "Changed; the other sessions are over")),
+    responses((status = 204, description = "Changed; the other sessions have ended")),
     security(("bearer" = []))
 )]
 pub(super) async fn change(
@@ -40,7 +42,7 @@ pub(super) async fn change(
     finish(async move {
         let user = &caller.user;
         if !changes.users.change_password(user, &hash).await? {
-            let detail = "The password was changed by somebody else just now.";
+            let detail = "The password was changed elsewhere at the same time. Log in again.";
             return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
         }
         changes.made(user, "password_changed").await?;

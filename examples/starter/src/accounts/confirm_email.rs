@@ -17,7 +17,7 @@ use crate::outbox::{Notification, Outbox};
 use crate::problem::Problem;
 use crate::typed::{Email, LinkSecret};
 
-/// What the log says of links of this kind.
+/// The name of these links in the log.
 const CONFIRM: &str = "confirm_email";
 
 #[derive(Deserialize, ToSchema)]
@@ -29,12 +29,14 @@ pub(super) struct Verify {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AnotherEmail)]
 pub(super) struct Resend {
-    /// From the answer to the registration.
+    /// The id in the response to the registration.
     registration: String,
 }
 
-/// The account is the one that was registered with this link: its password counts from now on, and
-/// everybody who was logged in before is logged out. The same link says the same again.
+/// Confirms an email address.
+///
+/// The account gets the password that was registered with this link. All sessions of the address end. A
+/// link that is used again gets the same response.
 #[utoipa::path(
     post,
     operation_id = "confirm_email",
@@ -62,7 +64,8 @@ pub(super) async fn verify(
             return Ok(StatusCode::NO_CONTENT);
         }
     }
-    // Pressed again, perhaps in this moment: whoever has the link learns only what they have done.
+    // The link may be used twice, even at the same moment. Its holder learns only what they have done
+    // themselves.
     let found = registrations.by_link(Purpose::Register, token.as_str());
     let owner = match found.await?.and_then(|registration| registration.user_id) {
         Some(id) => accounts.users.active(&id).await?,
@@ -75,21 +78,23 @@ pub(super) async fn verify(
     }
 }
 
-/// Returns `None` if the registration has made its account already.
+/// Confirms the address of a registration. Returns `None` if the registration has made its account already.
 fn claimant(registration: &Registration) -> Option<Claimant> {
     let hash = registration.password_hash.as_deref()?;
     PasswordHash::parse(hash).ok().map(Claimant::WithPassword)
 }
 
-/// As for a forgotten password, nothing is looked up here. Whoever does not know the registration any
-/// more registers again, or asks for a new password.
+/// Sends the link to confirm an email address once more.
+///
+/// The response does not tell whether there is such a registration. A user who has lost the id can register
+/// again or ask for a new password.
 #[utoipa::path(
     post,
     operation_id = "resend_confirmation",
     path = "/auth/email/resend",
     tag = "accounts",
     request_body = Resend,
-    responses((status = 202, description = "Another email, if it is needed"))
+    responses((status = 202, description = "An email is on its way, if it is needed"))
 )]
 pub(super) async fn resend(
     State(outbox): State<Outbox>,

@@ -1,4 +1,4 @@
-//! `POST /auth/account/delete`: the end of an account, by its owner.
+//! `POST /auth/account/delete`: the owner deletes an account.
 
 use axum::Json;
 use axum::extract::State;
@@ -25,15 +25,15 @@ use crate::typed::Email;
 const DELETED: Notice = Notice {
     kind: "account_deleted",
     subject: "Your account was deleted",
-    text: "Your account was deleted just now, with everything that belongs to it. This is\n\
+    text: "Your account and everything that belongs to it have just been deleted. This is\n\
            the last email about it. You can register again at any time:",
 };
 
-/// What became of an account that was to be deleted.
+/// The outcome of a deletion.
 enum Deleted {
     Yes,
     LastAdmin, // chapter: admin
-    /// No, because the user is not as it was read any more.
+    /// Nothing was deleted, because the account has changed since it was read.
     SomebodyElse,
 }
 
@@ -41,18 +41,18 @@ enum Deleted {
 #[schema(as = AccountDeletion)]
 pub(super) struct Request {
     current_password: String,
-    /// The address of the account, typed once more, so that nobody deletes it by mistake.
+    /// The email address of the account, typed once more so that nobody deletes it by mistake.
     email: String,
 }
 
-/// Everything that belongs to the account goes with it. It cannot be undone.
+/// Deletes the account of the user and everything that belongs to it. This cannot be undone.
 #[utoipa::path(
     post,
     operation_id = "delete_account",
     path = "/auth/account/delete",
     tag = "accounts",
     request_body = Request,
-    responses((status = 204, description = "There is no such account any more")),
+    responses((status = 204, description = "Deleted")),
     security(("bearer" = []))
 )]
 pub(super) async fn delete(
@@ -64,7 +64,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let typed = Email::parse(&request.email);
     if typed.is_none_or(|typed| typed.as_str() != caller.user.email) {
-        let detail = "Type the email address of the account to confirm that it is to be deleted.";
+        let detail = "Type the email address of the account to confirm the deletion.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "not_confirmed", detail));
     }
@@ -78,12 +78,12 @@ pub(super) async fn delete(
             }
             // chapter: admin {
             Deleted::LastAdmin => {
-                let detail = "You are the last admin: make somebody else one first.";
+                let detail = "You are the last admin. Make another user an admin first.";
                 Err(Problem::new(StatusCode::CONFLICT, "last_admin", detail))
             }
             // chapter: admin }
             Deleted::SomebodyElse => {
-                let detail = "The account was changed by somebody else just now. Try again.";
+                let detail = "The account was changed elsewhere at the same time. Try again.";
                 Err(Problem::new(StatusCode::CONFLICT, "conflict", detail))
             }
         }
@@ -94,14 +94,15 @@ pub(super) async fn delete(
 // === impl Accounts ===
 
 impl Accounts {
-    /// Removes an account with all that belongs to it, if it is as it was read. It must run to its end.
+    /// Deletes an account and everything that belongs to it, unless it has changed since it was read. The
+    /// caller must run it to its end.
     async fn delete(&self, user: &User) -> Result<Deleted, ProofError> {
         // chapter: admin {
         if self.users.is_last_admin(&user.id).await? {
             return Ok(Deleted::LastAdmin);
         }
         // chapter: admin }
-        // Before anything changes: if sessions cannot be ended, the account is still there.
+        // Comes first, so that the account is still there if its sessions cannot be ended.
         self.sessions.end_all(&user.id).await?;
         if !self.delete_rows(user).await? {
             // chapter: admin {
@@ -119,7 +120,7 @@ impl Accounts {
         Ok(Deleted::Yes)
     }
 
-    /// Removes the rows of a user in one transaction. Returns whether the user was one who may go.
+    /// Deletes the rows of a user in one transaction. Returns whether the user was deleted.
     async fn delete_rows(&self, user: &User) -> SqlResult<bool> {
         let begin = self.database.begin_to_write();
         let delete = "DELETE FROM users WHERE id = $1 AND version = $2";
@@ -131,7 +132,7 @@ impl Accounts {
                 transaction.rollback().await?;
                 return Ok(false);
             }
-            // An address that is not proved may have been registered by its owner meanwhile.
+            // Registrations of an unproved address stay, because its owner may have made one of them.
             if user.email_verified {
                 let query = "DELETE FROM registrations WHERE email = $1";
                 sqlx::query(query).bind(&user.email).execute(&mut *transaction).await?;
@@ -146,7 +147,8 @@ impl Accounts {
                 let query = sqlx::query(FORGET).bind(super::digest(&counted));
                 query.execute(&mut *transaction).await?;
             }
-            // For a while, so that what is under way now leaves nothing behind: see `clear_removed`.
+            // Keeps the id for a while, so that requests under way leave nothing behind: see
+            // `clear_removed`.
             let query = "INSERT INTO removed_users (id, removed_at) VALUES ($1, $2) \
                          ON CONFLICT (id) DO NOTHING";
             sqlx::query(query).bind(&user.id).bind(now()).execute(&mut *transaction).await?;

@@ -1,6 +1,6 @@
-//! `GET /auth/account/download`: everything that is stored about a user, as one file.
+//! `GET /auth/account/download`: everything that the service stores about a user, in one file.
 //!
-//! It has no secrets: no hashes, no secrets of second factors, and no text of a link, a code or a key. A
+//! The file contains no secrets: no hashes, no secrets of second factors, and no links, codes or keys. A
 //! chapter that stores something about users adds a field to [`Download`].
 
 use axum::Json;
@@ -31,7 +31,7 @@ use crate::times::now;
 /// How many places of logins are listed, the latest first.
 const MAX_PLACES: i64 = 1000;
 
-/// What is stored about a user. Times are seconds since 1970.
+/// Everything that is stored about a user. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountDownload)]
 pub(super) struct Download {
@@ -61,20 +61,20 @@ struct Account {
     created_at: i64,
 }
 
-/// Where logins and checks of the password came from within the last 30 days.
+/// A place that logins and password checks came from within the last 30 days.
 #[derive(Serialize, FromRow, ToSchema)]
 #[schema(as = LoginPlace)]
 struct Place {
-    /// An IP address, a digest of a session, or nothing for all addresses that are not known.
+    /// An IP address, a digest of a session, or empty for all unknown addresses together.
     place: String,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: i64,
     last_tried_at: i64,
-    /// `null` if nobody has logged in from there.
+    /// `null` if no login from there has succeeded.
     last_succeeded_at: Option<i64>,
 }
 
-/// One JSON file, which browsers save.
+/// Downloads everything that is stored about the user, as one JSON file.
 #[utoipa::path(
     get,
     operation_id = "download_account",
@@ -125,7 +125,7 @@ impl Accounts {
         })
     }
 
-    /// Returns the places by which the tries at an account are counted.
+    /// Returns the places that attempts to log in to an account came from.
     async fn places(&self, user: &User) -> SqlResult<Vec<Place>> {
         let query = "SELECT place, failures, failed_at AS last_tried_at, \
                          nullif(known_at, 0) AS last_succeeded_at FROM login_failures \

@@ -1,4 +1,4 @@
-//! `GET /me`: who the token is for.
+//! `GET /me`: the user that a token belongs to.
 
 use axum::Json;
 use serde::Serialize;
@@ -11,16 +11,16 @@ pub(super) struct Me {
     sub: String,
     email: String,
     email_verified: bool,
-    /// Those of the token: what this request may do.
+    /// The scopes of the token, which limit what this request may do.
     scopes: Vec<String>,
 }
 
-/// The token says who; the database says that there still is such a user.
+/// Returns the user that the token belongs to.
 #[utoipa::path(
     get,
     path = "/me",
     tag = "accounts",
-    responses((status = 200, description = "Who the token is for", body = Me)),
+    responses((status = 200, description = "The user", body = Me)),
     security(("bearer" = []))
 )]
 pub(super) async fn me(Caller { user, token }: Caller) -> Json<Me> {

@@ -1,8 +1,8 @@
-//! Accounts: registration, confirmation of an address, password change and reset, and `/me`.
+//! Accounts: registration, confirmation of an email address, password change and reset, and `/me`.
 //!
 //! Anybody can register any address. So nothing that was set before an address was proved belongs to its
-//! owner. [`Accounts::prove`] is the only place where an address becomes proved, whatever proves it.
-//! Needs sessions, passwords, limits and the outbox. Cannot be removed.
+//! owner. [`Accounts::prove`] is the only place where an address becomes proved, whatever proves it. This
+//! module needs sessions, passwords, limits and the outbox. It cannot be removed.
 
 mod callers;
 mod change_password;
@@ -43,8 +43,8 @@ use crate::avatars::Avatars; // chapter: avatars
 use crate::database::Database;
 use crate::typed::Email;
 
-/// Returns the routes of this chapter. `token_or_key` is for those that programs
-/// may call without a session.
+/// Returns the routes of accounts. `token_or_key` guards those that programs may call with an API key
+/// instead of a session.
 pub(crate) fn routes(token: &RequireToken, token_or_key: &RequireToken) -> OpenApiRouter<App> {
     let with_token_or_key = OpenApiRouter::new()
         .routes(routes!(me::me))
@@ -66,7 +66,7 @@ pub(crate) fn routes(token: &RequireToken, token_or_key: &RequireToken) -> OpenA
         .merge(with_token)
 }
 
-/// The accounts, with what hangs on them. Cheap to clone.
+/// The accounts and everything that belongs to them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     database: Database,
@@ -76,14 +76,14 @@ pub struct Accounts {
     api_keys: UserKeys, // chapter: api-keys
     pub(crate) registrations: Registrations,
     pub(crate) email_changes: EmailChanges,
-    /// Whether a registration makes an account that can be used at once.
+    /// Whether a registration makes an account that can be used before its address is proved.
     before_proof: bool,
 }
 
 // === impl Accounts ===
 
 impl Accounts {
-    /// `before_proof` tells whether an account can be used before its address is proved.
+    /// Sets up the accounts. `before_proof` is true if an account can be used before its address is proved.
     pub(crate) fn new(
         database: &Database,
         sessions: &Sessions,
@@ -103,8 +103,7 @@ impl Accounts {
         }
     }
 
-    /// Keeps a registration, and returns its id. The same is done whether or not the address has an
-    /// account.
+    /// Stores a registration and returns its id, in the same way whether or not the address has an account.
     pub(crate) async fn register(&self, email: &Email, hash: &PasswordHash) -> Result<String> {
         let id = self.registrations.register(email, hash.as_str()).await?;
         if self.before_proof {

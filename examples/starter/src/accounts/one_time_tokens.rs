@@ -1,5 +1,6 @@
-//! [`OneTimeTokens`]: the secrets in links to users whose address is proved, good once, for one purpose and a
-//! short time. Links that prove an address are those of [`Registrations`](crate::accounts::Registrations).
+//! [`OneTimeTokens`]: the secrets in links to users whose address is proved. Each works once, for one
+//! purpose and a short time. Links that prove an address belong to
+//! [`Registrations`](crate::accounts::Registrations).
 
 use std::time::Duration;
 
@@ -14,18 +15,18 @@ use crate::database::on_pool;
 use crate::limits::{Quota, Quotas};
 use crate::times::{SKEW, now, seconds};
 
-/// How many links of one purpose a user gets in [`WINDOW`]: more would only fill the mailbox.
+/// How many links for one purpose a user gets in [`WINDOW`]. More would only fill the mailbox.
 const MAX_IN_WINDOW: i64 = 5;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// What a token is good for. Only this.
+/// The one thing that a token can be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     ResetPassword,
 }
 
-/// The table of tokens. It has their SHA-256 alone: who reads it has no link. That is enough for
-/// 256 random bits, which nobody can guess (V6.5.2).
+/// The table of tokens. It contains only their SHA-256, so whoever reads the table has no link. A plain
+/// hash is enough for 256 random bits, which nobody can guess (OWASP ASVS 5.0 V6.5.2).
 #[derive(Debug, Clone)]
 pub(crate) struct OneTimeTokens {
     database: Database,
@@ -54,12 +55,12 @@ impl Purpose {
         }
     }
 
-    /// What must not have changed since the token was made: when it has, the token is dead.
+    /// Returns a digest of what must not change while a token is valid. If it changes, the token is dead.
     fn state(self, user: &User) -> String {
         let bound_to = match self {
             Self::ResetPassword => &user.password_hash,
         };
-        // An address has no NUL in it, and a name of ours neither.
+        // Neither an email address nor our names contain a NUL.
         digest(&format!("{}\0{}\0{bound_to}", self.name(), user.email))
     }
 }
@@ -77,7 +78,7 @@ impl OneTimeTokens {
         }
     }
 
-    /// A new token for the user; none if there were too many of late.
+    /// Makes a new token for the user. Returns `None` if the user has had too many in [`WINDOW`].
     pub(crate) async fn make(&self, purpose: Purpose, user: &User) -> Result<Option<String>> {
         let quota = Quota {
             kind: purpose.quota(),
@@ -107,7 +108,7 @@ impl OneTimeTokens {
         Ok(Some(token))
     }
 
-    /// Whose token it is, while it is good. It stays good.
+    /// Returns the user that a valid token belongs to. The token stays valid.
     pub(crate) async fn holder(&self, purpose: Purpose, token: &str) -> Result<Option<User>> {
         let query = "SELECT user_id, state FROM one_time_tokens \
                      WHERE digest = $1 AND purpose = $2 AND expires_at > $3 \
@@ -123,7 +124,8 @@ impl OneTimeTokens {
         Ok(user.filter(|user| purpose.state(user) == state))
     }
 
-    /// Uses the token up: true for one caller, whatever comes at once (V6.4.3, V6.5.1).
+    /// Uses up the token. Returns `true` to exactly one caller, even if several try at once (OWASP ASVS 5.0
+    /// V6.5.1).
     pub(crate) async fn take(&self, purpose: Purpose, token: &str, user: &User) -> Result<bool> {
         let query = "DELETE FROM one_time_tokens WHERE digest = $1 AND purpose = $2 \
                      AND user_id = $3 AND state = $4 AND expires_at > $5 AND created_at <= $6";
@@ -142,7 +144,7 @@ impl OneTimeTokens {
         Ok(taken == 1)
     }
 
-    /// Removes at most `limit` that are over, and tells how many.
+    /// Removes at most `limit` expired tokens, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM one_time_tokens WHERE digest IN \
                          (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)";
@@ -154,7 +156,7 @@ impl OneTimeTokens {
     }
 }
 
-/// 256 random bits, which nobody can guess.
+/// Returns 256 random bits, which nobody can guess.
 pub(crate) fn random_token() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;

@@ -1,4 +1,4 @@
-//! [`PasswordChanges`]: what every new password of a user has in common.
+//! [`PasswordChanges`]: what happens with every new password of a user.
 
 use tower_jwt_auth::Sessions;
 use tower_jwt_auth::password::PasswordHash;
@@ -10,7 +10,7 @@ use crate::outbox::{Notification, Outbox};
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::problem::Problem;
 
-/// Gives users new passwords, and tells everybody concerned.
+/// Checks and hashes new passwords, and tells owners about them.
 #[derive(Debug, Clone)]
 pub(crate) struct PasswordChanges {
     pub(crate) attempts: Attempts,
@@ -24,14 +24,18 @@ pub(crate) struct PasswordChanges {
 // === impl PasswordChanges ===
 
 impl PasswordChanges {
-    /// Hashes a new password for this user, unless it is not good enough.
+    /// Hashes a new password for this user.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the policy refuses the password.
     pub(crate) async fn hash(&self, user: &User, new: &str) -> Result<PasswordHash, Problem> {
         self.policy.check_for(user, new).await?;
         Ok(self.passwords.hash(new).await?)
     }
 
-    /// Lets failures of before be forgotten, logs the change as `event`, and tells the owner, who knows
-    /// then if it was somebody else.
+    /// Clears earlier failures, logs the change as `event`, and sends the owner an email, in case somebody
+    /// else made the change.
     pub(crate) async fn made(&self, user: &User, event: &'static str) -> Result<(), Problem> {
         self.attempts.new_password(user).await?;
         tracing::info!(event, user = digest(&user.id));

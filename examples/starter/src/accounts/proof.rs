@@ -1,4 +1,4 @@
-//! The rule that an address belongs to whoever has proved it.
+//! The rule that an email address belongs to whoever proves it.
 
 use std::fmt;
 
@@ -20,48 +20,48 @@ use crate::problem::Problem;
 use crate::times::now;
 use crate::typed::Email;
 
-/// How often somebody may register the address in the very moment in which it is proved.
+/// How often a proof is tried again if somebody registers the address at the same moment.
 const MAX_ROUNDS: u32 = 8;
 
 /// Who has proved an address.
 #[derive(Debug, Clone)]
 pub enum Claimant {
-    /// Somebody who gets a new account, with this password.
+    /// Somebody who gets a new account with this password.
     WithPassword(PasswordHash),
-    /// Somebody who gets a new account without a password, and logs in elsewhere, such as at a provider
-    /// of OpenID Connect.
+    /// Somebody who gets a new account without a password, and logs in elsewhere, such as at an OpenID
+    /// Connect provider.
     WithoutPassword,
-    /// The user with this id, whose address it is from now on.
+    /// The user with this id. The address is theirs from now on.
     User(String),
 }
 
-/// What has to be good still in the moment in which an address is proved.
+/// What must still be valid at the moment when an address is proved.
 #[derive(Debug, Clone)]
 enum Condition {
     None,
-    /// The registration with this id, which is open.
+    /// The registration with this id is open.
     Registration(String),
-    /// The change of an address with this id, which both sides have confirmed.
+    /// The change of an address with this id, which both sides have confirmed, is open.
     EmailChange(String),
 }
 
-/// What became of a proof.
+/// The outcome of a proof.
 #[allow(missing_debug_implementations)] // because of the hash in the user
 pub enum Proved {
     /// The address was not proved before. It belongs to this account from now on.
     First(User),
-    /// The address has been proved before, and belongs to this account. Nothing has changed.
+    /// The address was proved before, and belongs to this account. Nothing has changed.
     Already(User),
-    /// The account is disabled, or the link is not valid any more. Nothing has changed.
+    /// The account is disabled, or the link is no longer valid. Nothing has changed.
     Refused,
 }
 
-/// The reason why it is not known what became of a proof. It can be repeated.
+/// Why the outcome of a proof is unknown. The proof can be repeated.
 #[derive(Debug)]
 pub enum ProofError {
     /// The database is unavailable.
     Database(sqlx::Error),
-    /// The sessions of the account from before cannot be ended.
+    /// The sessions of the earlier account cannot be ended.
     Sessions(SessionError),
 }
 
@@ -69,25 +69,25 @@ pub enum ProofError {
 
 impl Accounts {
     /// Gives an address to whoever has just proved it: by a link, by a login at a provider that has
-    /// verified the address, or by a change of the address. Call this, and nothing else, for every
-    /// proof.
+    /// verified the address, or by a change of the address. Call this function for every proof, and never
+    /// set the column yourself.
     ///
-    /// With the first proof, everything ends that anybody has set up with the address before: the
-    /// password, sessions with their access tokens, second factors, recovery codes, the avatar, scopes,
-    /// open registrations with their links, and the places from which logins were seen. A new account
-    /// has a new id, so that nothing comes back that is kept under the old one.
+    /// The first proof ends everything that anybody has set up with the address before: the password,
+    /// sessions with their access tokens, second factors, recovery codes, the avatar, scopes, open
+    /// registrations with their links, and the places that logins came from. The new account has a new id,
+    /// so that nothing stored under the old id comes back.
     ///
-    /// Of several proofs at once, one is the first. The work goes on if the caller is dropped.
+    /// If several proofs come at once, one of them is the first. The work goes on if the caller is dropped.
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, or the store of sessions. Then nothing has changed, or all of
-    /// it.
+    /// Fails if the database or the session store is unavailable. Then either nothing has changed or
+    /// everything has.
     pub async fn prove(&self, email: &Email, claimant: Claimant) -> Result<Proved, ProofError> {
         self.prove_by(None, email, claimant).await
     }
 
-    /// Does the same for a link, which has to be that of an open registration.
+    /// Works like [`prove`](Self::prove), for a link. It must belong to an open registration.
     pub(crate) async fn prove_by(
         &self,
         registration: Option<&str>,
@@ -101,7 +101,7 @@ impl Accounts {
         self.prove_if(condition, email, claimant).await
     }
 
-    /// Does the same for a change of an address, which both sides have to have confirmed.
+    /// Works like [`prove`](Self::prove), for a change of an address. Both sides must have confirmed it.
     pub(super) async fn prove_change(
         &self,
         change: &str,
@@ -120,7 +120,7 @@ impl Accounts {
     ) -> Result<Proved, ProofError> {
         let (accounts, email) = (self.clone(), email.clone());
         finish(async move {
-            // Before anything changes: if sessions cannot be ended, the link stays good.
+            // Comes first, so that the link stays valid if the sessions cannot be ended.
             let there = accounts.users.by_email(&email).await?;
             if let Some(user) = there.filter(|user| !user.email_verified && !user.disabled) {
                 accounts.sessions.end_all(&user.id).await?;
@@ -138,8 +138,8 @@ impl Accounts {
         .await
     }
 
-    /// Decides in one transaction, and returns the ids of the accounts that it has removed. It must run
-    /// to its end: see `on_pool`.
+    /// Decides in one transaction, and returns the ids of the accounts that it has removed. The caller must
+    /// run it to its end: see `on_pool`.
     async fn decide(
         &self,
         condition: &Condition,
@@ -197,7 +197,7 @@ impl Accounts {
                 let there: Option<User> = query.fetch_optional(&mut *transaction).await?;
                 rounds += 1;
                 match there {
-                    // Registered in this moment, or given up.
+                    // It was registered, or abandoned, at this moment.
                     Some(user) if !user.email_verified && !user.disabled && user.id != id
                         && rounds < MAX_ROUNDS => {}
                     None if hash.is_some() && rounds < MAX_ROUNDS => {}

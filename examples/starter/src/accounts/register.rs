@@ -1,4 +1,4 @@
-//! `POST /auth/register`: a new account, without any scope.
+//! `POST /auth/register`: a new account without scopes.
 
 use axum::Json;
 use axum::extract::State;
@@ -26,13 +26,15 @@ pub(super) struct Request {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Registered {
     email: String,
-    /// For `POST /auth/email/resend`. It is random, and there is one in every response.
+    /// The id to send to `POST /auth/email/resend`. It is random, and every response has one.
     registration: String,
 }
 
-/// One response, after the same work, whether or not the address has an account already (OWASP ASVS 5.0
-/// V6.3.8): only its owner learns that, by email. Each registration of an address has its own link and
-/// its own password; the first link that is confirmed decides.
+/// Registers an email address with a password.
+///
+/// The response and the work are the same whether or not the address has an account (OWASP ASVS 5.0
+/// V6.3.8). Only its owner learns that, by email. Each registration of an address has its own link and its
+/// own password. The first link that is confirmed decides.
 #[utoipa::path(
     post,
     path = "/auth/register",
@@ -70,8 +72,8 @@ pub(super) async fn register(
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-/// It says nothing of whether there is such an account.
+/// Refuses a malformed address. The response does not tell whether there is such an account.
 pub(crate) fn invalid_email() -> Problem {
-    let detail = "This is not an email address: it has the form name@example.com.";
+    let detail = "This is not an email address. Use the form name@example.com.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_email", detail)
 }

@@ -1,4 +1,4 @@
-//! [`Registrations`]: addresses that somebody has named and not proved yet.
+//! [`Registrations`]: email addresses that somebody has registered and not proved yet.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::limits::{Quota, Quotas};
 use crate::times::{SKEW, now, seconds};
 use crate::typed::Email;
 
-/// How many registrations, and how many links, an address gets in [`WINDOW`], for each purpose.
+/// How many registrations, and how many links for each purpose, an address gets in [`WINDOW`].
 const MAX_IN_WINDOW: i64 = 5;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// What a link proves the address for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// An account with the password that was chosen with the registration.
+    /// An account with the password of the registration.
     Register,
     /// An account with a password that is chosen when the link is used.
     Reset,
 }
 
-/// The table of registrations and that of their links.
+/// The tables of registrations and of their links.
 #[derive(Debug, Clone)]
 pub(crate) struct Registrations {
     database: Database,
     quotas: Quotas,
 }
 
-/// One registration. It has no `Debug`, because of the hash.
+/// One registration. It is not `Debug`, because it contains a hash.
 #[derive(FromRow)]
 pub(crate) struct Registration {
     pub(crate) id: String,
     pub(crate) email: String,
     pub(crate) password_hash: Option<String>,
-    /// The account that it has made.
+    /// The account that this registration has made.
     pub(crate) user_id: Option<String>,
 }
 
@@ -68,8 +68,8 @@ impl Registrations {
         Self { database, quotas }
     }
 
-    /// Keeps a registration, unless the address is proved already, or had too many of late. Returns
-    /// the id in any case, so that it tells nothing.
+    /// Stores a registration, unless the address is proved already or has had too many in [`WINDOW`].
+    /// Always returns an id, so that the response tells nothing.
     pub(crate) async fn register(&self, email: &Email, hash: &str) -> Result<String> {
         let query = "INSERT INTO registrations \
                          (id, email, purpose, password_hash, created_at, expires_at) \
@@ -82,8 +82,8 @@ impl Registrations {
         Ok(id)
     }
 
-    /// Makes the link that proves the address and chooses a password with it. Returns `None` if nobody
-    /// has registered the address, if it is proved already, or if it had too many links of late.
+    /// Makes a link that proves the address and then chooses a password. Returns `None` if nobody has
+    /// registered the address, if it is proved already, or if it has had too many links in [`WINDOW`].
     pub(crate) async fn reset_link(&self, email: &Email) -> Result<Option<String>> {
         let query = "INSERT INTO registrations \
                          (id, email, purpose, password_hash, created_at, expires_at) \
@@ -121,7 +121,7 @@ impl Registrations {
         Ok((id, made == 1))
     }
 
-    /// Counts one more for the address, unless it has had too many of late.
+    /// Counts one more registration or link for the address. Returns whether it has had too many in [`WINDOW`].
     async fn has_had_too_many(&self, kind: &str, email: &str) -> Result<bool> {
         let quota = Quota {
             kind,
@@ -132,7 +132,7 @@ impl Registrations {
         Ok(self.quotas.take(quota).await?.is_some())
     }
 
-    /// The address that was registered, while the registration is open.
+    /// Returns the address of a registration that is still open.
     pub(crate) async fn email(&self, id: &str) -> Result<Option<Email>> {
         let query = "SELECT email FROM registrations \
                      WHERE id = $1 AND user_id IS NULL AND expires_at > $2 AND created_at <= $3";
@@ -143,8 +143,8 @@ impl Registrations {
         Ok(email.map(|email| Email::stored(&email)))
     }
 
-    /// Makes another link of an open registration, and tells its address. Returns `None` if the address
-    /// had too many links of late.
+    /// Makes another link for an open registration, and returns it with the address. Returns `None` if the
+    /// address has had too many links in [`WINDOW`].
     pub(crate) async fn link(&self, id: &str) -> Result<Option<(String, Email)>> {
         let (token, now) = (random_token()?, now());
         let query = "SELECT email, purpose FROM registrations \
@@ -169,7 +169,7 @@ impl Registrations {
         Ok((made == 1).then_some((token, email)))
     }
 
-    /// The registration that a link belongs to, also if it has made its account already.
+    /// Returns the registration that a link belongs to, even if it has made its account already.
     pub(crate) async fn by_link(
         &self,
         purpose: Purpose,
@@ -185,7 +185,7 @@ impl Registrations {
         })
     }
 
-    /// Removes at most `limit` that are over, and tells how many.
+    /// Removes at most `limit` expired registrations, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM registrations WHERE id IN \
                          (SELECT id FROM registrations WHERE expires_at <= $1 LIMIT $2)";

@@ -1,4 +1,4 @@
-//! What hung on an account that was removed, and is not in our tables, such as its sessions, which may be in
+//! What belonged to a removed account and is not in our tables, such as its sessions, which may be in
 //! Redis, and its avatar.
 
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::error::with_causes;
 use crate::times::{SKEW, now, seconds};
 
-/// After this time, no request is under way any more that read the account while it was there.
+/// After this time, no request that read the account before its removal is still under way.
 const SETTLED: Duration = Duration::from_secs(60);
 
 // === impl Accounts ===
 
 impl Accounts {
-    /// Ends and removes what hangs on an account that is gone. What fails is done by
-    /// [`clear_removed`](Self::clear_removed); meanwhile no route lets the account in.
+    /// Ends and removes what belonged to a removed account. What fails here is done later by
+    /// [`clear_removed`](Self::clear_removed). Meanwhile no route accepts the account.
     pub(super) async fn clear(&self, user: &str) {
         if let Err(error) = self.try_clear(user).await {
             let error = with_causes(&*error);
@@ -26,8 +26,8 @@ impl Accounts {
         }
     }
 
-    /// Clears at most `limit` removed accounts for the last time, and tells how many: what was under way
-    /// when they were removed may have left something behind.
+    /// Clears at most `limit` removed accounts for the last time, and returns how many. Requests that were
+    /// under way during the removal may have left something behind.
     pub(crate) async fn clear_removed(&self, limit: u32) -> Result<u64, Error> {
         let query = "SELECT id FROM removed_users WHERE removed_at <= $1 OR removed_at > $3 \
                      ORDER BY removed_at LIMIT $2";

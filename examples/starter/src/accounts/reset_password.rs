@@ -1,5 +1,5 @@
-//! `POST /auth/password/forgot` and `POST /auth/password/reset`: a new password for who reads the
-//! mail of the account.
+//! `POST /auth/password/forgot` and `POST /auth/password/reset`: a new password for whoever reads the
+//! emails of the account.
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use crate::passwords::Owner;
 use crate::problem::Problem;
 use crate::typed::{Email, LinkSecret};
 
-/// What the log says of links of this kind.
+/// The name of these links in the log.
 const RESET: &str = "reset_password";
 
 #[derive(Deserialize, ToSchema)]
@@ -37,15 +37,17 @@ pub(super) struct Reset {
     new_password: String,
 }
 
-/// Whether there is such an account is not even looked up here: so neither the answer nor its
-/// time can tell (OWASP ASVS 5.0 V6.3.8).
+/// Sends a link to choose a new password.
+///
+/// The request does not look up the account, so neither the response nor its time tells whether there is
+/// one (OWASP ASVS 5.0 V6.3.8).
 #[utoipa::path(
     post,
     operation_id = "forgot_password",
     path = "/auth/password/forgot",
     tag = "passwords",
     request_body = Forgot,
-    responses((status = 202, description = "An email with a link, if there is such an account"))
+    responses((status = 202, description = "An email is on its way, if there is such an account"))
 )]
 pub(super) async fn forgot(
     State(outbox): State<Outbox>,
@@ -56,15 +58,17 @@ pub(super) async fn forgot(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Ends all sessions, and opens none: the new password is to be used, and a second factor with it
-/// where there is one.
+/// Chooses a new password with the token of a link.
+///
+/// All sessions end, and none is opened: the user logs in with the new password, and with the second factor
+/// if there is one.
 #[utoipa::path(
     post,
     operation_id = "reset_password_by_link",
     path = "/auth/password/reset",
     tag = "passwords",
     request_body = Reset,
-    responses((status = 204, description = "Changed; all sessions are over"))
+    responses((status = 204, description = "Changed; all sessions have ended"))
 )]
 pub(super) async fn reset(
     State(accounts): State<Accounts>,
@@ -80,13 +84,13 @@ pub(super) async fn reset(
     };
     let hash = changes.hash(&user, &request.new_password).await?;
     finish(async move {
-        // Before anything changes: if the sessions cannot be ended, the link is still good.
+        // Comes first, so that the link is still valid if the sessions cannot be ended.
         changes.sessions.end_all(&user.id).await?;
         let taken = links.take(purpose, link.as_str(), &user).await?;
         if !taken || !changes.users.reset_password(&user, &hash).await? {
             return Err(invalid_link(client, RESET));
         }
-        // What was opened in between, with the old password.
+        // Ends sessions that were opened in between with the old password.
         changes.sessions.end_all(&user.id).await?;
         changes.made(&user, "password_reset").await?;
         Ok(StatusCode::NO_CONTENT)
@@ -94,8 +98,8 @@ pub(super) async fn reset(
     .await
 }
 
-/// A link to an address that is not proved yet. Who uses it proves the address with it, and chooses the
-/// password of the new account.
+/// Uses a link to an address that is not proved yet. This proves the address, and the new account gets the
+/// password.
 async fn first_proof(
     accounts: Accounts,
     changes: PasswordChanges,
@@ -127,9 +131,10 @@ async fn first_proof(
     .await
 }
 
-/// One answer to all that is wrong with a link. `purpose` is for the log.
+/// Gives one response for everything that is wrong with a link. `purpose` is for the log.
 pub(super) fn invalid_link(client: ClientIp, purpose: &str) -> Problem {
     events::link_refused(client, purpose);
-    let detail = "The link is not valid: it was used, is too old, or is not the newest.";
+    let detail =
+        "The link is not valid: it was used, has expired, or is not the newest. Ask for another.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_link", detail)
 }

@@ -1,4 +1,4 @@
-//! [`Users`]: the table of who can log in.
+//! [`Users`]: the table of users.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::database::on_pool;
 use crate::problem::Problem;
 use crate::typed::Email;
 
-/// A stored hash that no password matches: that of an account without a password.
+/// A stored hash that no password matches, for an account without a password.
 pub(crate) const NO_PASSWORD: &str = "!";
 
 /// The users in the database.
@@ -21,28 +21,28 @@ pub struct Users {
     callers: Callers,
 }
 
-/// A row of the table. It has no `Debug`, because of the hash.
+/// A row of the table. It is not `Debug`, because it contains the hash.
 #[derive(Clone, FromRow)]
 #[allow(missing_debug_implementations)]
 pub struct User {
-    /// Random, and never another user's: the `sub` of the tokens.
+    /// Random, and never reused for another user. It is the `sub` of tokens.
     pub id: String,
-    /// As [`Email`] spells it.
+    /// In the spelling of [`Email`].
     pub email: String,
-    /// In the form that names its algorithm.
+    /// In a format that names its algorithm.
     pub password_hash: String,
-    /// What the user may do, separated by spaces.
+    /// The scopes of the user, separated by spaces.
     pub scopes: String,
-    /// Whether the owner of the address has proved that it is theirs.
+    /// Whether the owner of the email address has proved that it is theirs.
     pub email_verified: bool,
-    /// A disabled user cannot log in, and gets no further tokens.
+    /// A disabled user cannot log in or refresh tokens.
     pub disabled: bool,
-    /// Another one after every change of what a login depends on: the address, the password, the scopes, the
-    /// second factors, and whether the user is disabled. The database sees to that.
+    /// Changes with everything that a login depends on: the address, the password, the scopes, the second
+    /// factors, and whether the user is disabled. A trigger of the database sees to that.
     pub version: i64,
 }
 
-/// The statement for whole rows.
+/// The beginning of a statement that reads whole rows.
 macro_rules! select_user {
     ($condition:literal) => {
         concat!(
@@ -57,30 +57,31 @@ pub(crate) use select_user;
 // === impl User ===
 
 impl User {
-    /// Whether the user may do this.
+    /// Returns whether the user has this scope.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.split_whitespace().any(|own| own == scope)
     }
 
-    /// Whether a password can log the user in. An account that was made at a provider has none at first.
+    /// Returns whether the user has a password. An account that was made by a login at a provider has none
+    /// at first.
     pub(crate) fn has_password(&self) -> bool {
         self.password_hash != NO_PASSWORD
     }
 
     // chapter: second-factor {
-    /// What tries of the second factor are counted under.
+    /// Returns the key under which attempts at the second factor are counted.
     pub(crate) fn second_factor(&self) -> String {
         second_factor_of(&self.id)
     }
 
-    /// What tries to confirm an app are counted under.
+    /// Returns the key under which attempts to confirm an authenticator app are counted.
     pub(crate) fn enrolment(&self) -> String {
         enrolment_of(&self.id)
     }
     // chapter: second-factor }
 
-    /// Where the user reads messages.
+    /// Returns the address that emails to the user go to.
     pub(crate) fn address(&self) -> Email {
         Email::stored(&self.email)
     }
@@ -89,19 +90,19 @@ impl User {
 // === impl Users ===
 
 impl Users {
-    /// The users in this database.
+    /// Opens the table in this database.
     #[must_use]
     pub fn new(database: Database) -> Self {
         let callers = Callers::new(database.clone());
         Self { database, callers }
     }
 
-    /// Adds a user without any scope, whose address is not proved yet, and returns the id. Returns `None` if
+    /// Adds a user without scopes, whose address is not proved yet, and returns the id. Returns `None` if
     /// the address is taken.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn insert(&self, email: &Email, hash: &PasswordHash) -> Result<Option<String>> {
         let id = new_id()?;
         let query = "INSERT INTO users (id, email, password_hash) VALUES ($1, $2, $3) \
@@ -113,11 +114,11 @@ impl Users {
         Ok((added == 1).then_some(id))
     }
 
-    /// The user with this address.
+    /// Returns the user with this address.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn by_email(&self, email: &Email) -> Result<Option<User>> {
         let query = select_user!("email = $1");
         on_pool!(&self.database, pool => {
@@ -125,11 +126,11 @@ impl Users {
         })
     }
 
-    /// The user with this id, unless disabled.
+    /// Returns the user with this id, unless the user is disabled.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn active(&self, id: &str) -> Result<Option<User>> {
         let query = select_user!("id = $1 AND NOT disabled");
         on_pool!(&self.database, pool => {
@@ -143,19 +144,19 @@ impl Users {
         self.callers.read(id).await
     }
 
-    /// Replaces the hash that was read with `user` by another one of the same password. Nothing happens if
-    /// it is another one by now: a password that was just changed must not come back.
+    /// Replaces the hash in `user` with another hash of the same password. Does nothing if the stored hash
+    /// has changed meanwhile: a password that was just changed must not come back.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn replace_hash(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1, rehashes = rehashes + 1 \
                      WHERE id = $2 AND password_hash = $3";
         self.set_hash(query, user, new).await
     }
 
-    /// Replaces the password that was read with `user`. Nothing happens if it is another one by now.
+    /// Replaces the password in `user`. Does nothing if the stored hash has changed meanwhile.
     pub(crate) async fn change_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
         self.set_hash(query, user, new).await
@@ -169,8 +170,8 @@ impl Users {
         Ok(replaced == 1)
     }
 
-    /// Sets a new password for whoever has read a message to the address, which is proved already. Nothing
-    /// happens if the user has another password or address by now.
+    /// Sets a new password for whoever has read an email to the address, which is proved already. Does
+    /// nothing if the user has another password or address by now.
     pub(crate) async fn reset_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 \
                      AND email = $4 AND email_verified AND NOT disabled";
@@ -194,24 +195,24 @@ impl Users {
 }
 
 // chapter: second-factor {
-/// What tries of the second factor of a user are counted under.
+/// Returns the key under which attempts at the second factor are counted.
 pub(crate) fn second_factor_of(id: &str) -> String {
     format!("second factor of {id}")
 }
 
-/// What tries to confirm an app of a user are counted under.
+/// Returns the key under which attempts to confirm an authenticator app are counted.
 pub(crate) fn enrolment_of(id: &str) -> String {
     format!("enrolment of {id}")
 }
 // chapter: second-factor }
 
-/// Whether this can be an id that was made here.
+/// Returns whether an id has the form of those that are made here.
 pub(crate) fn is_id(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.len() == 22 && text.bytes().all(good)
 }
 
-/// 128 random bits: nobody can guess an id, or tell from it how many users there are.
+/// Returns an id of 128 random bits. Nobody can guess it, or tell from it how many users there are.
 pub(crate) fn new_id() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;

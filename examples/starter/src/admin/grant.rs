@@ -7,27 +7,27 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::typed::Email;
 
-/// Gives a registered user the scope `admin`, and returns what to tell the operator.
+/// Gives a registered user the scope `admin`, and returns the lines to print.
 ///
 /// # Errors
 ///
 /// Fails if there is no such user, or if the database is unavailable.
 pub async fn grant_admin(email: &str) -> Result<Vec<String>, Error> {
-    let email = Email::parse(email).ok_or("this is not an email address")?;
+    let email =
+        Email::parse(email).ok_or("this is not an email address: use the form name@example.com")?;
     let database = Database::open(&Settings::database_url_from_env()?).await?;
     let users = Users::new(database.clone());
     let granted = users.grant(&email, ADMIN_SCOPE).await?;
     let user = users.by_email(&email).await?;
     database.close().await;
     let Some(user) = user.filter(|_| granted) else {
-        let why = "no user has this email address: register it first, and confirm it by the link in the \
-                   email";
+        let why = "no user has this email address: register it first, and open the link in the email to \
+                   confirm it";
         return Err(why.into());
     };
-    let mut told = vec!["granted; it holds from the next login of this user".to_owned()];
+    let mut told = vec!["granted: the user has the scope from the next login on".to_owned()];
     if !user.email_verified {
-        let why =
-            "the address is not confirmed: once it is, the account begins anew, without the scope";
+        let why = "the address is not confirmed yet: confirming it makes a new account, without the scope";
         told.push(why.to_owned());
     }
     Ok(told)

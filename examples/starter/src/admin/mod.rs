@@ -1,4 +1,4 @@
-//! Administration: what a user with the scope `admin` can do with other accounts.
+//! Administration: what users with the scope `admin` can do with other accounts.
 //!
 //! The command `grant-admin EMAIL` gives the scope. Needs accounts, sessions and the outbox. To remove it:
 //! `./chapters remove admin` (see `docs/removing.md`).

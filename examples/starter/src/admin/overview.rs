@@ -14,7 +14,9 @@ pub(super) struct Overview {
     users: i64,
 }
 
-/// The guard in front has seen that the token allows this.
+/// Returns an overview of the service.
+///
+/// The guard in front of this handler has checked the scope.
 #[utoipa::path(
     get,
     path = "/admin",

@@ -1,4 +1,4 @@
-//! What an admin asks the table of users, besides what everybody does.
+//! The queries of admins on the table of users.
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow, Result};
@@ -9,7 +9,7 @@ use crate::database::{Database, on_pool};
 use crate::typed::Email;
 
 tower_jwt_auth::scopes! {
-    /// Opens `/admin`. Nobody has it until it is granted.
+    /// The scope that opens `/admin`. No user has it until it is granted.
     pub(super) struct Admin = "admin";
 }
 
@@ -23,26 +23,26 @@ pub(super) struct Listed {
     pub(super) id: String,
     pub(super) email: String,
     email_verified: bool,
-    /// Separated by spaces.
+    /// The scopes, separated by spaces.
     scopes: String,
     disabled: bool,
     /// Seconds since 1970.
     created_at: i64,
 }
 
-/// What became of a change that takes something away.
+/// The outcome of a change that takes something away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Changed {
     Yes,
-    /// No, because nobody would be left who could undo it.
+    /// Not changed, because nobody would be left who could undo it.
     LastAdmin,
-    /// No, because the user is not as it was read any more.
+    /// Not changed, because the user has changed since it was read.
     SomebodyElse,
 }
 
-/// A statement that knows who is an admin and not disabled: for SQLite, which has one writer at a
-/// time, and for PostgreSQL, where two admins that disable each other would each see the other still
-/// there. So it locks them, always in the same order.
+/// Builds a statement that knows the active admins. SQLite has one writer at a time. On PostgreSQL, two
+/// admins who disable each other at once would each still see the other. So there the statement locks the
+/// admins, always in the same order.
 macro_rules! with_admins {
     ($statement:literal) => {
         (
@@ -61,8 +61,8 @@ macro_rules! with_admins {
     };
 }
 
-/// Makes a statement about the user with the id `$1`, which ends in a condition, leave the last admin
-/// alone.
+/// Extends a statement about the user with the id `$1`, which ends in a condition, so that it spares the
+/// last admin.
 pub(crate) fn but_last_admin(
     database: &Database,
     statement: &'static str,
@@ -80,7 +80,7 @@ pub(crate) fn but_last_admin(
 // === impl Users ===
 
 impl Users {
-    /// Returns the user with this id, also if disabled.
+    /// Returns the user with this id, even if disabled.
     pub(super) async fn by_id(&self, id: &str) -> Result<Option<User>> {
         let query = select_user!("id = $1");
         on_pool!(&self.database, pool => {
@@ -88,7 +88,7 @@ impl Users {
         })
     }
 
-    /// At most `limit` users whose address comes after this one.
+    /// Returns at most `limit` users whose address comes after this one.
     pub(super) async fn page(&self, after: &str, limit: u32) -> Result<Vec<Listed>> {
         let query = "SELECT id, email, email_verified, scopes, disabled, created_at FROM users \
                      WHERE email > $1 ORDER BY email LIMIT $2";
@@ -97,7 +97,7 @@ impl Users {
         })
     }
 
-    /// Returns whether nobody would be an admin without this user.
+    /// Returns whether this user is the only active admin.
     pub(crate) async fn is_last_admin(&self, id: &str) -> Result<bool> {
         let query = with_admins!(
             "",
@@ -109,7 +109,7 @@ impl Users {
         Ok(last.is_some())
     }
 
-    /// Disables a user, but not the last admin.
+    /// Disables a user, except the last admin.
     pub(super) async fn disable(&self, id: &str) -> Result<Changed> {
         let query = with_admins!(
             "UPDATE users SET disabled = TRUE WHERE id = $1 AND \
@@ -133,7 +133,7 @@ impl Users {
         })
     }
 
-    /// Lets a user log in again.
+    /// Enables a user, who can then log in again.
     pub(super) async fn enable(&self, id: &str) -> Result<()> {
         let query = "UPDATE users SET disabled = FALSE WHERE id = $1";
         on_pool!(&self.database, pool => {
@@ -142,7 +142,7 @@ impl Users {
         Ok(())
     }
 
-    /// Replaces the scopes that were read with `user`, but takes `admin` from no last admin.
+    /// Replaces the scopes in `user`. Does not take `admin` from the last admin.
     pub(super) async fn set_scopes(&self, user: &User, scopes: &str) -> Result<Changed> {
         let query = with_admins!(
             "UPDATE users SET scopes = $2 WHERE id = $1 AND scopes = $3 AND \
@@ -174,13 +174,13 @@ impl Users {
         })
     }
 
-    /// Gives the user with this address a scope; false if there is no such user.
+    /// Gives the user with this address a scope. Returns `false` if there is no such user.
     ///
     /// # Errors
     ///
-    /// The database does not answer.
+    /// Fails if the database is unavailable.
     pub async fn grant(&self, email: &Email, scope: &str) -> Result<bool> {
-        // `replace` finds a word in both databases alike; `instr` and `LIKE` do not.
+        // `replace` compares words alike in both databases. `instr` and `LIKE` do not.
         let query = "UPDATE users SET scopes = CASE \
                          WHEN replace(' ' || scopes || ' ', ' ' || $1 || ' ', '') \
                              = ' ' || scopes || ' ' THEN trim(scopes || ' ' || $1) \

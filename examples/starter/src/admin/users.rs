@@ -1,5 +1,5 @@
-//! `/admin/users`: what an admin can do about accounts. A password is not an admin's to choose: the
-//! owner is sent a link (OWASP ASVS 5.0 V6.4.6).
+//! `/admin/users`: what admins can do with accounts. An admin cannot choose a password: the owner gets a
+//! link (OWASP ASVS 5.0 V6.4.6).
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -25,7 +25,7 @@ const MAX_SCOPES_BYTES: usize = 1000;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// The address of the last user of the page before.
+    /// The address of the last user on the previous page.
     #[serde(default)]
     after: String,
     limit: Option<u32>,
@@ -35,7 +35,7 @@ pub(super) struct PageQuery {
 #[schema(as = Users)]
 pub(super) struct Page {
     users: Vec<Listed>,
-    /// What to ask for as `after` next; nothing on the last page.
+    /// The value of `after` for the next page, or `null` on the last page.
     next: Option<String>,
 }
 
@@ -44,14 +44,14 @@ pub(super) struct Scopes {
     scopes: Vec<String>,
 }
 
-/// By address.
+/// Lists the users by address.
 #[utoipa::path(
     get,
     operation_id = "list_users",
     path = "/admin/users",
     tag = "admin",
     params(PageQuery),
-    responses((status = 200, description = "Users by address", body = Page)),
+    responses((status = 200, description = "A page of users", body = Page)),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn list(
@@ -59,7 +59,7 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page>, Problem> {
     let limit = page.limit.unwrap_or(50).clamp(1, MAX_PAGE);
-    // PostgreSQL does not even take the question with NUL in it.
+    // PostgreSQL refuses any value with a NUL.
     if page.after.contains('\0') {
         return Err(unknown());
     }
@@ -76,14 +76,16 @@ pub(super) async fn list(
     }))
 }
 
-/// Nothing that the user holds opens anything from now on.
+/// Disables a user.
+///
+/// All sessions and API keys of the user end at once.
 #[utoipa::path(
     post,
     operation_id = "disable_user",
     path = "/admin/users/{id}/disable",
     tag = "admin",
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 204, description = "No token of the user is good any more")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 204, description = "Disabled")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn disable(
@@ -96,7 +98,8 @@ pub(super) async fn disable(
     let user = find(&users, &id).await?;
     finish(async move {
         changed(users.disable(&user.id).await?)?;
-        // After the change: nothing can be opened any more. If this fails, asking again is safe.
+        // Comes after the change, when no new session can be opened any more. If it fails, the request can
+        // be repeated.
         sessions.end_all(&user.id).await?;
         keys.revoke_all(&user.id).await?; // chapter: api-keys
         tracing::info!(
@@ -109,14 +112,16 @@ pub(super) async fn disable(
     .await
 }
 
-/// What was revoked stays so: the user logs in anew.
+/// Enables a disabled user.
+///
+/// What was revoked stays revoked, so the user has to log in again.
 #[utoipa::path(
     post,
     operation_id = "enable_user",
     path = "/admin/users/{id}/enable",
     tag = "admin",
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 204, description = "The user may log in again")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 204, description = "Enabled")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn enable(
@@ -134,15 +139,17 @@ pub(super) async fn enable(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A scope that is taken away is gone from live tokens at once: the user is logged out. One that is
-/// given holds from the next login.
+/// Replaces the scopes of a user.
+///
+/// If this takes a scope away, the user is logged out everywhere. A new scope takes effect at the next
+/// login.
 #[utoipa::path(
     put,
     path = "/admin/users/{id}/scopes",
     tag = "admin",
     request_body = Scopes,
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 204, description = "These scopes and no others")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 204, description = "The user has exactly these scopes")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn set_scopes(
@@ -171,14 +178,14 @@ pub(super) async fn set_scopes(
     .await
 }
 
-/// Ends all sessions of the user (OWASP ASVS 5.0 V7.4.5).
+/// Ends all sessions of a user (OWASP ASVS 5.0 V7.4.5).
 #[utoipa::path(
     post,
     operation_id = "logout_user",
     path = "/admin/users/{id}/logout",
     tag = "admin",
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 204, description = "All sessions of the user are over")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 204, description = "Logged out everywhere")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn logout(
@@ -197,14 +204,14 @@ pub(super) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends the owner the link for a new password.
+/// Sends the owner of an account a link to choose a new password.
 #[utoipa::path(
     post,
     operation_id = "send_reset",
     path = "/admin/users/{id}/password-reset",
     tag = "admin",
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 202, description = "The owner gets a link for a new password")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 202, description = "An email is on its way to the owner")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn reset_password(
@@ -224,15 +231,17 @@ pub(super) async fn reset_password(
 }
 
 // chapter: second-factor {
-/// For who has lost the phone and the recovery codes, and has shown by other means who they are.
-/// The sessions end, and the owner is told.
+/// Removes the second factors of a user who has lost them.
+///
+/// Before you call this, make sure by other means that the request comes from the owner. All sessions end,
+/// and the owner is told by email.
 #[utoipa::path(
     delete,
     path = "/admin/users/{id}/second-factor",
     operation_id = "remove_second_factor_of_user",
     tag = "admin",
-    params(("id" = String, Path, description = "Of the user")),
-    responses((status = 204, description = "The password is enough; all sessions are over")),
+    params(("id" = String, Path, description = "The id of the user")),
+    responses((status = 204, description = "Removed; all sessions have ended")),
     security(("bearer" = [Admin::NAME]))
 )]
 pub(super) async fn remove_second_factor(
@@ -258,7 +267,7 @@ async fn find(users: &Users, id: &PathId) -> Result<User, Problem> {
     users.by_id(id.as_str()).await?.ok_or_else(unknown)
 }
 
-/// Each once, in the form that tokens have them in (RFC 6749 section 3.3).
+/// Removes duplicates, and joins the scopes in the format of tokens (RFC 6749 section 3.3).
 fn checked(mut scopes: Vec<String>) -> Result<String, Problem> {
     let printable = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
     let good = |scope: &String| !scope.is_empty() && scope.chars().all(printable);
@@ -266,7 +275,7 @@ fn checked(mut scopes: Vec<String>) -> Result<String, Problem> {
     scopes.dedup();
     let joined = scopes.join(" ");
     if !scopes.iter().all(good) || joined.len() > MAX_SCOPES_BYTES {
-        let detail = "A scope is a word of printable ASCII, without quotes and backslashes.";
+        let detail = "A scope must be printable ASCII, without spaces, quotes and backslashes.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_scope", detail));
     }
@@ -276,8 +285,8 @@ fn checked(mut scopes: Vec<String>) -> Result<String, Problem> {
 fn changed(changed: Changed) -> Result<(), Problem> {
     let detail = match changed {
         Changed::Yes => return Ok(()),
-        Changed::LastAdmin => "Nobody would be left who can undo this: it is the last admin.",
-        Changed::SomebodyElse => "Somebody else has changed this user just now: look again.",
+        Changed::LastAdmin => "This is the last admin. Make another user an admin first.",
+        Changed::SomebodyElse => "This user was changed elsewhere at the same time. Try again.",
     };
     let code = match changed {
         Changed::LastAdmin => "last_admin",

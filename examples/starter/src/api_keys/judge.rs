@@ -1,4 +1,4 @@
-//! [`KeyJudge`]: whether a key may be used, and for what.
+//! [`KeyJudge`]: decides whether a key may be used, and for what.
 
 use tower_jwt_auth::credential::api_keys::ApiKeys;
 use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
@@ -7,8 +7,8 @@ use tower_jwt_auth::{AuthError, AuthErrorKind};
 use crate::accounts::{User, Users};
 use crate::database::Fault;
 
-/// Judges a key together with its user: a key allows what it was made for, and of that only what the user
-/// still may do. Keys of a user who is disabled or gone are refused at once.
+/// Judges a key together with its user. A key allows what it was made for, as far as the user still may do
+/// that. Keys of a disabled or deleted user are refused at once.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyJudge {
     keys: ApiKeys,
@@ -44,7 +44,7 @@ impl CredentialJudge for KeyJudge {
     }
 }
 
-/// Those scopes of a key that its user still has.
+/// Returns the scopes of a key that its user still has.
 pub(super) fn granted<'k>(
     scopes: impl Iterator<Item = &'k str>,
     user: &User,
@@ -52,7 +52,7 @@ pub(super) fn granted<'k>(
     scopes.filter(|scope| user.has_scope(scope))
 }
 
-/// An outage is no verdict on the key.
+/// Converts an outage, which says nothing about the key.
 fn unknown(error: sqlx::Error) -> AuthError {
     match Fault::of(&error) {
         Fault::Outage => {

@@ -1,8 +1,7 @@
 //! API keys: secrets that users make for their programs.
 //!
-//! A key opens `/me` and the avatars, and nothing else: the other routes need a session. It needs the
-//! accounts and the table `jwt_api_keys`, which the crate makes. To take this chapter out, see
-//! `docs/removing.md`.
+//! A key opens `/me` and the avatars, and nothing else: the other routes need a session. Needs accounts,
+//! and the table `jwt_api_keys`, which the crate creates. To remove this chapter, see `docs/removing.md`.
 
 mod judge;
 mod routes;
@@ -25,11 +24,11 @@ use crate::database::Database;
 use crate::operations::digest;
 use crate::problem::Problem;
 
-/// How many keys a user may have at a time. Expired ones do not count.
+/// How many valid keys a user may have. Expired ones do not count.
 const MAX_KEYS: u32 = 20;
 /// The longest that a call to the table may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest prefix that the crate takes.
+/// The longest prefix that the crate accepts.
 const MAX_PREFIX: usize = 32;
 
 /// The keys of all users. Cheap to clone.
@@ -42,7 +41,7 @@ pub(crate) struct UserKeys {
 // === impl UserKeys ===
 
 impl UserKeys {
-    /// The keys in this database.
+    /// Opens the keys in this database.
     pub(crate) fn new(database: &Database, users: &Users) -> Result<Self, ConfigError> {
         let prefix = prefix(SERVICE);
         let builder = match database {
@@ -53,7 +52,7 @@ impl UserKeys {
             } // chapter: postgres }
         };
         let keys = builder
-            // Each request reads the key and its user: what was revoked is refused at once, by every process.
+            // Each request reads the key and its user, so every process refuses a revoked key at once.
             .lag(Duration::ZERO)
             .max_keys_per_owner(MAX_KEYS)
             .store_timeout(STORE_TIMEOUT)
@@ -65,12 +64,12 @@ impl UserKeys {
         })
     }
 
-    /// Judges keys for the routes that take them.
+    /// Returns the judge for the routes that accept keys.
     pub(crate) fn judge(&self) -> KeyJudge {
         KeyJudge::new(self.keys.clone(), self.users.clone())
     }
 
-    /// Revokes all keys of a user, such as one that is disabled or gone.
+    /// Revokes all keys of a user, such as one who was disabled or deleted.
     pub(crate) async fn revoke_all(&self, user: &str) -> Result<(), ApiKeyError> {
         self.keys.revoke_all(user).await.map(drop)
     }
@@ -81,8 +80,8 @@ impl UserKeys {
     }
 }
 
-/// What keys begin with, by which people and secret scanners recognize them: the name of the package, in
-/// the characters that a prefix may have.
+/// Returns what keys begin with, so that people and secret scanners recognize them: the name of the
+/// package, in the characters that a prefix may have.
 fn prefix(package: &str) -> String {
     let name = package.to_ascii_lowercase().replace('-', "_");
     let mut prefix = name.trim_matches('_').to_owned();
@@ -90,7 +89,7 @@ fn prefix(package: &str) -> String {
     prefix.trim_end_matches('_').to_owned()
 }
 
-/// Keys and users are logged as digests.
+/// Logs an event. Keys and users are logged as digests.
 fn log(event: &ApiKeyEvent<'_>) {
     match *event {
         ApiKeyEvent::Created { owner, id } => {
@@ -107,7 +106,7 @@ fn log(event: &ApiKeyEvent<'_>) {
                 key = digest(id)
             );
         }
-        // A program goes on with a key that is over, perhaps many times a second.
+        // A program may go on using an expired key, perhaps many times a second.
         _ => {}
     }
 }
@@ -116,7 +115,7 @@ impl From<ApiKeyError> for Problem {
     fn from(error: ApiKeyError) -> Self {
         match error.kind() {
             ApiKeyErrorKind::LimitReached => {
-                let detail = "You have as many API keys as allowed. Revoke one first.";
+                let detail = "You cannot have more API keys. Revoke one first.";
                 Self::new(StatusCode::CONFLICT, "too_many_api_keys", detail)
             }
             ApiKeyErrorKind::Invalid => {

@@ -1,4 +1,4 @@
-//! `/auth/api-keys`: a user makes, lists and revokes API keys. A key itself is not taken here.
+//! `/auth/api-keys`: a user creates, lists and revokes API keys. A key cannot do this itself.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,16 +21,16 @@ use crate::sessions::{Caller, Reauthentication};
 use crate::times::seconds;
 use crate::typed::{PathId, trimmed};
 
-/// How long a key is good if the request does not say so: a usual time for a program.
+/// The lifetime of a key in days, if the request does not name one.
 const DEFAULT_DAYS: u16 = 90;
-/// A key that nobody remembers must end some day.
+/// The longest lifetime of a key in days. A forgotten key must end some day.
 const MAX_DAYS: u16 = 366;
 const MAX_LABEL_CHARS: usize = 100;
 
 const CREATED: Notice = Notice {
     kind: "api_key_created",
     subject: "A new API key",
-    text: "An API key was made for your account just now. Whoever has it can use the\n\
+    text: "An API key has just been created for your account. Whoever has it can use the\n\
            service in your name.\n\n\
            If this was not you, log in, revoke the key, and choose a new password:",
 };
@@ -49,7 +49,7 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
 pub(crate) struct Key {
     id: String,
     label: String,
-    /// What the key allows now: a scope that the user has lost is not here.
+    /// What the key allows now. Scopes that the user has lost are missing.
     scopes: Vec<String>,
     created_at: i64,
     expires_at: Option<i64>,
@@ -60,9 +60,9 @@ pub(crate) struct Key {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeys)]
 struct Keys {
-    /// The newest first.
+    /// The newest comes first.
     keys: Vec<Key>,
-    /// How many there may be at a time.
+    /// How many keys the user may have.
     limit: u32,
     /// The scopes that a new key may have.
     scopes: Vec<String>,
@@ -72,31 +72,32 @@ struct Keys {
 #[schema(as = ApiKeyRequest)]
 struct Request {
     current_password: String,
-    /// Which program it is for.
+    /// Which program the key is for.
     label: String,
-    /// What the key is to allow, at most what the user may do.
+    /// What the key should allow: scopes that the user has.
     #[serde(default)]
     scopes: Vec<String>,
-    /// For how long the key is good: 90 days if it is not given, and 366 at most.
+    /// The lifetime of the key in days: 90 by default, 366 at most.
     expires_in_days: Option<u16>,
 }
 
-/// A new key. It has no `Debug`, because of its text.
+/// A new key. It is not `Debug`, because it contains the secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewApiKey)]
 struct New {
-    /// Shown once: it is stored nowhere.
+    /// The key. It is shown only once, because it is not stored.
     key: String,
     #[serde(flatten)]
     about: Key,
 }
 
+/// Lists the API keys of the user.
 #[utoipa::path(
     get,
     operation_id = "list_api_keys",
     path = "/auth/api-keys",
     tag = "API keys",
-    responses((status = 200, description = "The own keys, without their secrets", body = Keys)),
+    responses((status = 200, description = "The keys of the user, without their secrets", body = Keys)),
     security(("bearer" = []))
 )]
 async fn list(
@@ -110,14 +111,17 @@ async fn list(
     }))
 }
 
-/// The password is asked for again: a stolen token makes nothing that outlives it (OWASP ASVS 5.0 V7.5.1).
+/// Creates an API key.
+///
+/// The password is asked for again, so that a stolen token cannot make something that outlives it (OWASP
+/// ASVS 5.0 V7.5.1).
 #[utoipa::path(
     post,
     operation_id = "create_api_key",
     path = "/auth/api-keys",
     tag = "API keys",
     request_body = Request,
-    responses((status = 201, description = "The key, shown once", body = New)),
+    responses((status = 201, description = "The key, which is shown only once", body = New)),
     security(("bearer" = []))
 )]
 async fn create(
@@ -134,14 +138,14 @@ async fn create(
     let user = &caller.user;
     let scopes = checked_scopes(request.scopes, user)?;
     let key = keys.keys.create(&*user.id).label(label);
-    // If the client is gone before this ends, the crate deletes the key: nobody has its text.
+    // If the client is gone before this ends, the crate deletes the key, because nobody knows its text.
     let made = key.scopes(scopes).expires_in(lifetime).issue().await?;
     outbox.tell(user, CREATED);
-    // What was revoked in between must not come back with this key.
+    // The user may have been disabled in between. This key must not outlive that.
     let same = keys.users.active(&user.id).await?;
     if same.is_none_or(|now| now.version != user.version) {
         keys.keys.revoke_of(&user.id, made.id()).await?;
-        let detail = "The account was changed by somebody else just now. Try again.";
+        let detail = "The account was changed elsewhere at the same time. Try again.";
         return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
     }
     Ok((
@@ -153,14 +157,16 @@ async fn create(
     ))
 }
 
-/// Nobody learns whether an id that is not theirs is somebody else's.
+/// Revokes an API key.
+///
+/// An id of another user is refused like an unknown one.
 #[utoipa::path(
     delete,
     operation_id = "revoke_api_key",
     path = "/auth/api-keys/{id}",
     tag = "API keys",
-    params(("id" = String, Path, description = "From the list")),
-    responses((status = 204, description = "The key is good for nothing any more")),
+    params(("id" = String, Path, description = "The id from the list")),
+    responses((status = 204, description = "Revoked")),
     security(("bearer" = []))
 )]
 async fn revoke(
@@ -178,7 +184,7 @@ async fn revoke(
 // === impl UserKeys ===
 
 impl UserKeys {
-    /// The keys of a user, expired ones included, the newest first.
+    /// Returns the keys of a user, including expired ones. The newest comes first.
     pub(crate) async fn of(&self, user: &User) -> Result<Vec<Key>, Problem> {
         let keys = self.keys.list(&user.id).await?;
         Ok(keys.iter().map(|key| Key::of(key, user)).collect())
@@ -210,7 +216,7 @@ fn checked_label(label: &str) -> Result<&str, Problem> {
     let good = (1..=MAX_LABEL_CHARS).contains(&label.chars().count())
         && !label.chars().any(char::is_control);
     if !good {
-        let detail = "Give the key a name of at most 100 characters, such as that of the program.";
+        let detail = "The label must have 1 to 100 characters, such as the name of the program.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_label", detail));
     }
@@ -220,19 +226,19 @@ fn checked_label(label: &str) -> Result<&str, Problem> {
 fn lifetime(days: Option<u16>) -> Result<Duration, Problem> {
     let days = days.unwrap_or(DEFAULT_DAYS);
     if !(1..=MAX_DAYS).contains(&days) {
-        let detail = "A key may be good for 1 to 366 days.";
+        let detail = "`expires_in_days` must be between 1 and 366.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_lifetime", detail));
     }
     Ok(Duration::from_secs(u64::from(days) * 24 * 3600))
 }
 
-/// Each once, and none that the user does not have.
+/// Removes duplicates, and refuses scopes that the user does not have.
 fn checked_scopes(mut scopes: Vec<String>, user: &User) -> Result<Vec<String>, Problem> {
     scopes.sort();
     scopes.dedup();
     if !scopes.iter().all(|scope| user.has_scope(scope)) {
-        let detail = "A key may have no scope that you do not have yourself.";
+        let detail = "A key cannot have a scope that you do not have yourself.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_scope", detail));
     }

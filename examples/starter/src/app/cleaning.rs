@@ -1,21 +1,22 @@
-//! The task that removes what is over: sessions, revocations and links, a batch at a time.
+//! The task that removes expired sessions, revocations, links and other rows, a batch at a time.
 
 use std::time::{Duration, SystemTime};
 
 use super::Parts;
 use crate::error::{Error, with_causes};
 
-/// How often it looks. Rows that are over harm nobody: they only take up room.
+/// How often the task runs. Expired rows do no harm, but take up room.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How many rows go at once: requests wait for locks, and SQLite has one for all writers.
+/// How many rows are removed at once. Requests wait for the locks, and SQLite has a single one for all
+/// writers.
 const BATCH: u32 = 500;
-/// After a full batch, requests come first for this long.
+/// How long requests come first after a full batch.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The most batches in one go; the rest is left for the next.
+/// The most batches in one run. The rest is left for the next run.
 const MAX_BATCHES: u32 = 1000;
 
-/// Cleans up now and then, and never ends: drop it to stop it. What it was about to remove is removed
-/// the next time.
+/// Cleans up from time to time, and never returns: drop it to stop it. What it has not removed is removed
+/// by the next run.
 pub(super) async fn keep_clean(parts: &Parts) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -26,13 +27,13 @@ pub(super) async fn keep_clean(parts: &Parts) {
             Ok(rows) => tracing::info!(rows, "cleaned up"),
             Err(error) => {
                 let error = with_causes(&*error);
-                tracing::warn!(error, "not cleaned up; the next time will do");
+                tracing::warn!(error, "cleaning up failed; the next run tries again");
             }
         }
     }
 }
 
-/// Removes what is over, batch by batch, and returns how many rows.
+/// Removes expired rows, batch by batch, and returns how many.
 async fn clean_up(parts: &Parts) -> Result<u64, Error> {
     if let Some(limit) = &parts.rate_limit {
         limit.clean_up();

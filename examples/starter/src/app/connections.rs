@@ -1,7 +1,7 @@
-//! Connections: how many there may be, and when one that does nothing ends.
+//! Connections: how many there may be, and when an inactive one ends.
 //!
-//! Each takes a file descriptor, and so do the database and files. A client that opens connections
-//! and is silent must not use them up.
+//! Each takes a file descriptor, and so do the database and files. A client that opens connections and
+//! stays silent must not use them up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,27 +22,27 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service as _;
 
-/// How often the log says the same of connections.
+/// How often the log repeats a message about connections.
 const SAID_AGAIN: Duration = Duration::from_secs(60);
 
-/// What one listener bears.
+/// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// How many connections are open at once. Others wait in the queue of the system.
+    /// How many connections may be open at once. Others wait in the queue of the operating system.
     pub(crate) connections: usize,
     /// How long a client may take to send the head of its first request.
     pub(crate) first_request: Duration,
-    /// How long a connection may wait for the head of another request: longer than load balancers
-    /// keep connections that they may use again (60 seconds).
+    /// How long a connection may wait for the head of another request. This is longer than load balancers
+    /// keep idle connections for reuse (60 seconds).
     pub(crate) idle: Duration,
-    /// How long a client may not read any of its answer.
+    /// How long a client may stop reading its response.
     pub(crate) silent_reader: Duration,
 }
 
 // === impl Limits ===
 
 impl Limits {
-    /// Fits the limit of the process on open files, of which a part is for everything else.
+    /// Derives the limits from the limit on open files of the process, and leaves some for everything else.
     pub(crate) fn of_this_process() -> Self {
         let files = open_files();
         let others = (files / 4).max(64);
@@ -55,7 +55,7 @@ impl Limits {
     }
 }
 
-/// How many files this process may have open (`ulimit -n`).
+/// Returns how many files this process may have open (`ulimit -n`).
 #[cfg(unix)]
 fn open_files() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -100,7 +100,7 @@ pub(crate) async fn serve_connections(
             Err(error) if has_gone(&error) => continue,
             Err(error) => {
                 if failing.now() {
-                    tracing::error!(%error, "no connection can be accepted");
+                    tracing::error!(%error, "connections cannot be accepted");
                 }
                 sleep(Duration::from_millis(100)).await;
                 continue;
@@ -117,7 +117,7 @@ pub(crate) async fn serve_connections(
 }
 
 // chapter: metrics {
-/// The same without an end.
+/// Serves like [`serve_connections`], but never stops.
 pub(crate) async fn serve_for_ever(listener: TcpListener, router: Router) {
     serve_connections(
         listener,
@@ -129,7 +129,7 @@ pub(crate) async fn serve_for_ever(listener: TcpListener, router: Router) {
 }
 // chapter: metrics }
 
-/// Serves the requests of one connection; what goes wrong with it is the client's business.
+/// Serves the requests of one connection. Its errors are caused by the client.
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -137,7 +137,7 @@ fn connection(
     limits: Limits,
     open: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
-    let _ = stream.set_nodelay(true); // it is only slower without
+    let _ = stream.set_nodelay(true); // without it, responses are only slower
     let asked = Arc::new(Notify::new());
     let first = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -148,7 +148,7 @@ fn connection(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.silent_reader));
     let mut http = http1::Builder::new();
-    // Of the head of a request, from the end of the request before.
+    // For the head of a request, from the end of the previous request.
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.idle);
     let connection = open.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
@@ -163,7 +163,7 @@ fn connection(
     }
 }
 
-/// Whether the client has gone before its connection was accepted.
+/// Returns whether the client has gone before its connection was accepted.
 fn has_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -173,7 +173,7 @@ fn has_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Says yes at most once in [`SAID_AGAIN`].
+/// Returns `true` at most once in [`SAID_AGAIN`].
 #[derive(Default)]
 struct Rarely(Option<Instant>);
 
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// What a connection says until it is closed.
+    /// Reads everything from a connection until it is closed.
     async fn all(connection: &mut TcpStream) -> String {
         let mut said = Vec::new();
         let read = timeout(Duration::from_secs(60), connection.read_to_end(&mut said));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_silent_is_closed() {
+    async fn silent_connections_are_closed() {
         let address = start(limits()).await;
         let later: &[u8] = &[GET, b"GET / HTTP/1.1\r\nhost"].concat();
         for (said, answers) in [(&b""[..], 0), (b"GET / HTT", 0), (GET, 1), (later, 1)] {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_connections_wait_until_others_have_ended() {
+    async fn connections_beyond_the_limit_wait_for_others_to_end() {
         let address = start(limits()).await;
         let mut silent = Vec::new();
         for _ in 0..20 {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_its_answer_is_closed() {
+    async fn a_client_that_does_not_read_its_response_is_disconnected() {
         let few = Limits {
             connections: 1,
             ..limits()

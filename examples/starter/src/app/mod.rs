@@ -1,4 +1,4 @@
-//! [`App`]: what all handlers share, the router, and serving. The only folder with an `impl App`.
+//! [`App`]: what all handlers share, the router, and serving. Only this folder contains an `impl App`.
 //!
 //! Cannot be removed.
 
@@ -21,10 +21,9 @@ use crate::accounts::{Accounts, Users};
 use crate::config::Settings;
 use crate::error::Error;
 
-/// The service behind the routes; cheap to clone.
+/// The service behind the routes. Cheap to clone.
 ///
-/// A handler does not take all of it, but the parts that it needs, such as `State<Users>`: see
-/// [`Parts`].
+/// A handler takes only the parts that it needs, such as `State<Users>`: see [`Parts`].
 #[derive(Debug, Clone)]
 pub struct App(Arc<Parts>);
 
@@ -35,13 +34,13 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Fails if a setting is invalid, or if the database or Redis cannot be reached.
+    /// Fails if a setting is invalid, or if the database or Redis is unavailable.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         Ok(Self(Arc::new(Parts::open(settings).await?)))
     }
 
-    /// Returns the routes, ready to be served with `into_make_service_with_connect_info`: without the
-    /// address of the client, all clients are limited as one.
+    /// Returns the routes. Serve them with `into_make_service_with_connect_info`: without the address of
+    /// the client, all clients share one rate limit.
     pub fn router(&self) -> Router {
         router::router(self)
     }
@@ -52,18 +51,18 @@ impl App {
         &self.0.users
     }
 
-    /// Returns the accounts, and the rule whose they are.
+    /// Returns the accounts, with the rule about who owns an address.
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
     }
 
-    /// Returns everything that the service is made of.
+    /// Returns all parts of the service.
     pub(crate) fn parts(&self) -> &Parts {
         &self.0
     }
 
-    /// Does what is to be done besides answering requests, and never ends: drop it to stop it.
+    /// Does the background work, and never returns: drop it to stop it.
     pub(crate) async fn work(&self) {
         tokio::join!(
             cleaning::keep_clean(&self.0),
@@ -71,8 +70,7 @@ impl App {
         );
     }
 
-    /// Sends the emails and SMS that wait, and closes the database. Requests that still come are
-    /// answered with 503.
+    /// Sends waiting emails and SMS, and closes the database. Requests that still arrive get a 503.
     pub async fn close(&self) {
         self.0.outbox.drain().await;
         self.0.database.close().await;

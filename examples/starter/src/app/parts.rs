@@ -1,4 +1,4 @@
-//! [`Parts`]: what the service is made of, and which part a handler gets.
+//! [`Parts`]: the parts of the service, and which of them a handler can take.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::sms::{SmsCodes, SmsLimits, SmsSender}; // chapter: sms
 use crate::social_login::SocialLogin; // chapter: social-login
 use crate::storage::{Publisher, Storage}; // chapter: avatars
 
-/// How many places a user may be logged in at. At one more, the session used least recently ends.
+/// How many sessions a user may have. One more ends the session that was used least recently.
 const MAX_SESSIONS: u32 = 100;
 
 /// Everything behind the routes.
@@ -55,7 +55,7 @@ pub(crate) struct Parts {
     pub(crate) proxies: TrustedProxies,
     pub(crate) publisher: Option<Publisher>, // chapter: avatars
     pub(crate) quotas: Quotas,
-    /// `None` if nothing is limited by address.
+    /// `None` if there are no limits by client address.
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) readiness: Readiness,
     pub(crate) reauthentication: Reauthentication,
@@ -271,7 +271,7 @@ impl Parts {
     }
 
     // chapter: avatars {
-    /// Publishes the public keys in the storage whenever they change; never ends.
+    /// Publishes the public keys in the storage whenever they change. Never returns.
     pub(super) async fn publish_keys(&self) {
         if let Some(publisher) = &self.publisher {
             publisher.keep().await;
@@ -280,17 +280,17 @@ impl Parts {
     // chapter: avatars }
 }
 
-/// Warns of emails and avatars that stay on this machine.
+/// Warns if emails and avatars stay on this machine.
 fn warn_of_folders(settings: &Settings) {
     if settings.development {
         return;
     }
     if settings.mail.smtp_url.is_none() {
-        tracing::warn!("SMTP_URL is not set: emails are written to a folder, and reach nobody");
+        tracing::warn!("SMTP_URL is not set: emails are written to a folder and reach nobody");
     }
     // chapter: avatars {
     if settings.storage.url.is_none() {
-        tracing::warn!("STORAGE_URL is not set: files are in a folder of this machine alone");
+        tracing::warn!("STORAGE_URL is not set: files are stored in a folder on this machine");
     }
     // chapter: avatars }
 }

@@ -1,4 +1,4 @@
-//! The routes of all chapters, and what stands in front of them.
+//! The routes of all chapters, and the middleware in front of them.
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -22,15 +22,15 @@ use crate::sms; // chapter: sms
 use crate::social_login; // chapter: social-login
 use crate::{accounts, edge, sessions};
 
-/// The middleware that lets a request pass only with a valid access token. Each chapter puts it in
-/// front of its routes that need one.
+/// The middleware that lets a request pass only with a valid access token. Each chapter puts it in front of
+/// the routes that need one.
 pub(crate) type RequireToken = JwtAuthLayer<ProblemJson>;
 
-/// Puts the routes together. A new chapter is one line here.
+/// Builds the router. A new chapter adds one line here.
 pub(super) fn router(app: &App) -> Router {
     let parts = app.parts();
     let token = require_token(app);
-    // In front of the routes that programs may call without a session.
+    // For the routes that programs may call with an API key instead of a session.
     let token_or_key = token.clone();
     let token_or_key = token_or_key.credentials(parts.api_keys.judge()); // chapter: api-keys
     let api = OpenApiRouter::with_openapi(openapi::base())
@@ -55,15 +55,15 @@ pub(super) fn router(app: &App) -> Router {
         _ => routes,
     };
     // chapter: metrics }
-    // Last, so that a path that is not served is answered as the API does.
+    // Comes last, so that an unknown path gets a response of the API.
     let routes = routes.merge(api.with_state(app.clone()));
-    // All middleware in one layer: axum boxes each layer for each route, and clones the boxes with
-    // every request.
+    // All middleware is in one layer: axum boxes each layer for each route, and clones the boxes with every
+    // request.
     let observe = from_fn_with_state(app.clone(), edge::observe);
     let protect = from_fn_with_state(app.clone(), edge::protect);
     let middleware = ServiceBuilder::new().layer(observe);
     match edge::cors(&parts.operations.cors_origins) {
-        // A preflight carries no token: it is answered before one is asked for.
+        // A preflight carries no token, so it is answered before the token is checked.
         Some(cors) => routes.layer(middleware.layer(cors).layer(protect)),
         None => routes.layer(middleware.layer(protect)),
     }
@@ -76,6 +76,6 @@ fn require_token(app: &App) -> RequireToken {
     let metrics = parts.metrics.clone();
     let token = token.on_decision(move |decision| metrics.decided(decision));
     // chapter: metrics }
-    // Guards and extractors answer in the same form.
+    // Guards and extractors use the same format for errors.
     token.on_error(ProblemJson)
 }

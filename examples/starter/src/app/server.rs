@@ -1,4 +1,4 @@
-//! Serving: until asked to stop, then until the open requests are answered.
+//! Serving: until the program is asked to stop, and then until the open requests are answered.
 
 use std::io;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use super::App;
 use super::connections::{Limits, serve_connections};
 use crate::error::Error;
 
-/// How long open requests may take after the request to stop: their own timeout, and a little.
+/// How long open requests may take after the request to stop: their own timeout and a little more.
 const GRACE: Duration = Duration::from_secs(12);
 
-/// Serves the app until `stop`, answers what has been asked by then, and closes the database.
-/// What is over is removed meanwhile, and the keys are published.
+/// Serves the app until `stop`, answers the open requests, and closes the database. Meanwhile it removes
+/// expired rows and publishes the keys.
 ///
 /// # Errors
 ///
-/// None at present.
+/// Never fails at present.
 pub async fn serve(
     listener: TcpListener,
     app: App,
@@ -39,18 +39,18 @@ pub async fn serve(
     };
     tokio::select! {
         () = server => {}
-        () = app.work() => {} // never ends
-        () = too_late => tracing::warn!("some connections were still open"),
+        () = app.work() => {} // never returns
+        () = too_late => tracing::warn!("stopped although some connections were still open"),
     }
     app.close().await;
     Ok(())
 }
 
-/// Listens for Ctrl-C and SIGTERM from now on; the future ends at the first of them.
+/// Starts to listen for Ctrl-C and SIGTERM. The future completes with the first of them.
 ///
 /// # Errors
 ///
-/// The system does not let us listen.
+/// Fails if the operating system does not allow to listen for signals.
 #[cfg(unix)]
 pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -68,12 +68,12 @@ pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> 
 ///
 /// # Errors
 ///
-/// None here.
+/// Never fails on this platform.
 #[cfg(not(unix))]
 pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     Ok(async {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C cannot be waited for");
+            tracing::warn!(%error, "cannot wait for Ctrl-C: end the process to stop the service");
             std::future::pending::<()>().await;
         }
     })

@@ -22,36 +22,36 @@ use utoipa_axum::routes;
 use crate::app::{App, RequireToken};
 use crate::storage::{Storage, StorageError};
 
-/// As large as a picture may be that is sent.
+/// The size limit of an upload, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
-/// What may be sent; what it is, its first bytes say, and not the header of the request.
+/// The accepted formats. The first bytes of an image tell its format, and not the header of the request.
 const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
 
-/// What is kept: a square of so many pixels, as PNG.
+/// The side of the stored square, in pixels.
 const SIDE: u32 = 256;
 const KEPT_TYPE: &str = "image/png";
-/// A small file can stand for a picture that fills the memory.
+/// The longest side of an upload, in pixels. A small file can contain an image that fills the memory.
 const MAX_SIDE: u32 = 8192;
 const MAX_PIXELS: u64 = 16 * 1024 * 1024;
 const MAX_DECODED_BYTES: u64 = 64 * 1024 * 1024;
-/// How many pictures are worked on at once.
+/// How many images are processed at once.
 const AT_ONCE: usize = 2;
-/// How long another one waits for its turn.
+/// How long another image waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the pictures are. Cheap to clone.
+/// The stored avatars. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Avatars {
     storage: Storage,
     working: Arc<Semaphore>,
 }
 
-/// Why a picture was not kept.
+/// Why an image was not stored.
 enum NotKept {
-    /// It is no picture, or none that is taken.
+    /// It is not an image in an accepted format.
     NoImage,
-    /// Too many others are worked on.
+    /// Too many others are being processed.
     Busy,
     Storage(StorageError),
 }
@@ -75,15 +75,15 @@ impl Avatars {
         }
     }
 
-    /// Keeps the picture of a user, in place of one that there was.
+    /// Stores the avatar of a user, and replaces the previous one.
     async fn keep(&self, user: &str, sent: Bytes) -> Result<(), NotKept> {
         let permit = timeout(PATIENCE, Arc::clone(&self.working).acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok).ok_or(NotKept::Busy)?;
         let work = move || {
-            let _permit = permit; // held to the end, also if nobody waits for it any more
+            let _permit = permit; // held to the end, even if the request is dropped
             made_anew(&sent)
         };
-        // A decoder that panics has met no picture.
+        // If the decoder panics, the file was not an image.
         let made = tokio::task::spawn_blocking(work).await.ok().flatten();
         let made = made.ok_or(NotKept::NoImage)?;
         let (path, cache) = (path(user), "private".to_owned());
@@ -91,7 +91,7 @@ impl Avatars {
         put.await.map_err(NotKept::Storage)
     }
 
-    /// The picture of a user, as PNG.
+    /// Returns the avatar of a user, as PNG.
     pub(crate) async fn of(&self, user: &str) -> Result<Option<Bytes>, StorageError> {
         self.storage.get(&path(user)).await
     }
@@ -101,13 +101,13 @@ impl Avatars {
     }
 }
 
-/// The name of the file is ours, and nothing that a user chose.
+/// Returns the path of the file, which contains nothing that a user chose.
 fn path(user: &str) -> Path {
     Path::from_iter(["avatars", user])
 }
 
-/// Its pixels alone: what else is in the file, such as where it was taken, or a script, is not kept
-/// (OWASP, File Upload Cheat Sheet).
+/// Encodes only the pixels. Everything else in the file, such as a location or a script, is dropped (OWASP
+/// File Upload Cheat Sheet).
 fn made_anew(sent: &[u8]) -> Option<Vec<u8>> {
     let mut reader = ImageReader::new(Cursor::new(sent))
         .with_guessed_format()
@@ -135,15 +135,15 @@ fn made_anew(sent: &[u8]) -> Option<Vec<u8>> {
     Some(made.into_inner())
 }
 
-/// The square in the middle, at the size that is kept.
+/// Cuts out the square in the middle, and scales it to the stored size.
 ///
-/// It is cut out before anything is scaled, and nothing larger than the picture is made on the
-/// way: to fill a square with a picture of 8192 by 1 pixels by scaling first takes gigabytes.
+/// It cuts before it scales, so that nothing larger than the image is made on the way. To scale first an
+/// image of 8192 by 1 pixels so that it fills a square takes gigabytes.
 fn square(image: &DynamicImage) -> RgbaImage {
     let (width, height) = (image.width(), image.height());
     let side = width.min(height);
     let middle = crop_imm(image, (width - side) / 2, (height - side) / 2, side, side);
-    // One pass over the pixels brings it near to the size; the rest is worth a good filter.
+    // One fast pass brings the image near to the final size. A good filter does the rest.
     let near = if side > 2 * SIDE {
         thumbnail(&*middle, 2 * SIDE, 2 * SIDE)
     } else {
@@ -159,7 +159,8 @@ mod tests {
 
     use super::*;
 
-    /// Decoders keep parts of a picture beside it, and what is kept of it takes a little more.
+    /// Returns the memory that processing may take. Decoders keep parts of an image, and the result needs a
+    /// little more.
     fn most_memory(width: u32, height: u32, color: ColorType) -> u64 {
         let pixels = u64::from(width) * u64::from(height);
         3 * pixels * u64::from(color.bytes_per_pixel()) + 8 * 1024 * 1024
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_one_line_takes_no_more_memory_than_another() {
+    fn an_image_one_pixel_high_takes_no_extra_memory() {
         for (width, height) in [(8192, 1), (1, 8192), (8192, 2), (1, 1), (8192, 64)] {
             for color in [ColorType::Rgba16, ColorType::L8, ColorType::Rgb8] {
                 let file = file(width, height, color, ImageFormat::Png).unwrap();
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_square_is_the_middle_of_the_picture() {
+    fn the_square_is_cut_from_the_middle_of_the_image() {
         let mut image = RgbaImage::from_pixel(1800, 600, image::Rgba([255, 0, 0, 255]));
         for x in 600..1200 {
             for y in 0..600 {
@@ -206,7 +207,7 @@ mod tests {
         );
     }
 
-    /// Of all proportions, and small enough for a test; larger ones take more in proportion.
+    /// Sides in all proportions, small enough for a test.
     fn sides() -> impl Strategy<Value = (u32, u32)> {
         let longest = prop_oneof![1..700_u32, 8000..=8193_u32];
         let sides = longest.prop_flat_map(|long| (Just(long), 1..=(400_000 / long).min(700)));
@@ -228,7 +229,7 @@ mod tests {
             ]),
             format in prop::sample::select(FORMATS.to_vec()),
         ) {
-            // No format has all colors.
+            // No format supports all color types.
             let Some(file) = file(width, height, color, format) else { return Ok(()) };
             let made = made_within(most_memory(width, height, color), &file);
             let fits = width <= MAX_SIDE && height <= MAX_SIDE;

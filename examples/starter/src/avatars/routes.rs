@@ -1,4 +1,4 @@
-//! `/me/avatar`: a user's avatar, for whoever has a token.
+//! `/me/avatar`: the avatars of users, for clients with a token.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,13 +17,16 @@ use crate::problem::Problem;
 use crate::sessions::Caller;
 use crate::typed::PathId;
 
-/// Kept by the browser alone, which asks each time whether it is still the same.
+/// Only the browser caches it, and asks each time whether it has changed.
 const CACHED: HeaderValue = HeaderValue::from_static("private, no-cache");
-/// Opened by itself, it can do nothing.
+/// An avatar that is opened as a page can do nothing.
 const SANDBOX: HeaderValue =
     HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
 
-/// At most 1 MiB. It is cut to a square of 256 pixels; nothing else of the file is kept.
+/// Replaces the avatar of the user.
+///
+/// The image may have at most 1 MiB. It is cut to a square of 256 pixels, and nothing else of the file is
+/// kept.
 #[utoipa::path(
     put,
     operation_id = "put_avatar",
@@ -34,7 +37,7 @@ const SANDBOX: HeaderValue =
         (inline(String) = "image/jpeg"),
         (inline(String) = "image/webp"),
     )),
-    responses((status = 204, description = "It is the avatar from now on")),
+    responses((status = 204, description = "Stored")),
     security(("bearer" = []))
 )]
 pub(super) async fn put(
@@ -52,7 +55,7 @@ pub(super) async fn put(
     match avatars.keep(&user.id, sent).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(NotKept::NoImage) => {
-            let detail = "This is not an image that can be read, or it has too many pixels.";
+            let detail = "This image cannot be read, or it has too many pixels. Send another one.";
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             Err(Problem::new(status, "invalid_image", detail))
         }
@@ -61,6 +64,7 @@ pub(super) async fn put(
     }
 }
 
+/// Returns the avatar of the user.
 #[utoipa::path(
     get,
     operation_id = "own_avatar",
@@ -77,7 +81,9 @@ pub(super) async fn own(
     avatar(&avatars, Some(user), &headers).await
 }
 
-/// Those of disabled users are not shown.
+/// Returns the avatar of a user.
+///
+/// Avatars of disabled users are not shown.
 #[utoipa::path(
     get,
     operation_id = "avatar",
@@ -98,12 +104,13 @@ pub(super) async fn of(
     avatar(&avatars, user, &headers).await
 }
 
+/// Removes the avatar of the user.
 #[utoipa::path(
     delete,
     operation_id = "delete_avatar",
     path = "/me/avatar",
     tag = "accounts",
-    responses((status = 204, description = "There is no avatar from now on")),
+    responses((status = 204, description = "Removed")),
     security(("bearer" = []))
 )]
 pub(super) async fn delete(
@@ -124,7 +131,7 @@ async fn avatar(
         None => None,
     };
     let Some(image) = image else {
-        let detail = "There is no such avatar.";
+        let detail = "There is no avatar.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     };
     let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&image)[..16]);

@@ -1,18 +1,18 @@
-//! The variables that allow what production refuses. The name of each says what it does.
+//! The variables that allow what production refuses. Each name says what it allows.
 
 use std::env;
 
 use super::variables::{flag, variable};
 use crate::error::Error;
 
-/// Each is `true` or `false`.
+/// Each of these is `true` or `false`.
 pub(crate) const EMAILS_TO_FILES: &str = "DANGEROUS_EMAILS_TO_FILES";
 pub(crate) const SMS_TO_FILES: &str = "DANGEROUS_SMS_TO_FILES";
 pub(crate) const TRUST_ANY_PROXY: &str = "DANGEROUS_TRUST_ANY_PROXY";
 pub(crate) const NO_RATE_LIMIT: &str = "DANGEROUS_NO_RATE_LIMIT";
 pub(crate) const UNCONFIRMED_LOGINS: &str = "DANGEROUS_UNCONFIRMED_LOGINS";
 pub(crate) const LONG_TOKENS: &str = "DANGEROUS_LONG_TOKENS";
-/// Holds the names of the variables whose connections may go without TLS.
+/// Contains the names of the variables whose connections may go without TLS.
 pub(crate) const WITHOUT_TLS: &str = "DANGEROUS_WITHOUT_TLS";
 
 const FLAGS: [&str; 6] = [
@@ -23,7 +23,7 @@ const FLAGS: [&str; 6] = [
     TRUST_ANY_PROXY,
     UNCONFIRMED_LOGINS,
 ];
-/// What can be named in [`WITHOUT_TLS`].
+/// What [`WITHOUT_TLS`] may contain.
 const CONNECTIONS: [&str; 6] = [
     "BREACHED_PASSWORDS_URL",
     "DATABASE_URL",
@@ -36,7 +36,7 @@ const CONNECTIONS: [&str; 6] = [
 /// The connections to other machines that may go without TLS.
 pub(crate) struct WithoutTls(Vec<String>);
 
-/// Whether the operator has set this one.
+/// Returns whether the operator has set this variable to `true`.
 pub(crate) fn allows(name: &str) -> Result<bool, Error> {
     Ok(flag(name)?.unwrap_or(false))
 }
@@ -51,14 +51,14 @@ pub(crate) fn without_tls() -> Result<WithoutTls, Error> {
     {
         None => Ok(WithoutTls(names)),
         Some(name) => Err(format!(
-            "{WITHOUT_TLS} holds names of variables, and {name:?} is none of {}",
+            "{WITHOUT_TLS} must contain names of variables, and {name:?} is not one of {}",
             CONNECTIONS.join(", ")
         )
         .into()),
     }
 }
 
-/// An unknown variable whose name begins with `DANGEROUS_`.
+/// Returns a variable whose name starts with `DANGEROUS_` and is unknown.
 pub(crate) fn unknown() -> Option<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut names = names.filter(|name| name.starts_with("DANGEROUS_"));

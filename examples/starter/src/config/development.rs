@@ -1,4 +1,4 @@
-//! The keys for trying things out: a ring that is made once, in a file that only its owner can read.
+//! The keys for development: a key ring that is made once, in a file that only its owner can read.
 
 use std::fs::{self, DirBuilder};
 use std::path::Path;
@@ -10,17 +10,17 @@ use crate::SERVICE;
 use crate::error::Error;
 use crate::operations::say;
 
-/// Kept by the crate, as in production.
+/// The file of the key ring. The crate manages it, as in production.
 const KEY_FILE: &str = "keys.json";
 
-/// The configuration with the keys in this folder, which is made if there is none.
+/// Returns a configuration with the keys in this folder. Makes the keys if there are none.
 pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     data_folder(folder)?;
     let shown = folder.join(KEY_FILE).display().to_string();
     say(&format!(
         "{SERVICE}: WARNING: no JWT_* variable is set, so tokens are signed with the development \
-         key in {shown}.\n{SERVICE}: WARNING: whoever reads that file can be any user. Before others \
-         reach this service, set JWT_KEY_RING_FILE, JWT_ROTATE_KEYS, JWT_ISSUER and JWT_AUDIENCE: \
+         key in {shown}.\n{SERVICE}: WARNING: whoever reads that file can act as any user. Before \
+         others can reach this service, set JWT_KEY_RING_FILE, JWT_ROTATE_KEYS, JWT_ISSUER and JWT_AUDIENCE: \
          see .env.example."
     ));
     let fixed = [
@@ -39,7 +39,7 @@ pub(crate) fn config(folder: &Path) -> Result<AuthConfig, Error> {
     Ok(AuthConfig::from_vars(fixed.into_iter().chain(costs))?)
 }
 
-/// Makes the folder for what the service keeps: closed to others, and invisible to git.
+/// Makes the folder for data, which other users cannot read and git ignores.
 pub(crate) fn data_folder(folder: &Path) -> Result<(), Error> {
     let made = || -> io::Result<()> {
         let mut builder = DirBuilder::new();
@@ -53,5 +53,5 @@ pub(crate) fn data_folder(folder: &Path) -> Result<(), Error> {
         }
         Ok(())
     };
-    made().map_err(|error| format!("cannot make the folder {}: {error}", folder.display()).into())
+    made().map_err(|error| format!("cannot create the folder {}: {error}", folder.display()).into())
 }

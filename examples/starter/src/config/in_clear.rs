@@ -1,4 +1,4 @@
-//! Which connections to other machines would carry what is secret unencrypted.
+//! Finds connections to other machines that would carry secrets unencrypted.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// Whether what is sent to this host does not leave the machine.
+/// Returns whether what is sent to this host stays on the machine.
 pub(crate) fn is_this_machine(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
@@ -16,8 +16,8 @@ pub(crate) fn is_this_machine(host: &str) -> bool {
     }
 }
 
-/// What is wrong with the URL of a service that speaks HTTP. One that cannot be read is reported by
-/// whoever uses it, and so it is for the others.
+/// Returns what is wrong with the URL of an HTTP service. An unreadable URL is reported where it is used,
+/// here and in the other functions.
 pub(crate) fn http(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?;
@@ -25,11 +25,11 @@ pub(crate) fn http(url: &str) -> Option<String> {
         return None;
     }
     Some(format!(
-        "would send what it holds unencrypted to {host}: begin it with https://"
+        "would be sent unencrypted to {host}: start it with https://"
     ))
 }
 
-/// What is wrong with the URL of the database.
+/// Returns what is wrong with the URL of the database.
 pub(crate) fn database(url: &str) -> Option<String> {
     if !url.starts_with("postgres") {
         return None;
@@ -41,30 +41,30 @@ pub(crate) fn database(url: &str) -> Option<String> {
     }
     let danger = match options.get_ssl_mode() {
         PgSslMode::VerifyFull | PgSslMode::VerifyCa => return None,
-        PgSslMode::Require => "takes any certificate for that of",
+        PgSslMode::Require => "accepts any certificate for",
         PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => {
             "may send passwords and hashes unencrypted to"
         }
     };
     Some(format!(
-        "{danger} {host}: add ?sslmode=verify-full to it, and &sslrootcert=FILE where the server's \
-         certificate is of an authority of your own"
+        "{danger} {host}: add ?sslmode=verify-full, and &sslrootcert=FILE if the server's \
+         certificate comes from your own authority"
     ))
 }
 
-/// What is wrong with the URL of Redis.
+/// Returns what is wrong with the URL of Redis.
 pub(crate) fn redis(url: &str) -> Option<String> {
     let info = url.into_connection_info().ok()?;
     match info.addr() {
         ConnectionAddr::Tcp(host, _) if !is_this_machine(host) => Some(format!(
-            "would send sessions, and the password, unencrypted to {host}: begin it with rediss://"
+            "would send sessions and the password unencrypted to {host}: start it with rediss://"
         )),
         ConnectionAddr::TcpTls {
             host,
             insecure: true,
             ..
         } => Some(format!(
-            "takes any certificate for that of {host}: take #insecure from its end"
+            "accepts any certificate for {host}: remove #insecure from its end"
         )),
         _ => None,
     }

@@ -1,6 +1,6 @@
-//! Configuration: reads the variables of the environment, and knows their defaults.
+//! Configuration: the environment variables and their defaults.
 //!
-//! [`production`] refuses what is good only for trying things out. `docs/configuration.md` lists the
+//! [`production`] refuses settings that are only for development. `docs/configuration.md` lists the
 //! variables. Cannot be removed.
 
 pub(crate) mod dangerous;
@@ -35,68 +35,68 @@ use crate::sms::SmsSettings; // chapter: sms
 use crate::social_login::ProviderSettings; // chapter: social-login
 use crate::storage::StorageSettings; // chapter: avatars
 
-/// Where the database and the development key live if nothing else is said.
+/// The default folder of the database and the development keys.
 const DATA_FOLDER: &str = "data";
 const DEFAULT_DATABASE_URL: &str = "sqlite:data/service.sqlite";
-/// This machine only: whoever wants to serve others says so.
+/// Only this machine by default. Serving others takes a setting.
 const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
 
-/// Far more than a person needs, and far less than a guesser.
+/// Far more than a person needs, and far too few to guess a password.
 const DEFAULT_RATE_LIMIT: u32 = 60;
 
-/// The configuration of the service. It has no `Debug`: the URLs may hold passwords.
+/// The configuration of the service. It is not `Debug`, because the URLs may contain passwords.
 #[derive(Clone)]
 #[allow(missing_debug_implementations)]
 pub struct Settings {
-    /// Where to listen; with port 0 the system chooses one.
+    /// The address to listen on. With port 0, the operating system chooses one.
     pub bind_address: String,
-    /// The database of the users: a file of SQLite, or a server of PostgreSQL.
+    /// The database: a SQLite file, or a PostgreSQL server.
     pub database_url: String,
-    /// The Redis for sessions and revocations, if they are not to be in the database.
+    /// The Redis server for sessions and revocations. With `None`, they are in the database.
     pub redis_url: Option<String>,
     /// Keys, lifetimes and costs.
     pub auth: AuthConfig,
-    /// How long a session lasts unused, and an old refresh token.
+    /// The idle timeout of sessions, and how long a replaced refresh token is accepted.
     pub sessions: SessionSettings,
-    /// Which passwords are good enough.
+    /// The policy for new passwords.
     pub new_passwords: PasswordSettings,
-    /// The proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// How often an address may ask each route under `/auth/` in a minute; none: as often as it likes.
+    /// How many requests per minute a client address may send to each route under `/auth/`. `None` means no
+    /// limit.
     pub rate_limit: Option<NonZeroU32>,
-    /// How messages leave the service.
+    /// How emails are sent.
     pub mail: MailSettings,
     // chapter: sms {
-    /// How codes reach phones.
+    /// How SMS are sent.
     pub sms: SmsSettings,
     // chapter: sms }
     // chapter: social-login {
-    /// The providers that users may log in at.
+    /// The providers at which users may log in.
     pub login_providers: Vec<ProviderSettings>,
     // chapter: social-login }
     // chapter: avatars {
-    /// Where pictures are, and the public keys for those who do not ask this service.
+    /// Where avatars are stored, and the public keys for services that do not ask this one.
     pub storage: StorageSettings,
     // chapter: avatars }
-    /// Whether only who has confirmed the e-mail address may log in.
+    /// Whether only users with a confirmed email address may log in.
     pub require_verified_email: bool,
-    /// How the service is reached and watched.
+    /// How the service is reached and monitored.
     pub operations: Operations,
     // chapter: second-factor {
-    /// What the secrets of second factors are encrypted with.
+    /// The keys that encrypt the secrets of second factors.
     pub sealing: SealingKeys,
     // chapter: second-factor }
-    /// Whether the key is the one for development.
+    /// Whether the signing key is the one for development.
     pub development: bool,
 }
 
-/// How sessions end that nobody ends.
+/// How unused sessions end.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
-    /// After which time without a refresh a session ends.
+    /// How long a session lasts without a refresh.
     pub idle_ttl: Duration,
-    /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh
-    /// at once.
+    /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh at once.
     pub rotation_grace: Duration,
 }
 
@@ -124,12 +124,12 @@ impl Default for SessionSettings {
 // === impl Settings ===
 
 impl Settings {
-    /// Reads the environment. If no `JWT_*` variable is set, a key for development is made and
-    /// kept in a file, so that tokens outlive a restart.
+    /// Reads the environment. If no `JWT_*` variable is set, it makes a development key and stores it in a
+    /// file, so that tokens outlive a restart.
     ///
     /// # Errors
     ///
-    /// A variable that cannot be meant, or a data folder that cannot be written.
+    /// Fails if a variable is invalid, or if the data folder cannot be written.
     pub fn from_env() -> Result<Self, Error> {
         let operations = Operations::from_env()?;
         production::check(&operations)?;
@@ -141,7 +141,7 @@ impl Settings {
         let public_url = match &operations.public_url {
             Some(url) => url.to_string(),
             None if development => format!("http://{bind_address}"),
-            None => return Err("PUBLIC_URL is not set: links in e-mails begin with it".into()),
+            None => return Err("PUBLIC_URL is not set: links in emails begin with it".into()),
         };
         Ok(Self {
             database_url: Self::database_url_from_env()?,
@@ -163,11 +163,11 @@ impl Settings {
         })
     }
 
-    /// The keys alone, for commands that need no database.
+    /// Reads only the keys, for commands that need no database.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// Fails like [`from_env`](Self::from_env).
     pub fn auth_from_env() -> Result<AuthConfig, Error> {
         if AuthConfig::env_is_empty() {
             return development::config(Path::new(DATA_FOLDER));
@@ -176,21 +176,21 @@ impl Settings {
     }
 
     // chapter: avatars {
-    /// The storage alone, for commands.
+    /// Reads only the storage, for commands.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// Fails like [`from_env`](Self::from_env).
     pub fn storage_from_env() -> Result<StorageSettings, Error> {
         StorageSettings::from_env(Path::new(DATA_FOLDER).join("storage"))
     }
     // chapter: avatars }
 
-    /// The database alone, for commands that need no key.
+    /// Reads only the database URL, for commands that need no keys.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// Fails like [`from_env`](Self::from_env).
     pub fn database_url_from_env() -> Result<String, Error> {
         if let Some(url) = variable("DATABASE_URL")? {
             return Ok(url);

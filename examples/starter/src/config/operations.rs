@@ -1,16 +1,16 @@
-//! [`Operations`]: what the service is told about where it runs.
+//! [`Operations`]: settings about where the service runs.
 
 use super::origin::Origin;
 use super::variables::variable;
 use crate::error::Error;
 
-/// How the service is reached and watched.
+/// How the service is reached and monitored.
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
-    /// What browsers see: `https://auth.example.com`. If it is https, browsers are told to stay there.
-    /// Links in letters begin with it.
+    /// The address in browsers, such as `https://auth.example.com`. Links in emails begin with it. If it is
+    /// https, browsers are told to use only that.
     pub public_url: Option<Origin>,
-    /// Whose pages may call the API from browsers, besides our own.
+    /// The sites whose pages may call the API from browsers, besides our own.
     pub cors_origins: Vec<Origin>,
     // chapter: metrics {
     /// Where the metrics are served.
@@ -19,13 +19,13 @@ pub struct Operations {
 }
 
 // chapter: metrics {
-/// Where `/metrics` is. It tells nothing about users, but how much the service is used.
+/// Where `/metrics` is served. It tells nothing about users, but how much the service is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MetricsPlace {
     /// Nowhere.
     #[default]
     Nowhere,
-    /// Beside the API, for whoever reaches that.
+    /// At the address of the API, for everybody who can reach that.
     Main,
     /// At an address of its own.
     At(String),
@@ -39,7 +39,7 @@ impl Operations {
     ///
     /// # Errors
     ///
-    /// A variable that cannot be meant.
+    /// Fails if a variable is invalid.
     pub fn from_env() -> Result<Self, Error> {
         let public_url = variable("PUBLIC_URL")?.map(|text| origin("PUBLIC_URL", &text));
         let cors_origins = variable("CORS_ORIGINS")?.unwrap_or_default();
@@ -64,6 +64,7 @@ impl Operations {
 
 fn origin(name: &str, text: &str) -> Result<Origin, Error> {
     Origin::parse(text).ok_or_else(|| {
-        format!("{name} must hold http(s)://, a host, and no path: {text:?} is none").into()
+        format!("{name} must be http:// or https:// with a host and no path, but it is {text:?}")
+            .into()
     })
 }

@@ -4,16 +4,15 @@ use std::fmt;
 
 use axum::http::{HeaderValue, Uri};
 
-/// Where a page comes from (RFC 6454): `https://app.example.com`, with the port unless it is the
-/// usual one.
+/// The origin of a page (RFC 6454), such as `https://app.example.com`. It includes the port unless that is
+/// the default port of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 // === impl Origin ===
 
 impl Origin {
-    /// Reads `http://` or `https://`, a host, and a port if there is one; nothing may follow but one
-    /// slash.
+    /// Parses `http://` or `https://`, a host, and an optional port. Only a slash may follow.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
@@ -40,13 +39,13 @@ impl Origin {
         }))
     }
 
-    /// Whether whoever talks to it does so over TLS.
+    /// Returns whether the origin uses TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
     }
 
-    /// As in the header `Origin`.
+    /// Returns the text as browsers send it in the header `Origin`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_would_send_is_no_origin() {
+    fn malformed_origins_are_refused() {
         for text in [
             "",
             "*",

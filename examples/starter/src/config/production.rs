@@ -1,4 +1,4 @@
-//! With `APP_ENV=production`, refuses what is fine for trying things out and nowhere else.
+//! The checks with `APP_ENV=production`: they refuse what is fine only for development.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::variables::{flag, parsed, seconds, variable};
 use crate::error::Error;
 use crate::limits::TrustedProxies;
 
-/// Domains that no mail from outside comes from (RFC 6761, RFC 6762, and what ICANN reserves).
+/// Domains that receive no public email (RFC 6761, RFC 6762, and names that ICANN reserves).
 const NOT_PUBLIC: [&str; 6] = [
     "example",
     "internal",
@@ -23,7 +23,7 @@ const NOT_PUBLIC: [&str; 6] = [
     "localhost",
     "test",
 ];
-/// Where the clouds are asked, if not at their own addresses.
+/// Variables that replace the addresses of cloud providers.
 const STORAGE_ENDPOINTS: [&str; 7] = [
     "AWS_ENDPOINT",
     "AWS_ENDPOINT_URL",
@@ -39,18 +39,18 @@ const ANY_CERTIFICATE: [&str; 3] = [
     "GOOGLE_ALLOW_INVALID_CERTIFICATES",
 ];
 
-/// More than this is no limit: a hundred requests a second, of one client to one route.
+/// More requests than this are not a limit: a hundred per second, from one client to one route.
 const MAX_PER_MINUTE: u32 = 6000;
 const DAY: u64 = 24 * 60 * 60;
 
-/// What is wrong, and what was allowed all the same.
+/// What is wrong, and what is wrong but allowed.
 struct Findings {
     wrong: Vec<String>,
     allowed: Vec<String>,
     without_tls: WithoutTls,
 }
 
-/// Whether this is production.
+/// Returns whether this is production.
 pub(crate) fn is_on() -> Result<bool, Error> {
     match variable("APP_ENV")?.as_deref() {
         None | Some("development") => Ok(false),
@@ -59,12 +59,12 @@ pub(crate) fn is_on() -> Result<bool, Error> {
     }
 }
 
-/// Does nothing but in production. What a variable allows that is named `DANGEROUS_...` is logged as
-/// a warning.
+/// Checks the environment if this is production. What a variable `DANGEROUS_...` allows is logged as a
+/// warning.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once.
+/// Fails with everything that is wrong, at once.
 pub(crate) fn check(operations: &Operations) -> Result<(), Error> {
     if !is_on()? {
         return Ok(());
@@ -103,7 +103,7 @@ fn keys(findings: &mut Findings) -> Result<(), Error> {
     // chapter: second-factor }
     if variable("JWT_ISSUER")?.is_some_and(|issuer| !issuer.starts_with("https://")) {
         findings.refuse(
-            "JWT_ISSUER must begin with https://: set it to PUBLIC_URL, which no other issuer of tokens has",
+            "JWT_ISSUER must start with https://: set it to PUBLIC_URL, which no other issuer of tokens has",
         );
     }
     Ok(())
@@ -114,7 +114,7 @@ fn addresses(operations: &Operations, findings: &mut Findings) {
         None => {
             findings.refuse("PUBLIC_URL is not set: set it to what browsers see, https://...");
         }
-        Some(url) if !url.is_https() => findings.refuse("PUBLIC_URL must begin with https://"),
+        Some(url) if !url.is_https() => findings.refuse("PUBLIC_URL must start with https://"),
         Some(_) => {}
     }
     if operations
@@ -122,7 +122,7 @@ fn addresses(operations: &Operations, findings: &mut Findings) {
         .iter()
         .any(|origin| !origin.is_https())
     {
-        findings.refuse("CORS_ORIGINS must all begin with https://");
+        findings.refuse("CORS_ORIGINS must all start with https://");
     }
     // chapter: metrics {
     if operations.metrics == MetricsPlace::Main {
@@ -145,7 +145,7 @@ fn mail(findings: &mut Findings) -> Result<(), Error> {
              from",
         ),
         Some(from) if !is_public_domain(from.email.domain()) => findings.refuse(format!(
-            "MAIL_FROM must be an address of a public domain, and {} is none",
+            "MAIL_FROM must be an address of a public domain, and {} is not public",
             from.email.domain()
         )),
         Some(_) => {}
@@ -153,18 +153,18 @@ fn mail(findings: &mut Findings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Who may ask how often, and who may log in.
+/// Checks the limits of clients, and who may log in.
 fn clients(findings: &mut Findings) -> Result<(), Error> {
     match variable("TRUSTED_PROXIES")? {
         None => findings.refuse(
-            "TRUSTED_PROXIES is not set, so that all clients behind a proxy would count as one, and one could \
-             lock all of them out: set it to the addresses of your proxies, or to none where there is none",
+            "TRUSTED_PROXIES is not set, so all clients behind a proxy would count as one, and one could \
+             lock all of them out: set it to the addresses of your proxies, or to none if there is none",
         ),
         Some(text) if TrustedProxies::parse(&text)?.has_almost_everybody() => {
             findings.refuse_unless(
                 dangerous::TRUST_ANY_PROXY,
-                "TRUSTED_PROXIES holds a network that is larger than any of proxies (/8, or /16 for IPv6), so \
-                 that clients can choose the address that they are limited by",
+                "TRUSTED_PROXIES contains a network that is too large for proxies (/8, or /16 for IPv6), so \
+                 clients could choose the address that limits them",
             )?;
         }
         Some(_) => {}
@@ -180,7 +180,7 @@ fn clients(findings: &mut Findings) -> Result<(), Error> {
     if flag("REQUIRE_VERIFIED_EMAIL")? == Some(false) {
         findings.refuse_unless(
             dangerous::UNCONFIRMED_LOGINS,
-            "REQUIRE_VERIFIED_EMAIL is false, so that anybody can log in as the owner of any address that is \
+            "REQUIRE_VERIFIED_EMAIL is false, so anybody could log in as the owner of any address that is \
              not registered yet",
         )?;
     }
@@ -194,7 +194,7 @@ fn clients(findings: &mut Findings) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was stolen is good for as long as it lasts.
+/// Checks the lifetimes. A stolen token can be used for as long as it lasts.
 fn lifetimes(findings: &mut Findings) -> Result<(), Error> {
     for (name, max, said) in [
         ("JWT_ACCESS_TTL", DAY, "a day"),
@@ -212,7 +212,7 @@ fn lifetimes(findings: &mut Findings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Everything that is sent to another machine goes over TLS, with a certificate that is verified.
+/// Checks that everything that is sent to another machine uses TLS, with a certificate that is verified.
 fn connections(findings: &mut Findings) -> Result<(), Error> {
     for (name, judge) in [
         (
@@ -227,7 +227,7 @@ fn connections(findings: &mut Findings) -> Result<(), Error> {
             findings.without_tls(name, format!("{name} {problem}"));
         }
     }
-    // Whether it may go without is judged where it is used, for development too.
+    // Where it is used decides whether it may go without TLS, in development as well.
     if let Some(url) = variable("SMTP_URL")?
         && findings.without_tls.contains("SMTP_URL")
         && url.starts_with("smtp://")
@@ -269,7 +269,7 @@ impl Findings {
         self.allowed.push(what.into());
     }
 
-    /// Refuses it, unless the variable is true.
+    /// Refuses the setting, unless the variable is true.
     fn refuse_unless(&mut self, variable: &str, what: &str) -> Result<(), Error> {
         if dangerous::allows(variable)? {
             self.allow(format!("{variable} is true: {what}"));
@@ -279,7 +279,7 @@ impl Findings {
         Ok(())
     }
 
-    /// Refuses it, unless the connection of this variable may go without TLS.
+    /// Refuses the setting, unless the connection of this variable may go without TLS.
     fn without_tls(&mut self, variable: &str, what: String) {
         let allow = dangerous::WITHOUT_TLS;
         if self.without_tls.contains(variable) {

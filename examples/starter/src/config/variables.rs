@@ -1,4 +1,4 @@
-//! Variables of the environment, read and understood.
+//! Reads and parses environment variables.
 
 use std::env;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A variable that is empty counts as one that is not set.
+/// Returns a variable. An empty one counts as not set.
 pub(crate) fn variable(name: &str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) if value.trim().is_empty() => Ok(None),
         Ok(value) => Ok(Some(value.trim().to_owned())),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not valid UTF-8").into()),
     }
 }
 
@@ -21,12 +21,12 @@ pub(crate) fn seconds(name: &str) -> Result<Option<Duration>, Error> {
     Ok(seconds.map(Duration::from_secs))
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(crate) fn flag(name: &str) -> Result<Option<bool>, Error> {
     parsed(name, "true or false")
 }
 
-/// What is wrong is not repeated: it may be a secret in the wrong place.
+/// Parses a variable. The error does not repeat the value, which may be a secret in the wrong place.
 pub(crate) fn parsed<T: FromStr>(name: &str, wanted: &str) -> Result<Option<T>, Error> {
     let parse = |text: String| {
         text.parse()

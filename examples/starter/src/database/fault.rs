@@ -1,20 +1,20 @@
-//! [`Fault`]: what an error of the database says about the request.
+//! [`Fault`]: what a database error means for the request.
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::sqlite::SqliteError; // chapter: postgres
 
-/// Whose fault an error is, and whether the same request may work later.
+/// The cause of an error, and whether the same request may work later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The database is away or busy, or has ended the statement so that others could go on.
+    /// The database is unavailable or busy, or has ended the statement so that others can go on.
     Outage,
-    /// There is such a row already.
+    /// Such a row exists already.
     Exists,
-    /// A constraint, a trigger or a column does not take what was sent.
+    /// A constraint, a trigger or a column refuses the value.
     NotStorable,
     /// The row that the statement is about does not exist.
     NotFound,
-    /// A statement, a type or the schema is wrong.
+    /// A statement, a type or the schema is wrong. This is a bug.
     Program,
 }
 
@@ -34,7 +34,7 @@ impl Fault {
             sqlx::Error::RowNotFound => Self::NotFound,
             // A value that the protocol cannot carry, such as a date that is out of range.
             sqlx::Error::Encode(_) => Self::NotStorable,
-            // What could not be decoded, a column that is not there, a wrong configuration.
+            // A value that could not be decoded, a missing column, a wrong configuration.
             _ => Self::Program,
         }
     }
@@ -56,9 +56,9 @@ impl Fault {
         Self::of_sqlite(code.parse().unwrap_or_default())
     }
 
-    /// By the primary result code: <https://sqlite.org/rescode.html>.
+    /// Classifies by the primary result code: <https://sqlite.org/rescode.html>.
     fn of_sqlite(code: u32) -> Self {
-        /// A rowid that is taken; sqlx counts it under "other".
+        /// A rowid that exists already. sqlx counts it as "other".
         const CONSTRAINT_ROWID: u32 = 2579;
         match (code, code & 0xff) {
             (CONSTRAINT_ROWID, _) => Self::Exists,
@@ -73,18 +73,19 @@ impl Fault {
     }
 
     // chapter: postgres {
-    /// By the class of the SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    /// Classifies by the class of the SQLSTATE:
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     fn of_sqlstate(code: &str) -> Self {
         match (code.get(..2).unwrap_or_default(), code) {
-            // A read-only server: it was demoted, and another one takes writes.
+            // A read-only server: another one is the primary now.
             (_, "25006") => Self::Outage,
             // A prepared statement that a pooler has lost, or that a migration has outdated.
             (_, "26000" | "0A000") => Self::Outage,
-            // Data exceptions (a NUL, a number out of range, a text too long), constraints, and
-            // what a trigger raises by itself.
+            // Data exceptions (a NUL, a number out of range, a text that is too long), constraints, and
+            // what a trigger raises.
             ("22" | "23" | "44", _) | (_, "P0001") => Self::NotStorable,
-            // Connection, authorization, no such database, rollback (deadlock, serialization),
-            // resources, lock not available, cancelled, shutting down, system.
+            // Connection, authorization, unknown database, rollback (deadlock, serialization), resources,
+            // lock not available, cancelled, shutting down, system.
             ("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58", _) => Self::Outage,
             _ => Self::Program,
         }
@@ -132,11 +133,11 @@ mod tests {
             ("22001", Fault::NotStorable), // text too long
             ("22003", Fault::NotStorable), // number out of range
             ("22021", Fault::NotStorable), // NUL
-            ("22P02", Fault::NotStorable), // no number
+            ("22P02", Fault::NotStorable), // not a number
             ("23001", Fault::NotStorable), // restrict violation
             ("P0001", Fault::NotStorable), // raised by a trigger
             ("42P01", Fault::Program),     // no such table
-            ("42501", Fault::Program),     // no right to the table
+            ("42501", Fault::Program),     // no permission for the table
             ("25P02", Fault::Program),     // in a failed transaction
             ("", Fault::Program),
         ] {
@@ -146,7 +147,7 @@ mod tests {
     // chapter: postgres }
 
     #[test]
-    fn an_error_of_the_driver_is_an_outage_only_if_it_can_pass() {
+    fn driver_errors_are_outages_only_if_a_retry_can_help() {
         let none = || "none".into();
         for (error, fault) in [
             (sqlx::Error::PoolTimedOut, Fault::Outage),

@@ -1,4 +1,4 @@
-//! [`Database`]: the connections to SQLite or PostgreSQL, whichever the URL names, and what their errors mean.
+//! [`Database`]: the connections to SQLite or PostgreSQL, as the URL says, and what their errors mean.
 //!
 //! To remove PostgreSQL: `./chapters remove postgres` (see `docs/removing.md`). SQLite cannot be removed.
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
-/// The connections to the database; clones share them.
+/// The connections to the database. Clones share them.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A file on this machine.
@@ -31,11 +31,11 @@ pub enum Database {
 // === impl Database ===
 
 impl Database {
-    /// Connects, and brings the tables up to date.
+    /// Connects, and creates or updates the tables.
     ///
     /// # Errors
     ///
-    /// A URL of neither database, one that does not answer, a migration that fails.
+    /// Fails if the URL is invalid, the database is unavailable, or a migration fails.
     pub async fn open(url: &str) -> Result<Self, Error> {
         match url.split_once(':') {
             Some(("sqlite", _)) => sqlite::open(url).await.map(Self::Sqlite),
@@ -43,17 +43,17 @@ impl Database {
             Some(("postgres" | "postgresql", _)) => postgres::open(url).await.map(Self::Postgres),
             // chapter: postgres }
             _ => Err(
-                "DATABASE_URL must begin with sqlite:, or with postgres:// for PostgreSQL".into(),
+                "DATABASE_URL must start with sqlite:, or with postgres:// for PostgreSQL".into(),
             ),
         }
     }
 
-    /// Whether it can be written to. A full disk, a replica, or somebody who holds the lock lets one read
-    /// all the same.
+    /// Checks that the database can be written to. Reading still works with a full disk, on a replica, or
+    /// while another process holds the lock.
     ///
     /// # Errors
     ///
-    /// It cannot be written to, or does not answer.
+    /// Fails if the database is unavailable or cannot be written to.
     pub async fn check_writable(&self) -> sqlx::Result<()> {
         let query = "INSERT INTO writable (id, checked_at) VALUES (1, $1) \
                      ON CONFLICT (id) DO UPDATE SET checked_at = $1";
@@ -62,8 +62,8 @@ impl Database {
         })
     }
 
-    /// What begins a transaction that writes. The lock for writing is taken first, so that a transaction does
-    /// not fail in the middle because another one has it.
+    /// Returns the statement that begins a transaction that writes. It takes the lock for writing first, so
+    /// that the transaction does not fail in the middle because another one has it.
     pub(crate) fn begin_to_write(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
@@ -71,19 +71,19 @@ impl Database {
         }
     }
 
-    /// Waits for what is running, and closes the connections.
+    /// Waits for running statements, and closes the connections.
     pub async fn close(&self) {
         on_pool!(self, pool => pool.close().await);
     }
 }
 
-/// Runs the same code on the pool of either database:
-/// `on_pool!(&database, pool => sqlx::query(STATEMENT).execute(pool).await?)`.
+/// Runs the same code on the pool of either database: `on_pool!(&database, pool =>
+/// sqlx::query(STATEMENT).execute(pool).await?)`.
 ///
-/// So its SQL has to be good for both: `$1` for a value, `TRUE` and `NOT`, and no function that
-/// only one of them has. Do not hold a transaction over it in a request: a request can be dropped
-/// at any `await`, and sqlx 0.9 may leave the transaction open on PostgreSQL then. One statement
-/// is enough for most things; spawn a task for what is not.
+/// The SQL must work on both: `$1` for a value, `TRUE` and `NOT`, and no function that only one of them
+/// has. Do not hold a transaction with it in a request. A request can be dropped at any `await`, and then
+/// sqlx 0.9 may leave the transaction open on PostgreSQL. One statement is enough for most things. For the
+/// rest, spawn a task.
 macro_rules! on_pool {
     ($database:expr, $pool:ident => $run:expr) => {
         match $database {

@@ -1,20 +1,20 @@
-//! Whether a client has a connection of PostgreSQL to itself, or shares it through a pooler.
+//! Finds out whether a client has a PostgreSQL connection to itself, or shares it through a pooler.
 
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-/// How long a second client may wait beside the first, which is idle.
+/// How long a second client may wait beside the idle first one.
 const PATIENCE: Duration = Duration::from_millis(750);
-/// How often the two are asked in turn.
+/// How often the two clients are asked in turn.
 const ROUNDS: usize = 4;
 /// A setting that PostgreSQL does not know, and keeps for each of its connections.
 const SETTING: &str = "service.connection";
 
-/// Whether what this client sets stays set, and only for this client.
+/// Returns whether a setting of this client stays set, and only for this client.
 ///
-/// A second client that waits until the first is gone shows that the first keeps its connection.
+/// If a second client has to wait until the first one is gone, the first one keeps its connection.
 pub(super) async fn has_own_connection(
     first: &mut PgConnection,
     options: &PgConnectOptions,
@@ -34,15 +34,15 @@ pub(super) async fn has_own_connection(
         is_own &= is_marked(first, &name).await?;
         is_own &= is_marked(&mut second, &second_name).await?;
         if round % 2 == 0 {
-            // Connections that take turns are out of step from here on.
+            // From here on, connections that take turns are out of step.
             is_own &= is_marked(first, &name).await?;
         }
     }
-    let _ = second.close().await; // it is of no more use
+    let _ = second.close().await; // it is not needed any more
     Ok(is_own)
 }
 
-/// Sets the setting to a name that no other client has, and returns that.
+/// Sets the setting to a value that no other client has, and returns that value.
 async fn mark(connection: &mut PgConnection) -> sqlx::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| sqlx::Error::Configuration(error.into()))?;

@@ -1,4 +1,4 @@
-//! The PostgreSQL server: how it is connected to, and its database brought up to date.
+//! PostgreSQL: connections, and the migration of the database.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,26 +14,25 @@ use super::own_connection::has_own_connection;
 use crate::error::Error;
 use crate::error::with_causes;
 
-/// How long a statement may take, with the locks that it waits for, before the request is
-/// answered with 503.
+/// How long a statement may take, with the locks that it waits for, before the request gets a 503.
 const STATEMENT_TIMEOUT: &str = "2s";
-/// How long a connection may take to say that it is still there.
+/// How long a connection may take to show that it still works.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Of each process: the server allows 100 in all, if nothing else is said.
+/// The size of the pool in each process. By default the server allows 100 connections altogether.
 const MAX_CONNECTIONS: u32 = 10;
 
-/// Makes processes that start at once migrate one after the other. The lock ends with the
-/// transaction, so that a pooler cannot keep it; others may wait for it for as long as a migration
-/// takes. That a table is there already is no news.
+/// Makes processes that start at once migrate one after the other. The lock ends with the transaction, so
+/// that a pooler cannot keep it. Others may wait for it for as long as a migration takes. Notices about
+/// existing tables are not shown.
 const BEFORE_MIGRATIONS: [&str; 3] = [
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL client_min_messages = warning",
     "SELECT pg_advisory_xact_lock(hashtextextended('service migrations', 0))",
 ];
 
-/// Connects, and brings the tables up to date.
+/// Connects, and creates or updates the tables.
 pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
-    // What cannot be read is not repeated: it may hold the password.
+    // The URL is not repeated, because it may contain the password.
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| format!("DATABASE_URL cannot be read: {error}"))?
         // Poolers refuse this startup parameter, and no column holds a float.
@@ -43,7 +42,7 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
     PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // Not as a startup parameter: poolers refuse those, or ignore them.
+        // Not a startup parameter, because poolers refuse or ignore those.
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 if sets_timeout {
@@ -54,7 +53,7 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
                 Ok(())
             })
         })
-        // The pool asks this too, but would wait for as long as the system keeps a connection to
+        // The pool would check this too, but wait for as long as the operating system keeps a connection to
         // a machine that is gone.
         .after_release(|connection, _| {
             Box::pin(async {
@@ -68,19 +67,19 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
         .map_err(|error| cannot("reach", &error))
 }
 
-/// A pool would try until its time is up, and not say why it is in vain.
+/// Connects once. A pool would try until its time is up, and not say what is wrong.
 async fn reach(options: &PgConnectOptions) -> Result<(), Error> {
     let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options));
     let connection = connected
         .await
         .map_err(|error| cannot("reach", &error))?
         .map_err(|error| cannot("reach", &error))?;
-    let _ = connection.close().await; // it has answered
+    let _ = connection.close().await; // the server is reachable
     Ok(())
 }
 
-/// Checks what a pooler may spoil, and migrates, over one connection without a time limit for
-/// statements. Returns whether each other connection is to set one.
+/// Checks what a pooler may break, and migrates, over one connection without a time limit for statements.
+/// Returns whether each other connection should set a limit.
 async fn prepare(options: &PgConnectOptions) -> Result<bool, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
@@ -116,19 +115,19 @@ async fn migrate(pool: &PgPool) -> Result<(), Error> {
         sqlx::raw_sql(statement).execute(&mut *transaction).await?;
     }
     let mut migrations = sqlx::migrate!("migrations/postgres");
-    // Its own lock belongs to the session.
+    // Its own lock would belong to the session.
     migrations.set_locking(false).run(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
 
-/// Whether each connection is to set its time limit for statements. Where a pooler would lose the
+/// Returns whether each connection should set its time limit for statements. If a pooler would lose the
 /// setting, the role or the database must have one.
 async fn sets_timeout(pool: &PgPool, options: &PgConnectOptions) -> Result<bool, Error> {
     let mut connection = pool.acquire().await?;
     if has_own_connection(&mut connection, options).await? {
         return Ok(true);
     }
-    // What it is where no client has changed it.
+    // The value where no client has changed it.
     let default = "SELECT reset_val = '0' FROM pg_settings WHERE name = 'statement_timeout'";
     let default = sqlx::raw_sql(default).fetch_one(&mut *connection).await?;
     if default.try_get(0)? {

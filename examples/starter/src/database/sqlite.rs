@@ -1,4 +1,4 @@
-//! The SQLite file: how it is opened, and brought up to date.
+//! SQLite: the file, and the migration of the database.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,12 +16,12 @@ use super::ACQUIRE_TIMEOUT;
 use crate::error::Error;
 use crate::error::with_causes;
 
-/// How long a statement waits for another writer before the request is answered with 503.
+/// How long a statement waits for another writer before the request gets a 503.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// SQLite has one writer at a time; more connections only help readers.
+/// SQLite has one writer at a time. More connections only help readers.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// Opens the file, makes it if there is none, and brings its tables up to date.
+/// Opens the file, makes it if there is none, and creates or updates the tables.
 pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
     if url.contains(":memory:") {
         return Err("DATABASE_URL must name a file, such as sqlite:service.sqlite".into());
@@ -30,12 +30,12 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
         .map_err(|error| format!("DATABASE_URL: {error}"))?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // What was answered outlives a power failure.
+        // A change that was confirmed to a client survives a power failure.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true);
     make_private(&options)
-        .map_err(|error| format!("DATABASE_URL: cannot make the file of the database: {error}"))?;
+        .map_err(|error| format!("DATABASE_URL: cannot create the database file: {error}"))?;
     let lock = lock(&options)
         .await
         .map_err(|error| format!("DATABASE_URL: cannot open the database: {error}"))?;
@@ -55,8 +55,8 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, Error> {
     Ok(pool)
 }
 
-/// Of processes that start at once on a new file, one prepares it, and the others wait. (SQLite
-/// alone does not see to that: sqlx reads what is to be done before it takes the lock for it.)
+/// Locks a file, so that only one of several processes that start at once prepares a new database. SQLite
+/// alone does not prevent this, because sqlx reads what to do before it takes the lock.
 async fn lock(options: &SqliteConnectOptions) -> io::Result<File> {
     let mut path = options.get_filename().as_os_str().to_owned();
     path.push(".lock");
@@ -68,8 +68,8 @@ async fn lock(options: &SqliteConnectOptions) -> io::Result<File> {
     locked.await?
 }
 
-/// Makes the file so that only its owner can read it: it holds hashes of passwords. SQLite gives its
-/// journal the same rights. A file that is there already keeps those that the operator gave it.
+/// Creates the file so that only its owner can read it, because it contains password hashes. SQLite gives
+/// its journal the same permissions. An existing file keeps the permissions that the operator gave it.
 fn make_private(options: &SqliteConnectOptions) -> io::Result<()> {
     let file = options.get_filename();
     private(OpenOptions::new().write(true)).open(file)?;
@@ -78,20 +78,20 @@ fn make_private(options: &SqliteConnectOptions) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         if std::fs::metadata(file)?.permissions().mode() & 0o007 != 0 {
             let file = file.display();
-            tracing::warn!(%file, "others can read the database: `chmod 600` it, and -wal and -shm");
+            tracing::warn!(%file, "others can read the database: `chmod 600` it, its -wal and its -shm");
         }
     }
     Ok(())
 }
 
-/// Made if it is not there, for its owner alone.
+/// Creates missing files for their owner alone.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.create(true).truncate(false)
 }
 
-/// Brings the tables of the crate and those of the service up to date.
+/// Creates or updates the tables of the crate and of the service.
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
     SqliteSessions::new(pool.clone()).migrate().await?;
     SqliteRevocations::new(pool.clone()).migrate().await?;

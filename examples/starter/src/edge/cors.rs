@@ -1,4 +1,4 @@
-//! Who else may call the API from a browser (`CORS_ORIGINS`).
+//! Which other sites may call the API from a browser (`CORS_ORIGINS`).
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tower_http::cors::CorsLayer;
 use super::request_id::HEADER;
 use crate::config::Origin;
 
-/// How long a browser may keep the answer to a preflight.
+/// How long a browser may cache the response to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Lets pages of exactly these origins call the API with a bearer token. Never with cookies:
-/// `Access-Control-Allow-Credentials` is not sent, and the cookie is for our own page alone.
+/// Lets pages of exactly these origins call the API with a bearer token, never with cookies.
+/// `Access-Control-Allow-Credentials` is not sent, and the cookie is only for our own page.
 pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

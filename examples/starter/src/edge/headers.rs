@@ -1,4 +1,4 @@
-//! What browsers are told to be careful with.
+//! The security headers of responses.
 
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Origin;
 
-/// The headers of every response that has none of its own. The policy is for all that is not a page: a
-/// browser that shows it does nothing with it, and nobody frames it.
+/// The headers of every response that does not set them itself. This policy is for responses that are not
+/// pages: a browser that shows one runs nothing in it, and no page can frame it.
 const FIXED: [(HeaderName, &str); 5] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -25,10 +25,11 @@ const FIXED: [(HeaderName, &str); 5] = [
         "same-origin",
     ),
 ];
-/// Two years, as the preload list asks for. Subdomains are not this service's to decide on.
+/// Two years, as the preload list requires. Subdomains are not included, because this service cannot decide
+/// for them.
 const STAY_ON_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// Adds the headers that are not there yet.
+/// Adds the headers that are missing.
 pub(super) fn add(headers: &mut HeaderMap, public_url: Option<&Origin>) {
     for (name, value) in FIXED {
         let value = HeaderValue::from_static(value);

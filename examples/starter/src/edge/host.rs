@@ -1,4 +1,4 @@
-//! A request names one host (RFC 9112 section 3.2): where it names two, a proxy may have taken the
+//! A request must name exactly one host (RFC 9112 section 3.2). If it names two, a proxy may have used the
 //! other one.
 
 use axum::http::header::HOST;
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Version};
 
 use crate::problem::Problem;
 
-/// The problem of a request with several or malformed `Host` headers, or without one in HTTP/1.1.
+/// Returns the problem of a request with several or malformed `Host` headers, or without one in HTTP/1.1.
 pub(super) fn refused() -> Problem {
     let detail = "Send exactly one `Host` header, with a host name and perhaps a port.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_must_name_exactly_one_host() {
         let good = |hosts: &[&str], version| {
             let values = hosts.iter().map(|host| (HOST, host.parse().unwrap()));
             is_good(&values.collect::<HeaderMap>(), version)

@@ -1,5 +1,5 @@
-//! What every request passes on its way in, and every response on its way out: request ids, the log, security
-//! headers, CORS, and limits of rate, size and time.
+//! What every request and response passes: request ids, the log, security headers, CORS, and limits of
+//! rate, size and time.
 //!
 //! Needs the limits. Cannot be removed.
 

@@ -1,4 +1,4 @@
-//! The outermost middleware: what the log, the metrics and the browser learn of every request.
+//! The outermost middleware: logs and counts every request.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::headers;
 use super::request_id::{self, RequestId};
 use crate::app::App;
 
-/// Gives the request an id and a span, and counts and logs its response. The security headers are
-/// added here, so that each response has them, whoever made it.
+/// Gives the request an id and a span, and counts and logs its response. It also adds the security headers,
+/// so that each response has them, whoever made it.
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let parts = app.parts();
     let id = RequestId::of(&request);
@@ -35,8 +35,8 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     response
 }
 
-/// What the log says of a request: the template of its route, in which no id of a user or of a
-/// session is filled in. Headers, bodies and queries may hold secrets.
+/// Returns the span of a request. It contains the template of the route, without the ids of users and
+/// sessions, and no headers, bodies or queries, which may contain secrets.
 fn span(request: &Request, id: &RequestId) -> Span {
     let route = request.extensions().get::<MatchedPath>();
     tracing::info_span!(

@@ -1,5 +1,4 @@
-//! The inner middleware: what a request must pass before a handler sees it, and what a handler may
-//! not do.
+//! The inner middleware: checks before a handler sees a request, and limits on what a handler may do.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -19,20 +18,20 @@ use crate::app::App;
 use crate::limits::limited_route;
 use crate::problem::{self, Problem};
 
-/// Far more than any request here needs.
+/// The size limit of a body, in bytes. No request here needs nearly as much.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a client may pause while it sends a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// A database that has fallen silent is an outage too: the response is 503.
+/// How long a handler may take. If a database stops answering, the response is a 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Refuses what no handler should see, and turns panics, timeouts and the errors of axum itself into
-/// problem documents.
+/// Refuses what no handler should see, and turns panics, timeouts and errors of axum into problem
+/// documents.
 pub(crate) async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
     let handled = AssertUnwindSafe(handle(&app, request, next)).catch_unwind();
     let response = match timeout(REQUEST_TIMEOUT, handled).await {
         Ok(Ok(response)) => response,
-        // The hook has logged it, and the connection goes on.
+        // The panic hook has logged it. The connection stays open.
         Ok(Err(_)) => Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
         Err(_) => Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
     };
@@ -59,7 +58,7 @@ async fn handle(app: &App, mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Tokens and accounts are nothing for a cache (RFC 6749 section 5.1), unless a handler says otherwise.
+/// Forbids to cache tokens and accounts (RFC 6749 section 5.1), unless a handler decides otherwise.
 fn uncached(mut response: Response) -> Response {
     let headers = response.headers_mut();
     if !headers.contains_key(CACHE_CONTROL) {

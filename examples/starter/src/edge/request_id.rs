@@ -1,4 +1,4 @@
-//! [`RequestId`]: the same name of a request in the answer, in the log, and at the proxy in front.
+//! [`RequestId`]: the id of a request in the response, in the log, and at the proxy in front.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub(super) const HEADER: &str = "x-request-id";
-/// Enough for a UUID, and for the ids of tracing.
+/// Enough for a UUID, and for the ids of tracing systems.
 const MAX_CHARS: usize = 64;
 
-/// The id that the log and the response have of a request.
+/// The id of a request in the log and in the response.
 #[derive(Debug)]
 pub(super) struct RequestId(String);
 
@@ -24,7 +24,7 @@ impl RequestId {
         Self::given(request).unwrap_or_else(Self::new)
     }
 
-    /// The one that a proxy has given, unless it could be meant to confuse the log.
+    /// Returns the id that a proxy has given, unless it could confuse the log.
     fn given(request: &Request) -> Option<Self> {
         let text = request.headers().get(HEADER)?.to_str().ok()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

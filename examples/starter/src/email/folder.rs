@@ -1,4 +1,4 @@
-//! [`MailFolder`]: a message is a file, to be opened by any mail program. For trying things out.
+//! [`MailFolder`]: writes each message to a file that any mail program can open, for development.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -30,8 +30,8 @@ impl Mailer for MailFolder {
                 tokio::task::spawn_blocking(move || write_file(&folder, "eml", &message)).await;
             match written.map_err(io::Error::other).flatten() {
                 Ok(path) => {
-                    // Where it is, and not what it says: it may hold a token.
-                    tracing::info!(file = %path.display(), "e-mail written");
+                    // Logs where the message is, and not its text, which may contain a token.
+                    tracing::info!(file = %path.display(), "email written");
                     Ok(())
                 }
                 Err(error) => Err(NotSent::for_now(error)),
@@ -40,7 +40,8 @@ impl Mailer for MailFolder {
     }
 }
 
-/// Under another name first, so that nobody reads half a message; for its owner only.
+/// Writes a file that only its owner can read. It has another name at first, so that nobody reads half a
+/// message.
 pub(crate) fn write_file(folder: &Path, ending: &str, message: &[u8]) -> io::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

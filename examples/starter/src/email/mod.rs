@@ -1,6 +1,6 @@
 //! Email: the texts, and how they leave the service: to a mail server, or by default to a folder.
 //!
-//! [`Mailer`] is the way out, and [`Writer`] writes the emails. Needs accounts. Cannot be removed.
+//! [`Mailer`] sends messages and [`Writer`] writes them. Needs accounts. Cannot be removed.
 
 mod folder;
 mod smtp;
@@ -21,20 +21,20 @@ use crate::config::dangerous;
 use crate::config::{parsed, variable};
 use crate::error::Error;
 
-/// Where messages go, and what they say of the service.
+/// Where emails go, who they are from, and where their links lead.
 #[derive(Clone)]
-#[allow(missing_debug_implementations)] // the URL may hold a password
+#[allow(missing_debug_implementations)] // the URL may contain a password
 pub struct MailSettings {
-    /// The server that takes messages, `smtp://` or `smtps://`; if none, the folder is used.
+    /// The mail server, `smtp://` or `smtps://`. With `None`, emails go to the folder.
     pub smtp_url: Option<String>,
     /// Whether emails may go to a server on another machine without TLS.
     pub without_tls: bool,
-    /// Where messages are written if there is no server: a file each.
+    /// The folder that emails are written to if there is no server, one file each.
     pub folder: PathBuf,
-    /// Who the messages are from.
+    /// The sender of the emails.
     pub from: Mailbox,
-    /// Where users reach the service: links in messages begin with it. Never the `Host` of a
-    /// request, which is whatever the client says it is.
+    /// The address at which users reach the service. Links in emails begin with it, and never with the
+    /// `Host` of a request, which a client can choose freely.
     pub public_url: String,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Message {
 /// Why a message was not sent.
 #[derive(Debug)]
 pub(crate) struct NotSent {
-    /// Whether another try may go better.
+    /// Whether another attempt may succeed.
     pub(crate) again: bool,
     pub(crate) error: Error,
     /// What the operator can do about it, if that is known.
@@ -57,7 +57,7 @@ pub(crate) struct NotSent {
 
 pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + 'a>>;
 
-/// Takes a message in the form of RFC 5322, and delivers it.
+/// Delivers a message in the format of RFC 5322.
 pub(crate) trait Mailer: Send + Sync {
     fn send(&self, message: lettre::Message) -> Sending<'_>;
 }
@@ -65,7 +65,7 @@ pub(crate) trait Mailer: Send + Sync {
 // === impl NotSent ===
 
 impl NotSent {
-    /// Another try may go better.
+    /// Returns an error after which another attempt may succeed.
     pub(crate) fn for_now(error: impl Into<Error>) -> Self {
         Self {
             again: true,
@@ -74,7 +74,7 @@ impl NotSent {
         }
     }
 
-    /// Another try would go the same way.
+    /// Returns an error after which another attempt would fail in the same way.
     pub(crate) fn for_good(error: impl Into<Error>) -> Self {
         Self {
             again: false,
@@ -103,7 +103,7 @@ impl MailSettings {
         })
     }
 
-    /// The server if there is a URL, else the folder.
+    /// Returns a mailer for the server if there is a URL, and for the folder otherwise.
     pub(crate) fn mailer(&self) -> Result<Arc<dyn Mailer>, Error> {
         match &self.smtp_url {
             Some(url) => Ok(Arc::new(smtp::Smtp::new(url, self.without_tls)?)),
@@ -112,8 +112,8 @@ impl MailSettings {
     }
 }
 
-/// As it is, where a mail server must take it so (RFC 5322 section 2.1.1): a link stays in one line for
-/// whoever looks at the file, however long it is.
+/// Keeps the text as it is if every mail server must accept it so (RFC 5322 section 2.1.1). Then a long
+/// link stays on one line for whoever looks at the file.
 fn body(text: String) -> Body {
     const MAX_LINE: usize = 998;
     if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {
@@ -127,7 +127,8 @@ fn body(text: String) -> Body {
 // === impl Message ===
 
 impl Message {
-    /// As it goes over the wire. What is no address for the mail cannot become a header line.
+    /// Converts the message to the format of RFC 5322. An address that is not valid there cannot become a
+    /// header line.
     pub(crate) fn written(self, from: &Mailbox) -> Result<lettre::Message, NotSent> {
         let written = || -> Result<_, Error> {
             let message = lettre::Message::builder()

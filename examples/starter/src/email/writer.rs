@@ -1,4 +1,4 @@
-//! [`Writer`]: the emails to users, and who gets them. Change the texts here.
+//! [`Writer`]: writes the emails to users. Change the texts here.
 
 use sqlx::Result;
 
@@ -9,7 +9,7 @@ use crate::accounts::{
 use crate::outbox::Notification;
 use crate::typed::Email;
 
-/// Writes emails.
+/// Writes emails, and decides who gets them.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     pub(crate) users: Users,
@@ -22,7 +22,7 @@ pub(crate) struct Writer {
 // === impl Writer ===
 
 impl Writer {
-    /// Writes the email. Returns `None` if nobody is to get one.
+    /// Writes the email. Returns `None` if nobody should get one.
     pub(crate) async fn write(&self, notification: &Notification) -> Result<Option<Message>> {
         let email = match notification {
             Notification::Registered { email, .. }
@@ -54,21 +54,21 @@ impl Writer {
             (Notification::ConfirmAgain(_), Some(_)) => Ok(None),
             (Notification::Code { .. }, _) => Ok(None), // chapter: sms
             (Notification::Registered { .. }, Some(user)) => {
-                let text = "Somebody, perhaps you, has tried to register this address, which has\n\
-                            an account already. Nothing has changed: log in as before. If you\n\
-                            have forgotten your password, choose a new one within 15 minutes:";
-                let subject = "You have an account already";
+                let text = "Somebody, perhaps you, has tried to register this email address. It\n\
+                            already has an account, so nothing has changed: log in as before. If\n\
+                            you have forgotten your password, choose a new one within 15 minutes:";
+                let subject = "You already have an account";
                 let token = self.tokens.make(Purpose::ResetPassword, &user).await?;
                 Ok(token.map(|token| self.reset(&email, subject, text, &token)))
             }
             (Notification::ResetPassword(_), proved) => {
                 let token = match proved {
                     Some(user) => self.tokens.make(Purpose::ResetPassword, &user).await?,
-                    // Whoever reads this proves the address with the link, and begins anew.
+                    // Whoever reads the email proves the address with the link, and gets a new account.
                     None => self.registrations.reset_link(&email).await?,
                 };
                 let text = "Somebody, perhaps you, has asked for a new password for your account.\n\
-                            Choose it within 15 minutes:";
+                            Open this page within 15 minutes to choose one:";
                 Ok(token.map(|token| self.reset(&email, "Choose a new password", text, &token)))
             }
             (Notification::ChangeEmail { change, side, .. }, _) => {
@@ -85,7 +85,7 @@ impl Writer {
                 to: email.as_str().to_owned(),
                 subject: "A login was linked to your account",
                 text: format!(
-                    "Your account can be used with your login at {provider} from now on.\n\n\
+                    "From now on you can log in to your account at {provider}.\n\n\
                      If this was not you, choose a new password and unlink it at once:\n{}/\n",
                     self.public_url
                 ),
@@ -94,7 +94,7 @@ impl Writer {
                 to: email.as_str().to_owned(),
                 subject: "A login was unlinked from your account",
                 text: format!(
-                    "Your account cannot be used with your login at {provider} any more.\n\n\
+                    "You can no longer log in to your account at {provider}.\n\n\
                      If this was not you, choose a new password at once:\n{}/\n",
                     self.public_url
                 ),
@@ -104,7 +104,7 @@ impl Writer {
                 to: email.as_str().to_owned(),
                 subject: "Your password was changed",
                 text: format!(
-                    "The password of your account was changed just now.\n\n\
+                    "The password of your account has just been changed.\n\n\
                      If this was not you, choose a new one at once:\n{}/\n",
                     self.public_url
                 ),
@@ -112,22 +112,22 @@ impl Writer {
         }
     }
 
-    /// The token is behind a `#`: a browser keeps that to itself, so that it is in no log of a
-    /// server and in no `Referer`.
+    /// Writes the email that confirms a registration. The token comes after a `#`. Browsers do not send
+    /// that part, so it is in no server's log and in no `Referer`.
     async fn confirm(&self, registration: &str) -> Result<Option<Message>> {
         let link = self.registrations.link(registration).await?;
         Ok(link.map(|(token, email)| Message {
             text: format!(
-                "Somebody, perhaps you, has registered an account with this address.\n\n\
-                 If it was you, open this page within 24 hours, and press the button there\n\
-                 to confirm that the address is yours:\n\n\
+                "Somebody, perhaps you, has registered an account with this email address.\n\n\
+                 If it was you, open this page within 24 hours and press the button to confirm\n\
+                 that the address is yours:\n\n\
                  {}/#confirm-email={token}\n\n\
-                 If you have not registered, ignore this message. Never confirm a\n\
-                 registration that you did not make: whoever made it knows the password.\n",
+                 If you have not registered, ignore this email. Never confirm a registration\n\
+                 that you did not make: whoever made it knows the password.\n",
                 self.public_url
             ),
             to: email.as_str().to_owned(),
-            subject: "Please confirm your address",
+            subject: "Please confirm your email address",
         }))
     }
 
@@ -135,31 +135,31 @@ impl Writer {
         let url = &self.public_url;
         let (subject, text) = match (side, link) {
             (_, ChangeLink::Taken) => (
-                "You have an account already",
-                "Somebody, perhaps you, wants to use this address for another account. It has\n\
-                 an account already, so nothing happens: one address is good for one account.\n"
+                "You already have an account",
+                "Somebody, perhaps you, wants to use this email address for another account. It\n\
+                 already has an account, and an address can have only one, so nothing happens.\n"
                     .to_owned(),
             ),
             (Side::New, ChangeLink::Made { token, .. }) => (
-                "Please confirm your new address",
+                "Please confirm your new email address",
                 format!(
-                    "Somebody, perhaps you, wants to use this address for an account.\n\n\
-                     If it was you, open this page within 24 hours, and press the button there\n\
-                     to confirm that the address is yours:\n\n\
+                    "Somebody, perhaps you, wants to use this email address for an account.\n\n\
+                     If it was you, open this page within 24 hours and press the button to\n\
+                     confirm that the address is yours:\n\n\
                      {url}/#new-email={token}\n\n\
-                     The link in the email to the present address of the account has to be\n\
-                     confirmed as well. If this was not you, ignore this message.\n"
+                     The link in our email to your old address has to be confirmed as well.\n\n\
+                     If this was not you, ignore this email.\n"
                 ),
             ),
             (Side::Old, ChangeLink::Made { token, new_email }) => (
-                "Is your account to have another address?",
+                "Please confirm the change of your email address",
                 format!(
-                    "Somebody, perhaps you, wants to change the address of your account to\n\n\
+                    "Somebody, perhaps you, wants to change the email address of your account to\n\n\
                      {}\n\n\
-                     Open this page within 24 hours to allow it, or to stop it:\n\n\
+                     Open this page within 24 hours to allow the change or to stop it:\n\n\
                      {url}/#old-email={token}\n\n\
-                     If this was not you, stop it, and choose a new password at once: whoever\n\
-                     wants to change the address knows yours.\n",
+                     If this was not you, stop the change and choose a new password at once:\n\
+                     whoever asked for it was able to log in to your account.\n",
                     new_email.as_str()
                 ),
             ),
@@ -174,7 +174,7 @@ impl Writer {
     fn reset(&self, to: &Email, subject: &'static str, text: &str, token: &str) -> Message {
         Message {
             text: format!(
-                "{text}\n\n{}/#reset-password={token}\n\nIf this was not you, do nothing.\n",
+                "{text}\n\n{}/#reset-password={token}\n\nIf this was not you, ignore this email.\n",
                 self.public_url
             ),
             to: to.as_str().to_owned(),

@@ -1,5 +1,5 @@
-//! Keys: the command `rotate-keys`, for a rotation ahead of the schedule; and, for the chapter `second-factor`,
-//! the encryption of secrets in the database.
+//! Keys: the command `rotate-keys`, which rotates ahead of the schedule, and for the chapter
+//! `second-factor` the encryption of secrets in the database.
 //!
 //! Cannot be removed.
 
@@ -16,13 +16,15 @@ use tower_jwt_auth::keys::{DEFAULT_PUBLISH_FOR, KeyState};
 
 use crate::error::Error;
 
-/// Adds a key to the ring that signs a day later: until then, whoever verifies our tokens learns it.
-/// With `now` it signs at once, and all others are removed with what they signed: for keys that
-/// somebody else may have. Running services follow within 10 seconds. Tells the keys that there are.
+/// Adds a key to the ring that signs from tomorrow on, when all services that verify our tokens know it.
+/// With `now` it signs at once, and all other keys are removed: what they signed is refused. Use that for
+/// keys that somebody else may have. Running services follow within 10 seconds. Returns lines that describe
+/// the keys.
 ///
 /// # Errors
 ///
-/// The keys are not a ring in a file, the file cannot be written, or a new key waits already.
+/// Fails if the keys are not a ring in a file, the file cannot be written, or another new key is already
+/// waiting.
 pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error> {
     let tokens = config.issuer()?.build()?;
     let Some(ring) = tokens.key_ring() else {
@@ -31,7 +33,9 @@ pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error>
     let old = ring.keys();
     let waits = old.iter().any(|key| key.state == KeyState::Standby);
     if waits && !now {
-        return Err("a new key waits for its turn already".into());
+        return Err(
+            "a new key is waiting to sign already: to use a new key at once, add --now".into(),
+        );
     }
     let lead = if now {
         Duration::ZERO

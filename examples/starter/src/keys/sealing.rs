@@ -1,7 +1,7 @@
-//! [`SealingKeys`]: secrets that the service must read again, encrypted in the database.
+//! [`SealingKeys`]: encrypts secrets in the database that the service must read again.
 //!
-//! AES-256-GCM with random nonces. The keys are not in the database: who reads that alone, or a copy
-//! of it, makes no codes.
+//! Uses AES-256-GCM with random nonces. The keys are not in the database, so whoever reads only the
+//! database, or a copy of it, cannot make codes.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -22,7 +22,7 @@ const KEYS_FILE: &str = "SEALING_KEYS_FILE";
 const DEVELOPMENT_FILE: &str = "sealing-keys";
 const KEY_BYTES: usize = 32;
 
-/// The keys: the first one seals, and all of them open. Cheap to clone.
+/// The keys. The first one seals, and all of them open. Cheap to clone.
 #[derive(Clone)]
 pub struct SealingKeys(Arc<[Key]>);
 
@@ -34,28 +34,29 @@ struct Key {
 /// A secret that was opened.
 pub(crate) struct Opened {
     pub(crate) secret: String,
-    /// Whether it is sealed with the first key.
+    /// Whether it was sealed with the first key.
     pub(crate) is_current: bool,
 }
 
 /// Why a secret cannot be sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SealError {
-    /// The key with this id is not among the keys.
+    /// There is no key with this id.
     UnknownKey(String),
-    /// The sealed text was changed, belongs to something else, or the key with this id is another.
+    /// The sealed text was changed or belongs to something else, or the key with this id is a different
+    /// one.
     Broken,
 }
 
 // === impl SealingKeys ===
 
 impl SealingKeys {
-    /// Reads keys of the form `ID:KEY`, separated by white space. A key is 32 random bytes in
-    /// base64; an id has letters, digits, `-` and `_`.
+    /// Parses keys of the form `ID:KEY`, separated by white space. A key is 32 random bytes in base64. An
+    /// id has letters, digits, `-` and `_`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no key, a key or an id is malformed, or an id is there twice.
+    /// Fails if there is no key, if a key or an id is malformed, or if an id occurs twice.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<Key> = Vec::new();
         for (number, word) in text.split_whitespace().enumerate() {
@@ -67,17 +68,17 @@ impl SealingKeys {
                 )
             })?;
             if keys.iter().any(|other| other.id == key.id) {
-                return Err(format!("{KEYS}: the id `{}` is there twice", key.id).into());
+                return Err(format!("{KEYS}: the id `{}` occurs twice", key.id).into());
             }
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err(format!("{KEYS} has no key").into());
+            return Err(format!("{KEYS} contains no key").into());
         }
         Ok(Self(keys.into()))
     }
 
-    /// Reads the variables. Without them, reads a file in this folder, and makes it first if it is missing.
+    /// Reads the variables. Without them, reads a file in this folder, which is made if it is missing.
     pub(crate) fn from_env(development: Option<&Path>) -> Result<Self, Error> {
         match (variable(KEYS)?, variable(KEYS_FILE)?, development) {
             (Some(_), Some(_), _) => {
@@ -94,19 +95,19 @@ impl SealingKeys {
                 data_folder(folder)?;
                 let file = folder.join(DEVELOPMENT_FILE);
                 let keys = read_or_make(&file)
-                    .map_err(|error| format!("cannot make the file {}: {error}", file.display()))?;
+                    .map_err(|error| format!("cannot create the file {}: {error}", file.display()))?;
                 Self::parse(&keys)
             }
             (None, None, None) => Err(format!(
-                "neither {KEYS} nor {KEYS_FILE} is set: the secrets of second factors are encrypted \
-                 with it. Make a key with `echo \"1:$(openssl rand -base64 32)\"`, and keep it \
-                 apart from the database"
+                "neither {KEYS} nor {KEYS_FILE} is set: they encrypt the secrets of second factors. Make \
+                 a key with `echo \"1:$(openssl rand -base64 32)\"`, and keep it separate from the \
+                 database"
             )
             .into()),
         }
     }
 
-    /// Encrypts a secret for this purpose and owner: it opens for no other.
+    /// Encrypts a secret for this purpose and owner. It cannot be opened for another one.
     pub(crate) fn seal(&self, context: &str, secret: &str) -> Result<String, SealError> {
         let key = self.0.first().ok_or(SealError::Broken)?;
         let mut bytes = secret.as_bytes().to_vec();
@@ -118,7 +119,7 @@ impl SealingKeys {
         Ok(format!("{}.{}", key.id, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Decrypts what was sealed for this purpose and owner.
+    /// Decrypts a secret that was sealed for this purpose and owner.
     pub(crate) fn open(&self, context: &str, sealed: &str) -> Result<Opened, SealError> {
         let (id, sealed) = sealed.split_once('.').ok_or(SealError::Broken)?;
         let place = self.0.iter().position(|key| key.id == id);
@@ -172,15 +173,15 @@ impl Key {
     }
 }
 
-/// Refuses a file that others may read or change, as for the other files of secrets.
+/// Refuses a file that others can read or change, like the other files with secrets.
 #[cfg(unix)]
 fn check_mode(file: &str) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     match fs::metadata(file) {
         Ok(about) if about.permissions().mode() & 0o027 != 0 => {
-            Err(format!("{KEYS_FILE}: others can use the file {file}: `chmod 600` it").into())
+            Err(format!("{KEYS_FILE}: others can use {file}: run `chmod 600` on it").into())
         }
-        _ => Ok(()), // what cannot be read is told by the next step
+        _ => Ok(()), // the next step reports a file that cannot be read
     }
 }
 
@@ -189,7 +190,7 @@ fn check_mode(_: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Of processes that start at once, one makes the file, and all read it.
+/// Reads the file. If processes start at once, one of them makes it, and all read it.
 fn read_or_make(file: &Path) -> io::Result<String> {
     if !file.try_exists()? {
         let mut bytes = [0; KEY_BYTES];
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_secret_opens_for_its_owner_alone() {
+    fn a_sealed_secret_opens_only_for_its_owner() {
         let keys = SealingKeys::parse(&key("1", 1)).unwrap();
         let sealed = keys.seal("totp of ada", "JBSWY3DP").unwrap();
         assert!(sealed.starts_with("1.") && !sealed.contains("JBSWY3DP"));

@@ -1,17 +1,17 @@
-//! [`Attempts`]: how often passwords and codes have been tried, so that guessing takes for ever.
+//! [`Attempts`]: counts attempts at passwords and codes, so that guessing takes forever.
 //!
-//! Failures in a row are counted twice: for the account together with the address that they came
-//! from, and for the account from all addresses that are not known. More and more have to be waited
-//! for, and after 100 there is no other try from there (NIST SP 800-63B-4 section 3.2.2).
+//! Consecutive failures are counted twice: for the account together with the client address, and for the
+//! account from all unknown addresses together. The waits grow, and after 100 failures no further attempt
+//! from there is allowed (NIST SP 800-63B-4 section 3.2.2).
 //!
-//! That must be no way to lock the owner out (OWASP ASVS 5.0 V6.1.1). So an address from which the
-//! owner has logged in within the last 30 days is judged by its own failures alone, and so is a session
-//! that is open; and a new password begins anew from everywhere, for the second factor too: whoever
-//! made those failures knew the password, and does not know the new one.
+//! This must not lock out the owner (OWASP ASVS 5.0 V6.1.1). So an address from which the owner has logged
+//! in within the last 30 days is judged only by its own failures, and so is an open session. A new password
+//! starts again everywhere, for the second factor as well: whoever caused those failures knew the old
+//! password, and does not know the new one.
 //!
-//! A try is counted before the password is looked at: of a hundred that come at once, all count. They
-//! take turns, so that right ones among them succeed, and begin the count anew, before the rest is
-//! counted. Accounts that do not exist are counted alike.
+//! An attempt is counted before the password is checked, so that of a hundred at once, all count. They take
+//! turns: if one of them is right, it succeeds and resets the count before the rest is counted. Attempts at
+//! accounts that do not exist are counted in the same way.
 
 use std::time::Duration;
 
@@ -29,19 +29,19 @@ use crate::passkeys::passkeys_of; // chapter: passkeys
 use crate::problem::Problem;
 use crate::times::now;
 
-/// For how long an address is known after a login, and failures are remembered.
+/// How long an address is known after a login, and failures are remembered, in seconds.
 const KNOWN: i64 = 30 * 24 * 3600;
-/// In place of an address: all that are not known.
+/// The place of all unknown addresses.
 const ANYWHERE: &str = "";
-/// The longest wait that is told. Who has to wait for ever is told this too.
+/// The longest wait that a client is told, in seconds, even if it has to wait forever.
 const MAX_WAIT: i64 = 900;
 // chapter: second-factor {
-/// How many failures of the second factor new passwords forgive in a row: somebody who reads the owner's
-/// mail must not guess without end.
+/// How many consecutive failures of the second factor new passwords forgive. Somebody who reads the owner's
+/// email must not guess without end.
 const MAX_FORGIVEN: i64 = 300;
 // chapter: second-factor }
 
-/// Removes all that is known of the tries at an account, by the digest of its name.
+/// Removes everything about attempts at an account, by the digest of its name.
 pub(crate) const FORGET: &str = "DELETE FROM login_failures WHERE account = $1";
 
 /// The table of failures.
@@ -51,7 +51,7 @@ pub(crate) struct Attempts {
     gates: Gates,
 }
 
-/// Where a try comes from.
+/// Where an attempt comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source<'a> {
     Address(ClientIp),
@@ -59,17 +59,17 @@ pub(crate) enum Source<'a> {
     Session(&'a str),
 }
 
-/// One try that may be made, and has been counted as a failure for now.
+/// An attempt that is allowed, and counts as a failure until it succeeds.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     attempts: Attempts,
     account: String,
     place: String,
-    /// Others at the same account and place wait until this try is over.
+    /// Other attempts at the same account and place wait until this one ends.
     _turn: OwnedSemaphorePermit,
 }
 
-/// How many failures in a row are free, and how many seconds have to be waited after more.
+/// How many consecutive failures are free, and the seconds to wait after more.
 macro_rules! free {
     (place) => {
         "f.failures < 10"
@@ -89,8 +89,8 @@ macro_rules! pause {
     };
 }
 
-/// Counts a failure, unless it is too early for another try. Without failures there is no wait, whatever
-/// the clocks say.
+/// Counts a failure, unless it is too early for another attempt. Without failures there is no wait,
+/// whatever the clocks say.
 macro_rules! count {
     ($kind:ident) => {
         concat!(
@@ -105,7 +105,7 @@ macro_rules! count {
     };
 }
 
-/// Asks when the next try may be made.
+/// Asks when the next attempt is allowed.
 macro_rules! ask {
     ($kind:ident) => {
         concat!(
@@ -126,8 +126,8 @@ impl Attempts {
         }
     }
 
-    /// Whether the password of this account may be tried now. `account` is what the client calls
-    /// it; there need not be one.
+    /// Begins an attempt at the password of this account, or says how long to wait. `name` is what the
+    /// client calls the account, which need not exist.
     pub(crate) async fn begin(&self, name: &str, from: Source<'_>) -> Result<Attempt, Problem> {
         let account = digest(name);
         let place = from.place();
@@ -155,8 +155,8 @@ impl Attempts {
         })
     }
 
-    /// Begins anew for an account whose owner has chosen a new password. Failures of the second factor
-    /// are forgiven as well, but not without end.
+    /// Resets the count for an account whose owner has chosen a new password. Failures of the second factor
+    /// are forgiven as well, up to [`MAX_FORGIVEN`].
     pub(crate) async fn new_password(&self, user: &User) -> Result<()> {
         self.forget(&user.email).await?;
         self.forget(&passkeys_of(&user.id)).await?; // chapter: passkeys
@@ -179,8 +179,8 @@ impl Attempts {
         Ok(())
     }
 
-    /// Removes at most `limit` that say nothing any more, and tells how many. What locks an account is
-    /// kept, but without the address of a client.
+    /// Removes at most `limit` rows that have no effect any more, and returns how many. A row that locks an
+    /// account is kept, but without the client address.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM login_failures WHERE (account, place) IN \
                          (SELECT account, place FROM login_failures \
@@ -223,7 +223,7 @@ impl Attempts {
         Ok(next.map_or(1, |next| next - now))
     }
 
-    /// A time in the future counts as now, from now on: a wait begins, and does not begin anew each time.
+    /// Sets a time in the future to now. So a wait begins once, and not again with each attempt.
     async fn set_back(&self, account: &str, place: &str, now: i64) -> Result<()> {
         let query = "UPDATE login_failures SET \
                          failed_at = CASE WHEN failed_at > $3 THEN $3 ELSE failed_at END, \
@@ -251,7 +251,7 @@ impl Source<'_> {
 // === impl Attempt ===
 
 impl Attempt {
-    /// The password was right: failures in a row begin anew, and the address is known.
+    /// Records that the password was right. The count starts again, and the address is known from now on.
     pub(crate) async fn succeeded(self) -> Result<()> {
         let query = "UPDATE login_failures SET failures = 0, forgiven = 0, \
                      known_at = CASE WHEN place = $2 THEN $3 ELSE known_at END \

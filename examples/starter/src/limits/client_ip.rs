@@ -1,4 +1,4 @@
-//! [`ClientIp`]: whose request it is, also behind proxies that are known.
+//! [`ClientIp`]: the address of the client, also behind trusted proxies.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -14,19 +14,20 @@ use crate::app::App;
 use crate::config::variable;
 use crate::error::Error;
 
-/// The address that counts as one client: of IPv6 the first 64 bits, which a client has to itself.
+/// The address that counts as one client. For IPv6 it is the first 64 bits, because a client has all
+/// addresses with the same ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientIp(pub(crate) IpAddr);
 
-/// The proxies in front of the service: what they say of the client is believed.
+/// The proxies in front of the service, whose headers about the client are trusted.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
-    /// Whether it was logged that somebody else sends the headers of a proxy.
+    /// Whether it was logged that an unknown machine sends the headers of a proxy.
     is_logged: Arc<AtomicBool>,
 }
 
-/// What proxies send to say whose request it is.
+/// The headers in which proxies name the client.
 const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 // === impl TrustedProxies ===
@@ -36,11 +37,11 @@ impl TrustedProxies {
         Self::parse(&variable("TRUSTED_PROXIES")?.unwrap_or_default())
     }
 
-    /// Addresses and networks such as `10.0.0.0/8`, separated by spaces or commas; or `none`.
+    /// Parses addresses and networks such as `10.0.0.0/8`, separated by spaces or commas, or `none`.
     ///
     /// # Errors
     ///
-    /// One of them is none.
+    /// Fails if one of them is not an address or a network.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text == "none" {
             return Ok(Self::default());
@@ -50,7 +51,9 @@ impl TrustedProxies {
             let network = word.parse::<IpNet>().ok();
             network
                 .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
-                .ok_or_else(|| format!("TRUSTED_PROXIES: {word} is no network, such as 10.0.0.0/8"))
+                .ok_or_else(|| {
+                    format!("TRUSTED_PROXIES: {word} is not a network, such as 10.0.0.0/8")
+                })
         };
         Ok(Self {
             networks: words.map(network).collect::<Result<_, _>>()?,
@@ -58,7 +61,7 @@ impl TrustedProxies {
         })
     }
 
-    /// Whether one of the networks is so large that it holds clients as well.
+    /// Returns whether one of the networks is so large that it contains clients as well.
     pub(crate) fn has_almost_everybody(&self) -> bool {
         self.networks.iter().any(|network| match network {
             IpNet::V4(network) => network.prefix_len() < 8,
@@ -66,18 +69,18 @@ impl TrustedProxies {
         })
     }
 
-    /// Who sent the request. Without a proxy that is known, `X-Forwarded-For` is only what the
-    /// client says of itself, and does not count.
+    /// Returns who sent the request. Without a trusted proxy, `X-Forwarded-For` is only what the client
+    /// claims, and is ignored.
     pub(crate) fn client(&self, request: &Request) -> ClientIp {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        // Nobody said who: then all are one, and limited together.
+        // Without an address, all clients count as one and are limited together.
         let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip());
         let peer = peer.to_canonical();
         self.notice(peer, request.headers());
         ClientIp(block(self.behind(peer, request.headers())))
     }
 
-    /// Logs once that there seems to be a proxy that is not known. A client can send such a header too.
+    /// Logs once that there seems to be an unknown proxy. A client can send such a header as well.
     fn notice(&self, peer: IpAddr, headers: &HeaderMap) {
         if self.trusts(peer) {
             return;
@@ -90,14 +93,15 @@ impl TrustedProxies {
                 event = "unknown_proxy",
                 %peer,
                 header,
-                "a request names another client, and comes from an address that is not in TRUSTED_PROXIES: if \
-                 that is your proxy, add it, since all clients behind it count as one now and can lock each \
-                 other out; if not, a client has made the header up, and it is ignored (this is logged once)"
+                "a request with the header of a proxy comes from an address that is not in TRUSTED_PROXIES: \
+                 if that is your proxy, add it, because all clients behind it count as one now and can lock \
+                 each other out; if not, a client has forged the header, which is ignored (logged once)"
             );
         }
     }
 
-    /// From the right, where the proxy next to us wrote, to the first that is no proxy of ours.
+    /// Goes from the right, where the nearest proxy wrote, to the first address that is not one of our
+    /// proxies.
     fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         let named = lines.iter().rev().flat_map(|line| {
@@ -124,7 +128,7 @@ impl TrustedProxies {
     }
 }
 
-/// Some proxies write the port as well, or an IPv6 address in brackets, with and without one.
+/// Parses an address. Some proxies add the port, or put an IPv6 address in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     if let Some(inside) = inside {
@@ -147,7 +151,7 @@ fn block(address: IpAddr) -> IpAddr {
 impl FromRequestParts<App> for ClientIp {
     type Rejection = Infallible;
 
-    /// The middleware has found it out.
+    /// Returns the address that the middleware has found.
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
         let unknown = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         Ok(parts.extensions.get().copied().unwrap_or(unknown))
@@ -171,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_of_itself_does_not_count() {
+    fn forwarded_headers_of_clients_are_ignored() {
         assert_eq!(client("", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
         assert_eq!(client("10.0.0.0/8", "1.2.3.4", &["9.9.9.9"]), "1.2.3.4");
     }
 
     #[test]
-    fn behind_proxies_it_is_the_rightmost_that_is_none() {
+    fn the_client_is_the_rightmost_address_that_is_not_a_proxy() {
         let proxies = "10.0.0.0/8, fd00::/8 192.0.2.7";
         assert_eq!(
             client(proxies, "10.0.0.1", &["9.9.9.9, 1.2.3.4"]),
@@ -194,7 +198,7 @@ mod tests {
             assert_eq!(client(proxies, "10.0.0.1", &[ipv6]), "2001:db8:1:2::");
         }
         assert_eq!(client(proxies, "10.0.0.1", &["[1.2.3.4]"]), "10.0.0.1");
-        // What cannot be read ends the chain: what is left of it is anybody's.
+        // An unreadable entry ends the chain, because a client can have written everything to its left.
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4, x"]), "10.0.0.1");
         assert_eq!(
             client(proxies, "10.0.0.1", &["1.2.3.4, x, 10.0.0.9"]),
@@ -204,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_is_its_network() {
+    fn an_ipv6_client_is_identified_by_its_network() {
         assert_eq!(client("", "2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
     }
 
     #[test]
-    fn what_is_no_network_is_an_error() {
+    fn malformed_networks_are_refused() {
         for text in ["10.0.0.0/33", "localhost", "10.0.0.0/8;::1"] {
             assert!(TrustedProxies::parse(text).is_err(), "{text}");
         }

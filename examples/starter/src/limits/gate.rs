@@ -1,5 +1,5 @@
-//! [`Gates`]: tries that come at once take turns, so that the right ones among them are not taken for
-//! guesses before they have been looked at.
+//! [`Gates`]: attempts that come at once take turns, so that the right ones among them do not count as
+//! failures before they have been checked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,22 +8,22 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How many tries at one account from one place are under way at once, in each process. They count as failures
-/// until they have succeeded: so this must be far less than what may fail before anybody waits.
+/// How many attempts at one account from one place run at once in each process. They count as failures
+/// until they have succeeded, so this must be far below the number of free failures.
 const AT_ONCE: usize = 4;
-/// How long a try waits for its turn, within the time limit of a request.
+/// How long an attempt waits for its turn, within the time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How many gates are kept before those that nobody waits at are removed.
+/// How many gates are kept before unused ones are removed.
 const SWEEP: usize = 64;
 
-/// One gate for each account and place that has tries under way. Clones share them.
+/// One gate for each account and place with running attempts. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gates(Arc<Mutex<HashMap<String, Weak<Semaphore>>>>);
 
 // === impl Gates ===
 
 impl Gates {
-    /// Waits for a turn, which ends when the permit is dropped. Returns `None` if too many others wait.
+    /// Waits for a turn, which ends when the permit is dropped. Returns `None` if the wait is too long.
     pub(crate) async fn enter(&self, account: &str, place: &str) -> Option<OwnedSemaphorePermit> {
         let gate = self.gate(format!("{account} {place}"));
         let turn = timeout(PATIENCE, gate.acquire_owned()).await;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_gate_lets_four_in_and_is_forgotten_when_they_are_gone() {
+    async fn a_gate_admits_four_and_is_removed_when_unused() {
         let gates = Gates::default();
         let mut inside = Vec::new();
         for _ in 0..AT_ONCE {

@@ -1,6 +1,6 @@
 //! Limits: how often passwords and codes may be tried, emails and SMS sent, and routes called.
 //!
-//! Every way to log in counts its tries in [`Attempts`]. Needs the database. Cannot be removed.
+//! Every way to log in counts its attempts in [`Attempts`]. Needs the database. Cannot be removed.
 
 mod attempts;
 mod client_ip;

@@ -1,4 +1,4 @@
-//! [`Quotas`]: how often something may be done in a while, counted in the database for all processes.
+//! [`Quotas`]: how often something may be done within a time, counted in the database for all processes.
 
 use std::time::Duration;
 
@@ -9,22 +9,21 @@ use crate::database::Database;
 use crate::database::on_pool;
 use crate::times::{SKEW, now};
 
-/// Counts what is taken of each quota. The window of a quota begins with the first take after the last
-/// window has ended.
+/// Counts the uses of each quota. A window begins with the first use after the previous window has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Quotas {
     database: Database,
 }
 
-/// How many takes there are in a window.
+/// How many uses are allowed within a window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quota<'a> {
-    /// What it is about.
+    /// The name of the quota.
     pub(crate) kind: &'a str,
-    /// Whose it is. The table holds a digest of it.
+    /// The user, address or other thing that is limited. The table contains a digest of it.
     pub(crate) of: &'a str,
     pub(crate) limit: i64,
-    /// In seconds.
+    /// The length of the window in seconds.
     pub(crate) window: i64,
 }
 
@@ -35,11 +34,11 @@ impl Quotas {
         Self { database }
     }
 
-    /// Takes one. Returns the time until the next window where none is left.
+    /// Counts one use. Returns the time until the next window if none is left.
     ///
-    /// It is one statement on one row, which the database locks: of two that come at once, the second
-    /// counts the first. A `count(*)` in a condition would not, on PostgreSQL. A window that ends later
-    /// than one that begins now was begun by a clock that was wrong, and counts as over.
+    /// This is one statement on one row, which the database locks, so that of two at once, the second one
+    /// counts the first. A `count(*)` in a condition would not do that on PostgreSQL. A window that ends
+    /// later than one that begins now was written while a clock was wrong, and counts as ended.
     pub(crate) async fn take(&self, quota: Quota<'_>) -> Result<Option<Duration>> {
         let name = format!("{} {}", quota.kind, digest(quota.of));
         let now = now();
@@ -66,7 +65,7 @@ impl Quotas {
         Ok(Some(Duration::from_secs(wait.unsigned_abs())))
     }
 
-    /// Removes at most `limit` whose window has ended, and returns how many.
+    /// Removes at most `limit` rows whose window has ended, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM quotas WHERE name IN \
                          (SELECT name FROM quotas WHERE ends_at <= $1 LIMIT $2)";

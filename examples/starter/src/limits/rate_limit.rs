@@ -1,4 +1,4 @@
-//! How often one address may ask: each route under `/auth/` by itself, and that for pictures.
+//! Rate limits by client address: for each route under `/auth/` separately, and for uploads of avatars.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use super::client_ip::ClientIp;
 use crate::SERVICE;
 use crate::problem::Problem;
 
-/// Returns the route of a request that is limited: whatever costs more than a look-up.
+/// Returns the route of a request if it is limited, as everything is that costs more than a lookup.
 ///
-/// It is the route and not the path, so that whoever makes paths up makes no new buckets.
+/// It returns the route and not the path, so that invented paths make no new buckets.
 pub(crate) fn limited_route(request: &Request) -> Option<String> {
     let path = request.uri().path();
     let is_limited =
@@ -25,7 +25,7 @@ pub(crate) fn limited_route(request: &Request) -> Option<String> {
     is_limited.then(|| route.map_or("none", MatchedPath::as_str).to_owned())
 }
 
-/// Redis answers in a moment, or counts as away.
+/// How long Redis may take before it counts as unavailable.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The buckets: in this process, or in Redis for all processes.
@@ -35,7 +35,7 @@ pub(crate) struct RateLimit {
 }
 
 struct Shared {
-    /// It follows the name of the server when that becomes a replica.
+    /// The connection follows the name of the server if that becomes a replica.
     redis: RedisConnection,
     script: Script,
     per_minute: NonZeroU32,
@@ -44,7 +44,7 @@ struct Shared {
 // === impl RateLimit ===
 
 impl RateLimit {
-    /// So many requests in a minute, which may also come all at once.
+    /// Allows this many requests per minute, which may also come all at once.
     pub(crate) async fn new(
         per_minute: NonZeroU32,
         redis_url: Option<&str>,
@@ -59,32 +59,34 @@ impl RateLimit {
         })
     }
 
-    /// Counts a request to a route that is limited, and refuses it if there were too many from this
-    /// address.
+    /// Counts a request to a limited route. Refuses it if this address has sent too many.
     pub(crate) async fn admit(&self, route: &str, client: ClientIp) -> Result<(), Problem> {
         let ClientIp(ip) = client;
         let Some(wait) = self.check(&format!("{route} {ip}")).await else {
             return Ok(());
         };
         tracing::warn!(event = "rate_limited", route, %ip);
-        let detail = "Too many requests from this address. `Retry-After` says when to come back.";
+        let detail = "Too many requests from this address. `Retry-After` says when to try again.";
         Err(Problem::too_many(detail, wait))
     }
 
-    /// How long the client has to wait; nothing if it need not.
+    /// Returns how long the client has to wait, or `None` if the request may pass.
     async fn check(&self, key: &String) -> Option<Duration> {
         if let Some(shared) = &self.shared {
             match shared.check(key).await {
                 Ok(wait) => return wait,
-                // Neither open nor closed: each process limits by itself until Redis is back.
-                Err(error) => tracing::warn!(%error, "rate limits are not shared right now"),
+                // Neither lets everything pass nor nothing: each process has limits of its own until Redis
+                // is back.
+                Err(error) => {
+                    tracing::warn!(%error, "Redis is unavailable: rate limits are not shared")
+                }
             }
         }
         let early = self.own.check_key(key).err()?;
         Some(early.wait_time_from(DefaultClock::default().now()))
     }
 
-    /// Forgets clients that have earned all their requests back.
+    /// Removes the buckets of clients that may send all their requests again.
     pub(crate) fn clean_up(&self) {
         self.own.retain_recent();
         self.own.shrink_to_fit();

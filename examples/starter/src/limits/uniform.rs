@@ -1,14 +1,14 @@
-//! Answers that take the same time whatever is behind them.
+//! Responses that take the same time, whatever happened.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// More than the work for any of the answers takes: a bcrypt hash that was brought along is slower
-/// than one of ours, and a row that is written slower than one that is not.
+/// More time than the work for any of these responses takes. An imported bcrypt hash is slower than one of
+/// ours, and writing a row is slower than not writing it.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Waits for the end of the step: 250 ms after the start, or 500 if the work took longer.
+/// Waits for the end of the step: 250 ms after the start, or 500 ms if the work took longer, and so on.
 pub(crate) async fn end_of_step(start: Instant) {
     let steps = start.elapsed().as_nanos() / STEP.as_nanos() + 1;
     sleep_until(start + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_of_any_length_ends_with_a_step() {
+    async fn work_of_any_length_ends_on_a_step() {
         for (work, end) in [(0, 250), (120, 250), (260, 500)] {
             let start = Instant::now() - Duration::from_millis(work);
             end_of_step(start).await;

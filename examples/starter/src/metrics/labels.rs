@@ -1,11 +1,11 @@
-//! The labels: words from our own code, and never from a request.
+//! The labels of metrics. They come from our own code, never from a request.
 
 use prometheus_client::encoding::EncodeLabelSet;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Answer {
     pub(super) method: &'static str,
-    /// The template: `/auth/sessions/{id}`.
+    /// The template of the route: `/auth/sessions/{id}`.
     pub(super) route: String,
     pub(super) status: u16,
 }
@@ -24,16 +24,16 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Verdict {
     pub(super) outcome: &'static str,
-    /// The stable code of the crate; that of an accepted token is the outcome.
+    /// The reason code of the crate, or that of an accepted token.
     pub(super) reason: &'static str,
-    /// Whether the signature was remembered: `true`, `false`, or empty without a token.
+    /// Whether the signature was found in the cache: `true`, `false`, or empty without a token.
     pub(super) remembered: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Event {
     pub(super) event: &'static str,
-    /// Why a session ended, or a replaced token was accepted; empty for other events.
+    /// Why a session ended or a replaced token was accepted. Empty for other events.
     pub(super) reason: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! [`Metrics`]: what the service counts, for Prometheus. No label holds anything that a user chose.
+//! [`Metrics`]: the counters for Prometheus. No label contains anything that a user chose.
 //!
 //! To remove it: `./chapters remove metrics` (see `docs/removing.md`).
 
@@ -26,18 +26,18 @@ use tower_jwt_auth::sessions::AuthEvent;
 
 use labels::{Answer, Event, Outcome, Refusal, Route, Verdict};
 
-/// In seconds: from what a token costs to what a request may take at most.
+/// In seconds, from the cost of a token to the time limit of a request.
 const REQUEST_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
 ];
-/// In seconds: from a token that is remembered to a store that is asked.
+/// In seconds, from a cached token to a request to a store.
 const DECISION_BUCKETS: [f64; 8] = [
     0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.1,
 ];
-/// In seconds, with the time in the queue.
+/// In seconds, including the time in the queue.
 const PASSWORD_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
 
-/// The counters of one service; clones share them.
+/// The metrics of one service. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
@@ -96,7 +96,7 @@ impl Metrics {
         let refusals = self.refusals.clone();
         all.register(
             "auth_refusals",
-            "Requests whose token did not do, by reason",
+            "Requests whose token was refused, by reason",
             refusals,
         );
         all.register(
@@ -126,7 +126,7 @@ impl Metrics {
         all
     }
 
-    /// Counts what happened to a session.
+    /// Counts an event of a session.
     pub(crate) fn event(&self, event: &AuthEvent<'_>) {
         let reason = match event {
             AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
@@ -137,8 +137,8 @@ impl Metrics {
         self.events.get_or_create(&Event { event, reason }).inc();
     }
 
-    /// Counts a password that is hashed or verified, and how long that takes. Meanwhile it counts as
-    /// waiting, also if nobody waits for it any more.
+    /// Counts a password that is hashed or verified, and measures the time. It counts as waiting until the
+    /// work ends, even if the request is dropped.
     pub(crate) async fn password<T>(
         &self,
         work: impl Future<Output = Result<T, PasswordError>>,
@@ -157,7 +157,7 @@ impl Metrics {
         done
     }
 
-    /// Counts a decision of the layer that verifies tokens.
+    /// Counts a decision of the middleware that verifies tokens.
     pub(crate) fn decided(&self, decision: &Decision<'_>) {
         let labels = Verdict {
             outcome: decision.outcome().as_str(),
@@ -180,7 +180,7 @@ impl Metrics {
         self.refusals.get_or_create(&Refusal { kind }).inc();
     }
 
-    /// In the text format of OpenMetrics.
+    /// Returns the metrics in the OpenMetrics text format.
     fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -194,7 +194,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Something that goes on; it is over when this is dropped, also if nobody waits for it any more.
+/// Something that is under way until this is dropped.
 struct Ongoing(Gauge);
 
 // === impl Ongoing ===

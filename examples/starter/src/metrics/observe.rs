@@ -10,7 +10,7 @@ use tower_jwt_auth::AuthError;
 use super::labels::{Answer, Route};
 use super::{Metrics, Ongoing};
 
-/// A request that is being answered. It counts as such until this is dropped.
+/// A request that is being answered, until this is dropped.
 pub(crate) struct Counted {
     metrics: Metrics,
     method: &'static str,
@@ -59,7 +59,7 @@ impl Counted {
     }
 }
 
-/// A client may invent methods; each would be a time series.
+/// Returns a known method, because clients may invent methods, and each would become a time series.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -25,14 +25,14 @@ pub(crate) fn routes(metrics: Metrics) -> Router {
         .with_state(metrics)
 }
 
-/// What was counted so far.
+/// Returns the current values.
 async fn show(State(metrics): State<Metrics>) -> Result<impl IntoResponse, Problem> {
     let text = metrics.text().map_err(|error| Problem::internal(&error))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
 }
 
-/// Serves the metrics at an address of their own, if the settings name one, for as long as the program
-/// runs, so that its end is seen too. Returns that address.
+/// Serves the metrics at an address of their own if the settings name one, until the program ends, so that
+/// the end of the service is visible too. Returns that address.
 ///
 /// # Errors
 ///

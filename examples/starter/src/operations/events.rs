@@ -1,8 +1,8 @@
-//! Events of logins and sessions in the log: one line each, whose `event` is a name that does not change
-//! (OWASP ASVS 5.0 V16.3.1). `docs/production.md` lists them.
+//! Events of logins and sessions in the log. Each is one line, whose `event` is a stable name (OWASP ASVS
+//! 5.0 V16.3.1). `docs/production.md` lists them.
 //!
-//! Sessions and users are logged as digests: lines about one of them can be found together, and
-//! whoever reads the log can do nothing in their name (OWASP ASVS 5.0 V16.2.5).
+//! Sessions and users are logged as digests. So lines about one of them can be found together, but whoever
+//! reads the log cannot act in their name (OWASP ASVS 5.0 V16.2.5).
 
 use tower_jwt_auth::sessions::AuthEvent;
 
@@ -11,7 +11,7 @@ use crate::accounts::User;
 use crate::limits::ClientIp;
 use crate::second_factor::Method; // chapter: second-factor
 
-/// Logs an event. It runs in the middle of a request: it must not wait for anything.
+/// Logs an event. It runs in the middle of a request, so it must not wait for anything.
 pub(crate) fn log(event: &AuthEvent<'_>) {
     let (name, session, user) = (
         event.name(),
@@ -23,7 +23,7 @@ pub(crate) fn log(event: &AuthEvent<'_>) {
         AuthEvent::SessionEnded { reason, .. } => {
             tracing::info!(event = name, session, user, reason = reason.as_str());
         }
-        // Two tabs cause this all day long; the metrics count it.
+        // Two tabs cause this all the time. The metrics count it.
         AuthEvent::RefreshConverged { kind, run, .. } => {
             tracing::debug!(event = name, session, user, kind = kind.as_str(), run);
         }
@@ -32,14 +32,14 @@ pub(crate) fn log(event: &AuthEvent<'_>) {
     }
 }
 
-/// Logs a login that was refused. `account` is what the client calls it; there need not be one.
+/// Logs a refused login. `account` is what the client calls the account, which need not exist.
 pub(crate) fn login_failed(account: &str, user: Option<&User>, client: ClientIp, reason: &str) {
     let (ClientIp(ip), user) = (client, user.map(|user| digest(&user.id)));
     let account = digest(account);
     tracing::info!(event = "login_failed", account, user, %ip, reason);
 }
 
-/// Logs a login, with what has proved it (RFC 8176).
+/// Logs a login, with the methods that proved it (RFC 8176).
 pub(crate) fn login_succeeded(user: &User, client: ClientIp, amr: &[&str]) {
     let (ClientIp(ip), account) = (client, digest(&user.email));
     let (user, amr) = (digest(&user.id), amr.join(" "));
@@ -47,14 +47,14 @@ pub(crate) fn login_succeeded(user: &User, client: ClientIp, amr: &[&str]) {
 }
 
 // chapter: second-factor {
-/// Logs a code that was refused after a right password: somebody else may have that password.
+/// Logs a code that was refused after a right password: somebody else may know that password.
 pub(crate) fn code_refused(user: &User, client: ClientIp, method: Method, reason: &str) {
     let (ClientIp(ip), account) = (client, digest(&user.email));
     let (user, method) = (digest(&user.id), method.name());
     tracing::warn!(event = "second_factor_failed", account, user, %ip, method, reason);
 }
 
-/// Logs a challenge that is unknown, or over. Nobody knows whose it was.
+/// Logs a challenge that is unknown or has ended. Its user is not known.
 pub(crate) fn challenge_refused(client: ClientIp) {
     let ClientIp(ip) = client;
     tracing::info!(event = "challenge_refused", %ip);
@@ -83,7 +83,7 @@ pub(crate) fn code_refused_in(user: &User, session: &str, method: Method) {
 }
 // chapter: second-factor }
 
-/// Logs a link that is unknown, used or too old.
+/// Logs a link that is unknown, used or expired.
 pub(crate) fn link_refused(client: ClientIp, purpose: &str) {
     let ClientIp(ip) = client;
     tracing::info!(event = "link_refused", %ip, purpose);

@@ -19,15 +19,15 @@ use crate::error::with_causes;
 use crate::problem::Problem;
 use crate::sessions::stores::Revocations;
 
-/// How long the database and Redis may take to answer.
+/// How long the database and Redis may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the database counts as writable.
+/// How long the database counts as writable after a check.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Whether the database and Redis can be written to; clones share what was found.
+/// Checks that the database and Redis can be written to. Clones share the result.
 ///
-/// Anybody can ask, and each look writes to the disk: so there is one at a time, and one a second where
-/// all is well.
+/// Anybody can ask, and each check writes to the disk. So there is one check at a time, and at most one a
+/// second while all is well.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     database: Database,
@@ -42,7 +42,7 @@ struct Health {
     status: &'static str,
 }
 
-/// Returns the routes of this file.
+/// Returns the routes of the health checks.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(healthz))
@@ -72,7 +72,9 @@ impl Readiness {
     }
 }
 
-/// The process is alive. It does not ask the database: a restart would not mend that.
+/// Says that the process is alive.
+///
+/// It does not ask the database, because a restart would not repair that.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -83,7 +85,9 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// The database and Redis can be written to. A 503 names those that cannot; the log says why.
+/// Says whether the database and Redis can be written to.
+///
+/// A 503 names those that cannot. The log says why.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -105,7 +109,7 @@ async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Health>, Prob
         let error = match answer {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => error,
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "no response in time".to_owned(),
         };
         tracing::warn!(name, error, "not ready");
         missing.push(name);

@@ -1,7 +1,7 @@
-//! [`LogLines`]: the way of log lines to standard error, on a thread of its own.
+//! [`LogLines`]: writes log lines to standard error, on a thread of its own.
 //!
-//! A log that cannot be written, because the disk is full, its reader has died, or it has stopped
-//! reading, costs log lines and nothing else: no request waits for it, and none fails.
+//! If the log cannot be written, because the disk is full or its reader is dead or hangs, log lines are
+//! lost. No request waits for the log or fails because of it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How long the end of the program waits until the last lines are written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Takes lines without waiting; clones write to the same place.
+/// Takes lines without waiting. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLines {
     lines: SyncSender<Message>,
@@ -31,7 +31,7 @@ pub(crate) struct LogLines {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
-    /// Asks for an answer when all lines before it are written.
+    /// Asks for a reply once all lines before it are written.
     Flush(SyncSender<()>),
 }
 
@@ -48,7 +48,7 @@ impl LogLines {
         Ok(Self { lines, lost })
     }
 
-    /// Waits for a moment until what was logged so far is written.
+    /// Waits a moment until everything that was logged so far is written.
     pub(crate) fn flush(&self) {
         let deadline = Instant::now() + PATIENCE;
         let (answer, written) = sync_channel(1);
@@ -65,7 +65,7 @@ impl LogLines {
 }
 
 impl Write for LogLines {
-    /// A whole line at a time, as the subscriber writes them.
+    /// Receives a whole line at a time from the subscriber.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -78,8 +78,8 @@ impl Write for LogLines {
     }
 }
 
-/// Writes lines as they come, all that wait at once. What cannot be written is counted, and told when it
-/// works again.
+/// Writes lines as they come, all waiting ones at once. Counts lines that cannot be written, and says so when
+/// writing works again.
 fn write(waiting: &Receiver<Message>, place: &mut impl Write, lost: &AtomicU64) {
     let mut text = Vec::new();
     while let Ok(first) = waiting.recv() {

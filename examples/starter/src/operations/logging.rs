@@ -1,4 +1,4 @@
-//! The log: lines for people, or JSON for programs.
+//! The log: text for people, or JSON for programs.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic;
@@ -15,14 +15,14 @@ use super::log_lines::LogLines;
 use crate::config::variable;
 use crate::error::Error;
 
-/// The crate logs its events too; those of the service tell the user's digest as well.
+/// The crate logs its own events as well. Those of the service contain the digest of the user in addition.
 const LOGGED: &str = concat!(
     "info,tower_jwt_auth::event=off",
-    // It logs as errors what is a mistake of the client.
+    // This crate logs client mistakes as errors.
     ",webauthn_rs_core=off", // chapter: passkeys
 );
 
-/// The log while the program runs; dropped, it writes what still waits.
+/// The log, for as long as the program runs. When dropped, it writes the lines that still wait.
 #[derive(Debug)]
 #[must_use = "the last lines are written when it is dropped"]
 pub struct Log(LogLines);
@@ -33,17 +33,16 @@ impl Drop for Log {
     }
 }
 
-/// Writes a line for the operator to standard error, if that is possible: `eprintln!` panics where
-/// it is not.
+/// Prints a line for the operator to standard error if possible. `eprintln!` panics if it is not.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Starts to log to standard error, as `RUST_LOG` and `LOG_FORMAT` say. Panics are logged too.
+/// Starts the log to standard error, as `RUST_LOG` and `LOG_FORMAT` say. Panics are logged too.
 ///
 /// # Errors
 ///
-/// Fails if a variable is malformed, or if the system starts no thread.
+/// Fails if a variable is malformed, or if the operating system cannot start a thread.
 pub fn start_log() -> Result<Log, Error> {
     // `EnvFilter`, which looks at the fields of spans as well, costs every request a tenth of its time.
     let filter = variable("RUST_LOG")?;
@@ -51,11 +50,11 @@ pub fn start_log() -> Result<Log, Error> {
         .as_deref()
         .unwrap_or(LOGGED)
         .parse()
-        .map_err(|error| format!("RUST_LOG cannot be understood: {error}"))?;
+        .map_err(|error| format!("RUST_LOG is malformed: {error}"))?;
     let lines = LogLines::start(io::stderr())?;
     let writer = lines.clone();
     let log = tracing_subscriber::registry().with(filter);
-    // It would report its own errors by `eprintln!`, which panics if it fails as well.
+    // Internal errors would be reported by `eprintln!`, which panics if it fails as well.
     let layer = layer()
         .log_internal_errors(false)
         .with_writer(move || writer.clone());
@@ -64,7 +63,7 @@ pub fn start_log() -> Result<Log, Error> {
             let is_terminal = io::stderr().is_terminal();
             log.with(layer.with_ansi(is_terminal)).init();
         }
-        // One object a line, with the request in `span`.
+        // One object per line, with the request in `span`.
         Some("json") => {
             let layer = layer.json().flatten_event(true).with_span_list(false);
             log.with(layer).init();
@@ -77,8 +76,8 @@ pub fn start_log() -> Result<Log, Error> {
     Ok(Log(lines))
 }
 
-/// What the log says in place of the id of a user: the beginning of its SHA-256. The same user has
-/// the same one in every line, and the log is of no use to who does not know the id.
+/// Returns what the log says in place of a user's id: the beginning of its SHA-256. It is the same in every
+/// line about that user, but useless to whoever does not know the id.
 pub(crate) fn digest(id: &str) -> String {
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(id));
     format!("#{}", &digest[..12])

@@ -1,7 +1,7 @@
-//! The description of the API (OpenAPI 3.1), made from the handlers: `/openapi.json` and `/docs`.
+//! The API description (OpenAPI 3.1), generated from the handlers: `/openapi.json` and `/docs`.
 //!
-//! A handler with `#[utoipa::path]` is described where it is routed, by `routes!`. One behind a guard names
-//! its scopes by their types, as `security(("bearer" = [Admin::NAME]))`; a test compares them with the
+//! `routes!` adds a handler with `#[utoipa::path]` to the description. A handler behind a guard names its
+//! scopes by their types, as in `security(("bearer" = [Admin::NAME]))`. A test compares them with the
 //! challenge of the guard.
 
 use axum::Router;
@@ -19,7 +19,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::problem::Document;
 
-/// Swagger UI is bundled, with styles inline; it reaches this service alone.
+/// Swagger UI is bundled, with inline styles, and connects only to this service.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -32,13 +32,13 @@ const PROBLEM: &str = "Problem";
 #[openapi(
     info(
         description = "Accounts, sessions and tokens. Every error is a problem document (RFC 9457), \
-                       whose `error` is a word for programs."
+                       whose `error` is a stable code for programs."
     ),
     components(schemas(Document))
 )]
 struct Api;
 
-/// Returns what holds for all routes; the routes describe themselves.
+/// Returns the general part of the description. The handlers add the routes.
 pub(crate) fn base() -> utoipa::openapi::OpenApi {
     Api::openapi()
 }
@@ -71,8 +71,7 @@ fn problem() -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new()
         .description(
-            "What is wrong. With 429 and 503 comes `Retry-After`, with a bad token \
-             `WWW-Authenticate`.",
+            "An error. With 429 and 503 comes `Retry-After`, with a bad token `WWW-Authenticate`.",
         )
         .content("application/problem+json", content)
         .build()
@@ -89,7 +88,7 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     all.into_iter().flatten()
 }
 
-/// Serves the description and its page; both come out of the program, and need no other site.
+/// Serves the description and its page. Both are part of the program and need no other site.
 pub(crate) fn routes(mut description: utoipa::openapi::OpenApi) -> Router {
     WhatAllShare.modify(&mut description);
     let config = Config::default().validator_url("none");

@@ -1,4 +1,4 @@
-//! [`Lane`]: a queue with workers, for all messages that go the same way.
+//! [`Lane`]: a queue with workers, for all messages that are sent in the same way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use super::waiting::{Entry, Next, Refused, Waiting};
 use crate::email::NotSent;
 use crate::error::with_causes;
 
-/// How many messages are on their way at once.
+/// How many messages are sent at once.
 const WORKERS: usize = 4;
 
-/// Messages that wait, and who sends them.
+/// Waiting messages, and the workers that send them.
 pub(super) struct Lane {
     queue: Arc<Queue>,
-    /// Dropped, they end.
+    /// The workers end when this is dropped.
     workers: Mutex<JoinSet<()>>,
 }
 
 /// What the workers share.
 struct Queue {
     waiting: Mutex<Waiting>,
-    /// Tells the workers to look again.
+    /// Wakes the workers.
     changed: watch::Sender<()>,
     postman: Arc<Postman>,
-    /// In seconds.
+    /// The pauses between attempts, in seconds.
     pauses: &'static [u64],
 }
 
@@ -59,7 +59,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Sends what waits, within this time.
+    /// Sends the waiting messages, within this time.
     pub(super) async fn drain(&self, time: Duration) {
         self.queue.waiting().stop(Instant::now());
         self.queue.changed.send_replace(());
@@ -69,10 +69,7 @@ impl Lane {
             .is_err()
         {
             let lost = self.queue.waiting().len();
-            tracing::error!(
-                lost,
-                "messages were still waiting to be sent: they are lost"
-            );
+            tracing::error!(lost, "messages that were still waiting to be sent are lost");
         }
     }
 }
@@ -90,7 +87,7 @@ impl Queue {
         lock(&self.waiting)
     }
 
-    /// Ends when the service stops and nothing is left.
+    /// Sends messages until the service stops and nothing is left.
     async fn work(self: Arc<Self>) {
         let mut changed = self.changed.subscribe();
         loop {
@@ -100,7 +97,7 @@ impl Queue {
                 (waiting.next(Instant::now()), waiting.is_stopping)
             };
             let again = async {
-                // The sender is ours, so it is there.
+                // The sender is ours, so it still exists.
                 let _ = changed.changed().await;
             };
             match next {
@@ -108,7 +105,7 @@ impl Queue {
                 Next::WaitUntil(due) => {
                     let _ = tokio::time::timeout_at(due, again).await;
                 }
-                // What else there is belongs to a worker that goes on after this.
+                // Other workers take care of what is left.
                 Next::Wait if is_stopping => return,
                 Next::Wait => again.await,
             }
@@ -118,7 +115,8 @@ impl Queue {
     async fn send(&self, mut entry: Entry) {
         let recipient = entry.notification.recipient().to_owned();
         let postman = Arc::clone(&self.postman);
-        // In a task, so that a panic costs one message and no worker; dropped, it ends.
+        // Runs in a task of its own, so that a panic costs one message and not the worker. The task ends if
+        // this is dropped.
         let mut task = JoinSet::new();
         task.spawn(async move {
             let sent = postman.send(&entry.notification, &mut entry.written).await;
@@ -133,10 +131,10 @@ impl Queue {
                 self.is_not_sent(&mut waiting, entry, now, &not_sent)
             }
             Some(Ok((_, Ok(())))) => {}
-            Some(Err(_)) | None => tracing::error!("a message is lost: sending it failed"),
+            Some(Err(_)) | None => tracing::error!("a message is lost: sending it panicked"),
         }
         drop(waiting);
-        // Another message may wait for the same recipient.
+        // Another message may be waiting for the same recipient.
         self.changed.send_replace(());
     }
 
@@ -151,7 +149,7 @@ impl Queue {
             return;
         };
         match why.cure {
-            // Until somebody does something, it will fail again.
+            // It fails again until the operator does something about it.
             Some(_) => tracing::error!(notification, error, cure, pause, "message not sent yet"),
             None => tracing::warn!(notification, error, pause, "message not sent yet"),
         }
@@ -162,7 +160,7 @@ impl Queue {
     }
 }
 
-/// Nothing panics while it is held.
+/// Locks the mutex. Nothing panics while it is locked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

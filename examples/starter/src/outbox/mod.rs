@@ -1,7 +1,8 @@
-//! [`Outbox`]: emails and SMS that wait to be sent, so that no request waits for one.
+//! [`Outbox`]: emails and SMS that wait to be sent, so that no request waits for them.
 //!
-//! They wait in memory. When the service stops, each of them gets one more try within five seconds. What is left
-//! then, or when the process is killed, is lost, and its user asks for another. Needs email. Cannot be removed.
+//! Messages wait in memory. When the service stops, each of them gets one more attempt, within five seconds
+//! altogether. Those that fail then, or that wait when the process is killed, are lost, and users ask for
+//! them again. Needs email. Cannot be removed.
 
 mod lane;
 mod notification;
@@ -22,16 +23,16 @@ use lane::Lane;
 use postman::Postman;
 use waiting::Refused;
 
-/// When an email is tried again. After the last of these pauses it is given up.
+/// The pauses before an email is tried again, in seconds. After the last attempt it is given up.
 const EMAIL_PAUSES: &[u64] = &[1, 5, 30, 120, 600];
 // chapter: sms {
-/// When an SMS is tried again: its code expires after five minutes.
+/// The pauses before an SMS is tried again, in seconds. Its code expires after five minutes.
 const SMS_PAUSES: &[u64] = &[1, 5, 30, 120];
 // chapter: sms }
-/// How long messages may still take when the service stops.
+/// How long sending may still take when the service stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Where messages are left to be sent; clones share it.
+/// Takes the messages to be sent. Clones share the queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     email: Arc<Lane>,
@@ -41,7 +42,8 @@ pub(crate) struct Outbox {
 // === impl Outbox ===
 
 impl Outbox {
-    /// Starts the workers. Each kind of message has workers of its own, and does not wait for others.
+    /// Starts the workers. Each kind of message has workers of its own, so that none waits for another
+    /// kind.
     pub(crate) fn start(
         writer: Writer,
         mailer: Arc<dyn Mailer>,
@@ -60,8 +62,8 @@ impl Outbox {
         }
     }
 
-    /// Leaves a message. It never waits, and the caller need not know whether there was room: a
-    /// user whose message is lost asks for another.
+    /// Adds a message. It never waits, and does not tell whether there was room: a user whose message is
+    /// lost can ask for another.
     pub(crate) fn post(&self, notification: Notification) {
         let kind = notification.kind();
         let lane = match notification {
@@ -82,8 +84,8 @@ impl Outbox {
         }
     }
 
-    /// Tells the owner of an account what has happened to it. Nobody is told at an address that is not
-    /// proved: it may be anybody's.
+    /// Tells the owner of an account what has happened to it. An address that is not proved gets nothing,
+    /// because it may belong to somebody else.
     pub(crate) fn tell(&self, user: &User, notice: Notice) {
         if user.email_verified {
             let to = user.address();
@@ -91,7 +93,7 @@ impl Outbox {
         }
     }
 
-    /// Takes no more messages, and gives those that wait one try, for a few seconds.
+    /// Takes no more messages, and tries to send the waiting ones once, for a few seconds.
     pub(crate) async fn drain(&self) {
         tokio::join!(
             self.email.drain(DRAIN),

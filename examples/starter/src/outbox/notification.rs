@@ -1,33 +1,33 @@
-//! [`Notification`]: what the service has to tell a user, by email or SMS.
+//! [`Notification`]: what the service tells users, by email or SMS.
 
 use crate::accounts::Side;
 use crate::typed::Email;
 
-/// What is to be told. Who is told, and whether anybody is, is found out beside the request: so its
-/// response and its time tell nothing about the account.
+/// A message to a user. Whether anybody gets it, and who, is decided outside the request. So neither the
+/// response nor its time tells anything about the account.
 #[derive(Clone)]
 pub(crate) enum Notification {
-    /// The link that confirms a registration. The owner of an address that is proved already is told that
-    /// somebody has tried to register it.
+    /// The link that confirms a registration. If the address already has a confirmed account, its owner
+    /// learns that somebody has tried to register it.
     Registered { email: Email, registration: String },
     /// Another link for the registration with this id.
     ConfirmAgain(String),
-    /// The link for a new password, if the address has an account.
+    /// The link to choose a new password, if the address has an account.
     ResetPassword(Email),
-    /// So that the owner knows if somebody else has changed the password (OWASP ASVS 5.0 V6.3.7).
+    /// Tells the owner, in case somebody else has changed the password (OWASP ASVS 5.0 V6.3.7).
     PasswordChanged(Email),
-    /// The link for one side of a change of the address.
+    /// The link for one side of a change of the email address.
     ChangeEmail {
         to: Email,
         change: String,
         side: Side,
     },
-    /// So that the owner knows of something that has happened to the account.
+    /// Tells the owner what has happened to the account.
     Notice { to: Email, notice: Notice },
     // chapter: social-login {
-    /// A login at this provider opens the account from now on.
+    /// A login at this provider was linked to the account.
     LoginLinked { email: Email, provider: String },
-    /// It does not open the account any more.
+    /// A login at this provider was unlinked from the account.
     LoginUnlinked { email: Email, provider: String },
     // chapter: social-login }
     // chapter: sms {
@@ -36,10 +36,10 @@ pub(crate) enum Notification {
     // chapter: sms }
 }
 
-/// What the owner of an account is told of it. The address of the service follows the text.
+/// What the owner of an account is told. The address of the service follows the text.
 #[derive(Clone, Copy)]
 pub(crate) struct Notice {
-    /// For the log.
+    /// The name in the log.
     pub(crate) kind: &'static str,
     pub(crate) subject: &'static str,
     pub(crate) text: &'static str,
@@ -48,7 +48,7 @@ pub(crate) struct Notice {
 // === impl Notification ===
 
 impl Notification {
-    /// For the log: who gets it is nobody else's business.
+    /// Returns the name in the log, which must not contain the recipient.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Registered { .. } => "registered",
@@ -66,7 +66,8 @@ impl Notification {
         }
     }
 
-    /// The email address, the phone number, or the id of a registration, which stands for its address.
+    /// Returns the email address, the phone number, or the id of a registration, which stands for its
+    /// address.
     pub(crate) fn recipient(&self) -> &str {
         match self {
             Self::Registered { email, .. }
@@ -82,8 +83,8 @@ impl Notification {
         }
     }
 
-    /// Whether it takes no more than the address to cause it. The others tell the owner what
-    /// happened to the account.
+    /// Returns whether anybody who knows the address can cause this message. The other messages tell the
+    /// owner what happened to the account.
     pub(crate) fn anybody_can_cause_it(&self) -> bool {
         match self {
             Self::Registered { .. } | Self::ConfirmAgain(_) | Self::ResetPassword(_) => true,

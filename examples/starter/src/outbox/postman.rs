@@ -1,4 +1,4 @@
-//! [`Postman`]: writes a message, and sends it once.
+//! [`Postman`]: writes a message and sends it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::Notification;
 use crate::email::{Mailer, NotSent, Writer};
 use crate::sms::{Sms, text_of}; // chapter: sms
 
-/// How long a message is sent as it was written. Each writing takes one of the few links that a user
-/// gets; but a link is good for a short time, and should not arrive with most of it over.
+/// How long a written message is sent again. Each writing takes one of the few links that a user gets. But
+/// a link is valid for a short time, and most of it should be left when the message arrives.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// A message as it goes over the wire, and when it was written.
+/// A message in its final format, and when it was written.
 pub(super) struct Written {
     message: lettre::Message,
     at: Instant,
@@ -39,7 +39,8 @@ impl std::fmt::Debug for Written {
 // === impl Postman ===
 
 impl Postman {
-    /// Tries once. `written` is the message of the try before, and becomes that of this one.
+    /// Tries to send once. `written` is the message of the previous attempt, and is replaced with that of
+    /// this one.
     pub(super) async fn send(
         &self,
         notification: &Notification,

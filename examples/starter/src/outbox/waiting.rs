@@ -1,4 +1,4 @@
-//! [`Waiting`]: the messages that wait, each until its time.
+//! [`Waiting`]: the messages that wait for their time.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,55 +7,55 @@ use tokio::time::Instant;
 use super::Notification;
 use super::postman::Written;
 
-/// How many messages may wait. With more, the mail server has been away for long.
+/// How many messages may wait. If there are more, the mail server has been down for a long time.
 const QUEUE: usize = 1000;
-/// How many of those that anybody can cause may wait for one recipient.
+/// How many of the messages that anybody can cause may wait for one recipient.
 const PER_RECIPIENT: usize = 10;
 
-/// A message, and what became of it so far.
+/// A message, and its attempts so far.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) notification: Notification,
-    /// As it was sent before, if it was.
+    /// The message of the previous attempt.
     pub(super) written: Option<Written>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub(super) tries: usize,
-    /// Whether the service has begun to stop before the present try.
+    /// Whether the service had begun to stop before this attempt.
     pub(super) is_last_try: bool,
 }
 
-/// Messages by the time at which they are due. A message that waits holds up no other.
+/// Messages by the time at which they are due. A waiting message does not hold up others.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     entries: BTreeMap<(Instant, u64), Entry>,
-    /// To whom a message is on its way: the next one for them waits for it, and not the other way
-    /// round, so that one recipient takes one worker at most.
+    /// The recipients to whom a message is being sent. Their next message waits for it, so that one
+    /// recipient occupies at most one worker.
     busy: HashSet<String>,
     count: u64,
     pub(super) is_stopping: bool,
 }
 
-/// Why a message was not taken.
+/// Why a message was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Full,
     TooManyForOne,
 }
 
-/// What a worker is to do.
+/// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next {
     Send(Box<Entry>),
     WaitUntil(Instant),
-    /// Until there is something.
+    /// Wait until there is something to do.
     Wait,
 }
 
 // === impl Waiting ===
 
 impl Waiting {
-    /// Takes a new message, due at once. Where there is no room, the message that failed most often
-    /// makes room for it.
+    /// Adds a new message, which is due at once. If there is no room, it replaces the message that has
+    /// failed most often.
     pub(super) fn add(&mut self, notification: Notification, now: Instant) -> Result<(), Refused> {
         if self.is_stopping {
             return Err(Refused::Full);
@@ -78,7 +78,7 @@ impl Waiting {
         self.insert(entry, now)
     }
 
-    /// What is due first, and can be sent.
+    /// Returns the first message that is due and can be sent now.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         let free = |entry: &Entry| !self.busy.contains(entry.notification.recipient());
         let first = self.entries.iter().find(|(_, entry)| free(entry));
@@ -97,12 +97,12 @@ impl Waiting {
         Next::Send(Box::new(entry))
     }
 
-    /// The try is over: its recipient may get the next message.
+    /// Ends an attempt. The recipient may get the next message.
     pub(super) fn is_over(&mut self, recipient: &str) {
         self.busy.remove(recipient);
     }
 
-    /// Takes back a message that was not sent, until it is due again.
+    /// Puts back a message that was not sent, until it is due again.
     pub(super) fn put_back(
         &mut self,
         entry: Entry,
@@ -113,7 +113,7 @@ impl Waiting {
         self.insert(entry, due)
     }
 
-    /// Takes no more, and makes everything due.
+    /// Takes no more messages, and makes all of them due.
     pub(super) fn stop(&mut self, now: Instant) {
         self.is_stopping = true;
         let entries = std::mem::take(&mut self.entries);
@@ -164,7 +164,7 @@ mod tests {
         Notification::PasswordChanged(Email::parse(&format!("user{number}@example.com")).unwrap())
     }
 
-    /// The number of the recipient of the message that is sent next.
+    /// Returns the message that is sent next.
     fn sent(waiting: &mut Waiting, now: Instant) -> Option<Entry> {
         match waiting.next(now) {
             Next::Send(entry) => Some(*entry),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deferred_message_holds_up_no_other_and_comes_back_when_due() {
+    fn a_deferred_message_does_not_delay_others_and_returns_later() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         waiting.add(reset(1), now).unwrap();
         waiting.add(reset(2), now).unwrap();
@@ -197,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn one_recipient_takes_one_worker_and_a_few_places() {
+    fn one_recipient_uses_one_worker_and_few_places_in_the_queue() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         for _ in 0..PER_RECIPIENT {
             waiting.add(reset(1), now).unwrap();
         }
         assert_eq!(waiting.add(reset(1), now), Err(Refused::TooManyForOne));
-        // What only the owner can cause is not crowded out by what anybody can.
+        // Messages that anybody can cause do not crowd out those that only the owner can.
         waiting.add(notice(1), now).unwrap();
         waiting.add(reset(2), now).unwrap();
         let both = ["user1@example.com", "user2@example.com"];
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_up_what_failed_most_often() {
+    fn a_full_queue_drops_the_message_that_failed_most_often() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         waiting.add(reset(0), now).unwrap();
         let deferred = sent(&mut waiting, now).unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_everything_is_due_and_nothing_more_is_taken() {
+    fn when_stopping_all_messages_are_due_and_new_ones_are_refused() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         let later = now + Duration::from_secs(600);
         waiting.add(reset(1), now).unwrap();

@@ -1,6 +1,6 @@
 //! The page at `/`: plain HTML, CSS and JavaScript in `assets/`, built into the program.
 //!
-//! It uses the API as any other client does. To remove it: `./chapters remove page` (see `docs/removing.md`).
+//! It uses the API like any other client. To remove it: `./chapters remove page` (see `docs/removing.md`).
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,15 +12,15 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::SERVICE;
 
-/// Its own script, style and requests, and nothing else; a script that somebody smuggles in is not run.
-/// `blob:` is an avatar, which came with a token.
+/// Allows only our own scripts, styles and requests, so that injected scripts do not run. `blob:` is for
+/// avatars, which are loaded with a token.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'",
 );
 
-/// What stands for the name of the service in the files.
+/// The placeholder for the name of the service in the files.
 const NAME: &str = "{{service}}";
 
 const FILES: &[(&str, &str, &str)] = &[
@@ -77,7 +77,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The files, asked for anew each time: after an update nobody runs an old script.
+/// Serves the files. Browsers ask for them each time, so that nobody runs an old script after an update.
 pub(crate) fn routes() -> Router {
     let routes = FILES
         .iter()

@@ -1,5 +1,5 @@
-//! [`Ceremonies`]: what browsers were asked of late. Each question is answered once, in time, for the
-//! purpose and by the account that it was made for.
+//! [`Ceremonies`]: the pending requests for passkeys. Each is answered once, in time, for the purpose and
+//! by the account that it was made for.
 
 use sqlx::Result;
 
@@ -10,20 +10,20 @@ use crate::database::{Database, on_pool};
 use crate::limits::ClientIp;
 use crate::times::{SKEW, now};
 
-/// How long a question waits for its answer, in seconds.
+/// How long a request waits for its answer, in seconds.
 pub(super) const LIFETIME: i64 = 300;
-/// How many questions of one account, or of logins from one address, wait at once. One more, and the oldest
-/// is forgotten.
+/// How many requests of one account, or of logins from one client address, may wait at once. Beyond that,
+/// the oldest is forgotten.
 const MAX_OF_ONE: i64 = 50;
-/// How many questions wait in all.
+/// How many requests may wait altogether.
 const MAX: i64 = 10_000;
-/// How many are forgotten at most when there are too many.
+/// How many requests are forgotten at most when there are too many.
 const BATCH: i64 = 100;
 
-/// What an answer is good for. Only this.
+/// The one thing that an answer can be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A new passkey of somebody who is logged in.
+    /// A new passkey of a user who is logged in.
     Register,
     /// A login without a password.
     LogIn,
@@ -33,20 +33,20 @@ pub(super) enum Purpose {
     // chapter: second-factor }
     /// The proof that it is still the owner, before something that a stolen token must not do.
     Prove,
-    /// That proof, once it has been given.
+    /// That proof, after it has been given.
     Proved,
 }
 
-/// Who has asked.
+/// Who has asked for a request.
 #[derive(Clone, Copy)]
 pub(super) enum Holder<'a> {
-    /// Nobody knows yet.
+    /// A client that has not logged in yet.
     Client(ClientIp),
-    /// This account, in a session or behind a right password.
+    /// This account, in a session or after the right password.
     Account(&'a User),
 }
 
-/// What was kept with a question.
+/// What was stored with a request.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Ceremony {
     pub(super) state: String,
@@ -54,7 +54,7 @@ pub(super) struct Ceremony {
     user_version: i64,
 }
 
-/// The table of questions. It has SHA-256 digests of their names, which have 256 random bits.
+/// The table of requests. It contains only SHA-256 digests of their names, which have 256 random bits.
 #[derive(Debug, Clone)]
 pub(super) struct Ceremonies {
     database: Database,
@@ -77,7 +77,8 @@ impl Purpose {
 // === impl Ceremony ===
 
 impl Ceremony {
-    /// Whether it was made for this account, which is still as it was in all that a login depends on.
+    /// Returns whether the request was made for this account, and nothing that a login depends on has
+    /// changed since.
     pub(super) fn is_for(&self, user: &User) -> bool {
         self.user_id.as_ref() == Some(&user.id) && self.user_version == user.version
     }
@@ -90,8 +91,8 @@ impl Ceremonies {
         Self { database }
     }
 
-    /// Keeps a question, and returns the secret by which its answer finds it. `bound_to` is what the
-    /// answer has to come with.
+    /// Stores a request, and returns the secret that its answer must contain. The answer must also come
+    /// with `bound_to`.
     pub(super) async fn begin(
         &self,
         purpose: Purpose,
@@ -124,7 +125,7 @@ impl Ceremonies {
         Ok(secret)
     }
 
-    /// Uses it up, whatever becomes of the answer: for one caller.
+    /// Uses up the request, whether or not its answer is right. Returns it to one caller only.
     pub(super) async fn take(
         &self,
         purpose: Purpose,
@@ -142,8 +143,8 @@ impl Ceremonies {
         Ok(taken.pop())
     }
 
-    /// So that nobody fills the table: who asks too often forgets the oldest of its own questions, and when
-    /// there are too many of all, the oldest of all go.
+    /// Keeps the table from filling up. Whoever asks too often loses the oldest of their own requests, and
+    /// if there are too many altogether, the oldest of all go.
     async fn forget_oldest(&self, newest: &str, holder: &str) -> Result<()> {
         let of_one = "DELETE FROM passkey_ceremonies WHERE digest <> $1 AND digest IN \
                           (SELECT digest FROM passkey_ceremonies WHERE holder = $2 \
@@ -160,7 +161,7 @@ impl Ceremonies {
         Ok(())
     }
 
-    /// Removes at most `limit` that were not answered in time, and returns how many.
+    /// Removes at most `limit` requests that were not answered in time, and returns how many.
     pub(super) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM passkey_ceremonies WHERE digest IN \
                          (SELECT digest FROM passkey_ceremonies WHERE expires_at <= $1 LIMIT $2)";

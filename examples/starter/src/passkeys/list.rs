@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use crate::sessions::Caller;
 use crate::typed::{PathId, normalized, trimmed};
 
-/// How long the name of a passkey may be.
+/// How long the name of a passkey may be, in characters.
 const MAX_LABEL_CHARS: usize = 60;
 
 #[derive(Serialize, ToSchema)]
@@ -32,12 +32,13 @@ pub(super) struct Name {
     label: String,
 }
 
+/// Lists the passkeys of the user.
 #[utoipa::path(
     get,
     operation_id = "list_passkeys",
     path = "/auth/passkeys",
     tag = "passkeys",
-    responses((status = 200, description = "The own passkeys", body = List)),
+    responses((status = 200, description = "The passkeys of the user", body = List)),
     security(("bearer" = []))
 )]
 pub(super) async fn list(
@@ -49,15 +50,17 @@ pub(super) async fn list(
     Ok(Json(List { passkeys }))
 }
 
-/// Nobody learns whether an id that is not theirs is somebody else's.
+/// Renames a passkey.
+///
+/// An id of another user is refused like an unknown one.
 #[utoipa::path(
     put,
     operation_id = "rename_passkey",
     path = "/auth/passkeys/{id}",
     tag = "passkeys",
-    params(("id" = String, Path, description = "From the list")),
+    params(("id" = String, Path, description = "The id from the list")),
     request_body = Name,
-    responses((status = 204, description = "It has the new name")),
+    responses((status = 204, description = "Renamed")),
     security(("bearer" = []))
 )]
 pub(super) async fn rename(
@@ -74,15 +77,17 @@ pub(super) async fn rename(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a passkey after a fresh proof, but not the last way to log in. The owner is told by email.
+/// Removes a passkey after a fresh proof, but not the last way to log in.
+///
+/// The owner is told by email.
 #[utoipa::path(
     post,
     operation_id = "remove_passkey",
     path = "/auth/passkeys/{id}/remove",
     tag = "passkeys",
-    params(("id" = String, Path, description = "From the list")),
+    params(("id" = String, Path, description = "The id from the list")),
     request_body = FreshProof,
-    responses((status = 204, description = "It is not accepted any more")),
+    responses((status = 204, description = "Removed")),
     security(("bearer" = []))
 )]
 pub(super) async fn remove(
@@ -102,13 +107,13 @@ pub(super) async fn remove(
             }
             Removed::NotFound => Err(not_found()),
             Removed::LastLogin => {
-                let detail = "This is the last way to log in to the account: add another one, or set a \
+                let detail = "This is the last way to log in to the account. Add another passkey, or set a \
                               password first.";
                 Err(Problem::new(StatusCode::CONFLICT, "last_login", detail))
             }
             // chapter: second-factor {
             Removed::SecondFactor => {
-                let detail = "Logins ask for a passkey after the password, and this is the last one: turn \
+                let detail = "Logins ask for a passkey after the password, and this is the last one. Turn \
                               the second factor off first, or add another passkey.";
                 Err(Problem::new(StatusCode::CONFLICT, "last_second_factor", detail))
             } // chapter: second-factor }
@@ -117,12 +122,13 @@ pub(super) async fn remove(
     .await
 }
 
-/// The name of a passkey as it is kept.
+/// Checks and trims the name of a passkey.
 pub(super) fn label(typed: &str) -> Result<String, Problem> {
     let label = normalized(trimmed(typed));
     let length = label.chars().count();
     if length == 0 || length > MAX_LABEL_CHARS || label.chars().any(char::is_control) {
-        let detail = "The name of a passkey has 1 to 60 characters, and no control characters.";
+        let detail =
+            "The name of a passkey must have 1 to 60 characters, and no control characters.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_label", detail));
     }

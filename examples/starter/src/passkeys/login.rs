@@ -18,7 +18,7 @@ use crate::sessions::transport::Tokens;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PasskeyLogin)]
 pub(super) struct Start {
-    /// From the answer to the password. Without it, the passkey is all that is asked for.
+    /// The challenge from the response to the password. Without it, the passkey alone logs in.
     #[serde(default)]
     challenge: Option<String>,
 }
@@ -27,26 +27,28 @@ pub(super) struct Start {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PasskeyLoginAnswer)]
 pub(super) struct Answer {
-    /// From the question.
+    /// The name of the request.
     ceremony: String,
-    /// What `navigator.credentials.get()` has returned, as its `toJSON()` writes it.
+    /// What `navigator.credentials.get()` has returned, in the format of its `toJSON()`.
     #[schema(value_type = Object)]
     credential: PublicKeyCredential,
     // chapter: second-factor {
-    /// The same as in the request for the question.
+    /// The same challenge as in the request.
     #[serde(default)]
     challenge: Option<String>,
     // chapter: second-factor }
 }
 
-/// Asks for a passkey: any, or one of the user who has shown the password.
+/// Begins a login with a passkey.
+///
+/// Any passkey can answer, or with a `challenge` one of the user who has given the right password.
 #[utoipa::path(
     post,
     operation_id = "log_in_by_passkey",
     path = "/auth/login/passkey",
     tag = "sessions",
     request_body = Start, // chapter: second-factor
-    responses((status = 200, description = "What to ask the browser for", body = Asked))
+    responses((status = 200, description = "The request for the browser", body = Asked))
 )]
 pub(super) async fn start(
     State(passkeys): State<Passkeys>,
@@ -68,8 +70,9 @@ pub(super) async fn start(
     Ok(Json(asked.await?))
 }
 
-/// Takes the answer of the browser. The device has verified who uses it, so a second factor is not asked
-/// for: a passkey is two in one.
+/// Finishes a login with the answer of the browser.
+///
+/// A second factor is not asked for: the device has verified its user, so a passkey is two factors in one.
 #[utoipa::path(
     post,
     operation_id = "finish_login_by_passkey",
@@ -110,7 +113,7 @@ impl Passkeys {
             events::login_failed(&account, None, client.ip, refusal.name());
             refusal.problem(StatusCode::UNAUTHORIZED)
         };
-        // Nothing was said before of who it is: the passkey has to say so.
+        // The request named no user, so the passkey has to.
         if answer.get_user_unique_id().is_none() {
             return Err(refused(Refusal::WrongUser));
         }

@@ -1,8 +1,8 @@
-//! Passkeys (WebAuthn): a login without a password, and a second step after one.
+//! Passkeys (WebAuthn): login without a password, and passkeys as a second factor.
 //!
-//! Needs `PUBLIC_URL`, to whose domain passkeys belong. The library is `webauthn-rs`: an organisation keeps
-//! it, it was audited, and since 0.6 it needs no OpenSSL; `webauthn_rp` is smaller, and one person's.
-//! To take this chapter out, see `docs/removing.md`.
+//! Needs `PUBLIC_URL`, because passkeys belong to its domain. The library is `webauthn-rs`, which is
+//! maintained by an organisation, was audited, and needs no OpenSSL since 0.6. `webauthn_rp` is smaller,
+//! but has a single maintainer. To remove this chapter, see `docs/removing.md`.
 
 mod ceremonies;
 mod list;
@@ -42,13 +42,13 @@ use crate::problem::Problem;
 use crate::sessions::{Logins, Reauthentication};
 use crate::typed::LinkSecret;
 
-/// How often an answer is checked again because the same passkey was used elsewhere at the same time.
+/// How often an answer is checked again if the same passkey was used elsewhere at the same time.
 const MAX_ROUNDS: u32 = 4;
 
-/// The passkeys of all accounts, and what they are good for.
+/// The passkeys of all accounts, and what they can be used for.
 #[derive(Debug, Clone)]
 pub(crate) struct Passkeys {
-    /// `None` where `PUBLIC_URL` has no domain.
+    /// `None` if `PUBLIC_URL` has no domain.
     relying_party: Option<RelyingParty>,
     ceremonies: Ceremonies,
     table: Table,
@@ -57,13 +57,13 @@ pub(crate) struct Passkeys {
     outbox: Outbox,
 }
 
-/// A question for the browser.
+/// A request for the browser.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasskeyQuestion)]
 pub(crate) struct Asked {
-    /// Names the question in the answer. It is good once, for this purpose.
+    /// The name of the request, to be sent with the answer. It works once, for one purpose.
     ceremony: String,
-    /// For `navigator.credentials`, in the JSON form of WebAuthn Level 3
+    /// The argument of `navigator.credentials`, in the JSON format of WebAuthn Level 3
     /// (`PublicKeyCredential.parseCreationOptionsFromJSON` and `parseRequestOptionsFromJSON`).
     #[schema(value_type = Object)]
     options: Value,
@@ -71,7 +71,7 @@ pub(crate) struct Asked {
     expires_in: i64,
 }
 
-/// A passkey that has answered rightly.
+/// A passkey that has answered correctly.
 struct Proven {
     is_synced: bool,
 }
@@ -97,7 +97,7 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
 // === impl Passkeys ===
 
 impl Passkeys {
-    /// `name` is what browsers and authenticators call the service.
+    /// Sets up passkeys. `name` is what browsers and authenticators call the service.
     ///
     /// # Errors
     ///
@@ -125,19 +125,20 @@ impl Passkeys {
         self.table.list(user).await
     }
 
-    /// Removes at most `limit` questions that were not answered in time, and returns how many.
+    /// Removes at most `limit` requests that were not answered in time, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> sqlx::Result<u64> {
         self.ceremonies.clean_up(limit).await
     }
 
     fn relying_party(&self) -> Result<&RelyingParty, Problem> {
         self.relying_party.as_ref().ok_or_else(|| {
-            let detail = "This service offers no passkeys: they need a `PUBLIC_URL` with a domain.";
+            let detail =
+                "This service does not offer passkeys. They need a `PUBLIC_URL` with a domain.";
             Problem::new(StatusCode::NOT_FOUND, "passkeys_not_offered", detail)
         })
     }
 
-    /// Keeps a question, and words it for the client.
+    /// Stores a request, and returns it in the format for the client.
     async fn ask(
         &self,
         purpose: Purpose,
@@ -154,7 +155,7 @@ impl Passkeys {
         })
     }
 
-    /// The question that an answer names, which is used up by that.
+    /// Returns the request that an answer names, and uses it up.
     async fn asked(
         &self,
         purpose: Purpose,
@@ -166,12 +167,12 @@ impl Passkeys {
         ceremony.await?.ok_or_else(over)
     }
 
-    /// The passkeys of the account that it can log in with.
+    /// Returns the passkeys with which the account can log in.
     async fn usable(&self, user: &User) -> Result<Vec<Passkey>, Problem> {
         parsed(&self.table.usable(&user.id).await?)
     }
 
-    /// The passkey that an answer names, if the answer names its owner too or nobody.
+    /// Returns the passkey that an answer names, unless the answer names another owner.
     async fn named(
         &self,
         answer: &PublicKeyCredential,
@@ -189,7 +190,7 @@ impl Passkeys {
         })
     }
 
-    /// Checks an answer with the passkey as it is stored now, and keeps its new counter.
+    /// Checks an answer against the stored passkey, and stores its new counter.
     async fn check(
         &self,
         ceremony: &Ceremony,
@@ -218,7 +219,7 @@ impl Passkeys {
             if self.table.used(&stored, &now_is, is_synced).await? {
                 return Ok(Ok(Proven { is_synced }));
             }
-            // It was used elsewhere meanwhile, or removed.
+            // The passkey was used elsewhere or removed meanwhile.
             match self.named(answer).await? {
                 Ok(again) => stored = again,
                 Err(refusal) => return Ok(Err(refusal)),
@@ -227,14 +228,14 @@ impl Passkeys {
         Err(Problem::busy())
     }
 
-    /// Tells the owner, who knows then if it was somebody else.
+    /// Tells the owner, in case it was somebody else.
     fn notify(&self, user: &User, notice: Notice) {
         let to = user.address();
         self.outbox.post(Notification::Notice { to, notice });
     }
 
-    /// A counter that has gone back tells that there may be a copy of the key. From now on neither is
-    /// accepted, and the owner is told.
+    /// Refuses a passkey whose counter has gone back, because there may be a copy of the key. From now on
+    /// neither is accepted, and the owner is told.
     async fn refuse(&self, stored: &Stored) -> Result<(), Problem> {
         let (passkeys, stored) = (self.clone(), stored.clone());
         finish(async move {
@@ -257,13 +258,14 @@ impl Passkeys {
 // === impl Proven ===
 
 impl Proven {
-    /// As tokens tell it (RFC 8176): a key that is in one device, or in a keychain that several share.
+    /// Returns the value for the `amr` claim (RFC 8176): a key in one device, or in a keychain that several
+    /// share.
     fn key(&self) -> &'static str {
         if self.is_synced { "swk" } else { "hwk" }
     }
 }
 
-/// What tries with the passkeys of a user are counted under.
+/// Returns the key under which attempts with the passkeys of a user are counted.
 pub(crate) fn passkeys_of(user: &str) -> String {
     format!("passkeys of {user}")
 }
@@ -276,6 +278,6 @@ fn parsed(stored: &[Stored]) -> Result<Vec<Passkey>, Problem> {
 
 fn over() -> Problem {
     let detail = "This passkey request has expired or was answered already, or the account has changed \
-                  meanwhile: start again.";
+                  meanwhile. Start again.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_ceremony", detail)
 }

@@ -1,4 +1,4 @@
-//! What the owner of an account is told about its passkeys. Change the texts here.
+//! The emails about passkeys. Change the texts here.
 
 use crate::outbox::Notice;
 
@@ -20,18 +20,18 @@ macro_rules! notice {
 pub(super) const ADDED: Notice = notice!(
     "passkey_added",
     "A passkey was added",
-    "A passkey was added to your account just now. It is enough to log in."
+    "A passkey has just been added to your account. It is enough to log in."
 );
 pub(super) const REMOVED: Notice = notice!(
     "passkey_removed",
     "A passkey was removed",
-    "A passkey was removed from your account just now, and logs in no more."
+    "A passkey has just been removed from your account. It no longer works."
 );
-/// There may be a copy of a passkey.
+/// A passkey may have been copied.
 pub(super) const REFUSED: Notice = notice!(
     "passkey_refused",
     "A passkey may have been copied",
-    "Somebody has used a passkey of your account whose counter has gone back:\n\
-     there may be a copy of it. It is not accepted any more. Log in by other\n\
-     means, remove it, and add a new one."
+    "Somebody has used a passkey of your account that may be a copy: its counter\n\
+     has gone back. It is not accepted any more. Log in another way, remove it,\n\
+     and add a new one."
 );

@@ -1,4 +1,4 @@
-//! `POST /auth/passkeys/prove` and its `/finish`: the proof that it is still the owner, by a passkey.
+//! `POST /auth/passkeys/prove` and its `/finish`: a user proves with a passkey that it is still them.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,24 +12,24 @@ use crate::operations::digest;
 use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 
-/// The proof that it is still the owner, before something that a stolen token must not do: the password,
-/// or a passkey. An account that has neither needs a login within the last ten minutes.
+/// The proof that it is still the owner, before something that a stolen token must not do: the password or
+/// a passkey. An account with neither needs a login within the last ten minutes.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct FreshProof {
     #[serde(default)]
     current_password: Option<String>,
-    /// From `POST /auth/passkeys/prove/finish`.
+    /// The `passkey_proof` from `POST /auth/passkeys/prove/finish`.
     #[serde(default)]
     passkey_proof: Option<String>,
 }
 
-/// What a passkey has answered.
+/// The answer of a passkey.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PasskeyAnswer)]
 pub(super) struct Answer {
-    /// From the question.
+    /// The name of the request.
     ceremony: String,
-    /// What `navigator.credentials.get()` has returned, as its `toJSON()` writes it.
+    /// What `navigator.credentials.get()` has returned, in the format of its `toJSON()`.
     #[schema(value_type = Object)]
     credential: PublicKeyCredential,
 }
@@ -37,19 +37,19 @@ pub(super) struct Answer {
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasskeyProof)]
 pub(super) struct Proof {
-    /// Good once.
+    /// The proof. It works once.
     passkey_proof: String,
-    /// In seconds.
+    /// The lifetime of the proof, in seconds.
     expires_in: i64,
 }
 
-/// Asks for any passkey of the account.
+/// Begins a proof by any passkey of the account.
 #[utoipa::path(
     post,
     operation_id = "prove_by_passkey",
     path = "/auth/passkeys/prove",
     tag = "passkeys",
-    responses((status = 200, description = "What to ask the browser for", body = Asked)),
+    responses((status = 200, description = "The request for the browser", body = Asked)),
     security(("bearer" = []))
 )]
 pub(super) async fn start(
@@ -68,7 +68,7 @@ pub(super) async fn start(
     Ok(Json(asked.await?))
 }
 
-/// Takes the answer of the browser.
+/// Finishes a proof with the answer of the browser.
 #[utoipa::path(
     post,
     operation_id = "finish_proving_by_passkey",
@@ -146,7 +146,7 @@ impl Passkeys {
                 detail,
             ));
         }
-        // Who logs in elsewhere has to do that again (RFC 9470).
+        // Users who log in elsewhere have to log in there again (RFC 9470).
         Reauthentication::check_recent_login(caller)
     }
 }
@@ -160,6 +160,6 @@ impl std::fmt::Debug for FreshProof {
 }
 
 pub(super) fn no_passkey() -> Problem {
-    let detail = "The account has no passkey: add one first.";
+    let detail = "The account has no passkey. Add one first.";
     Problem::new(StatusCode::CONFLICT, "no_passkey", detail)
 }

@@ -1,4 +1,4 @@
-//! `POST /auth/passkeys/register` and its `/finish`: a user who is logged in adds a passkey.
+//! `POST /auth/passkeys/register` and its `/finish`: a user adds a passkey.
 
 use axum::Json;
 use axum::extract::State;
@@ -21,23 +21,25 @@ use crate::sessions::Caller;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewPasskey)]
 pub(super) struct Answer {
-    /// From the question.
+    /// The name of the request.
     ceremony: String,
-    /// What `navigator.credentials.create()` has returned, as its `toJSON()` writes it.
+    /// What `navigator.credentials.create()` has returned, in the format of its `toJSON()`.
     #[schema(value_type = Object)]
     credential: RegisterPublicKeyCredential,
-    /// What its owner calls it.
+    /// The name that the owner gives it.
     label: String,
 }
 
-/// Asks for a new passkey. A fresh proof is needed: a stolen token adds nothing (OWASP ASVS 5.0 V7.5.1).
+/// Begins to add a passkey.
+///
+/// It takes a fresh proof, so that a stolen token is not enough (OWASP ASVS 5.0 V7.5.1).
 #[utoipa::path(
     post,
     operation_id = "register_passkey",
     path = "/auth/passkeys/register",
     tag = "passkeys",
     request_body = FreshProof,
-    responses((status = 200, description = "What to ask the browser for", body = Asked)),
+    responses((status = 200, description = "The request for the browser", body = Asked)),
     security(("bearer" = []))
 )]
 pub(super) async fn start(
@@ -58,7 +60,9 @@ pub(super) async fn start(
     Ok(Json(asked.await?))
 }
 
-/// Takes the answer of the browser. The owner is told by email.
+/// Adds a passkey with the answer of the browser.
+///
+/// The owner is told by email.
 #[utoipa::path(
     post,
     operation_id = "finish_registering_passkey",
@@ -115,11 +119,11 @@ pub(super) async fn finish(
 }
 
 fn exists() -> Problem {
-    let detail = "This passkey is registered already.";
+    let detail = "This passkey is registered already. Use another one.";
     Problem::new(StatusCode::CONFLICT, "passkey_exists", detail)
 }
 
 fn too_many() -> Problem {
-    let detail = format!("An account may have {MAX_PASSKEYS} passkeys: remove one first.");
+    let detail = format!("An account can have {MAX_PASSKEYS} passkeys. Remove one first.");
     Problem::new(StatusCode::CONFLICT, "too_many_passkeys", detail)
 }

@@ -1,4 +1,4 @@
-//! [`RelyingParty`]: in whose name passkeys are made, and what the library checks of each answer.
+//! [`RelyingParty`]: the name and domain of passkeys, and what the library checks in each answer.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::accounts::User;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// What browsers call a machine that talks to itself. They accept it without TLS.
+/// The domain that browsers accept without TLS, for a service on the same machine.
 const LOCALHOST: &str = "localhost";
 
 /// The service as browsers and authenticators know it.
 #[derive(Debug, Clone)]
 pub(super) struct RelyingParty(Arc<Webauthn>);
 
-/// A question for a browser, and what is needed to check the answer.
+/// A request for a browser, and what is needed to check the answer.
 pub(super) struct Question {
-    /// The argument of `navigator.credentials`, in the JSON form of WebAuthn Level 3.
+    /// The argument of `navigator.credentials`, in the JSON format of WebAuthn Level 3.
     pub(super) options: Value,
-    /// What must stay on this side.
+    /// The state that must stay on the server.
     pub(super) state: String,
 }
 
-/// Why an answer was refused, in a word for programs.
+/// Why an answer was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownPasskey,
@@ -50,8 +50,8 @@ pub(super) enum Refusal {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// The domain of `PUBLIC_URL`. On this machine alone it is `localhost` at any port. Returns `None`
-    /// where the URL has no domain: passkeys belong to a domain.
+    /// Sets up passkeys for the domain of `PUBLIC_URL`. On a developer's machine that is `localhost`, at
+    /// any port. Returns `None` if the URL has no domain, because passkeys belong to a domain.
     pub(super) fn new(name: &str, public_url: &str) -> Result<Option<Self>, Error> {
         let mut origin = Url::parse(public_url)
             .map_err(|error| format!("PUBLIC_URL: {public_url:?} is not a URL: {error}"))?;
@@ -61,7 +61,9 @@ impl RelyingParty {
             origin.set_host(Some(LOCALHOST))?;
         }
         let Some(domain) = origin.domain().map(str::to_owned) else {
-            tracing::warn!("passkeys are not offered: PUBLIC_URL has an IP address, and no domain");
+            tracing::warn!(
+                "passkeys are not offered: PUBLIC_URL has an IP address instead of a domain"
+            );
             return Ok(None);
         };
         let lifetime = std::time::Duration::from_secs(LIFETIME.unsigned_abs());
@@ -73,8 +75,8 @@ impl RelyingParty {
         Ok(Some(Self(Arc::new(webauthn))))
     }
 
-    /// Asks for a new passkey, on a device that has none of these. It has to be discoverable: it is to log in
-    /// without anything being typed.
+    /// Asks for a new passkey, from a device that has none of the `known` ones. It must be discoverable, so
+    /// that it can log in although no name was typed.
     pub(super) fn ask_for_new(&self, user: &User, known: &[Passkey]) -> Result<Question, Problem> {
         let known = known.iter().map(|known| known.cred_id().clone()).collect();
         let handle = handle_of(&user.id);
@@ -89,13 +91,12 @@ impl RelyingParty {
         Ok(question)
     }
 
-    /// Asks for the proof of any passkey, or of one of these. The person in front of the device is verified,
-    /// always.
+    /// Asks for a proof of any passkey, or of one of these. The device always verifies its user.
     pub(super) fn ask_for_proof(&self, of: &[Passkey]) -> Result<Question, Problem> {
         let internal = |error: WebauthnError| Problem::internal(&error);
         let asked = self.0.start_discoverable_authentication();
         let (mut options, state) = asked.map_err(internal)?;
-        // A button was pressed: the browser opens its dialog, and does not wait for a field to be filled in.
+        // A button was pressed, so the browser opens its dialog at once and does not wait for a field.
         options.mediation = None;
         if !of.is_empty() {
             let (named, _) = self.0.start_passkey_authentication(of).map_err(internal)?;
@@ -104,7 +105,7 @@ impl RelyingParty {
         Question::new(&options, &state)
     }
 
-    /// The new passkey, if the answer is good.
+    /// Returns the new passkey if the answer is valid.
     pub(super) fn new_passkey(
         &self,
         state: &str,
@@ -115,8 +116,8 @@ impl RelyingParty {
         Ok(made.map_err(|error| Refusal::of(&error)))
     }
 
-    /// What the proof of this passkey says. The passkey has to be the one that is stored now: the state
-    /// holds none, so that no old counter is compared.
+    /// Checks the proof of this passkey. It must be the passkey as it is stored now: the state contains
+    /// none, so that no old counter is compared.
     pub(super) fn proof(
         &self,
         state: &str,
@@ -192,37 +193,37 @@ impl Refusal {
     fn detail(self) -> &'static str {
         match self {
             Self::UnknownPasskey => {
-                "This passkey is not registered here, or was removed. Use another one."
+                "This passkey is not registered here, or it was removed. Use another one."
             }
             Self::WrongUser => "This passkey belongs to another account.",
             Self::WrongSignature => "The signature of the passkey is wrong.",
-            Self::WrongChallenge => "The passkey answers another request: start again.",
-            Self::WrongOrigin => "The passkey was used on another site than that of `PUBLIC_URL`.",
-            Self::WrongRpId => "The passkey answers for another site.",
+            Self::WrongChallenge => "The passkey has answered another request. Start again.",
+            Self::WrongOrigin => "The passkey was used on another site than `PUBLIC_URL`.",
+            Self::WrongRpId => "The passkey belongs to another site.",
             Self::NotVerified => {
-                "The device has not verified who uses it: unlock it by PIN, fingerprint or face."
+                "The device has not verified its user. Unlock it with a PIN, fingerprint or face."
             }
             Self::PossibleCopy => {
                 "The counter of this passkey has gone back, so there may be a copy of it. It is not \
-                 accepted any more: log in by other means, and remove it."
+                 accepted any more. Log in another way, and remove it."
             }
             Self::BackupChanged => {
-                "The passkey says other things about its backup than when it was registered."
+                "The passkey says something else about its backup than when it was registered."
             }
             Self::Unsupported => {
                 "The device uses a kind of key or of attestation that is not supported here."
             }
-            Self::Malformed => "The answer of the passkey cannot be read.",
+            Self::Malformed => "The answer of the passkey is malformed.",
         }
     }
 
-    /// The answer to the client.
+    /// Returns the response for the client.
     pub(super) fn problem(self, status: StatusCode) -> Problem {
         Problem::new(status, "invalid_passkey", self.detail()).reason(self.name())
     }
 }
 
-/// What an authenticator keeps in place of the id of the user.
+/// Returns what an authenticator stores in place of the user's id.
 pub(super) fn handle_of(user: &str) -> Uuid {
     let digest = Sha256::digest(format!("passkeys of {user}"));
     let mut handle = [0; 16];
@@ -230,7 +231,7 @@ pub(super) fn handle_of(user: &str) -> Uuid {
     Uuid::from_bytes(handle)
 }
 
-/// What this service has written itself.
+/// Parses a state that this service has written itself.
 fn stored<T: serde::de::DeserializeOwned>(state: &str) -> Result<T, Problem> {
     serde_json::from_str(state).map_err(|error| Problem::internal(&error))
 }

@@ -1,4 +1,4 @@
-//! `POST /auth/second-factor/passkey`, and a passkey as the second step of a login with a password.
+//! `POST /auth/second-factor/passkey`, and passkeys as the second step of a login with a password.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,15 +16,16 @@ use crate::second_factor::{Added, Factors, Method, exists};
 use crate::sessions::transport::Tokens;
 use crate::sessions::{Caller, Client};
 
-/// Lets logins with the password ask for a passkey as well. The sessions elsewhere were opened without it,
-/// and end.
+/// Makes the passkeys of the user a second factor for logins with a password.
+///
+/// The other sessions were opened without it, so they end.
 #[utoipa::path(
     post,
     operation_id = "ask_for_passkey_after_password",
     path = "/auth/second-factor/passkey",
     tag = "second factor",
     request_body = FreshProof,
-    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn turn_on(
@@ -49,7 +50,7 @@ pub(super) async fn turn_on(
 // === impl Passkeys ===
 
 impl Passkeys {
-    /// Asks a user who has shown the password for one of the passkeys.
+    /// Asks a user who has given the right password for one of the passkeys.
     pub(super) async fn ask_for_second_factor(
         &self,
         client: &Client,
@@ -66,7 +67,7 @@ impl Passkeys {
             .await
     }
 
-    /// Completes the login. Tries are counted as those of codes are.
+    /// Completes the login. Attempts are counted like those of codes.
     pub(super) async fn second_factor(
         &self,
         client: &Client,

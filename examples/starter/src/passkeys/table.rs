@@ -1,4 +1,4 @@
-//! [`Table`]: the passkeys of all accounts. There is no secret in it: a passkey is a public key.
+//! [`Table`]: the passkeys of all accounts. It contains no secrets, because a passkey is a public key.
 
 use serde::Serialize;
 use sqlx::{FromRow, Result};
@@ -13,17 +13,17 @@ use crate::times::now;
 pub(super) const MAX_PASSKEYS: i64 = 20;
 /// The longest id that WebAuthn Level 3 allows, in base64url.
 const MAX_CREDENTIAL_ID: usize = 1364;
-/// The longest passkey that is stored. One without an attestation has a few hundred bytes.
+/// The longest passkey that is stored, in bytes. One without an attestation has a few hundred.
 const MAX_STORED: usize = 8 * 1024;
 
-/// A row.
+/// A row of the table.
 #[derive(Debug, Clone, FromRow)]
 pub(super) struct Stored {
     pub(super) id: String,
     pub(super) user_id: String,
-    /// As the library writes it.
+    /// The passkey in the format of the library.
     pub(super) passkey: String,
-    /// Whether it is not accepted any more, because there may be a copy of it.
+    /// Whether the passkey is no longer accepted because there may be a copy of it.
     pub(super) is_refused: bool,
 }
 
@@ -39,32 +39,32 @@ pub(crate) struct Listed {
     last_used_at: Option<i64>,
     /// Whether it is in a keychain that several devices share.
     is_synced: bool,
-    /// Whether it is not accepted any more, because there may be a copy of it. Remove it then.
+    /// Whether it is no longer accepted because there may be a copy of it. Then remove it.
     is_refused: bool,
 }
 
-/// What became of a new passkey.
+/// The outcome of adding a passkey.
 #[derive(Debug)]
 pub(super) enum Added {
     Yes(Listed),
-    /// It is registered already, here or with another account.
+    /// It is registered already, with this account or another one.
     Exists,
     TooMany,
     /// It is larger than any passkey should be.
     TooLarge,
-    /// The account is not as it was read any more.
+    /// The account has changed since it was read.
     AccountChanged,
 }
 
-/// What became of the removal of a passkey.
+/// The outcome of removing a passkey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removed {
     Yes,
     NotFound,
-    /// No, because nobody could log in to the account any more.
+    /// Not removed, because nobody could log in to the account any more.
     LastLogin,
     // chapter: second-factor {
-    /// No, because logins ask for a passkey after the password, and this is the last one.
+    /// Not removed, because it is the last one that logins ask for after the password.
     SecondFactor,
     // chapter: second-factor }
 }
@@ -89,7 +89,7 @@ impl Table {
         Self { database }
     }
 
-    /// Those of the account that are accepted.
+    /// Returns the passkeys of the account that are accepted.
     pub(super) async fn usable(&self, user: &str) -> Result<Vec<Stored>> {
         let query = "SELECT id, user_id, passkey, is_refused FROM passkeys \
                      WHERE user_id = $1 AND NOT is_refused ORDER BY created_at, id";
@@ -98,7 +98,7 @@ impl Table {
         })
     }
 
-    /// All of the account that are to be excluded from a registration.
+    /// Returns all passkeys of the account, to be excluded from a registration.
     pub(super) async fn all(&self, user: &str) -> Result<Vec<Stored>> {
         let query = "SELECT id, user_id, passkey, is_refused FROM passkeys \
                      WHERE user_id = $1 ORDER BY created_at, id";
@@ -107,7 +107,7 @@ impl Table {
         })
     }
 
-    /// The passkey with this id in base64url, whoever has it.
+    /// Returns the passkey with this id in base64url, whoever owns it.
     pub(super) async fn by_credential(&self, credential: &str) -> Result<Option<Stored>> {
         if credential.len() > MAX_CREDENTIAL_ID {
             return Ok(None);
@@ -127,7 +127,8 @@ impl Table {
         })
     }
 
-    /// Adds a passkey to the account as it was read with `user`. It must run to its end: see `on_pool`.
+    /// Adds a passkey, unless the account has changed since `user` was read. The caller must run it to its
+    /// end: see `on_pool`.
     pub(super) async fn add(
         &self,
         user: &User,
@@ -175,7 +176,8 @@ impl Table {
         Ok(Added::Yes(added))
     }
 
-    /// Keeps what a login has told of a passkey. Returns false if it is not as it was read any more.
+    /// Stores what a login has told about a passkey. Returns `false` if the passkey has changed since it
+    /// was read.
     pub(super) async fn used(&self, read: &Stored, now_is: &str, is_synced: bool) -> Result<bool> {
         let query = "UPDATE passkeys SET passkey = $1, is_synced = $2, last_used_at = $3 \
                      WHERE id = $4 AND passkey = $5 AND NOT is_refused";
@@ -186,8 +188,8 @@ impl Table {
         Ok(used == 1)
     }
 
-    /// From now on it is not accepted. Returns whether it was until now. It must run to its end: see
-    /// `on_pool`.
+    /// Marks a passkey as no longer accepted. Returns whether it was accepted until now. The caller must
+    /// run it to its end: see `on_pool`.
     pub(super) async fn refuse(&self, passkey: &Stored) -> Result<bool> {
         let begin = self.database.begin_to_write();
         let refused = on_pool!(&self.database, pool => {
@@ -203,7 +205,7 @@ impl Table {
         Ok(refused == 1)
     }
 
-    /// Gives it another name; false if the account has no such passkey.
+    /// Renames a passkey. Returns `false` if the account has no such passkey.
     pub(super) async fn rename(&self, user: &str, id: &str, label: &str) -> Result<bool> {
         let query = "UPDATE passkeys SET label = $1 WHERE id = $2 AND user_id = $3";
         let renamed = on_pool!(&self.database, pool => {
@@ -213,12 +215,12 @@ impl Table {
         Ok(renamed == 1)
     }
 
-    /// Removes a passkey, but not the last way to log in. It must run to its end: see `on_pool`.
+    /// Removes a passkey, but not the last way to log in. The caller must run it to its end: see `on_pool`.
     pub(super) async fn remove(&self, user: &str, id: &str) -> Result<Removed> {
         let begin = self.database.begin_to_write();
         on_pool!(&self.database, pool => {
             let mut transaction = pool.begin_with(begin).await?;
-            // Of two removals at once, the second sees what the first has left.
+            // Of two removals at once, the second one sees what the first one has left.
             let query = sqlx::query(LOCK).bind(user);
             query.execute(&mut *transaction).await?;
             let query = "DELETE FROM passkeys WHERE id = $1 AND user_id = $2";
@@ -252,10 +254,10 @@ impl Table {
     }
 }
 
-/// Locks the row of a user. It comes before every change of passkeys: these change the version of the user,
-/// and whoever takes two locks takes this one first.
+/// Locks the row of a user. It comes before every change of passkeys, because these change the version of
+/// the user, and all code that takes both locks takes this one first.
 const LOCK: &str = "UPDATE users SET version = version WHERE id = $1";
-/// Does the same if the user is still as it was read.
+/// Locks the row of a user if it has not changed since it was read.
 const LOCK_AS_READ: &str =
     "UPDATE users SET version = version WHERE id = $1 AND version = $2 AND NOT disabled";
 

@@ -1,4 +1,4 @@
-//! [`Breached`]: whether a password is known from a breach, without telling anybody the password.
+//! [`Breached`]: checks whether a password is known from a breach, without telling anybody the password.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,27 +9,26 @@ use sha1::{Digest, Sha1};
 use crate::error::Error;
 use crate::http;
 
-/// How long a registration waits for the answer, in the worst case.
+/// How long a registration waits for the response in the worst case.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// More than any range has: about a thousand lines, and the padding.
+/// The size limit of a response. A range has about a thousand lines, plus padding.
 const MAX_BYTES: usize = 1024 * 1024;
 
 pub(crate) type Asking<'a> = Pin<Box<dyn Future<Output = Result<bool, Error>> + Send + 'a>>;
 
-/// A place that knows passwords from breaches.
+/// A list of passwords from breaches.
 pub(crate) trait Breached: Send + Sync {
     fn contains<'a>(&'a self, password: &'a str) -> Asking<'a>;
 }
 
-/// The range API of Have I Been Pwned, there or at a copy of it. It is told the first 20 bits of
-/// the SHA-1, which hundreds of passwords share (k-anonymity), and the length of its answer is
-/// hidden by padding.
+/// The range API of Have I Been Pwned, or a copy of it. It receives the first 20 bits of the SHA-1, which
+/// hundreds of passwords share (k-anonymity). Padding hides the length of the response.
 struct RangeApi {
     client: reqwest::Client,
     url: String,
 }
 
-/// The API at this URL; nothing where there is none.
+/// Opens the API at this URL. Returns `None` if there is no URL.
 pub(crate) fn choose(url: Option<&str>) -> Result<Option<Arc<dyn Breached>>, Error> {
     let Some(url) = url else {
         return Ok(None);
@@ -55,7 +54,7 @@ impl Breached for RangeApi {
     }
 }
 
-/// A line is the rest of the digest, and how often it was found; padding was found 0 times.
+/// Checks a line: the rest of a digest, and how often it was found. Padding was found 0 times.
 fn found(line: &str, wanted: &str) -> bool {
     let Some((rest, count)) = line.trim().split_once(':') else {
         return false;

@@ -1,7 +1,7 @@
-//! Passwords: how they are hashed, and which are strong enough.
+//! Passwords: hashing, and the policy for new ones.
 //!
-//! The crate hashes them, [`policy`] has the rules, and [`breached`] asks whether a password is known from a
-//! breach. Cannot be removed.
+//! The crate hashes passwords, [`policy`] has the rules, and [`breached`] checks whether a password is
+//! known from a breach. Cannot be removed.
 
 pub(crate) mod breached;
 mod policy;
@@ -37,14 +37,14 @@ impl Passwords {
         }
     }
 
-    /// See [`PasswordService::hash`].
+    /// Hashes a password: see [`PasswordService::hash`].
     pub(crate) async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
         let hash = self.service.hash(password);
         let hash = self.metrics.password(hash); // chapter: metrics
         hash.await
     }
 
-    /// See [`PasswordService::verify_stored`].
+    /// Verifies a password: see [`PasswordService::verify_stored`].
     pub(crate) async fn verify(
         &self,
         password: &str,
@@ -55,9 +55,9 @@ impl Passwords {
         verified.await
     }
 
-    /// Compares a password with that of the user. An unknown user, and a stored hash that cannot be
-    /// used, cost the same work, so that time does not tell who has an account. The log names the
-    /// user of such a hash; a password reset replaces it.
+    /// Compares a password with that of the user. An unknown user and an unusable hash cost the same work,
+    /// so that the time does not tell who has an account. The log names the user of an unusable hash, which
+    /// a password reset replaces.
     pub(crate) async fn verify_user(
         &self,
         password: &str,
@@ -70,12 +70,12 @@ impl Passwords {
         };
         if let (Verification::UnusableHash { reason }, Some(user)) = (&verified, user) {
             let user = digest(&user.id);
-            tracing::warn!(user, %reason, "the stored password hash cannot be used");
+            tracing::warn!(user, %reason, "unusable password hash: the user has to reset the password");
         }
         Ok(verified)
     }
 
-    /// See [`PasswordService::char_count`].
+    /// Returns the number of characters: see [`PasswordService::char_count`].
     pub(crate) fn char_count(&self, password: &str) -> usize {
         self.service.char_count(password)
     }

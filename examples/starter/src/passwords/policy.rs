@@ -1,8 +1,8 @@
-//! Which passwords are good enough (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2).
+//! The policy for new passwords (NIST SP 800-63B-4 section 3.1.1.2, OWASP ASVS 5.0 V6.2).
 //!
-//! There are no rules of composition: what counts is how many tries it would take to guess the
-//! password. Nothing is trimmed, folded or cut off; the same characters count as the same, whichever
-//! way Unicode writes them.
+//! There are no composition rules: what counts is how many attempts it would take to guess the password.
+//! Passwords are not trimmed, case-folded or truncated. The same characters count as the same, however
+//! Unicode encodes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,35 +25,35 @@ use crate::problem::Problem;
 use crate::second_factor::Factors; // chapter: second-factor
 use crate::typed::normalized;
 
-/// The fewest characters of a password that is the only factor.
+/// The minimum length of a password that is the only factor, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 15;
-/// The fewest where a second factor is asked for as well.
+/// The minimum length of a password with a second factor, in characters.
 pub const MIN_PASSWORD_CHARS_WITH_FACTOR: usize = 8;
-/// What a guesser needs at least: 10^8 tries.
+/// The minimum strength: 10^8 attempts.
 const MIN_SCORE: Score = Score::Three;
-/// The same beside a second factor, 10^6: eight characters are never worth more than 10^8.
+/// The minimum strength with a second factor: 10^6 attempts. Eight characters never reach more than 10^8.
 const MIN_SCORE_WITH_FACTOR: Score = Score::Two;
 
-/// How much of a password the strength meter looks at: its work grows faster than the length, and
-/// what is strong so far is no weaker with more behind it.
+/// How many characters the strength meter looks at. Its work grows faster than the length, and more
+/// characters do not make a strong password weaker.
 const MAX_METERED_CHARS: usize = 64;
-/// How many passwords are metered at once, and how long another one waits for its turn.
+/// How many passwords are measured at once, and how long another one waits for its turn.
 const METERED_AT_ONCE: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The fewest characters that are to be left without the words that belong to the context.
+/// How many characters must be left without the words that belong to the context.
 const MIN_CHARS_LEFT: usize = 8;
 
-/// What a team decides about passwords.
+/// The settings of the password policy.
 #[derive(Debug, Clone, Default)]
 pub struct PasswordSettings {
-    /// Words that a guesser tries first here: the names of the service and of the company.
+    /// Words that an attacker would try first: the names of the service and of the company.
     pub context_words: Vec<String>,
-    /// Where passwords from breaches are known, such as `https://api.pwnedpasswords.com`.
+    /// The list of passwords from breaches, such as `https://api.pwnedpasswords.com`.
     pub breached_url: Option<String>,
 }
 
-/// The rules, put together once.
+/// The policy, ready to use.
 #[derive(Clone)]
 pub(crate) struct PasswordPolicy {
     passwords: Passwords,
@@ -63,7 +63,7 @@ pub(crate) struct PasswordPolicy {
     metering: Arc<Semaphore>,
 }
 
-/// Whose password it is to be.
+/// The user whose password it should become.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner<'a> {
     email: &'a str,
@@ -74,7 +74,7 @@ pub(crate) struct Owner<'a> {
 // === impl Owner ===
 
 impl<'a> Owner<'a> {
-    /// The owner of this address, who has no second factor.
+    /// Describes the owner of this address, who has no second factor.
     pub(crate) fn new(email: &'a str) -> Self {
         Self {
             email,
@@ -122,8 +122,8 @@ impl PasswordPolicy {
         })
     }
 
-    /// Refuses a password that can be guessed, and says why. All rules are for the form that is
-    /// hashed (NIST SP 800-63B-4 section 3.1.1.2).
+    /// Refuses a password that can be guessed, and says why. All rules apply to the form that is hashed
+    /// (NIST SP 800-63B-4 section 3.1.1.2).
     pub(crate) async fn check(&self, password: &str, owner: Owner<'_>) -> Result<(), Problem> {
         let min = match owner.second_factor {
             true => MIN_PASSWORD_CHARS_WITH_FACTOR,
@@ -131,31 +131,31 @@ impl PasswordPolicy {
         };
         if self.passwords.char_count(password) < min {
             let detail = format!(
-                "Choose a password with at least {min} characters. Several words are good; any \
-                 characters will do, spaces too."
+                "The password is too short. Use at least {min} characters: several words work well, \
+                 and spaces are fine."
             );
             return Err(refused("too_short", detail));
         }
         let password = &*normalized(password);
         if password.len() > MAX_PASSWORD_BYTES {
-            let detail = format!("A password has at most {MAX_PASSWORD_BYTES} bytes.");
+            let detail =
+                format!("The password is too long. Use at most {MAX_PASSWORD_BYTES} bytes.");
             return Err(refused("too_long", detail));
         }
         if self.is_guessable(password, owner).await? {
-            let detail = "This password is among the first that somebody would try: it is common, \
-                          repeats itself, or is made of your address or the name of the service. \
-                          Choose some words that have nothing to do with each other.";
+            let detail = "The password is easy to guess: it is common, repeats itself, or consists \
+                          of your address or the name of the service. Use a few unrelated words.";
             return Err(refused("too_common", detail.to_owned()));
         }
         if self.is_breached(password).await {
-            let detail = "This password is known from a breach of another service. Choose one that \
+            let detail = "The password is known from a breach of another service. Choose one that \
                           you use nowhere else.";
             return Err(refused("breached", detail.to_owned()));
         }
         Ok(())
     }
 
-    /// Does the same for a user who is there already.
+    /// Checks the new password of an existing user.
     pub(crate) async fn check_for(&self, user: &User, password: &str) -> Result<(), Problem> {
         let owner = Owner::new(&user.email);
         // chapter: second-factor {
@@ -165,11 +165,12 @@ impl PasswordPolicy {
         self.check(password, owner).await
     }
 
-    /// Beside the other requests, and few at once: a long password takes some milliseconds.
+    /// Measures a password outside the request threads, and few at once: a long password takes some
+    /// milliseconds.
     async fn is_guessable(&self, password: &str, owner: Owner<'_>) -> Result<bool, Problem> {
         let mut words = self.context_words.clone();
         let (local, domain) = owner.email.split_once('@').unwrap_or((owner.email, ""));
-        // As people write it: it is stored in ASCII.
+        // The domain as people write it. It is stored in ASCII.
         let (domain, _) = idna::domain_to_unicode(domain);
         for part in [local, &domain] {
             let parts = part.split(|c: char| !c.is_alphanumeric());
@@ -186,22 +187,25 @@ impl PasswordPolicy {
         let permit = timeout(PATIENCE, Arc::clone(&self.metering).acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
         let score = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // held to the end, also if nobody waits for it any more
+            let _permit = permit; // held to the end, even if the request is dropped
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             zxcvbn(&password, &words).score()
         });
-        // A meter that fails has not found the password good.
+        // If the meter fails, the password counts as guessable.
         Ok(score.await.map_or(true, |score| score < enough))
     }
 
-    /// An outage over there is no reason to turn anybody away here.
+    /// Asks the list of breaches. Its outage must not turn anybody away.
     async fn is_breached(&self, password: &str) -> bool {
         let Some(breached) = &self.breached else {
             return false;
         };
         breached.contains(password).await.unwrap_or_else(|error| {
             let error = with_causes(&*error);
-            tracing::warn!(error, "not known whether a password was breached");
+            tracing::warn!(
+                error,
+                "breached passwords are unavailable; accepted one without the check"
+            );
             false
         })
     }
@@ -213,7 +217,7 @@ impl std::fmt::Debug for PasswordPolicy {
     }
 }
 
-/// How many characters are left when these words are taken out.
+/// Returns how many characters are left without these words.
 fn left_without(words: &[String], password: &str) -> usize {
     let mut words: Vec<_> = words
         .iter()

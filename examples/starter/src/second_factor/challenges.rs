@@ -1,4 +1,4 @@
-//! [`Challenges`]: who has shown the first factor, and still has to show a code.
+//! [`Challenges`]: logins that still need the second factor.
 
 use sqlx::Result;
 
@@ -9,12 +9,12 @@ use crate::database::Database;
 use crate::database::on_pool;
 use crate::times::{SKEW, now};
 
-/// For how long a challenge is good, in seconds.
+/// How long a challenge is valid, in seconds.
 pub(crate) const CHALLENGE_SECONDS: i64 = 300;
-/// How many codes may be tried with one (OWASP ASVS 5.0 V6.6.3).
+/// How many codes may be tried for one challenge (OWASP ASVS 5.0 V6.6.3).
 const MAX_TRIES: i64 = 5;
 
-/// The table of challenges: their SHA-256, for 256 random bits.
+/// The table of challenges. It contains only their SHA-256, which is enough for 256 random bits.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenges {
     database: Database,
@@ -29,7 +29,7 @@ impl Challenges {
         Self { database, users }
     }
 
-    /// For a user who has shown the first factor. `amr` says what that was.
+    /// Makes a challenge for a user who has passed the first factor. `amr` says how.
     pub(crate) async fn make(&self, user: &User, amr: &[&str]) -> Result<String> {
         let challenge = random_token()?;
         let query = "INSERT INTO login_challenges (digest, user_id, state, amr, expires_at) \
@@ -42,7 +42,7 @@ impl Challenges {
         Ok(challenge)
     }
 
-    /// Who has to answer it; none if it is over.
+    /// Returns the user who has to answer the challenge, or `None` if it has ended.
     pub(crate) async fn holder(&self, challenge: &str) -> Result<Option<User>> {
         let query = "SELECT user_id, state FROM login_challenges \
                      WHERE digest = $1 AND expires_at > $2 AND tries < $3 \
@@ -58,7 +58,7 @@ impl Challenges {
         Ok(user.filter(|user| is_for(user, &state)))
     }
 
-    /// Counts a try before the code is looked at; false if there were too many.
+    /// Counts an attempt before the code is checked. Returns `false` if there were too many.
     pub(crate) async fn count_try(&self, challenge: &str) -> Result<bool> {
         let query = "UPDATE login_challenges SET tries = tries + 1 \
                      WHERE digest = $1 AND expires_at > $2 AND tries < $3 \
@@ -70,7 +70,8 @@ impl Challenges {
         Ok(counted == 1)
     }
 
-    /// Uses it up, for one caller, who learns what the first factor was. Returns `None` if it is over.
+    /// Uses up the challenge, and tells one caller what the first factor was. Returns `None` if it has
+    /// ended.
     pub(crate) async fn take(&self, challenge: &str) -> Result<Option<String>> {
         let query = "DELETE FROM login_challenges \
                      WHERE digest = $1 AND expires_at > $2 AND expires_at <= $3 RETURNING amr";
@@ -81,7 +82,7 @@ impl Challenges {
         Ok(taken.pop())
     }
 
-    /// Removes at most `limit` that are over, and tells how many.
+    /// Removes at most `limit` expired challenges, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM login_challenges WHERE digest IN \
                          (SELECT digest FROM login_challenges WHERE expires_at <= $1 LIMIT $2)";
@@ -92,12 +93,12 @@ impl Challenges {
     }
 }
 
-/// What ends later was made by a clock that was wrong.
+/// Returns the latest possible end. A later one was written while the clock was wrong.
 fn latest() -> i64 {
     now() + CHALLENGE_SECONDS + SKEW
 }
 
-/// Whether the user is as when the challenge was made, in all that a login depends on.
+/// Returns whether nothing that a login depends on has changed since the challenge was made.
 fn is_for(user: &User, read: &str) -> bool {
     !user.disabled && state(user) == read
 }

@@ -23,8 +23,10 @@ pub(super) struct Answer {
     code: String,
 }
 
-/// Tries are counted three times before the code is looked at: for the challenge, for the account
-/// and the address, and for the account.
+/// Finishes a login with a code of the second factor.
+///
+/// The attempt is counted for the challenge, for the account together with the client address, and for the
+/// account, before the code is checked.
 #[utoipa::path(
     post,
     operation_id = "answer_challenge",
@@ -64,7 +66,7 @@ pub(super) async fn answer(
     client.transport.deliver(pair)
 }
 
-/// Returns who has shown the first factor, and has to answer this challenge.
+/// Returns the user who has passed the first factor and has to answer this challenge.
 pub(crate) async fn holder(
     challenges: &Challenges,
     client: &Client,
@@ -80,6 +82,6 @@ pub(crate) async fn holder(
 }
 
 pub(crate) fn over() -> Problem {
-    let detail = "This login is over: begin with the password again.";
+    let detail = "This login has ended. Start again with the first step.";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_challenge", detail)
 }

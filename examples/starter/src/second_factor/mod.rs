@@ -1,7 +1,8 @@
-//! Two-factor authentication: codes of an app (TOTP), recovery codes, and with the chapter `sms` codes by SMS.
+//! Two-factor authentication: codes of an authenticator app (TOTP), recovery codes, and with the chapter
+//! `sms` codes by SMS.
 //!
-//! [`Logins`](crate::sessions::Logins) asks users who have a factor for a code. Needs accounts and sessions. To
-//! remove it with `sms`: `./chapters remove second-factor` (see `docs/removing.md`).
+//! [`Logins`](crate::sessions::Logins) asks users with a second factor for a code. Needs accounts and
+//! sessions. To remove it together with `sms`: `./chapters remove second-factor` (see `docs/removing.md`).
 
 mod challenges;
 pub(crate) mod login;
@@ -42,32 +43,32 @@ use crate::typed::{Malformed, OneTimeCode, RecoveryCode};
 const CHANGED: Notice = Notice {
     kind: "second_factor_changed",
     subject: "Your second factor was changed",
-    text: "What your account asks for beside the password was changed just now.\n\n\
+    text: "The two-factor authentication of your account has just been changed.\n\n\
            If this was not you, choose a new password at once:",
 };
 
-/// For how long a factor can be confirmed after it was proposed, in seconds: its secret is on a screen.
+/// How long a proposed factor can be confirmed, in seconds. Its secret is on a screen meanwhile.
 const PROPOSAL: i64 = 900;
 
-/// How a code is made.
+/// The kinds of codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
-    /// By an app on the user's phone (RFC 6238).
+    /// An authenticator app (RFC 6238).
     Totp,
     // chapter: sms {
-    /// Sent to the user's phone.
+    /// A code that is sent to the user's phone.
     Sms,
     // chapter: sms }
     // chapter: passkeys {
-    /// By a passkey, on the user's phone or computer.
+    /// A passkey on the user's phone or computer.
     Passkey,
     // chapter: passkeys }
-    /// Written down when the first factor was added.
+    /// A code that the user has saved when the first factor was added.
     RecoveryCode,
 }
 
-/// A code in the form that its method has.
+/// A code in the format of its method.
 #[derive(Debug)]
 pub(crate) enum Proof {
     Totp(OneTimeCode),
@@ -76,7 +77,7 @@ pub(crate) enum Proof {
     Recovery(RecoveryCode),
 }
 
-/// The recovery codes of a user who has just added a factor. They are shown once.
+/// The recovery codes of a user who has just added a factor. They are shown only once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RecoveryCodes)]
 pub(crate) struct Added {
@@ -87,7 +88,7 @@ pub(crate) struct Added {
 #[derive(Debug, Clone)]
 pub(crate) struct Factors {
     database: Database,
-    /// The name of the service that an app shows.
+    /// The name of the service that authenticator apps show.
     issuer: &'static str,
     outbox: Outbox,
     sealing: SealingKeys,
@@ -135,7 +136,7 @@ impl Method {
         }
     }
 
-    /// As tokens tell it (RFC 8176).
+    /// Returns the value for the `amr` claim (RFC 8176).
     pub(crate) fn amr(self) -> &'static str {
         match self {
             Self::Totp | Self::RecoveryCode => "otp",
@@ -148,7 +149,7 @@ impl Method {
 // === impl Proof ===
 
 impl Proof {
-    /// What was typed, if it can be a code of this method. It costs nothing to find out.
+    /// Parses what was typed, if it can be a code of this method. Needs no lookup.
     pub(crate) fn parse(method: Method, typed: &str) -> std::result::Result<Self, Malformed> {
         match method {
             Method::Totp => OneTimeCode::parse(typed).map(Self::Totp),
@@ -184,7 +185,7 @@ impl Factors {
         }
     }
 
-    /// What the user may log in with; nothing if the password is enough.
+    /// Returns the methods for the second step of a login. It is empty if the password is enough.
     pub(crate) async fn methods(&self, user: &str) -> Result<Vec<Method>> {
         let query =
             "SELECT kind FROM second_factors WHERE user_id = $1 AND confirmed ORDER BY kind";
@@ -223,7 +224,7 @@ impl Factors {
         })
     }
 
-    /// Whether the code is right. It is used up by that: for one caller (V6.5.1).
+    /// Uses up the code if it is right. Returns `true` to only one caller (OWASP ASVS 5.0 V6.5.1).
     pub(crate) async fn take(
         &self,
         user: &str,
@@ -238,7 +239,7 @@ impl Factors {
     }
 
     // chapter: sms {
-    /// Returns the phone number that is confirmed.
+    /// Returns the confirmed phone number.
     pub(crate) async fn phone(&self, user: &str) -> Result<Option<String>> {
         let query = "SELECT secret FROM second_factors \
                      WHERE user_id = $1 AND kind = 'sms' AND confirmed";
@@ -248,7 +249,8 @@ impl Factors {
     }
     // chapter: sms }
 
-    /// Keeps a factor that is not confirmed yet, for [`PROPOSAL`] seconds; false if there is one that is.
+    /// Stores a factor that is not confirmed yet, for [`PROPOSAL`] seconds. Returns `false` if a confirmed
+    /// one exists.
     pub(crate) async fn propose(&self, user: &str, method: Method, secret: &str) -> Result<bool> {
         let query = "INSERT INTO second_factors AS f (user_id, kind, secret, created_at) \
                      VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, kind) \
@@ -261,7 +263,7 @@ impl Factors {
         Ok(kept == 1)
     }
 
-    /// Turns a confirmed factor on. The sessions elsewhere were opened without it, and end.
+    /// Turns a confirmed factor on. The other sessions were opened without it, so they end.
     pub(crate) async fn turn_on(
         &self,
         caller: Caller,
@@ -271,7 +273,7 @@ impl Factors {
         let factors = self.clone();
         finish(async move {
             let (sessions, user) = (&factors.sessions, &caller.user);
-            // Before anything changes: if they cannot be ended, there is no factor yet.
+            // Comes first, so that there is no factor yet if the sessions cannot be ended.
             sessions.end_others(&user.id, caller.session()).await?;
             let confirmed = factors.confirm(&user.id, method, &secret).await?;
             let recovery_codes = confirmed.ok_or_else(invalid_code)?;
@@ -281,10 +283,14 @@ impl Factors {
                 method = method.name()
             );
             factors.tell(user);
-            // What was opened in between. The codes are shown only now, whatever becomes of this.
+            // Ends sessions that were opened in between. The response must show the codes even if this
+            // fails.
             if let Err(error) = sessions.end_others(&user.id, caller.session()).await {
                 let error = with_causes(&error);
-                tracing::error!(error, "sessions from before the second factor may go on");
+                tracing::error!(
+                    error,
+                    "the second factor is on, but sessions from before could not be ended"
+                );
             }
             let recovery_codes = recovery_codes.iter().map(|code| code.as_str().to_owned());
             Ok(Added {
@@ -294,7 +300,7 @@ impl Factors {
         .await
     }
 
-    /// Removes all factors of a user: the user has asked for that, or the admin with the id `by`.
+    /// Removes all factors of a user, at the request of the user or of the admin with the id `by`.
     pub(crate) async fn turn_off(&self, user: &User, by: Option<&str>) -> Result<()> {
         self.remove_all(&user.id).await?;
         tracing::info!(
@@ -306,14 +312,14 @@ impl Factors {
         Ok(())
     }
 
-    /// Tells the owner, who knows then if it was somebody else.
+    /// Tells the owner, in case it was somebody else.
     fn tell(&self, user: &User) {
         let (to, notice) = (user.address(), CHANGED);
         self.outbox.post(Notification::Notice { to, notice });
     }
 
-    /// The factor works: from now on it is asked for, and there are new recovery codes; both or nothing. It
-    /// must run to its end: see `on_pool`.
+    /// Confirms the factor and replaces the recovery codes, both or neither. The caller must run it to its
+    /// end: see `on_pool`.
     async fn confirm(
         &self,
         user: &str,
@@ -344,7 +350,7 @@ impl Factors {
         Ok(Some(codes))
     }
 
-    /// What was proposed of late, and is not confirmed yet.
+    /// Returns the secret that was proposed recently and is not confirmed yet.
     pub(crate) async fn proposed(&self, user: &str, method: Method) -> Result<Option<String>> {
         let query = "SELECT secret FROM second_factors \
                      WHERE user_id = $1 AND kind = $2 AND NOT confirmed \
@@ -368,7 +374,7 @@ impl Factors {
         Ok(())
     }
 
-    /// Removes at most `limit` proposed factors that were not confirmed in time, and tells how many.
+    /// Removes at most `limit` proposed factors that were not confirmed in time, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM second_factors WHERE (user_id, kind) IN \
                          (SELECT user_id, kind FROM second_factors \
@@ -381,11 +387,11 @@ impl Factors {
 }
 
 pub(crate) fn invalid_code() -> Problem {
-    let detail = "The code is wrong, was used, or is too old.";
+    let detail = "The code is wrong, was used, or has expired. Use a newer one.";
     Problem::new(StatusCode::FORBIDDEN, "invalid_code", detail)
 }
 
 pub(crate) fn exists() -> Problem {
-    let detail = "There is such a second factor already: remove it first.";
+    let detail = "This second factor exists already. Remove it first.";
     Problem::new(StatusCode::CONFLICT, "second_factor_exists", detail)
 }

@@ -1,4 +1,4 @@
-//! [`RecoveryCodes`]: for who has lost the phone. Each is good once.
+//! [`RecoveryCodes`]: codes for users who have lost their phone. Each works once.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use crate::typed::RecoveryCode;
 
 const CODES: usize = 10;
 
-/// The statements that put new codes in the place of all that there were.
+/// The statements that replace all codes of a user.
 pub(super) const CLEAR: &str = "DELETE FROM recovery_codes WHERE user_id = $1";
 pub(super) const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
 
-/// The table of codes. They have 128 random bits, so their SHA-256 is enough (V6.5.2).
+/// The table of codes. They have 128 random bits, so a SHA-256 is enough (OWASP ASVS 5.0 V6.5.2).
 #[derive(Debug, Clone)]
 pub(crate) struct RecoveryCodes {
     database: Database,
@@ -35,7 +35,7 @@ impl RecoveryCodes {
         })
     }
 
-    /// Uses a code up.
+    /// Uses up a code. Returns whether it was right.
     pub(crate) async fn take(&self, user: &str, code: &RecoveryCode) -> Result<bool> {
         let query = "DELETE FROM recovery_codes WHERE user_id = $1 AND digest = $2";
         let taken = on_pool!(&self.database, pool => {
@@ -46,7 +46,7 @@ impl RecoveryCodes {
     }
 }
 
-/// As many as a user gets.
+/// Returns a new set of codes for a user.
 pub(super) fn new_codes() -> Result<BTreeSet<RecoveryCode>> {
     let mut codes = BTreeSet::new();
     while codes.len() < CODES {

@@ -1,4 +1,4 @@
-//! `/auth/second-factor`: a user looks at the second factors, adds an app, and removes all of them.
+//! `/auth/second-factor`: list the second factors, add an authenticator app, remove all factors.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::typed::OneTimeCode;
 #[derive(Serialize, ToSchema)]
 #[schema(as = SecondFactor)]
 pub(super) struct Status {
-    /// What a login asks for one of; nothing if the password is enough.
+    /// The methods for the second step of a login. It is empty if the password is enough.
     methods: Vec<Method>,
     recovery_codes_left: i64,
 }
@@ -43,12 +43,13 @@ pub(super) struct Remove {
     code: String,
 }
 
+/// Lists the second factors of the user.
 #[utoipa::path(
     get,
     operation_id = "second_factor_status",
     path = "/auth/second-factor",
     tag = "second factor",
-    responses((status = 200, description = "What a login asks for", body = Status)),
+    responses((status = 200, description = "The second factors", body = Status)),
     security(("bearer" = []))
 )]
 pub(super) async fn status(
@@ -61,13 +62,15 @@ pub(super) async fn status(
     }))
 }
 
-/// The password is asked for again: a stolen token adds nothing (OWASP ASVS 5.0 V7.5.1).
+/// Proposes an authenticator app, to be confirmed with a code of it.
+///
+/// The password is asked for again, so that a stolen token is not enough (OWASP ASVS 5.0 V7.5.1).
 #[utoipa::path(
     post,
     path = "/auth/second-factor/totp",
     tag = "second factor",
     request_body = AddTotp,
-    responses((status = 200, description = "The secret for the app, to be confirmed", body = Enrolment)),
+    responses((status = 200, description = "The secret for the authenticator app", body = Enrolment)),
     security(("bearer" = []))
 )]
 pub(super) async fn add_totp(
@@ -82,12 +85,13 @@ pub(super) async fn add_totp(
     Ok(Json(enrolment.ok_or_else(exists)?))
 }
 
+/// Turns the authenticator app on, with a code of it.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/totp/confirm",
     tag = "second factor",
     request_body = Confirm,
-    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn confirm_totp(
@@ -109,14 +113,16 @@ pub(super) async fn confirm_totp(
     Ok(Json(factors.turn_on(caller, Method::Totp, secret).await?))
 }
 
-/// All factors, after the password and a code: neither alone is enough to get rid of the other.
+/// Removes all second factors.
+///
+/// It takes the password and a code, so that neither of them alone can remove the other.
 #[utoipa::path(
     post,
     operation_id = "remove_second_factor",
     path = "/auth/second-factor/remove",
     tag = "second factor",
     request_body = Remove,
-    responses((status = 204, description = "The password is enough again")),
+    responses((status = 204, description = "Removed; the password is enough to log in")),
     security(("bearer" = []))
 )]
 pub(super) async fn remove(
@@ -132,7 +138,7 @@ pub(super) async fn remove(
     reauthentication.check(&caller, current).await?;
     if passwords.char_count(current) < MIN_PASSWORD_CHARS {
         let detail =
-            "Without a second factor the password is too short: choose a longer one first.";
+            "Without a second factor the password is too short. Choose a longer one first.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "invalid_password", detail).reason("too_short"));
     }

@@ -1,4 +1,4 @@
-//! Codes of an app: RFC 6238, with 30 seconds, six digits and SHA-1, which all apps know.
+//! Codes of authenticator apps: RFC 6238, with 30 seconds, six digits and SHA-1, which all apps know.
 
 use qrcodegen::{DataTooLong, QrCode, QrCodeEcc};
 use serde::Serialize;
@@ -13,24 +13,25 @@ use crate::problem::Problem;
 use crate::times::{SKEW, now};
 use crate::typed::OneTimeCode;
 
-/// How long a code is the present one.
+/// How long a code is the current one.
 const STEP_SECONDS: i64 = 30;
 
-/// What an app needs. It is shown once.
+/// What an authenticator app needs. It is shown only once.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Enrolment {
-    /// For typing: 160 random bits in base 32.
+    /// The secret, for typing: 160 random bits in base 32.
     secret: String,
-    /// What the QR code holds.
+    /// The content of the QR code.
     otpauth_uri: String,
-    /// The QR code, row by row: `1` is dark. It needs a light border four wide.
+    /// The QR code, row by row. `1` is dark. It needs a light border four modules wide.
     qr_code: Vec<String>,
 }
 
 // === impl Factors ===
 
 impl Factors {
-    /// A new secret, which counts once a code has confirmed it; none if there is one that counts.
+    /// Makes a new secret, which takes effect once a code has confirmed it. Returns `None` if a confirmed
+    /// one exists.
     pub(crate) async fn enrol_totp(
         &self,
         user: &User,
@@ -50,7 +51,7 @@ impl Factors {
         Ok(kept.await?.then_some(enrolment))
     }
 
-    /// The proposed secret as it is stored, if this is a code of it, which is used up by that.
+    /// Returns the proposed secret as it is stored, if this is one of its codes, and uses up the code.
     pub(crate) async fn take_proposed(
         &self,
         user: &str,
@@ -65,8 +66,8 @@ impl Factors {
         }
     }
 
-    /// A code is good for its 30 seconds and those before and after, and once: a step that was used,
-    /// or one before it, does not come again (RFC 6238 section 5.2).
+    /// Accepts a code for its 30 seconds and for the 30 seconds before and after, and only once: neither a
+    /// used step nor an earlier one is accepted again (RFC 6238 section 5.2).
     pub(super) async fn take_totp(
         &self,
         user: &str,
@@ -91,7 +92,8 @@ impl Factors {
         Ok(used)
     }
 
-    /// With the key that is first by now, so that an old one can be removed some day.
+    /// Seals the secret again with the key that is now the first one, so that old keys can be removed some
+    /// day.
     async fn seal_anew(
         &self,
         user: &str,
@@ -117,7 +119,7 @@ impl Factors {
         opened.map_err(|error| Problem::internal(&error))
     }
 
-    /// A step that lies in the future was used by a clock that was wrong.
+    /// Records the step. A recorded step in the future was used while the clock was wrong.
     async fn use_step(&self, user: &str, step: i64) -> Result<bool> {
         let query = "UPDATE second_factors SET last_step = $2 \
                      WHERE user_id = $1 AND kind = 'totp' AND (last_step < $2 OR last_step > $3)";
@@ -129,7 +131,7 @@ impl Factors {
         Ok(used == 1)
     }
 
-    /// The step that the code belongs to.
+    /// Returns the step that the code belongs to.
     fn step(&self, secret: &str, code: &OneTimeCode) -> Option<i64> {
         let secret = Secret::try_from_base32(secret).ok()?;
         let time = u64::try_from(now()).ok()?;
@@ -137,7 +139,7 @@ impl Factors {
         i64::try_from(step).ok()
     }
 
-    /// A colon would end the name.
+    /// Sets up TOTP for an account. A colon would end the name of the issuer.
     fn totp(&self, secret: Secret, account: &str) -> Option<Totp> {
         Builder::new()
             .with_secret(secret)
@@ -148,12 +150,12 @@ impl Factors {
     }
 }
 
-/// What a sealed secret is bound to: a row that is copied to another user does not open.
+/// Returns what a sealed secret is bound to. A row that is copied to another user cannot be opened.
 fn context(user: &str) -> String {
     format!("totp of {user}")
 }
 
-/// What a camera reads, though a part of it is hidden.
+/// Draws a QR code that cameras can read even if a part of it is hidden.
 fn qr_code(text: &str) -> std::result::Result<Vec<String>, DataTooLong> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium)?;
     let module = |x, y| if code.get_module(x, y) { '1' } else { '0' };

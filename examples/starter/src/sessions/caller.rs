@@ -9,8 +9,8 @@ use crate::app::App;
 use crate::limits::Source;
 use crate::problem::Problem;
 
-/// The user whose access token came with the request: the token says who, and the database says that
-/// there still is such a user, who is not disabled.
+/// The user whose access token came with the request. The token names the user, and the database confirms
+/// that the user still exists and is not disabled.
 pub(crate) struct Caller {
     pub(crate) user: User,
     pub(crate) token: VerifiedToken,
@@ -24,8 +24,8 @@ impl Caller {
         self.token.session_id().unwrap_or_default()
     }
 
-    /// Returns where tries of passwords and codes come from: whoever is logged in is judged by what
-    /// happens in this session alone.
+    /// Returns where attempts at passwords and codes come from. For a user who is logged in, only this
+    /// session counts.
     pub(crate) fn source(&self) -> Source<'_> {
         Source::Session(self.session())
     }

@@ -1,4 +1,4 @@
-//! [`Client`]: who sent the request, as far as it can be told without a login.
+//! [`Client`]: who sent the request, as far as that is known without a login.
 
 use std::time::SystemTime; // chapter: social-login
 
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::limits::ClientIp;
 use crate::problem::Problem;
 
-/// How much of the `User-Agent` a session is labelled with.
+/// How many characters of the `User-Agent` a session keeps as its label.
 const MAX_LABEL_CHARS: usize = 100;
 
 /// The client that sent a request: its address, the name that it gives itself, and how it keeps its
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     pub(crate) ip: ClientIp,
     pub(crate) transport: Transport,
     // chapter: social-login {
-    /// When the user has shown a password or the like, if that was elsewhere, and before this request.
+    /// When the user authenticated, if that was elsewhere and before this request.
     pub(crate) auth_time: Option<SystemTime>,
     // chapter: social-login }
     agent: Vec<u8>,
@@ -42,11 +42,11 @@ impl Client {
     /// only have to leave both out.
     pub(crate) fn mark(&self) -> Vec<u8> {
         let device = self.transport.device().unwrap_or_default();
-        // No header has a NUL in it, so two clients have one mark only if both parts are the same.
+        // No header contains a NUL, so two clients have the same mark only if both parts are the same.
         [&self.agent, &b"\0"[..], device.as_bytes()].concat()
     }
 
-    /// Returns what the user will know the session by: the beginning of the `User-Agent`.
+    /// Returns the label by which the user recognizes the session: the beginning of the `User-Agent`.
     pub(crate) fn label(&self) -> Option<String> {
         let agent = std::str::from_utf8(&self.agent).ok()?;
         let label: String = agent.chars().take(MAX_LABEL_CHARS).collect();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_has_a_mark_and_another_header_gives_another() {
+    fn different_headers_give_different_marks() {
         let marks = [
             mark("", None),
             mark("a", None),

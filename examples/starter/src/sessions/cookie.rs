@@ -1,14 +1,14 @@
-//! The cookies of a browser: the refresh token, and a mark of the browser. No script can read them.
+//! The cookies of a browser: the refresh token, and a mark of the browser. Scripts cannot read them.
 
 use axum::http::header::{COOKIE, InvalidHeaderValue};
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// By this prefix a browser knows that the cookie is from this very host, over TLS, for all paths
-/// (RFC 6265bis section 4.1.3.2): no other site and no subdomain can set it.
+/// Browsers accept a cookie with this prefix only from this host, over TLS, and for all paths (RFC 6265bis
+/// section 4.1.3.2). No other site and no subdomain can set it.
 pub(super) const REFRESH: &str = "__Host-refresh";
-/// Random bits that tell this browser from others; see [`Client::mark`](super::Client::mark).
+/// Random bits that distinguish this browser from others; see [`Client::mark`](super::Client::mark).
 pub(super) const DEVICE: &str = "__Host-device";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 /// 128 bits.
@@ -40,7 +40,7 @@ pub(super) fn new_device() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Both cookies are kept for as long as the refresh token is good.
+/// Sets both cookies, for as long as the refresh token is valid.
 pub(super) fn set(
     name: &str,
     value: &str,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_found_among_others_and_not_if_there_are_two() {
+    fn the_cookie_is_found_unless_it_occurs_twice() {
         let read = |lines: &[&'static str]| super::read(&headers(lines), REFRESH);
         assert_eq!(read(&["__Host-refresh=a.b.c"]).unwrap(), "a.b.c");
         assert_eq!(read(&["x=1; __Host-refresh=a.b.c; y=2"]).unwrap(), "a.b.c");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_cookie_is_random_and_anything_else_is_ignored() {
+    fn device_cookies_are_random_and_foreign_values_are_ignored() {
         let (one, other) = (new_device().unwrap(), new_device().unwrap());
         assert_ne!(one, other);
         let line = HeaderValue::try_from(format!("{DEVICE}={one}")).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn all_cookies_have_the_attributes_that_the_prefix_demands() {
+    fn all_cookies_have_the_attributes_that_the_prefix_requires() {
         let set = [REFRESH, DEVICE].map(|name| set(name, "a", 7).unwrap());
         for (cookie, name) in set
             .into_iter()

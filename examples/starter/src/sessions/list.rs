@@ -15,7 +15,7 @@ use crate::typed::PathId;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sessions)]
 pub(super) struct Listed {
-    /// The one that was used last comes first.
+    /// The session that was used last comes first.
     sessions: Vec<Session>,
 }
 
@@ -28,17 +28,18 @@ pub(crate) struct Session {
     created_at: u64,
     /// The last login or refresh; requests with the access token do not count.
     last_used_at: u64,
-    /// When the session ends at the latest.
+    /// The absolute expiry of the session.
     expires_at: u64,
     /// Whether this request belongs to it.
     current: bool,
 }
 
+/// Lists the sessions of the user.
 #[utoipa::path(
     get,
     path = "/auth/sessions",
     tag = "sessions",
-    responses((status = 200, description = "The own sessions", body = Listed)),
+    responses((status = 200, description = "The sessions of the user", body = Listed)),
     security(("bearer" = []))
 )]
 pub(super) async fn list(
@@ -49,13 +50,15 @@ pub(super) async fn list(
     Ok(Json(Listed { sessions }))
 }
 
-/// Nobody learns whether an id that is not theirs is somebody else's.
+/// Ends a session of the user.
+///
+/// An id of another user is refused like an unknown one.
 #[utoipa::path(
     delete,
     path = "/auth/sessions/{id}",
     tag = "sessions",
-    params(("id" = String, Path, description = "From the list")),
-    responses((status = 204, description = "The session is over")),
+    params(("id" = String, Path, description = "The id from the list")),
+    responses((status = 204, description = "Ended")),
     security(("bearer" = []))
 )]
 pub(super) async fn end(

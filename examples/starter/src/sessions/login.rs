@@ -1,4 +1,4 @@
-//! `POST /auth/login`: from an email address and a password to a session.
+//! `POST /auth/login`: logs in with an email address and a password.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,6 +20,7 @@ pub(super) struct Request {
     password: String,
 }
 
+/// Logs in with an email address and a password.
 #[utoipa::path(
     post,
     path = "/auth/login",
@@ -35,7 +36,7 @@ pub(super) async fn login(
     let start = Instant::now();
     let email = Email::parse(&request.email).ok_or_else(invalid_email)?;
     let answer = logins.by_password(&client, &email, &request.password).await;
-    // Whoever is refused waits, so that time does not tell why (OWASP ASVS 5.0 V6.3.8).
+    // A refusal is delayed, so that its time does not tell the reason (OWASP ASVS 5.0 V6.3.8).
     if matches!(&answer, Err(problem) if problem.is(StatusCode::UNAUTHORIZED)) {
         end_of_step(start).await;
     }

@@ -1,4 +1,4 @@
-//! [`Logins`]: what every way to log in has in common, from the limits to the session.
+//! [`Logins`]: what all ways to log in have in common, from the limits to the session.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::second_factor::{CHALLENGE_SECONDS, Factors, Method}; // chapter: second-factor
 use crate::typed::Email;
 
-/// Opens sessions for users who have proved that it is them.
+/// Opens sessions for users who have proved who they are.
 #[derive(Debug, Clone)]
 pub(crate) struct Logins {
     pub(crate) attempts: Attempts,
@@ -31,17 +31,17 @@ pub(crate) struct Logins {
     pub(crate) require_verified_email: bool,
 }
 
-/// What a first factor is answered with.
+/// The response to the first factor of a login.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum LoginAnswer {
     Tokens(Tokens),
     // chapter: second-factor {
-    /// A code is asked for as well, by one of these methods.
+    /// A second factor is needed, by one of these methods.
     Challenge {
         challenge: String,
         methods: Vec<Method>,
-        /// In seconds.
+        /// The lifetime of the challenge, in seconds.
         expires_in: i64,
     },
     // chapter: second-factor }
@@ -50,7 +50,7 @@ pub(crate) enum LoginAnswer {
 // === impl Logins ===
 
 impl Logins {
-    /// Logs in with a password. One answer to all that is wrong, after the same work.
+    /// Logs in with a password. Everything that can be wrong gets the same response, after the same work.
     pub(super) async fn by_password(
         &self,
         client: &Client,
@@ -80,8 +80,8 @@ impl Logins {
         self.proceed(user, client, &["pwd"]).await
     }
 
-    /// Goes on after the first factor, which is proved: asks for a second one if the user has one, and
-    /// opens the session if not. `amr` says what has proved it (RFC 8176).
+    /// Continues after the first factor: asks for the second one if the user has one, and opens the session
+    /// otherwise. `amr` says how the first factor was proved (RFC 8176).
     pub(crate) async fn proceed(
         &self,
         user: &User,
@@ -102,7 +102,7 @@ impl Logins {
         Ok(LoginAnswer::Tokens(client.transport.deliver(pair)?))
     }
 
-    /// Opens the session of a user who has proved everything that is asked for.
+    /// Opens the session of a user who has proved everything that is needed.
     pub(crate) async fn open(
         &self,
         user: &User,
@@ -129,8 +129,8 @@ impl Logins {
         // chapter: social-login }
         let pair = session.issue().await?;
 
-        // Whoever was disabled, or got another password, fewer scopes or a second factor, while this was
-        // going on was logged out everywhere then: this session was not there yet.
+        // A change during the login, such as a new password, fewer scopes, a second factor or a disabled
+        // account, has logged the user out everywhere. This session did not exist yet, so it must end now.
         let now = self.users.active(&user.id).await?;
         if now.is_none_or(|now| now.version != user.version) {
             self.sessions.end_by_token(&pair.refresh_token).await?;
@@ -141,7 +141,7 @@ impl Logins {
         Ok(pair)
     }
 
-    /// Returns why this user may not log in, whatever has been proved.
+    /// Returns why this user may not log in, whatever was proved.
     pub(crate) fn barred(&self, user: &User) -> Option<&'static str> {
         if user.disabled {
             return Some("disabled");
@@ -149,17 +149,17 @@ impl Logins {
         (self.require_verified_email && !user.email_verified).then_some("not_confirmed")
     }
 
-    /// Puts a stronger hash in the place of an old one. The login is good whether or not it works.
+    /// Replaces an old hash with a stronger one. The login succeeds whether or not that works.
     async fn replace_hash(&self, user: &User, new: &PasswordHash) {
         match self.users.replace_hash(user, new).await {
             Ok(true) => tracing::info!(user = digest(&user.id), "password hash replaced"),
-            Ok(false) => {} // somebody else was faster
+            Ok(false) => {} // another request was faster
             Err(error) => tracing::warn!(%error, "password hash not replaced"),
         }
     }
 
-    /// One answer to all that is wrong. No `WWW-Authenticate`: the password is no bearer token, and a
-    /// JSON body is no scheme that a header could name.
+    /// Gives one response for everything that can be wrong. There is no `WWW-Authenticate`, because a
+    /// password in a JSON body is not a scheme that the header could name.
     pub(crate) fn refused(&self) -> Problem {
         let detail = if self.require_verified_email {
             "The email address or the password is wrong, or the address is not confirmed yet."

@@ -1,4 +1,4 @@
-//! `POST /auth/logout` and `POST /auth/logout-all`: the end of one session, or of all.
+//! `POST /auth/logout` and `POST /auth/logout-all`: end one session, or all sessions.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -17,19 +17,20 @@ use crate::typed::trimmed;
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(as = Logout)]
 struct Body {
-    /// For a client whose access token has expired.
+    /// The refresh token, for a client whose access token has expired.
     refresh_token: Option<String>,
 }
 
-/// Ends the session of the access token, of the refresh token, or of both: with its tokens, and
-/// all that followed from them. A refresh token is enough, and one that is unknown or not good any
-/// more is a success (RFC 7009 section 2.2): there is nothing left to end.
+/// Ends the session of the access token, of the refresh token, or of both, with all their tokens.
+///
+/// A refresh token is enough. If it is unknown or not valid any more, there is nothing to end, and the
+/// logout succeeds (RFC 7009 section 2.2).
 #[utoipa::path(
     post,
     path = "/auth/logout",
     tag = "sessions",
     request_body = Option<Body>,
-    responses((status = 204, description = "The session is over")),
+    responses((status = 204, description = "Logged out")),
     security(("bearer" = []), ())
 )]
 pub(super) async fn logout(
@@ -66,12 +67,14 @@ pub(super) async fn logout(
     Ok(transport.logged_out())
 }
 
-/// Ends all sessions of the user. A login afterwards is good at once.
+/// Ends all sessions of the user.
+///
+/// The user can log in again at once.
 #[utoipa::path(
     post,
     path = "/auth/logout-all",
     tag = "sessions",
-    responses((status = 204, description = "All sessions are over")),
+    responses((status = 204, description = "Logged out everywhere")),
     security(("bearer" = []))
 )]
 pub(super) async fn logout_all(
@@ -84,8 +87,7 @@ pub(super) async fn logout_all(
     Ok(transport.logged_out())
 }
 
-/// Verifies the access token here and not in a layer in front, because there may be a refresh
-/// token in its place.
+/// Verifies the access token here and not in a middleware, because a refresh token may come instead of it.
 async fn access_token(
     tokens: &TokenIssuer,
     headers: &HeaderMap,
@@ -99,7 +101,7 @@ async fn access_token(
     }
 }
 
-/// Most clients send no body.
+/// Reads the body. Most clients send none.
 fn read(body: &[u8]) -> Result<Body, Problem> {
     if body.is_empty() {
         return Ok(Body::default());

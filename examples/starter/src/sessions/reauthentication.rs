@@ -1,5 +1,5 @@
-//! [`Reauthentication`]: the password once more, before something that a stolen token must not do
-//! (OWASP ASVS 5.0 V7.5.1). Where there is no password, a login that is recent.
+//! [`Reauthentication`]: asks for the password again before something that a stolen token must not do
+//! (OWASP ASVS 5.0 V7.5.1). For an account without a password, a recent login is enough.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::operations::events;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
 
-/// How old the login of a user without a password may be.
+/// The maximum age of the login of a user without a password.
 const RECENT: Duration = Duration::from_secs(600);
 
 /// Asks a user who is logged in for the password.
@@ -25,8 +25,8 @@ pub(crate) struct Reauthentication {
 // === impl Reauthentication ===
 
 impl Reauthentication {
-    /// Refuses a wrong password. Tries are counted for this session alone. Of a user without a password, refuses a
-    /// login that is too old, with a challenge for another one (RFC 9470).
+    /// Refuses a wrong password. Only attempts in this session count. For a user without a password,
+    /// refuses a login that is too old, with a challenge for a new one (RFC 9470).
     pub(crate) async fn check(&self, caller: &Caller, password: &str) -> Result<(), Problem> {
         let user = &caller.user;
         if !user.has_password() {
@@ -46,7 +46,7 @@ impl Reauthentication {
         Ok(attempt.succeeded().await?)
     }
 
-    /// Refuses a login that is more than ten minutes old, with a challenge for another one (RFC 9470).
+    /// Refuses a login that is more than ten minutes old, with a challenge for a new one (RFC 9470).
     pub(crate) fn check_recent_login(caller: &Caller) -> Result<(), Problem> {
         Ok(caller.token.require(&Require::recent_login(RECENT))?)
     }

@@ -1,4 +1,4 @@
-//! `POST /auth/refresh`: a refresh token for the next pair.
+//! `POST /auth/refresh`: exchanges a refresh token for the next pair of tokens.
 
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
@@ -16,15 +16,16 @@ use crate::accounts::Users;
 use crate::problem::Problem;
 use crate::typed::trimmed;
 
-/// Not needed with `Token-Transport: cookie`.
+/// The refresh token. Not needed with `Token-Transport: cookie`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Refresh)]
 struct Body {
     refresh_token: String,
 }
 
-/// A request that is dropped, or fails, leaves the session in order: the client comes back with
-/// the token that it has, and gets the next pair.
+/// Exchanges a refresh token for the next pair of tokens.
+///
+/// If the request fails or its response is lost, send the same token again to get the next pair.
 #[utoipa::path(
     post,
     path = "/auth/refresh",
@@ -32,7 +33,7 @@ struct Body {
     request_body = Option<Body>,
     responses(
         (status = 200, description = "The next pair of tokens", body = Tokens),
-        (status = 204, description = "No cookie: nobody is logged in"),
+        (status = 204, description = "There is no cookie, so nobody is logged in"),
     )
 )]
 pub(super) async fn refresh(
@@ -65,17 +66,17 @@ async fn next_pair(
 ) -> Result<TokenPair, Problem> {
     let refresh = sessions.refresh(token).await?;
     let Some(user) = users.active(refresh.subject()).await? else {
-        // Runs to its end once it has begun, whether or not the client waits for it.
+        // Runs to its end once it has begun, even if the client has gone.
         sessions.end(refresh.session_id()).await?;
         return Err(Problem::invalid_grant());
     };
-    // What the user may still do of what the login allowed. More takes a new login.
+    // The scopes that the user still has, out of those of the login. More scopes need a new login.
     let granted = refresh.granted_scopes().iter();
     let retained: Vec<_> = granted
         .filter(|scope| user.has_scope(scope))
         .cloned()
         .collect();
-    // These take the place of the login's; its other claims, such as `amr`, stay.
+    // These replace the claims of the login. Its other claims, such as `amr`, stay.
     let claims = json!({ "email": user.email, "email_verified": user.email_verified });
     let refreshed = refresh
         .claims(claims)

@@ -1,4 +1,4 @@
-//! Where sessions and revocations are kept: beside the users, or in Redis. It is chosen here alone.
+//! Where sessions and revocations are stored: in the database, or in Redis. This file chooses.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,28 +17,28 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::error::with_causes;
 
-/// The longest that a call to a store may take: more than a database may wait for a lock, and
-/// Redis for a new connection, so that these report what is wrong.
+/// The longest that a call to a store may take. It is longer than a wait for a lock of the database or for
+/// a new connection to Redis, so that these report what is wrong.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The issuer and its sessions, on the stores that were chosen.
+/// The issuer and its sessions, on the chosen stores.
 pub(crate) struct Chosen {
     pub(crate) tokens: TokenIssuer,
-    /// Still without limits and events.
+    /// Not configured with limits and events yet.
     pub(crate) sessions: SessionsBuilder,
     pub(crate) revocations: Revocations,
 }
 
-/// What the chosen store of revocations needs while the service runs.
+/// What the chosen revocation store needs while the service runs.
 #[derive(Debug, Clone)]
 pub(crate) enum Revocations {
-    /// To be cleaned up.
+    /// It needs to be cleaned up.
     Sqlite(SqliteRevocations),
     // chapter: postgres {
-    /// To be cleaned up.
+    /// It needs to be cleaned up.
     Postgres(PostgresRevocations),
     // chapter: postgres }
-    /// To be kept: dropping it ends the subscription. Redis cleans up by itself.
+    /// It needs to be kept, because dropping it ends the subscription. Redis cleans up by itself.
     Redis {
         revocations: Arc<CachedRevocations<RedisRevocations>>,
         _pushes: Arc<RevocationPushes>,
@@ -71,7 +71,7 @@ pub(crate) async fn choose(
     }
 }
 
-/// Revocations are pushed to each process as they are made.
+/// Stores sessions and revocations in Redis. Revocations are pushed to every process.
 async fn in_redis(tokens: TokenIssuerBuilder, url: &str) -> Result<Chosen, Error> {
     let stores = async {
         let sessions = RedisSessions::connect(url).await?;
@@ -112,7 +112,7 @@ fn cached<S: RevocationStore>(record: S) -> CachedRevocations<S> {
 // === impl Revocations ===
 
 impl Revocations {
-    /// Whether Redis answers and can be written to. The database is asked by itself.
+    /// Checks that Redis can be written to. The database has a check of its own.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -121,7 +121,7 @@ impl Revocations {
         }
     }
 
-    /// Removes at most `limit` that are over, and tells how many.
+    /// Removes at most `limit` expired rows, and returns how many.
     pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(record) => record.clean_up(now, limit).await,

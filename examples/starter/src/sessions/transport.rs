@@ -1,4 +1,4 @@
-//! [`Transport`]: how a client keeps its refresh token, in its own hands or in a cookie.
+//! [`Transport`]: how a client keeps its refresh token: by itself, or in a cookie.
 
 use axum::Json;
 use axum::extract::FromRequestParts;
@@ -16,15 +16,15 @@ use crate::config::Origin;
 use crate::problem::Problem;
 
 const TRANSPORT: HeaderName = HeaderName::from_static("token-transport");
-/// What the browser itself says of who asks; no script can set it.
+/// The header in which browsers say which site a request comes from. Scripts cannot set it.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// How the client receives its refresh token, and sends it.
+/// How the client receives and sends its refresh token.
 ///
-/// A client that does not ask for a cookie is never given one. With `Token-Transport: cookie`, the
-/// refresh token goes into a cookie that no script can read. Another site cannot send such a request:
-/// the header needs a preflight, which is not granted; `Origin` must be that of this service; and the
-/// cookie is `SameSite=Strict`.
+/// A client that does not ask for a cookie never gets one. With `Token-Transport: cookie`, the refresh
+/// token goes into a cookie that scripts cannot read. Another site cannot send such a request: the header
+/// needs a preflight, which is not granted, `Origin` must be that of this service, and the cookie is
+/// `SameSite=Strict`.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// In the JSON of requests and responses.
@@ -32,7 +32,7 @@ pub(crate) enum Transport {
     /// In a cookie: for pages of this service.
     Cookie {
         refresh_token: Option<String>,
-        /// Tells this browser from others; see [`Client::mark`](super::Client::mark).
+        /// Distinguishes this browser from others; see [`Client::mark`](super::Client::mark).
         device: Option<String>,
     },
 }
@@ -46,7 +46,7 @@ pub(crate) struct Tokens {
     /// The lifetime of the access token, in seconds.
     #[schema(example = 900)]
     expires_in: u64,
-    /// Absent with `Token-Transport: cookie`: it is in the cookie then.
+    /// Missing with `Token-Transport: cookie`, because the token is in the cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
     /// The lifetime of the refresh token, in seconds.
@@ -66,7 +66,7 @@ impl Transport {
         }
     }
 
-    /// Hands a pair of tokens to the client.
+    /// Puts a pair of tokens into the format that the client has chosen.
     pub(crate) fn deliver(&self, pair: TokenPair) -> Result<Tokens, Problem> {
         let mut tokens = Tokens {
             access_token: pair.access_token,
@@ -90,14 +90,13 @@ impl Transport {
         Ok(tokens)
     }
 
-    /// The response to a client that is logged out now.
+    /// Returns the response to a client that has been logged out.
     pub(crate) fn logged_out(&self) -> Response {
         self.without_cookies(StatusCode::NO_CONTENT.into_response())
     }
 
-    /// The response to a refresh that failed. Only the verdict `invalid_grant` says that the token is
-    /// worth nothing any more. After any other error, such as too many requests or an outage, the
-    /// browser comes back with the same token.
+    /// Returns the response to a failed refresh. Only `invalid_grant` means that the token is not valid any
+    /// more. After any other error, such as an outage, the browser can try again with the same token.
     pub(crate) fn refuse(&self, problem: Problem) -> Response {
         let is_over = problem.is_invalid_grant();
         let response = problem.into_response();
@@ -124,7 +123,7 @@ impl FromRequestParts<App> for Transport {
             None => return Ok(Self::Body),
             Some(transport) if transport == "cookie" => {}
             Some(_) => {
-                let detail = "`Token-Transport` must be `cookie`, or not be there.";
+                let detail = "`Token-Transport` must be `cookie` or missing.";
                 return Err(Problem::new(
                     StatusCode::BAD_REQUEST,
                     "invalid_request",
@@ -133,7 +132,7 @@ impl FromRequestParts<App> for Transport {
             }
         }
         if !is_own_page(headers, app.parts().operations.public_url.as_ref()) {
-            let detail = "Only a page of this service may use its cookie.";
+            let detail = "Only the pages of this service may use its cookie.";
             return Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
         }
         Ok(Self::Cookie {
@@ -156,8 +155,8 @@ fn with_cookies<C: IntoIterator<Item = HeaderValue>>(
     AppendHeaders(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)))
 }
 
-/// Whether the browser says that the request is from a page of this service. One that says nothing is
-/// refused: every browser sends `Origin` with a POST.
+/// Returns whether the browser says that the request comes from a page of this service. A request without
+/// these headers is refused, because every browser sends `Origin` with a POST.
 fn is_own_page(headers: &HeaderMap, public_url: Option<&Origin>) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let site = text(FETCH_SITE).unwrap_or("same-origin");
@@ -166,7 +165,7 @@ fn is_own_page(headers: &HeaderMap, public_url: Option<&Origin>) -> bool {
     };
     let own = match (public_url, text(HOST.as_str())) {
         (Some(own), _) => own.as_str() == origin,
-        // Only without `PUBLIC_URL`: while trying things out.
+        // Without `PUBLIC_URL`, which only happens in development.
         (None, Some(host)) => origin
             .split_once("://")
             .is_some_and(|(_, from)| from == host),

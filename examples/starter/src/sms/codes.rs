@@ -1,4 +1,4 @@
-//! [`SmsCodes`]: six digits on their way to a phone.
+//! [`SmsCodes`]: six-digit codes that are sent to phones.
 
 use sqlx::Result;
 
@@ -9,23 +9,23 @@ use crate::problem::Problem;
 use crate::times::{SKEW, now};
 use crate::typed::OneTimeCode;
 
-/// For how long a code is good, in seconds (OWASP ASVS 5.0 V6.5.5).
+/// How long a code is valid, in seconds (OWASP ASVS 5.0 V6.5.5).
 const LIFETIME: i64 = 300;
-/// How many may be tried (OWASP ASVS 5.0 V6.6.3).
+/// How many attempts a code allows (OWASP ASVS 5.0 V6.6.3).
 const MAX_TRIES: i64 = 5;
-/// How many a user is sent in a quarter of an hour: each costs money.
+/// How many codes a user gets within 15 minutes. Each costs money.
 const MAX_SENT: i64 = 5;
 pub(super) const WINDOW_SECONDS: i64 = 900;
 
-/// What a code is for. It is good for nothing else.
+/// The one thing that a code can be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SmsPurpose {
     Enrol,
     Login,
 }
 
-/// The table of codes: one for each user and purpose. Six digits can be tried out, so they are
-/// kept as passwords are (OWASP ASVS 5.0 V6.5.2).
+/// The table of codes, one for each user and purpose. Six digits can be guessed from a fast hash, so they
+/// are hashed like passwords (OWASP ASVS 5.0 V6.5.2).
 #[derive(Debug, Clone)]
 pub(crate) struct SmsCodes {
     database: Database,
@@ -53,7 +53,7 @@ impl SmsCodes {
         }
     }
 
-    /// A new code in the place of the last; none if there were too many of late.
+    /// Makes a new code, which replaces the previous one. Returns `None` if the user has had too many.
     pub(crate) async fn make(
         &self,
         user: &str,
@@ -78,7 +78,7 @@ impl SmsCodes {
         Ok((made == 1).then_some(code))
     }
 
-    /// Uses a code up. The try is counted before the code is looked at.
+    /// Uses up a code. Counts the attempt before it checks the code.
     pub(crate) async fn take(
         &self,
         user: &str,
@@ -111,7 +111,7 @@ impl SmsCodes {
     }
 }
 
-/// Each of a million with the same chance.
+/// Returns six digits. Each of the million codes has the same probability.
 fn new_code() -> std::result::Result<String, Problem> {
     const FAIR: u32 = u32::MAX - u32::MAX % 1_000_000;
     loop {

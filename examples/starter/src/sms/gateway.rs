@@ -1,4 +1,4 @@
-//! [`Sms`]: how a code reaches a phone. By default it is written to a folder.
+//! [`Sms`]: sends codes to phones. By default they are written to a folder.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,31 @@ use crate::http;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PER_DAY: u32 = 1000;
 
-/// Where short messages go.
+/// Where SMS go, who they are from, and how many may be sent.
 #[derive(Clone)]
-#[allow(missing_debug_implementations)] // the URL holds a password
+#[allow(missing_debug_implementations)] // the URL contains a password
 pub struct SmsSettings {
     /// The gateway, with the account and its password: `https://ACCOUNT:TOKEN@api.twilio.com`.
     pub url: Option<String>,
-    /// The number or name that messages come from.
+    /// The phone number or name that SMS come from.
     pub from: String,
-    /// Where messages are written if there is no gateway: a file each.
+    /// The folder that SMS are written to if there is no gateway, one file each.
     pub folder: PathBuf,
-    /// Whether codes are sent by SMS at all.
+    /// Whether the service offers codes by SMS at all.
     pub is_offered: bool,
-    /// How many the whole service sends in a day.
+    /// How many SMS the whole service sends in a day.
     pub per_day: u32,
 }
 
-/// Takes a text for a phone, and delivers it.
+/// Delivers a text to a phone.
 pub(crate) trait Sms: Send + Sync {
     fn send<'a>(&'a self, to: &'a str, text: &'a str) -> Sending<'a>;
 }
 
-/// A message is a file.
+/// Writes each message to a file.
 struct SmsFolder(PathBuf);
 
-/// A gateway with the form of Twilio, which others have too.
+/// A gateway with the API of Twilio, which others offer as well.
 struct Gateway {
     client: reqwest::Client,
     url: String,
@@ -49,9 +49,9 @@ struct Gateway {
     from: String,
 }
 
-/// Returns what an SMS with a code says.
+/// Returns the text of an SMS with a code.
 pub(crate) fn text_of(code: &str) -> String {
-    format!("{code} is your code. It is good for 5 minutes. Tell it to nobody.")
+    format!("{code} is your code. It is valid for 5 minutes. Do not share it with anybody.")
 }
 
 // === impl SmsSettings ===
@@ -60,10 +60,10 @@ impl SmsSettings {
     pub(crate) fn from_env(folder: PathBuf) -> Result<Self, Error> {
         let (url, from) = (variable("SMS_URL")?, variable("SMS_FROM")?);
         if url.is_some() && from.is_none() {
-            return Err("SMS_URL needs SMS_FROM, the number that short messages come from".into());
+            return Err("SMS_FROM is not set: SMS_URL needs a phone number to send from".into());
         }
         let per_day = parsed::<NonZeroU32>("SMS_PER_DAY", "a whole number, 1 or more")?;
-        // In production a file reaches nobody.
+        // In production nobody reads files.
         let is_offered =
             url.is_some() || !production::is_on()? || dangerous::allows(dangerous::SMS_TO_FILES)?;
         Ok(Self {
@@ -75,12 +75,12 @@ impl SmsSettings {
         })
     }
 
-    /// The gateway if there is a URL, else the folder.
+    /// Returns a sender for the gateway if there is a URL, and for the folder otherwise.
     pub(crate) fn sms(&self) -> Result<Arc<dyn Sms>, Error> {
         match &self.url {
             Some(url) => Ok(Arc::new(Gateway::new(url, &self.from)?)),
             None if self.is_offered => Ok(Arc::new(SmsFolder::new(&self.folder)?)),
-            // Nobody sends anything.
+            // Not used, because the service offers no SMS.
             None => Ok(Arc::new(SmsFolder(self.folder.clone()))),
         }
     }
@@ -103,7 +103,7 @@ impl Sms for SmsFolder {
             let written = tokio::task::spawn_blocking(write).await;
             match written.map_err(std::io::Error::other).flatten() {
                 Ok(path) => {
-                    tracing::info!(file = %path.display(), "short message written");
+                    tracing::info!(file = %path.display(), "SMS written");
                     Ok(())
                 }
                 Err(error) => Err(NotSent::for_now(error)),
@@ -145,17 +145,16 @@ impl Sms for Gateway {
             let answer = answer.map_err(|error| NotSent::for_now(error.without_url()))?;
             let status = answer.status();
             if status.is_success() {
-                tracing::info!("short message sent");
+                tracing::info!("SMS sent");
                 return Ok(());
             }
-            // A number that is none, or an account that may not: the same the next time.
+            // Other client errors, such as a number that does not exist, stay the same the next time.
             let is_refused = matches!(status.as_u16(), 401 | 403);
             Err(NotSent {
                 again: is_refused || status.is_server_error() || status.as_u16() == 429,
                 error: format!("the SMS gateway answered {status}").into(),
-                cure: is_refused.then_some(
-                    "the gateway does not accept the account and token of SMS_URL: correct them",
-                ),
+                cure: is_refused
+                    .then_some("the gateway refuses the account or token in SMS_URL: correct them"),
             })
         })
     }

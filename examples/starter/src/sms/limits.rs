@@ -1,4 +1,4 @@
-//! [`SmsLimits`]: how many codes are sent, since each costs money.
+//! [`SmsLimits`]: limits on how many codes are sent, because each costs money.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const DAY: i64 = 24 * HOUR;
 
 /// The limits for an account, for a phone number, and for the whole service.
 ///
-/// Anybody with an account can name any number to be confirmed, so those codes have limits of their own:
-/// they cannot use up what logins need, neither of a number nor of the service.
+/// Anybody with an account can ask for a code to any phone number. So codes that confirm a number have
+/// limits of their own: they cannot use up what logins need, neither for the number nor for the service.
 #[derive(Debug, Clone)]
 pub(crate) struct SmsLimits {
     quotas: Quotas,
@@ -24,7 +24,7 @@ pub(crate) struct SmsLimits {
 // === impl SmsLimits ===
 
 impl SmsLimits {
-    /// At most `per_day` codes a day for the whole service, of which new numbers get half.
+    /// Allows `per_day` codes a day for the whole service. New numbers get at most half of them.
     pub(crate) fn new(quotas: Quotas, per_day: u32) -> Self {
         Self {
             quotas,
@@ -32,9 +32,9 @@ impl SmsLimits {
         }
     }
 
-    /// Counts a code. Returns how long to wait where it must not be sent.
+    /// Counts a code. If it must not be sent, returns how long to wait.
     ///
-    /// The narrow limits come first, so that who has reached one uses up none of the wider ones.
+    /// Narrow limits come first, so that whoever has reached one does not use up the wider ones.
     pub(crate) async fn take(
         &self,
         user: &str,
@@ -79,7 +79,7 @@ impl SmsLimits {
                 tracing::error!(
                     kind,
                     limit,
-                    "no SMS is sent: the service has sent as many as SMS_PER_DAY allows"
+                    "no SMS is sent: the service has sent SMS_PER_DAY today; raise it if this is not abuse"
                 );
                 return Ok(Some(wait));
             }

@@ -1,4 +1,4 @@
-//! One-time codes by SMS, as a second factor: the gateway that sends them, and the limits on how many are sent.
+//! One-time codes by SMS as a second factor: the gateway that sends them, and limits on how many are sent.
 //!
 //! Needs the chapter `second-factor`. To remove it: `./chapters remove sms` (see `docs/removing.md`).
 
@@ -24,7 +24,7 @@ use crate::operations::digest;
 use crate::outbox::{Notification, Outbox};
 use crate::problem::Problem;
 
-/// Sends codes, unless there were too many of late.
+/// Sends codes within the limits.
 #[derive(Debug, Clone)]
 pub(crate) struct SmsSender {
     pub(crate) codes: SmsCodes,
@@ -48,11 +48,11 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
 // === impl SmsSender ===
 
 impl SmsSender {
-    /// Returns what this user's codes are counted by. Until the address is confirmed, accounts cost
-    /// nothing to make, and would get around every limit for an account.
+    /// Returns the limits for this user. An account whose address is not confirmed costs nothing to make,
+    /// and would get around every limit for accounts.
     fn limits_for(&self, user: &User) -> Result<&SmsLimits, Problem> {
         let Some(limits) = &self.limits else {
-            let detail = "This service sends no codes by SMS.";
+            let detail = "This service does not send codes by SMS. Use an authenticator app.";
             return Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 "sms_not_offered",
@@ -60,7 +60,7 @@ impl SmsSender {
             ));
         };
         if !user.email_verified {
-            let detail = "Confirm your email address first, by the link that was sent to it.";
+            let detail = "Confirm your email address first: open the link in our email.";
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "email_not_confirmed",
@@ -70,14 +70,14 @@ impl SmsSender {
         Ok(limits)
     }
 
-    /// Sends a code by SMS, unless there were too many of late.
+    /// Sends a code by SMS, within the limits.
     async fn send_code(
         &self,
         user: &User,
         phone: String,
         purpose: SmsPurpose,
     ) -> Result<(), Problem> {
-        let detail = "Too many codes were sent. `Retry-After` says when to ask for another.";
+        let detail = "Too many codes were sent. `Retry-After` says when to ask again.";
         let limits = self.limits_for(user)?;
         if let Some(wait) = limits.take(&user.id, &phone, purpose).await? {
             tracing::warn!(event = "sms_limited", user = digest(&user.id));

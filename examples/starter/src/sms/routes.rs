@@ -1,4 +1,4 @@
-//! The routes for one-time codes by SMS: a user adds a phone, and asks for a code.
+//! The routes for one-time codes by SMS: add a phone, and ask for a code.
 
 use axum::Json;
 use axum::extract::State;
@@ -26,12 +26,13 @@ pub(super) struct Send {
     challenge: String,
 }
 
+/// Proposes a phone as a second factor, and sends a code to it.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/sms",
     tag = "second factor",
     request_body = AddSms,
-    responses((status = 202, description = "A code is on its way, to be confirmed")),
+    responses((status = 202, description = "A code is on its way to the phone")),
     security(("bearer" = []))
 )]
 pub(super) async fn add(
@@ -54,12 +55,13 @@ pub(super) async fn add(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Turns codes by SMS on, with the code that was sent to the phone.
 #[utoipa::path(
     post,
     path = "/auth/second-factor/sms/confirm",
     tag = "second factor",
     request_body = Confirm,
-    responses((status = 200, description = "It is on; the recovery codes, shown once", body = Added)),
+    responses((status = 200, description = "On; the recovery codes are shown only once", body = Added)),
     security(("bearer" = []))
 )]
 pub(super) async fn confirm(
@@ -70,7 +72,7 @@ pub(super) async fn confirm(
 ) -> Result<Json<Added>, Problem> {
     let code = OneTimeCode::parse(&request.code)?;
     let user = &caller.user;
-    // First the number: it is the one that the code went to, or there is a newer code.
+    // Comes first: the phone number must be the one that this code was sent to.
     let phone = factors.proposed(&user.id, Method::Sms).await?;
     let phone = phone.ok_or_else(invalid_code)?;
     if !sms.codes.take(&user.id, SmsPurpose::Enrol, &code).await? {
@@ -80,13 +82,14 @@ pub(super) async fn confirm(
     Ok(Json(factors.turn_on(caller, Method::Sms, phone).await?))
 }
 
-/// For turning the factors off: whoever has lost the recovery codes still has the phone.
+/// Sends a code to the phone of the user, to remove the second factors. Users who have lost the recovery
+/// codes still have the phone.
 #[utoipa::path(
     post,
     operation_id = "send_second_factor_code",
     path = "/auth/second-factor/sms/send",
     tag = "second factor",
-    responses((status = 202, description = "A code is on its way, to turn the factors off")),
+    responses((status = 202, description = "A code is on its way to the phone")),
     security(("bearer" = []))
 )]
 pub(super) async fn send_to_caller(
@@ -95,14 +98,14 @@ pub(super) async fn send_to_caller(
     Caller { user, .. }: Caller,
 ) -> Result<StatusCode, Problem> {
     let Some(phone) = factors.phone(&user.id).await? else {
-        let detail = "Codes by SMS are not turned on.";
+        let detail = "The account has no phone to send codes to.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     };
     sms.send_code(&user, phone, SmsPurpose::Login).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Sends a code to the phone of whoever has shown the password.
+/// Sends a code to the phone of a user who has given the right password.
 #[utoipa::path(
     post,
     operation_id = "send_sms_code",
@@ -125,6 +128,7 @@ pub(super) async fn send_for_login(
 }
 
 fn invalid_phone() -> Problem {
-    let detail = "Give the number of a phone with its country, such as +49 151 12345678.";
+    let detail =
+        "This is not a phone number with a country code. Use a form such as +49 151 12345678.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_phone", detail)
 }

@@ -1,4 +1,4 @@
-//! Which account a login at a provider opens, and how it comes to be linked.
+//! Decides which account a login at a provider opens, and links the two.
 
 use super::SocialLogin;
 use super::links::{Added, By, Holder};
@@ -12,12 +12,13 @@ use crate::outbox::Notification;
 // === impl SocialLogin ===
 
 impl SocialLogin {
-    /// Returns the account of whoever has logged in. A login that is linked to none is linked to the account of
-    /// its address: one that is there and has proved the address, or a new one, as
-    /// [`prove`](crate::accounts::Accounts::prove) decides. An address that the provider has not verified
-    /// proves nothing.
+    /// Returns the account of a user who has logged in at a provider.
     ///
-    /// It goes on if the request is dropped.
+    /// A login that is not linked yet is linked by its address: to the account that has proved the address,
+    /// or to a new one, as [`prove`](crate::accounts::Accounts::prove) decides. An address that the
+    /// provider has not verified proves nothing.
+    ///
+    /// The work goes on if the request is dropped.
     pub(super) async fn account(
         &self,
         provider: &Provider,
@@ -51,7 +52,8 @@ impl SocialLogin {
         Ok(user.id)
     }
 
-    /// Links a login to the user who has begun that while logged in. It goes on if the request is dropped.
+    /// Links a login to the user who began that while logged in. The work goes on if the request is
+    /// dropped.
     pub(super) async fn link(
         &self,
         provider: &Provider,
@@ -62,7 +64,7 @@ impl SocialLogin {
         let (social, provider, user) = (self.clone(), provider.clone(), user.to_owned());
         finish(async move {
             let user = social.logins.users.active(&user).await?;
-            // Whoever got another password since then has to prove once more who it is.
+            // After a change such as a new password, the user has to prove again who they are.
             let user = user.filter(|user| user.version == version);
             let user = user.ok_or(Refusal::NoAccount("changed"))?;
             social.add(&provider, &user, &who, By::User).await

@@ -1,4 +1,4 @@
-//! What a browser gets that is on its way to a provider, or comes from there: it is sent on, with a cookie.
+//! Responses to a browser on its way to a provider or back: a redirect with a cookie.
 
 use axum::http::header::{ACCEPT, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -8,20 +8,21 @@ use super::refusal::Refusal;
 use crate::problem::Problem;
 use crate::sessions::read_cookie;
 
-/// It comes along when the provider sends the browser back, which `Strict` would prevent; and it belongs to this
-/// very host, so that nobody else can give a browser a login (RFC 6265bis section 4.1.3.2).
+/// The cookie must come along when the provider sends the browser back, which `SameSite=Strict` would
+/// prevent. Its prefix binds it to this host, so that nobody else can plant a login in a browser (RFC
+/// 6265bis section 4.1.3.2).
 const NAME: &str = "__Host-login";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
-/// A cookie beside those that a response has already.
+/// A cookie that is added to those that a response already has.
 type Cookie = AppendHeaders<[(HeaderName, HeaderValue); 1]>;
 
-/// The secret in the cookie.
+/// Returns the secret in the cookie.
 pub(super) fn secret(headers: &HeaderMap) -> Option<String> {
     read_cookie(headers, NAME)
 }
 
-/// A cookie for so many seconds.
+/// Sets the cookie for this many seconds.
 pub(super) fn keep(secret: &str, seconds: i64) -> Result<Cookie, Problem> {
     let cookie = format!("{NAME}={secret}; Max-Age={seconds}; {ATTRIBUTES}");
     let mut cookie = HeaderValue::try_from(cookie).map_err(|error| Problem::internal(&error))?;
@@ -35,7 +36,7 @@ pub(super) fn remove() -> Cookie {
     AppendHeaders([(SET_COOKIE, HeaderValue::from_static(removed))])
 }
 
-/// Sends the browser on.
+/// Redirects the browser.
 pub(super) fn redirect(location: &str) -> Response {
     match HeaderValue::try_from(location) {
         Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
@@ -43,8 +44,7 @@ pub(super) fn redirect(location: &str) -> Response {
     }
 }
 
-/// A browser that shows what it gets is sent to the page, which has words for the code; everybody else gets the
-/// problem.
+/// Sends a browser to the page, which has words for the code. Other clients get the problem document.
 pub(super) fn refuse(headers: &HeaderMap, provider: &str, refusal: Refusal) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) {

@@ -1,8 +1,8 @@
 //! [`Begun`]: logins for which a browser was sent to a provider.
 //!
-//! The code verifier (RFC 7636) is in a cookie of that browser and nowhere else. The table has its SHA-256, which
-//! is the challenge that the provider gets: so it binds the login to the browser as well, and whoever reads the
-//! table can finish no login.
+//! The code verifier (RFC 7636) is only in a cookie of that browser. The table has its SHA-256, which is
+//! the challenge that the provider gets. So the verifier also binds the login to the browser, and whoever
+//! reads the table cannot finish a login.
 
 use std::time::Duration;
 
@@ -16,34 +16,34 @@ use crate::limits::ClientIp;
 use crate::limits::{Quota, Quotas};
 use crate::times::{SKEW, now};
 
-/// How long somebody may take at the provider, in seconds.
+/// How long a user may take at the provider, in seconds.
 pub(super) const LIFETIME: i64 = 600;
-/// How many logins a client may begin in the lifetime of one.
+/// How many logins a client may begin within [`LIFETIME`].
 const MAX_BEGUN: i64 = 100;
 
-/// The table of logins that are under way.
+/// The table of logins that have begun.
 #[derive(Debug, Clone)]
 pub(super) struct Begun {
     database: Database,
     quotas: Quotas,
 }
 
-/// What the browser and the provider are told of a new login.
+/// What the browser and the provider are told about a new login.
 pub(super) struct Started {
     pub(super) state: String,
     pub(super) nonce: String,
-    /// For the cookie.
+    /// The code verifier, for the cookie.
     pub(super) verifier: String,
-    /// SHA-256 of the verifier (RFC 7636 section 4.2).
+    /// The SHA-256 of the verifier (RFC 7636 section 4.2).
     pub(super) challenge: String,
 }
 
-/// A login that somebody came back with, to be used once.
+/// A login that a browser has come back with. It is used once.
 #[derive(FromRow)]
 pub(super) struct Returned {
     pub(super) provider: String,
     pub(super) nonce: String,
-    /// Who wants to link the login, and the version of that user.
+    /// The user who wants to link the login, and the version of that user.
     pub(super) user_id: Option<String>,
     pub(super) version: Option<i64>,
 }
@@ -70,7 +70,7 @@ impl Begun {
         Self { database, quotas }
     }
 
-    /// Counts one more for the client. Returns how long to wait if there were too many.
+    /// Counts one more login for the client. Returns how long to wait if there were too many.
     pub(super) async fn too_many(&self, client: ClientIp) -> Result<Option<Duration>> {
         let ClientIp(ip) = client;
         let quota = Quota {
@@ -82,7 +82,7 @@ impl Begun {
         self.quotas.take(quota).await
     }
 
-    /// Keeps a login. `user` is who wants to link it, and the version of that user.
+    /// Stores a login. `user` is who wants to link it, and the version of that user.
     pub(super) async fn keep(
         &self,
         started: &Started,
@@ -107,7 +107,7 @@ impl Begun {
         Ok(())
     }
 
-    /// Uses up the login that was begun in the browser with this verifier: for one caller.
+    /// Uses up the login that began in the browser with this verifier. Returns it to one caller only.
     pub(super) async fn take(&self, state: &str, verifier: &str) -> Result<Option<Returned>> {
         let query = "DELETE FROM provider_logins_begun WHERE state = $1 AND challenge = $2 \
                      AND expires_at > $3 AND expires_at <= $4 \
@@ -120,7 +120,7 @@ impl Begun {
         Ok(rows.pop())
     }
 
-    /// Removes at most `limit` that are over, and returns how many.
+    /// Removes at most `limit` expired logins, and returns how many.
     pub(super) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM provider_logins_begun WHERE state IN \
                      (SELECT state FROM provider_logins_begun WHERE expires_at <= $1 LIMIT $2)";

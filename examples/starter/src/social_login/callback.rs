@@ -17,10 +17,10 @@ use crate::limits::ClientIp;
 use crate::operations::digest;
 use crate::problem::Problem;
 
-/// How long the provider may take in all, within the time limit of a request.
+/// How long the provider may take altogether, within the time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What a provider sends along (RFC 6749 section 4.1.2, RFC 9207 section 2).
+/// The parameters that a provider sends (RFC 6749 section 4.1.2, RFC 9207 section 2).
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Returned {
@@ -30,16 +30,17 @@ pub(super) struct Returned {
     error: Option<String>,
 }
 
-/// What came of it.
+/// The outcome of a login at a provider.
 enum Outcome {
-    /// Somebody has logged in, and gets a session for this secret.
+    /// The user has logged in, and gets a session for this secret.
     LoggedIn(String),
-    /// The login is linked to the account that has asked for it.
+    /// The login was linked to the account that asked for it.
     Linked,
 }
 
-/// For browsers that come back from the provider. They are sent to the page, which gets the session by
-/// `POST /auth/login/{provider}/finish`.
+/// Receives a browser that comes back from a provider.
+///
+/// It is sent to the page, which gets the session with `POST /auth/login/{provider}/finish`.
 #[utoipa::path(
     get,
     operation_id = "end_provider_login",
@@ -66,7 +67,7 @@ pub(super) async fn callback(
                 Err(Refusal::Unavailable)
             })
         }
-        // A parameter that is there twice.
+        // A parameter occurs twice.
         Err(_) => Err(Refusal::Over),
     };
     Ok(match outcome {
@@ -83,7 +84,7 @@ pub(super) async fn callback(
             let ClientIp(ip) = client;
             refusal.log(id, ip);
             let answer = answer::refuse(&headers, id, refusal);
-            // Somebody else may have sent the browser here: a login that is under way goes on.
+            // Somebody else may have sent the browser here, so a login that is under way stays valid.
             match is_used {
                 true => (answer::remove(), answer).into_response(),
                 false => answer,
@@ -92,7 +93,7 @@ pub(super) async fn callback(
     })
 }
 
-/// `is_used` says whether the login that was under way is used up.
+/// Judges the response of the provider. `is_used` is set once the pending login is used up.
 async fn outcome(
     social: &SocialLogin,
     provider: &Provider,

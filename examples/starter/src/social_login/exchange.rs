@@ -1,4 +1,4 @@
-//! What is sent to a provider, and how its answers are judged: a verdict on this login, or an outage.
+//! Requests to a provider, and what their responses mean: a verdict on this login, or an outage.
 
 use axum::http::StatusCode;
 use reqwest::RequestBuilder;
@@ -10,18 +10,18 @@ use super::refusal::Refusal;
 use crate::error::with_causes;
 use crate::http;
 
-/// More than an ID token, and the claims about a user, should ever need.
+/// The largest response that is read, in bytes. No ID token and no claims about a user should need more.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// By what a provider knows this service. It has no `Debug`, because of the secret.
+/// The credentials of this service at a provider. It is not `Debug`, because it contains the secret.
 pub(super) struct Registration {
     pub(super) client_id: String,
     pub(super) client_secret: String,
-    /// Where the provider sends browsers back to. Each provider has another one (RFC 9700 section 4.4.2.2).
+    /// Where the provider sends browsers back to. Each provider has its own (RFC 9700 section 4.4.2.2).
     pub(super) redirect_uri: String,
 }
 
-/// How this service proves to a provider who it is.
+/// How this service authenticates to a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Authentication {
     /// In a header: `client_secret_basic`.
@@ -30,7 +30,7 @@ pub(super) enum Authentication {
     Post,
 }
 
-/// What a provider gives for a code. It has no `Debug`, because of the tokens.
+/// The response to a code. It is not `Debug`, because it contains tokens.
 #[derive(Deserialize)]
 pub(super) struct Tokens {
     pub(super) access_token: Option<String>,
@@ -42,7 +42,7 @@ struct Failure {
     error: String,
 }
 
-/// Trades a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+/// Exchanges a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 pub(super) async fn redeem(
     client: &reqwest::Client,
     endpoint: &Url,
@@ -64,7 +64,7 @@ pub(super) async fn redeem(
     ];
     let request = client.post(endpoint.clone());
     let request = match authentication {
-        // RFC 6749 section 2.3.1: both are encoded as in a form first.
+        // RFC 6749 section 2.3.1: both are form-encoded first.
         Authentication::Basic => {
             request.basic_auth(encoded(client_id), Some(encoded(client_secret)))
         }
@@ -78,7 +78,7 @@ pub(super) async fn redeem(
     };
     let request = request.header("accept", "application/json").form(&form);
     let (status, body) = send(request).await?;
-    // GitHub answers its errors with 200.
+    // GitHub reports errors with the status 200.
     if let Ok(Failure { error }) = serde_json::from_str(&body) {
         return Err(judge(status, &error));
     }
@@ -88,7 +88,8 @@ pub(super) async fn redeem(
     parsed(endpoint, &body)
 }
 
-/// Whether an error of the token endpoint (RFC 6749 section 5.2) is about the code, or about us.
+/// Judges an error of the token endpoint (RFC 6749 section 5.2): is it about the code, or about this
+/// service?
 fn judge(status: StatusCode, error: &str) -> Refusal {
     match error {
         "invalid_grant" | "bad_verification_code" | "unverified_user_email" => {
@@ -103,14 +104,14 @@ fn judge(status: StatusCode, error: &str) -> Refusal {
             let error: String = error.chars().filter(|&c| plain(c)).take(64).collect();
             tracing::error!(
                 error,
-                "a provider refuses this service: check the client's id and secret"
+                "a provider refuses this service: check its LOGIN_..._CLIENT_ID and LOGIN_..._CLIENT_SECRET"
             );
             Refusal::Unavailable
         }
     }
 }
 
-/// Asks for what a token opens.
+/// Reads what an access token gives access to.
 pub(super) async fn fetch<T: DeserializeOwned>(
     request: RequestBuilder,
     endpoint: &Url,
@@ -128,7 +129,7 @@ async fn send(request: RequestBuilder) -> Result<(StatusCode, String), Refusal> 
         tracing::warn!(error, "a provider is unavailable");
         Refusal::Unavailable
     };
-    // The address may hold what nobody else should read.
+    // The error may contain a URL that should stay secret.
     let answer = request.send().await;
     let answer = answer.map_err(|error| failed(&error.without_url()))?;
     let status = answer.status();
@@ -137,12 +138,11 @@ async fn send(request: RequestBuilder) -> Result<(StatusCode, String), Refusal> 
 }
 
 fn parsed<T: DeserializeOwned>(endpoint: &Url, body: &str) -> Result<T, Refusal> {
-    // What is wrong with it is not repeated: it holds tokens, or what they open.
-    serde_json::from_str(body)
-        .map_err(|_| unavailable(endpoint, "its answer is not what it should be"))
+    // The error is not repeated, because it may contain tokens or personal data.
+    serde_json::from_str(body).map_err(|_| unavailable(endpoint, "its response is malformed"))
 }
 
-/// Logs that a provider is unavailable or has answered something useless, and returns the refusal.
+/// Logs that a provider is unavailable or has sent a useless response, and returns the refusal.
 pub(super) fn unavailable(endpoint: &Url, reason: &str) -> Refusal {
     let host = endpoint.host_str();
     tracing::warn!(
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_about_the_code_is_a_verdict_and_others_are_outages() {
+    fn errors_about_the_code_refuse_and_others_are_outages() {
         let bad = StatusCode::BAD_REQUEST;
         for (status, error, verdict) in [
             (bad, "invalid_grant", true),

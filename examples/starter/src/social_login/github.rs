@@ -1,4 +1,4 @@
-//! [`GitHub`]: a provider that speaks OAuth 2.0 without OpenID Connect, and has an API for the rest.
+//! [`GitHub`]: a provider with OAuth 2.0 and an API, but without OpenID Connect.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::times::now;
 use crate::typed::Email;
 
-/// To read the addresses, and nothing else.
+/// The permission to read the email addresses, and nothing else.
 const SCOPE: &str = "user:email";
 const API_VERSION: (&str, &str) = ("x-github-api-version", "2022-11-28");
 
@@ -28,7 +28,7 @@ pub(super) struct GitHub {
 
 #[derive(Deserialize)]
 struct User {
-    /// Names may change hands; this does not.
+    /// The id never changes, but names may change hands.
     id: u64,
 }
 
@@ -42,7 +42,8 @@ struct Address {
 // === impl GitHub ===
 
 impl GitHub {
-    /// `site` is `https://github.com`, or the address of a server of one's own, whose API is below it.
+    /// Sets up GitHub. `site` is `https://github.com`, or the address of a GitHub Enterprise Server, whose
+    /// API is below it.
     pub(super) fn new(
         site: &str,
         registration: Registration,
@@ -64,7 +65,7 @@ impl GitHub {
         })
     }
 
-    /// Where to send a browser.
+    /// Returns the URL to send a browser to.
     pub(super) fn authorization(&self, state: &str, challenge: &str, fresh: bool) -> Url {
         let mut url = self.authorize.clone();
         url.query_pairs_mut()
@@ -75,14 +76,14 @@ impl GitHub {
             .append_pair("code_challenge", challenge)
             .append_pair("code_challenge_method", "S256");
         if fresh {
-            // It has nothing that asks for the password again.
+            // GitHub has no way to ask for the password again.
             url.query_pairs_mut()
                 .append_pair("prompt", "select_account");
         }
         url
     }
 
-    /// Refuses an answer that names another issuer.
+    /// Refuses a response that names another issuer.
     pub(super) fn check_issuer(&self, named: Option<&str>) -> Result<(), Refusal> {
         let rest = named.map(|named| named.strip_prefix(&self.site));
         let good =
@@ -90,12 +91,13 @@ impl GitHub {
         good.then_some(()).ok_or(Refusal::MixedUp)
     }
 
-    /// Finds out whose code it is.
+    /// Returns the user that a code belongs to.
     pub(super) async fn identify(&self, code: &str, verifier: &str) -> Result<Identity, Refusal> {
         let (registration, how) = (&self.registration, Authentication::Post);
         let tokens = exchange::redeem(&self.client, &self.token, registration, how, code, verifier);
         let token = tokens.await?.access_token;
-        let token = token.ok_or_else(|| exchange::unavailable(&self.token, "it gives no token"))?;
+        let token =
+            token.ok_or_else(|| exchange::unavailable(&self.token, "its response has no token"))?;
         let user: User = self.get(&self.user, &token).await?;
         let emails: Vec<Address> = self.get(&self.emails, &token).await?;
         Ok(Identity {
@@ -113,7 +115,7 @@ impl GitHub {
     }
 }
 
-/// The primary address, if it is verified.
+/// Returns the primary address if it is verified.
 fn primary(addresses: &[Address]) -> Option<Email> {
     let primary = addresses.iter().find(|address| address.primary);
     Email::parse(&primary.filter(|address| address.verified)?.email)
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_primary_address_that_is_verified_counts() {
+    fn only_a_verified_primary_address_counts() {
         let address = |primary, verified| Address {
             email: "ada@example.com".to_owned(),
             primary,

@@ -1,4 +1,4 @@
-//! `/auth/logins`: the logins that are linked to one's own account.
+//! `/auth/logins`: the logins at providers that are linked to the account.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -17,7 +17,7 @@ use crate::outbox::Notification;
 use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 
-/// A proof that it is the user, and not somebody who has found an open page.
+/// Proves that it is the user, and not somebody who has found an open page.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct FreshProof {
     /// The password. An account without one needs a login that is at most ten minutes old instead.
@@ -29,28 +29,29 @@ pub(super) struct FreshProof {
 #[derive(Serialize, ToSchema)]
 pub(super) struct LinkedLogins {
     logins: Vec<LinkedLogin>,
-    /// Whether the account has a password, too.
+    /// Whether the account has a password as well.
     has_password: bool,
 }
 
 /// Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 struct LinkedLogin {
-    /// What the provider is called in paths.
+    /// The name of the provider in paths.
     provider: String,
-    /// What people call it.
+    /// The name of the provider for people.
     name: String,
     linked_at: i64,
-    /// The last login, if there was one.
+    /// When it was last used to log in, or `null`.
     used_at: Option<i64>,
 }
 
-/// Where to send the browser.
+/// Where to send the browser next.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Begun {
     location: String,
 }
 
+/// Lists the logins that are linked to the account.
 #[utoipa::path(
     get,
     operation_id = "list_linked_logins",
@@ -81,7 +82,9 @@ pub(super) async fn list(
     }))
 }
 
-/// Begins to link a login. The answer sets the cookie `__Host-login`; the browser then goes to `location`.
+/// Begins to link a login.
+///
+/// The response sets the cookie `__Host-login`. Then send the browser to `location`.
 #[utoipa::path(
     post,
     operation_id = "link_login",
@@ -110,7 +113,9 @@ pub(super) async fn link(
     Ok((cookie, Json(Begun { location })).into_response())
 }
 
-/// Unlinks a login, and ends the other sessions: whoever unlinks it may do so because somebody else can use it.
+/// Unlinks a login, and ends the other sessions.
+///
+/// A user may unlink a login because somebody else can use it.
 #[utoipa::path(
     post,
     operation_id = "unlink_login",
@@ -118,7 +123,7 @@ pub(super) async fn link(
     tag = "account",
     params(("provider" = String, Path)),
     request_body = FreshProof,
-    responses((status = 204, description = "Unlinked; the other sessions are over")),
+    responses((status = 204, description = "Unlinked; the other sessions have ended")),
     security(("bearer" = []))
 )]
 pub(super) async fn unlink(
@@ -140,12 +145,12 @@ pub(super) async fn unlink(
         match removed.await? {
             Removed::Yes => {}
             Removed::NotThere => {
-                let detail = "No login of this provider is linked to the account.";
+                let detail = "No login at this provider is linked to the account.";
                 return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
             }
             Removed::LastWay => {
                 let detail =
-                    "There is no other way to log in to the account: set a password first.";
+                    "There is no other way to log in to the account. Set a password first.";
                 return Err(Problem::new(StatusCode::CONFLICT, "last_login", detail));
             }
         }

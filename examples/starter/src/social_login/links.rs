@@ -1,7 +1,7 @@
 //! [`Links`]: which login at a provider opens which account.
 //!
-//! A login is known by its issuer and its subject (OpenID Connect Core section 5.7), never by an address: an
-//! address may belong to somebody else later.
+//! A login is identified by its issuer and its subject (OpenID Connect Core section 5.7), never by an email
+//! address: an address may belong to somebody else later.
 
 use serde::Serialize;
 use sqlx::{FromRow, Result};
@@ -17,7 +17,7 @@ pub(super) struct Links {
     database: Database,
 }
 
-/// One of the logins of a user.
+/// A login that is linked to a user.
 #[derive(FromRow)]
 pub(super) struct Link {
     pub(super) issuer: String,
@@ -33,36 +33,36 @@ pub(crate) struct StoredLink {
     subject: String,
     linked_at: i64,
     used_at: Option<i64>,
-    /// Set if the user has unlinked it: it logs nobody in.
+    /// When the user unlinked it. An unlinked login cannot log in.
     unlinked_at: Option<i64>,
 }
 
-/// Who a login belongs to.
+/// The owner of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holder {
     /// The user with this id.
     User(String),
-    /// Somebody who has unlinked it: it logs nobody in, until it is linked again.
+    /// Nobody, because the user has unlinked it. It cannot log in until it is linked again.
     Unlinked,
     Nobody,
 }
 
-/// Who asks for a link.
+/// The reason for a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// The user, who is logged in.
+    /// The user asked for it while logged in.
     User,
-    /// The proof of an address. It brings no login back that the user has unlinked.
+    /// The address was proved. This does not restore a login that the user has unlinked.
     Address,
 }
 
-/// What became of a new link.
+/// The outcome of linking a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
     New,
-    /// It was there already.
+    /// It was linked already.
     Before,
-    /// The login is linked to another account.
+    /// It is linked to another account.
     Taken,
     /// The account has another login of the same issuer.
     OtherLogin,
@@ -70,13 +70,13 @@ pub(super) enum Added {
     Unlinked,
 }
 
-/// What became of a link that is to be removed.
+/// The outcome of unlinking a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removed {
     Yes,
-    /// There is no such link.
+    /// No such login is linked.
     NotThere,
-    /// No, because the user could not log in any more.
+    /// Not unlinked, because the user could not log in any more.
     LastWay,
 }
 
@@ -87,7 +87,7 @@ impl Links {
         Self { database }
     }
 
-    /// Whose login it is. It counts as used now.
+    /// Returns the owner of a login, and records that it was used now.
     pub(super) async fn holder(&self, issuer: &str, subject: &str) -> Result<Holder> {
         let query = "UPDATE linked_logins SET used_at = $3 WHERE issuer = $1 AND subject = $2 \
                      AND unlinked_at IS NULL RETURNING user_id";
@@ -109,8 +109,8 @@ impl Links {
         })
     }
 
-    /// Links a login to a user. One login has one user, and a user has one login of each issuer. It must run to
-    /// its end: see `on_pool`.
+    /// Links a login to a user. Each login has one user, and each user has at most one login of an issuer.
+    /// The caller must run it to its end: see `on_pool`.
     pub(super) async fn add(
         &self,
         user: &str,
@@ -155,7 +155,7 @@ impl Links {
         })
     }
 
-    /// The logins of a user, the oldest first.
+    /// Returns the logins of a user. The oldest comes first.
     pub(super) async fn of(&self, user: &str) -> Result<Vec<Link>> {
         let query = "SELECT issuer, linked_at, used_at FROM linked_logins \
                      WHERE user_id = $1 AND unlinked_at IS NULL ORDER BY linked_at, issuer";
@@ -164,7 +164,7 @@ impl Links {
         })
     }
 
-    /// Returns all logins of a user, also those that were unlinked.
+    /// Returns all logins of a user, including those that were unlinked.
     pub(super) async fn stored(&self, user: &str) -> Result<Vec<StoredLink>> {
         let query = "SELECT issuer, subject, linked_at, used_at, unlinked_at FROM linked_logins \
                      WHERE user_id = $1 ORDER BY linked_at, issuer";
@@ -173,9 +173,10 @@ impl Links {
         })
     }
 
-    /// Unlinks the login of this issuer, unless it is the last way to log in. Only logins of `usable` issuers
-    /// are ways. It is kept as unlinked, so that the proof of an address does not bring it back: whoever unlinks
-    /// a login may do so because somebody else can use it. It must run to its end: see `on_pool`.
+    /// Unlinks the login of this issuer, unless it is the last way to log in. Only logins of `usable`
+    /// issuers count. The row is kept as unlinked, so that the proof of an address does not restore it: a
+    /// user may unlink a login because somebody else can use it. The caller must run it to its end: see
+    /// `on_pool`.
     pub(super) async fn remove(
         &self,
         user: &str,
@@ -185,7 +186,7 @@ impl Links {
         let begin = self.database.begin_to_write();
         on_pool!(&self.database, pool => {
             let mut transaction = pool.begin_with(begin).await?;
-            // Of two that are removed at once, the second one waits here, and finds the first one gone.
+            // Of two removals at once, the second one waits here, and finds the first one done.
             let query = "UPDATE users SET version = version WHERE id = $1";
             sqlx::query(query).bind(user).execute(&mut *transaction).await?;
             let query =
@@ -213,7 +214,7 @@ impl Links {
     }
 }
 
-/// How a user may log in besides, each counted.
+/// The other ways in which a user may log in, each counted.
 const OTHER_WAYS: &[&str] = &[
     "SELECT count(*) FROM users WHERE id = $1 AND password_hash <> '!'", // a password
     "SELECT count(*) FROM passkeys WHERE user_id = $1 AND NOT is_refused", // chapter: passkeys

@@ -1,5 +1,5 @@
-//! `GET /auth/login/{provider}`, which sends a browser to the provider, and `POST /auth/login/{provider}/finish`,
-//! by which the page gets the session in the end.
+//! `GET /auth/login/{provider}` sends a browser to the provider. `POST /auth/login/{provider}/finish` gives
+//! the page the session in the end.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,19 +19,18 @@ use crate::problem::Problem;
 use crate::sessions::transport::Transport;
 use crate::sessions::{Client, LoginAnswer};
 
-/// How somebody has logged in who did so elsewhere, in the claim `amr`. RFC 8176 has no word for it; this is the one
-/// that other issuers use.
+/// The `amr` value of a login at a provider. RFC 8176 has none for it. Other issuers use this one.
 const AMR: &str = "fed";
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct How {
-    /// Whether the provider shall ask for the password even if the user is logged in there.
+    /// Whether the provider should ask for the password even if the user is logged in there.
     #[serde(default)]
     fresh: bool,
 }
 
-/// The providers that users may log in at.
+/// The providers at which users may log in.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Providers {
     providers: Vec<Offered>,
@@ -39,18 +38,19 @@ pub(super) struct Providers {
 
 #[derive(Serialize, ToSchema)]
 struct Offered {
-    /// What it is called in paths.
+    /// The name of the provider in paths.
     id: String,
-    /// What people call it.
+    /// The name of the provider for people.
     name: String,
 }
 
+/// Lists the providers at which users may log in.
 #[utoipa::path(
     get,
     operation_id = "list_providers",
     path = "/auth/providers",
     tag = "sessions",
-    responses((status = 200, description = "Where users may log in", body = Providers))
+    responses((status = 200, description = "The providers", body = Providers))
 )]
 pub(super) async fn providers(State(social): State<SocialLogin>) -> Json<Providers> {
     let providers = social.providers.iter();
@@ -63,7 +63,9 @@ pub(super) async fn providers(State(social): State<SocialLogin>) -> Json<Provide
     })
 }
 
-/// For browsers, which follow the redirect and keep the cookie `__Host-login`.
+/// Sends a browser to a provider.
+///
+/// Only for browsers, which follow the redirect and keep the cookie `__Host-login`.
 #[utoipa::path(
     get,
     operation_id = "begin_provider_login",
@@ -92,7 +94,7 @@ pub(super) async fn start(
 // === impl SocialLogin ===
 
 impl SocialLogin {
-    /// Keeps a new login, and returns where to send the browser for it. `user` is who wants to link it, and the
+    /// Stores a new login, and returns where to send the browser. `user` is who wants to link it, and the
     /// version of that user.
     pub(super) async fn begin(
         &self,
@@ -102,7 +104,7 @@ impl SocialLogin {
         user: Option<(&str, i64)>,
     ) -> Result<(String, Started), Refusal> {
         if let Some(wait) = self.begun.too_many(client).await? {
-            let detail = "Too many logins were begun from this address. `Retry-After` says when to come back.";
+            let detail = "Too many logins from this address. `Retry-After` says when to try again.";
             return Err(Problem::too_many(detail, wait).into());
         }
         let started = Started::new()?;
@@ -112,8 +114,10 @@ impl SocialLogin {
     }
 }
 
-/// For the page, after the browser has come back: answers what a login with a password answers. It takes
-/// `Token-Transport: cookie`, and the cookie `__Host-login`.
+/// Finishes a login at a provider, after the browser has come back to the page.
+///
+/// The response is that of a login with a password. It takes `Token-Transport: cookie` and the cookie
+/// `__Host-login`.
 #[utoipa::path(
     post,
     operation_id = "finish_provider_login",
@@ -130,7 +134,7 @@ pub(super) async fn finish(
 ) -> Result<Response, Problem> {
     let provider = social.provider(&provider)?;
     if let Transport::Body = client.transport {
-        // Nobody has looked at whose page this is.
+        // Without this header, nothing has checked which site the request comes from.
         let detail = "Send `Token-Transport: cookie`, from a page of this service.";
         let status = StatusCode::BAD_REQUEST;
         return Err(Problem::new(status, "invalid_request", detail));

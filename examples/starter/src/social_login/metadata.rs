@@ -1,4 +1,5 @@
-//! [`Metadata`]: what an issuer says of itself (OpenID Connect Discovery 1.0), read anew every hour.
+//! [`Metadata`]: what an issuer publishes about itself (OpenID Connect Discovery 1.0), read again every
+//! hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,9 @@ use crate::error::with_causes;
 
 /// How long metadata is used before it is read again.
 const FRESH: Duration = Duration::from_secs(3600);
-/// After a failure, nobody asks again for this long: those who wait get the same answer.
+/// How long nobody asks again after a failure. Callers get the same error meanwhile.
 const PAUSE: Duration = Duration::from_secs(2);
-/// ID tokens with the groups of a user are long.
+/// The longest ID token, in bytes. Those with the groups of a user are long.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
 const GOOGLE: &str = "https://accounts.google.com";
 
@@ -31,7 +32,7 @@ pub(super) struct Metadata {
     issuer: String,
     client_id: String,
     client: reqwest::Client,
-    /// It is held while the metadata is read: whoever comes meanwhile waits for the same answer.
+    /// The lock is held while the metadata is read, so that concurrent callers wait for the same response.
     cache: Mutex<Cache>,
 }
 
@@ -42,14 +43,14 @@ struct Cache {
     failed_at: Option<Instant>,
 }
 
-/// What is known of an issuer.
+/// The current metadata of an issuer, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) authorization: Url,
     pub(super) token: Url,
     pub(super) userinfo: Option<Url>,
     pub(super) authentication: Authentication,
-    /// Whether its answers say whose they are (RFC 9207 section 3).
+    /// Whether its responses name their issuer (RFC 9207 section 3).
     pub(super) names_itself: bool,
     pub(super) verifier: TokenVerifier,
     keys: String,
@@ -80,7 +81,7 @@ impl Metadata {
         }
     }
 
-    /// Returns what is known. What is an hour old still counts while the issuer cannot be asked.
+    /// Returns the metadata. Older metadata is still used while the issuer is unavailable.
     pub(super) async fn known(&self) -> Result<Arc<Known>, Refusal> {
         let mut cache = self.cache.lock().await;
         let within = |time: Option<Instant>, limit| time.is_some_and(|time| time.elapsed() < limit);
@@ -112,7 +113,7 @@ impl Metadata {
             return Err(wrong(&problem));
         }
         let keys = document.jwks_uri.to_string();
-        // The one that is known remembers its keys.
+        // The existing verifier has cached its keys.
         let verifier = match before.filter(|known| known.keys == keys) {
             Some(known) => known.verifier.clone(),
             None => self
@@ -131,7 +132,7 @@ impl Metadata {
     }
 
     fn verifier(&self, keys: &str) -> Result<TokenVerifier, tower_jwt_auth::ConfigError> {
-        // The issuer, which the operator trusts, has said over TLS where they are.
+        // The issuer, which the operator trusts, has named this URL over TLS.
         let mut source = RemoteJwks::builder(&*self.issuer)
             .keys_at(keys)
             .allow_private_network()
@@ -147,7 +148,7 @@ impl Metadata {
             .max_token_bytes(MAX_TOKEN_BYTES)
             .cached_tokens(0);
         if self.issuer == GOOGLE {
-            // By its documentation, either may be in its tokens.
+            // According to Google's documentation, tokens contain either of the two.
             verifier = verifier.issuers([GOOGLE, "accounts.google.com"]);
         }
         verifier.build()
@@ -157,12 +158,12 @@ impl Metadata {
 // === impl Document ===
 
 impl Document {
-    /// Why it is not to be used, if it is not.
+    /// Returns why the metadata must not be used, or `None` if it may be used.
     fn problem(&self, issuer: &str) -> Option<String> {
         if self.issuer != issuer {
-            // Discovery section 4.3: otherwise it could be that of another issuer.
+            // Discovery section 4.3: otherwise it could belong to another issuer.
             return Some(format!(
-                "expected the issuer `{issuer}`, but it says `{}`: configure it exactly as there",
+                "expected the issuer `{issuer}`, but the metadata says `{}`: configure exactly that",
                 self.issuer.escape_debug().take(256).collect::<String>()
             ));
         }
@@ -173,7 +174,7 @@ impl Document {
             self.userinfo_endpoint.as_ref(),
         ];
         if endpoints.into_iter().flatten().any(|url| !is_safe(url)) {
-            return Some("one of its endpoints does not begin with https://".to_owned());
+            return Some("one of its endpoints does not start with https://".to_owned());
         }
         let methods = self.code_challenge_methods_supported.as_ref();
         if methods.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
@@ -184,7 +185,7 @@ impl Document {
 
     fn authentication(&self) -> Authentication {
         match &self.token_endpoint_auth_methods_supported {
-            // Discovery section 3: `client_secret_basic` if nothing is said.
+            // Discovery section 3: the default is `client_secret_basic`.
             None => Authentication::Basic,
             Some(methods) if methods.iter().any(|method| method == "client_secret_basic") => {
                 Authentication::Basic
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_goes_as_the_issuer_wants_it() {
+    fn the_client_secret_is_sent_as_the_issuer_requires() {
         let methods = "token_endpoint_auth_methods_supported";
         for (said, expected) in [
             (json!(null), Authentication::Basic),

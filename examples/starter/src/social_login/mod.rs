@@ -1,9 +1,11 @@
-//! Login at a provider: any issuer of OpenID Connect, and GitHub; on when `LOGIN_..._ISSUER` is set.
-//! Needs accounts (whose an address is), sessions (what a login ends in) and limits.
-//! Take it out: `docs/removing.md`, chapter `social-login`.
+//! Login at a provider: any OpenID Connect issuer, and GitHub. It is on if a variable `LOGIN_..._ISSUER` is
+//! set.
 //!
-//! ID tokens are verified by `tower-jwt-auth`, not by the `openidconnect` crate: that one reads a provider's keys
-//! once and leaves rotation and outages to its caller, and would bring a second set of cryptography.
+//! Needs accounts (who owns an address), sessions (which a login opens) and limits. To remove this chapter,
+//! see `docs/removing.md`, chapter `social-login`.
+//!
+//! `tower-jwt-auth` verifies ID tokens, and not the crate `openidconnect`, which reads a provider's keys
+//! once, leaves rotation and outages to its caller, and would add a second cryptography library.
 
 mod account;
 mod answer;
@@ -48,10 +50,10 @@ use crate::outbox::Outbox;
 use crate::problem::Problem;
 use crate::sessions::Logins;
 
-/// How long a provider may take for one answer. A login takes up to four.
+/// How long a provider may take for one response. A login makes up to four requests.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The providers, and the logins that are under way. Cheap to clone.
+/// The providers, and the logins that have begun. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SocialLogin {
     providers: Arc<[Provider]>,
@@ -88,7 +90,7 @@ impl SocialLogin {
         self.links.stored(user).await
     }
 
-    /// `public_url` is where browsers find this service: providers send them back there.
+    /// Sets up the providers. They send browsers back to `public_url`.
     pub(crate) fn new(
         settings: &[ProviderSettings],
         public_url: &str,
@@ -123,7 +125,7 @@ impl SocialLogin {
         })
     }
 
-    /// Removes at most `limit` logins that are over, of each kind, and returns how many.
+    /// Removes at most `limit` expired logins of each kind, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> SqlResult<u64> {
         Ok(self.begun.clean_up(limit).await? + self.proved.clean_up(limit).await?)
     }

@@ -1,4 +1,4 @@
-//! [`OpenId`]: a provider that speaks OpenID Connect.
+//! [`OpenId`]: a provider with OpenID Connect.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::error::with_causes;
 use crate::times::now;
 use crate::typed::Email;
 
-/// What is asked for: who it is, and the address.
+/// The scopes to ask for: the identity and the email address.
 const SCOPE: &str = "openid email";
 
-/// An issuer of OpenID Connect.
+/// An OpenID Connect issuer.
 pub(super) struct OpenId {
     issuer: String,
     registration: Registration,
@@ -25,7 +25,7 @@ pub(super) struct OpenId {
     client: reqwest::Client,
 }
 
-/// What an ID token says (OpenID Connect Core section 2). It was verified before.
+/// The claims of an ID token (OpenID Connect Core section 2), after its verification.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -36,7 +36,7 @@ struct Claims {
     address: Address,
 }
 
-/// What the provider says about the user beside (section 5.3.2).
+/// The response of the userinfo endpoint (section 5.3.2).
 #[derive(Deserialize)]
 struct UserInfo {
     sub: String,
@@ -62,7 +62,7 @@ impl OpenId {
         }
     }
 
-    /// Where to send a browser.
+    /// Returns the URL to send a browser to.
     pub(super) async fn authorization(
         &self,
         state: &str,
@@ -81,7 +81,8 @@ impl OpenId {
             .append_pair("code_challenge", challenge)
             .append_pair("code_challenge_method", "S256");
         if fresh {
-            // The second makes the provider tell when it was (OpenID Connect Core section 3.1.2.1).
+            // `max_age` makes the provider tell when the user logged in (OpenID Connect Core section
+            // 3.1.2.1).
             url.query_pairs_mut()
                 .append_pair("prompt", "login")
                 .append_pair("max_age", "0");
@@ -89,7 +90,7 @@ impl OpenId {
         Ok(url)
     }
 
-    /// Refuses an answer that is not of this issuer (RFC 9207 section 2.4).
+    /// Refuses a response that another issuer has sent (RFC 9207 section 2.4).
     pub(super) async fn check_issuer(&self, named: Option<&str>) -> Result<(), Refusal> {
         let good = match named {
             Some(named) => named == self.issuer,
@@ -98,7 +99,7 @@ impl OpenId {
         good.then_some(()).ok_or(Refusal::MixedUp)
     }
 
-    /// Finds out whose code it is.
+    /// Returns the user that a code belongs to.
     pub(super) async fn identify(
         &self,
         code: &str,
@@ -137,7 +138,10 @@ impl OpenId {
         nonce: &str,
     ) -> Result<Claims, Refusal> {
         let Some(id_token) = &tokens.id_token else {
-            return Err(exchange::unavailable(&known.token, "it gives no ID token"));
+            return Err(exchange::unavailable(
+                &known.token,
+                "its response has no ID token",
+            ));
         };
         let token = match known.verifier.verify(id_token).await {
             Ok(token) => token,
@@ -157,7 +161,7 @@ impl OpenId {
         if claims.nonce.as_deref() != Some(nonce) {
             return Err(Refusal::NotConfirmed("wrong_nonce"));
         }
-        // Section 3.1.3.7: where it is there, it names whom the token was made for.
+        // Section 3.1.3.7: if `azp` is present, it names the client that the token was made for.
         let azp = claims.azp.as_deref();
         if azp.is_some_and(|azp| azp != self.registration.client_id) {
             return Err(Refusal::NotConfirmed("token_of_another_client"));
@@ -165,7 +169,7 @@ impl OpenId {
         Ok(claims)
     }
 
-    /// Asks for the address, where the ID token does not hold it.
+    /// Asks for the email address if the ID token does not contain it.
     async fn address(
         &self,
         known: &Known,
@@ -180,7 +184,7 @@ impl OpenId {
         };
         let request = self.client.get(endpoint.clone()).bearer_auth(token);
         let info: UserInfo = exchange::fetch(request, endpoint).await?;
-        // Section 5.3.2: otherwise it may be about somebody else.
+        // Section 5.3.2: otherwise the response may be about another user.
         if info.sub != subject {
             return Err(Refusal::NotConfirmed("claims_about_another_user"));
         }
@@ -191,7 +195,7 @@ impl OpenId {
 // === impl Address ===
 
 impl Address {
-    /// The address, if the provider vouches for it. Some write the flag as a text.
+    /// Returns the address if the provider has verified it. Some providers send the flag as a string.
     fn verified(&self) -> Option<Email> {
         let is_verified = match &self.email_verified {
             Some(Value::Bool(flag)) => *flag,
@@ -210,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_counts_only_if_the_provider_vouches_for_it() {
+    fn an_address_counts_only_if_the_provider_has_verified_it() {
         let address = |flag: Value, email: Value| -> Option<Email> {
             let address = json!({ "email": email, "email_verified": flag });
             serde_json::from_value::<Address>(address)

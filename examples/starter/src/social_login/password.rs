@@ -1,4 +1,4 @@
-//! `POST /auth/password/set`: a password for an account that has none.
+//! `POST /auth/password/set`: a first password for an account without one.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,9 @@ pub(super) struct NewPassword {
     new_password: String,
 }
 
-/// It takes a login that is at most ten minutes old. Whoever has no such login takes the link by email instead
+/// Sets the first password of an account that has none.
+///
+/// It takes a login that is at most ten minutes old. Users without one can use a link by email instead
 /// (`POST /auth/password/forgot`).
 #[utoipa::path(
     post,
@@ -24,7 +26,7 @@ pub(super) struct NewPassword {
     path = "/auth/password/set",
     tag = "passwords",
     request_body = NewPassword,
-    responses((status = 204, description = "Set; the other sessions are over")),
+    responses((status = 204, description = "Set; the other sessions have ended")),
     security(("bearer" = []))
 )]
 pub(super) async fn set(
@@ -52,6 +54,6 @@ pub(super) async fn set(
 }
 
 fn there_is_one() -> Problem {
-    let detail = "The account has a password already: change it with `POST /auth/password/change`.";
+    let detail = "The account already has a password. Change it with `POST /auth/password/change`.";
     Problem::new(StatusCode::CONFLICT, "password_exists", detail)
 }

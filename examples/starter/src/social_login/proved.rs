@@ -1,4 +1,5 @@
-//! [`ProvedLogins`]: logins that a provider has confirmed, until the page of the same browser asks for the session.
+//! [`ProvedLogins`]: logins that a provider has confirmed, until the page in the same browser asks for the
+//! session.
 
 use sqlx::{FromRow, Result};
 
@@ -12,19 +13,19 @@ use crate::times::{SKEW, now};
 /// How long the page may take, in seconds.
 pub(super) const LIFETIME: i64 = 120;
 
-/// The table of confirmed logins: SHA-256 of 256 random bits, which are in a cookie.
+/// The table of confirmed logins. It contains SHA-256 digests of 256 random bits that are in a cookie.
 #[derive(Debug, Clone)]
 pub(super) struct ProvedLogins {
     database: Database,
 }
 
-/// Who has logged in, to be used once.
+/// A user who has logged in. It is used once.
 #[derive(FromRow)]
 pub(super) struct ProvedLogin {
     pub(super) user_id: String,
     /// The version of the user when the provider confirmed the login.
     pub(super) version: i64,
-    /// When the user has shown the provider a password or the like, in seconds since 1970.
+    /// When the user last authenticated at the provider, in seconds since 1970.
     pub(super) auth_time: i64,
 }
 
@@ -35,7 +36,7 @@ impl ProvedLogins {
         Self { database }
     }
 
-    /// Keeps a login, and returns the secret that it is known by.
+    /// Stores a login, and returns its secret.
     pub(super) async fn keep(&self, provider: &str, user: &User, auth_time: i64) -> Result<String> {
         let secret = random_token()?;
         let query = "INSERT INTO provider_logins_proved \
@@ -55,7 +56,7 @@ impl ProvedLogins {
         Ok(secret)
     }
 
-    /// Uses up a login at this provider: for one caller.
+    /// Uses up a login at this provider. Returns it to one caller only.
     pub(super) async fn take(&self, provider: &str, secret: &str) -> Result<Option<ProvedLogin>> {
         let query = "DELETE FROM provider_logins_proved WHERE digest = $1 AND provider = $2 \
                      AND expires_at > $3 AND expires_at <= $4 \
@@ -68,7 +69,7 @@ impl ProvedLogins {
         Ok(rows.pop())
     }
 
-    /// Removes at most `limit` that are over, and returns how many.
+    /// Removes at most `limit` expired logins, and returns how many.
     pub(super) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM provider_logins_proved WHERE digest IN \
                      (SELECT digest FROM provider_logins_proved WHERE expires_at <= $1 LIMIT $2)";

@@ -1,4 +1,4 @@
-//! [`Provider`]: one place where users may log in, whatever it speaks.
+//! [`Provider`]: a place where users may log in, whatever its protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,18 +33,18 @@ enum Speaks {
     GitHub(Arc<GitHub>),
 }
 
-/// Who has logged in at a provider.
+/// A user who has logged in at a provider.
 pub(super) struct Identity {
     pub(super) issuer: String,
     pub(super) subject: String,
     /// The address, if the provider has verified it.
     pub(super) email: Option<Email>,
-    /// When the user has last shown the provider a password or the like, in seconds since 1970; the present time
-    /// where it does not tell.
+    /// When the user last authenticated at the provider, in seconds since 1970. If the provider does not
+    /// tell, this is the current time.
     pub(super) auth_time: i64,
 }
 
-/// What a browser brings back, besides the state.
+/// The parameters that a browser brings back, besides the state.
 pub(super) struct Response<'a> {
     pub(super) code: Option<&'a str>,
     pub(super) issuer: Option<&'a str>,
@@ -54,7 +54,7 @@ pub(super) struct Response<'a> {
 // === impl Provider ===
 
 impl Provider {
-    /// `public_url` is where browsers find this service.
+    /// Sets up a provider. It sends browsers back to `public_url`.
     pub(super) fn new(
         settings: &ProviderSettings,
         client: &reqwest::Client,
@@ -89,8 +89,8 @@ impl Provider {
         })
     }
 
-    /// Where to send a browser for a login. `fresh` is whether the provider shall ask for the password even of
-    /// somebody who is logged in there.
+    /// Returns the URL to send a browser to. With `fresh`, the provider asks for the password even if the
+    /// user is logged in there.
     pub(super) async fn authorization(
         &self,
         started: &Started,
@@ -108,14 +108,14 @@ impl Provider {
         }
     }
 
-    /// Finds out who has logged in.
+    /// Returns the user who has logged in.
     pub(super) async fn identify(
         &self,
         response: &Response<'_>,
         verifier: &str,
         nonce: &str,
     ) -> Result<Identity, Refusal> {
-        // Before anything else: an error may be of another issuer, too.
+        // Comes first, because an error may also come from another issuer.
         match &self.speaks {
             Speaks::OpenId(openid) => openid.check_issuer(response.issuer).await?,
             Speaks::GitHub(github) => github.check_issuer(response.issuer)?,
@@ -147,7 +147,7 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What the error of an authorization response means (RFC 6749 section 4.1.2.1, OpenID Connect Core section
+/// Converts the error of an authorization response (RFC 6749 section 4.1.2.1, OpenID Connect Core section
 /// 3.1.2.6).
 fn denied(error: &str) -> Refusal {
     match error {

@@ -7,18 +7,18 @@ use axum::http::StatusCode;
 use crate::accounts::ProofError;
 use crate::problem::Problem;
 
-/// Why there is no login. A provider that cannot be reached is an outage, and never a verdict.
+/// Why there is no login. A provider that is unavailable is an outage, and says nothing about the login.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The person, or the provider, has said no.
+    /// The user or the provider has refused.
     Denied,
-    /// No such login is under way in this browser.
+    /// No such login has begun in this browser.
     Over,
-    /// The answer is of another provider than the one that was asked (RFC 9700 section 4.4).
+    /// The response comes from another provider than the one that was asked (RFC 9700 section 4.4).
     MixedUp,
-    /// The provider does not confirm it, or its ID token is not good. The word is for the log.
+    /// The provider does not confirm the login, or its ID token is invalid. The text is for the log.
     NotConfirmed(&'static str),
-    /// The login is linked to no account, and the provider does not say that the address is verified.
+    /// The login is not linked, and the provider does not say that the address is verified.
     AddressNotVerified,
     /// The account with this address is linked to another login at this provider.
     OtherLogin,
@@ -28,18 +28,18 @@ pub(super) enum Refusal {
     Unlinked,
     /// The account has to confirm its address first.
     AddressNotConfirmed,
-    /// The account cannot be used: it is disabled, gone, or was changed in the meantime.
+    /// The account cannot be used: it is disabled, deleted, or was changed meanwhile.
     NoAccount(&'static str),
-    /// The provider, or what this service needs itself, is unavailable.
+    /// The provider, or something that this service needs itself, is unavailable.
     Unavailable,
-    /// Something else, which has been logged.
+    /// Another problem, which was logged already.
     Other(Problem),
 }
 
 // === impl Refusal ===
 
 impl Refusal {
-    /// A word for programs, and for the page.
+    /// Returns the code for programs and for the page.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Denied => "login_denied",
@@ -61,7 +61,7 @@ impl Refusal {
         }
     }
 
-    /// Logs it. An outage has been logged already, with what caused it.
+    /// Logs the refusal. An outage was logged already, with its cause.
     pub(super) fn log(&self, provider: &str, ip: IpAddr) {
         let (reason, detail) = match self {
             Self::NotConfirmed(detail) | Self::NoAccount(detail) => (self.code(), Some(detail)),
@@ -81,20 +81,20 @@ impl From<Refusal> for Problem {
             ),
             Refusal::Over => (
                 StatusCode::BAD_REQUEST,
-                "This login was used already, took too long, or was begun in another browser. Begin again.",
+                "This login was used already, took too long, or was started in another browser. Start again.",
             ),
             Refusal::MixedUp => (
                 StatusCode::BAD_REQUEST,
-                "The answer is not of the provider that was asked. Begin again.",
+                "The answer does not come from the provider that was asked. Start again.",
             ),
             Refusal::NotConfirmed(_) => (
                 StatusCode::BAD_REQUEST,
-                "The provider does not confirm this login. Begin again.",
+                "The provider does not confirm this login. Start again.",
             ),
             Refusal::AddressNotVerified => (
                 StatusCode::FORBIDDEN,
                 "The provider does not say that your email address is verified. Verify it there; or log in \
-                 here in another way, and link this login on the account page.",
+                 here another way, and link this login on the account page.",
             ),
             Refusal::OtherLogin => (
                 StatusCode::CONFLICT,
@@ -103,11 +103,11 @@ impl From<Refusal> for Problem {
             ),
             Refusal::Taken => (
                 StatusCode::CONFLICT,
-                "This login is linked to another account. Unlink it there first.",
+                "This login is linked to another account. Unlink it from that account first.",
             ),
             Refusal::Unlinked => (
                 StatusCode::FORBIDDEN,
-                "This login was unlinked from its account. Log in in another way, and link it again on the \
+                "This login was unlinked from its account. Log in another way, and link it again on the \
                  account page.",
             ),
             Refusal::AddressNotConfirmed => (
@@ -116,7 +116,7 @@ impl From<Refusal> for Problem {
             ),
             Refusal::NoAccount(_) => (
                 StatusCode::FORBIDDEN,
-                "The account cannot be used. If it was changed just now, begin again.",
+                "The account cannot be used. If it was changed just now, start again.",
             ),
             Refusal::Unavailable => return Self::busy(),
             Refusal::Other(problem) => return problem,

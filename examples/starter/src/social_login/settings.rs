@@ -1,4 +1,4 @@
-//! [`ProviderSettings`]: the providers that users may log in at, from the environment.
+//! [`ProviderSettings`]: the providers at which users may log in, from environment variables.
 
 use std::collections::BTreeSet;
 use std::{env, fmt, fs};
@@ -27,28 +27,28 @@ const PARTS: [&str; 6] = [
 ];
 const MAX_PROVIDERS: usize = 20;
 const MAX_ID_CHARS: usize = 32;
-/// These are other ways to log in, under the same path.
+/// Names that other ways to log in use under the same path.
 const RESERVED: [&str; 4] = ["passkey", "passkeys", "secondfactor", "sms"];
 const GITHUB: &str = "https://github.com";
 
-/// A provider that users may log in at.
+/// A provider at which users may log in.
 #[derive(Clone)]
 pub struct ProviderSettings {
-    /// What it is called in paths and variables: lower-case letters and digits.
+    /// The name in paths and variables: lower-case letters and digits.
     pub id: String,
-    /// What people call it.
+    /// The name for people.
     pub name: String,
-    /// Its issuer, as it spells it; of GitHub the address of its site.
+    /// The issuer, exactly as its metadata spells it. For GitHub, the address of its site.
     pub issuer: String,
-    /// How to talk to it.
+    /// The protocol of the provider.
     pub kind: ProviderKind,
-    /// What it calls this service.
+    /// The id of this service at the provider.
     pub client_id: String,
-    /// By what it knows this service.
+    /// The secret of this service at the provider.
     pub client_secret: String,
 }
 
-/// How to talk to a provider.
+/// The protocol of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
     /// OpenID Connect, with discovery.
@@ -60,12 +60,12 @@ pub enum ProviderKind {
 // === impl ProviderSettings ===
 
 impl ProviderSettings {
-    /// Reads `LOGIN_NAME_ISSUER`, `LOGIN_NAME_CLIENT_ID`, `LOGIN_NAME_CLIENT_SECRET` (or `..._FILE`), and what
-    /// may be there besides: `LOGIN_NAME_NAME` and `LOGIN_NAME_KIND`, for every `NAME`.
+    /// Reads `LOGIN_NAME_ISSUER`, `LOGIN_NAME_CLIENT_ID`, `LOGIN_NAME_CLIENT_SECRET` (or `..._FILE`), and
+    /// the optional `LOGIN_NAME_NAME` and `LOGIN_NAME_KIND`, for every `NAME`.
     ///
     /// # Errors
     ///
-    /// Fails if a variable is missing, unknown, or makes no sense.
+    /// Fails if a variable is missing, unknown or invalid.
     pub(crate) fn all_from_env() -> Result<Vec<Self>, Error> {
         let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let mut words = BTreeSet::new();
@@ -112,7 +112,7 @@ impl ProviderSettings {
         })
     }
 
-    /// What is wrong with it, if anything is.
+    /// Returns what is wrong with the settings, if anything.
     fn problem(&self) -> Option<String> {
         let Self { id, issuer, .. } = self;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -124,13 +124,13 @@ impl ProviderSettings {
         }
         if RESERVED.contains(&id.as_str()) {
             return Some(format!(
-                "a provider cannot be called {id}: choose another name"
+                "the name {id} of a provider is reserved: choose another name"
             ));
         }
         match Url::parse(issuer) {
             Ok(url) if is_safe(&url) && url.query().is_none() && url.fragment().is_none() => None,
             _ => Some(format!(
-                "the issuer of {id} must begin with https:// and have no query: {issuer:?} does not"
+                "the issuer of {id} must start with https:// and have no query, but it is {issuer:?}"
             )),
         }
     }
@@ -145,10 +145,12 @@ impl fmt::Debug for ProviderSettings {
     }
 }
 
-/// Fails if there are too many providers, two with one name or issuer, or one that makes no sense.
+/// Fails if there are too many providers, two with the same name or issuer, or an invalid one.
 pub(super) fn check(providers: &[ProviderSettings]) -> Result<(), Error> {
     if providers.len() > MAX_PROVIDERS {
-        return Err(format!("there are more than {MAX_PROVIDERS} providers to log in at").into());
+        return Err(
+            format!("there are more than {MAX_PROVIDERS} login providers: remove some").into(),
+        );
     }
     for (number, provider) in providers.iter().enumerate() {
         if let Some(problem) = provider.problem() {
@@ -167,7 +169,7 @@ pub(super) fn check(providers: &[ProviderSettings]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether what is sent there cannot be read or answered by others on the way.
+/// Returns whether nobody on the way can read or change what is sent there.
 pub(super) fn is_safe(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     match url.scheme() {
@@ -177,7 +179,7 @@ pub(super) fn is_safe(url: &Url) -> bool {
     }
 }
 
-/// `GOOGLE` as people write it.
+/// Returns `GOOGLE` in the spelling for people.
 fn spoken(word: &str) -> String {
     if word.eq_ignore_ascii_case("github") {
         return "GitHub".to_owned();
@@ -189,7 +191,7 @@ fn spoken(word: &str) -> String {
     })
 }
 
-/// A secret in a variable, or in a file that others cannot read.
+/// Reads a secret from a variable, or from a file that others cannot read.
 fn secret_of(name: &str) -> Result<Option<String>, Error> {
     let in_file = format!("{name}_FILE");
     match (variable(name)?, variable(&in_file)?) {
@@ -215,9 +217,9 @@ fn check_mode(name: &str, file: &str) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     match fs::metadata(file) {
         Ok(about) if about.permissions().mode() & 0o027 != 0 => {
-            Err(format!("{name}: others can use the file {file}: `chmod 600` it").into())
+            Err(format!("{name}: others can use {file}: run `chmod 600` on it").into())
         }
-        _ => Ok(()), // what cannot be read is told by the next step
+        _ => Ok(()), // the next step reports a file that cannot be read
     }
 }
 
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_needs_a_plain_name_and_an_issuer_that_is_safe() {
+    fn a_provider_needs_a_plain_name_and_a_safe_issuer() {
         for (id, issuer, good) in [
             ("google", "https://accounts.google.com", true),
             ("1", "https://idp.example/realms/main", true),
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn two_providers_have_two_names_and_two_issuers() {
+    fn providers_must_differ_in_name_and_issuer() {
         let (a, b) = ("https://a.example", "https://b.example");
         assert!(check(&[provider("a", a), provider("b", b)]).is_ok());
         assert!(check(&[provider("a", a), provider("a", b)]).is_err());
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_has_a_name_for_people_and_tells_no_secret() {
+    fn a_provider_has_a_display_name_and_hides_its_secret() {
         assert_eq!(spoken("GITHUB"), "GitHub");
         assert_eq!(spoken("GOOGLE"), "Google");
         assert_eq!(spoken("1"), "1");

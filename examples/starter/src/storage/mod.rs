@@ -1,4 +1,4 @@
-//! [`Storage`]: files in a folder or in a cloud. It holds avatars, and the public keys for other services.
+//! [`Storage`]: files in a folder or in a cloud: the avatars, and the public keys for other services.
 //!
 //! Belongs to the chapter `avatars`. To remove both: `./chapters remove avatars` (see `docs/removing.md`).
 
@@ -28,33 +28,33 @@ use crate::config::variable;
 use crate::error::Error;
 use crate::error::with_causes;
 
-/// How long one request to a cloud may take, and all of them for one file.
+/// How long one request to a cloud may take.
 const REQUEST_TIMEOUT: &str = "2 seconds";
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// How often a request that failed is sent again.
+/// How often a failed request is sent again.
 const RETRIES: usize = 2;
 
-/// Where files are kept, and whether the public keys are among them.
+/// Where files are stored, and whether the public keys are published there.
 #[derive(Debug, Clone)]
 pub struct StorageSettings {
     /// `s3://bucket/prefix`, `gs://...`, `az://...`, or `file:///folder`. The credentials come from the
-    /// variables of each provider, or from the machine.
+    /// variables of the provider, or from the machine.
     pub url: Option<String>,
-    /// The folder, if there is no URL.
+    /// The folder that is used without a URL.
     pub folder: PathBuf,
-    /// Where in the storage the JWK set is published, if at all.
+    /// The path of the published JWK set, if it should be published.
     pub publish_jwks: Option<String>,
 }
 
-/// Files by path; cheap to clone.
+/// The stored files. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     store: Arc<dyn ObjectStore>,
-    /// Whether it keeps with a file what it is. A folder does not.
+    /// Whether a file is stored with its type. A folder cannot do that.
     has_attributes: bool,
 }
 
-/// Why a file could not be read or written: the storage is away.
+/// Why a file could not be read or written: the storage is unavailable.
 #[derive(Debug)]
 pub(crate) enum StorageError {
     Failed(object_store::Error),
@@ -75,12 +75,12 @@ impl StorageSettings {
 
 // === impl Storage ===
 
-/// A store in a cloud, with what the provider's variables say.
+/// Builds a cloud store from the variables of its provider.
 macro_rules! cloud {
     ($Builder:ty, $url:expr) => {{
         let builder = <$Builder>::from_env()
             .with_url($url.as_str())
-            // Beside what the variables say, such as `AWS_ALLOW_HTTP`.
+            // In addition to what the variables say, such as `AWS_ALLOW_HTTP`.
             .with_config("timeout".parse()?, REQUEST_TIMEOUT)
             .with_retry(RetryConfig {
                 max_retries: RETRIES,
@@ -93,17 +93,19 @@ macro_rules! cloud {
 }
 
 impl Storage {
-    /// The storage; nothing is asked of a cloud yet.
+    /// Opens the storage. It sends no request yet.
     pub(crate) fn open(settings: &StorageSettings) -> Result<Self, Error> {
         let Some(text) = &settings.url else {
             return Self::in_folder(&settings.folder);
         };
-        let url = Url::parse(text).map_err(|_| "STORAGE_URL is no URL")?;
+        let url = Url::parse(text).map_err(|_| "STORAGE_URL is not a URL")?;
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| wrong_scheme())?;
         let store: Arc<dyn ObjectStore> = match scheme {
             ObjectStoreScheme::Local => {
                 let folder = url.to_file_path();
-                return Self::in_folder(&folder.map_err(|()| "STORAGE_URL names no folder")?);
+                return Self::in_folder(
+                    &folder.map_err(|()| "STORAGE_URL does not name a folder")?,
+                );
             }
             ObjectStoreScheme::AmazonS3 => cloud!(AmazonS3Builder, url),
             ObjectStoreScheme::GoogleCloudStorage => cloud!(GoogleCloudStorageBuilder, url),
@@ -125,7 +127,7 @@ impl Storage {
         })
     }
 
-    /// Writes a file, all of it or nothing.
+    /// Writes a file, completely or not at all.
     pub(crate) async fn put(
         &self,
         path: &Path,
@@ -144,7 +146,7 @@ impl Storage {
         in_time(put).await.map(drop)
     }
 
-    /// The file, if there is one.
+    /// Returns the file, or `None` if there is none.
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>, StorageError> {
         let get = async { self.store.get(path).await?.bytes().await };
         match in_time(get).await {
@@ -163,7 +165,7 @@ impl Storage {
 }
 
 fn wrong_scheme() -> &'static str {
-    "STORAGE_URL must begin with s3://, gs://, az:// or file://"
+    "STORAGE_URL must start with s3://, gs://, az:// or file://"
 }
 
 async fn in_time<T>(
@@ -181,7 +183,7 @@ impl std::fmt::Display for StorageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Failed(error) => f.write_str(&with_causes(error)),
-            Self::TimedOut => f.write_str("the storage does not answer"),
+            Self::TimedOut => f.write_str("the storage has not responded in time"),
         }
     }
 }
@@ -206,11 +208,11 @@ mod tests {
         assert!(open("s3://bucket/prefix").unwrap().has_attributes);
         assert!(open("gs://bucket/prefix").unwrap().has_attributes);
         for (url, said) in [
-            // Its account is not in the URL.
+            // The URL does not contain the account.
             ("az://container/prefix", "STORAGE_URL: "),
-            ("https://example.com/x", "must begin with"),
-            ("ftp://example.com/x", "must begin with"),
-            ("no url", "is no URL"),
+            ("https://example.com/x", "must start with"),
+            ("ftp://example.com/x", "must start with"),
+            ("no url", "is not a URL"),
         ] {
             let error = open(url).unwrap_err();
             assert!(error.contains(said), "{url}: {error}");

@@ -1,4 +1,4 @@
-//! [`Publisher`]: keeps the JWK set in the storage as it is at `/.well-known/jwks.json`.
+//! [`Publisher`]: keeps a copy of `/.well-known/jwks.json` in the storage.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use tower_service::Service as _;
 use super::{Storage, StorageSettings};
 use crate::error::Error;
 
-/// How often the keys are looked at: as often as a ring looks at its file.
+/// How often the keys are checked. A key ring checks its file as often.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// As the route has it: some clients refuse the type that RFC 7517 registers.
+/// The same type as at the route, because some clients refuse the type that RFC 7517 registers.
 const JSON: &str = "application/json";
 
 /// Writes the public keys to the storage.
@@ -27,7 +27,7 @@ pub(crate) struct Publisher {
     path: Path,
 }
 
-/// What is published.
+/// The document to publish.
 #[derive(PartialEq)]
 struct Document {
     text: Bytes,
@@ -37,7 +37,7 @@ struct Document {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Nothing, if nothing is to be published.
+    /// Sets up publishing. Returns `None` if nothing should be published.
     pub(crate) async fn new(
         tokens: &TokenIssuer,
         storage: &Storage,
@@ -66,7 +66,7 @@ impl Publisher {
         }))
     }
 
-    /// Publishes the keys, and again whenever they change; never ends. What fails is tried again.
+    /// Publishes the keys, and again whenever they change. Tries again after a failure, and never returns.
     pub(crate) async fn keep(&self) {
         let mut published = None;
         loop {
@@ -78,7 +78,7 @@ impl Publisher {
                         published = document;
                     }
                     Err(error) => {
-                        tracing::warn!(path = %self.path, %error, "public keys not published");
+                        tracing::warn!(path = %self.path, %error, "public keys not published; trying again");
                     }
                 }
             }
@@ -92,7 +92,7 @@ impl Publisher {
         Ok(self.storage.put(&self.path, text, JSON, cache).await?)
     }
 
-    /// To the byte what the route answers.
+    /// Returns the same bytes as the route.
     async fn document(&self) -> Option<Document> {
         let Ok(answer) = self.keys.clone().call(Request::new(())).await;
         let cache_control = answer
@@ -111,11 +111,12 @@ impl Publisher {
     }
 }
 
-/// Publishes the keys once, for commands that change them; tells where, if they are published at all.
+/// Publishes the keys once, for commands that change them. Returns the path, or `None` if keys are not
+/// published.
 ///
 /// # Errors
 ///
-/// The keys, the storage or the path cannot be meant, or the storage does not answer.
+/// Fails if the keys, the storage or the path are invalid, or if the storage is unavailable.
 pub async fn publish_keys(
     config: &AuthConfig,
     settings: &StorageSettings,

@@ -1,4 +1,4 @@
-//! [`Email`]: an address in the one spelling that the database knows.
+//! [`Email`]: an email address in the single spelling that the database uses.
 
 use std::net::Ipv4Addr;
 
@@ -6,27 +6,27 @@ use lettre::Address;
 
 use super::{normalized, to_ascii, trimmed};
 
-/// The longest address that SMTP can carry (RFC 5321 section 4.5.3.1.3, erratum 1690).
+/// The longest address that SMTP can carry, in bytes (RFC 5321 section 4.5.3.1.3, erratum 1690).
 const MAX_BYTES: usize = 254;
-/// The longest text that can become one: full-width characters have three bytes.
+/// The longest text that can become an address, in bytes. Full-width characters have three.
 const MAX_TYPED_BYTES: usize = 3 * MAX_BYTES;
 
-/// An email address that an email can be sent to, in lower case, without what surrounded it where it was
-/// copied. Full-width characters are ASCII, and accents are composed, as in RFC 8265 section 3.3.
+/// An email address in lower case, to which an email can be sent, without anything that was copied along
+/// with it. Full-width characters become ASCII, and accents are composed, as in RFC 8265 section 3.3.
 ///
-/// It is judged by the parser of the library that sends emails. A domain in another script is kept in ASCII
-/// (IDNA 2008, as `xn--...`), so that it has one spelling and any mail server takes it. In front of the `@` there
-/// is ASCII only: other letters would need SMTPUTF8 (RFC 6531) of every server on the way.
+/// The parser is that of the library that sends emails. A domain in another script is stored in ASCII (IDNA
+/// 2008, as `xn--...`), so that it has one spelling and any mail server accepts it. Before the `@` only
+/// ASCII is allowed, because other characters would need SMTPUTF8 (RFC 6531) on every server on the way.
 ///
-/// Only its form is looked at. That it exists, and belongs to the user, is known when a message
-/// to it has been answered.
+/// Only the format is checked. Whether the address exists, and belongs to the user, is known once a link
+/// that was sent to it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 // === impl Email ===
 
 impl Email {
-    /// The address, or nothing if the text cannot be one.
+    /// Parses an address. Returns `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let address = unwrapped(text);
@@ -37,8 +37,8 @@ impl Email {
         let address = normalized(&address).to_lowercase();
         let (local, domain) = address.rsplit_once('@')?;
         let domain = idna::domain_to_ascii_strict(domain).ok()?;
-        // Between quotation marks (RFC 5321 section 4.1.2) there could be nearly anything, and many servers
-        // take none of it.
+        // Between quotation marks (RFC 5321 section 4.1.2) almost anything would be possible, and many
+        // servers refuse it.
         let is_plain = local.is_ascii() && !local.contains(['"', '\\']);
         // A domain that mail servers look up, and not an IP address.
         let has_name = domain.parse::<Ipv4Addr>().is_err();
@@ -50,19 +50,19 @@ impl Email {
         good.then_some(Self(address))
     }
 
-    /// An address as it stands in the table of users.
+    /// Wraps an address from the table of users.
     pub(crate) fn stored(address: &str) -> Self {
         Self(address.to_owned())
     }
 
-    /// The text.
+    /// Returns the address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Without white space, brackets and `mailto:`, as in `<ada@example.com>`.
+/// Removes white space, brackets and `mailto:`, as in `<ada@example.com>`.
 fn unwrapped(text: &str) -> &str {
     let text = trimmed(text);
     let inside = text.strip_prefix('<').and_then(|it| it.strip_suffix('>'));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_none() {
+    fn malformed_addresses_are_refused() {
         let domain = [63, 63, 57].map(|length| "d".repeat(length)).join(".");
         let local = "a".repeat(64);
         let longest = format!("{local}@{domain}.com");

@@ -6,11 +6,11 @@ use axum::http::request::Parts;
 
 use crate::problem::Problem;
 
-/// The longest subject of a token (OpenID Connect Core 1.0 section 2).
+/// The longest subject of a token, in bytes (OpenID Connect Core 1.0 section 2).
 const MAX_BYTES: usize = 255;
 
-/// An id in the path that can be somebody's: visible ASCII, as in tokens. Anything else is not
-/// found, and no database is asked for it.
+/// An id from a path, in visible ASCII like the ids in tokens. Anything else is not found, without a query
+/// to the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathId(String);
 
@@ -32,11 +32,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // What is not UTF-8 is no id either.
+        // An id that is not UTF-8 does not exist either.
         let path = Path::<String>::from_request_parts(parts, state).await;
         let id = path.ok().and_then(|Path(text)| Self::parse(text));
         id.ok_or_else(|| {
-            let detail = "There is nothing with this id.";
+            let detail = "Nothing has this id.";
             Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
         })
     }

@@ -1,17 +1,17 @@
-//! [`LinkSecret`]: the secret of a link or of a login that is not complete.
+//! [`LinkSecret`]: the secret of a link, or of a login that is not complete.
 
 use super::is_invisible;
 
-/// Of 256 bits in base64url without padding.
+/// The length of 256 bits in base64url without padding.
 const CHARS: usize = 43;
 
-/// What was made of 256 random bits, without the white space that a mail program put in.
+/// A secret of 256 random bits, without white space that an email program has added.
 pub(crate) struct LinkSecret(String);
 
 // === impl LinkSecret ===
 
 impl LinkSecret {
-    /// The secret, or `None` if the text cannot be one: then there is nothing to be looked up.
+    /// Parses a secret. Returns `None` if the text cannot be one, so that nothing is looked up.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let kept = |c: &char| !c.is_whitespace() && !is_invisible(*c);
         let secret: String = text.chars().filter(kept).take(CHARS + 1).collect();
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_in_a_secret_does_not_matter() {
+    fn white_space_in_a_secret_is_ignored() {
         let secret = format!("{}-_", "Aa0".repeat(13) + "xy");
         let typed = format!(" {}\r\n {}\u{a0}", &secret[..20], &secret[20..]);
         assert_eq!(LinkSecret::parse(&typed).unwrap().as_str(), secret);

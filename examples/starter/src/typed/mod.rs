@@ -1,5 +1,5 @@
-//! What people type or copy: a type for each kind, parsed before anything else happens. Separators, invisible
-//! characters and the digits of other scripts do not matter.
+//! What people type or copy: one type for each kind, parsed first. Separators, invisible characters and the
+//! digits of other scripts make no difference.
 //!
 //! Cannot be removed.
 
@@ -24,13 +24,13 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::problem::Problem;
 
-/// The zeros of scripts that keyboards have digits of; one to nine follow each.
+/// The zeros of scripts whose digits are on keyboards. The digits one to nine follow each zero.
 const ZEROS: [u32; 17] = [
     0x660, 0x6f0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0,
     0xf20, 0x1040, 0x17e0, 0x1810,
 ];
 
-/// Why a text cannot be a code. Nothing was looked up, and no try was counted.
+/// Why a text cannot be a code. Nothing was looked up, and no attempt was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed {
     expected: &'static str,
@@ -55,19 +55,18 @@ impl From<Malformed> for Problem {
 }
 
 // chapter: second-factor {
-/// The characters that are meant: without separators, and in ASCII where they have such a form.
+/// Returns the characters without separators, and in ASCII if they have an ASCII form.
 fn meant(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|&c| !is_separator(c)).map(to_ascii)
 }
 // chapter: second-factor }
 
-/// Without what surrounds an address or a link where it was copied: white space and invisible
-/// characters.
+/// Removes what surrounds an address or a link where it was copied: white space and invisible characters.
 pub(crate) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// A full-width character (U+FF01 to U+FF5E) or a digit of another script as its ASCII form.
+/// Converts a full-width character (U+FF01 to U+FF5E), or a digit of another script, to ASCII.
 pub(crate) fn to_ascii(c: char) -> char {
     let code = u32::from(c);
     let ascii = match c {
@@ -83,8 +82,8 @@ pub(crate) fn to_ascii(c: char) -> char {
     ascii.and_then(char::from_u32).unwrap_or(c)
 }
 
-/// The text in Normalization Form C: the same characters are the same code points, whichever
-/// system they were typed on.
+/// Returns the text in Normalization Form C, so that the same characters have the same code points on every
+/// system.
 pub(crate) fn normalized(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) {
         Cow::Borrowed(text)
@@ -94,7 +93,7 @@ pub(crate) fn normalized(text: &str) -> Cow<'_, str> {
 }
 
 // chapter: second-factor {
-/// White space, dashes and the punctuation that groups digits, in any script.
+/// Returns whether a character is white space, a dash, or punctuation that groups digits, in any script.
 fn is_separator(c: char) -> bool {
     c.is_whitespace()
         || is_invisible(c)
@@ -109,8 +108,8 @@ fn is_separator(c: char) -> bool {
 }
 // chapter: second-factor }
 
-/// Characters without a width: soft hyphens, zero-width characters and marks of direction, which
-/// come along when a text is copied.
+/// Returns whether a character has no width, such as soft hyphens, zero-width characters and direction
+/// marks, which are often copied along.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -125,7 +124,7 @@ mod tests {
 
     // chapter: second-factor {
     #[test]
-    fn separators_go_and_digits_of_all_scripts_stay() {
+    fn separators_are_removed_and_digits_of_all_scripts_kept() {
         let meant = |text| meant(text).collect::<String>();
         assert_eq!(meant("\u{202a} 12\u{a0}3\u{2014}4-5.6\u{feff}"), "123456");
         assert_eq!(
@@ -136,7 +135,7 @@ mod tests {
         assert_eq!(
             meant("1\u{0}2"),
             "1\u{0}2",
-            "control characters are no separators"
+            "control characters are not separators"
         );
     }
     // chapter: second-factor }

@@ -1,14 +1,14 @@
-//! [`OneTimeCode`]: the six digits of an app or of a short message.
+//! [`OneTimeCode`]: the six digits of an authenticator app or an SMS.
 
 use super::{Malformed, meant};
 
 const DIGITS: usize = 6;
 const EXPECTED: Malformed = Malformed {
     expected: "A code has six digits, such as 123456; spaces and dashes between them do not matter. \
-               This did not count as a try.",
+               This did not count as an attempt.",
 };
 
-/// Six digits, without the separators that they were typed with.
+/// Six digits, without the separators that were typed with them.
 pub(crate) struct OneTimeCode(String);
 
 // === impl OneTimeCode ===

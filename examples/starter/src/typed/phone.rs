@@ -1,16 +1,16 @@
-//! [`Phone`]: the number of a phone in the one spelling that gateways take.
+//! [`Phone`]: a phone number in the single spelling that gateways accept.
 
 use super::meant;
 
-/// The number of a phone in the form of E.164, such as `+4915112345678`.
+/// A phone number in the format E.164, such as `+4915112345678`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phone(String);
 
 // === impl Phone ===
 
 impl Phone {
-    /// The number, or `None` if the text cannot be one with its country. `00` stands for `+`, and a
-    /// zero in brackets is left out, as it is when somebody calls from abroad.
+    /// Parses a phone number. Returns `None` if the text is not a number with a country code. `00` stands
+    /// for `+`, and a zero in brackets is left out, as in calls from abroad.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let typed: String = meant(text).take(64).collect();
         let typed = typed.strip_prefix("tel:").unwrap_or(&typed);
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_number_is_none() {
+    fn malformed_phone_numbers_are_refused() {
         for text in [
             "",
             "+",

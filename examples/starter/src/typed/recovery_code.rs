@@ -1,4 +1,4 @@
-//! [`RecoveryCode`]: what somebody has on paper who has lost the phone.
+//! [`RecoveryCode`]: a code that users have saved for when they have lost the phone.
 
 use super::{Malformed, meant};
 
@@ -6,7 +6,7 @@ const DIGITS: usize = 32;
 const GROUP: usize = 8;
 const EXPECTED: Malformed = Malformed {
     expected: "A recovery code has 32 characters, each one of 0 to 9 and a to f, in four groups; \
-               spaces, dashes and capitals do not matter. This did not count as a try.",
+               spaces, dashes and capitals do not matter. This did not count as an attempt.",
 };
 
 /// 128 bits in hexadecimal digits, in four groups with dashes between them, as they are shown.
@@ -16,12 +16,12 @@ pub(crate) struct RecoveryCode(String);
 // === impl RecoveryCode ===
 
 impl RecoveryCode {
-    /// The code of these random bits.
+    /// Makes a code from random bits.
     pub(crate) fn new(bits: u128) -> Self {
         Self::grouped(&format!("{bits:032x}"))
     }
 
-    /// The letters o, i and l are in no code: they are digits that were misread.
+    /// Parses a code. It contains no letters o, i and l, so these are misread digits.
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         let read = |c: char| match c.to_ascii_lowercase() {
             'o' => '0',

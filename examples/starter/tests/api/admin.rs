@@ -1,11 +1,11 @@
-//! What an admin can do about accounts, and what no admin can.
+//! What admins can do with accounts, and what they cannot.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 
-/// A new admin who has logged in.
+/// Registers an admin who has logged in.
 async fn admin(service: &Service, email: &str) -> Tokens {
     service.register(email).await;
     let address = service::Email::parse(email).unwrap();
@@ -32,9 +32,9 @@ async fn set_scopes(service: &Service, admin: &Tokens, id: &str, scopes: &[&str]
         .await
 }
 
-/// V7.4.2.
+/// OWASP ASVS 5.0 V7.4.2.
 #[tokio::test]
-async fn a_disabled_user_is_out_at_once_and_an_enabled_one_logs_in_anew() {
+async fn disabling_logs_out_at_once_and_enabling_allows_a_new_login() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -43,7 +43,7 @@ async fn a_disabled_user_is_out_at_once_and_an_enabled_one_logs_in_anew() {
         let answer = act(&service, &root, &id, "disable").await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
     }
-    // Not only by routes that ask for the user, and before a refresh could find out.
+    // Applies also to routes that do not read the user, and before a refresh could notice.
     let sessions = service.get("/auth/sessions", &ada.access).await;
     sessions.assert_invalid_token();
     service.assert_over(&ada).await;
@@ -58,14 +58,14 @@ async fn a_disabled_user_is_out_at_once_and_an_enabled_one_logs_in_anew() {
 }
 
 #[tokio::test]
-async fn a_scope_that_is_taken_away_is_gone_from_live_access_tokens() {
+async fn removing_a_scope_revokes_live_access_tokens() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let other = admin(&service, "other@example.com").await;
     let id = id(&service, &other).await;
     let given = set_scopes(&service, &root, &id, &["read", "admin", "read"]).await;
     assert_eq!(given.status, StatusCode::NO_CONTENT);
-    // Nothing is taken away: the session goes on.
+    // Nothing was taken away, so the session continues.
     let answer = service.get("/admin", &other.access).await;
     assert_eq!(answer.status, StatusCode::OK);
 
@@ -86,7 +86,7 @@ async fn a_scope_that_is_taken_away_is_gone_from_live_access_tokens() {
     }
 }
 
-/// V7.4.5.
+/// OWASP ASVS 5.0 V7.4.5.
 #[tokio::test]
 async fn an_admin_ends_the_sessions_of_a_user() {
     let service = started!();
@@ -103,11 +103,11 @@ async fn an_admin_ends_the_sessions_of_a_user() {
 }
 
 #[tokio::test]
-async fn the_last_admin_stays_one() {
+async fn the_last_admin_cannot_lose_the_scope() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let root_id = id(&service, &root).await;
-    // Not everybody whose scopes look like it is one.
+    // Scopes that only look like `admin` do not make an admin.
     service.register("ada@example.com").await;
     let ada = service::Email::parse("ada@example.com").unwrap();
     for scope in ["administrator", "ADMIN"] {
@@ -199,9 +199,9 @@ async fn users_are_listed_page_by_page_without_secrets() {
     }
 }
 
-/// V6.4.6.
+/// OWASP ASVS 5.0 V6.4.6.
 #[tokio::test]
-async fn an_admin_starts_a_reset_and_chooses_no_password() {
+async fn an_admin_starts_a_reset_but_cannot_choose_the_password() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -209,14 +209,14 @@ async fn an_admin_starts_a_reset_and_chooses_no_password() {
     let id = id(&service, &ada).await;
     let answer = act(&service, &root, &id, "password-reset").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
-    assert!(answer.body.is_empty(), "the link is the owner's");
+    assert!(answer.body.is_empty(), "only the owner gets the link");
     let letter = service.letter("ada@example.com", 2).await;
     letter.token("reset-password");
     service.assert_good(&ada).await;
 }
 
 #[tokio::test]
-async fn nobody_else_can_do_any_of_it() {
+async fn only_admins_can_use_the_admin_routes() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let ada = service.user("ada@example.com").await;
@@ -240,10 +240,10 @@ async fn nobody_else_can_do_any_of_it() {
     service.assert_good(&root).await;
 }
 
-/// PostgreSQL takes no NUL in a text, and no id leads to another folder of the storage: what cannot be an id is
-/// nobody's.
+/// PostgreSQL refuses a NUL in a text, and no id may lead to another folder of the storage. So a malformed
+/// id belongs to nobody.
 #[tokio::test]
-async fn what_cannot_be_an_id_is_not_found() {
+async fn malformed_ids_are_not_found() {
     let service = started!();
     let ada = service.user("ada@example.com").await;
     let user = service::Email::parse("ada@example.com").unwrap();
@@ -285,7 +285,7 @@ async fn what_cannot_be_an_id_is_not_found() {
             // chapter: avatars }
         }
     }
-    // A place in the list of users is no id, but goes to the database as well.
+    // `after` is not an id, but goes to the database as well.
     let list = service.get("/admin/users?after=%00", &admin.access).await;
     assert_eq!(list.status, StatusCode::NOT_FOUND);
     service.assert_good(&ada).await;

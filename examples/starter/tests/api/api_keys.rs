@@ -1,4 +1,4 @@
-//! API keys: what they open, what they do not, and when they end.
+//! API keys: which routes they open, and when they end.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn act(service: &Service, admin: &Tokens, user: &Tokens, what: &str) {
 // chapter: admin }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_opens_me_and_the_avatars() {
+async fn a_key_is_shown_once_and_opens_only_profile_and_avatars() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let made = ask(
@@ -116,7 +116,7 @@ async fn a_key_is_shown_once_and_opens_me_and_the_avatars() {
     assert_eq!(removed.status, StatusCode::NO_CONTENT);
     // chapter: avatars }
 
-    // It is written beside the request.
+    // The last use is recorded outside the request.
     let mut used = Value::Null;
     for _ in 0..2000 {
         used = keys(&service, &ada).await[0]["last_used_at"].clone();
@@ -128,9 +128,9 @@ async fn a_key_is_shown_once_and_opens_me_and_the_avatars() {
     assert!(used.is_i64(), "{used}");
 }
 
-/// Whatever is added later, too: the description of the API names all routes.
+/// The API description lists all routes, so this also covers routes that are added later.
 #[tokio::test]
-async fn a_key_opens_no_route_of_the_account_and_none_of_the_admin() {
+async fn a_key_opens_neither_account_nor_admin_routes() {
     let service = started!();
     let scopes: Vec<&str> = [
         service::ADMIN_SCOPE, // chapter: admin
@@ -191,7 +191,7 @@ async fn a_key_never_has_a_scope_that_its_user_lacks() {
         .send_json(Method::PUT, &path, &root.access, &body)
         .await;
     assert_eq!(set.status, StatusCode::NO_CONTENT, "{:?}", set.body);
-    // At once, and not more than it was made for.
+    // At once, and never more than the key was made for.
     assert_eq!(scopes().await, json!([]));
     let ada = service.login(EMAIL, PASSWORD).await.tokens();
     assert_eq!(keys(&service, &ada).await[0]["scopes"], json!([]));
@@ -204,7 +204,7 @@ async fn keys_of_a_disabled_user_stop_at_once_and_stay_revoked() {
     let ada = service.user(EMAIL).await;
     let key = create(&service, &ada, &[]).await;
     assert_eq!(service.get("/me", &key.text).await.status, StatusCode::OK);
-    // Also where only the table says so.
+    // Also if only the table says so.
     let mut database = service.database().await;
     for (disabled, good) in [("TRUE", false), ("FALSE", true)] {
         let query = format!("UPDATE users SET disabled = {disabled} WHERE email = '{EMAIL}'");
@@ -221,9 +221,9 @@ async fn keys_of_a_disabled_user_stop_at_once_and_stay_revoked() {
     assert_eq!(keys(&service, &ada).await.len(), 0);
 }
 
-/// A key that is made in the moment in which its user is disabled is not good later on.
+/// A key that is created at the moment when its user is disabled must not work later.
 #[tokio::test]
-async fn no_key_slips_through_while_its_user_is_disabled() {
+async fn no_key_is_created_while_its_user_is_being_disabled() {
     let service = started!();
     let root = admin(&service).await;
     service.register(EMAIL).await;
@@ -245,7 +245,7 @@ async fn no_key_slips_through_while_its_user_is_disabled() {
 // chapter: admin }
 
 #[tokio::test]
-async fn a_new_key_takes_the_password_and_its_owner_is_told() {
+async fn a_new_key_needs_the_password_and_is_reported_by_email() {
     let service = started!();
     let ada = service.proved_user(EMAIL).await;
     for (password, status) in [
@@ -267,7 +267,7 @@ async fn a_new_key_takes_the_password_and_its_owner_is_told() {
 }
 
 #[tokio::test]
-async fn what_no_key_can_be_is_refused() {
+async fn invalid_settings_of_a_key_are_refused() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let long = "x".repeat(101);
@@ -292,7 +292,7 @@ async fn what_no_key_can_be_is_refused() {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_keys_and_no_more() {
+async fn the_number_of_keys_of_a_user_is_limited() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let first = create(&service, &ada, &[]).await;
@@ -309,7 +309,7 @@ async fn a_user_has_so_many_keys_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_its_owner_revokes_it_and_nobody_else_can() {
+async fn only_its_owner_can_revoke_a_key() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let eve = service.user("eve@example.com").await;
@@ -332,7 +332,7 @@ async fn a_key_ends_when_its_owner_revokes_it_and_nobody_else_can() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_wrong_or_expired_is_refused() {
+async fn wrong_and_expired_keys_are_refused() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let key = create(&service, &ada, &[]).await;
@@ -351,7 +351,7 @@ async fn a_key_that_is_wrong_or_expired_is_refused() {
 }
 
 #[tokio::test]
-async fn an_outage_is_no_verdict_on_a_key() {
+async fn an_outage_does_not_refuse_a_key() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let key = create(&service, &ada, &[]).await;
@@ -361,14 +361,14 @@ async fn an_outage_is_no_verdict_on_a_key() {
     service.get(PATH, &ada.access).await.assert_unavailable();
 }
 
-/// Anybody can register an address, and make keys before its owner proves it.
+/// Anybody can register an address, and create keys before its owner proves it.
 #[tokio::test]
-async fn a_key_from_before_the_proof_of_an_address_ends_with_it() {
+async fn keys_from_before_the_address_was_proved_end() {
     let service = started!();
     let eve = service.user(EMAIL).await;
     let key = create(&service, &eve, &[]).await;
     service.register(EMAIL).await;
-    // Eve's key was not told to the owner of the address.
+    // The owner of the address was not told about Eve's key.
     let link = service.letter(EMAIL, 2).await.token("confirm-email");
     let body = json!({ "token": link });
     let proved = service.post("/auth/email/verify", &body).await;

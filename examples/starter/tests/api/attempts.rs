@@ -1,4 +1,4 @@
-//! Passwords that are guessed: it takes for ever, and keeps no owner out.
+//! Guessing passwords: it takes forever, and does not lock out the owner.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 
 const HOME: &str = "192.0.2.1";
 
-/// A service that believes what is said of the address of the client.
+/// Starts a service that trusts the forwarded client address.
 macro_rules! proxied {
     () => {
         started!(
@@ -47,9 +47,9 @@ fn assert_throttled(answer: &Answer, longest: u64) {
     assert!((1..=longest).contains(&seconds), "{seconds}");
 }
 
-/// V6.3.1, V6.3.8.
+/// OWASP ASVS 5.0 V6.3.1 and V6.3.8.
 #[tokio::test]
-async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
+async fn ten_failures_from_an_address_delay_everybody_there() {
     let service = proxied!();
     service.register("ada@example.com").await;
     let mut answers = Vec::new();
@@ -58,13 +58,13 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
             let answer = login(&service, HOME, email, "wrong").await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         }
-        // Not even the right one is looked at.
+        // Not even the right password is checked.
         let answer = login(&service, HOME, email, PASSWORD).await;
         assert_throttled(&answer, 5);
         answers.push(answer);
     }
     assert!(answers.iter().all(|answer| answer.body == answers[0].body));
-    // Another address, or another account, has nothing to do with it.
+    // Another address or another account is not affected.
     let elsewhere = login(&service, "192.0.2.2", "ada@example.com", "wrong").await;
     assert_eq!(elsewhere.status, StatusCode::UNAUTHORIZED);
 
@@ -76,16 +76,16 @@ async fn after_ten_failures_from_an_address_one_has_to_wait_whoever_it_is() {
     login(&service, HOME, "ada@example.com", PASSWORD)
         .await
         .tokens();
-    // In a row: a success begins anew.
+    // Only consecutive failures count: a success resets them.
     for _ in 0..10 {
         let answer = login(&service, HOME, "ada@example.com", "wrong").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
 }
 
-/// V6.1.1: not with a thousand addresses.
+/// OWASP ASVS 5.0 V6.1.1: not even failures from a thousand addresses.
 #[tokio::test]
-async fn failures_from_everywhere_do_not_keep_the_owner_out() {
+async fn failures_from_elsewhere_do_not_lock_out_the_owner() {
     let service = proxied!();
     service.register("ada@example.com").await;
     login(&service, HOME, "ada@example.com", PASSWORD)
@@ -99,14 +99,14 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
     let answer = login(&service, "198.51.100.99", "ada@example.com", "wrong").await;
     assert_throttled(&answer, 2);
 
-    // The owner, at home, does not even notice; and begins the count anew.
+    // The owner, at a known address, does not notice. The success resets the count.
     login(&service, HOME, "ada@example.com", PASSWORD)
         .await
         .tokens();
     let answer = login(&service, "198.51.100.99", "ada@example.com", "wrong").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 
-    // A month later the address is not known any more.
+    // A month later the address is no longer known.
     set(
         &service,
         "UPDATE login_failures SET known_at = known_at - 2600000",
@@ -122,7 +122,7 @@ async fn failures_from_everywhere_do_not_keep_the_owner_out() {
 }
 
 #[tokio::test]
-async fn after_100_failures_in_a_row_there_is_only_the_reset() {
+async fn after_100_failures_only_a_password_reset_helps() {
     let service = proxied!();
     service.register("ada@example.com").await;
     let tokens = login(&service, HOME, "ada@example.com", PASSWORD)
@@ -144,7 +144,7 @@ async fn after_100_failures_in_a_row_there_is_only_the_reset() {
     }
     let answer = login(&service, "192.0.2.3", "ada@example.com", PASSWORD).await;
     assert_throttled(&answer, 900);
-    // Who is logged in stays so.
+    // Users who are logged in stay logged in.
     service.assert_good(&tokens).await;
 
     service.letter("ada@example.com", 1).await;
@@ -161,9 +161,9 @@ async fn after_100_failures_in_a_row_there_is_only_the_reset() {
     }
 }
 
-/// Counted before the password is looked at.
+/// Attempts are counted before the password is checked.
 #[tokio::test(flavor = "multi_thread")]
-async fn guesses_that_come_at_once_all_count() {
+async fn concurrent_guesses_all_count() {
     let service = std::sync::Arc::new(proxied!());
     service.register("ada@example.com").await;
     let guesses: Vec<_> = (0..40)
@@ -183,13 +183,13 @@ async fn guesses_that_come_at_once_all_count() {
             other => panic!("{other}"),
         }
     }
-    // Two, if it took more than five seconds.
+    // A twelfth attempt was allowed if the first ones took more than five seconds.
     assert!((10..=12).contains(&looked_at), "{looked_at}");
 }
 
-/// V6.3.4: a stolen access token is no way around it, and no way to lock the owner out.
+/// OWASP ASVS 5.0 V6.3.4: a stolen access token does not bypass the limit, and does not lock out the owner.
 #[tokio::test]
-async fn a_session_may_try_the_current_password_ten_times() {
+async fn a_session_has_ten_attempts_at_the_current_password() {
     let service = started!();
     let stolen = service.user("ada@example.com").await;
     let own = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -210,7 +210,7 @@ async fn a_session_may_try_the_current_password_ten_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn right_passwords_that_come_at_once_are_not_taken_for_guesses() {
+async fn concurrent_right_passwords_do_not_count_as_guesses() {
     let service = Arc::new(started!());
     service.register("ada@example.com").await;
     for round in 0..2 {
@@ -224,7 +224,7 @@ async fn right_passwords_that_come_at_once_are_not_taken_for_guesses() {
         for login in logins {
             match login.await.unwrap() {
                 StatusCode::OK => passed += 1,
-                // A slow machine may turn some passwords away.
+                // A slow machine may refuse some passwords with 503.
                 StatusCode::SERVICE_UNAVAILABLE => {}
                 other => panic!("{other} in round {round}"),
             }

@@ -1,4 +1,4 @@
-//! An account is deleted by its owner, and nothing is left of it.
+//! Deleting an account: nothing is left of it.
 
 use axum::http::Method; // chapter: avatars
 use axum::http::StatusCode;
@@ -16,7 +16,7 @@ use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 pub(super) const EMAIL: &str = "ada@example.com";
 pub(super) const NEW: &str = "lovelace@example.org";
 const PATH: &str = "/auth/account/delete";
-/// These forget an account a while after it: what was under way has to be refused until then.
+/// These tables keep an account for a while after its deletion, so that requests under way are refused.
 const FOR_A_WHILE: [&str; 3] = ["jwt_revocations", "jwt_sessions", "removed_users"];
 
 async fn delete(service: &Service, user: &Tokens, email: &str, password: &str) -> Answer {
@@ -38,7 +38,7 @@ async fn admin(service: &Service, email: &str) -> Tokens {
 }
 // chapter: admin }
 
-/// All columns of all tables.
+/// Returns all columns of all tables.
 async fn columns(service: &Service, database: &mut AnyConnection) -> Vec<(String, String)> {
     let query = match service.place.database_url.starts_with("sqlite:") {
         true => {
@@ -53,7 +53,7 @@ async fn columns(service: &Service, database: &mut AnyConnection) -> Vec<(String
     sqlx::query_as(query).fetch_all(database).await.unwrap()
 }
 
-/// The tables in which one of these texts is, in whatever column.
+/// Returns the tables that contain one of these texts in any column.
 async fn tables_with(service: &Service, texts: &[&str]) -> Vec<String> {
     let mut database = service.database().await;
     let columns = columns(service, &mut database).await;
@@ -90,7 +90,7 @@ async fn run(service: &Service, statement: &'static str) {
         .unwrap();
 }
 
-/// The same service when everything that is kept for a while is over: it cleans up when it starts.
+/// Restarts the service after everything temporary has expired. It cleans up at the start.
 async fn a_while_later(service: Service) -> Service {
     run(&service, "UPDATE removed_users SET removed_at = 1").await;
     let mut over = vec!["SELECT count(*) FROM removed_users"];
@@ -129,8 +129,8 @@ async fn api_key(service: &Service, user: &Tokens) -> String {
 }
 // chapter: api-keys }
 
-/// A user who has something in every table, and what nobody else may learn of it. The number of emails to the
-/// user is returned too.
+/// Returns a user who has something in every table, with the data that nobody else may learn and the number
+/// of emails to the user.
 pub(super) async fn user_with_everything(service: &Service) -> (Tokens, Vec<String>, usize) {
     let ada = service.proved_user(EMAIL).await;
     let mut emails = 1;
@@ -139,7 +139,7 @@ pub(super) async fn user_with_everything(service: &Service) -> (Tokens, Vec<Stri
     service.post("/auth/password/forgot", &reset).await;
     let change = json!({ "current_password": PASSWORD, "new_email": NEW });
     // chapter: second-factor {
-    // Before the address is to be changed: a new factor would end the change.
+    // Comes before the change of the address, because a new factor would end that.
     let app = factor::App::add(service, ada).await;
     let ada = app.tokens;
     emails += 1;
@@ -168,7 +168,7 @@ pub(super) async fn user_with_everything(service: &Service) -> (Tokens, Vec<Stri
         .await;
     assert_eq!(put.status, StatusCode::NO_CONTENT, "{:?}", put.body);
     // chapter: avatars }
-    // The links for a new password and for the change.
+    // The links to choose a new password and to change the address.
     emails += 2;
     service.letter(EMAIL, emails).await;
     (ada, keys, emails)
@@ -227,13 +227,13 @@ async fn nothing_is_left_of_a_deleted_account() {
     let mut after = tables_with(&service, &traces).await;
     after.retain(|table| !FOR_A_WHILE.contains(&table.as_str()));
     assert_eq!(after, Vec::<String>::new());
-    // Limits go on: a new account would begin them anew.
+    // Limits continue, because a new account would otherwise reset them.
     assert_eq!(tables_with(&service, &[&a, &b, &c]).await, ["quotas"]);
     let refused = service.login(EMAIL, PASSWORD).await;
     assert_eq!(refused.code(), "invalid_credentials");
 
-    // Whoever is cleared for the last time is also logged out for the last time, which is kept for as
-    // long as an access token is good.
+    // The last removal also revokes the tokens once more, which is kept for as long as an access token is
+    // valid.
     let service = a_while_later(a_while_later(service).await).await;
     assert_eq!(tables_with(&service, &traces).await, Vec::<String>::new());
     let again = service.user(EMAIL).await;
@@ -241,7 +241,7 @@ async fn nothing_is_left_of_a_deleted_account() {
 }
 
 #[tokio::test]
-async fn an_account_is_deleted_only_with_its_address_and_password() {
+async fn deleting_an_account_needs_its_address_and_password() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     for (email, password, status, code) in [
@@ -275,13 +275,13 @@ async fn an_account_is_deleted_only_with_its_address_and_password() {
 
 // chapter: admin {
 #[tokio::test]
-async fn the_last_admin_cannot_delete_the_account() {
+async fn the_last_admin_cannot_delete_their_account() {
     let service = started!();
     let root = admin(&service, "root@example.com").await;
     let answer = delete(&service, &root, "root@example.com", PASSWORD).await;
     assert_eq!(answer.status, StatusCode::CONFLICT, "{:?}", answer.body);
     assert_eq!(answer.code(), "last_admin");
-    // Nothing has changed, and nobody is logged out.
+    // Nothing has changed, and nobody was logged out.
     service.assert_good(&root).await;
 
     let other = admin(&service, "other@example.com").await;
@@ -297,7 +297,7 @@ async fn the_last_admin_cannot_delete_the_account() {
 // chapter: admin }
 
 #[tokio::test]
-async fn an_account_is_deleted_once_whoever_asks_at_the_same_time() {
+async fn concurrent_deletions_delete_an_account_once() {
     let service = started!();
     let ada = service.user(EMAIL).await;
     let (a, b, c) = tokio::join!(
@@ -320,9 +320,9 @@ async fn an_account_is_deleted_once_whoever_asks_at_the_same_time() {
     }
 }
 
-/// Somebody else may own that address, and confirm it still.
+/// Somebody else may own that address, and can still confirm it.
 #[tokio::test]
-async fn who_deletes_an_unproved_account_ends_no_registration_of_another() {
+async fn deleting_an_unproved_account_keeps_other_registrations() {
     let service = started!();
     let eve = service.user(EMAIL).await;
     service.register(EMAIL).await;
@@ -334,7 +334,7 @@ async fn who_deletes_an_unproved_account_ends_no_registration_of_another() {
         .await;
     assert_eq!(proved.status, StatusCode::NO_CONTENT, "{:?}", proved.body);
     service.login(EMAIL, PASSWORD).await.tokens();
-    // Nor is the owner of the address told of an account that was never theirs.
+    // The owner of the address gets no email about an account that was never theirs.
     let place = service.stop().await;
     let emails = Letter::all(&place.folder.path().join("mail"), EMAIL);
     assert_eq!(emails.len(), 2, "{emails:?}");

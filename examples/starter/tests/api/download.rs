@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use super::deletion::{EMAIL, NEW, id, user_with_everything};
 use crate::support::started;
 
-/// Whoever adds a table with rows about users finds this test, and the download.
+/// Whoever adds a table with rows about users will find this test, and the download.
 #[tokio::test]
-async fn the_download_has_all_that_is_stored_and_no_secret() {
+async fn the_download_has_all_stored_data_and_no_secrets() {
     let service = started!();
     let (ada, keys, _) = user_with_everything(&service).await;
     let answer = service.get("/auth/account/download", &ada.access).await;
@@ -47,7 +47,7 @@ async fn the_download_has_all_that_is_stored_and_no_secret() {
         "{places:?}"
     );
 
-    // Nothing that anybody could log in or answer with.
+    // Contains nothing that could be used to log in.
     let mut database = service.database().await;
     let mut secrets = vec![ada.access.clone(), ada.refresh.clone()];
     secrets.extend(keys);

@@ -1,4 +1,4 @@
-//! Addresses that are confirmed, or not yet.
+//! Confirmed and unconfirmed email addresses.
 
 use axum::http::Method; // chapter: page
 use axum::http::StatusCode;
@@ -11,7 +11,7 @@ fn verified(tokens: &Tokens) -> Value {
 }
 
 #[tokio::test]
-async fn a_link_confirms_the_address_and_says_so_again() {
+async fn a_confirmation_link_can_be_used_again() {
     let service = started!();
     let before = service.user("ada@example.com").await;
     assert_eq!(verified(&before), false);
@@ -34,7 +34,7 @@ async fn a_link_confirms_the_address_and_says_so_again() {
 }
 
 #[tokio::test]
-async fn another_letter_is_for_the_same_registration() {
+async fn a_resent_email_is_for_the_same_registration() {
     let service = started!(with | settings | settings.require_verified_email = true);
     let answer = service.register("ada@example.com").await.json();
     let first = service.letter("ada@example.com", 1).await;
@@ -50,7 +50,7 @@ async fn another_letter_is_for_the_same_registration() {
     }
     service.login("ada@example.com", PASSWORD).await.tokens();
 
-    // There is nothing left to confirm: this writes no letter, and the next one does.
+    // Nothing is left to confirm, so this sends no email, but the next request does.
     service.post("/auth/email/resend", &again).await;
     let body = json!({ "email": "ada@example.com" });
     service.post("/auth/password/forgot", &body).await;
@@ -59,7 +59,7 @@ async fn another_letter_is_for_the_same_registration() {
 }
 
 #[tokio::test]
-async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_can_tell() {
+async fn only_confirmed_addresses_log_in_where_that_is_required() {
     let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     let letter = service.letter("ada@example.com", 1).await;
@@ -74,9 +74,9 @@ async fn where_it_is_required_only_a_confirmed_address_logs_in_and_nobody_else_c
     service.login("ada@example.com", PASSWORD).await.tokens();
 }
 
-/// A reset proves the same: the letter was read.
+/// A reset proves the address as well, because its email was read.
 #[tokio::test]
-async fn a_reset_confirms_the_address() {
+async fn a_password_reset_confirms_the_address() {
     let service = started!(with | settings | settings.require_verified_email = true);
     service.register("ada@example.com").await;
     service.letter("ada@example.com", 1).await;
@@ -92,7 +92,7 @@ async fn a_reset_confirms_the_address() {
 }
 
 // chapter: page {
-/// Mail servers open links before their reader does.
+/// Mail servers open links before their recipient does.
 #[tokio::test]
 async fn opening_a_link_changes_nothing() {
     let service = started!(with | settings | settings.require_verified_email = true);

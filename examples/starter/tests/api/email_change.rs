@@ -1,4 +1,4 @@
-//! The address of an account is changed, which takes both addresses.
+//! Changing the email address of an account, which needs both addresses.
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Method, StatusCode};
@@ -20,7 +20,7 @@ async fn begun(service: &Service, user: &Tokens, email: &str) {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
 }
 
-/// The links of the change that was begun first, by a user with a proved address.
+/// Returns the links of the first change, by a user with a proved address.
 async fn links(service: &Service) -> (String, String) {
     let new = service.letter(NEW, 1).await.token("new-email");
     (new, service.letter(OLD, 2).await.token("old-email"))
@@ -31,7 +31,7 @@ async fn confirm(service: &Service, link: &str) -> Answer {
     service.post(path, &json!({ "token": link })).await
 }
 
-/// Whether the account has the new address after this.
+/// Follows the link. Returns whether the account has its new address now.
 async fn changed(service: &Service, link: &str) -> bool {
     let answer = confirm(service, link).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
@@ -67,7 +67,7 @@ async fn run(service: &Service, statement: &'static str) {
 }
 
 #[tokio::test]
-async fn an_address_changes_when_both_have_confirmed() {
+async fn an_address_changes_once_both_links_are_confirmed() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     let elsewhere = service.login(OLD, PASSWORD).await.tokens();
@@ -78,7 +78,7 @@ async fn an_address_changes_when_both_have_confirmed() {
     assert_eq!(waiting["new_email"], NEW);
     assert_eq!(waiting["new_confirmed"], false);
 
-    // Twice from the same address is not both addresses.
+    // The same link twice does not confirm both addresses.
     assert!(!changed(&service, &new).await);
     assert!(!changed(&service, &new).await);
     let waiting = pending(&service, &ada).await;
@@ -108,7 +108,7 @@ async fn an_address_changes_when_both_have_confirmed() {
 }
 
 #[tokio::test]
-async fn a_change_is_stopped_from_either_address_and_from_the_account() {
+async fn either_link_or_the_account_stops_a_change_of_address() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     for round in 0..3 {
@@ -133,7 +133,7 @@ async fn a_change_is_stopped_from_either_address_and_from_the_account() {
 }
 
 #[tokio::test]
-async fn a_change_takes_the_password_and_a_confirmed_address() {
+async fn changing_the_address_needs_password_and_confirmed_address() {
     let service = started!();
     let eve = service.user("eve@example.com").await;
     let unproved = begin(&service, &eve, NEW).await;
@@ -168,7 +168,7 @@ async fn a_change_takes_the_password_and_a_confirmed_address() {
     }
 }
 
-/// Nobody learns from the answers who has an account.
+/// The responses do not tell who has an account.
 #[tokio::test]
 async fn the_address_of_another_account_cannot_be_taken() {
     let service = started!();
@@ -177,7 +177,7 @@ async fn the_address_of_another_account_cannot_be_taken() {
     begun(&service, &ada, NEW).await;
     let told = service.letter(NEW, 2).await;
     assert!(
-        told.text.contains("one address is good for one account"),
+        told.text.contains("an address can have only one"),
         "{}",
         told.text
     );
@@ -187,9 +187,9 @@ async fn the_address_of_another_account_cannot_be_taken() {
     assert_eq!(email_of(&service, &ada).await, OLD);
 }
 
-/// It gets its account while the change is under way.
+/// The address gets its account during the change.
 #[tokio::test]
-async fn an_address_that_gets_an_account_meanwhile_keeps_it() {
+async fn an_account_made_meanwhile_keeps_its_address() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     begun(&service, &ada, NEW).await;
@@ -207,7 +207,7 @@ async fn an_address_that_gets_an_account_meanwhile_keeps_it() {
 }
 
 #[tokio::test]
-async fn who_registered_the_new_address_without_proof_loses_it() {
+async fn an_unproved_account_loses_the_address_to_its_owner() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     let eve = service.user(NEW).await;
@@ -221,7 +221,7 @@ async fn who_registered_the_new_address_without_proof_loses_it() {
 }
 
 #[tokio::test]
-async fn a_newer_change_takes_the_place_of_an_older_one() {
+async fn a_new_change_of_address_replaces_the_pending_one() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     begun(&service, &ada, NEW).await;
@@ -243,7 +243,7 @@ async fn a_newer_change_takes_the_place_of_an_older_one() {
 }
 
 #[tokio::test]
-async fn whatever_else_changes_the_account_ends_the_change() {
+async fn any_other_change_of_the_account_ends_the_pending_change() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     for (round, change) in [
@@ -251,7 +251,7 @@ async fn whatever_else_changes_the_account_ends_the_change() {
         "UPDATE users SET password_hash = password_hash || 'x'; \
          UPDATE users SET password_hash = substr(password_hash, 1, length(password_hash) - 1)",
         "UPDATE email_changes SET expires_at = 1",
-        // By a clock that was wrong.
+        // As written by a wrong clock.
         "UPDATE email_changes SET created_at = created_at + 100000",
     ]
     .into_iter()
@@ -271,7 +271,7 @@ async fn whatever_else_changes_the_account_ends_the_change() {
 }
 
 #[tokio::test]
-async fn so_many_changes_may_be_begun_and_no_more() {
+async fn the_number_of_changes_of_address_is_limited() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     for round in 0..5 {
@@ -289,7 +289,7 @@ async fn so_many_changes_may_be_begun_and_no_more() {
 }
 
 #[tokio::test]
-async fn of_many_clicks_at_once_one_changes_the_address() {
+async fn concurrent_confirmations_change_the_address_once() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     begun(&service, &ada, NEW).await;
@@ -310,7 +310,7 @@ async fn of_many_clicks_at_once_one_changes_the_address() {
 }
 
 #[tokio::test]
-async fn links_to_the_old_address_are_dead_after_the_change() {
+async fn links_to_the_old_address_stop_working_after_the_change() {
     let service = started!();
     let ada = service.proved_user(OLD).await;
     begun(&service, &ada, NEW).await;

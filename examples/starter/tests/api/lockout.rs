@@ -1,5 +1,5 @@
-//! The second factor, in the hands of somebody who knows the password: it cannot be guessed, and the owner
-//! cannot be locked out.
+//! The second factor against somebody who knows the password: it cannot be guessed, and the owner is not
+//! locked out.
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::{Answer, PASSWORD, Service, started};
 const EMAIL: &str = "ada@example.com";
 const NEW: &str = "another horse, another battery";
 
-/// From this address.
+/// Sends a request from this address.
 async fn post(service: &Service, ip: &str, path: &str, body: &serde_json::Value) -> Answer {
     let headers = [
         ("content-type", "application/json"),
@@ -47,7 +47,7 @@ async fn reset(service: &Service, letter: usize, password: &str) {
 }
 
 #[tokio::test]
-async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
+async fn a_new_password_unlocks_the_second_factor() {
     let service = started!(
         with | settings | {
             settings.trusted_proxies = service::TrustedProxies::parse("127.0.0.1").unwrap();
@@ -57,7 +57,7 @@ async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
     service.letter(EMAIL, 2).await;
     let wrong = login(&service, "192.0.2.1", PASSWORD, &app.wrong_code()).await;
     assert_eq!(wrong.code(), "invalid_code");
-    // As if the attacker had gone on for a day.
+    // As if the attacker had continued for a day.
     let lock = "UPDATE login_failures SET failures = 100 WHERE place = '' \
                 AND account IN (SELECT account FROM login_failures WHERE place = '192.0.2.1' \
                     AND failures > 0)";
@@ -70,7 +70,7 @@ async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
         reset(&service, 3 + 2 * number, password).await;
         forget_step(&service).await;
         if number == 3 {
-            // Not without end: who can read the mail must not guess for ever.
+            // Not without end: somebody who can read the emails must not guess forever.
             let locked = login(&service, "192.0.2.3", password, &app.code()).await;
             assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS);
         } else {
@@ -83,7 +83,7 @@ async fn a_new_password_opens_a_second_factor_that_others_have_locked() {
             .await;
         }
     }
-    // A right code begins anew: the first reset was enough for the owner.
+    // A right code resets the count: the first reset was enough for the owner.
     run(&service, "UPDATE login_failures SET failures = 0").await;
     login(&service, "192.0.2.4", &words[3], &app.code())
         .await
@@ -117,7 +117,7 @@ async fn the_owner_logs_in_after_the_first_reset() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour() {
+async fn confirming_an_app_allows_ten_codes_within_15_minutes() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let propose = async || {
@@ -150,7 +150,7 @@ async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour
     run(&service, "UPDATE login_failures SET failed_at = 0").await;
     let added = confirm(&code(&secret)).await;
     assert_eq!(added.status, StatusCode::OK);
-    // What was proposed long ago is removed; what is confirmed is not.
+    // Old proposals are removed, and confirmed factors are not.
     run(&service, late).await;
     let insert = "INSERT INTO second_factors (user_id, kind, secret, created_at) \
                   SELECT id, 'sms', '+491511234567', 0 FROM users";
@@ -170,9 +170,9 @@ async fn an_app_that_is_to_be_confirmed_takes_ten_codes_and_a_quarter_of_an_hour
     panic!("{left:?}");
 }
 
-/// A used step of the far future, as a clock that was ahead has left it, keeps nobody out.
+/// A used step in the far future, written while the clock was fast, locks nobody out.
 #[tokio::test]
-async fn a_code_is_good_though_a_clock_was_ahead_when_the_last_one_was_used() {
+async fn a_code_works_although_the_last_was_used_with_a_fast_clock() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     run(

@@ -1,4 +1,4 @@
-//! `POST /auth/login`, and the way from bcrypt to Argon2id.
+//! `POST /auth/login`, and the replacement of bcrypt hashes.
 
 use axum::http::StatusCode;
 use axum::http::header::WWW_AUTHENTICATE;
@@ -9,7 +9,7 @@ use crate::support::{PASSWORD, started};
 pub(super) const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 
 #[tokio::test]
-async fn a_login_answers_with_a_pair_of_tokens() {
+async fn a_login_returns_a_pair_of_tokens() {
     let service = started!();
     service.register("ada@example.com").await;
     let answer = service.login(" ADA@example.com", PASSWORD).await;
@@ -28,7 +28,7 @@ async fn a_login_answers_with_a_pair_of_tokens() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_one_answer() {
+async fn all_wrong_logins_get_the_same_response() {
     let service = started!();
     for email in ["ada@example.com", "eve@example.com"] {
         service.register(email).await;

@@ -1,4 +1,4 @@
-//! The flows that are the same wherever the service keeps what it has, over real HTTP.
+//! The flows that are the same with every kind of storage, over real HTTP.
 
 mod admin; // chapter: admin
 mod api_keys; // chapter: api-keys

@@ -1,4 +1,4 @@
-//! Who waits for whom while a mail server defers some emails.
+//! Which messages wait while a mail server defers some of them.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use crate::support::started;
 
 // chapter: sms {
 #[tokio::test]
-async fn deferred_emails_hold_up_no_other_email_and_no_sms() {
+async fn deferred_emails_do_not_delay_other_messages() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     for number in 0..8 {
@@ -45,9 +45,9 @@ async fn deferred_emails_hold_up_no_other_email_and_no_sms() {
 }
 // chapter: sms }
 
-/// Nobody can hold up the emails of others by asking for many to one slow mailbox.
+/// Nobody can delay the emails of others by requesting many to one slow mailbox.
 #[tokio::test]
-async fn one_recipient_takes_one_worker() {
+async fn one_recipient_occupies_one_worker() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     service.register("silent@example.com").await;
@@ -62,9 +62,9 @@ async fn one_recipient_takes_one_worker() {
     assert!(letter.head.contains("To: ada@example.com"), "{letter:?}");
 }
 
-/// A user gets few links in a quarter of an hour: a mail server that defers must not use them up.
+/// A user gets few links within 15 minutes, so a mail server that defers them must not use them up.
 #[tokio::test]
-async fn another_try_sends_the_same_link() {
+async fn a_retry_sends_the_same_link() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     sink.later.store(1, Ordering::SeqCst);

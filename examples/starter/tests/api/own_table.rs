@@ -1,4 +1,4 @@
-//! A table of a team's own beside ours: what its constraints refuse is no outage.
+//! A team's own table: what its constraints refuse is not an outage.
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -15,8 +15,7 @@ const TABLES: [&str; 2] = [
      )",
 ];
 
-/// Each change of scopes is noted: so each of our handlers that changes them runs into the
-/// constraints.
+/// Records each change of scopes, so that our handlers that change scopes run into the constraints.
 const ON_SQLITE: &str = "CREATE TRIGGER note AFTER UPDATE OF scopes ON users BEGIN
     INSERT INTO secret_notes VALUES (
         nullif(NEW.scopes, 'nothing'), CASE WHEN NEW.scopes = 'orphan' THEN 7 END
@@ -88,7 +87,7 @@ async fn note(service: &Service, admin: &Admin, note: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_constraint_of_an_own_table_is_no_outage() {
+async fn a_violated_constraint_of_your_own_table_is_not_an_outage() {
     let service = started!();
     let admin = admin(&service).await;
     let on_postgres = own_tables(&service).await;
@@ -119,19 +118,19 @@ async fn a_constraint_of_an_own_table_is_no_outage() {
         assert_eq!(answer.status, status, "{scope} {:?}", answer.body);
         assert_eq!(answer.code(), code, "{scope}");
         assert_eq!(answer.header("retry-after"), "", "{scope}");
-        // The client learns nothing of our tables.
+        // The client learns nothing about our tables.
         for secret in ["secret", "notes", "users", "constraint", "sql"] {
             let text = answer.text().to_lowercase();
             assert!(!text.contains(secret), "{scope}: {text}");
         }
     }
-    // What works at another time is said to.
+    // What may work at another time says so.
     if on_postgres {
         for scope in ["deadlock", "serialize", "replica"] {
             note(&service, &admin, scope).await.assert_unavailable();
         }
     }
-    // A statement that is wrong is a fault of the service, and no outage.
+    // A wrong statement is an error in the service, and not an outage.
     sqlx::raw_sql("DROP TABLE secret_notes")
         .execute(&mut service.database().await)
         .await

@@ -1,4 +1,4 @@
-//! Passwords that are forgotten, reset and changed.
+//! Forgotten, reset and changed passwords.
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -7,9 +7,9 @@ use crate::support::{PASSWORD, Service, started};
 
 const NEW: &str = "another horse, another battery";
 
-/// Asks for a link, and finds it as the letter with this number.
+/// Requests a link, and finds it in the email with this number.
 async fn link(service: &Service, number: usize) -> String {
-    // Letters may overtake each other: the one before has to be there.
+    // Emails may overtake each other, so wait for the previous one.
     service.letter("ada@example.com", number - 1).await;
     let body = json!({ "email": "ada@example.com" });
     let answer = service.post("/auth/password/forgot", &body).await;
@@ -42,7 +42,7 @@ async fn change(service: &Service, access: &str, current: &str, new: &str) -> St
     answer.status
 }
 
-/// O19, V6.4.1, V6.4.3, V6.5.1.
+/// OWASP ASVS 5.0 V6.4.1, V6.4.3 and V6.5.1; OWASP Forgot Password Cheat Sheet.
 #[tokio::test]
 async fn a_reset_ends_all_sessions_and_logs_nobody_in() {
     let service = started!();
@@ -66,9 +66,9 @@ async fn a_reset_ends_all_sessions_and_logs_nobody_in() {
     assert!(!kept.contains(&link));
 }
 
-/// Neither the answer nor what is done in the request depends on the account.
+/// Neither the response nor the work of the request depends on the account.
 #[tokio::test]
-async fn forgot_answers_the_same_whoever_it_is() {
+async fn a_forgotten_password_gets_the_same_response_for_everybody() {
     let service = started!();
     service.register("ada@example.com").await;
     let known = json!({ "email": "ada@example.com" });
@@ -94,12 +94,16 @@ async fn forgot_answers_the_same_whoever_it_is() {
         let name = file.file_name();
         name.to_str().unwrap().ends_with(".eml")
     });
-    assert_eq!(letters.count(), 2, "only to who has an account");
+    assert_eq!(
+        letters.count(),
+        2,
+        "only users with an account get an email"
+    );
 }
 
-/// A link leads to where the configuration says, whatever the request says.
+/// Links lead to the configured address, whatever the request says.
 #[tokio::test]
-async fn a_link_does_not_follow_the_host_header() {
+async fn links_do_not_use_the_host_header() {
     let service = started!();
     service.register("ada@example.com").await;
     service.letter("ada@example.com", 1).await;
@@ -119,7 +123,7 @@ async fn a_link_does_not_follow_the_host_header() {
 }
 
 #[tokio::test]
-async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() {
+async fn a_reset_link_is_bound_to_purpose_time_and_old_password() {
     let service = started!();
     let tokens = service.proved_user("ada@example.com").await;
     let confirm = service.letter("ada@example.com", 1).await;
@@ -128,7 +132,7 @@ async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() 
     for token in ["", "x", &"A".repeat(43), "\0"] {
         assert_eq!(reset(&service, token, NEW).await, invalid_link());
     }
-    // Another one does not kill the first; a changed password kills both.
+    // A second link does not invalidate the first one. A changed password invalidates both.
     let first = link(&service, 2).await;
     let second = link(&service, 3).await;
     let changed = change(&service, &tokens.access, PASSWORD, NEW).await;
@@ -152,7 +156,7 @@ async fn a_link_is_good_for_its_purpose_and_time_and_for_the_present_password() 
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_does_not_use_the_link_up() {
+async fn a_refused_password_does_not_use_up_the_link() {
     let service = started!();
     service.register("ada@example.com").await;
     let link = link(&service, 2).await;
@@ -163,7 +167,7 @@ async fn a_password_that_is_refused_does_not_use_the_link_up() {
 }
 
 #[tokio::test]
-async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
+async fn an_unusable_hash_counts_as_a_wrong_password_until_a_reset() {
     let service = started!();
     service.user("ada@example.com").await;
     for hash in ["", "!", "pbkdf2_sha256$600000$c2FsdA$aGFzaA=="] {
@@ -181,9 +185,9 @@ async fn a_stored_hash_that_cannot_be_used_is_a_wrong_password_until_a_reset() {
     service.login("ada@example.com", NEW).await.tokens();
 }
 
-/// V6.5.1.
+/// OWASP ASVS 5.0 V6.5.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_8_resets_at_once_with_one_link_one_succeeds() {
+async fn of_8_concurrent_resets_with_one_link_one_succeeds() {
     let service = std::sync::Arc::new(started!());
     service.proved_user("ada@example.com").await;
     let link = link(&service, 2).await;
@@ -203,7 +207,7 @@ async fn of_8_resets_at_once_with_one_link_one_succeeds() {
             assert_eq!(answer, invalid_link());
         }
     }
-    // A slow machine may turn some passwords away; then the link is still good.
+    // A slow machine may refuse some passwords with 503. Then the link still works.
     if winners.is_empty() {
         assert_eq!(reset(&service, &link, NEW).await, done());
         winners.push(NEW.to_owned());
@@ -228,9 +232,9 @@ async fn a_mailbox_is_not_flooded() {
     assert_eq!(letters.len(), 6);
 }
 
-/// V6.2.2, V6.2.3, V7.4.3, V6.3.7.
+/// OWASP ASVS 5.0 V6.2.2, V6.2.3, V6.3.7 and V7.4.3.
 #[tokio::test]
-async fn a_change_needs_the_current_password_and_ends_the_other_sessions() {
+async fn changing_the_password_needs_it_and_ends_other_sessions() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let other = service.login("ada@example.com", PASSWORD).await.tokens();

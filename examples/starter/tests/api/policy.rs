@@ -1,4 +1,4 @@
-//! Which passwords are good enough.
+//! The policy for new passwords.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -17,15 +17,15 @@ fn assert_refused(answer: &Answer, reason: &str) {
     assert_eq!(answer.json()["reason"], reason, "{:?}", answer.body);
 }
 
-/// Characters that have nothing to do with each other.
+/// Returns unrelated characters.
 fn mixed(first: char, step: u32, count: u32) -> String {
     let code = |n: u32| u32::from(first) + n * step % 61;
     (0..count).filter_map(|n| char::from_u32(code(n))).collect()
 }
 
-/// N01, N02, N03, N07, V6.2.1, V6.2.8, V6.2.9.
+/// NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 V6.2.1, V6.2.8 and V6.2.9.
 #[tokio::test]
-async fn length_counts_in_code_points_and_nothing_is_cut_off() {
+async fn length_is_counted_in_code_points_without_truncation() {
     let service = started!();
     let (short, just) = (mixed('à', 17, 14), mixed('à', 17, 15));
     assert_refused(&register(&service, "a@b.c", &short).await, "too_short");
@@ -62,12 +62,12 @@ async fn length_counts_in_code_points_and_nothing_is_cut_off() {
     }
 }
 
-/// A Mac types an accent as a character of its own (NFD), Windows does not (NFC): the password is
-/// the same in each rule and at each step (NIST SP 800-63B-4 section 3.1.1.2).
+/// A Mac sends an accent as a character of its own (NFD), and Windows does not (NFC). The password is the
+/// same for each rule and at each step (NIST SP 800-63B-4 section 3.1.1.2).
 #[tokio::test]
 async fn a_password_is_the_same_in_every_unicode_form() {
     let service = started!();
-    // Fourteen characters; its other form has sixteen code points.
+    // Fourteen characters, whose other form has sixteen code points.
     let short = "zxq\u{fc}vrj\u{eb}wkpmtd";
     let decompose = |text: &str| {
         text.replace('\u{fc}', "u\u{308}")
@@ -77,7 +77,7 @@ async fn a_password_is_the_same_in_every_unicode_form() {
     for form in [short.to_owned(), decompose(short)] {
         assert_refused(&register(&service, "a@b.c", &form).await, "too_short");
     }
-    // What is common, or made of the address, is so in both forms.
+    // A common password, or one made of the address, is refused in both forms.
     for form in [
         "M\u{fc}llerm\u{fc}ller7493",
         "Mu\u{308}llermu\u{308}ller7493",
@@ -111,7 +111,7 @@ async fn a_password_is_the_same_in_every_unicode_form() {
     assert_eq!(reset.status, StatusCode::NO_CONTENT, "{:?}", reset.body);
     service.login(email, &composed).await.tokens();
 
-    // The longest password counts in the form that is hashed.
+    // The length limit applies to the form that is hashed.
     let longest: String = (0..)
         .map(|n: u32| mixed('!', 17 + n, 15) + "\u{fc}")
         .take(60)
@@ -122,9 +122,9 @@ async fn a_password_is_the_same_in_every_unicode_form() {
     service.login("eve@example.com", &longest).await.tokens();
 }
 
-/// The list is asked for the SHA-1 of one form, the composed one.
+/// The list is asked for the SHA-1 of the composed form only.
 #[tokio::test]
-async fn a_breached_password_is_known_in_every_unicode_form() {
+async fn a_breached_password_is_refused_in_every_unicode_form() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
@@ -144,7 +144,7 @@ async fn a_breached_password_is_known_in_every_unicode_form() {
     assert_eq!(asked[0], asked[1]);
 }
 
-/// A long password would keep the estimate of its strength busy, so only its beginning is looked at.
+/// A long password would keep the strength estimate busy, so only its beginning is measured.
 #[tokio::test]
 async fn only_the_first_64_characters_make_a_password_strong() {
     let service = started!();
@@ -156,9 +156,9 @@ async fn only_the_first_64_characters_make_a_password_strong() {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
 }
 
-/// There are no such rules (NIST SP 800-63B-4 section 3.1.1.2).
+/// NIST SP 800-63B-4 section 3.1.1.2 forbids composition rules.
 #[tokio::test]
-async fn there_are_no_rules_of_composition() {
+async fn there_are_no_composition_rules() {
     let service = started!();
     for (number, good) in [
         "nothing but small letters",
@@ -179,9 +179,9 @@ async fn there_are_no_rules_of_composition() {
     }
 }
 
-/// N09, N10, V6.2.4.
+/// NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 V6.2.4.
 #[tokio::test]
-async fn what_is_tried_first_is_refused_with_a_reason() {
+async fn passwords_that_are_easy_to_guess_are_refused() {
     let service = started!();
     for common in [
         "passwordpassword",
@@ -194,14 +194,14 @@ async fn what_is_tried_first_is_refused_with_a_reason() {
         let answer = register(&service, "a@b.c", common).await;
         assert_refused(&answer, "too_common");
         let detail = answer.json()["detail"].to_string();
-        assert!(detail.contains("Choose some words"), "{detail}");
+        assert!(detail.contains("a few unrelated words"), "{detail}");
         assert!(!detail.contains(common));
     }
 }
 
-/// V6.1.2, V6.2.11.
+/// OWASP ASVS 5.0 V6.1.2 and V6.2.11.
 #[tokio::test]
-async fn the_address_and_the_names_of_the_service_are_no_password() {
+async fn passwords_made_of_the_address_or_service_name_are_refused() {
     let words = ["umbrellacorp".to_owned(), "zyzzyva".to_owned()];
     let service = started!(with | settings | settings.new_passwords.context_words = words.to_vec());
     for (email, password) in [
@@ -247,9 +247,10 @@ async fn a_reset_and_a_change_have_the_same_rules() {
     assert_refused(&change, "too_common");
 }
 
-/// V6.2.12: of SHA-1("correct horse battery staple") = ABF7A AD6438836DBE526AA231ABDE2D0EEF74D42.
+/// OWASP ASVS 5.0 V6.2.12. The SHA-1 of "correct horse battery staple" is
+/// ABF7AAD6438836DBE526AA231ABDE2D0EEF74D42.
 #[tokio::test]
-async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service() {
+async fn checking_a_breached_password_sends_only_five_digits() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
@@ -263,14 +264,14 @@ async fn a_breached_password_is_refused_and_only_five_digits_leave_the_service()
     assert_eq!(asked.headers["add-padding"], "true");
     assert_eq!(asked.body, "");
 
-    // Padding is no password.
+    // Padding is not a match.
     web.answers(StatusCode::OK, &known.replace(":217", ":0"));
     let answer = service.register("ada@example.com").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
-async fn an_outage_of_the_list_turns_nobody_away() {
+async fn an_outage_of_the_breach_list_refuses_nobody() {
     let web = Web::start().await;
     let url = web.url();
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));
@@ -293,7 +294,7 @@ async fn an_outage_of_the_list_turns_nobody_away() {
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{status}");
     }
 
-    // It takes the connection, and never answers.
+    // This server accepts connections, and never responds.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let service = started!(with | settings | settings.new_passwords.breached_url = Some(url));

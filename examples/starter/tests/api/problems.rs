@@ -1,4 +1,4 @@
-//! What axum and tower refuse by themselves: `support` sees that each is a problem document.
+//! What axum and tower refuse by themselves. `support` checks that each response is a problem document.
 
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
@@ -21,7 +21,7 @@ async fn the_process_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn a_path_or_a_method_that_is_not_served() {
+async fn unknown_paths_and_methods_are_refused() {
     let service = started!();
     for path in ["/nowhere", "/auth", "/me/"] {
         let answer = service.request(Method::GET, path, &[], "").await;
@@ -35,7 +35,7 @@ async fn a_path_or_a_method_that_is_not_served() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read() {
+async fn malformed_bodies_are_refused() {
     let service = started!();
     for path in ["/auth/register", "/auth/login", "/auth/refresh"] {
         for body in ["", "{", "nonsense", "\u{0}"] {
@@ -65,7 +65,7 @@ async fn a_body_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_the_fault_of_the_client() {
+async fn a_body_that_does_not_arrive_is_a_client_error() {
     let service = started!();
     let mut connection = TcpStream::connect(service.address()).await.unwrap();
     let head = "POST /auth/login HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
@@ -78,7 +78,7 @@ async fn a_body_that_does_not_come_is_the_fault_of_the_client() {
 
 /// RFC 9112 section 3.2.
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_must_name_exactly_one_host() {
     let service = started!();
     for hosts in [
         "",
@@ -102,7 +102,7 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
-async fn no_answer_repeats_what_was_sent() {
+async fn no_error_repeats_what_was_sent() {
     let service = started!();
     let body = r#"{"email":"ada@example.com","password":["hunter2-hunter2"]}"#;
     let answer = service

@@ -1,4 +1,4 @@
-//! Who an address belongs to: whoever proves it, and nobody who was there before.
+//! An address belongs to whoever proves it, and to nobody who was there before.
 
 use std::sync::Arc;
 
@@ -53,12 +53,12 @@ async fn count(service: &Service, query: &'static str) -> i64 {
     query.fetch_one(&mut database).await.unwrap()
 }
 
-/// The emails that [`set_up`] causes, by their subjects.
+/// The subjects of the emails that [`set_up`] causes.
 const NOTICES: &[&str] = &[
     "Your second factor was changed", // chapter: second-factor
 ];
 
-/// What an attacker sets up with an address that nobody has proved: two sessions, an app, and an avatar.
+/// Sets up what an attacker can with an unproved address: two sessions, an app, and an avatar.
 async fn set_up(service: &Service) -> [Tokens; 2] {
     let mut database = service.database().await;
     let tokens = service.login(EMAIL, ATTACKER).await.tokens();
@@ -126,7 +126,7 @@ async fn assert_fresh(service: &Service, before: &[Tokens; 2], password: &str) {
 }
 
 #[tokio::test]
-async fn the_owners_link_makes_the_owners_password_count() {
+async fn the_owners_link_activates_the_owners_password() {
     for required in [true, false] {
         let service = started!(with | settings | settings.require_verified_email = required);
         let attackers = register(&service, ATTACKER, 1).await;
@@ -142,7 +142,7 @@ async fn the_owners_link_makes_the_owners_password_count() {
 }
 
 #[tokio::test]
-async fn nothing_set_up_before_a_confirmation_is_left() {
+async fn a_confirmation_removes_everything_set_up_before() {
     let service = started!();
     let attackers = register(&service, ATTACKER, 1).await;
     let before = set_up(&service).await;
@@ -150,16 +150,16 @@ async fn nothing_set_up_before_a_confirmation_is_left() {
     let owners = register(&service, OWNER, 2 + NOTICES.len()).await;
     let answer = confirm(&service, &owners).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    // Not even the places are known from which logins were seen.
+    // Not even the places that logins came from are known any more.
     let known = "SELECT count(*) FROM login_failures";
     assert_eq!(count(&service, known).await, 0);
     assert_fresh(&service, &before, OWNER).await;
     assert_eq!(confirm(&service, &attackers).await.code(), "invalid_link");
 }
 
-/// The owner who finds an account there, and asks for a new password.
+/// The owner finds an account with the address, and asks for a new password.
 #[tokio::test]
-async fn nothing_set_up_before_a_reset_that_proves_the_address_is_left() {
+async fn a_reset_that_proves_the_address_removes_everything_before() {
     let service = started!();
     let attackers = register(&service, ATTACKER, 1).await;
     let before = set_up(&service).await;
@@ -170,7 +170,7 @@ async fn nothing_set_up_before_a_reset_that_proves_the_address_is_left() {
     assert_eq!(confirm(&service, &attackers).await.code(), "invalid_link");
 }
 
-/// As a team calls it that adds logins at providers, and a change of the address.
+/// Called as a team would that adds logins at providers and changes of the address.
 #[tokio::test]
 async fn every_other_proof_follows_the_same_rule() {
     let service = started!();
@@ -180,22 +180,22 @@ async fn every_other_proof_follows_the_same_rule() {
     let before = set_up(&service).await;
     let proved = accounts.prove(&email, Claimant::WithoutPassword).await;
     let Ok(Proved::First(user)) = proved else {
-        panic!("the first proof");
+        panic!("expected the first proof");
     };
     assert_refused(&service.login(EMAIL, "!").await);
     assert_refused(&service.login(EMAIL, ATTACKER).await);
     service.assert_over(&before[0]).await;
     assert_eq!(confirm(&service, &attackers).await.code(), "invalid_link");
 
-    // The second changes nothing.
+    // The second proof changes nothing.
     let hash = PasswordHash::parse(BCRYPT).unwrap();
     let proved = accounts.prove(&email, Claimant::WithPassword(hash)).await;
     let Ok(Proved::Already(same)) = proved else {
-        panic!("proved before");
+        panic!("expected an address that was proved before");
     };
     assert_eq!((same.id, same.password_hash), (user.id, "!".to_owned()));
 
-    // Somebody else takes an address that an attacker is at.
+    // Somebody else changes to an address that an attacker has registered.
     let ada = service.proved_user("ada@example.com").await;
     let id = me(&service, &ada).await["sub"].as_str().unwrap().to_owned();
     let eve = service.user("eve@example.com").await;
@@ -205,7 +205,7 @@ async fn every_other_proof_follows_the_same_rule() {
     service.assert_over(&eve).await;
     assert_eq!(me(&service, &ada).await["email"], "eve@example.com");
     assert_eq!(me(&service, &ada).await["email_verified"], true);
-    // But none that is somebody's.
+    // But not to an address that belongs to somebody.
     let proved = accounts.prove(&email, Claimant::User(id.clone())).await;
     assert!(matches!(proved, Ok(Proved::Already(user)) if user.id != id));
     assert_eq!(me(&service, &ada).await["email"], "eve@example.com");
@@ -214,7 +214,7 @@ async fn every_other_proof_follows_the_same_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_links_pressed_at_once_one_wins() {
+async fn of_several_concurrent_links_one_wins() {
     let service = Arc::new(started!());
     let mut links = Vec::new();
     for number in 1..=4 {
@@ -241,7 +241,7 @@ async fn of_several_links_pressed_at_once_one_wins() {
             assert_eq!(answer.code(), "invalid_link", "{:?}", answer.body);
         }
     }
-    // The one link says the same each time that it is pressed.
+    // The winning link gets the same response each time it is used.
     assert_eq!(winners.len(), 3, "{winners:?}");
     assert!(winners.iter().all(|password| *password == winners[0]));
     for (_, password) in &links {
@@ -255,7 +255,7 @@ async fn of_several_links_pressed_at_once_one_wins() {
 
 // chapter: second-factor {
 #[tokio::test(flavor = "multi_thread")]
-async fn what_races_with_the_first_proof_keeps_nothing() {
+async fn what_races_with_the_first_proof_leaves_nothing_behind() {
     let service = Arc::new(started!());
     register(&service, ATTACKER, 1).await;
     let there = service.login(EMAIL, ATTACKER).await.tokens();
@@ -321,7 +321,7 @@ async fn a_dropped_confirmation_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_is_not_got_around_by_registering_again() {
+async fn registering_again_does_not_bypass_a_disabled_account() {
     let service = started!();
     let first = register(&service, ATTACKER, 1).await;
     let disable = "UPDATE users SET disabled = TRUE";
@@ -342,7 +342,7 @@ async fn a_disabled_account_is_not_got_around_by_registering_again() {
 }
 
 #[tokio::test]
-async fn registrations_of_an_address_are_few_and_end() {
+async fn registrations_of_an_address_are_limited_and_expire() {
     let service = started!(with | settings | settings.require_verified_email = true);
     let link = register(&service, OWNER, 1).await;
     let account = json!({ "email": EMAIL, "password": ATTACKER });
@@ -358,7 +358,7 @@ async fn registrations_of_an_address_are_few_and_end() {
         .await
         .unwrap();
     assert_eq!(confirm(&service, &link).await.code(), "invalid_link");
-    // With nothing open, and no account, a reset writes to nobody.
+    // Without an open registration and without an account, a reset sends no email.
     service
         .post("/auth/password/forgot", &json!({ "email": EMAIL }))
         .await;

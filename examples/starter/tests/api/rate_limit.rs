@@ -1,4 +1,4 @@
-//! How often one address may ask.
+//! Rate limits by client address.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 
 use crate::support::{Answer, Service, random_ip, started};
 
-/// A service that allows so many requests a minute.
+/// Starts a service that allows this many requests per minute.
 macro_rules! limited {
     ($per_minute:literal) => {
         started!(
@@ -29,7 +29,7 @@ async fn ask(service: &Service, ip: &str, method: Method, path: &str) -> Answer 
 }
 
 #[tokio::test]
-async fn each_auth_route_is_limited_by_itself_and_for_each_address() {
+async fn rate_limits_are_separate_per_route_and_address() {
     let service = limited!(3);
     let (one, other) = (random_ip(), random_ip());
     for (method, path) in [
@@ -69,7 +69,7 @@ async fn each_auth_route_is_limited_by_itself_and_for_each_address() {
         let answer = ask(&service, &other, method, path).await;
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
     }
-    // Paths that are made up are one route.
+    // Invented paths count as one route.
     let mut refused = 0;
     for number in 0..5 {
         let path = format!("/auth/{number}");
@@ -84,7 +84,7 @@ async fn each_auth_route_is_limited_by_itself_and_for_each_address() {
 }
 
 #[tokio::test]
-async fn requests_are_earned_back() {
+async fn the_rate_limit_recovers_over_time() {
     let service = limited!(120);
     let ip = random_ip();
     for _ in 0..120 {
@@ -102,7 +102,7 @@ async fn requests_are_earned_back() {
 }
 
 #[tokio::test]
-async fn without_a_known_proxy_nobody_escapes_by_another_name() {
+async fn forged_forwarding_headers_do_not_bypass_the_rate_limit() {
     let service = started!(with | settings | settings.rate_limit = NonZeroU32::new(3));
     let mut refused = 0;
     for _ in 0..6 {

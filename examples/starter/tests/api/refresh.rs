@@ -25,7 +25,7 @@ async fn execute(service: &Service, statement: &'static str) {
 }
 
 #[tokio::test]
-async fn a_refresh_answers_with_the_next_pair() {
+async fn a_refresh_returns_the_next_pair() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let answer = service.refresh(&first.refresh).await;
@@ -41,7 +41,7 @@ async fn a_refresh_answers_with_the_next_pair() {
 }
 
 #[tokio::test]
-async fn a_client_whose_answer_was_lost_gets_it_again() {
+async fn a_client_that_lost_the_response_gets_it_again() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let lost = service.refresh(&first.refresh).await.tokens();
@@ -54,10 +54,10 @@ async fn a_client_whose_answer_was_lost_gets_it_again() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_is_good_only_from_the_client_that_replaced_it() {
+async fn a_replaced_token_works_only_for_the_client_that_replaced_it() {
     let service = started!();
     service.register("ada@example.com").await;
-    // An absent header is a mark as well: a thief gains nothing by leaving it out.
+    // A missing header is a mark as well, so a thief gains nothing by leaving it out.
     for (own, other) in [("browser", "thief"), ("browser", ""), ("", "thief")] {
         let first = service.login("ada@example.com", PASSWORD).await.tokens();
         let second = service.refresh_as(own, &first.refresh).await.tokens();
@@ -71,7 +71,7 @@ async fn a_replaced_token_is_good_only_from_the_client_that_replaced_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_was_updated_goes_on_with_its_token() {
+async fn an_updated_client_can_still_use_its_token() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let second = service.refresh_as("browser/1", &first.refresh).await;
@@ -81,7 +81,7 @@ async fn a_client_that_was_updated_goes_on_with_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_64_refreshes_at_once_all_get_the_same_refresh_token() {
+async fn of_64_concurrent_refreshes_all_get_the_same_token() {
     let service = Arc::new(started!());
     let tokens = service.user("ada@example.com").await;
     let racers: Vec<_> = (0..64)
@@ -101,7 +101,7 @@ async fn of_64_refreshes_at_once_all_get_the_same_refresh_token() {
 }
 
 #[tokio::test]
-async fn an_old_token_ends_the_session_once_a_later_one_has_been_traded() {
+async fn reusing_a_token_ends_the_session_after_a_later_refresh() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let other = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -120,7 +120,7 @@ async fn an_old_token_ends_the_session_once_a_later_one_has_been_traded() {
 }
 
 #[tokio::test]
-async fn an_old_token_ends_the_session_once_the_next_one_is_in_use_and_the_grace_over() {
+async fn reusing_a_token_ends_the_session_after_the_grace_period() {
     let sessions = SessionSettings {
         rotation_grace: Duration::ZERO,
         ..SessionSettings::default()
@@ -132,8 +132,8 @@ async fn an_old_token_ends_the_session_once_the_next_one_is_in_use_and_the_grace
         service.get("/me", &second.access).await.status,
         StatusCode::OK
     );
-    // That is noted beside the request, and not before its answer. Until it is, the first token
-    // is that of a client whose answer was lost.
+    // The first use of an access token is recorded outside the request. Until then, the first refresh token
+    // counts as that of a client that has lost the response.
     let mut answer = service.refresh(&first.refresh).await;
     for _ in 0..1000 {
         if answer.status != StatusCode::OK {
@@ -153,7 +153,7 @@ async fn an_old_token_ends_the_session_once_the_next_one_is_in_use_and_the_grace
 }
 
 #[tokio::test]
-async fn a_session_that_is_unused_for_too_long_ends() {
+async fn an_idle_session_ends() {
     let sessions = SessionSettings {
         idle_ttl: Duration::from_secs(1),
         ..SessionSettings::default()
@@ -169,7 +169,7 @@ async fn a_session_that_is_unused_for_too_long_ends() {
 }
 
 #[tokio::test]
-async fn what_is_no_good_refresh_token_is_one_answer() {
+async fn all_bad_refresh_tokens_get_the_same_response() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let id = service.get("/me", &tokens.access).await.json()["sub"].clone();
@@ -197,7 +197,7 @@ async fn what_is_no_good_refresh_token_is_one_answer() {
 
 // chapter: admin {
 #[tokio::test]
-async fn a_refresh_reads_the_row_of_the_user_again() {
+async fn a_refresh_reads_the_user_again() {
     let service = started!();
     service.register("ada@example.com").await;
     execute(&service, "UPDATE users SET scopes = 'admin reports'").await;
@@ -214,7 +214,7 @@ async fn a_refresh_reads_the_row_of_the_user_again() {
     let answer = service.get("/admin", &tokens.access).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 
-    // What the login allowed comes back with the user's right to it; anything more does not.
+    // A scope of the login comes back if the user gets it again. Any other scope does not.
     execute(&service, "UPDATE users SET scopes = 'admin more'").await;
     let tokens = service.refresh(&tokens.refresh).await.tokens();
     let me = service.get("/me", &tokens.access).await.json();
@@ -241,7 +241,7 @@ async fn a_disabled_user_gets_no_more_tokens_and_the_session_ends() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_gone_gets_no_more_tokens() {
+async fn a_deleted_user_gets_no_more_tokens() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     execute(&service, "DELETE FROM users").await;
@@ -253,7 +253,7 @@ async fn a_user_who_is_gone_gets_no_more_tokens() {
     sessions.assert_invalid_token();
 }
 
-/// Polls the request so many times, and drops it. Returns the status if it was answered.
+/// Polls the request this many times, and drops it. Returns the status if there was a response.
 async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> Option<StatusCode> {
     let body = json!({ "refresh_token": refresh_token }).to_string();
     let request = Request::post("/auth/refresh")
@@ -273,9 +273,9 @@ async fn dropped_after(polls: usize, service: &Service, refresh_token: &str) -> 
     .await
 }
 
-/// Wherever the client goes away, the session is over with its access tokens, or goes on.
+/// Wherever the client disconnects, the session has ended with its access tokens, or it continues.
 #[tokio::test]
-async fn a_refusal_that_is_dropped_is_carried_out_whole_or_not_at_all() {
+async fn a_dropped_refusal_happens_completely_or_not_at_all() {
     let service = started!();
     service.register("ada@example.com").await;
     for polls in 1.. {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Answer, PASSWORD, started};
 
-/// Whatever there was before.
+/// The response is the same, whatever existed before.
 fn assert_answer(answer: &Answer) {
     let mut json = answer.json();
     let registration = json["registration"].take();
@@ -19,7 +19,7 @@ fn assert_answer(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
+async fn a_new_account_has_an_id_and_a_normalized_address() {
     let service = started!();
     let answer = service.register("  Ada@Example.COM ").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
@@ -37,7 +37,7 @@ async fn a_new_account_has_an_id_and_one_spelling_of_its_address() {
 }
 
 #[tokio::test]
-async fn an_address_is_taken_in_any_spelling_and_only_its_owner_learns_it() {
+async fn only_the_owner_learns_that_an_address_is_taken() {
     let service = started!();
     let first = service.register("ada@example.com").await;
     let letter = service.letter("ada@example.com", 1).await;
@@ -49,19 +49,20 @@ async fn an_address_is_taken_in_any_spelling_and_only_its_owner_learns_it() {
     assert_eq!(service.app.users().count().await.unwrap(), 1);
     service.login("ada@example.com", PASSWORD).await.tokens();
 
-    // Not confirmed yet: a link for each registration. Confirmed: word of what has happened.
+    // An unconfirmed address gets a link for each registration. A confirmed one gets an email about the
+    // attempt.
     let second = service.letter("ada@example.com", 2).await;
     second.token("confirm-email");
     let body = json!({ "token": letter.token("confirm-email") });
     service.post("/auth/email/verify", &body).await;
     assert_answer(&service.register("ada@example.com").await);
     let third = service.letter("ada@example.com", 3).await;
-    assert!(third.head.contains("You have an account already"));
+    assert!(third.head.contains("You already have an account"));
     third.token("reset-password");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_64_registrations_at_once_one_makes_the_account() {
+async fn of_64_concurrent_registrations_one_makes_the_account() {
     let service = Arc::new(started!());
     let racers: Vec<_> = (0..64)
         .map(|_| {
@@ -71,7 +72,7 @@ async fn of_64_registrations_at_once_one_makes_the_account() {
         .collect();
     for racer in racers {
         match racer.await.unwrap() {
-            // A slow machine may turn some passwords away.
+            // A slow machine may refuse some passwords with 503.
             StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE => {}
             other => panic!("{other}"),
         }
@@ -80,7 +81,7 @@ async fn of_64_registrations_at_once_one_makes_the_account() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_refused() {
+async fn malformed_addresses_cannot_register() {
     let service = started!();
     let long = format!("{}@example.com", "a".repeat(254));
     for email in ["", "ada", "ada@", "@example.com", "a b@example.com", &long] {
@@ -117,9 +118,9 @@ async fn text_that_looks_like_sql_is_only_text() {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
-/// There is one judgement, at registration, and it is that of the library that sends the emails.
+/// Addresses are checked once, at registration, by the library that sends the emails.
 #[tokio::test]
-async fn every_address_that_is_accepted_can_be_written_to() {
+async fn every_accepted_address_can_get_an_email() {
     let service = started!();
     let long = "l".repeat(64);
     let longer = format!("{long}@example.com");
@@ -128,7 +129,7 @@ async fn every_address_that_is_accepted_can_be_written_to() {
         ("o'hara_{1}@example.com", Some("o'hara_{1}@example.com")),
         ("ada@mail-1.example.com", Some("ada@mail-1.example.com")),
         (longer.as_str(), Some(longer.as_str())),
-        // A domain in another script has an ASCII form, and in it one spelling.
+        // A domain in another script has an ASCII form, which is its single spelling.
         ("ada@b\u{fc}cher.example", Some("ada@xn--bcher-kva.example")),
         ("bob@B\u{dc}CHER.example", Some("bob@xn--bcher-kva.example")),
         (
@@ -136,7 +137,7 @@ async fn every_address_that_is_accepted_can_be_written_to() {
             Some("eve@xn--bcher-kva.example"),
         ),
         ("zoe@exam\u{200b}ple.com", Some("zoe@example.com")),
-        // In front of the `@` other letters would need SMTPUTF8 all the way.
+        // Other characters before the `@` would need SMTPUTF8 on every server on the way.
         ("j\u{fc}rgen@example.com", None),
         ("\u{7528}\u{6237}@example.com", None),
         (&format!("l{longer}"), None),

@@ -1,4 +1,4 @@
-//! Codes of an app, and on paper.
+//! Codes of authenticator apps, and recovery codes.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -29,9 +29,9 @@ async fn change(service: &Service, change: &'static str) {
         .unwrap();
 }
 
-/// V7.5.1, V7.4.3, V6.3.7.
+/// OWASP ASVS 5.0 V6.3.7, V7.4.3 and V7.5.1.
 #[tokio::test]
-async fn an_app_counts_when_a_code_has_confirmed_it() {
+async fn an_app_is_on_once_a_code_has_confirmed_it() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let other = service.login(EMAIL, PASSWORD).await.tokens();
@@ -49,7 +49,7 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
     let name = env!("CARGO_PKG_NAME");
     let uri = format!("otpauth://totp/{name}:ada%40example.com?secret={secret}&issuer={name}");
     assert_eq!(enrolment["otpauth_uri"], uri);
-    // Nothing is asked for yet.
+    // A login does not ask for a code yet.
     service.login(EMAIL, PASSWORD).await.tokens();
     let status = service.get("/auth/second-factor", &tokens.access).await;
     assert_eq!(
@@ -84,7 +84,7 @@ async fn an_app_counts_when_a_code_has_confirmed_it() {
 }
 
 #[tokio::test]
-async fn a_login_takes_two_steps_and_the_token_tells_how() {
+async fn a_login_takes_two_steps_and_the_token_says_how() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let first = service.login(EMAIL, PASSWORD).await;
@@ -93,7 +93,7 @@ async fn a_login_takes_two_steps_and_the_token_tells_how() {
     assert_eq!(json["expires_in"], 300);
     let challenge = first.challenge();
     assert_eq!(challenge.len(), 43, "256 bits");
-    // It is nothing but a challenge.
+    // The challenge is not an access token.
     service.get("/me", &challenge).await.assert_invalid_token();
     service.refresh(&challenge).await.assert_invalid_grant();
     let body = json!({ "token": challenge, "new_password": PASSWORD });
@@ -118,9 +118,9 @@ async fn a_login_takes_two_steps_and_the_token_tells_how() {
     assert_eq!(alone["amr"], json!(["pwd"]));
 }
 
-/// V6.5.1, RFC 6238 section 5.2.
+/// OWASP ASVS 5.0 V6.5.1; RFC 6238 section 5.2.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_and_a_challenge_are_good_once() {
+async fn codes_and_challenges_work_once() {
     let service = std::sync::Arc::new(started!());
     let app = App::of(&service, EMAIL).await;
     let used = challenge(&service).await;
@@ -130,7 +130,7 @@ async fn a_code_and_a_challenge_are_good_once() {
     let second = challenge(&service).await;
     assert_invalid_code(&answer(&service, &second, "totp", &code).await);
 
-    // Of eight at once with one code, each with its own challenge, one gets in.
+    // Of eight logins at once with the same code, each with its own challenge, one succeeds.
     for (method, code) in [
         ("totp", None),
         ("recovery_code", Some(&app.recovery_codes[3])),
@@ -155,12 +155,12 @@ async fn a_code_and_a_challenge_are_good_once() {
 }
 
 #[tokio::test]
-async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
+async fn a_recovery_code_replaces_a_lost_phone_once() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let one = &app.recovery_codes[0];
     let first = challenge(&service).await;
-    // As somebody types it.
+    // As a person might type it.
     let typed = format!(" {} ", one.to_uppercase());
     let tokens = answer(&service, &first, "recovery_code", &typed)
         .await
@@ -170,7 +170,7 @@ async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
     let status = service.get("/auth/second-factor", &tokens.access).await;
     assert_eq!(status.json()["recovery_codes_left"], 9);
 
-    // Who reads the database alone makes no codes.
+    // Whoever reads only the database cannot make codes.
     let sealed: String = sqlx::query_scalar("SELECT secret FROM second_factors")
         .fetch_one(&mut service.database().await)
         .await
@@ -187,9 +187,9 @@ async fn a_recovery_code_stands_in_for_a_lost_phone_once() {
     assert!(app.recovery_codes.iter().all(|code| !kept.contains(code)));
 }
 
-/// V6.6.3, N12.
+/// OWASP ASVS 5.0 V6.6.3; NIST SP 800-63B-4 section 3.2.2.
 #[tokio::test]
-async fn five_codes_may_be_tried_with_a_challenge_and_ten_from_an_address() {
+async fn a_challenge_allows_five_codes_and_an_address_ten() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     for _ in 0..2 {
@@ -207,7 +207,7 @@ async fn five_codes_may_be_tried_with_a_challenge_and_ten_from_an_address() {
 }
 
 #[tokio::test]
-async fn a_challenge_dies_with_time_the_password_and_the_account() {
+async fn a_challenge_ends_with_time_or_a_change_of_the_account() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     for death in [
@@ -240,9 +240,10 @@ async fn reset(service: &Service, letters: usize, password: &str) -> Answer {
     service.post("/auth/password/reset", &body).await
 }
 
-/// V6.4.3, N01: eight characters are enough beside a second factor.
+/// OWASP ASVS 5.0 V6.4.3. With a second factor, eight characters are enough (NIST SP 800-63B-4 section
+/// 3.1.1.2).
 #[tokio::test]
-async fn a_reset_goes_past_no_second_factor() {
+async fn a_password_reset_does_not_bypass_the_second_factor() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let short = reset(&service, 2, "qv7#Lx2").await;
@@ -256,7 +257,7 @@ async fn a_reset_goes_past_no_second_factor() {
         .await
         .tokens();
 
-    // Without the factor it would not be enough.
+    // Without the factor this password would be too short.
     forget_step(&service).await;
     let remove = remove(&service, &tokens, eight, &app.code()).await;
     assert_eq!(remove.json()["reason"], "too_short");
@@ -270,7 +271,7 @@ async fn remove(service: &Service, tokens: &Tokens, password: &str, code: &str) 
 }
 
 #[tokio::test]
-async fn removing_it_takes_the_password_and_a_code() {
+async fn removing_factors_needs_the_password_and_a_code() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let answer = remove(&service, &app.tokens, "wrong", &app.code()).await;
@@ -287,9 +288,9 @@ async fn removing_it_takes_the_password_and_a_code() {
     assert_eq!(status, json!({ "methods": [], "recovery_codes_left": 0 }));
 }
 
-/// The key is replaced while the old one still opens, and then the old one is removed.
+/// The new key is added while the old one still opens, and then the old one is removed.
 #[tokio::test]
-async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
+async fn a_new_sealing_key_replaces_the_old_one() {
     const NEW: &str = "2:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY=";
     const OLD: &str = "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     let service = started!();
@@ -307,7 +308,7 @@ async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
         forget_step(&service).await;
         place = service.stop().await;
     }
-    // Without it nobody is told that a code is wrong.
+    // Without the key, an error must not look like a wrong code.
     let service = Service::start_in(place).await;
     let challenge = challenge(&service).await;
     let lost = answer(&service, &challenge, "totp", &app.code()).await;
@@ -316,7 +317,7 @@ async fn a_new_sealing_key_takes_the_place_of_the_old_one() {
 
 // chapter: admin {
 #[tokio::test]
-async fn an_admin_removes_it_for_who_has_lost_everything() {
+async fn an_admin_removes_factors_for_users_who_lost_them() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     service.register("root@example.com").await;
@@ -341,7 +342,7 @@ async fn an_admin_removes_it_for_who_has_lost_everything() {
 // chapter: admin }
 
 #[tokio::test]
-async fn nobody_adds_or_removes_one_without_a_token() {
+async fn adding_and_removing_factors_needs_a_token() {
     let service = started!();
     let body = json!({
         "current_password": PASSWORD, "code": "000000", "method": "totp", "phone": "+491511234567",

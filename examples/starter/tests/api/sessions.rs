@@ -1,4 +1,4 @@
-//! Where a user is logged in, and how that ends: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
+//! Sessions, and how they end: `/auth/logout`, `/auth/logout-all`, `/auth/sessions`.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn assert_no_content(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_session_and_no_other() {
+async fn a_logout_ends_only_its_session() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let second = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -42,7 +42,7 @@ async fn a_logout_ends_the_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_logout_reaches_the_tokens_that_followed_from_a_refresh() {
+async fn a_logout_revokes_tokens_from_later_refreshes() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let second = service.refresh(&first.refresh).await.tokens();
@@ -51,16 +51,16 @@ async fn a_logout_reaches_the_tokens_that_followed_from_a_refresh() {
 }
 
 #[tokio::test]
-async fn a_client_whose_access_token_has_expired_logs_out_by_its_refresh_token() {
+async fn an_expired_client_logs_out_with_its_refresh_token() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let other = service.login("ada@example.com", PASSWORD).await.tokens();
     let next = service.refresh(&first.refresh).await.tokens();
-    // A token that was replaced names the session too.
+    // A replaced token identifies the session as well.
     assert_no_content(&service.logout_by(&first.refresh).await);
     service.assert_over(&next).await;
 
-    // The access token is sent along, though it is not good any more.
+    // The access token is sent too, although it is not valid any more.
     let third = service.login("ada@example.com", PASSWORD).await.tokens();
     let expired = issuer_in_the_past(Duration::from_secs(3600));
     let expired = expired.access("ada").issue().unwrap();
@@ -73,7 +73,7 @@ async fn a_client_whose_access_token_has_expired_logs_out_by_its_refresh_token()
 }
 
 #[tokio::test]
-async fn a_logout_by_an_unknown_refresh_token_is_a_success_that_ends_nothing() {
+async fn a_logout_with_an_unknown_refresh_token_succeeds() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let over = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -99,7 +99,7 @@ async fn a_logout_with_tokens_of_two_sessions_ends_both() {
 }
 
 #[tokio::test]
-async fn a_logout_without_any_token_is_told_that_it_needs_one() {
+async fn a_logout_without_a_token_is_refused() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     for body in ["", "{}", r#"{"refresh_token":null}"#] {
@@ -121,7 +121,7 @@ async fn a_logout_without_any_token_is_told_that_it_needs_one() {
 }
 
 #[tokio::test]
-async fn a_logout_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
+async fn a_logout_everywhere_ends_all_sessions_of_only_that_user() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let second = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -142,7 +142,7 @@ async fn a_logout_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() 
 }
 
 #[tokio::test]
-async fn a_user_sees_the_own_sessions_and_which_is_this_one() {
+async fn users_see_their_sessions_and_which_is_current() {
     let service = started!();
     service.register("ada@example.com").await;
     let long = "x".repeat(300);
@@ -153,7 +153,7 @@ async fn a_user_sees_the_own_sessions_and_which_is_this_one() {
 
     let sessions = service.sessions(&laptop.access).await;
     assert_eq!(sessions.len(), 3);
-    // The one that was used last comes first.
+    // The session that was used last comes first.
     assert_eq!(sessions[0]["label"], Value::Null);
     assert_eq!(sessions[1]["label"], long[..100]);
     assert_eq!(sessions[2]["label"], "laptop");
@@ -176,7 +176,7 @@ async fn a_user_sees_the_own_sessions_and_which_is_this_one() {
 }
 
 #[tokio::test]
-async fn a_user_ends_one_of_the_own_sessions() {
+async fn users_can_end_one_of_their_sessions() {
     let service = started!();
     let here = service.user("ada@example.com").await;
     let there = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -195,7 +195,7 @@ async fn a_user_ends_one_of_the_own_sessions() {
 }
 
 #[tokio::test]
-async fn a_session_of_somebody_else_is_one_that_does_not_exist() {
+async fn sessions_of_other_users_are_not_found() {
     let service = started!();
     let ada = service.user("ada@example.com").await;
     let eve = service.user("eve@example.com").await;
@@ -230,7 +230,7 @@ async fn a_restart_keeps_users_sessions_and_logouts() {
     service.assert_over(&out).await;
     assert_eq!(service.sessions(&first.access).await.len(), 2);
     service.assert_good(&first).await;
-    // Where each session stands is known as well.
+    // The place of each session in the rotation is known as well.
     let answer = service.refresh(&stale.refresh).await;
     assert_eq!(answer.json()["error"], "invalid_grant");
     service.assert_over(&next).await;

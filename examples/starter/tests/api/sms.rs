@@ -1,4 +1,4 @@
-//! Codes by SMS: to the folder, and to a gateway.
+//! Codes by SMS, to the folder and to a gateway.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 const EMAIL: &str = "ada@example.com";
 const PHONE: &str = "+4915112345678";
 
-/// The code in the message with this number, once it is there.
+/// Waits for the message with this number, and returns its code.
 async fn received(service: &Service, count: usize) -> String {
     let folder = service.place.folder.path().join("sms");
     for _ in 0..2000 {
@@ -106,12 +106,12 @@ async fn a_code_by_sms_is_the_second_step() {
         .fetch_one(&mut service.database().await)
         .await
         .unwrap();
-    assert!(kept.starts_with("$argon2id$"), "{kept}"); // V6.5.2
+    assert!(kept.starts_with("$argon2id$"), "{kept}"); // OWASP ASVS 5.0 V6.5.2
 }
 
-/// V6.6.3, V6.5.5.
+/// OWASP ASVS 5.0 V6.5.5 and V6.6.3.
 #[tokio::test]
-async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
+async fn a_code_by_sms_allows_five_attempts_in_five_minutes() {
     let service = started!();
     let tokens = service.proved_user(EMAIL).await;
     add(&service, &tokens, PHONE).await;
@@ -135,7 +135,7 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
         confirm(&service, &tokens, &code).await.code(),
         "invalid_code"
     );
-    // Each costs money.
+    // Each SMS costs money.
     for number in 3..=6 {
         let answer = add(&service, &tokens, PHONE).await;
         let expected = match number {
@@ -147,7 +147,7 @@ async fn a_code_by_sms_may_be_tried_five_times_within_five_minutes() {
 }
 
 #[tokio::test]
-async fn the_gateway_gets_the_form_of_twilio() {
+async fn the_gateway_gets_requests_in_the_format_of_twilio() {
     let web = Web::start().await;
     let url = web.url().replace("http://", "http://AC7:secret@");
     let service = started!(
@@ -157,7 +157,7 @@ async fn the_gateway_gets_the_form_of_twilio() {
         }
     );
     let tokens = service.proved_user(EMAIL).await;
-    // Away for a moment.
+    // The gateway is unavailable for a moment.
     web.answers(StatusCode::SERVICE_UNAVAILABLE, "");
     let answer = add(&service, &tokens, PHONE).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
@@ -183,7 +183,7 @@ async fn the_gateway_gets_the_form_of_twilio() {
         StatusCode::OK
     );
 
-    // What the gateway refuses for good is not asked again.
+    // A message that the gateway refuses permanently is not sent again.
     web.answers(StatusCode::BAD_REQUEST, "");
     let challenge = service.login(EMAIL, PASSWORD).await.challenge();
     service
@@ -194,14 +194,14 @@ async fn the_gateway_gets_the_form_of_twilio() {
 }
 
 #[tokio::test]
-async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
+async fn a_code_to_remove_the_factors_goes_only_to_the_phone() {
     let service = started!();
     let ada = service.proved_user(EMAIL).await;
     let send = "/auth/second-factor/sms/send";
     let none = service.post_as(&ada, send, &json!({})).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     add(&service, &ada, PHONE).await;
-    // A number that is not confirmed gets no code but the one that confirms it.
+    // An unconfirmed number gets no code except the one that confirms it.
     let none = service.post_as(&ada, send, &json!({})).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     let code = received(&service, 1).await;
@@ -217,9 +217,9 @@ async fn a_code_to_turn_the_factor_off_is_sent_to_its_telephone_alone() {
     service.login(EMAIL, PASSWORD).await.tokens();
 }
 
-/// Each SMS costs money: accounts are free, and must not multiply what one can send.
+/// Each SMS costs money, and accounts are free, so they must not multiply what one can send.
 #[tokio::test]
-async fn many_accounts_send_few_codes_to_one_number() {
+async fn many_accounts_can_send_few_codes_to_one_number() {
     let service = started!();
     let mut accepted = 0;
     for number in 0..3 {
@@ -244,7 +244,7 @@ async fn many_accounts_send_few_codes_to_one_number() {
 }
 
 #[tokio::test]
-async fn an_account_without_a_confirmed_address_sends_no_sms() {
+async fn an_account_with_an_unconfirmed_address_gets_no_sms() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let answer = add(&service, &tokens, PHONE).await;
@@ -259,7 +259,7 @@ async fn an_account_without_a_confirmed_address_sends_no_sms() {
 
 /// Codes for new numbers cannot use up what logins need.
 #[tokio::test]
-async fn the_whole_service_sends_so_many_codes_a_day() {
+async fn the_whole_service_has_a_daily_limit_of_codes() {
     let service = started!(with | settings | settings.sms.per_day = 4);
     let ada = service.proved_user(EMAIL).await;
     assert_eq!(
@@ -312,7 +312,7 @@ async fn a_phone_number_is_the_same_however_it_is_typed() {
         let answer = service
             .post_as(&tokens, "/auth/second-factor/sms", &body)
             .await;
-        // Five codes may be sent to a new number within a quarter of an hour.
+        // Five codes may be sent to a new number within 15 minutes.
         for clear in ["DELETE FROM quotas", "DELETE FROM sms_codes"] {
             sqlx::query(clear)
                 .execute(&mut service.database().await)

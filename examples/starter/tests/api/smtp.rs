@@ -1,4 +1,4 @@
-//! Letters to a mail server, and what becomes of them when it is away.
+//! Emails to a mail server, and what happens to them when it is unavailable.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::smtp::Sink;
 use crate::support::started;
 
 #[tokio::test]
-async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
+async fn an_email_reaches_the_server_with_a_link_to_the_public_url() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     service.register("ada@example.com").await;
@@ -18,7 +18,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
     for line in [
         "From: no-reply@service-place-",
         "To: ada@example.com",
-        "Subject: Please confirm your address",
+        "Subject: Please confirm your email address",
         "Date: ",
         "Message-ID: ",
         "Content-Type: text/plain; charset=utf-8",
@@ -31,7 +31,7 @@ async fn a_letter_reaches_the_server_with_a_link_to_the_public_url() {
 }
 
 #[tokio::test]
-async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says_never() {
+async fn an_email_is_retried_after_4xx_and_given_up_after_5xx() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
     sink.never.store(1, Ordering::SeqCst);
@@ -48,8 +48,8 @@ async fn a_letter_is_tried_again_when_the_server_says_later_and_not_when_it_says
 }
 
 #[tokio::test]
-async fn no_answer_waits_for_the_mail_server() {
-    // It takes connections, and says nothing.
+async fn no_response_waits_for_the_mail_server() {
+    // This server accepts connections, and never responds.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", silent.local_addr().unwrap());
     let service = started!(with | settings | settings.mail.smtp_url = Some(url));
@@ -61,19 +61,19 @@ async fn no_answer_waits_for_the_mail_server() {
     }
     let answer = service.register("ada@example.com").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
-    // If they waited, each would wait for a server that never speaks.
+    // If requests waited for emails, each would wait for a server that never responds.
     assert!(start.elapsed() < Duration::from_secs(60));
-    // The service stops all the same.
+    // The service can still stop.
     let start = Instant::now();
     service.stop().await;
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test]
-async fn letters_that_wait_are_sent_before_the_service_stops() {
+async fn waiting_emails_are_sent_before_the_service_stops() {
     let sink = Sink::start().await;
     let service = started!(with | settings | settings.mail.smtp_url = Some(sink.url()));
-    // The first try fails, and the second would be a second later.
+    // The first attempt fails, and the second one would come a second later.
     sink.later.store(1, Ordering::SeqCst);
     for number in 0..10 {
         let email = format!("user{number}@example.com");

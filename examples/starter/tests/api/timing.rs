@@ -1,4 +1,4 @@
-//! That time does not tell who has an account (OWASP ASVS 5.0 V6.3.8), by statistics.
+//! Checks with statistics that times do not tell who has an account (OWASP ASVS 5.0 V6.3.8).
 
 use std::time::Instant;
 
@@ -7,19 +7,19 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, Service, started};
 
-/// A hash of another kind, whose work takes another time: far less, so that it ends with the same step as the
-/// others also on a slow machine.
+/// A hash of another kind, which takes far less time, so that it ends on the same step as the others even
+/// on a slow machine.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuGGgFFcYeueaAql8Z7U7CnCTRw4DR77W";
 const ROUNDS: usize = 12;
-/// How often it is measured anew: other programs may disturb once, a leak is there always.
+/// How often a difference is measured again. Other programs may disturb once, but a leak is always there.
 const MEASUREMENTS: usize = 3;
 /// What an attacker could see: a shift of the median by this many milliseconds...
 const SHIFT: f64 = 5.0;
-/// ...of times of which one kind is longer in so many of all pairs. By chance alone, with as many
-/// rounds, that happens less than once in a thousand times.
+/// ...if one kind takes longer in this share of all pairs. By chance alone, with this many rounds, that
+/// happens less than once in a thousand times.
 const LONGER: f64 = 0.88;
 
-/// The milliseconds of one request of each kind, round by round, begun each time with another kind.
+/// The milliseconds of one request of each kind in each round. Each round begins with another kind.
 async fn times<K: Copy>(kinds: &[K], ask: impl AsyncFn(K, usize)) -> Vec<Vec<f64>> {
     let mut times = vec![Vec::new(); kinds.len()];
     for round in 0..ROUNDS {
@@ -33,7 +33,7 @@ async fn times<K: Copy>(kinds: &[K], ask: impl AsyncFn(K, usize)) -> Vec<Vec<f64
     times
 }
 
-/// Whether somebody who sees the times can tell the two kinds apart.
+/// Returns whether the times tell the two kinds apart.
 fn differ(a: &[f64], b: &[f64]) -> bool {
     let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
     let longer = pairs.filter(|(a, b)| a > b).count() as f64 / (a.len() * b.len()) as f64;
@@ -70,7 +70,7 @@ async fn forget_failures(service: &Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_cannot_tell_why() {
+async fn response_times_do_not_tell_why_a_login_failed() {
     let service = started!();
     for name in ["known", "disabled", "legacy"] {
         service.register(&format!("{name}@example.com")).await;
@@ -96,7 +96,7 @@ async fn who_is_refused_cannot_tell_why() {
             .login(&format!("{name}@example.com"), password)
             .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        // Who has to wait is told so at once, and not looked at here.
+        // A client that has to wait is told so at once, which is not measured here.
         forget_failures(&service).await;
     })
     .await;
@@ -104,7 +104,7 @@ async fn who_is_refused_cannot_tell_why() {
 
 /// Neither whether there is such an account, nor whether the password is right.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_to_wait_cannot_tell_for_what() {
+async fn response_times_do_not_tell_why_one_has_to_wait() {
     let service = started!();
     service.register("locked@example.com").await;
     for name in ["locked", "unknown"] {
@@ -130,7 +130,7 @@ async fn who_has_to_wait_cannot_tell_for_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_registers_cannot_tell_whether_somebody_has_before() {
+async fn response_times_do_not_tell_whether_an_address_is_registered() {
     let service = started!();
     service.register("known@example.com").await;
     let count = std::sync::atomic::AtomicU32::new(0);
@@ -147,7 +147,7 @@ async fn who_registers_cannot_tell_whether_somebody_has_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_forgot_a_password_cannot_tell_whether_there_is_one() {
+async fn response_times_do_not_tell_whether_an_account_exists() {
     let service = started!();
     service.register("known@example.com").await;
     assert_alike(&["known", "unknown"], async |name, _| {
@@ -158,9 +158,9 @@ async fn who_forgot_a_password_cannot_tell_whether_there_is_one() {
     .await;
 }
 
-/// The statistics do see what they are to see.
+/// The statistics find a difference if there is one.
 #[test]
-fn a_difference_is_found_and_noise_is_not() {
+fn the_timing_test_finds_differences_and_ignores_noise() {
     let noise = |n: usize| (n * 7 % 11) as f64;
     let plain: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n)).collect();
     let same: Vec<_> = (0..ROUNDS).map(|n| 250.0 + noise(n + 3)).collect();

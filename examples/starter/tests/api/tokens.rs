@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode};
 use crate::support::{issuer_in_the_past, started};
 
 #[tokio::test]
-async fn a_route_needs_a_good_access_token() {
+async fn routes_need_a_valid_access_token() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let expired = issuer_in_the_past(Duration::from_secs(3600));
@@ -75,7 +75,7 @@ async fn the_admin_route_names_the_scope_it_needs() {
 // chapter: admin }
 
 #[tokio::test]
-async fn a_user_who_is_gone_is_nobody() {
+async fn tokens_of_deleted_users_are_refused() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     sqlx::query("DELETE FROM users")

@@ -24,7 +24,7 @@ async fn an_email_address_is_the_same_however_it_is_pasted() {
 }
 
 #[tokio::test]
-async fn what_is_no_email_address_is_said_everywhere() {
+async fn every_route_explains_a_malformed_email_address() {
     let service = started!();
     for (path, body) in [
         (

@@ -8,7 +8,7 @@ use crate::support::{Answer, PASSWORD, Service, started};
 
 const EMAIL: &str = "ada@example.com";
 
-/// The same six digits as apps show them, and as keyboards write them.
+/// The same six digits as apps show them and as keyboards send them.
 fn spellings(code: &str) -> Vec<String> {
     let (first, last) = code.split_at(3);
     let digits = |zero: char| -> String {
@@ -24,7 +24,7 @@ fn spellings(code: &str) -> Vec<String> {
         .collect();
     all.push(format!("\u{feff} {code}\r\n"));
     all.push(format!("\u{202a}{code}\u{202c}"));
-    // Full-width, Arabic, Persian, Devanagari.
+    // Full-width, Arabic, Persian and Devanagari digits.
     all.extend(['\u{ff10}', '\u{660}', '\u{6f0}', '\u{966}'].map(digits));
     all
 }
@@ -97,7 +97,7 @@ async fn a_recovery_code_is_the_same_however_it_is_typed() {
         &|code| code.replace('-', "\u{2013}"),
         &|code| code.replace('-', "\u{2011}").to_uppercase(),
         &|code| code.chars().map(wide).collect(),
-        // These letters are in no code: somebody read a digit as one.
+        // These letters occur in no code, so they are misread digits.
         &|code| code.replace('0', "O").replace('1', "l"),
     ];
     for (spell, code) in spell.iter().zip(&app.recovery_codes) {
@@ -109,7 +109,7 @@ async fn a_recovery_code_is_the_same_however_it_is_typed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_code_costs_no_try() {
+async fn a_malformed_code_does_not_count_as_an_attempt() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let challenge = challenge(&service).await;

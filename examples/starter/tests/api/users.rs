@@ -1,4 +1,4 @@
-//! The table of users, where a flow does not reach it.
+//! The table of users, beyond the flows.
 
 use service::Email;
 
@@ -11,12 +11,12 @@ async fn scopes(service: &Service) -> String {
 }
 
 #[tokio::test]
-async fn a_scope_is_granted_once_and_beside_the_others() {
+async fn a_scope_is_granted_once_and_keeps_the_others() {
     let service = started!();
     service.register("ada@example.com").await;
     let [ada, eve] = ["ada@example.com", "eve@example.com"].map(|text| Email::parse(text).unwrap());
     let users = service.app.users();
-    // Some are parts of others, and some mean something to a database.
+    // Some contain others, and some have a meaning in SQL.
     for scope in [
         "administrator",
         "admin",
@@ -36,7 +36,7 @@ async fn a_scope_is_granted_once_and_beside_the_others() {
 }
 
 #[tokio::test]
-async fn an_account_has_the_time_of_its_making() {
+async fn an_account_has_the_time_of_its_creation() {
     let service = started!();
     service.register("ada@example.com").await;
     let made = "SELECT created_at FROM users";

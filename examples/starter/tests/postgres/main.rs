@@ -1,4 +1,4 @@
-//! All flows with everything in PostgreSQL.
+//! All flows, with everything in PostgreSQL.
 
 #[path = "../api/mod.rs"]
 mod api;
@@ -17,7 +17,7 @@ mod support;
 
 use support::{Place, postgres};
 
-/// As after a failover to a replica, or by an operator before the disk is full.
+/// As after a failover to a replica, or set by an operator before the disk is full.
 const FORBID_WRITING: [&str; 2] = [
     "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
      ' SET default_transaction_read_only = on'; END $$",
@@ -31,7 +31,7 @@ const ALLOW_WRITING: [&str; 2] = [
 const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// Where a test keeps what it has.
+/// Returns a new place for the data of a test.
 async fn new_place() -> Option<Place> {
     Some(postgres::shared().await?.new_place().await)
 }

@@ -1,11 +1,11 @@
-//! A PostgreSQL that is killed, or falls silent, and comes back.
+//! A PostgreSQL server that is killed or falls silent, and comes back.
 
 use axum::http::{Method, StatusCode};
 
 use crate::support::postgres::Postgres;
 use crate::support::{PASSWORD, Service, Tokens};
 
-/// Nothing is denied, and nothing passes.
+/// Nothing is refused, and nothing passes.
 async fn assert_outage(service: &Service, tokens: &Tokens) {
     for path in ["/me", "/admin", "/auth/sessions"] {
         service.get(path, &tokens.access).await.assert_unavailable();
@@ -26,7 +26,7 @@ async fn assert_outage(service: &Service, tokens: &Tokens) {
     service.logout(&tokens.access).await.assert_unavailable();
     let all = service.send(Method::POST, "/auth/logout-all", &tokens.access);
     all.await.assert_unavailable();
-    // What needs no database is judged as ever.
+    // What needs no database still works.
     service.get("/me", "garbage").await.assert_invalid_token();
     service.refresh("garbage").await.assert_invalid_grant();
     let healthy = service.request(Method::GET, "/healthz", &[], "").await;
@@ -34,7 +34,7 @@ async fn assert_outage(service: &Service, tokens: &Tokens) {
 }
 
 async fn assert_recovered(service: &Service, tokens: &Tokens) {
-    // A pool notices with the first request that a connection is gone.
+    // A pool notices only with the next request that a connection is gone.
     let mut answer = service.refresh(&tokens.refresh).await;
     for _ in 0..20 {
         if answer.status == StatusCode::OK {
@@ -48,7 +48,7 @@ async fn assert_recovered(service: &Service, tokens: &Tokens) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_killed_server() {
     let Some(mut postgres) = Postgres::start().await else {
         return;
     };
@@ -62,7 +62,7 @@ async fn a_server_that_is_killed_is_an_outage_that_passes() {
     service.logout(&revoked.access).await;
 
     postgres.kill();
-    // What this process has revoked just now stays so.
+    // What this process has just revoked stays revoked.
     let answer = service.get("/me", &revoked.access).await;
     answer.assert_invalid_token();
     assert_outage(&service, &tokens).await;
@@ -72,7 +72,7 @@ async fn a_server_that_is_killed_is_an_outage_that_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_falls_silent_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_silent_server() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
@@ -93,7 +93,7 @@ async fn a_server_that_falls_silent_is_an_outage_that_passes() {
 }
 
 #[tokio::test]
-async fn a_row_that_another_program_locks_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_locked_row() {
     let service = crate::support::started!();
     let tokens = service.user("ada@example.com").await;
     let mut other = service.database().await;

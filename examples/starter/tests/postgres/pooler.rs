@@ -1,4 +1,4 @@
-//! PostgreSQL behind PgBouncer, whose settings are as it comes but for the mode.
+//! PostgreSQL behind PgBouncer, with default settings except for the mode.
 
 use std::process::Stdio;
 use std::thread;
@@ -11,7 +11,7 @@ use crate::support::postgres::{self, Postgres};
 use crate::support::program::{self, Running};
 use crate::support::{Client, PASSWORD, Place, Service};
 
-/// A new, empty database, and the way to it through a pooler in this mode.
+/// Returns a new, empty database, reached through a pooler in this mode.
 async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> {
     let postgres = postgres::shared().await?;
     let pooler = PgBouncer::start(postgres, settings).await?;
@@ -21,7 +21,7 @@ async fn place(settings: &str) -> Option<(&'static Postgres, PgBouncer, Place)> 
     Some((postgres, pooler, place))
 }
 
-/// The program at this place, not yet started.
+/// Returns a command that starts the program at this place.
 fn service(place: &Place) -> std::process::Command {
     let mut command = program::service(place.folder.path());
     command.env("DATABASE_URL", &place.database_url);
@@ -29,7 +29,7 @@ fn service(place: &Place) -> std::process::Command {
     command
 }
 
-/// How it does not start.
+/// Returns the error of the program that does not start.
 fn refusal(place: &Place) -> String {
     let mut command = service(place);
     command.env("BIND_ADDR", "127.0.0.1:0").stdin(Stdio::null());
@@ -37,7 +37,7 @@ fn refusal(place: &Place) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_behind_session_pooling_serves_with_its_statement_timeout() {
+async fn session_pooling_works_with_a_statement_timeout() {
     let Some((_, _pooler, place)) = place("pool_mode = session").await else {
         return;
     };
@@ -66,7 +66,7 @@ async fn a_service_behind_session_pooling_serves_with_its_statement_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
+async fn four_processes_start_at_once_through_a_pooler() {
     let Some((_, _pooler, place)) = place("pool_mode = session").await else {
         return;
     };
@@ -93,7 +93,7 @@ async fn four_processes_start_at_once_on_an_empty_database_through_a_pooler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_does_not_start_behind_transaction_pooling_and_says_what_to_do() {
+async fn transaction_pooling_without_a_timeout_is_refused_with_advice() {
     for size in [1, 20] {
         let settings = format!("pool_mode = transaction\ndefault_pool_size = {size}");
         let Some((postgres, pooler, mut place)) = place(&settings).await else {
@@ -112,7 +112,7 @@ async fn a_service_does_not_start_behind_transaction_pooling_and_says_what_to_do
             assert!(first.contains(word), "{first}");
         }
 
-        // Connections that the pooler has already keep what they began with.
+        // Existing connections of the pooler keep their settings.
         drop(pooler);
         let name = place.database_url.rsplit('/').next().unwrap().to_owned();
         postgres.set_statement_timeout(&name).await;

@@ -1,4 +1,4 @@
-//! Two processes whose clocks are not the same, and one whose clock was wrong for a while.
+//! Two processes with different clocks, and one whose clock was wrong for a while.
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::{Client, Folder, PASSWORD, Place, clock, mail};
 const EMAIL: &str = "ada@example.com";
 const DAY: i64 = 24 * 3600;
 
-/// A process whose clock is so many seconds ahead.
+/// Starts a process whose clock is this many seconds ahead.
 fn start(place: &Place, library: &str, ahead: i64) -> (Running, Client) {
     let ahead = ahead.to_string();
     start_with(
@@ -25,7 +25,7 @@ fn start(place: &Place, library: &str, ahead: i64) -> (Running, Client) {
     )
 }
 
-/// The date in the answers of a process tells its clock.
+/// The date in responses of a process shows its clock.
 async fn assert_ahead(client: &Client, seconds: u64) {
     let tokens = client.login(EMAIL, PASSWORD).await.tokens();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
@@ -37,7 +37,7 @@ async fn assert_ahead(client: &Client, seconds: u64) {
 }
 
 #[tokio::test]
-async fn two_clocks_that_differ_refuse_no_right_password() {
+async fn different_clocks_refuse_no_right_password() {
     let folder = Folder::new("clock");
     let (Some(library), Some(place)) = (clock::library(&folder), new_place().await) else {
         return;
@@ -56,7 +56,7 @@ async fn two_clocks_that_differ_refuse_no_right_password() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
+async fn a_clock_that_was_40_days_ahead_locks_nobody_out() {
     let folder = Folder::new("clock");
     let (Some(library), Some(place)) = (clock::library(&folder), new_place().await) else {
         return;
@@ -70,7 +70,7 @@ async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
     let forty = 40 * DAY;
     let (wrong, wrong_client) = start(&place, library, forty);
     assert_ahead(&wrong_client, u64::try_from(forty).unwrap()).await;
-    // As many links as there may be, and as many failures as make a wait.
+    // As many links as are allowed, and as many failures as cause a wait.
     for letter in 2..7 {
         let body = json!({ "email": EMAIL });
         wrong_client.post("/auth/password/forgot", &body).await;
@@ -81,7 +81,7 @@ async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
     }
     drop(wrong);
 
-    // A wait that has begun in the future begins now, and ends.
+    // A wait that began in the future begins now, and ends.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let answer = client.login(EMAIL, PASSWORD).await;
@@ -96,7 +96,7 @@ async fn a_clock_that_was_40_days_ahead_keeps_nobody_out() {
     }
     client.login(EMAIL, PASSWORD).await.tokens();
 
-    // The links of the future are not good, and keep nobody from another one.
+    // Links from the future do not work, and do not prevent another one.
     let before = mail::Letter::all(&mail, EMAIL);
     let future = mail::Letter::wait(&mail, EMAIL, 6).await;
     let reset = async |token: &str| {

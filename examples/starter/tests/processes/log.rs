@@ -1,4 +1,4 @@
-//! What an operator can see of an attack.
+//! What the log tells an operator about an attack.
 
 use axum::http::Method;
 use base64::Engine as _;
@@ -20,7 +20,7 @@ fn digest(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn refused_logins_are_logged_with_the_account_and_the_address_of_the_client() {
+async fn refused_logins_are_logged_with_account_and_client_address() {
     let Some(place) = new_place().await else {
         return;
     };

@@ -14,7 +14,7 @@ use crate::new_place;
 use crate::support::program::{self, Running};
 use crate::support::{Client, PASSWORD, Place, Tokens, random_ip};
 
-/// The program at this place. It finds the key for development there too.
+/// Starts the program at this place, where it also finds the development key.
 fn start(place: &Place) -> (Running, Client) {
     start_with(place, &[("RATE_LIMIT_PER_MINUTE", "0")])
 }
@@ -31,8 +31,8 @@ fn start_with(place: &Place, variables: &[(&str, &str)]) -> (Running, Client) {
     (running, client)
 }
 
-/// Waits until the access token is refused, and returns how long after the call the last request was sent that
-/// was still answered: this, and not the end of the wait, is the same on a busy machine.
+/// Waits until the access token is refused. Returns how long after the call the last successful request was
+/// sent: unlike the end of the wait, that is the same on a busy machine.
 async fn accepted_for(client: &Client, tokens: &Tokens) -> Duration {
     let start = Instant::now();
     let mut last = Duration::ZERO;
@@ -44,13 +44,13 @@ async fn accepted_for(client: &Client, tokens: &Tokens) -> Duration {
             return last;
         }
         last = sent;
-        assert!(last < DEFAULT_LAG, "a revoked token still passes");
+        assert!(last < DEFAULT_LAG, "a revoked token is still accepted");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
+async fn other_processes_refuse_revoked_tokens_within_the_lag() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -78,7 +78,7 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
         assert_eq!(me.status, StatusCode::OK);
     }
 
-    // A session goes on at whichever process is asked, and a stolen token is found there.
+    // A session continues at any process, and any process detects a stolen token.
     let second = c.refresh(&first.refresh).await.tokens();
     let third = a.refresh(&second.refresh).await.tokens();
     b.refresh(&first.refresh).await.assert_invalid_grant();
@@ -94,11 +94,10 @@ async fn what_one_process_revokes_the_others_refuse_within_the_lag() {
     a.assert_good(&again).await;
 }
 
-/// An attempt from this address; there is no such account.
-/// With Redis a revocation is pushed to the other processes, which do not wait until what they know is old.
+/// With Redis a revocation is pushed to the other processes, which need not wait until their data is too old.
 /// A busy machine may delay some of the pushes.
 #[tokio::test]
-async fn a_revocation_is_pushed_where_there_is_a_redis() {
+async fn revocations_are_pushed_with_redis() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -149,7 +148,7 @@ async fn failures_are_counted_by_all_processes_together() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
+async fn rate_limits_are_shared_only_with_redis() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -171,7 +170,7 @@ async fn rate_limits_are_shared_in_redis_and_else_each_process_has_its_own() {
 }
 
 #[tokio::test]
-async fn of_registrations_at_several_processes_one_makes_the_account() {
+async fn registrations_at_several_processes_make_one_account() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -192,7 +191,7 @@ async fn of_registrations_at_several_processes_one_makes_the_account() {
     let mut logins = 0;
     for racer in racers {
         let (status, password) = racer.await.unwrap();
-        // A slow machine may turn some passwords away.
+        // A slow machine may refuse some passwords with 503.
         assert!([StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE].contains(&status));
         let login = processes[0].1.login("ada@example.com", &password).await;
         logins += u32::from(login.status == StatusCode::OK);
@@ -201,7 +200,7 @@ async fn of_registrations_at_several_processes_one_makes_the_account() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
+async fn killing_a_process_logs_nobody_out() {
     let Some(place) = new_place().await else {
         return;
     };
@@ -212,8 +211,8 @@ async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
     let mut lost = 0;
     for delay in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 30] {
         let (running, client) = start(&place);
-        // Whatever became of the last answer, the client goes on with the token that it has, and
-        // refreshes once more in peace: responses that are lost five times in a row look like theft.
+        // Whatever happened to the last response, the client continues with the token that it has. It
+        // refreshes once more without a kill, because five lost responses in a row look like theft.
         for _ in 0..2 {
             tokens = client.refresh(&tokens.refresh).await.tokens();
             let me = client.get("/me", &tokens.access).await;
@@ -225,7 +224,7 @@ async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
             async move { client.try_refresh(&token).await }
         });
         tokio::time::sleep(Duration::from_millis(delay)).await;
-        drop(running); // SIGKILL, before, in, or after the answer
+        drop(running); // SIGKILL, before, during or after the response
         match answer.await.unwrap() {
             Some(answer) => tokens = answer.tokens(),
             None => lost += 1,
@@ -233,23 +232,23 @@ async fn a_program_that_is_killed_while_it_answers_logs_nobody_out() {
     }
     assert!(
         lost > 0,
-        "no answer was lost: the delays prove nothing here"
+        "no response was lost, so the delays prove nothing here"
     );
 }
 
-/// What the clients were told, and may rely on from then on.
+/// What the clients were told, and may rely on.
 #[derive(Default)]
 struct Told {
     accounts: Vec<String>,
-    /// Sessions that nobody ended, by their last tokens.
+    /// Sessions that nobody has ended, with their last tokens.
     open: Vec<Tokens>,
     ended: Vec<Tokens>,
 }
 
-/// The answers of one round, as they come.
+/// The responses of one round, as they arrive.
 type Answers = Arc<Mutex<Told>>;
 
-/// Registers, logs in, refreshes, and logs out of every other session, until the program is gone.
+/// Registers, logs in, refreshes, and logs out of every other session, until the program is killed.
 async fn use_it(client: Client, name: String, answers: Answers) {
     for count in 0.. {
         let email = format!("{name}-{count}@example.com");
@@ -264,7 +263,7 @@ async fn use_it(client: Client, name: String, answers: Answers) {
         };
         let mut tokens = login.tokens();
         for _ in 0..3 {
-            // Without an answer the client goes on with what it has: that is still good.
+            // Without a response, the client continues with its old token, which is still valid.
             let Some(answer) = client.try_refresh(&tokens.refresh).await else {
                 answers.lock().unwrap().open.push(tokens);
                 return;
@@ -279,14 +278,14 @@ async fn use_it(client: Client, name: String, answers: Answers) {
             .try_post("/auth/logout", &tokens.access, &json!({}))
             .await;
         let Some(logout) = logout else {
-            return; // it may have happened, or not
+            return; // it may have happened or not
         };
         assert_eq!(logout.status, StatusCode::NO_CONTENT);
         answers.lock().unwrap().ended.push(tokens);
     }
 }
 
-/// Waits until so many accounts were made and so many sessions ended, however long that takes.
+/// Waits until this many accounts were made and this many sessions ended, however long that takes.
 async fn enough(answers: &Answers, accounts: usize, ended: usize) {
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
@@ -296,21 +295,21 @@ async fn enough(answers: &Answers, accounts: usize, ended: usize) {
                 return;
             }
         }
-        assert!(Instant::now() < deadline, "nobody is answered");
+        assert!(Instant::now() < deadline, "no request gets a response");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_clients_were_told_outlives_kills_under_load() {
+async fn confirmed_changes_survive_kills_under_load() {
     let Some(place) = new_place().await else {
         return;
     };
     let mut all = Told::default();
     for (round, (accounts, ended)) in [(2, 0), (4, 1), (1, 0), (6, 2), (4, 0)].iter().enumerate() {
         let (running, client) = start(&place);
-        // Each client whose answer was lost comes back at once: within the minute in which a token
-        // is good again in a session of which no access token was used.
+        // Each client that lost a response comes back at once. In a session of which no access token was
+        // used, the token still works within a minute.
         for tokens in &mut all.open {
             *tokens = client.refresh(&tokens.refresh).await.tokens();
         }
@@ -322,7 +321,7 @@ async fn what_clients_were_told_outlives_kills_under_load() {
             })
             .collect();
         enough(&answers, *accounts, *ended).await;
-        drop(running); // SIGKILL, in the middle of what the clients do
+        drop(running); // SIGKILL, while the clients are working
         for client in clients {
             client.await.unwrap();
         }
@@ -345,7 +344,7 @@ async fn what_clients_were_told_outlives_kills_under_load() {
 }
 
 #[tokio::test]
-async fn programs_that_start_at_once_bring_the_database_up_to_date_together() {
+async fn processes_that_start_at_once_migrate_the_database_once() {
     let Some(place) = new_place().await else {
         return;
     };

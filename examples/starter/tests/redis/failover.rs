@@ -1,4 +1,4 @@
-//! A Redis that becomes a replica while the connections to it stay up.
+//! A Redis server that becomes a replica while its connections stay open.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::support::redis::Redis;
 use crate::support::{Answer, PASSWORD, Place, Service};
 
-/// Passes each new connection on to the port of the moment, as a name that follows the primary does.
+/// Forwards each new connection to the current port, like a name that follows the primary.
 async fn relay(to: Arc<AtomicU16>) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -37,7 +37,7 @@ fn port(redis: &Redis) -> u16 {
     port.parse().unwrap()
 }
 
-/// Sends commands, one in each line, and returns all that the server answers.
+/// Sends commands, one on each line, and returns all responses.
 fn tell(redis: &Redis, commands: &str) -> String {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port(redis))).unwrap();
     let commands = format!("{}\r\nQUIT\r\n", commands.replace('\n', "\r\n"));
@@ -48,12 +48,15 @@ fn tell(redis: &Redis, commands: &str) -> String {
     answers
 }
 
-/// Makes it a replica, and waits until it has what its primary has.
+/// Makes the server a replica, and waits until it has the data of its primary.
 fn follow(redis: &Redis, primary: &Redis) {
     tell(redis, &format!("REPLICAOF 127.0.0.1 {}", port(primary)));
     let deadline = Instant::now() + Duration::from_secs(60);
     while !tell(redis, "INFO replication").contains("master_link_status:up") {
-        assert!(Instant::now() < deadline, "it does not follow its primary");
+        assert!(
+            Instant::now() < deadline,
+            "the replica does not follow its primary"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -63,7 +66,7 @@ async fn ready(service: &Service) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
+async fn a_demoted_redis_is_an_outage_until_its_name_moves() {
     let (Some(old), Some(new)) = (Redis::start(), Redis::start()) else {
         return;
     };
@@ -98,7 +101,7 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
         if answer.status != StatusCode::OK {
             answer.assert_unavailable();
         }
-        assert!(Instant::now() < deadline, "it does not recover");
+        assert!(Instant::now() < deadline, "the service does not recover");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     service.assert_good(&refreshed).await;
@@ -106,7 +109,7 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
     service.logout(&tokens.access).await;
     service.assert_over(&tokens).await;
 
-    // Requests are counted there as well, for all processes.
+    // Rate limits are counted there as well, for all processes.
     let body = serde_json::json!({ "email": "nobody@example.com" });
     loop {
         for _ in 0..20 {
@@ -115,6 +118,9 @@ async fn a_server_that_is_demoted_is_an_outage_until_its_name_moves() {
         if tell(&new, "KEYS *:rate:*").contains("/auth/email/resend") {
             break;
         }
-        assert!(Instant::now() < deadline, "each process counts by itself");
+        assert!(
+            Instant::now() < deadline,
+            "the processes do not share their counts"
+        );
     }
 }

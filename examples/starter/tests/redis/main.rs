@@ -1,4 +1,4 @@
-//! All flows as in production: the users in PostgreSQL, sessions and revocations in Redis, letters by a
+//! All flows, as in production: users in PostgreSQL, sessions and revocations in Redis, emails through a
 //! mail server.
 
 #[path = "../api/mod.rs"]
@@ -16,7 +16,7 @@ mod support;
 
 use support::{Place, mail_server, postgres, redis};
 
-/// Where a test keeps what it has.
+/// Returns a new place for the data of a test.
 async fn new_place() -> Option<Place> {
     let place = postgres::shared().await?.new_place().await;
     let place = place.with_redis(redis::shared()?.url());

@@ -1,11 +1,11 @@
-//! A Redis that is killed, or falls silent, and comes back.
+//! A Redis server that is killed or falls silent, and comes back.
 
 use axum::http::{Method, StatusCode};
 
 use crate::support::redis::Redis;
 use crate::support::{PASSWORD, Place, Service, Tokens};
 
-/// Nothing that needs a session is denied, and nothing passes.
+/// Nothing that needs a session is refused, and nothing passes.
 async fn assert_outage(service: &Service, tokens: &Tokens) {
     for path in ["/me", "/admin", "/auth/sessions"] {
         service.get(path, &tokens.access).await.assert_unavailable();
@@ -18,14 +18,14 @@ async fn assert_outage(service: &Service, tokens: &Tokens) {
     service.logout(&tokens.access).await.assert_unavailable();
     let all = service.send(Method::POST, "/auth/logout-all", &tokens.access);
     all.await.assert_unavailable();
-    // What needs no session is judged as ever.
+    // What needs no session still works.
     let wrong = service.login("ada@example.com", "wrong").await;
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
     service.get("/me", "garbage").await.assert_invalid_token();
     service.refresh("garbage").await.assert_invalid_grant();
 }
 
-/// Each connection is made anew by the first request that needs it: until then it is an outage.
+/// The next request that needs a connection makes a new one. Until then it is an outage.
 async fn assert_recovered(service: &Service, tokens: &Tokens) {
     for _ in 0..100 {
         let me = service.get("/me", &tokens.access).await;
@@ -40,10 +40,10 @@ async fn assert_recovered(service: &Service, tokens: &Tokens) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("it does not recover");
+    panic!("the service does not recover");
 }
 
-/// Two services, so that one of them has not seen what the other revoked.
+/// Uses two services, so that one of them has not seen what the other one revoked.
 async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
     let Some(mut redis) = Redis::start() else {
         return;
@@ -57,7 +57,7 @@ async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
     service.logout(&revoked.access).await;
 
     begin(&mut redis);
-    // This one has just learnt, or asks in vain: it never passes.
+    // This service has just learnt of the revocation, or cannot ask. It never lets the token pass.
     let answer = other.get("/me", &revoked.access).await;
     assert_ne!(answer.status, StatusCode::OK);
     service
@@ -81,17 +81,17 @@ async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_killed_server() {
     outage(Redis::kill, Redis::launch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_falls_silent_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_silent_server() {
     outage(|redis| redis.signal("STOP"), |redis| redis.signal("CONT")).await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_an_outage_and_a_logout_still_works() {
+async fn a_logout_still_works_without_the_database() {
     let service = crate::support::started!();
     let tokens = service.user("ada@example.com").await;
     service.app.close().await;

@@ -1,4 +1,4 @@
-//! Pictures of users: what is kept of them, who sees them, and what is none.
+//! Avatars: what is stored of an image, who can see it, and what is refused.
 
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ use crate::support::{Answer, Client, Place, Service, Tokens};
 const RED: Rgb<u8> = Rgb([255, 0, 0]);
 const BLUE: Rgb<u8> = Rgb([0, 0, 255]);
 
-/// Its left half is red, its right one blue.
+/// An image whose left half is red, and whose right half is blue.
 fn halves(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, _| if x < width / 2 { RED } else { BLUE })
 }
@@ -58,7 +58,7 @@ async fn refused(service: &Service, user: &Tokens, kind: &str, bytes: Vec<u8>) -
 }
 
 #[tokio::test]
-async fn a_picture_is_kept_as_a_square_and_nothing_else_of_the_file() {
+async fn an_avatar_is_stored_as_a_square_without_metadata() {
     let service = start(Default::default()).await;
     let (ada, bob) = (
         service.user("ada@a.de").await,
@@ -75,7 +75,7 @@ async fn a_picture_is_kept_as_a_square_and_nothing_else_of_the_file() {
         ("image/webp", ImageFormat::WebP),
     ] {
         let mut sent = encoded(halves(600, 400), format);
-        sent.extend(b"<script>alert(1)</script>"); // what reads pictures passes it over
+        sent.extend(b"<script>alert(1)</script>"); // image decoders ignore it
         let kept = put(&service, &ada, kind, sent).await;
         assert_eq!(kept.status, StatusCode::NO_CONTENT, "{kind}: {kept:?}");
         let answer = get(&service, &ada, "/me/avatar", "").await;
@@ -105,7 +105,7 @@ async fn a_picture_is_kept_as_a_square_and_nothing_else_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_photograph_stands_upright_and_does_not_tell_where_it_was_taken() {
+async fn a_photo_is_upright_and_does_not_tell_its_location() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     // TIFF, big endian, one entry: the orientation is 6, a quarter turn clockwise.
@@ -132,7 +132,7 @@ async fn a_photograph_stands_upright_and_does_not_tell_where_it_was_taken() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_refused_and_the_old_one_stays() {
+async fn an_invalid_image_is_refused_and_the_old_avatar_stays() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     let good = picture();
@@ -145,7 +145,7 @@ async fn what_is_no_picture_is_refused_and_the_old_one_stays() {
     );
     assert_eq!(refused(&service, &ada, png, half).await, no_image);
     assert_eq!(refused(&service, &ada, png, Vec::new()).await, no_image);
-    // Small files for many pixels: more than a side may have, and more bytes than are taken.
+    // Small files with many pixels: a side that is too long, and too many bytes when decoded.
     let bombs: [DynamicImage; 3] = [
         GrayImage::new(9000, 9000).into(),
         RgbImage::new(6000, 6000).into(),
@@ -171,7 +171,7 @@ async fn what_is_no_picture_is_refused_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
+async fn avatars_are_visible_to_users_with_a_token() {
     let service = start(Default::default()).await;
     let (ada, bob) = (
         service.user("ada@a.de").await,
@@ -217,7 +217,7 @@ async fn a_picture_is_seen_by_users_and_is_that_of_a_user() {
 }
 
 #[tokio::test]
-async fn pictures_are_worked_on_as_often_as_the_limit_says() {
+async fn uploads_of_avatars_are_rate_limited() {
     let limit = std::num::NonZeroU32::new(3);
     let place = Place::sqlite();
     let service = Service::start_with(place, |settings| settings.rate_limit = limit).await;
@@ -234,9 +234,9 @@ async fn pictures_are_worked_on_as_often_as_the_limit_says() {
     }
 }
 
-/// A file stands where the folder was.
+/// Replaces the folder with a file.
 #[tokio::test]
-async fn a_storage_that_is_away_is_an_outage_and_nobody_is_logged_out() {
+async fn an_unavailable_storage_logs_nobody_out() {
     let service = start(Default::default()).await;
     let ada = service.user("ada@a.de").await;
     put(&service, &ada, "image/png", picture()).await;

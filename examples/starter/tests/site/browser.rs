@@ -19,29 +19,29 @@ use crate::support::{Folder, PASSWORD, Service};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-/// Ends the process group of chromedriver, in which Chromium is too, when its input ends: with the test
-/// binary at the latest, however that ends.
+/// Kills the process group of chromedriver, which includes Chromium, when its input ends: when the test binary
+/// ends at the latest.
 const WATCH: &str = "read -r word; kill -KILL -$1";
 
-/// A browser with a folder of its own; dropped, it is ended.
+/// A browser with a folder of its own, which is stopped when this is dropped.
 pub(crate) struct Browser {
     pub(crate) page: Client,
     _driver: Driver,
     folder: Folder,
 }
 
-/// Ends chromedriver and Chromium, also after a test that has failed.
+/// Stops chromedriver and Chromium, even after a failing test.
 struct Driver {
     driver: Child,
     watch: Child,
-    /// What the watch reads.
+    /// The input of the watch.
     input: Option<ChildStdin>,
 }
 
 // === impl Browser ===
 
 impl Browser {
-    /// None, loudly, where there is none on this machine.
+    /// Opens a page. Returns `None`, and says so, if there is no Chromium on this machine.
     pub(crate) async fn open(address: &str, width: u32, dark: bool) -> Option<Self> {
         let driver = find(&["chromedriver"], vec![PathBuf::from("/usr/lib/chromium")]);
         let browser = find(&["chromium"], Vec::new());
@@ -65,8 +65,8 @@ impl Browser {
             let port = line.split_once("successfully on port ")?.1;
             Some(port.trim_end_matches('.').to_owned())
         });
-        let port = port.expect("chromedriver tells its port");
-        // What it says later must not fill the pipe.
+        let port = port.expect("chromedriver prints its port");
+        // Its further output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
 
         let mut arguments = [
@@ -125,7 +125,7 @@ impl Browser {
         self.seen(selector).await.text().await.unwrap()
     }
 
-    /// Waits until the text of the element holds this.
+    /// Waits until the text of the element contains this.
     pub(crate) async fn says(&self, selector: &str, words: &str) {
         let script =
             "return document.querySelector(arguments[0])?.innerText.includes(arguments[1])";
@@ -141,7 +141,7 @@ impl Browser {
         }
     }
 
-    /// Waits until the element is there to be used: text is found in hidden ones too.
+    /// Waits until the element is visible. Text is found in hidden elements too.
     pub(crate) async fn shows(&self, selector: &str) {
         let deadline = tokio::time::Instant::now() + WAIT;
         while !self.seen(selector).await.is_displayed().await.unwrap() {
@@ -159,7 +159,7 @@ impl Browser {
         self.page.execute(script, arguments.to_vec()).await.unwrap()
     }
 
-    /// Puts this into a field, and leaves the focus there.
+    /// Types this into a field, and leaves the focus there.
     pub(crate) async fn set(&self, selector: &str, text: &str) {
         self.shows(selector).await;
         let field = self.seen(selector).await;
@@ -172,7 +172,7 @@ impl Browser {
         field.select_by_value(value).await.unwrap();
     }
 
-    /// Types where the focus is.
+    /// Types into the element with the focus.
     pub(crate) async fn type_in(&self, text: &str) {
         self.page
             .active_element()
@@ -183,7 +183,7 @@ impl Browser {
             .unwrap();
     }
 
-    /// For whoever wants to look: `SCREENSHOTS=folder`.
+    /// Takes a screenshot, if `SCREENSHOTS=folder` is set.
     pub(crate) async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("SCREENSHOTS") {
             let picture = self.page.screenshot().await.unwrap();
@@ -191,7 +191,7 @@ impl Browser {
         }
     }
 
-    /// Nothing is wider than the window, so that nobody scrolls sideways.
+    /// Checks that nothing is wider than the window, so that nobody has to scroll sideways.
     pub(crate) async fn assert_fits(&self) {
         let script = "return document.documentElement.scrollWidth - window.innerWidth";
         let over = self.script(script, &[]).await;
@@ -199,7 +199,8 @@ impl Browser {
     }
 
     // chapter: passkeys {
-    /// Gives the browser a device for passkeys (WebAuthn Level 3 section 11.3), which unlocks itself.
+    /// Gives the browser a virtual device for passkeys (WebAuthn Level 3 section 11.3), which unlocks
+    /// itself.
     pub(crate) async fn add_authenticator(&self) -> String {
         let device = json!({
             "protocol": "ctap2",
@@ -213,7 +214,7 @@ impl Browser {
         id.as_str().unwrap().to_owned()
     }
 
-    /// Lets the device be unlocked from now on, or not.
+    /// Sets whether the device unlocks from now on.
     pub(crate) async fn unlocks(&self, authenticator: &str, unlocks: bool) {
         let path = format!("webauthn/authenticator/{authenticator}/uv");
         let body = json!({ "isUserVerified": unlocks });
@@ -251,7 +252,7 @@ impl Drop for Driver {
     }
 }
 
-/// The processes that were started for a browser with this folder.
+/// Counts the processes of a browser with this folder.
 #[cfg(target_os = "linux")]
 fn processes_in(folder: &std::path::Path) -> usize {
     let of_the_browser = |process: &std::fs::DirEntry| {
@@ -272,18 +273,21 @@ async fn a_test_that_fails_leaves_no_browser_behind() {
     assert_ne!(processes_in(&folder), 0);
     let failed = tokio::spawn(async move {
         let _browser = browser;
-        panic!("as a test that fails");
+        panic!("like a failing test");
     });
     assert!(failed.await.is_err());
     let deadline = tokio::time::Instant::now() + WAIT;
     while processes_in(&folder) > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "it still runs");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the browser still runs"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 // chapter: passkeys {
-/// A command of an extension of WebDriver: the path within the session, and what is sent there.
+/// A WebDriver extension command: the path within the session, and its body.
 #[derive(Debug)]
 struct Extension(String, serde_json::Value);
 
@@ -310,7 +314,7 @@ pub(crate) async fn register(browser: &Browser, email: &str) {
     browser.says("#who", email).await;
 }
 
-/// Logs in to an account that is there, by keyboard alone.
+/// Logs in to an existing account, by keyboard alone.
 pub(crate) async fn log_in(browser: &Browser, email: &str) {
     browser.says("#entry", "Log in").await;
     browser
@@ -325,10 +329,10 @@ pub(crate) async fn log_in(browser: &Browser, email: &str) {
     browser.says("#who", email).await;
 }
 
-/// The form for a new account, and sends it.
+/// Fills in the form for a new account, and sends it.
 pub(crate) async fn fill_in(browser: &Browser, email: &str) {
     browser.says("#entry", "Log in").await;
-    // By keyboard alone: the arrow chooses, and Enter sends.
+    // By keyboard alone: an arrow key chooses, and Enter sends.
     browser
         .script("document.querySelector('[value=login]').focus()", &[])
         .await;
@@ -342,7 +346,7 @@ pub(crate) async fn fill_in(browser: &Browser, email: &str) {
     browser.type_in(&String::from(char::from(Key::Enter))).await;
 }
 
-/// Which part of the page is there to be used, as soon as one is.
+/// Returns the visible part of the page, as soon as there is one.
 pub(crate) async fn shown(browser: &Browser) -> String {
     let script = "return ['entry', 'waiting', 'account'] \
          .find((id) => !document.getElementById(id).closest('[hidden]')) ?? null";

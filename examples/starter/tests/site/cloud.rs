@@ -1,4 +1,4 @@
-//! The storage in a cloud: a server of S3 on this machine, made by the Python package `moto`.
+//! The storage in a cloud: an S3 server on this machine, the Python package `moto`.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Cloud {
         Some(cloud)
     }
 
-    /// Starts it, and makes the bucket: it forgets all that it had.
+    /// Starts the server, which has forgotten everything, and makes the bucket.
     async fn launch(&mut self) {
         self.server.launch();
         let start = Instant::now();
@@ -69,7 +69,7 @@ impl Cloud {
 }
 
 #[tokio::test]
-async fn pictures_and_public_keys_are_in_the_bucket() {
+async fn avatars_and_public_keys_are_in_the_bucket() {
     let Some(mut cloud) = Cloud::start().await else {
         return;
     };
@@ -101,7 +101,7 @@ async fn pictures_and_public_keys_are_in_the_bucket() {
         assert_eq!(object.header(header), served.header(header));
     }
 
-    // Away: what needs it says so in time, and all else goes on. Back: it goes on by itself.
+    // While the cloud is away, only avatars fail, in time. When it is back, the service recovers by itself.
     cloud.server.kill();
     let start = Instant::now();
     let answer = get(&client, &ada, "/me/avatar", "").await;

@@ -1,4 +1,4 @@
-//! The refresh token in a cookie, and that no other site can make use of it.
+//! The refresh token in a cookie, which no other site can use.
 
 use std::num::NonZeroU32;
 
@@ -22,7 +22,7 @@ async fn post(service: &Service, path: &str, headers: &[(&str, &str)], body: &st
         .await
 }
 
-/// The cookies that the answer sets, as the browser sends them back.
+/// Returns the cookies that the response sets, as the browser sends them back.
 fn cookies(answer: &Answer) -> String {
     let set = answer.headers("set-cookie");
     let pairs: Vec<_> = set
@@ -55,7 +55,7 @@ async fn refresh(service: &Service, cookies: &str) -> Answer {
     post(service, "/auth/refresh", &headers, "").await
 }
 
-/// A service, the cookies of its browser, and an access token.
+/// Returns a service, the cookies of its browser, and an access token.
 async fn logged_in() -> (Service, String, String) {
     logged_in_to(start(everything()).await).await
 }
@@ -75,7 +75,7 @@ async fn logged_in_to(service: Service) -> (Service, String, String) {
 }
 
 #[tokio::test]
-async fn a_page_refreshes_and_logs_out_by_its_cookie() {
+async fn a_page_refreshes_and_logs_out_with_its_cookie() {
     let (service, first, access) = logged_in().await;
     let bearer = format!("Bearer {access}");
     let answer = refresh(&service, &first).await;
@@ -88,14 +88,14 @@ async fn a_page_refreshes_and_logs_out_by_its_cookie() {
     let answer = post(&service, "/auth/logout", &out, "").await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert_removed(&answer);
-    // The old one is good for nothing, and is removed.
+    // The old cookie is not valid any more, and is removed.
     let answer = refresh(&service, &second).await;
     answer.assert_invalid_grant();
     assert_removed(&answer);
 }
 
 #[tokio::test]
-async fn a_page_whose_access_token_has_expired_logs_out_by_its_cookie() {
+async fn a_page_with_an_expired_token_logs_out_with_its_cookie() {
     for authorization in [None, Some(("authorization", "Bearer expired"))] {
         let (service, cookies, access) = logged_in().await;
         let mut out = vec![COOKIE, OWN, ("cookie", cookies.as_str())];
@@ -109,12 +109,12 @@ async fn a_page_whose_access_token_has_expired_logs_out_by_its_cookie() {
 }
 
 #[tokio::test]
-async fn a_stolen_refresh_cookie_is_worth_nothing_without_the_device_cookie() {
+async fn a_stolen_refresh_cookie_needs_the_device_cookie() {
     let (service, first, _) = logged_in().await;
     let second = cookies(&refresh(&service, &first).await);
     let (stolen, device) = first.split_once("; ").unwrap();
     assert!(second.ends_with(device), "it stays the same: {second}");
-    // Another tab of the browser.
+    // Another tab of the same browser.
     let again = cookies(&refresh(&service, &first).await);
     assert_eq!(again, second);
 
@@ -122,9 +122,9 @@ async fn a_stolen_refresh_cookie_is_worth_nothing_without_the_device_cookie() {
     refresh(&service, &second).await.assert_invalid_grant();
 }
 
-/// Too many requests, or a request that is not understood, is not the end of a session.
+/// A malformed request, or too many requests, do not end the session.
 #[tokio::test]
-async fn only_the_verdict_invalid_grant_removes_the_cookie() {
+async fn only_invalid_grant_removes_the_cookie() {
     let service = Service::start_with(Place::sqlite(), |settings| {
         settings.operations = everything();
         settings.rate_limit = NonZeroU32::new(1);
@@ -143,7 +143,7 @@ async fn only_the_verdict_invalid_grant_removes_the_cookie() {
 }
 
 #[tokio::test]
-async fn nobody_logged_in_is_no_fault() {
+async fn a_refresh_without_a_session_is_not_an_error() {
     let service = start(everything()).await;
     for path in ["/auth/refresh", "/auth/logout"] {
         let answer = post(&service, path, &[COOKIE, OWN], "").await;
@@ -154,7 +154,7 @@ async fn nobody_logged_in_is_no_fault() {
 
 /// CSRF: what another site can make a browser send, with and without our cookie.
 #[tokio::test]
-async fn another_site_can_do_nothing_with_the_cookie() {
+async fn other_sites_cannot_use_the_cookie() {
     let (service, cookie, _) = logged_in().await;
     let cookie = ("cookie", cookie.as_str());
     for origin in [
@@ -180,7 +180,7 @@ async fn another_site_can_do_nothing_with_the_cookie() {
         }
     }
     for path in ["/auth/refresh", "/auth/logout"] {
-        // Without any `Origin`, or if the browser says that another site asks.
+        // Without `Origin`, or if the browser says that another site asks.
         let silent = post(&service, path, &[COOKIE, cookie], "").await;
         assert_eq!(silent.code(), "cross_origin");
         for site in ["cross-site", "same-site", "none"] {
@@ -189,7 +189,7 @@ async fn another_site_can_do_nothing_with_the_cookie() {
             assert_eq!(answer.code(), "cross_origin", "{site}");
         }
     }
-    // A form cannot send the header, and without it the cookie is not looked at.
+    // A form cannot send the header, and without it the cookie is ignored.
     for headers in [
         &[cookie, OWN][..],
         &[
@@ -205,13 +205,13 @@ async fn another_site_can_do_nothing_with_the_cookie() {
             assert_eq!(answer.header("set-cookie"), "");
         }
     }
-    // Nothing of this has used the token up.
+    // None of this has used up the token.
     let answer = post(&service, "/auth/refresh", &[COOKIE, OWN, cookie], "").await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_gets_no_leave_to_send_the_header() {
+async fn other_sites_may_not_send_the_header() {
     let service = start(everything()).await;
     let asked = [
         ("origin", "https://app.example.com"),
@@ -227,7 +227,7 @@ async fn a_page_of_another_site_gets_no_leave_to_send_the_header() {
 }
 
 #[tokio::test]
-async fn without_a_public_url_the_host_says_who_we_are() {
+async fn without_a_public_url_the_host_header_decides() {
     let service = start(Default::default()).await;
     service.register("ada@example.com").await;
     let own = format!("http://{}", service.address());
@@ -260,7 +260,7 @@ async fn a_client_that_does_not_ask_for_a_cookie_gets_none() {
 }
 
 #[tokio::test]
-async fn an_outage_costs_nobody_the_cookie() {
+async fn an_outage_does_not_remove_the_cookie() {
     let (service, cookies, _) = logged_in().await;
     service.app.close().await;
     for path in ["/auth/refresh", "/auth/logout"] {

@@ -1,4 +1,4 @@
-//! Other sites' pages: exactly those that are named, and never with cookies.
+//! Pages of other sites: only the configured ones are allowed, and never with cookies.
 
 use axum::http::{Method, StatusCode};
 
@@ -33,7 +33,7 @@ async fn a_preflight_is_answered_before_a_token_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_named_may_read_answers_and_refusals() {
+async fn a_configured_origin_may_read_responses_and_errors() {
     let service = start(everything()).await;
     for origin in [NAMED, "http://localhost:5173"] {
         let answer = service
@@ -48,7 +48,7 @@ async fn a_page_that_is_named_may_read_answers_and_refusals() {
 }
 
 #[tokio::test]
-async fn any_other_page_may_not() {
+async fn other_origins_may_not_read_responses() {
     let service = start(everything()).await;
     for origin in [
         "https://evil.example.com",
@@ -69,7 +69,7 @@ async fn any_other_page_may_not() {
 }
 
 #[tokio::test]
-async fn nobody_is_named_unless_somebody_names_them() {
+async fn no_origin_is_allowed_by_default() {
     let service = start(Default::default()).await;
     let answer = service
         .fetch(Method::GET, "/me", &[("origin", NAMED)])

@@ -1,11 +1,11 @@
-//! What every answer tells browsers, and the id that it carries.
+//! The security headers of responses, and request ids.
 
 use axum::http::Method;
 
 use crate::{everything, start};
 
 #[tokio::test]
-async fn every_answer_of_the_api_is_closed_to_browsers() {
+async fn api_responses_can_do_nothing_in_a_browser() {
     let service = start(everything()).await;
     for path in ["/healthz", "/me", "/auth/login", "/nowhere"] {
         let answer = service.fetch(Method::GET, path, &[]).await;
@@ -27,7 +27,7 @@ async fn every_answer_of_the_api_is_closed_to_browsers() {
 }
 
 #[tokio::test]
-async fn browsers_are_held_to_https_only_where_there_is_https() {
+async fn hsts_is_sent_only_with_https() {
     for operations in [
         Default::default(),
         service::Operations {
@@ -42,7 +42,7 @@ async fn browsers_are_held_to_https_only_where_there_is_https() {
 }
 
 #[tokio::test]
-async fn an_answer_carries_the_id_of_its_request() {
+async fn responses_have_the_id_of_their_request() {
     let service = start(Default::default()).await;
     let id = |answer: &crate::support::Answer| answer.header("x-request-id").to_owned();
     let given = [("x-request-id", "7e1f-AB_c.9")];
@@ -53,7 +53,7 @@ async fn an_answer_carries_the_id_of_its_request() {
         id(&service.fetch(Method::GET, "/healthz", &[]).await),
         id(&service.fetch(Method::GET, "/healthz", &[]).await),
     ];
-    // None that could be meant to confuse the log.
+    // Ids that could confuse the log are replaced.
     let long = "a".repeat(65);
     for odd in ["", "a b", "a\tb", "{\"a\":1}", "a;b", long.as_str()] {
         let answer = service

@@ -1,4 +1,4 @@
-//! The public keys, for whoever verifies our tokens.
+//! The public keys, for services that verify our tokens.
 
 use axum::http::{Method, StatusCode};
 use service::{App, Settings};
@@ -17,9 +17,9 @@ async fn a_secret_is_never_published() {
     assert_eq!(answer.json(), serde_json::json!({ "keys": [] }));
 }
 
-/// The command and the service are two programs with one file.
+/// The command and the service are two programs that share a file.
 #[tokio::test]
-async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
+async fn a_rotated_key_is_published_and_signs_a_day_later() {
     let folder = Folder::new("ring");
     let file = folder.path().join("keys.json").display().to_string();
     let config = AuthConfig::from_vars([
@@ -42,7 +42,7 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
     assert!(told[0].contains("EdDSA Active"), "{told:?}");
     assert!(told[1].contains("EdDSA Standby"), "{told:?}");
     let again = service::rotate_keys(&config, false).unwrap_err();
-    assert!(again.to_string().contains("waits"), "{again}");
+    assert!(again.to_string().contains("is waiting"), "{again}");
 
     let service = Service::start_with(place, ring).await;
     let answer = service.fetch(Method::GET, JWKS, &[]).await;
@@ -52,7 +52,7 @@ async fn a_key_that_the_command_adds_is_published_and_signs_a_day_later() {
     assert_eq!(keys.len(), 2);
     assert!(keys.iter().all(|key| key.get("d").is_none()));
 
-    // A stolen key: what it has signed is refused, and another one signs.
+    // After a key was stolen, what it has signed is refused, and another key signs.
     let ring = tokens.key_ring().unwrap();
     assert!(tokens.verifier().verify_local(&before).is_ok());
     let told = service::rotate_keys(&config, true).unwrap();

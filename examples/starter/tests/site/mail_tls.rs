@@ -1,5 +1,5 @@
-//! Emails to a mail server with TLS and without, by the program itself. As in `0.0.0.0`, which leads to this
-//! machine and counts as another one.
+//! Emails to a mail server with and without TLS, sent by the program. `0.0.0.0` leads to this machine, but
+//! counts as another one.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use crate::support::program::{Running, service};
 use crate::support::tls_mail_server::{Mode, TlsMailServer};
 use crate::support::{Client, Folder};
 
-/// What the server keeps and the service logs when a user registers. The service stops afterwards, and
-/// tries once more what it has not sent by then.
+/// Returns what the server receives and the service logs when a user registers. The service then stops, and
+/// tries once more to send what is waiting.
 async fn registered(server: &TlsMailServer, variables: &[(&str, &str)]) -> (Vec<Value>, String) {
     let folder = Folder::new("mail-tls");
     let mut command = service(folder.path());
@@ -25,7 +25,7 @@ async fn registered(server: &TlsMailServer, variables: &[(&str, &str)]) -> (Vec<
     (server.kept(), log)
 }
 
-/// A server, and what the service is told of it, with `PORT` for its port.
+/// Takes a server, and the settings of the service, in which `PORT` stands for its port.
 macro_rules! registered {
     ($mode:expr, $url:literal $(, $name:literal = $value:literal)*) => {{
         let Some(server) = TlsMailServer::start($mode) else {
@@ -53,13 +53,13 @@ fn by(tls: bool, user: Option<&str>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_password_of_a_mail_server_goes_over_starttls() {
+async fn the_mail_password_is_sent_over_starttls() {
     let (kept, log) = registered!(trusted Mode::Login, "smtp://user:hunter2@0.0.0.0:PORT");
     assert_eq!(kept, by(true, Some("user")), "{log}");
 }
 
 #[tokio::test]
-async fn starttls_can_be_demanded_of_a_server_on_this_machine() {
+async fn starttls_can_be_required_on_this_machine() {
     let (kept, log) = registered!(trusted Mode::StartTls, "smtp://127.0.0.1:PORT?tls=required");
     assert_eq!(kept, by(true, None), "{log}");
 }
@@ -77,15 +77,15 @@ async fn a_server_on_this_machine_may_go_without_tls() {
 }
 
 #[tokio::test]
-async fn another_machine_without_starttls_gets_nothing_and_the_log_says_why() {
+async fn a_remote_server_without_starttls_gets_nothing() {
     let (kept, log) = registered!(Mode::Plain, "smtp://0.0.0.0:PORT");
     assert_eq!(kept, [] as [Value; 0]);
-    assert!(log.contains("STARTTLS is demanded"), "{log}");
+    assert!(log.contains("STARTTLS is required"), "{log}");
     assert!(log.contains("DANGEROUS_WITHOUT_TLS=SMTP_URL"), "{log}");
 }
 
 #[tokio::test]
-async fn another_machine_may_go_without_tls_where_that_is_named() {
+async fn a_remote_server_may_be_exempted_from_tls() {
     let (kept, log) = registered!(
         Mode::Plain,
         "smtp://0.0.0.0:PORT",
@@ -95,7 +95,7 @@ async fn another_machine_may_go_without_tls_where_that_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_demands_starttls_is_logged_with_the_cure() {
+async fn the_log_explains_a_server_that_requires_starttls() {
     let (kept, log) = registered!(Mode::StartTls, "smtp://127.0.0.1:PORT");
     assert_eq!(kept, [] as [Value; 0]);
     assert!(log.contains("(530)"), "{log}");
@@ -103,28 +103,28 @@ async fn a_server_that_demands_starttls_is_logged_with_the_cure() {
 }
 
 #[tokio::test]
-async fn a_server_that_demands_a_login_is_logged_with_the_cure() {
+async fn the_log_explains_a_server_that_requires_a_login() {
     let (kept, log) = registered!(trusted Mode::Login, "smtp://0.0.0.0:PORT");
     assert_eq!(kept, [] as [Value; 0]);
     assert!(log.contains("smtps://user:password@host"), "{log}");
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_logged_with_the_cure() {
+async fn the_log_explains_a_wrong_mail_password() {
     let (kept, log) = registered!(trusted Mode::Login, "smtp://user:hunter22@0.0.0.0:PORT");
     assert_eq!(kept, [] as [Value; 0]);
-    assert!(log.contains("the user and password of SMTP_URL"), "{log}");
+    assert!(log.contains("the user or password in SMTP_URL"), "{log}");
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_is_logged_with_the_cure() {
+async fn the_log_explains_an_unknown_certificate() {
     let (kept, log) = registered!(Mode::StartTls, "smtp://0.0.0.0:PORT");
     assert_eq!(kept, [] as [Value; 0]);
     assert!(log.contains("SSL_CERT_FILE"), "{log}");
 }
 
 #[tokio::test]
-async fn the_wrong_kind_of_tls_is_logged_with_the_cure() {
+async fn the_log_explains_the_wrong_kind_of_tls() {
     let (kept, log) = registered!(Mode::StartTls, "smtps://0.0.0.0:PORT");
     assert_eq!(kept, [] as [Value; 0]);
     assert!(log.contains("use port 465 with smtps://"), "{log}");

@@ -1,4 +1,4 @@
-//! What surrounds the API: for operators, for browsers, and for those who verify our tokens.
+//! What surrounds the API: for operators, for browsers, and for services that verify our tokens.
 
 mod avatars; // chapter: avatars
 // chapter: page {
@@ -29,7 +29,7 @@ use service::MetricsPlace; // chapter: metrics
 use service::{Operations, Origin};
 use support::{Place, Service};
 
-/// A service that is told where it runs.
+/// Starts a service with these settings about where it runs.
 async fn start(operations: Operations) -> Service {
     Service::start_with(Place::sqlite(), |settings| settings.operations = operations).await
 }
@@ -38,7 +38,7 @@ fn origin(text: &str) -> Origin {
     Origin::parse(text).unwrap()
 }
 
-/// As in production, and with all that can be turned on.
+/// Settings as in production, with everything turned on that can be.
 fn everything() -> Operations {
     Operations {
         public_url: Some(origin("https://auth.example.com")),

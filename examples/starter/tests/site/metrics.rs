@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The metrics for Prometheus.
 
 use axum::http::{Method, StatusCode};
 use service::{MetricsPlace, serve_metrics};
@@ -21,7 +21,7 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
     service
         .send(Method::DELETE, "/auth/sessions/no-such-id", &tokens.access)
         .await;
-    // The answer to the first was lost.
+    // The response to the first request was lost.
     for _ in 0..2 {
         service.refresh(&tokens.refresh).await.tokens();
     }
@@ -72,7 +72,7 @@ async fn requests_refusals_sessions_and_passwords_are_counted() {
 }
 
 #[tokio::test]
-async fn metrics_are_nowhere_unless_asked_for_and_at_an_address_of_their_own() {
+async fn metrics_are_off_by_default_and_can_have_their_own_address() {
     let service = start(Default::default()).await;
     let answer = service.request(Method::GET, "/metrics", &[], "").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);

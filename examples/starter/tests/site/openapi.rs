@@ -1,4 +1,4 @@
-//! The description of the API: whole, sound, and true.
+//! The API description is complete, valid and correct.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ async fn document(service: &Service) -> Value {
 }
 
 // chapter: social-login {
-/// The same service with a provider to log in at, which is away.
+/// Restarts the service with a provider to log in at, which is unavailable.
 async fn with_a_provider(service: Service) -> Service {
     let away = crate::support::social_login::StandIn::start()
         .await
@@ -31,7 +31,7 @@ async fn with_a_provider(service: Service) -> Service {
 }
 // chapter: social-login }
 
-/// The Rust files of the program that route by `.route(..)`, which describes nothing.
+/// Returns the Rust files that route with `.route(..)`, which adds nothing to the description.
 fn with_undescribed_routes(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -57,7 +57,7 @@ async fn every_route_of_the_api_is_described() {
     for path in ["/auth/register", "/auth/login", "/me", "/healthz"] {
         assert!(described.contains_key(path), "{path}");
     }
-    // Files of the page and the metrics, which are no part of the API.
+    // These serve files of the page and metrics, which do not belong to the API.
     let others = ["page/mod.rs", "metrics/serve.rs"];
     for file in with_undescribed_routes(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
         let hint = "route the handler with `.routes(routes!(handler))`";
@@ -67,7 +67,7 @@ async fn every_route_of_the_api_is_described() {
 }
 
 #[tokio::test]
-async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
+async fn described_routes_exist_and_need_the_described_token() {
     let service = start(Default::default()).await;
     let service = with_a_provider(service).await; // chapter: social-login
     let api = document(&service).await;
@@ -87,7 +87,7 @@ async fn what_is_described_is_served_and_needs_a_token_where_it_says_so() {
 }
 
 #[tokio::test]
-async fn the_scopes_that_are_described_are_those_of_the_guards() {
+async fn described_scopes_are_those_of_the_guards() {
     let service = start(Default::default()).await;
     let user = service.user("ada@example.com").await;
     let bearer = format!("Bearer {}", user.access);
@@ -101,7 +101,7 @@ async fn the_scopes_that_are_described_are_those_of_the_guards() {
                 .flatten()
                 .filter_map(Value::as_str)
                 .collect();
-            // Others may end the session of the user.
+            // Other methods may end the session of the user.
             let is_read = method == "get";
             if scopes.is_empty() && !is_read {
                 continue;
@@ -143,7 +143,7 @@ fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 #[tokio::test]
-async fn the_document_is_sound() {
+async fn the_openapi_document_is_valid() {
     let api = document(&start(Default::default()).await).await;
     let parsed = oas3::from_json(api.to_string()).unwrap();
     parsed.validate_version().unwrap();

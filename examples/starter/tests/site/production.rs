@@ -1,4 +1,4 @@
-//! What the program refuses in production, what allows it, and what is logged of it.
+//! What the program refuses in production, what allows it, and what is logged about it.
 
 use crate::support::Folder;
 use crate::support::program::{Running, clean, failure, production, service};
@@ -18,7 +18,7 @@ fn production_starts_without_a_warning_with_what_it_needs() {
     assert!(log.contains("metrics"), "{log}"); // chapter: metrics
 }
 
-/// What may be meant is allowed by a variable that says so, and then told at each start.
+/// What may be intended is allowed by a variable, and logged at each start.
 #[test]
 fn production_warns_of_what_a_dangerous_variable_allows() {
     let folder = Folder::new("allowed");
@@ -50,9 +50,9 @@ fn production_warns_of_what_a_dangerous_variable_allows() {
     }
 }
 
-/// Each row is refused, and allowed by its variable, if there is one. That is told at each start.
+/// Each row is refused, unless its variable allows it, which is then logged at each start.
 #[test]
-fn production_refuses_settings_that_protect_nobody() {
+fn production_refuses_settings_without_protection() {
     let folder = Folder::new("protect-nobody");
     for (name, value, danger) in [
         ("TRUSTED_PROXIES", "", ""),
@@ -96,7 +96,7 @@ fn production_refuses_settings_that_protect_nobody() {
 }
 
 // chapter: sms {
-/// Without a gateway nobody gets a code: it would be in a file.
+/// Without a gateway, a code would be in a file and reach nobody.
 #[test]
 fn production_sends_no_sms_without_a_gateway() {
     let folder = Folder::new("no-sms");
@@ -110,7 +110,7 @@ fn production_sends_no_sms_without_a_gateway() {
 // chapter: sms }
 
 #[test]
-fn a_proxy_that_is_not_known_is_logged_once() {
+fn an_unknown_proxy_is_logged_once() {
     let folder = Folder::new("proxy");
     let running = Running::start_in_production(production(folder.path()));
     let script = r#"
@@ -129,7 +129,7 @@ fn a_proxy_that_is_not_known_is_logged_once() {
     assert!(log.contains("not in TRUSTED_PROXIES"), "{log}");
 }
 
-/// Everything that is sent to another machine goes over TLS.
+/// Everything that is sent to another machine uses TLS.
 #[test]
 fn production_refuses_connections_that_others_can_read() {
     let folder = Folder::new("in-clear");
@@ -138,7 +138,7 @@ fn production_refuses_connections_that_others_can_read() {
         (
             "SMTP_URL",
             "smtp://user:hunter2@host.example.com?tls=opportunistic",
-            "its password unencrypted to host.example.com: let SMTP_URL begin with smtps://",
+            "its password unencrypted to host.example.com: start SMTP_URL with smtps://",
         ),
         (
             "SMTP_URL",
@@ -153,13 +153,13 @@ fn production_refuses_connections_that_others_can_read() {
         (
             "DATABASE_URL",
             "postgres://user:hunter2@host.example.com/db?sslmode=require",
-            "takes any certificate for that of host.example.com",
+            "accepts any certificate for host.example.com",
         ),
         ("REDIS_URL", "redis://:hunter2@host.example.com/", host),
         (
             "REDIS_URL",
             "rediss://:hunter2@host.example.com/#insecure",
-            "takes any certificate",
+            "accepts any certificate",
         ),
         ("SMS_URL", "http://AC7:hunter2@host.example.com", host),
         ("BREACHED_PASSWORDS_URL", "http://host.example.com", host),
@@ -172,7 +172,7 @@ fn production_refuses_connections_that_others_can_read() {
         (
             "DANGEROUS_WITHOUT_TLS",
             "PUBLIC_URL",
-            r#""PUBLIC_URL" is none of"#,
+            r#""PUBLIC_URL" is not one of"#,
         ),
     ] {
         let mut command = production(folder.path());
@@ -185,45 +185,49 @@ fn production_refuses_connections_that_others_can_read() {
         assert!(text.contains(said), "{name}={value}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
-    // A password of the mail server does not even go where the network is said to be safe.
+    // The password of a mail server is not even sent where the network is said to be safe.
     let mut command = production(folder.path());
     command.env("SMTP_URL", "smtp://user:hunter2@host.example.com");
     command.env("DANGEROUS_WITHOUT_TLS", "SMTP_URL");
     let text = failure(&command.output().unwrap());
-    assert!(text.contains("out of DANGEROUS_WITHOUT_TLS"), "{text}");
+    assert!(text.contains("from DANGEROUS_WITHOUT_TLS"), "{text}");
 }
 
 #[test]
-fn production_refuses_what_is_only_good_for_trying_things_out() {
+fn production_refuses_settings_for_development() {
     let folder = Folder::new("refused");
     for (name, value, said) in [
         ("PUBLIC_URL", "", "PUBLIC_URL is not set"),
         (
             "PUBLIC_URL",
             "http://auth.example.com",
-            "PUBLIC_URL must begin with https://",
+            "PUBLIC_URL must start with https://",
         ),
         (
             "PUBLIC_URL",
             "https://a.example.com/path",
-            "PUBLIC_URL must hold",
+            "PUBLIC_URL must be http",
         ),
         (
             "JWT_ISSUER",
             "http://localhost",
-            "JWT_ISSUER must begin with https://",
+            "JWT_ISSUER must start with https://",
         ),
         (
             "CORS_ORIGINS",
             "https://a.example.com,http://b.example.com",
             "CORS_ORIGINS must all",
         ),
-        ("CORS_ORIGINS", "*", "CORS_ORIGINS must hold"),
+        ("CORS_ORIGINS", "*", "CORS_ORIGINS must be http"),
         ("DANGEROUS_EMAILS_TO_FILES", "", "SMTP_URL is not set"),
         ("DANGEROUS_EMAIL_TO_FILES", "true", "is not a variable"),
         ("MAIL_FROM", "", "MAIL_FROM is not set"),
-        ("MAIL_FROM", "no-reply@localhost", "localhost is none"),
-        ("MAIL_FROM", "no-reply@mail.local", "mail.local is none"),
+        ("MAIL_FROM", "no-reply@localhost", "localhost is not public"),
+        (
+            "MAIL_FROM",
+            "no-reply@mail.local",
+            "mail.local is not public",
+        ),
         ("MAIL_FROM", "no-reply@[192.0.2.1]", "MAIL_FROM must be"),
         ("SEALING_KEYS", "", "SEALING_KEYS_FILE is set"), // chapter: second-factor
         ("SEALING_KEYS", "1:short", "does not have the form ID:KEY"), // chapter: second-factor
@@ -235,7 +239,7 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
             "APP_ENV must be development or production",
         ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT must be text or json"),
-        ("RUST_LOG", "a=b=c", "RUST_LOG cannot be understood"),
+        ("RUST_LOG", "a=b=c", "RUST_LOG is malformed"),
     ] {
         let text = failure(&production(folder.path()).env(name, value).output().unwrap());
         assert!(
@@ -243,7 +247,7 @@ fn production_refuses_what_is_only_good_for_trying_things_out() {
             "{name}={value}: {text}"
         );
     }
-    // The development key, and whatever else is wrong, at once; and no key is made.
+    // The development key and everything else that is wrong is reported at once, and no key is made.
     let mut command = service(folder.path());
     let text = failure(&command.env("APP_ENV", "production").output().unwrap());
     for said in ["only the development key", "PUBLIC_URL is not set"] {

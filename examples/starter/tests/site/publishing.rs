@@ -1,4 +1,4 @@
-//! The public keys in the storage, for those who do not ask this service.
+//! The public keys in the storage, for services that do not ask this one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn ring(folder: &Path) -> AuthConfig {
     .unwrap()
 }
 
-/// What is published in the end.
+/// Waits until the published document is as expected.
 async fn published(file: &Path, until: impl Fn(&str) -> bool) -> String {
     for _ in 0..600 {
         if let Ok(text) = std::fs::read_to_string(file)
@@ -59,7 +59,7 @@ async fn the_keys_are_published_at_the_start_and_when_they_change() {
         "{first}"
     );
 
-    // The command publishes by itself; a service that is running sees a change of the file soon.
+    // The command publishes by itself. A running service notices a change of the file soon.
     service::rotate_keys(&config, false).unwrap();
     let told = service::publish_keys(&config, &settings.storage).await;
     assert_eq!(told.unwrap().as_deref(), Some(".well-known/jwks.json"));
@@ -77,7 +77,7 @@ fn first_id(document: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_published_and_a_path_must_be_one() {
+async fn a_secret_is_not_published_and_the_path_must_be_valid() {
     for (secret, path, said) in [
         (true, "jwks.json", "is a secret"),
         (false, "/", "PUBLISH_JWKS"),

@@ -1,4 +1,4 @@
-//! Whether a load balancer should send requests.
+//! Whether a load balancer should send requests to the service.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ async fn a_service_without_its_database_is_alive_and_not_ready() {
     assert_eq!(answer.status, StatusCode::OK);
 }
 
-/// On a disk of its own, of 4 MiB, which is filled and emptied again.
+/// Uses a disk of its own with 4 MiB, which is filled and emptied again.
 #[tokio::test]
 async fn a_service_whose_disk_is_full_is_not_ready() {
     let folder = Folder::new("full-disk");

@@ -1,4 +1,4 @@
-//! What is the same in SQLite and PostgreSQL where sessions and revocations are in it.
+//! What is the same in SQLite and PostgreSQL if sessions and revocations are stored there.
 
 mod versions; // chapter: second-factor
 
@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use crate::support::{PASSWORD, Service, claims, started};
 
-/// Waits for what happens beside the requests: the query's number comes to be this one.
+/// Waits for background work, until the query returns this number.
 async fn becomes(query: &'static str, number: i64, database: &mut AnyConnection) {
     for _ in 0..1000 {
         let query = sqlx::query_scalar::<_, i64>(query);
@@ -21,11 +21,11 @@ async fn becomes(query: &'static str, number: i64, database: &mut AnyConnection)
 }
 
 #[tokio::test]
-async fn at_one_session_too_many_the_oldest_ends() {
+async fn one_session_too_many_ends_the_oldest() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let mut newest = service.login("ada@example.com", PASSWORD).await.tokens();
-    // Copies stand for the logins in between, each of which would cost a password.
+    // Copies of a session replace logins, each of which would hash a password.
     let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 98) \
          INSERT INTO jwt_sessions (id, subject, generation, previous_generation, token_id, \
              created_at, rotated_at, last_used_at, idle_ttl, expires_at, converged, \
@@ -47,7 +47,7 @@ async fn at_one_session_too_many_the_oldest_ends() {
     service.assert_good(&newest).await;
 }
 
-/// Lets so much time pass for the sessions, of which there is one.
+/// Lets this much time pass for the only session.
 async fn later(service: &Service, seconds: i64) {
     let back = "UPDATE jwt_sessions SET created_at = created_at - $1, rotated_at = rotated_at - $1, \
          last_used_at = last_used_at - $1";
@@ -60,7 +60,7 @@ async fn later(service: &Service, seconds: i64) {
 }
 
 #[tokio::test]
-async fn a_client_that_used_its_tokens_has_days_to_ask_for_a_lost_answer() {
+async fn a_used_session_can_repeat_a_lost_refresh_for_days() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let me = service.get("/me", &first.access).await;
@@ -76,7 +76,7 @@ async fn a_client_that_used_its_tokens_has_days_to_ask_for_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_used_a_token_has_a_minute_to_ask_for_a_lost_answer() {
+async fn an_unused_session_can_repeat_a_lost_refresh_for_a_minute() {
     let service = started!();
     let first = service.user("ada@example.com").await;
     let lost = service.refresh(&first.refresh).await.tokens();
@@ -89,7 +89,7 @@ async fn a_client_that_never_used_a_token_has_a_minute_to_ask_for_a_lost_answer(
 }
 
 #[tokio::test]
-async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
+async fn only_expired_rows_are_removed_in_batches() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let out = service.login("ada@example.com", PASSWORD).await.tokens();
@@ -108,13 +108,13 @@ async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
     }
     drop(database);
 
-    // It begins at the start, and does not stop before all is done.
+    // Cleaning begins at the start, and continues until everything is done.
     let service = Service::start_in(service.stop().await).await;
     let mut database = service.database().await;
     let left = "SELECT (SELECT count(*) FROM jwt_sessions WHERE id LIKE 'old %') + \
          (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %')";
     becomes(left, 0, &mut database).await;
-    // The session that was just ended stays for as long as its access tokens.
+    // The session that has just ended stays for as long as its access tokens.
     let kept = "SELECT (SELECT count(*) FROM jwt_sessions), (SELECT count(*) FROM jwt_revocations)";
     let kept: (i64, i64) = sqlx::query_as(kept).fetch_one(&mut database).await.unwrap();
     assert_eq!(kept, (2, 1));
@@ -123,7 +123,7 @@ async fn what_is_over_is_removed_batch_by_batch_and_the_rest_kept() {
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_is_denied_and_nothing_passes() {
+async fn without_a_database_requests_are_neither_refused_nor_passed() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     service.app.close().await;
@@ -192,23 +192,23 @@ async fn without_a_database_nothing_is_denied_and_nothing_passes() {
         let answer = service.post_as(&tokens, path, &body).await;
         answer.assert_unavailable();
     }
-    // Whether there is an account is found out beside the request.
+    // Whether there is an account is decided outside the request.
     let body = json!({ "email": "ada@example.com", "registration": "A".repeat(22) });
     for path in ["/auth/password/forgot", "/auth/email/resend"] {
         let answer = service.post(path, &body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED);
     }
 
-    // What needs no database is judged as ever.
+    // What needs no database still works.
     let forged = service.get("/me", "garbage").await;
     assert_eq!(forged.status, StatusCode::UNAUTHORIZED);
     let answer = service.refresh("garbage").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
 
-/// Several processes write at once; each counts what the others have written.
+/// Several processes write at once, and each counts what the others have written.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_processes_together_send_no_link_too_many() {
+async fn several_processes_share_the_limit_of_links() {
     let one = started!();
     one.register("ada@example.com").await;
     one.letter("ada@example.com", 1).await;
@@ -237,7 +237,7 @@ async fn several_processes_together_send_no_link_too_many() {
     assert_eq!(letters, 5);
 }
 
-/// Reading works all the same, so that it does not show.
+/// Reading still works, so the problem is not obvious.
 #[tokio::test]
 async fn a_service_whose_database_cannot_be_written_is_not_ready() {
     let service = started!();

@@ -1,4 +1,4 @@
-//! What changes while a login is under way: the session that it opens does not outlive the change.
+//! Changes during a login: the session that it opens does not outlive them.
 
 use axum::http::StatusCode;
 use sqlx::AnyConnection;
@@ -8,8 +8,8 @@ use crate::support::{PASSWORD, Service, started};
 
 const EMAIL: &str = "ada@example.com";
 
-/// Makes the change in the moment in which the next session is opened: after everything that a login has
-/// looked at, and before its answer.
+/// Makes the change at the moment when the next session is opened: after all checks of a login, and before
+/// its response.
 async fn change_when_a_session_opens(service: &Service, database: &mut AnyConnection, what: &str) {
     let statements = match service.place.database_url.starts_with("sqlite:") {
         true => vec![
@@ -88,9 +88,10 @@ async fn a_login_is_void_if_what_it_depends_on_changes_meanwhile() {
     }
 }
 
-/// The same password in another form is no change, and neither is anything that belongs to no login.
+/// Another hash of the same password does not matter, and neither does anything that a login does not
+/// depend on.
 #[tokio::test]
-async fn a_login_goes_on_if_only_something_else_changes_meanwhile() {
+async fn a_login_succeeds_if_only_something_else_changes_meanwhile() {
     let service = started!();
     App::of(&service, EMAIL).await;
     let mut database = service.database().await;
@@ -111,9 +112,9 @@ async fn a_login_goes_on_if_only_something_else_changes_meanwhile() {
     }
 }
 
-/// The second step too.
+/// The same holds for the second step.
 #[tokio::test]
-async fn a_challenge_is_over_if_what_the_login_depends_on_has_changed() {
+async fn a_challenge_ends_if_what_the_login_depends_on_changes() {
     let service = started!();
     let app = App::of(&service, EMAIL).await;
     let mut database = service.database().await;

@@ -1,4 +1,4 @@
-//! All flows with everything in a file of SQLite.
+//! All flows, with everything in a SQLite file.
 
 #[path = "../api/mod.rs"]
 mod api;
@@ -14,11 +14,11 @@ mod support;
 
 use support::Place;
 
-/// Somebody else holds the lock.
+/// Another program holds the lock.
 const FORBID_WRITING: [&str; 1] = ["BEGIN IMMEDIATE"];
 const ALLOW_WRITING: [&str; 1] = ["ROLLBACK"];
 
-/// Where a test keeps what it has.
+/// Returns a new place for the data of a test.
 async fn new_place() -> Option<Place> {
     Some(Place::sqlite())
 }

@@ -7,7 +7,7 @@ use crate::support::social_login::{StandIn, Visitor}; // chapter: social-login
 use crate::support::{PASSWORD, started};
 
 #[tokio::test]
-async fn a_locked_database_is_an_outage_that_passes() {
+async fn the_service_recovers_after_a_locked_database() {
     let service = started!();
     let tokens = service.user("ada@example.com").await;
     let mut other = service.database().await;
@@ -23,7 +23,7 @@ async fn a_locked_database_is_an_outage_that_passes() {
         .login("ada@example.com", PASSWORD)
         .await
         .assert_unavailable();
-    // SQLite reads beside a writer.
+    // In SQLite, readers can work beside a writer.
     assert_eq!(service.sessions(&tokens.access).await.len(), 1);
     assert_eq!(
         service.get("/me", &tokens.access).await.status,
@@ -37,9 +37,9 @@ async fn a_locked_database_is_an_outage_that_passes() {
 }
 
 // chapter: social-login {
-/// Nothing is used up by a try that was not answered.
+/// An attempt that got no response uses nothing up.
 #[tokio::test]
-async fn a_login_at_a_provider_outlives_a_locked_database() {
+async fn a_provider_login_survives_a_locked_database() {
     let provider = StandIn::start().await;
     let service =
         started!(with | settings | settings.login_providers = vec![provider.settings("one")]);

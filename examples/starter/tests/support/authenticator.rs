@@ -1,5 +1,5 @@
-//! [`Authenticator`]: a passkey in software, for the tests. It signs whatever it is told to, also what no
-//! honest device would.
+//! [`Authenticator`]: a passkey in software, for the tests. It signs everything that it is told to, even
+//! what no honest device would.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
@@ -15,17 +15,17 @@ use super::{Answer, PASSWORD, Service, Tokens};
 /// The `PUBLIC_URL` of the services under test.
 const ORIGIN: &str = "https://app.test";
 
-/// One passkey, with what it tells of itself. A clone is what a thief has who has read the key.
+/// A passkey, with what it says about itself. A clone is what a thief has who has read the key.
 #[derive(Clone)]
 pub(crate) struct Authenticator {
     pub(crate) id: Vec<u8>,
     pub(crate) origin: String,
     pub(crate) rp_id: String,
     pub(crate) user_handle: Option<Vec<u8>>,
-    /// How often it has signed; a synced passkey does not count.
+    /// How often the passkey has signed. A synced passkey does not count.
     pub(crate) counter: u32,
     pub(crate) is_synced: bool,
-    /// Whether it says that it has verified who uses it.
+    /// Whether it claims that it has verified its user.
     pub(crate) verifies: bool,
     key: Vec<u8>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Authenticator {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// A device that counts, and holds no passkey yet.
+    /// A device that counts, without a passkey yet.
     pub(crate) fn new() -> Self {
         let mut id = vec![0; 32];
         getrandom::fill(&mut id).unwrap();
@@ -60,7 +60,7 @@ impl Authenticator {
         }
     }
 
-    /// Has the same id, and another key.
+    /// Returns a passkey with the same id and another key.
     pub(crate) fn with_another_key(&self) -> Self {
         Self {
             key: Self::new().key,
@@ -68,12 +68,12 @@ impl Authenticator {
         }
     }
 
-    /// What `navigator.credentials.create()` returns.
+    /// Returns what `navigator.credentials.create()` would return.
     pub(crate) fn create(&mut self, options: &Value) -> Value {
         let handle = options["user"]["id"].as_str().unwrap();
         self.user_handle = Some(URL_SAFE_NO_PAD.decode(handle).unwrap());
         let mut data = self.data(0x40);
-        data.extend([0; 16]); // the kind of device, which nobody asked for
+        data.extend([0; 16]); // the kind of device, which was not asked for
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(&self.id);
         data.extend(self.public_key());
@@ -91,7 +91,7 @@ impl Authenticator {
         }))
     }
 
-    /// What `navigator.credentials.get()` returns.
+    /// Returns what `navigator.credentials.get()` would return.
     pub(crate) fn get(&mut self, options: &Value) -> Value {
         if !self.is_synced {
             self.counter += 1;
@@ -130,9 +130,9 @@ impl Authenticator {
         data.to_string()
     }
 
-    /// The authenticator data (WebAuthn Level 3 section 6.1), as far as it is always there.
+    /// Returns the part of the authenticator data that is always there (WebAuthn Level 3 section 6.1).
     fn data(&self, more: u8) -> Vec<u8> {
-        let mut flags = 0x01 | more; // somebody has touched it
+        let mut flags = 0x01 | more; // the user was present
         if self.verifies {
             flags |= 0x04;
         }
@@ -145,7 +145,7 @@ impl Authenticator {
         data
     }
 
-    /// The key as COSE writes it (RFC 9053 section 7.1.1).
+    /// Returns the key in the format of COSE (RFC 9053 section 7.1.1).
     fn public_key(&self) -> Vec<u8> {
         let pair = self.pair();
         let point = pair.public_key().as_ref();
@@ -168,7 +168,7 @@ impl Authenticator {
 
 // === What a client does with it ===
 
-/// Asks for a new passkey, by the password.
+/// Requests a new passkey, with the password.
 pub(crate) async fn ask_to_register(service: &Service, tokens: &Tokens) -> Value {
     let proof = json!({ "current_password": PASSWORD });
     let asked = service
@@ -194,7 +194,7 @@ pub(crate) async fn answer_register(
     service.post_as(tokens, path, &answer).await
 }
 
-/// Adds this passkey to the account, and returns how it is listed.
+/// Adds this passkey to the account, and returns its entry in the list.
 pub(crate) async fn add(service: &Service, tokens: &Tokens, passkey: &mut Authenticator) -> Value {
     let asked = ask_to_register(service, tokens).await;
     let added = answer_register(service, tokens, &asked, passkey).await;
@@ -202,14 +202,14 @@ pub(crate) async fn add(service: &Service, tokens: &Tokens, passkey: &mut Authen
     added.json()
 }
 
-/// Asks for a login without a password.
+/// Requests a login without a password.
 pub(crate) async fn ask_to_log_in(service: &Service) -> Value {
     let asked = service.post("/auth/login/passkey", &json!({})).await;
     assert_eq!(asked.status, StatusCode::OK, "{:?}", asked.body);
     asked.json()
 }
 
-/// Sends what a passkey has answered to a login.
+/// Sends the answer of a passkey to a login.
 pub(crate) async fn answer_log_in(service: &Service, asked: &Value, credential: Value) -> Answer {
     let answer = json!({ "ceremony": asked["ceremony"], "credential": credential });
     service.post("/auth/login/passkey/finish", &answer).await
@@ -222,7 +222,7 @@ pub(crate) async fn log_in(service: &Service, passkey: &mut Authenticator) -> An
     answer_log_in(service, &asked, credential).await
 }
 
-/// Proves by this passkey that it is the owner.
+/// Proves with this passkey that it is the owner.
 pub(crate) async fn prove(
     service: &Service,
     tokens: &Tokens,

@@ -1,4 +1,4 @@
-//! A client that holds every answer against what all answers promise.
+//! A client that checks every response for what all responses must have in common.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ pub(crate) struct Tokens {
     pub(crate) refresh: String,
 }
 
-/// What the holder of a token can read in it.
+/// Returns the claims of a token, which anybody who holds it can read.
 pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
@@ -71,7 +71,7 @@ impl Client {
         self.sent(request).await.unwrap()
     }
 
-    /// An answer that may be no JSON, and may be kept in caches.
+    /// Sends a request whose response may be something other than JSON, and may be cached.
     pub(crate) async fn fetch(
         &self,
         method: Method,
@@ -89,7 +89,7 @@ impl Client {
             .unwrap()
     }
 
-    /// None if the answer does not arrive, as when the service is killed.
+    /// Returns `None` if no response arrives, as when the service is killed.
     pub(crate) async fn try_refresh(&self, token: &str) -> Option<Answer> {
         let request = Request::post(format!("http://{}/auth/refresh", self.address))
             .header(CONTENT_TYPE, "application/json")
@@ -97,7 +97,7 @@ impl Client {
         self.sent(request.unwrap()).await.ok()
     }
 
-    /// The same for any request with JSON and a token, if there is one.
+    /// Works like `try_refresh`, for any request with JSON and an optional token.
     pub(crate) async fn try_post(&self, path: &str, token: &str, body: &Value) -> Option<Answer> {
         let request = Request::post(format!("http://{}{path}", self.address))
             .header(CONTENT_TYPE, "application/json")
@@ -132,7 +132,7 @@ impl Client {
             .await
     }
 
-    /// A request with a token and a body.
+    /// Sends a request with a token and a body.
     pub(crate) async fn send_json(
         &self,
         method: Method,
@@ -167,7 +167,7 @@ impl Client {
             .await
     }
 
-    /// The same from a client that says this of itself.
+    /// Refreshes as a client with this `User-Agent`.
     pub(crate) async fn refresh_as(&self, agent: &str, token: &str) -> Answer {
         let headers = [
             (CONTENT_TYPE.as_str(), "application/json"),
@@ -178,7 +178,7 @@ impl Client {
             .await
     }
 
-    /// A request without a body.
+    /// Sends a request without a body.
     pub(crate) async fn send(&self, method: Method, path: &str, token: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [(AUTHORIZATION.as_str(), bearer.as_str())];
@@ -189,20 +189,20 @@ impl Client {
         self.send(Method::POST, "/auth/logout", token).await
     }
 
-    /// A log-out by a refresh token, without an access token.
+    /// Logs out with a refresh token, without an access token.
     pub(crate) async fn logout_by(&self, refresh_token: &str) -> Answer {
         let body = json!({ "refresh_token": refresh_token });
         self.post("/auth/logout", &body).await
     }
 
-    /// The own sessions, as they are listed.
+    /// Returns the list of the user's own sessions.
     pub(crate) async fn sessions(&self, token: &str) -> Vec<Value> {
         let answer = self.get("/auth/sessions", token).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         answer.json()["sessions"].as_array().unwrap().clone()
     }
 
-    /// A new user who has logged in.
+    /// Registers a new user and logs in.
     pub(crate) async fn user(&self, email: &str) -> Tokens {
         assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
         self.login(email, PASSWORD).await.tokens()
@@ -223,7 +223,7 @@ impl Client {
 // === impl Tokens ===
 
 impl Tokens {
-    /// What the access token says.
+    /// Returns the claims of the access token.
     pub(crate) fn claims(&self) -> Value {
         claims(&self.access)
     }
@@ -232,7 +232,7 @@ impl Tokens {
 // === impl Answer ===
 
 impl Answer {
-    /// What holds for every answer of the service.
+    /// Checks what must hold for every response of the service.
     fn check(&self) {
         assert_eq!(self.headers[CACHE_CONTROL], "no-store");
         assert_eq!(self.headers[PRAGMA], "no-cache");
@@ -275,13 +275,13 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// All values of a header.
+    /// Returns all values of a header.
     pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
         let values = self.headers.get_all(name).iter();
         values.map(|value| value.to_str().unwrap()).collect()
     }
 
-    /// A header, or nothing.
+    /// Returns the value of a header, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -292,7 +292,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The challenge in the place of tokens.
+    /// Returns the challenge that came in place of tokens.
     pub(crate) fn challenge(&self) -> String {
         assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
         let json = self.json();
@@ -301,7 +301,7 @@ impl Answer {
         json["challenge"].as_str().expect("a challenge").to_owned()
     }
 
-    /// The word that tells a program what is wrong.
+    /// Returns the error code.
     pub(crate) fn code(&self) -> String {
         self.json()["error"].as_str().unwrap_or("none").to_owned()
     }

@@ -1,4 +1,4 @@
-//! A clock of its own for a process: a small library that is loaded before the system's.
+//! Gives a process a clock of its own, with a small library that is loaded before that of the system.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use super::Folder;
 use super::server::missing;
 
-/// Adds so many seconds to the time of day, and to nothing else.
+/// Adds this many seconds to the time of day, and to nothing else.
 const SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,7 +23,8 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 "#;
 
-/// The library, in this folder. Returns `None`, loudly, where there is no C compiler or no such loader.
+/// Returns the library in this folder, or `None` with a message if there is no C compiler or no such
+/// loader.
 pub(crate) fn library(folder: &Folder) -> Option<PathBuf> {
     if !cfg!(target_os = "linux") {
         missing("a loader with LD_PRELOAD");

@@ -1,4 +1,4 @@
-//! A user with an app that makes codes.
+//! A user with an authenticator app.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use super::{Answer, PASSWORD, Service, Tokens};
 pub(crate) struct App {
     secret: String,
     pub(crate) recovery_codes: Vec<String>,
-    /// The session that added it.
+    /// The session that has added the app.
     pub(crate) tokens: Tokens,
 }
 
 // === impl App ===
 
 impl App {
-    /// A new user with a confirmed address, and with an app whose first code has not been used to log in.
+    /// Returns a new user with a confirmed address and an app, whose first code was not used to log in.
     pub(crate) async fn of(service: &Service, email: &str) -> Self {
         let tokens = service.proved_user(email).await;
         Self::add(service, tokens).await
@@ -41,7 +41,7 @@ impl App {
         }
     }
 
-    /// The secret as somebody types it into an app.
+    /// Returns the secret as a person would type it into an app.
     pub(crate) fn secret(&self) -> &str {
         &self.secret
     }
@@ -50,14 +50,14 @@ impl App {
         code(&self.secret)
     }
 
-    /// Another code than the present one, and than its neighbours.
+    /// Returns a code that is neither the current one nor one of its neighbours.
     pub(crate) fn wrong_code(&self) -> String {
         let right = self.code().parse::<u32>().unwrap();
         format!("{:06}", (right + 500_000) % 1_000_000)
     }
 }
 
-/// The present code for this secret.
+/// Returns the current code for this secret.
 pub(crate) fn code(secret: &str) -> String {
     let secret = Secret::try_from_base32(secret).unwrap();
     let totp = Builder::new()
@@ -67,7 +67,7 @@ pub(crate) fn code(secret: &str) -> String {
     totp.unwrap().generate_current().to_string()
 }
 
-/// As if 30 seconds had passed.
+/// Behaves as if 30 seconds had passed.
 pub(crate) async fn forget_step(service: &Service) {
     sqlx::query("UPDATE second_factors SET last_step = 0")
         .execute(&mut service.database().await)
@@ -82,7 +82,7 @@ pub(crate) fn codes(added: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The second step of a login.
+/// Sends the second step of a login.
 pub(crate) async fn answer(service: &Service, challenge: &str, method: &str, code: &str) -> Answer {
     let body = json!({ "challenge": challenge, "method": method, "code": code }).to_string();
     let headers = [("content-type", "application/json")];

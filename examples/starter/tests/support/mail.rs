@@ -1,4 +1,4 @@
-//! What users find in their mailbox.
+//! The emails in a user's mailbox.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +13,10 @@ pub(crate) struct Letter {
 // === impl Letter ===
 
 impl Letter {
-    /// From the form in which it goes over the wire.
+    /// Parses an email in its format on the wire.
     pub(crate) fn read(message: &str) -> Self {
         let (head, text) = message.split_once("\r\n\r\n").unwrap();
-        // Whoever opens the file finds each link in one line.
+        // Whoever opens the file finds each link on one line.
         assert!(head.contains("Content-Transfer-Encoding: 7bit"), "{head}");
         let links = text.lines().filter(|line| line.starts_with("http"));
         assert!(links.count() <= 1, "{text}");
@@ -31,7 +31,7 @@ impl Letter {
         }
     }
 
-    /// All that were written to this address, in the order of their writing.
+    /// Returns all emails to this address, in the order in which they were written.
     pub(crate) fn all(folder: &Path, to: &str) -> Vec<Self> {
         let files = fs::read_dir(folder).into_iter().flatten().flatten();
         let mut files: Vec<_> = files.map(|file| file.path()).collect();
@@ -47,7 +47,7 @@ impl Letter {
         letters.filter(|letter| letter.head.contains(&to)).collect()
     }
 
-    /// The last of so many to this address; waits until they are there, as a user would.
+    /// Waits for this many emails to this address, as a user would, and returns the last one.
     pub(crate) async fn wait(folder: &Path, to: &str, count: usize) -> Self {
         for _ in 0..2000 {
             let mut all = Self::all(folder, to);
@@ -57,10 +57,10 @@ impl Letter {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("no letter {count} to {to}: {:?}", Self::all(folder, to));
+        panic!("no email {count} to {to}: {:?}", Self::all(folder, to));
     }
 
-    /// The secret in the link.
+    /// Returns the secret in the link.
     pub(crate) fn token(&self, purpose: &str) -> String {
         let link = format!("https://app.test/#{purpose}=");
         let (_, rest) = self.text.split_once(&link).expect(&self.text);

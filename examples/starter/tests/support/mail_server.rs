@@ -1,4 +1,4 @@
-//! A mail server of somebody else's making (aiosmtpd), which writes what it takes into folders.
+//! A mail server (aiosmtpd) that writes emails into folders.
 
 use std::net::TcpStream;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use super::python::environment;
 use super::server::Server;
 
 pub(super) const PACKAGE: &str = "aiosmtpd==1.4.6";
-/// The domain of the sender names the folder, so that tests do not see each other's letters.
+/// The domain of the sender is the name of the folder, so that tests do not see each other's emails.
 const PROGRAM: &str = r#"
 import itertools, os, pathlib, signal, sys
 from aiosmtpd.controller import Controller
@@ -31,7 +31,8 @@ signal.pause()
 
 pub(crate) struct MailServer(Server);
 
-/// The one that all tests of this binary share; none, loudly, where it cannot be made.
+/// Returns the server that all tests of this binary share, or `None` with a message if it cannot be
+/// installed.
 pub(crate) fn shared() -> Option<&'static MailServer> {
     static SHARED: OnceLock<Option<MailServer>> = OnceLock::new();
     SHARED.get_or_init(MailServer::start).as_ref()

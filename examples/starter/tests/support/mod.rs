@@ -1,4 +1,4 @@
-//! A service under test, in this process: the test binary says where it keeps what it has.
+//! A service under test, in this process. The test binary decides where it stores its data.
 
 pub(crate) mod authenticator; // chapter: passkeys
 mod client;
@@ -35,16 +35,16 @@ use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::config::AuthConfig;
 
-/// What a service has kept when it stops.
+/// The data that a service leaves when it stops.
 pub(crate) struct Place {
     pub(crate) folder: Folder,
     pub(crate) database_url: String,
     pub(crate) redis_url: Option<String>,
-    /// The mail server that writes into the folder where else the service itself does.
+    /// The mail server, which writes into the same folder as the service without one.
     pub(crate) smtp_url: Option<String>,
 }
 
-/// A service, and a client of it.
+/// A service and its client.
 pub(crate) struct Service {
     pub(crate) app: App,
     pub(crate) place: Place,
@@ -53,8 +53,8 @@ pub(crate) struct Service {
     served: JoinHandle<()>,
 }
 
-/// A service at a new place. Where this machine lacks what the place needs, that has been said,
-/// and the test is over.
+/// Starts a service at a new place. If this machine lacks what the place needs, a message says so, and the
+/// test ends.
 macro_rules! started {
     () => {
         $crate::support::started!(service::SessionSettings::default())
@@ -83,7 +83,7 @@ pub(crate) fn config() -> AuthConfig {
     .unwrap()
 }
 
-/// An address that no other test has: they may share a Redis.
+/// Returns a client address that no other test has, because tests may share a Redis server.
 pub(crate) fn random_ip() -> String {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).unwrap();
@@ -91,7 +91,7 @@ pub(crate) fn random_ip() -> String {
     format!("2001:db8:{a:x}{b:02x}:{c:x}{d:02x}::1")
 }
 
-/// Makes tokens as the service did some time ago.
+/// Returns an issuer that makes tokens as the service did some time ago.
 pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
     let clock = ManualClock::at_now();
     clock.set(std::time::SystemTime::now() - ago);
@@ -101,7 +101,7 @@ pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
 // === impl Place ===
 
 impl Place {
-    /// A new file of SQLite.
+    /// Makes a new SQLite file.
     pub(crate) fn sqlite() -> Self {
         let folder = Folder::new("place");
         let file = folder.path().join("service.sqlite");
@@ -113,12 +113,12 @@ impl Place {
         }
     }
 
-    /// That of the folder.
+    /// Returns the name of the folder.
     fn name(&self) -> &str {
         self.folder.path().file_name().unwrap().to_str().unwrap()
     }
 
-    /// A database that is there already.
+    /// Uses an existing database.
     pub(crate) fn at(database_url: String) -> Self {
         Self {
             database_url,
@@ -126,7 +126,7 @@ impl Place {
         }
     }
 
-    /// Sessions and revocations in this Redis, the users where they were.
+    /// Stores sessions and revocations in this Redis, and users where they were.
     pub(crate) fn with_redis(self, url: String) -> Self {
         Self {
             redis_url: Some(url),
@@ -134,7 +134,7 @@ impl Place {
         }
     }
 
-    /// Letters by this mail server.
+    /// Sends emails through this mail server.
     pub(crate) fn with_smtp(self, url: String) -> Self {
         Self {
             smtp_url: Some(url),
@@ -142,7 +142,7 @@ impl Place {
         }
     }
 
-    /// What a service here is told, if a test says nothing else.
+    /// Returns the default settings of a service under test.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             bind_address: "127.0.0.1:0".to_owned(),
@@ -195,7 +195,7 @@ impl Service {
         Self::start_with(place, |_| {}).await
     }
 
-    /// A service with settings of its own.
+    /// Starts a service with changed settings.
     pub(crate) async fn start_with(place: Place, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = place.settings();
         change(&mut settings);
@@ -221,7 +221,7 @@ impl Service {
         }
     }
 
-    /// Stops the service as a signal would, and leaves what it has kept.
+    /// Stops the service like a signal would, and returns its data.
     pub(crate) async fn stop(self) -> Place {
         self.stop.send(()).unwrap();
         drop(self.client);
@@ -229,12 +229,12 @@ impl Service {
         self.place
     }
 
-    /// The last of so many letters to this address.
+    /// Waits for this many emails to this address, and returns the last one.
     pub(crate) async fn letter(&self, to: &str, count: usize) -> mail::Letter {
         mail::Letter::wait(&self.place.folder.path().join("mail"), to, count).await
     }
 
-    /// Makes a user who has confirmed the address, by the first email to it, and logged in.
+    /// Registers a user, confirms the address with the first email to it, and logs in.
     pub(crate) async fn proved_user(&self, email: &str) -> Tokens {
         assert_eq!(self.register(email).await.status, StatusCode::ACCEPTED);
         let link = self.letter(email, 1).await.token("confirm-email");
@@ -245,7 +245,7 @@ impl Service {
         self.login(email, PASSWORD).await.tokens()
     }
 
-    /// A connection of its own to the same database, as another program would have.
+    /// Opens a separate connection to the same database, like another program.
     pub(crate) async fn database(&self) -> AnyConnection {
         sqlx::any::install_default_drivers();
         AnyConnection::connect(&self.place.database_url)

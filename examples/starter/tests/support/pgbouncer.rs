@@ -15,9 +15,9 @@ pub(crate) struct PgBouncer(Server);
 // === impl PgBouncer ===
 
 impl PgBouncer {
-    /// A pooler with these settings; none, loudly, where there is no PgBouncer.
+    /// Starts a pooler with these settings. Returns `None` with a message if there is no PgBouncer.
     pub(crate) async fn start(postgres: &Postgres, settings: &str) -> Option<Self> {
-        // On Debian it is not in the path of everybody.
+        // On Debian it is not in everybody's path.
         let Some(place) = find(&["pgbouncer"], vec![PathBuf::from("/usr/sbin")]) else {
             missing("PgBouncer (pgbouncer)");
             return None;
@@ -59,7 +59,7 @@ impl PgBouncer {
         Some(Self(server))
     }
 
-    /// A database through the pooler.
+    /// Returns the URL of a database behind the pooler.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.0.port)
     }

@@ -1,4 +1,4 @@
-//! A private PostgreSQL.
+//! A private PostgreSQL server.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,8 @@ use super::{Folder, Place};
 
 pub(crate) struct Postgres(Server);
 
-/// The one that all tests of this binary share; none, loudly, where there is no PostgreSQL.
+/// Returns the server that all tests of this binary share, or `None` with a message if there is no
+/// PostgreSQL.
 pub(crate) async fn shared() -> Option<&'static Postgres> {
     static SHARED: OnceCell<Option<Postgres>> = OnceCell::const_new();
     SHARED.get_or_init(Postgres::start).await.as_ref()
@@ -42,7 +43,7 @@ impl Postgres {
 
         let port = server.port.to_string();
         let address = ["-h", "127.0.0.1", "-k", "", "-p", &port];
-        // What is committed survives the death of the server; not that of the machine.
+        // Commits survive a crash of the server, but not of the machine.
         let settings = ["-c", "fsync=off", "-c", "max_connections=300"];
         let arguments = [&["-D", data.to_str().unwrap()], &address[..], &settings].concat();
         server.runs(programs.join("postgres"), &arguments);
@@ -51,7 +52,7 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Starts it (again), and waits until it answers.
+    /// Starts the server, or starts it again, and waits until it responds.
     pub(crate) async fn launch(&mut self) {
         self.0.launch();
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -61,7 +62,7 @@ impl Postgres {
         }
     }
 
-    /// A new database in it.
+    /// Makes a new database.
     pub(crate) async fn new_place(&self) -> Place {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -100,7 +101,7 @@ impl Postgres {
     }
 }
 
-/// Another user to run as, where we are root: PostgreSQL and PgBouncer refuse to.
+/// Returns another user to run as if we are root, because PostgreSQL and PgBouncer refuse to run as root.
 #[cfg(unix)]
 pub(crate) fn somebody_else(folder: &Folder) -> Option<(u32, u32)> {
     use std::os::unix::fs::{MetadataExt, chown};

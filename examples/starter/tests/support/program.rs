@@ -1,4 +1,4 @@
-//! The program itself, in a process of its own.
+//! The program in a process of its own.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -7,18 +7,18 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 
-/// The path of the program, whatever the package is called.
+/// The path of the program, whatever the name of the package.
 pub(crate) const PROGRAM: &str = env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")));
 
 pub(crate) struct Running {
     child: Child,
-    /// What it logs, read as it comes: a full pipe would stop it.
+    /// The log, which is read as it comes, because a full pipe would block the program.
     log: Option<JoinHandle<String>>,
     pub(crate) steps: Vec<String>,
     pub(crate) address: String,
 }
 
-/// A program in this folder, with an environment that holds nothing but the way to a shell.
+/// Returns a command in this folder, whose environment contains only the way to a shell.
 pub(crate) fn clean(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().current_dir(folder);
@@ -26,12 +26,12 @@ pub(crate) fn clean(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     command
 }
 
-/// The service in this folder, not yet started.
+/// Returns a command that starts the service in this folder.
 pub(crate) fn service(folder: &Path) -> Command {
     clean(PROGRAM, folder)
 }
 
-/// What production needs, in a folder of its own.
+/// Returns a command with everything that production needs, in a folder of its own.
 pub(crate) fn production(folder: &Path) -> Command {
     let mut command = service(folder);
     command.envs([
@@ -56,7 +56,7 @@ pub(crate) fn production(folder: &Path) -> Command {
     command
 }
 
-/// What it says when it does not start.
+/// Returns the error of a program that does not start.
 pub(crate) fn failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -65,12 +65,12 @@ pub(crate) fn failure(output: &Output) -> String {
 // === impl Running ===
 
 impl Running {
-    /// Starts it on a port of its own, and waits until it listens.
+    /// Starts the program on a free port, and waits until it listens.
     pub(crate) fn start(command: Command) -> Self {
         Self::start_with_steps(command, 3)
     }
 
-    /// The same with keys of production, with which it prints no first steps.
+    /// Starts the program with production keys, with which it prints no first steps.
     pub(crate) fn start_in_production(command: Command) -> Self {
         Self::start_with_steps(command, 0)
     }
@@ -112,7 +112,7 @@ impl Running {
             .unwrap()
     }
 
-    /// Ends the program as an operator would, and returns what it has logged.
+    /// Stops the program like an operator would, and returns its log.
     pub(crate) fn stop(mut self) -> String {
         let id = self.child.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -123,7 +123,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// SIGKILL.
+    /// Sends SIGKILL.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,11 +1,12 @@
-//! Servers that are Python packages, each in an environment of its own below the target folder.
+//! Servers that are Python packages, each in an environment of its own in the target folder.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::server::missing;
 
-/// The folder of the programs; made once, which needs the network. None, loudly, where that fails.
+/// Returns the folder with the programs, which is installed once over the network. Returns `None` with a
+/// message if that fails.
 pub(crate) fn environment(package: &str) -> Option<PathBuf> {
     let name = package.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -1,4 +1,4 @@
-//! A private Redis.
+//! A private Redis server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use super::server::{Server, find, missing};
 
 pub(crate) struct Redis(Server);
 
-/// The one that all tests of this binary share; none, loudly, where there is no Redis.
+/// Returns the server that all tests of this binary share, or `None` with a message if there is no Redis.
 pub(crate) fn shared() -> Option<&'static Redis> {
     static SHARED: OnceLock<Option<Redis>> = OnceLock::new();
     SHARED.get_or_init(Redis::start).as_ref()
@@ -39,7 +39,7 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.0.port)
     }
 
-    /// Starts it (again), and waits until it answers.
+    /// Starts the server, or starts it again, and waits until it responds.
     pub(crate) fn launch(&mut self) {
         self.0.launch();
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use super::Folder;
 
-/// A shell over the server. It ends the server, and removes its folder, when its input ends: with
-/// the test binary at the latest, however that ends. A word on it means that the folder is kept.
+/// A shell around the server. When its input ends, at the latest with the test binary, it stops the server
+/// and removes its folder. A word on its input keeps the folder.
 const SHELL: &str = r#"
     folder=$1 signal=$2
     shift 2
@@ -21,12 +21,12 @@ const SHELL: &str = r#"
     [ -n "$word" ] || rm -rf "$folder"
 "#;
 
-/// Dropped, it is ended, and its folder removed.
+/// A server, which is stopped when this is dropped. Its folder is removed.
 pub(crate) struct Server {
     pub(crate) port: u16,
     folder: Folder,
     command: Vec<String>,
-    /// The signal that ends it without ado.
+    /// The signal that stops it at once.
     signal: &'static str,
     user: Option<(u32, u32)>,
     running: Option<(Child, ChildStdin, String)>,
@@ -35,7 +35,7 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// A server that is not running yet. `user` is whom it runs as, if somebody else.
+    /// Prepares a server that does not run yet. `user` is another user to run as.
     pub(crate) fn new(folder: Folder, signal: &'static str, user: Option<(u32, u32)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
@@ -48,14 +48,14 @@ impl Server {
         }
     }
 
-    /// What to run.
+    /// Sets the program to run.
     pub(crate) fn runs(&mut self, program: PathBuf, arguments: &[&str]) {
         let program = program.into_os_string().into_string().unwrap();
         let arguments = arguments.iter().map(|&argument| argument.to_owned());
         self.command = std::iter::once(program).chain(arguments).collect();
     }
 
-    /// A program in the folder, as the user.
+    /// Returns a command in the folder, as the user.
     pub(crate) fn program(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.folder.path());
@@ -67,7 +67,7 @@ impl Server {
         command
     }
 
-    /// Starts it (again); it may take a while until it answers.
+    /// Starts the server, or starts it again. It may take a while to respond.
     pub(crate) fn launch(&mut self) {
         let mut shell = self.program(Path::new("/bin/sh"));
         shell.args(["-c", SHELL, "sh"]).arg(self.folder.path());
@@ -85,7 +85,7 @@ impl Server {
         self.running = Some((shell, input, pid.trim().to_owned()));
     }
 
-    /// Ends it as a crash does, and keeps what it has written.
+    /// Kills the server like a crash, and keeps its data.
     pub(crate) fn kill(&mut self) {
         if let Some((mut shell, mut input, _)) = self.running.take() {
             input.write_all(b"keep\n").unwrap();
@@ -93,8 +93,8 @@ impl Server {
         }
     }
 
-    /// Sends a signal to the server and the processes that it has started: `STOP` makes it silent
-    /// without closing a connection, `CONT` lets it go on.
+    /// Sends a signal to the server and its child processes. `STOP` silences it without closing a
+    /// connection, and `CONT` lets it continue.
     pub(crate) fn signal(&self, signal: &str) {
         let (_, _, pid) = self.running.as_ref().unwrap();
         let children = format!("/proc/{pid}/task/{pid}/children");
@@ -123,16 +123,16 @@ impl Drop for Server {
     }
 }
 
-/// Says that something was not tested, or fails where it must be.
+/// Says that something was not tested, or fails if it must be tested.
 pub(crate) fn missing(what: &str) {
     let required = std::env::var_os("REQUIRE_SERVICES").is_some_and(|value| value == "1");
     assert!(!required, "{what} is not on this machine");
-    // Not by `eprintln!`, which is shown for tests that fail.
+    // `eprintln!` is only shown for failing tests.
     let said = format!("\n*** NOT TESTED: {what} is not on this machine ***\n\n");
     std::io::stderr().write_all(said.as_bytes()).unwrap();
 }
 
-/// The directory in the `PATH`, or of those others, that has all these programs.
+/// Returns a folder in the `PATH`, or in `others`, that has all these programs.
 pub(crate) fn find(programs: &[&str], others: Vec<PathBuf>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).chain(others);

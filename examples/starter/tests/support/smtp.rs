@@ -1,4 +1,4 @@
-//! A small mail server: it takes messages, and can be told to be away or to refuse.
+//! A small mail server, which can be told to defer or refuse messages.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,11 +13,11 @@ use super::mail::Letter;
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     letters: Arc<Mutex<Vec<Letter>>>,
-    /// How many messages it does not take right now (451), and how many ever (550).
+    /// How many messages the server defers (451), and how many it refuses (550).
     pub(crate) later: Arc<AtomicU32>,
     pub(crate) never: Arc<AtomicU32>,
-    /// How often it has said later to recipients whose address begins with `later`, and held up those that
-    /// begin with `silent`.
+    /// How often it has deferred recipients whose address begins with `later`, and delayed those that begin
+    /// with `silent`.
     pub(crate) put_off: Arc<AtomicU32>,
 }
 
@@ -52,7 +52,7 @@ impl Sink {
         self.letters.lock().unwrap().clone()
     }
 
-    /// Waits until so many recipients were put off.
+    /// Waits until this many recipients were deferred.
     pub(crate) async fn wait_until_put_off(&self, count: u32) {
         while self.put_off.load(Ordering::SeqCst) < count {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -66,10 +66,10 @@ impl Sink {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("{} letters", self.letters().len());
+        panic!("{} emails", self.letters().len());
     }
 
-    /// RFC 5321, as little as there is.
+    /// Speaks as little of RFC 5321 as possible.
     async fn talk(&self, stream: TcpStream) -> Option<()> {
         let mut stream = BufReader::new(stream);
         stream.write_all(b"220 sink\r\n").await.ok()?;

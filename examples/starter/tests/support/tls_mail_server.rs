@@ -1,4 +1,4 @@
-//! A mail server (aiosmtpd) with TLS or without, which keeps how each email reached it.
+//! A mail server (aiosmtpd) with or without TLS, which records how each email arrived.
 
 use std::fs;
 use std::net::TcpStream;
@@ -49,13 +49,13 @@ signal.pause()
 /// How the server is reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mode {
-    /// It has no TLS.
+    /// The server has no TLS.
     Plain,
-    /// It demands STARTTLS.
+    /// The server requires STARTTLS.
     StartTls,
-    /// It demands STARTTLS, and the password `hunter2` of `user`.
+    /// The server requires STARTTLS, and the user `user` with the password `hunter2`.
     Login,
-    /// It has TLS from the start.
+    /// The server uses TLS from the start.
     Smtps,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct TlsMailServer(Server);
 // === impl TlsMailServer ===
 
 impl TlsMailServer {
-    /// None, loudly, where it cannot be made.
+    /// Starts the server. Returns `None` with a message if it cannot be installed.
     pub(crate) fn start(mode: Mode) -> Option<Self> {
         let python = environment(PACKAGE)?.join("python");
         let folder = Folder::new("smtp-tls");
@@ -97,12 +97,12 @@ impl TlsMailServer {
         self.0.port
     }
 
-    /// The file of its certificate.
+    /// Returns the file of its certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.0.folder().join("certificate.pem")
     }
 
-    /// How each email came.
+    /// Returns how each email arrived.
     pub(crate) fn kept(&self) -> Vec<Value> {
         let files = fs::read_dir(self.0.folder()).unwrap().flatten();
         let mut files: Vec<_> = files.map(|file| file.path()).collect();

@@ -1,4 +1,4 @@
-//! A small web server that answers as it is told, and keeps what it was asked.
+//! A small web server that gives configured responses and records requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
-//! [`EmailChanges`]: changes of an address that are under way, one for each user.
+//! [`EmailChanges`]: pending changes of an email address, at most one for each user.
 //!
-//! A change happens when a link in an email to the new address and one in an email to the old address have
-//! both been confirmed: the first proves the new address, the second is the owner's consent. Whatever else
-//! changes the account in between ends it.
+//! The address changes once the links in the emails to the new and to the old address are both confirmed.
+//! The first link proves the new address, the second one is the owner's consent. Any other change of the
+//! account in between ends the pending change.
 
 mod routes;
 
@@ -19,7 +19,7 @@ use crate::limits::{Quota, Quotas};
 use crate::times::{SKEW, now, seconds};
 use crate::typed::Email;
 
-/// For how long both links can be confirmed.
+/// How long both links can be confirmed.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How many changes a user may begin within [`PER_USER_WINDOW`].
 const PER_USER: i64 = 5;
@@ -28,7 +28,7 @@ const PER_USER_WINDOW: Duration = Duration::from_secs(24 * 3600);
 const PER_ADDRESS: i64 = 5;
 const PER_ADDRESS_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// The table of changes. It has the SHA-256 of the links alone.
+/// The table of pending changes. It contains only the SHA-256 of the links.
 #[derive(Debug, Clone)]
 pub(crate) struct EmailChanges {
     database: Database,
@@ -43,24 +43,24 @@ pub(crate) enum Side {
     Old,
 }
 
-/// What became of a request for a change.
+/// The outcome of a request for a change.
 #[derive(Debug)]
 enum Begun {
     /// The id of the change.
     Yes(String),
-    /// No, for so long: there were too many of late.
+    /// The user has begun too many changes, and can begin another after this time.
     TooMany(Duration),
-    /// No: the user is not as it was read any more.
+    /// The user has changed since it was read.
     SomebodyElse,
 }
 
-/// The link for one side of a change. It has no `Debug`, because of the token.
+/// The link for one side of a change. It is not `Debug`, because it contains the token.
 pub(crate) enum ChangeLink {
     Made {
         token: String,
         new_email: Email,
     },
-    /// None, because the new address has an account already.
+    /// There is no link, because the new address already has an account.
     Taken,
 }
 
@@ -71,15 +71,15 @@ pub(super) struct EmailChange {
     user_id: String,
     /// The new address.
     email: String,
-    /// The session that has asked for the change.
+    /// The session that asked for the change.
     session_id: String,
     new_confirmed: bool,
     old_confirmed: bool,
     expires_at: i64,
 }
 
-/// The columns of [`EmailChange`], for a change that is open: not expired, and of a user who is as the
-/// change has found them.
+/// The columns of [`EmailChange`], for an open change: one that has not expired, and whose user has not
+/// changed since it began.
 macro_rules! columns {
     () => {
         "id, user_id, email, session_id, new_confirmed, old_confirmed, expires_at"
@@ -98,8 +98,8 @@ macro_rules! is_open {
     };
 }
 
-/// Locks the user of a change that both sides have confirmed, if it is open: the change is theirs from then
-/// on to the end of the transaction. A user who is set to what they are already has no new version.
+/// Locks the user of an open change that both sides have confirmed, until the end of the transaction.
+/// Setting a column to its own value gives the user no new version.
 pub(super) const CLAIM: &str = "UPDATE users SET rehashes = rehashes \
      WHERE id = $1 AND NOT disabled AND version = \
          (SELECT c.version FROM email_changes AS c WHERE c.id = $2 AND c.user_id = $1 \
@@ -118,7 +118,7 @@ impl EmailChanges {
         }
     }
 
-    /// Begins a change, in place of one that was under way, whose links are good for nothing any more.
+    /// Begins a change. It replaces a pending one, whose links are not valid any more.
     async fn begin(&self, user: &User, email: &Email, session: &str) -> Result<Begun> {
         let quota = Quota {
             kind: "email_changes",
@@ -151,8 +151,8 @@ impl EmailChanges {
         })
     }
 
-    /// Makes the link for one side of an open change. Returns `None` if the change is over, if that side has
-    /// a link already, or if the new address had too many links of late.
+    /// Makes the link for one side of an open change. Returns `None` if the change is not open, if that
+    /// side has a link already, or if the new address has had too many links in [`PER_ADDRESS_WINDOW`].
     pub(crate) async fn link(&self, change: &str, side: Side) -> Result<Option<ChangeLink>> {
         let Some(found) = self.by_id(change).await? else {
             return Ok(None);
@@ -202,7 +202,7 @@ impl EmailChanges {
         })
     }
 
-    /// The change of a user that is open.
+    /// Returns the open change of a user.
     pub(super) async fn of(&self, user: &str) -> Result<Option<EmailChange>> {
         let query = concat!(
             "SELECT ",
@@ -216,8 +216,8 @@ impl EmailChanges {
         })
     }
 
-    /// Notes that the link of one side was confirmed, and returns the change. Of two sides at once, the
-    /// second sees the first.
+    /// Records that the link of one side was confirmed, and returns the change. If both sides confirm at
+    /// once, the second one sees the first.
     async fn confirm(&self, token: &str) -> Result<Option<EmailChange>> {
         let query = concat!(
             "UPDATE email_changes SET \
@@ -234,7 +234,7 @@ impl EmailChanges {
         })
     }
 
-    /// Ends the change that a link belongs to, and returns whose it was.
+    /// Ends the change that a link belongs to, and returns its user.
     async fn stop(&self, token: &str) -> Result<Option<String>> {
         let query = "DELETE FROM email_changes WHERE new_link = $1 OR old_link = $1 \
                      RETURNING user_id";
@@ -253,7 +253,7 @@ impl EmailChanges {
         Ok(cancelled == 1)
     }
 
-    /// Removes at most `limit` that have expired, and returns how many.
+    /// Removes at most `limit` expired changes, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM email_changes WHERE user_id IN \
                          (SELECT user_id FROM email_changes WHERE expires_at <= $1 LIMIT $2) \

@@ -1,4 +1,4 @@
-//! `/auth/email/change`: a user moves the account to another address.
+//! `/auth/email/change`: a user changes the email address of the account.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,13 +22,13 @@ use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 use crate::typed::{Email, LinkSecret};
 
-/// What the log says of links of this kind.
+/// The name of these links in the log.
 const CHANGE: &str = "change_email";
 
 const CHANGED: Notice = Notice {
     kind: "email_changed",
-    subject: "The address of your account was changed",
-    text: "The email address of your account was changed just now. From now on, log in\n\
+    subject: "Your email address was changed",
+    text: "The email address of your account has just been changed. From now on, log in\n\
            with the new one:",
 };
 
@@ -57,7 +57,7 @@ struct Link {
     token: String,
 }
 
-/// A change of the address that waits for links to be confirmed.
+/// A change of the address whose links are not both confirmed yet.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PendingEmailChange)]
 pub(crate) struct Pending {
@@ -71,24 +71,26 @@ pub(crate) struct Pending {
 #[derive(Serialize, ToSchema)]
 #[schema(as = EmailChange)]
 struct Status {
-    /// `null` if no change is under way.
+    /// `null` if no change is pending.
     pending: Option<Pending>,
 }
 
-/// How far a change has come.
+/// The progress of a change.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EmailChangeProgress)]
 struct Progress {
-    /// Whether the account has the new address now. If not, the other address has to confirm too.
+    /// Whether the account has its new address now. If not, the link to the other address must be confirmed
+    /// as well.
     changed: bool,
 }
 
+/// Returns the pending change of the email address.
 #[utoipa::path(
     get,
     operation_id = "email_change",
     path = "/auth/email/change",
     tag = "accounts",
-    responses((status = 200, description = "The change that is under way, if any", body = Status)),
+    responses((status = 200, description = "The pending change, if any", body = Status)),
     security(("bearer" = []))
 )]
 async fn pending(
@@ -101,8 +103,10 @@ async fn pending(
     }))
 }
 
-/// Sends a link to each address. Whether the new one has an account is not told: its owner learns of the
-/// request, and nothing else happens.
+/// Begins a change of the email address, and sends a link to both addresses.
+///
+/// The response does not tell whether the new address has an account. If it has, its owner gets an email,
+/// and nothing else happens.
 #[utoipa::path(
     post,
     operation_id = "begin_email_change",
@@ -121,14 +125,14 @@ async fn begin(
 ) -> Result<StatusCode, Problem> {
     let email = Email::parse(&request.new_email).ok_or_else(invalid_email)?;
     if !caller.user.email_verified {
-        let detail = "Confirm your email address first, by the link that was sent to it.";
+        let detail = "Confirm your email address first: open the link in our email.";
         let status = StatusCode::FORBIDDEN;
         return Err(Problem::new(status, "email_not_confirmed", detail));
     }
     let current = &request.current_password;
     reauthentication.check(&caller, current).await?;
     if email.as_str() == caller.user.email {
-        let detail = "That is the address that the account has already.";
+        let detail = "The account already has this email address.";
         return Err(Problem::new(StatusCode::CONFLICT, "same_email", detail));
     }
     finish(async move {
@@ -136,7 +140,8 @@ async fn begin(
         let change = match changes.begin(user, &email, caller.session()).await? {
             Begun::Yes(change) => change,
             Begun::TooMany(wait) => {
-                let detail = "Too many changes. `Retry-After` says when to try again.";
+                let detail =
+                    "Too many changes of the address. `Retry-After` says when to try again.";
                 return Err(Problem::too_many(detail, wait));
             }
             Begun::SomebodyElse => return Err(conflict()),
@@ -151,12 +156,13 @@ async fn begin(
     .await
 }
 
+/// Cancels the pending change of the email address.
 #[utoipa::path(
     delete,
     operation_id = "cancel_email_change",
     path = "/auth/email/change",
     tag = "accounts",
-    responses((status = 204, description = "No change is under way any more")),
+    responses((status = 204, description = "Cancelled")),
     security(("bearer" = []))
 )]
 async fn cancel(
@@ -169,15 +175,17 @@ async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// For the link to either address. With the second one, the account has the new address, and the sessions
-/// end but for the one that has asked for the change.
+/// Confirms a change with the link to either address.
+///
+/// With the second link, the account gets the new address, and all sessions end except the one that asked
+/// for the change.
 #[utoipa::path(
     post,
     operation_id = "confirm_email_change",
     path = "/auth/email/change/confirm",
     tag = "accounts",
     request_body = Link,
-    responses((status = 200, description = "It is noted, or done", body = Progress))
+    responses((status = 200, description = "Confirmed; `changed` tells whether the address has changed", body = Progress))
 )]
 async fn confirm(
     State(accounts): State<Accounts>,
@@ -200,14 +208,14 @@ async fn confirm(
     .await
 }
 
-/// For whoever did not ask for the change, at either address. The account stays as it is.
+/// Stops a change with the link to either address, for somebody who did not ask for it.
 #[utoipa::path(
     post,
     operation_id = "stop_email_change",
     path = "/auth/email/change/stop",
     tag = "accounts",
     request_body = Link,
-    responses((status = 204, description = "The change does not happen"))
+    responses((status = 204, description = "Stopped"))
 )]
 async fn stop(
     State(accounts): State<Accounts>,
@@ -227,13 +235,14 @@ async fn stop(
 // === impl Accounts ===
 
 impl Accounts {
-    /// Gives the account its new address, after both links. Returns whether it has it now.
+    /// Gives the account its new address if both links are confirmed. Returns whether the account has it
+    /// now.
     async fn change_email(&self, change: &EmailChange, outbox: &Outbox) -> Result<bool, Problem> {
         let Some(user) = self.users.active(&change.user_id).await? else {
             return Ok(false);
         };
         let others = || self.sessions.end_others(&user.id, &change.session_id);
-        // Before anything changes: if they cannot be ended, the links are still good.
+        // Comes first, so that the links are still valid if the sessions cannot be ended.
         others().await?;
         let (email, claimant) = (
             Email::stored(&change.email),
@@ -247,12 +256,13 @@ impl Accounts {
         for told in [&user, &moved] {
             outbox.tell(told, CHANGED);
         }
-        // What was opened in between, with the old address. The change is done, whatever becomes of this.
+        // Ends sessions that were opened in between with the old address. The change stays, even if this
+        // fails.
         if let Err(error) = others().await {
             let error = with_causes(&error);
             tracing::error!(
                 error,
-                "sessions from before the change of address may go on"
+                "the email address was changed, but sessions from before could not be ended"
             );
         }
         Ok(true)
@@ -273,6 +283,6 @@ impl Pending {
 }
 
 fn conflict() -> Problem {
-    let detail = "The account was changed by somebody else just now. Try again.";
+    let detail = "The account was changed elsewhere at the same time. Try again.";
     Problem::new(StatusCode::CONFLICT, "conflict", detail)
 }

@@ -1,4 +1,4 @@
-//! What an account can do about its passkeys, and what ends with a change of the account.
+//! What users can do with their passkeys, and what ends with a change of the account.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::support::authenticator::{
 use crate::support::{PASSWORD, Service, Tokens, issuer_in_the_past, started};
 
 #[tokio::test]
-async fn adding_and_removing_a_passkey_need_a_fresh_proof() {
+async fn adding_and_removing_a_passkey_needs_a_fresh_proof() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -39,7 +39,7 @@ async fn adding_and_removing_a_passkey_need_a_fresh_proof() {
             assert_eq!((answer.status, answer.code().as_str()), (status, code));
         }
     }
-    // A passkey does it too, once.
+    // A passkey proves it as well, once.
     let proof = prove(&service, &tokens, &mut passkey).await;
     assert_eq!(proof.status, StatusCode::OK, "{:?}", proof.body);
     let proof = proof.json();
@@ -98,10 +98,10 @@ async fn the_last_way_to_log_in_cannot_be_removed() {
     for passkey in &mut passkeys {
         listed.push(add(&service, &tokens, passkey).await);
     }
-    // As somebody who has never had a password.
+    // As if the user had never had a password.
     change(&service, "UPDATE users SET password_hash = '!'").await;
     let tokens = log_in(&service, &mut passkeys[0]).await.tokens();
-    // Two at once, one of which stays.
+    // Of two removals at once, one fails.
     let mut proofs = Vec::new();
     for passkey in &mut passkeys {
         proofs.push(prove(&service, &tokens, passkey).await.json());
@@ -142,14 +142,14 @@ async fn the_last_way_to_log_in_cannot_be_removed() {
     log_in(&service, &mut passkeys[left]).await.tokens();
 }
 
-/// Whoever logs in elsewhere has nothing else to prove with.
+/// Users who log in elsewhere have nothing else to prove who they are.
 #[tokio::test]
-async fn an_account_with_no_proof_needs_a_recent_login() {
+async fn an_account_without_password_and_passkey_needs_a_recent_login() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     change(&service, "UPDATE users SET password_hash = '!'").await;
     let path = "/auth/passkeys/register";
-    // A login of eleven minutes ago is asked for again (RFC 9470).
+    // After eleven minutes, the user has to log in again (RFC 9470).
     let claims = tokens.claims();
     let (id, session) = (claims["sub"].as_str(), claims["sid"].as_str());
     let earlier = SystemTime::now() - Duration::from_secs(660);
@@ -194,9 +194,9 @@ async fn an_account_has_a_limited_number_of_passkeys() {
     add(&service, &tokens, &mut Authenticator::new()).await;
 }
 
-/// Two questions at once do not get around the limit, nor do they outlive a change of the account.
+/// Two requests at once do not bypass the limit, and do not outlive a change of the account.
 #[tokio::test]
-async fn a_change_of_the_account_ends_what_was_asked_before() {
+async fn a_change_of_the_account_ends_pending_passkey_requests() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -220,7 +220,7 @@ async fn a_change_of_the_account_ends_what_was_asked_before() {
     assert_over(&service.post_as(&tokens, path, &proof).await);
     log_in(&service, &mut passkey).await.tokens();
 
-    // A disabled user is refused like one who has typed a wrong password.
+    // A disabled user gets the same response as after a wrong password.
     let asked = ask_to_log_in(&service).await;
     change(&service, "UPDATE users SET disabled = TRUE").await;
     let credential = passkey.get(&asked["options"]);
@@ -230,7 +230,7 @@ async fn a_change_of_the_account_ends_what_was_asked_before() {
 }
 
 #[tokio::test]
-async fn an_address_must_be_confirmed_for_a_passkey_too() {
+async fn a_passkey_login_needs_a_confirmed_address_too() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -245,9 +245,9 @@ async fn an_address_must_be_confirmed_for_a_passkey_too() {
     assert_eq!(answer.code(), "invalid_credentials");
 }
 
-/// Anybody can register any address: what they have set up is not the owner's.
+/// Anybody can register any address, so what they have set up does not belong to the owner.
 #[tokio::test]
-async fn a_passkey_from_before_the_address_was_proved_ends() {
+async fn passkeys_from_before_the_address_was_proved_end() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let link = service.letter(EMAIL, 1).await.token("confirm-email");

@@ -1,4 +1,4 @@
-//! Passkeys: added, used for a login and after a password, renamed and removed; and all that is refused.
+//! Passkeys: adding, using, renaming and removing them, and what is refused.
 
 mod account;
 mod refused;
@@ -95,9 +95,9 @@ async fn a_passkey_logs_in_without_a_password() {
     log_in(&service, &mut passkey).await.tokens();
 }
 
-/// Its counter stays at zero, which says nothing (WebAuthn Level 3 section 6.1.1).
+/// The counter of a synced passkey stays at zero, which means nothing (WebAuthn Level 3 section 6.1.1).
 #[tokio::test]
-async fn a_synced_passkey_is_told_from_one_in_a_device() {
+async fn synced_passkeys_are_distinguished_from_device_bound_ones() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::synced();
@@ -109,18 +109,18 @@ async fn a_synced_passkey_is_told_from_one_in_a_device() {
         let claims = log_in(&service, &mut passkey).await.tokens().claims();
         assert_eq!(claims["amr"], json!(["swk", "user", "mfa"]));
     }
-    // It may not turn into one that is not backed up: that would be another key.
+    // It cannot turn into one that is not backed up, because that would be another key.
     passkey.is_synced = false;
     let answer = log_in(&service, &mut passkey).await;
     assert_refused(&answer, StatusCode::UNAUTHORIZED, "backup_changed");
 }
 
 #[tokio::test]
-async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
+async fn a_passkey_request_works_once_in_time_for_its_purpose() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
-    // Once.
+    // Works once.
     let asked = ask_to_register(&service, &tokens).await;
     let added = answer_register(&service, &tokens, &asked, &mut passkey).await;
     assert_eq!(added.status, StatusCode::CREATED);
@@ -131,14 +131,14 @@ async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
     let answer = answer_log_in(&service, &asked, credential.clone()).await;
     answer.tokens();
     assert_over(&answer_log_in(&service, &asked, credential).await);
-    // Not even a wrong answer is given twice.
+    // Even a wrong answer uses up the request.
     let asked = ask_to_log_in(&service).await;
     let wrong = passkey.with_another_key().get(&asked["options"]);
     answer_log_in(&service, &asked, wrong).await;
     let right = passkey.get(&asked["options"]);
     assert_over(&answer_log_in(&service, &asked, right).await);
 
-    // In time.
+    // Works in time only.
     let asked = ask_to_log_in(&service).await;
     let registering = ask_to_register(&service, &tokens).await;
     change(
@@ -151,7 +151,7 @@ async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
     let mut other = Authenticator::new();
     assert_over(&answer_register(&service, &tokens, &registering, &mut other).await);
 
-    // For its purpose.
+    // Works for its purpose only.
     let path = "/auth/passkeys/prove";
     let asked = service.post_as(&tokens, path, &json!({})).await.json();
     let proof = passkey.get(&asked["options"]);
@@ -172,7 +172,7 @@ async fn a_question_is_answered_once_in_time_and_for_its_purpose() {
 }
 
 #[tokio::test]
-async fn questions_without_an_answer_are_limited_in_number() {
+async fn the_number_of_pending_passkey_requests_is_limited() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -187,10 +187,10 @@ async fn questions_without_an_answer_are_limited_in_number() {
     }
     let kept = count(&service, "SELECT count(*) FROM passkey_ceremonies").await;
     assert!((100..=102).contains(&kept), "{kept} are kept");
-    // The newest are.
+    // The newest requests still work.
     log_in(&service, &mut passkey).await.tokens();
     let late = passkey.get(&first["options"]);
     let answer = answer_log_in(&service, &first, late).await;
-    // All of one second are equally old.
+    // Requests of the same second are equally old.
     assert!(answer.status == StatusCode::OK || answer.code() == "invalid_ceremony");
 }

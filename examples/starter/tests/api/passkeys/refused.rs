@@ -1,4 +1,4 @@
-//! What is refused, each for its own reason.
+//! What is refused, each with its own reason.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -50,12 +50,12 @@ async fn every_wrong_login_by_passkey_has_its_reason() {
         let answer = log_in(&service, &mut passkey).await;
         assert_refused(&answer, StatusCode::UNAUTHORIZED, reason);
     }
-    // The answer to another question.
+    // The answer to another request.
     let (first, second) = (ask_to_log_in(&service).await, ask_to_log_in(&service).await);
     let credential = good.get(&first["options"]);
     let answer = answer_log_in(&service, &second, credential).await;
     assert_refused(&answer, StatusCode::UNAUTHORIZED, "wrong_challenge");
-    // What registers does not log in.
+    // The answer to a registration does not log in.
     let question = ask_to_log_in(&service).await;
     let credential = good.create(&json!({
         "user": { "id": "AAAA" }, "challenge": question["options"]["challenge"],
@@ -97,7 +97,7 @@ async fn every_wrong_registration_has_its_reason() {
     assert_refused(&answer, StatusCode::UNPROCESSABLE_ENTITY, "wrong_challenge");
     assert_eq!(list(&service, &tokens).await, Vec::<Value>::new());
 
-    // One that is registered is not registered again, not even with another account.
+    // A registered passkey cannot be registered again, even with another account.
     let mut passkey = Authenticator::new();
     add(&service, &tokens, &mut passkey).await;
     let other = service.user(OTHER).await;
@@ -110,9 +110,9 @@ async fn every_wrong_registration_has_its_reason() {
     log_in(&service, &mut passkey).await.tokens();
 }
 
-/// Random bytes in the place of what an authenticator says are a mistake of the client.
+/// Random bytes from an authenticator are a client error.
 #[tokio::test]
-async fn a_mangled_answer_is_never_an_error_of_the_service() {
+async fn a_mangled_passkey_response_is_never_a_server_error() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();
@@ -155,7 +155,7 @@ async fn a_mangled_answer_is_never_an_error_of_the_service() {
                 false => answer_log_in(&service, &asked, credential).await,
             };
             let status = answer.status;
-            // The id of the key, and its kind, may be changed: then it is just another passkey.
+            // Changing the id or the type of the key just makes another passkey.
             let is_fine = status.is_client_error() || (registers && status == StatusCode::CREATED);
             assert!(is_fine, "{field} {round}: {status} {:?}", answer.body);
         }
@@ -163,13 +163,13 @@ async fn a_mangled_answer_is_never_an_error_of_the_service() {
 }
 
 #[tokio::test]
-async fn a_passkey_of_one_user_is_nothing_to_another() {
+async fn a_passkey_works_only_for_its_user() {
     let service = started!();
     let (ada, eve) = (service.user(EMAIL).await, service.user(OTHER).await);
     let (mut of_ada, mut of_eve) = (Authenticator::new(), Authenticator::new());
     let listed = add(&service, &ada, &mut of_ada).await;
     add(&service, &eve, &mut of_eve).await;
-    // Neither her question nor her answer.
+    // Neither her request nor her answer.
     let asked = ask_to_register(&service, &ada).await;
     assert_over(&answer_register(&service, &eve, &asked, &mut Authenticator::new()).await);
     let answer = prove(&service, &eve, &mut of_ada).await;
@@ -196,7 +196,7 @@ async fn a_passkey_of_one_user_is_nothing_to_another() {
     assert_eq!(list(&service, &ada).await[0]["label"], "My laptop");
 }
 
-/// WebAuthn Level 3 section 6.1.1: the counter of one of two copies is behind.
+/// WebAuthn Level 3 section 6.1.1: of two copies, one has a counter that is behind.
 #[tokio::test]
 async fn a_copied_passkey_is_not_accepted_any_more() {
     let service = started!();
@@ -207,7 +207,7 @@ async fn a_copied_passkey_is_not_accepted_any_more() {
     log_in(&service, &mut passkey).await.tokens();
     let answer = log_in(&service, &mut copy).await;
     assert_refused(&answer, StatusCode::UNAUTHORIZED, "possible_copy");
-    // Nobody knows which of the two is the owner's. The owner is told, and can remove it.
+    // Nobody knows which of the two belongs to the owner. The owner is told, and can remove it.
     for passkey in [&mut passkey, &mut copy] {
         passkey.counter += 100;
         let answer = log_in(&service, passkey).await;

@@ -1,4 +1,4 @@
-//! A passkey after the password.
+//! Passkeys as a second factor.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn a_passkey_is_a_second_step_after_the_password() {
         .await
         .tokens();
     assert_eq!(tokens.claims()["amr"], json!(["pwd", "hwk", "user", "mfa"]));
-    // The challenge is used up, and so is its question.
+    // The challenge is used up, and so is its request.
     let body = json!({
         "challenge": challenge, "ceremony": asked["ceremony"],
         "credential": passkey.get(&asked["options"]),
@@ -65,11 +65,11 @@ async fn a_passkey_is_a_second_step_after_the_password() {
     assert_eq!(answer.code(), "invalid_challenge");
     log_in(&service, &mut passkey).await.tokens();
 
-    // It stays while logins ask for it.
+    // The passkey cannot be removed while logins ask for it.
     let answer = remove(&service, &tokens, &listed, &by_password()).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert_eq!(answer.code(), "last_second_factor");
-    // It turns itself off, by a proof in the place of a code.
+    // The passkey turns itself off, with a proof in place of a code.
     let proof = prove(&service, &tokens, &mut passkey).await.json();
     let off = json!({
         "current_password": PASSWORD, "method": "passkey", "code": proof["passkey_proof"],
@@ -110,7 +110,7 @@ async fn a_passkey_takes_the_place_of_a_code() {
     let mut stolen = passkey.with_another_key();
     let answer = answer_challenge(&service, &challenge, &mut stolen).await;
     assert_refused(&answer, StatusCode::FORBIDDEN, "wrong_signature");
-    // The question of one login is nothing to another.
+    // The request of one login does not work for another one.
     let second = service.login(EMAIL, PASSWORD).await.challenge();
     let body = json!({ "challenge": second });
     let asked = service.post("/auth/login/passkey", &body).await.json();
@@ -128,7 +128,7 @@ async fn a_passkey_takes_the_place_of_a_code() {
 
 /// OWASP ASVS 5.0 V6.6.3.
 #[tokio::test]
-async fn a_challenge_bears_five_wrong_passkeys() {
+async fn a_challenge_allows_five_wrong_passkeys() {
     let service = started!();
     let tokens = service.user(EMAIL).await;
     let mut passkey = Authenticator::new();

@@ -1,4 +1,4 @@
-//! GitHub, which has its own ways.
+//! GitHub, which does not speak OpenID Connect.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::social_login::{StandIn, Visitor};
 use crate::support::started;
 
 #[tokio::test]
-async fn a_login_at_github_is_known_by_its_number() {
+async fn a_github_login_is_identified_by_its_numeric_id() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let mut visitor = Visitor::of(&service);
@@ -17,7 +17,7 @@ async fn a_login_at_github_is_known_by_its_number() {
     let query = asked.query().unwrap();
     assert!(query.contains("scope=user%3Aemail"), "{query}");
     assert!(!query.contains("nonce"), "{query}");
-    // It does not say who it is.
+    // The response does not name its issuer.
     let returned = super::with(&github.approves(&asked), "iss", "");
     assert_eq!(
         visitor.returns_to_page("github", &returned).await,
@@ -37,7 +37,7 @@ async fn a_login_at_github_is_known_by_its_number() {
 }
 
 #[tokio::test]
-async fn an_address_that_github_did_not_verify_opens_nothing() {
+async fn an_unverified_github_address_opens_no_account() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let tokens = service.proved_user(EMAIL).await;
@@ -49,11 +49,11 @@ async fn an_address_that_github_did_not_verify_opens_nothing() {
 }
 
 #[tokio::test]
-async fn what_github_refuses_is_told_from_an_outage() {
+async fn refusals_of_github_are_distinguished_from_outages() {
     let github = StandIn::start().await;
     let service = started!(with | settings | settings.login_providers = vec![github.as_github()]);
     let mut visitor = Visitor::of(&service);
-    // A code that is used, or not of this login.
+    // A code that was used, or belongs to another login.
     let asked = visitor.begins("github").await;
     let returned = super::with(&github.approves(&asked), "code", "made up");
     assert_bad(

@@ -1,4 +1,4 @@
-//! Logins that are linked to an account, and unlinked.
+//! Linking logins to an account, and unlinking them.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn unlink(service: &Service, tokens: &Tokens, provider: &str, password: &s
     service.post_as(tokens, &path, &body).await
 }
 
-/// Links a login, and returns where the browser ends.
+/// Links a login, and returns where the browser ends up.
 async fn link(visitor: &mut Visitor<'_>, tokens: &Tokens, provider: &str, at: &StandIn) -> String {
     let begun = visitor.links(tokens, provider, PASSWORD).await;
     assert_eq!(begun.status, StatusCode::OK, "{:?}", begun.body);
@@ -32,7 +32,7 @@ async fn link(visitor: &mut Visitor<'_>, tokens: &Tokens, provider: &str, at: &S
 }
 
 #[tokio::test]
-async fn a_login_with_any_address_is_linked_while_logged_in() {
+async fn a_logged_in_user_links_a_login_with_any_address() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -46,11 +46,11 @@ async fn a_login_with_any_address_is_linked_while_logged_in() {
     assert!(visitor.cookies.is_empty());
     let page = link(&mut visitor, &tokens, "one", &providers.one).await;
     assert_eq!(page, "/#linked=one");
-    assert!(visitor.cookies.is_empty(), "it logs nobody in");
+    assert!(visitor.cookies.is_empty(), "linking logs nobody in");
     let letter = service.letter(EMAIL, 2).await;
     assert!(letter.head.contains("A login was linked to your account"));
     assert_eq!(linked(&service, &tokens).await, ["one"]);
-    // Linked once more, it is as before.
+    // Linking it again changes nothing.
     let page = link(&mut visitor, &tokens, "one", &providers.one).await;
     assert_eq!(page, "/#linked=one");
     service.letter(EMAIL, 2).await;
@@ -68,7 +68,7 @@ async fn a_login_with_any_address_is_linked_while_logged_in() {
 }
 
 #[tokio::test]
-async fn a_login_has_one_account_and_an_account_one_of_each() {
+async fn a_login_has_one_account_and_an_account_one_login_per_issuer() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let ada = service.proved_user(EMAIL).await;
@@ -81,7 +81,7 @@ async fn a_login_has_one_account_and_an_account_one_of_each() {
     let taken = link(&mut visitor, &bob, "one", &providers.one).await;
     assert_eq!(taken, "/#login-failed=login_taken.one");
     assert!(linked(&service, &bob).await.is_empty());
-    // Another login of the same provider, by hand and by the address.
+    // Another login at the same provider, linked by hand and by the address.
     providers.one.is_for("2", EMAIL, true);
     let other = link(&mut visitor, &ada, "one", &providers.one).await;
     assert_eq!(other, "/#login-failed=other_login.one");
@@ -98,7 +98,7 @@ async fn a_login_is_not_linked_to_a_user_who_has_changed() {
     let mut visitor = Visitor::of(&service);
     let begun = visitor.links(&tokens, "one", PASSWORD).await.json();
     let asked = begun["location"].as_str().unwrap().parse().unwrap();
-    // Somebody else had the password, and the owner notices.
+    // Somebody else knew the password, and the owner notices.
     let body =
         json!({ "current_password": PASSWORD, "new_password": "another horse, another battery" });
     let changed = service
@@ -113,7 +113,7 @@ async fn a_login_is_not_linked_to_a_user_who_has_changed() {
 }
 
 #[tokio::test]
-async fn a_link_needs_the_browser_in_which_it_was_begun() {
+async fn linking_must_end_in_the_browser_where_it_began() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -130,16 +130,16 @@ async fn a_link_needs_the_browser_in_which_it_was_begun() {
     );
 }
 
-/// Whoever unlinks a login may do so because somebody else can use it.
+/// A user may unlink a login because somebody else can use it.
 #[tokio::test]
-async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
+async fn an_unlinked_login_can_only_be_linked_again_by_its_user() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
     let mut thief = Visitor::of(&service);
     let session = thief.logs_in("one", &providers.one).await;
     let thief_tokens = thief.tokens(&session);
-    // One is about to come in.
+    // A login of the thief is under way.
     let asked = thief.begins("one").await;
     thief
         .returns_to_page("one", &providers.one.approves(&asked))
@@ -164,7 +164,7 @@ async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
     service.assert_over(&thief_tokens).await;
     let late = thief.finishes("one").await;
     assert_refused(&late, StatusCode::FORBIDDEN, "account_unavailable");
-    // The address is still proved on both sides, which is not enough any more.
+    // The address is still proved on both sides, but that is not enough any more.
     let answer = thief.logs_in("one", &providers.one).await;
     assert_refused(&answer, StatusCode::FORBIDDEN, "login_unlinked");
     providers.one.is_for("2", EMAIL, true);
@@ -173,7 +173,7 @@ async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
     let again = unlink(&service, &tokens, "one", PASSWORD).await;
     assert_refused(&again, StatusCode::NOT_FOUND, "not_found");
 
-    // The owner links another login of that provider, and somebody else may have the old one.
+    // The owner links another login at that provider. Somebody else may still have the old one.
     let mut visitor = Visitor::of(&service);
     assert_eq!(
         link(&mut visitor, &tokens, "one", &providers.one).await,
@@ -193,7 +193,7 @@ async fn a_login_that_was_unlinked_comes_back_by_hand_alone() {
 }
 
 #[tokio::test]
-async fn linked_logins_are_their_users_business() {
+async fn users_see_only_their_own_linked_logins() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let ada = service.proved_user(EMAIL).await;

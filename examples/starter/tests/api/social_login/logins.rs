@@ -1,4 +1,4 @@
-//! Whose account a login opens.
+//! Which account a login opens.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::factor::{self, App}; // chapter: second-factor
 use crate::support::social_login::Visitor;
 use crate::support::{PASSWORD, Service, claims, started};
 
-/// The id of whoever has this access token.
+/// Returns the id of the user with this access token.
 async fn who(service: &Service, access: &str) -> Value {
     let answer = service.get("/me", access).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
@@ -30,10 +30,14 @@ async fn a_first_login_makes_an_account_without_a_password() {
     let said = |name: &str| {
         let mut found = query.iter().filter(|(its, _)| its == name);
         let value = found.next().map(|(_, value)| value.as_str());
-        assert!(found.next().is_none(), "{name} is there once");
+        assert!(found.next().is_none(), "{name} occurs more than once");
         value
     };
-    assert_eq!(said("theme"), Some("dark"), "what the endpoint has is kept");
+    assert_eq!(
+        said("theme"),
+        Some("dark"),
+        "parameters of the endpoint are kept"
+    );
     assert_eq!(said("response_type"), Some("code"));
     assert_eq!(said("scope"), Some("openid email"));
     let redirect_uri = "https://app.test/auth/login/one/callback";
@@ -62,7 +66,7 @@ async fn a_first_login_makes_an_account_without_a_password() {
         assert_eq!(login.code(), "invalid_credentials");
     }
 
-    // The next login is the same account, whatever the address is by then.
+    // The next login opens the same account, whatever its address is by then.
     providers.one.is_for("1", "ada@elsewhere.example", false);
     let mut elsewhere = Visitor::of(&service);
     let again = elsewhere.logs_in("one", &providers.one).await;
@@ -73,7 +77,7 @@ async fn a_first_login_makes_an_account_without_a_password() {
 }
 
 #[tokio::test]
-async fn an_address_that_both_have_proved_is_one_account() {
+async fn an_address_proved_on_both_sides_opens_the_same_account() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -88,20 +92,20 @@ async fn an_address_that_both_have_proved_is_one_account() {
     // Nothing else has changed.
     service.assert_good(&tokens).await;
     service.login(EMAIL, PASSWORD).await.tokens();
-    // And another provider is another login of the same account.
+    // Another provider is another login of the same account.
     let session = visitor.logs_in("two", &providers.two).await;
     let session = visitor.tokens(&session);
     assert_eq!(who(&service, &session.access).await["sub"], id);
 }
 
-/// Anybody can register any address: what was set up before a proof is not its owner's.
+/// Anybody can register any address, so what was set up before a proof does not belong to its owner.
 #[tokio::test]
-async fn an_account_that_proved_nothing_is_not_the_owners() {
+async fn an_unproved_account_is_replaced_by_the_owners_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let intruder = service.user(EMAIL).await;
     let id = who(&service, &intruder.access).await["sub"].clone();
-    // The intruder links a login of their own, too.
+    // The intruder links a login of their own as well.
     providers.two.is_for("66", "eve@example.com", true);
     let mut eve = Visitor::of(&service);
     let begun = eve.links(&intruder, "two", PASSWORD).await.json();
@@ -126,7 +130,7 @@ async fn an_account_that_proved_nothing_is_not_the_owners() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_verified_opens_nothing() {
+async fn an_unverified_address_opens_no_account() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -151,7 +155,7 @@ async fn an_address_that_is_not_verified_opens_nothing() {
 
 // chapter: second-factor {
 #[tokio::test]
-async fn a_second_factor_is_asked_for_at_a_provider_too() {
+async fn provider_logins_ask_for_the_second_factor_too() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let app = App::of(&service, EMAIL).await;
@@ -164,7 +168,7 @@ async fn a_second_factor_is_asked_for_at_a_provider_too() {
     assert_refused(&wrong, StatusCode::FORBIDDEN, "invalid_code");
     let right = factor::answer(&service, &challenge, "totp", &app.code()).await;
     assert_eq!(right.tokens().claims()["amr"], json!(["fed", "otp", "mfa"]));
-    // With a password, the claim says that.
+    // With a password, the claim says `pwd`.
     factor::forget_step(&service).await;
     let challenge = service.login(EMAIL, PASSWORD).await.challenge();
     let right = factor::answer(&service, &challenge, "totp", &app.code()).await;
@@ -173,7 +177,7 @@ async fn a_second_factor_is_asked_for_at_a_provider_too() {
 // chapter: second-factor }
 
 #[tokio::test]
-async fn who_is_disabled_cannot_log_in_at_a_provider() {
+async fn a_disabled_user_cannot_log_in_at_a_provider() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -181,7 +185,7 @@ async fn who_is_disabled_cannot_log_in_at_a_provider() {
     visitor.tokens(&session);
     let disable = "UPDATE users SET disabled = TRUE";
     let mut database = service.database().await;
-    // Between the provider and the page.
+    // A change between the provider and the page.
     let asked = visitor.begins("one").await;
     let page = visitor
         .returns_to_page("one", &providers.one.approves(&asked))
@@ -190,7 +194,7 @@ async fn who_is_disabled_cannot_log_in_at_a_provider() {
     sqlx::query(disable).execute(&mut database).await.unwrap();
     let late = visitor.finishes("one").await;
     assert_refused(&late, StatusCode::FORBIDDEN, "account_unavailable");
-    // By the linked login, and by the address.
+    // Both by the linked login and by the address.
     for (provider, at) in [("one", &providers.one), ("two", &providers.two)] {
         let answer = Visitor::of(&service).logs_in(provider, at).await;
         assert_refused(&answer, StatusCode::FORBIDDEN, "account_unavailable");
@@ -198,7 +202,7 @@ async fn who_is_disabled_cannot_log_in_at_a_provider() {
 }
 
 #[tokio::test]
-async fn a_change_while_a_login_is_under_way_voids_it() {
+async fn a_change_of_the_account_during_a_login_voids_it() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let tokens = service.proved_user(EMAIL).await;
@@ -242,7 +246,7 @@ async fn an_account_with_an_unconfirmed_address_stays_closed() {
 }
 
 #[tokio::test]
-async fn the_session_is_for_the_page_of_the_same_browser_alone() {
+async fn only_the_page_in_the_same_browser_gets_the_session() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -275,7 +279,7 @@ async fn the_session_is_for_the_page_of_the_same_browser_alone() {
     assert_bad(&elsewhere, "login_over");
     let session = visitor.finishes("one").await;
     visitor.tokens(&session);
-    // It is good once.
+    // The secret works once.
     let headers = [&page[..], &[("origin", own.as_str())]].concat();
     let again = service.request(Method::POST, path, &headers, "").await;
     assert_bad(&again, "login_over");

@@ -16,7 +16,7 @@ use crate::support::social_login::StandIn;
 
 const EMAIL: &str = "ada@example.com";
 
-/// Two providers that a service knows.
+/// Two providers that a service is configured with.
 struct Providers {
     one: StandIn,
     two: StandIn,
@@ -47,7 +47,7 @@ fn assert_bad(answer: &Answer, code: &str) {
     assert_refused(answer, StatusCode::BAD_REQUEST, code);
 }
 
-/// The parameters of a callback with one of them changed, or gone with an empty text.
+/// Changes one of the parameters of a callback, or removes it if the text is empty.
 fn with(
     returned: &[(&'static str, String)],
     name: &str,

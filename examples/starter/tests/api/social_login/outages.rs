@@ -1,4 +1,4 @@
-//! A provider that is unavailable is no verdict on anybody.
+//! An unavailable provider refuses nobody.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::social_login::Visitor;
 use crate::support::started;
 
 #[tokio::test]
-async fn a_provider_that_is_away_is_answered_as_an_outage() {
+async fn an_unavailable_provider_is_an_outage() {
     let providers = Providers::start().await;
     let service = started!(
         with | settings | {
@@ -25,13 +25,13 @@ async fn a_provider_that_is_away_is_answered_as_an_outage() {
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert_eq!(page.header("location"), "/#login-failed=unavailable.two");
     assert!(visitor.cookies.is_empty());
-    // The other one goes on.
+    // The other provider still works.
     let session = visitor.logs_in("one", &providers.one).await;
     visitor.tokens(&session);
 }
 
 #[tokio::test]
-async fn metadata_that_is_wrong_sends_nobody_anywhere() {
+async fn wrong_metadata_stops_a_login() {
     for (name, value) in [
         ("issuer", json!("https://another.example")),
         ("authorization_endpoint", json!("http://another.example/")),
@@ -49,7 +49,7 @@ async fn metadata_that_is_wrong_sends_nobody_anywhere() {
 }
 
 #[tokio::test]
-async fn an_outage_in_the_middle_of_a_login_is_no_verdict() {
+async fn an_outage_during_a_login_does_not_refuse_it() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     providers.one.told().is_in_token = false;
@@ -59,7 +59,7 @@ async fn an_outage_in_the_middle_of_a_login_is_no_verdict() {
         ("/token", 500, json!({})),
         ("/token", 503, error("temporarily_unavailable")),
         ("/token", 429, json!("slow down")),
-        ("/token", 401, error("invalid_client")), // ours to mend, and not the user's
+        ("/token", 401, error("invalid_client")), // for us to correct, and not for the user
         ("/token", 400, error("unauthorized_client")),
         ("/token", 302, json!({})),
         ("/token", 200, json!("what is this?")),
@@ -86,7 +86,7 @@ async fn an_outage_in_the_middle_of_a_login_is_no_verdict() {
         returned.push(("error", error.to_owned()));
         visitor.returns("one", &returned).await.assert_unavailable();
     }
-    // A code that the provider knows nothing of is one.
+    // A code that the provider does not know is refused.
     providers.one.answers("/token", 400, error("invalid_grant"));
     let answer = visitor.logs_in("one", &providers.one).await;
     super::assert_bad(&answer, "login_not_confirmed");
@@ -97,7 +97,7 @@ async fn an_outage_in_the_middle_of_a_login_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_fetched_are_no_verdict() {
+async fn an_outage_of_the_provider_keys_does_not_refuse_a_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     providers.one.answers("/jwks", 500, json!({}));
@@ -106,7 +106,7 @@ async fn keys_that_cannot_be_fetched_are_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_provider_that_says_nothing_is_not_waited_for_long() {
+async fn a_silent_provider_times_out_soon() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let providers = Providers::start().await;

@@ -25,7 +25,7 @@ fn assert_too_old(answer: &Answer) {
 async fn a_password_is_set_with_a_recent_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
-    // The provider knows the browser, and asks for nothing.
+    // The provider recognizes the browser, and does not ask for the password.
     providers.one.told().claims = vec![("auth_time", json!(LONG_AGO))];
     let mut visitor = Visitor::of(&service);
     let session = visitor.logs_in("one", &providers.one).await;
@@ -41,7 +41,7 @@ async fn a_password_is_set_with_a_recent_login() {
     assert_too_old(&answer);
     // chapter: second-factor }
 
-    // Asked for that, it wants to see the password of its user once more.
+    // Asked for a fresh login, the provider asks for the password again.
     let asked = visitor.begins_at("/auth/login/one?fresh=true").await;
     let query = asked.query().unwrap();
     assert!(
@@ -66,7 +66,7 @@ async fn a_password_is_set_with_a_recent_login() {
     let letter = service.letter(EMAIL, 2).await;
     assert!(letter.head.contains("Your password was changed"));
     service.login(EMAIL, PASSWORD).await.tokens();
-    // From now on that is what proves who it is.
+    // From now on the password proves who the user is.
     let answer = set(&service, &new, PASSWORD).await;
     assert_refused(&answer, StatusCode::CONFLICT, "password_exists");
     let answer = visitor.links(&new, "two", "").await;
@@ -95,7 +95,7 @@ async fn a_password_is_set_by_the_link_in_an_email() {
 }
 
 #[tokio::test]
-async fn the_last_way_to_log_in_is_not_unlinked() {
+async fn the_last_way_to_log_in_cannot_be_unlinked() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -108,7 +108,7 @@ async fn the_last_way_to_log_in_is_not_unlinked() {
     };
     let last = unlink("one", "").await;
     assert_refused(&last, StatusCode::CONFLICT, "last_login");
-    // Another login is another way; of two that are unlinked at once, one stays.
+    // Another login is another way to log in. Of two that are unlinked at once, one stays.
     let session = visitor.logs_in("two", &providers.two).await;
     visitor.tokens(&session);
     let (one, two) = tokio::join!(unlink("one", ""), unlink("two", ""));
@@ -132,9 +132,9 @@ async fn the_last_way_to_log_in_is_not_unlinked() {
     );
 }
 
-/// A provider that was taken out of the configuration opens nothing.
+/// A provider that was removed from the configuration opens nothing.
 #[tokio::test]
-async fn a_provider_that_is_gone_is_no_way_to_log_in() {
+async fn a_removed_provider_does_not_count_as_a_way_to_log_in() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);

@@ -43,7 +43,7 @@ async fn a_person_logs_in_at_a_real_provider() {
     let again = visitor.tokens(&session);
     assert_eq!(again.claims()["sub"], tokens.claims()["sub"]);
     assert_eq!(again.claims()["auth_time"], tokens.claims()["auth_time"]);
-    // Asked for a fresh login, it shows its form all the same.
+    // Asked for a fresh login, it shows its form again.
     let asked = visitor.begins_at("/auth/login/real?fresh=true").await;
     let (returned, is_shown) = person.answers(&asked, Some(EMAIL)).await;
     assert!(is_shown);
@@ -55,7 +55,7 @@ async fn a_person_logs_in_at_a_real_provider() {
     assert_eq!(set.status, StatusCode::NO_CONTENT, "{:?}", set.body);
     service.login(EMAIL, PASSWORD).await.tokens();
 
-    // A code that the provider has seen before is refused there.
+    // A code that was used before is refused by the provider.
     let asked = visitor.begins("real").await;
     let (returned, _) = person.answers(&asked, Some(EMAIL)).await;
     let mut other = Visitor::of(&service);

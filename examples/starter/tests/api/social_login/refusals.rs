@@ -1,4 +1,4 @@
-//! Callbacks and ID tokens that are not good.
+//! Invalid callbacks and ID tokens.
 
 use std::time::UNIX_EPOCH;
 
@@ -15,7 +15,7 @@ async fn change(service: &Service, change: &'static str) {
 }
 
 #[tokio::test]
-async fn a_callback_is_good_once() {
+async fn a_callback_works_once() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -24,7 +24,7 @@ async fn a_callback_is_good_once() {
     let returned = providers.one.approves(&asked);
     let page = visitor.returns_to_page("one", &returned).await;
     assert_eq!(page, "/#logged-in=one");
-    // Sent again, by the same browser and by whoever has its cookie.
+    // The callback is repeated by the same browser, and by whoever has its cookie.
     let again = visitor.returns("one", &returned).await;
     assert_bad(&again, "login_over");
     visitor.cookies = cookies;
@@ -32,7 +32,7 @@ async fn a_callback_is_good_once() {
     assert_bad(&again, "login_over");
     let page = visitor.returns_to_page("one", &returned).await;
     assert_eq!(page, "/#login-failed=login_over.one");
-    // Of many at once, one is the first.
+    // Of many at once, one succeeds.
     let asked = visitor.begins("one").await;
     let returned = providers.one.approves(&asked);
     let cookies = visitor.cookies.clone();
@@ -56,13 +56,13 @@ async fn a_callback_is_good_once() {
 }
 
 #[tokio::test]
-async fn a_callback_belongs_to_the_browser_that_began() {
+async fn a_callback_works_only_in_the_browser_that_began() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
     let asked = visitor.begins("one").await;
     let returned = providers.one.approves(&asked);
-    // Somebody gives their own login to another browser: with no cookie, and with one of its own.
+    // An attacker sends their own login to another browser, without a cookie and with one of its own.
     let mut victim = Visitor::of(&service);
     let answer = victim.returns("one", &returned).await;
     assert_bad(&answer, "login_over");
@@ -70,8 +70,8 @@ async fn a_callback_belongs_to_the_browser_that_began() {
     let cookies = victim.cookies.clone();
     let answer = victim.returns("one", &returned).await;
     assert_bad(&answer, "login_over");
-    assert_eq!(victim.cookies, cookies, "its own login goes on");
-    // What is missing, made up or there twice is refused as well.
+    assert_eq!(victim.cookies, cookies, "its own login continues");
+    // Missing, invented and repeated parameters are refused as well.
     for changed in [
         with(&returned, "state", ""),
         with(&returned, "state", "made-up"),
@@ -111,7 +111,7 @@ async fn a_login_expires_within_minutes() {
     .await;
     let answer = visitor.finishes("one").await;
     assert_bad(&answer, "login_over");
-    // A time that only a wrong clock can have written is no time.
+    // A time that only a wrong clock can have written does not count.
     let asked = visitor.begins("one").await;
     change(
         &service,
@@ -126,7 +126,7 @@ async fn a_login_expires_within_minutes() {
 
 /// RFC 9207, and RFC 9700 section 4.4.
 #[tokio::test]
-async fn an_answer_of_another_provider_is_refused() {
+async fn a_response_of_another_provider_is_refused() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -135,7 +135,7 @@ async fn an_answer_of_another_provider_is_refused() {
         ("two", providers.two.issuer()),
         ("one", providers.two.issuer()),
         ("one", format!("{}/", providers.one.issuer())),
-        ("one", String::new()), // it has promised to say who it is
+        ("one", String::new()), // it has announced that it names itself
     ] {
         let asked = visitor.begins("one").await;
         let returned = with(&providers.one.approves(&asked), "iss", &issuer);
@@ -143,14 +143,14 @@ async fn an_answer_of_another_provider_is_refused() {
         assert_bad(&answer, "wrong_provider");
         assert!(visitor.cookies.is_empty());
     }
-    // An error of another one as well.
+    // An error of another provider is refused as well.
     let asked = visitor.begins("one").await;
     let mut returned = with(&providers.one.approves(&asked), "code", "");
     returned = with(&returned, "iss", &providers.two.issuer());
     returned.push(("error", "access_denied".to_owned()));
     let answer = visitor.returns("one", &returned).await;
     assert_bad(&answer, "wrong_provider");
-    // A code of the one is nothing at the other.
+    // A code of one provider does not work at the other.
     let asked = visitor.begins("one").await;
     let foreign = providers.one.approves(&asked);
     let asked = visitor.begins("two").await;
@@ -159,9 +159,9 @@ async fn an_answer_of_another_provider_is_refused() {
     assert_bad(&answer, "login_not_confirmed");
 }
 
-/// A provider that does not say who it is where it has not promised to, is told by its redirect URI.
+/// A provider that does not name itself, and has not announced that, is identified by its redirect URI.
 #[tokio::test]
-async fn an_issuer_that_promised_nothing_need_not_name_itself() {
+async fn an_issuer_without_rfc_9207_need_not_name_itself() {
     let providers = Providers::start().await;
     let name = "authorization_response_iss_parameter_supported";
     providers.one.told().metadata = vec![(name, json!(false))];
@@ -183,7 +183,7 @@ async fn an_issuer_that_promised_nothing_need_not_name_itself() {
 }
 
 #[tokio::test]
-async fn who_says_no_at_the_provider_is_not_logged_in() {
+async fn a_user_who_cancels_at_the_provider_is_not_logged_in() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);
@@ -256,9 +256,9 @@ async fn an_id_token_that_is_not_for_this_login_is_refused() {
     visitor.tokens(&session);
 }
 
-/// The code is of another login of the same user at the same provider (RFC 9700 section 4.5).
+/// The code belongs to another login of the same user at the same provider (RFC 9700 section 4.5).
 #[tokio::test]
-async fn a_stolen_code_is_nothing_in_another_login() {
+async fn a_stolen_code_is_useless_in_another_login() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut victim = Visitor::of(&service);
@@ -291,7 +291,7 @@ async fn claims_about_somebody_else_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_begins_a_bounded_number_of_logins() {
+async fn the_number_of_logins_a_client_begins_is_limited() {
     let providers = Providers::start().await;
     let service = started!(with | settings | providers.configure(settings));
     let mut visitor = Visitor::of(&service);

@@ -1,4 +1,4 @@
-//! The account in the hands of a person: another address, a copy of everything, and the end.
+//! The account on the page: changing the email address, downloading the data, deleting the account.
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::support::{PASSWORD, Service};
 pub(super) const EMAIL: &str = "ada@example.com";
 const NEW: &str = "augusta.ada.king.countess.of.lovelace@analytical-engine.example.org";
 
-/// On a phone in the dark, and on a desk in the light.
+/// A phone in dark mode, and a desktop in light mode.
 pub(super) const SCREENS: [(&str, u32, bool); 2] = [("phone", 375, true), ("desk", 1200, false)];
 
-/// A person with a confirmed address, at the account.
+/// Opens the account page of a person with a confirmed address.
 pub(super) async fn at_the_account(width: u32, dark: bool) -> Option<(Service, Browser)> {
     let service = start(Default::default()).await;
     let browser = Browser::open(&address(&service), width, dark).await?;
@@ -23,7 +23,7 @@ pub(super) async fn at_the_account(width: u32, dark: bool) -> Option<(Service, B
     Some((service, browser))
 }
 
-/// Brings a part of the page into view, and looks at it.
+/// Scrolls to a part of the page, and takes a screenshot.
 pub(super) async fn look_at(browser: &Browser, id: &str, name: &str) {
     let script = "document.getElementById(arguments[0]).scrollIntoView()";
     browser.script(script, &[json!(id)]).await;
@@ -40,7 +40,7 @@ pub(super) async fn hides(browser: &Browser, id: &str) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("{id} is shown");
+    panic!("{id} is still visible");
 }
 
 pub(super) fn enter() -> String {
@@ -48,7 +48,7 @@ pub(super) fn enter() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_moves_the_account_to_another_address() {
+async fn a_person_changes_the_email_address() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;
@@ -58,7 +58,7 @@ async fn a_person_moves_the_account_to_another_address() {
         browser.set("#new-email", EMAIL).await;
         browser.set("#address-password", PASSWORD).await;
         browser.type_in(&enter()).await;
-        browser.says("#address-notice", "has already").await;
+        browser.says("#address-notice", "already has this").await;
         browser.set("#new-email", NEW).await;
         browser.type_in(&enter()).await;
         browser.says("#address-notice", "to both addresses").await;
@@ -74,7 +74,9 @@ async fn a_person_moves_the_account_to_another_address() {
         // Nothing happens before a button is pressed, and the token is not in the history.
         let new = service.letter(NEW, 1).await.token("new-email");
         follow("new-email", &new).await;
-        browser.says("#change-email", "Is this your address?").await;
+        browser
+            .says("#change-email", "Is this your email address?")
+            .await;
         let place = browser.page.current_url().await.unwrap();
         assert_eq!(place.fragment(), None);
         look_at(&browser, "main", &format!("{name}-address-new")).await;
@@ -86,13 +88,13 @@ async fn a_person_moves_the_account_to_another_address() {
         follow("old-email", &old).await;
         look_at(&browser, "main", &format!("{name}-address-old")).await;
         browser.click("#change-email-yes").await;
-        browser.says("#notice", "has its new address").await;
+        browser.says("#notice", "has its new email address").await;
         browser.says("#who", NEW).await;
         browser.says("#address", NEW).await;
         look_at(&browser, "main", &format!("{name}-address-done")).await;
         service.assert_over(&elsewhere).await;
 
-        // A link that is used up is a verdict, and the session goes on.
+        // A used link says so, and the session continues.
         follow("old-email", &old).await;
         browser.click("#change-email-no").await;
         browser.says("#notice", "not valid any more").await;
@@ -102,7 +104,7 @@ async fn a_person_moves_the_account_to_another_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_stops_a_change_of_the_address() {
+async fn a_person_stops_a_change_of_the_email_address() {
     let Some((service, browser)) = at_the_account(1200, false).await else {
         return;
     };
@@ -131,9 +133,9 @@ async fn a_person_stops_a_change_of_the_address() {
     browser.close().await;
 }
 
-/// An outage is told as one: nobody is asked to log in, and the link is good later on.
+/// An outage is reported as one: nobody is asked to log in, and the link works later.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_meets_an_outage_is_good_afterwards() {
+async fn a_link_still_works_after_an_outage() {
     let Some((service, browser)) = at_the_account(1200, false).await else {
         return;
     };
@@ -158,7 +160,7 @@ async fn a_link_that_meets_an_outage_is_good_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_saves_a_copy_and_deletes_the_account() {
+async fn a_person_downloads_the_data_and_deletes_the_account() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;

@@ -1,4 +1,4 @@
-//! API keys in the hands of a person.
+//! API keys on the page.
 
 use axum::http::StatusCode;
 use fantoccini::key::Key;
@@ -9,7 +9,7 @@ use super::account::{SCREENS, at_the_account, enter, hides, look_at};
 use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_makes_an_api_key_and_revokes_it() {
+async fn a_person_creates_and_revokes_an_api_key() {
     for (name, width, dark) in SCREENS {
         let Some((service, browser)) = at_the_account(width, dark).await else {
             return;
@@ -20,7 +20,7 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         assert!(granted.await.unwrap());
         // chapter: admin }
         browser.page.refresh().await.unwrap();
-        browser.says("#keys-hint", "There are none").await;
+        browser.says("#keys-hint", "no API keys yet").await;
         // By keyboard alone.
         browser
             .script("document.getElementById('keys-add').focus()", &[])
@@ -52,11 +52,11 @@ async fn a_person_makes_an_api_key_and_revokes_it() {
         let left = "return document.documentElement.innerHTML.includes(arguments[0])";
         assert_eq!(browser.script(left, &[json!(key)]).await, json!(false));
         browser.says("#keys", "Nightly <b>backup</b>").await;
-        browser.says("#keys", "good until").await;
+        browser.says("#keys", "valid until").await;
         look_at(&browser, "keys-title", &format!("{name}-keys")).await;
         browser.click("#keys button").await;
-        browser.says("#keys-notice", "good for nothing").await;
-        browser.says("#keys-hint", "There are none").await;
+        browser.says("#keys-notice", "is revoked").await;
+        browser.says("#keys-hint", "no API keys yet").await;
         service.get("/me", &key).await.assert_invalid_token();
         browser.close().await;
     }

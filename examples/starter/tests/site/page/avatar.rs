@@ -1,4 +1,4 @@
-//! An avatar on the page.
+//! The avatar on the page.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::browser::{Browser, WAIT, address, register};
 use crate::start;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_has_an_avatar() {
+async fn a_person_uploads_and_removes_an_avatar() {
     let service = start(Default::default()).await;
     let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
         return;
@@ -30,11 +30,11 @@ async fn a_person_has_an_avatar() {
             browser.shows("#picture").await;
         } else {
             browser
-                .says("#picture-notice", "no picture that we can read")
+                .says("#picture-notice", "cannot read that picture")
                 .await;
         }
     }
-    // It is drawn: the policy of the page lets it be.
+    // The image is displayed, so the page's policy allows it.
     let drawn =
         "const it = document.querySelector('#picture'); return it.complete && it.naturalWidth";
     let deadline = tokio::time::Instant::now() + WAIT;

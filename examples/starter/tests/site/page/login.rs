@@ -1,4 +1,4 @@
-//! The ways in: a session that goes on, and a link in an email.
+//! Logging in on the page: continuing a session, and links in emails.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use fantoccini::key::Key;
 use crate::browser::{Browser, WAIT, address, fill_in, register, shown};
 use crate::support::{PASSWORD, Place, Service};
 
-/// What goes wrong for a while is not the end of the session.
+/// A temporary error does not end the session.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
+async fn a_delayed_refresh_does_not_ask_for_a_login() {
     let service = Service::start_with(Place::sqlite(), |settings| {
         settings.rate_limit = NonZeroU32::new(20);
     })
@@ -20,7 +20,7 @@ async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
         return;
     };
     register(&browser, "ada@example.com").await;
-    // There is room for another request every three seconds: on a slow machine the page gets it.
+    // Another request is allowed every three seconds, which the page may get on a slow machine.
     for _ in 0..20 {
         while service.refresh("garbage").await.status != StatusCode::TOO_MANY_REQUESTS {}
         browser.page.refresh().await.unwrap();
@@ -44,7 +44,7 @@ async fn a_person_whose_refresh_has_to_wait_is_not_asked_to_log_in() {
     browser.close().await;
 }
 
-/// Letters: the one that confirms the address, and the one for a new password.
+/// The emails that confirm the address and that choose a new password.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     let service = Service::start_with(Place::sqlite(), |settings| {
@@ -64,7 +64,7 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     browser.picture("letter").await;
     let letter = service.letter("ada@example.com", 1).await;
     let confirm = link(letter.clone());
-    // A program that looks into links opens the page and runs its scripts, and presses nothing.
+    // A link scanner opens the page and runs its scripts, but presses nothing.
     for _ in 0..2 {
         browser.page.goto(&confirm).await.unwrap();
         browser.shows("#confirm [type=submit]").await;
@@ -77,7 +77,7 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     browser.picture("confirm").await;
     browser.click("#confirm-not").await;
     browser.says("#entry-notice", "Nothing has changed").await;
-    // Pressed again, it says the same again; another link of the kind says what to do.
+    // Pressed again, the page says the same. A wrong link explains what to do.
     let other = confirm.replace(&letter.token("confirm-email"), &"A".repeat(43));
     for (link, said) in [
         (&confirm, "is confirmed"),
@@ -98,7 +98,7 @@ async fn a_person_confirms_the_address_and_chooses_a_new_password() {
     browser.click("#forgot").await;
     browser.says("#entry-notice", "is on its way").await;
     let reset = link(service.letter("ada@example.com", 2).await);
-    // Opened by whatever, it stays good.
+    // Opening the link does not use it up.
     browser.page.goto(&reset).await.unwrap();
     browser.shows("#new-password").await;
     browser.page.refresh().await.unwrap();

@@ -16,7 +16,7 @@ use crate::start;
 use crate::support::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_registers_uses_and_ends_a_session() {
+async fn a_person_registers_uses_the_page_and_logs_out() {
     let service = start(Default::default()).await;
     let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
         return;
@@ -26,10 +26,10 @@ async fn a_person_registers_uses_and_ends_a_session() {
     register(&browser, "ada@example.com").await;
     browser.says("#claims", "ada@example.com").await;
     browser.says("#left", ":").await;
-    browser.says("#sessions", "This one").await;
+    browser.says("#sessions", "This session").await;
     browser.picture("account").await;
 
-    // No script can read the cookie, and nothing is stored.
+    // No script can read the cookie, and nothing else is stored.
     let stored = "return document.cookie + JSON.stringify([localStorage, sessionStorage])";
     assert_eq!(browser.script(stored, &[]).await, json!("[{},{}]"));
     let cookie = browser
@@ -49,7 +49,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     browser.says("#answer", "needs the scope “admin”").await;
     browser.picture("admin").await;
     browser.click("#refresh").await;
-    browser.says("#notice", "A fresh token").await;
+    browser.says("#notice", "a new access token").await;
     let after = browser
         .page
         .get_named_cookie("__Host-refresh")
@@ -57,12 +57,12 @@ async fn a_person_registers_uses_and_ends_a_session() {
         .unwrap();
     assert_ne!(after.value(), cookie.value());
 
-    // Another device, whose session ends from here.
+    // A session on another device is ended from here.
     let other = service.login("ada@example.com", PASSWORD).await.tokens();
     browser.page.refresh().await.unwrap();
     browser.says("#sessions", "Unknown device").await;
     browser.click("#sessions button").await;
-    browser.says("#notice", "That session is over").await;
+    browser.says("#notice", "That session has ended").await;
     service.assert_over(&other).await;
 
     browser.click("#logout").await;
@@ -72,7 +72,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     browser.page.refresh().await.unwrap();
     browser.says("h1", "in safe hands").await;
 
-    // What goes wrong is told in words, and by hand everything works again.
+    // Errors are shown in words, and the page works again afterwards.
     browser
         .seen("#email")
         .await
@@ -87,7 +87,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
         .unwrap();
     browser.click("[type=submit]").await;
     browser
-        .says("#entry-notice", "do not belong together")
+        .says("#entry-notice", "Wrong email address or password")
         .await;
     browser.picture("wrong").await;
     browser.seen("#password").await.clear().await.unwrap();
@@ -100,7 +100,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
     browser.click("[type=submit]").await;
     browser.says("#who", "ada@example.com").await;
 
-    // Ended from elsewhere while the page is open.
+    // The session is ended elsewhere while the page is open.
     let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();
     service
         .send(
@@ -115,7 +115,7 @@ async fn a_person_registers_uses_and_ends_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_fits_a_phone_and_the_dark() {
+async fn the_page_fits_a_phone_and_dark_mode() {
     let service = start(Default::default()).await;
     for (name, width, dark) in [
         ("phone", 375, false),
@@ -140,7 +140,7 @@ async fn the_page_fits_a_phone_and_the_dark() {
             &format!("grace.brewster.murray.hopper.{name}@navy.example.com"),
         )
         .await;
-        browser.says("#sessions", "This one").await;
+        browser.says("#sessions", "This session").await;
         browser.assert_fits().await;
         browser.picture(&format!("{name}-account")).await;
         // chapter: second-factor {
@@ -156,9 +156,9 @@ async fn the_page_fits_a_phone_and_the_dark() {
     }
 }
 
-/// With the policy of each page: nothing is blocked that it needs.
+/// Nothing that a page needs is blocked by its policy.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_description_of_the_api_is_shown_under_its_policy() {
+async fn the_api_documentation_works_under_its_policy() {
     let service = start(Default::default()).await;
     let address = format!("{}docs/", address(&service));
     let Some(browser) = Browser::open(&address, 1200, false).await else {

@@ -7,7 +7,7 @@ use crate::support::{PASSWORD, Place, Service};
 
 const EMAIL: &str = "ada@example.com";
 
-/// A service as on somebody's own machine, and its page there.
+/// Starts a service as on a developer's machine, and opens its page.
 async fn open(width: u32, dark: bool) -> Option<(Service, Browser)> {
     let service = Service::start_with(Place::sqlite(), |settings| {
         settings.mail.public_url = "http://localhost:3000".to_owned();
@@ -43,7 +43,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         let picture = |step: &str| format!("passkeys-{name}-{step}");
         register(&browser, EMAIL).await;
 
-        // Added, after the password.
+        // Adding a passkey asks for the password.
         browser.click("#add-passkey").await;
         enter(&browser, "#passkey-password", "wrong").await;
         browser.says("#passkeys-notice", "not your password").await;
@@ -53,13 +53,13 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.says("#passkey-list", "My laptop").await;
         browser.assert_fits().await;
         browser.picture(&picture("added")).await;
-        // The device has one already.
+        // The device already has one.
         browser.click("#add-passkey").await;
         browser.assert_fits().await;
         browser.picture(&picture("form")).await;
         enter(&browser, "#passkey-password", PASSWORD).await;
         browser
-            .says("#passkeys-notice", "has a passkey for your account already")
+            .says("#passkeys-notice", "already has a passkey for your account")
             .await;
         browser.click("#passkey-cancel").await;
 
@@ -67,13 +67,13 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         enter(&browser, "#passkey-label", "Ada\u{2019}s laptop").await;
         browser.says("#passkey-list", "Ada\u{2019}s laptop").await;
 
-        // The passkey is all it takes.
+        // The passkey alone is enough.
         log_out(&browser).await;
         browser.assert_fits().await;
         browser.picture(&picture("login")).await;
         browser.unlocks(&device, false).await;
         browser.click("#passkey-login").await;
-        browser.says("#entry-notice", "got no passkey").await;
+        browser.says("#entry-notice", "No passkey was used").await;
         browser.unlocks(&device, true).await;
         browser.click("#passkey-login").await;
         browser.says("#who", EMAIL).await;
@@ -81,7 +81,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.says("#passkey-list", "last used").await;
 
         // chapter: second-factor {
-        // A second step after the password.
+        // As a second factor, after the password.
         browser.picture(&picture("logged-in")).await;
         browser.click("#passkey-factor").await;
         enter(&browser, "#passkey-password", PASSWORD).await;
@@ -101,13 +101,13 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.type_in(&String::from(char::from(Key::Enter))).await;
         browser.says("#who", EMAIL).await;
 
-        // It stays while it is needed.
+        // It cannot be removed while it is needed.
         browser.says("#passkey-list", "Remove").await;
         browser.click("#passkey-list .danger").await;
         browser.shows("#passkey-proof").await;
         browser.click("#passkey-proof").await;
         browser
-            .says("#passkeys-notice", "turn the second factor off first")
+            .says("#passkeys-notice", "Turn the second factor off first")
             .await;
         browser.click("#passkey-cancel").await;
         browser.click("#remove-factor").await;

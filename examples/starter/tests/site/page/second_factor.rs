@@ -10,7 +10,8 @@ use crate::start;
 use crate::support::PASSWORD;
 use crate::support::factor::{self, App};
 
-/// By the page alone: an app and text messages are added, ask at logins, and are turned off.
+/// An authenticator app and text messages are added, asked for at logins, and turned off, only with the
+/// page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_adds_second_factors_and_turns_them_off() {
     let service = start(Default::default()).await;
@@ -30,7 +31,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.shows("#qr path").await;
     browser.picture("qr").await;
     let secret = browser.text("#totp-secret").await.replace(' ', "");
-    // What a camera sees is what is said: the size of the code tells that it is whole.
+    // The size of the QR code shows that it is complete.
     let modules = "return document.querySelector('#qr').getAttribute('viewBox')";
     let size = browser.script(modules, &[]).await;
     assert!(
@@ -38,7 +39,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
         "{size}"
     );
     browser.type_in(&format!("000000{enter}")).await;
-    browser.says("#factor-notice", "not right").await;
+    browser.says("#factor-notice", "code is wrong").await;
     let code = factor::code(&secret);
     let typed = format!("{}\u{a0}{}", &code[..3], &code[3..]);
     browser.set("#factor-code", &typed).await;
@@ -48,10 +49,10 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     let codes = browser.text("#recovery-codes").await;
     let codes: Vec<_> = codes.split_whitespace().map(str::to_owned).collect();
     assert_eq!(codes.len(), 10);
-    // What was opened without it has ended.
+    // Sessions that were opened without it have ended.
     service.assert_over(&elsewhere).await;
     browser.click("#recovery-done").await;
-    browser.says("#factor-state", "a code of your app").await;
+    browser.says("#factor-state", "a code from your app").await;
     browser.says("#factor-state", "10 recovery codes").await;
 
     browser.click("#add-sms").await;
@@ -59,7 +60,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.set("#factor-password", PASSWORD).await;
     browser.type_in(&enter).await;
     browser
-        .says("#factor-notice", "does not look like a telephone")
+        .says("#factor-notice", "does not look like a phone")
         .await;
     browser.set("#phone", "+49 (151) 123-45678").await;
     browser.type_in(&enter).await;
@@ -70,11 +71,11 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.shows("#recovery-codes li").await;
     browser.click("#recovery-done").await;
     browser
-        .says("#factor-state", "a code sent to your telephone")
+        .says("#factor-state", "a code sent to your phone")
         .await;
     browser.picture("factors").await;
 
-    // The next login is asked for one of them.
+    // The next login asks for one of them.
     browser.click("#logout").await;
     browser.set("#email", "ada@example.com").await;
     browser.set("#password", PASSWORD).await;
@@ -87,7 +88,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.type_in(&enter).await;
     browser.says("#who", "ada@example.com").await;
 
-    browser.says("#factor-state", "as well").await;
+    browser.says("#factor-state", "When you log in").await;
     browser.click("#remove-factor").await;
     browser.choose("#remove-method", "sms").await;
     browser.click("#factor-sms").await;
@@ -98,7 +99,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.says("#factor-notice", "has six digits").await;
     browser.set("#remove-code", "000 000").await;
     browser.type_in(&enter).await;
-    browser.says("#factor-notice", "not right").await;
+    browser.says("#factor-notice", "code is wrong").await;
     let code = sms_code(&sms, 3).await;
     let typed = format!(" {}-{} ", &code[..3], &code[3..]);
     browser.set("#remove-code", &typed).await;
@@ -141,7 +142,7 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
     code.clear().await.unwrap();
     let wrong = "0".repeat(32);
     code.send_keys(&format!("{wrong}{enter}")).await.unwrap();
-    browser.says("#second-notice", "not right").await;
+    browser.says("#second-notice", "code is wrong").await;
     browser.click("#back").await;
     log_in().await;
     browser
@@ -155,13 +156,13 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
         .await
         .unwrap();
     browser.says("#who", "ada@example.com").await;
-    // The refresh token of this login too is where no script finds it.
+    // The refresh token of this login is out of reach of scripts as well.
     let cookie = browser.page.get_named_cookie("__Host-refresh").await;
     assert_eq!(cookie.unwrap().http_only(), Some(true));
     browser.close().await;
 }
 
-/// The code in the last of so many short messages.
+/// Returns the code in the last of this many SMS.
 async fn sms_code(folder: &Path, count: usize) -> String {
     let deadline = tokio::time::Instant::now() + WAIT;
     loop {

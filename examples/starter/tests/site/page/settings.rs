@@ -1,4 +1,4 @@
-//! What a person sets up: another password.
+//! Changing the password on the page.
 
 use fantoccini::key::Key;
 

@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, Place, Service};
 
 const EMAIL: &str = "ada@example.com";
 
-/// A service that browsers find where providers send them back to.
+/// Starts a service at an address to which providers can send browsers back.
 async fn start() -> Option<(Service, OidcProvider)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -34,7 +34,7 @@ async fn at_the_provider(browser: &Browser, login: &str) {
     browser.click("[value=yes]").await;
 }
 
-/// To the end of the page, where the logins are.
+/// Scrolls to the end of the page, where the logins are.
 async fn scroll(browser: &Browser) {
     browser
         .script("scrollTo(0, document.body.scrollHeight)", &[])
@@ -56,7 +56,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     browser.picture("provider-entry").await;
     at_the_provider(&browser, EMAIL).await;
     browser.says("#who", EMAIL).await;
-    // Nothing of it is in the address, nor where a script could find it.
+    // Nothing of it is in the address, or where a script could find it.
     let place = "return location.href + document.cookie";
     assert_eq!(browser.script(place, &[]).await, json!(page));
     let cookie = browser.page.get_named_cookie("__Host-refresh").await;
@@ -66,12 +66,17 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     browser.says("#who", EMAIL).await;
     browser.says("#logins", "Linked").await;
     browser.says("#set-password", "no password yet").await;
+    // Forms do not ask for a password that does not exist.
+    browser.click("#delete-ask").await;
+    browser.shows("#delete-email").await;
+    let asks = "return document.getElementById('delete-password').checkVisibility()";
+    assert_eq!(browser.script(asks, &[]).await, json!(false));
     scroll(&browser).await;
     browser.picture("provider-account").await;
 
-    // The last way to log in stays, until there is a password.
+    // The last way to log in cannot be unlinked, until there is a password.
     browser.click("#logins button").await;
-    browser.says("#logins-notice", "set a password first").await;
+    browser.says("#logins-notice", "Set a password first").await;
     let enter = String::from(char::from(Key::Enter));
     browser
         .set("#first-password", &format!("short{enter}"))
@@ -81,6 +86,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
         .set("#first-password", &format!("{PASSWORD}{enter}"))
         .await;
     browser.says("#change-notice", "have a password now").await;
+    browser.shows("#delete-password").await;
     service.login(EMAIL, PASSWORD).await.tokens();
 
     browser.click("#logins button").await;
@@ -99,7 +105,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     browser.says("#entry-notice", "was unlinked").await;
     browser.picture("provider-unlinked").await;
 
-    // Logged in with the password, the person links it again.
+    // After a login with the password, the person links it again.
     log_in(&browser, EMAIL).await;
     browser.says("#logins", "Not linked").await;
     browser.click("#logins button").await;
@@ -118,7 +124,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_cancels_at_a_provider_may_begin_again() {
+async fn a_person_who_cancels_at_a_provider_can_try_again() {
     let Some((service, _provider)) = start().await else {
         return;
     };
@@ -136,7 +142,7 @@ async fn a_person_who_cancels_at_a_provider_may_begin_again() {
     assert_eq!(shown(&browser).await, "entry");
     browser.assert_fits().await;
     browser.picture("provider-phone-cancelled").await;
-    // A login that nobody has verified.
+    // A login whose address the provider has not verified.
     at_the_provider(&browser, &format!("unverified:{EMAIL}")).await;
     browser.says("#entry-notice", "address is verified").await;
     // An old address, opened from a bookmark.
@@ -145,13 +151,13 @@ async fn a_person_who_cancels_at_a_provider_may_begin_again() {
         address(&service)
     );
     browser.page.goto(&old).await.unwrap();
-    browser.says("#entry-notice", "begin again").await;
+    browser.says("#entry-notice", "try again").await;
     browser.close().await;
 }
 
-/// A provider that is away is no reason to show the form to log in.
+/// An unavailable provider must not bring up the login form.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_waits_for_a_provider_that_is_away() {
+async fn a_person_waits_for_an_unavailable_provider() {
     let Some((service, mut provider)) = start().await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Providers to log in at, and browsers that do so.
+//! Providers to log in at, and browsers for that.
 
 mod oidc_provider;
 mod stand_in;

@@ -23,10 +23,10 @@ const HERE: &str = concat!(
 );
 const SECRET: &str = "a-secret-of-the-client-that-is-long-enough";
 
-/// Dropped, it is ended.
+/// The provider, which is stopped when this is dropped.
 pub(crate) struct OidcProvider(Server);
 
-/// Who logs in at the provider, in a browser without a window.
+/// A person who logs in at the provider, in a browser without a window.
 pub(crate) struct Person {
     cookies: BTreeMap<String, String>,
 }
@@ -34,7 +34,8 @@ pub(crate) struct Person {
 // === impl OidcProvider ===
 
 impl OidcProvider {
-    /// A provider that sends browsers back to this address alone. None, loudly, where it cannot be had.
+    /// Starts a provider that sends browsers back only to this address. Returns `None` with a message if it
+    /// cannot be installed.
     pub(crate) fn start(redirect_uri: &str) -> Option<Self> {
         let packages = packages()?;
         let node = find(&["node"], Vec::new())?.join("node");
@@ -48,7 +49,7 @@ impl OidcProvider {
         Some(provider)
     }
 
-    /// Starts it (again), and waits until it answers.
+    /// Starts the provider, or starts it again, and waits until it responds.
     pub(crate) fn launch(&mut self) {
         self.0.launch();
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -58,7 +59,7 @@ impl OidcProvider {
         }
     }
 
-    /// What a service is told that takes its logins.
+    /// Returns the settings of a service that uses this provider.
     pub(crate) fn settings(&self) -> ProviderSettings {
         ProviderSettings {
             id: "real".to_owned(),
@@ -70,7 +71,7 @@ impl OidcProvider {
         }
     }
 
-    /// Ends it as a crash does.
+    /// Kills the provider like a crash.
     pub(crate) fn kill(&mut self) {
         self.0.kill();
     }
@@ -85,8 +86,8 @@ impl Person {
         }
     }
 
-    /// Goes where the service has sent the browser, and logs in with this address; or says no, without one.
-    /// Returns the parameters that the service gets, and whether a form was shown.
+    /// Goes where the service has sent the browser, and logs in with this address, or cancels if there is
+    /// none. Returns the parameters for the service, and whether a form was shown.
     pub(crate) async fn answers(
         &mut self,
         asked: &Url,
@@ -115,10 +116,10 @@ impl Person {
                 return (with.collect(), is_shown);
             }
         }
-        panic!("the provider sends the browser to and fro, and now to {next}");
+        panic!("too many redirects at the provider, now to {next}");
     }
 
-    /// Sends a request, and returns where it leads.
+    /// Sends a request, and returns where it redirects.
     async fn sends(&mut self, method: &str, url: &Url, form: &str) -> String {
         let cookies = self.cookies.iter();
         let cookies: Vec<_> = cookies
@@ -157,7 +158,7 @@ impl Person {
     }
 }
 
-/// The folder with the package, installed once, which needs the network.
+/// Returns the folder with the package, which is installed once over the network.
 fn packages() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
@@ -170,7 +171,8 @@ fn packages() -> Option<&'static Path> {
     made.as_deref()
 }
 
-/// It is made under another name and moved into place whole: other test binaries may do the same right now.
+/// Installs under another name, and then moves the folder into place, because other test binaries may do
+/// the same.
 fn install() -> Option<PathBuf> {
     let wanted = fs::read_to_string(format!("{HERE}/package-lock.json")).unwrap();
     let all = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

@@ -1,5 +1,5 @@
-//! [`StandIn`]: a provider that says what a test tells it, be it right or wrong. It speaks OpenID Connect, and what
-//! GitHub speaks.
+//! [`StandIn`]: a provider that says what a test tells it, right or wrong. It speaks OpenID Connect, and
+//! the protocol of GitHub.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -27,27 +27,27 @@ const CLIENT: &str = "the service";
 const SECRET: &str = "s3cret: with & all";
 const ACCESS_TOKEN: &str = "an access token";
 
-/// A provider on this machine. Dropped, it is gone.
+/// A provider on this machine, which stops when this is dropped.
 pub(crate) struct StandIn {
     address: SocketAddr,
     told: Arc<Mutex<Told>>,
     serving: JoinHandle<()>,
 }
 
-/// What a test has told it, and what it has seen.
+/// What a test has configured, and what the provider has seen.
 pub(crate) struct Told {
     issuer: String,
-    /// Who is at the browser: the claims of the user.
+    /// The claims of the user at the browser.
     pub(crate) user: Value,
-    /// Whether the ID token has these claims, and not only what is beside.
+    /// Whether the ID token contains the claims of the user, and not only the userinfo endpoint.
     pub(crate) is_in_token: bool,
-    /// Claims of the ID token that are others, or gone with `null`.
+    /// Replaced claims of the ID token. `null` removes one.
     pub(crate) claims: Vec<(&'static str, Value)>,
-    /// Members of the metadata that are others.
+    /// Replaced members of the metadata.
     pub(crate) metadata: Vec<(&'static str, Value)>,
-    /// Answers in place of the right ones, by their paths.
+    /// Responses by path that replace the right ones.
     pub(crate) answers: HashMap<&'static str, (StatusCode, Value)>,
-    /// Whether somebody else signs.
+    /// Whether a foreign key signs the ID token.
     pub(crate) is_forged: bool,
     codes: HashMap<String, Code>,
     made: u32,
@@ -92,7 +92,7 @@ impl StandIn {
         format!("http://{}", self.address)
     }
 
-    /// What a service is told that takes its logins.
+    /// Returns the settings of a service that uses this provider.
     pub(crate) fn settings(&self, id: &str) -> ProviderSettings {
         ProviderSettings {
             id: id.to_owned(),
@@ -104,7 +104,7 @@ impl StandIn {
         }
     }
 
-    /// The same for a service that takes it for GitHub.
+    /// Returns the settings of a service that uses this provider as GitHub.
     pub(crate) fn as_github(&self) -> ProviderSettings {
         ProviderSettings {
             kind: ProviderKind::GitHub,
@@ -116,18 +116,18 @@ impl StandIn {
         self.told.lock().unwrap()
     }
 
-    /// Somebody else is at the browser.
+    /// Puts another user at the browser.
     pub(crate) fn is_for(&self, subject: &str, email: &str, verified: bool) {
         self.told().user = json!({ "sub": subject, "email": email, "email_verified": verified });
     }
 
-    /// Answers this in place of the right thing.
+    /// Replaces the response at this path.
     pub(crate) fn answers(&self, path: &'static str, status: u16, body: Value) {
         let status = StatusCode::from_u16(status).unwrap();
         self.told().answers.insert(path, (status, body));
     }
 
-    /// Does everything right again.
+    /// Gives right responses again.
     pub(crate) fn recovers(&self) {
         let mut told = self.told();
         told.answers.clear();
@@ -135,7 +135,7 @@ impl StandIn {
         told.is_forged = false;
     }
 
-    /// Lets the user log in who was sent here, and returns what the browser takes back.
+    /// Lets the user who was sent here log in, and returns the parameters for the callback.
     pub(crate) fn approves(&self, asked: &Url) -> Vec<(&'static str, String)> {
         let asked: HashMap<_, _> = asked.query_pairs().into_owned().collect();
         assert_eq!(asked["client_id"], CLIENT);
@@ -192,7 +192,7 @@ impl Told {
         }] })
     }
 
-    /// The tokens for a code, which is good once, and for who has the verifier.
+    /// Returns the tokens for a code, which works once and needs the verifier.
     fn tokens(&mut self, form: &HashMap<String, String>) -> Result<Value, Value> {
         let refused = || json!({ "error": "invalid_grant" });
         let code = self.codes.remove(&form["code"]).ok_or_else(refused)?;
@@ -271,7 +271,7 @@ async fn answer(State(told): State<Arc<Mutex<Told>>>, request: Request) -> Respo
             }
         }
         "/userinfo" if with_token => told.user.clone(),
-        // What follows is GitHub's.
+        // The rest is for GitHub.
         "/login/oauth/access_token" => {
             assert_eq!(header("accept"), "application/json");
             if form["client_id"] != CLIENT || form["client_secret"] != SECRET {

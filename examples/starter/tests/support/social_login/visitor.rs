@@ -1,4 +1,4 @@
-//! [`Visitor`]: a browser without a window, with cookies of its own.
+//! [`Visitor`]: a browser without a window, with its own cookies.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use url::{Url, form_urlencoded};
 use super::StandIn;
 use crate::support::{Answer, Service, Tokens};
 
-/// What a browser sends that shows what it gets.
+/// The `Accept` header of a browser that shows pages.
 const HTML: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
 pub(crate) struct Visitor<'a> {
@@ -27,7 +27,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// Goes to a path, as to a page (`true`) or as a program.
+    /// Goes to a path, as a page (`true`) or as a program.
     pub(crate) async fn goes(&mut self, path: &str, as_page: bool) -> Answer {
         let cookies = self.cookie();
         let accept = if as_page { HTML } else { "application/json" };
@@ -54,7 +54,7 @@ impl<'a> Visitor<'a> {
         self.goes(&callback(provider, with), false).await
     }
 
-    /// Does the same as a browser that shows what it gets, and returns where it is sent.
+    /// Comes back like a browser that shows pages, and returns where it is sent.
     pub(crate) async fn returns_to_page(
         &mut self,
         provider: &str,
@@ -65,7 +65,7 @@ impl<'a> Visitor<'a> {
         answer.header("location").to_owned()
     }
 
-    /// Gets the session, or the challenge, as the page does.
+    /// Gets the session or the challenge, like the page.
     pub(crate) async fn finishes(&mut self, provider: &str) -> Answer {
         let path = format!("/auth/login/{provider}/finish");
         let origin = format!("http://{}", self.service.address());
@@ -107,11 +107,11 @@ impl<'a> Visitor<'a> {
         answer
     }
 
-    /// The tokens of a session that has just begun: the refresh token is in the cookie.
+    /// Returns the tokens of a new session. The refresh token is in the cookie.
     pub(crate) fn tokens(&self, answer: &Answer) -> Tokens {
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         let json = answer.json();
-        assert_eq!(json.get("refresh_token"), None, "no script reads it");
+        assert_eq!(json.get("refresh_token"), None, "scripts must not get it");
         Tokens {
             access: json["access_token"].as_str().expect("tokens").to_owned(),
             refresh: self.cookies["__Host-refresh"].clone(),

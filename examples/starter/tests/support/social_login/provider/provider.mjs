@@ -1,4 +1,4 @@
-// npm `oidc-provider`, for the tests of logins there: whoever gives an address is its owner.
+// npm `oidc-provider` for the tests of logins at a provider. It trusts every address that is typed in.
 
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -15,7 +15,7 @@ const { default: Provider } = await import(
 const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const key = { ...privateKey.export({ format: "jwk" }), kid: randomUUID(), alg: "RS256", use: "sig" };
 
-// By its name it is another site than 127.0.0.1: cookies are kept apart as in the wild.
+// The name makes it another site than 127.0.0.1, so that cookies are separate, as in production.
 const provider = new Provider(`http://localhost:${port}`, {
   jwks: { keys: [key] },
   cookies: { keys: [randomUUID()] },
@@ -40,7 +40,7 @@ const provider = new Provider(`http://localhost:${port}`, {
     }),
   }),
   interactions: { url: (_, { uid }) => `/interaction/${uid}` },
-  // Whoever has logged in has agreed.
+  // A login counts as consent.
   loadExistingGrant: async ({ oidc }) => {
     const { clientId } = oidc.client;
     const grant = new oidc.provider.Grant({ clientId, accountId: oidc.session.accountId });
