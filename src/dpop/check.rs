@@ -4,8 +4,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
@@ -98,7 +96,7 @@ pub(super) fn check(
         return Err(invalid(&OTHER_ADDRESS));
     }
     if let Some(token) = request.token {
-        check_token_hash(&claims.ath, token)?;
+        check_token_hash(&claims.ath, token, &key)?;
     }
     let now = unix_micros(policy.clock.now());
     let newer_nonce = check_nonce(policy, &claims.nonce, now)?;
@@ -154,21 +152,23 @@ fn read_key(parts: &Compact<'_>, accepted: &[Algorithm]) -> Result<ProofKey, Dpo
         .ok_or_else(|| invalid(&ALGORITHM))?;
     let jwk = header.jwk.ok_or_else(|| invalid(&NO_KEY))?;
     match VerifyingKey::of_proof(algorithm, jwk) {
-        Ok((key, thumbprint)) => Ok(ProofKey { key, thumbprint }),
+        Ok((key, thumbprint)) => Ok(ProofKey::new(key, thumbprint)),
         Err(ProofKeyFault::Secret) => Err(invalid(&PRIVATE_KEY)),
         Err(ProofKeyFault::Unfit) => Err(invalid(&UNFIT_KEY)),
     }
 }
 
 /// Checks by `ath` that the proof is for this token.
-fn check_token_hash(ath: &Field<std::borrow::Cow<'_, str>>, token: &[u8]) -> Result<(), DpopError> {
+fn check_token_hash(
+    ath: &Field<std::borrow::Cow<'_, str>>,
+    token: &[u8],
+    key: &ProofKey,
+) -> Result<(), DpopError> {
     let Field::Is(ath) = ath else {
         return Err(invalid(&CLAIM_MISSING));
     };
-    let mut text = [0; 43];
-    let hash = sha256(token).ok_or_else(|| invalid(&OTHER_TOKEN))?;
-    match URL_SAFE_NO_PAD.encode_slice(hash, &mut text) {
-        Ok(length) if text.get(..length) == Some(ath.as_bytes()) => Ok(()),
+    match key.hash_of(token) {
+        Some(hash) if hash == *ath.as_bytes() => Ok(()),
         _ => Err(invalid(&OTHER_TOKEN)),
     }
 }

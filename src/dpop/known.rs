@@ -1,23 +1,71 @@
 //! [`KnownKeys`]: caches the keys of clients whose proofs were accepted, so that each is parsed only once.
 
-#[cfg(feature = "cache")]
 use std::fmt;
 use std::sync::Arc;
 
-use crate::keys::{Thumbprint, VerifyingKey};
+use arc_swap::ArcSwapOption;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The most keys that are kept, with about 500 bytes each. Beyond that, a key that is seldom used is dropped.
+use crate::keys::{Thumbprint, VerifyingKey, sha256};
+
+/// The most keys that are kept, with about 1 KiB each, and 5 KiB at most. Beyond that, a key that is seldom used is dropped.
 #[cfg(feature = "cache")]
 const MOST: usize = 4096;
-/// The longest header that is cached, in bytes.
-#[cfg(feature = "cache")]
+/// The longest header or token that is kept, in bytes.
 const LONGEST: usize = 2048;
 
 /// The content of a proof's header, after all checks.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct ProofKey {
     pub(super) key: VerifyingKey,
     pub(super) thumbprint: Thumbprint,
+    last_token: LastToken,
+}
+
+/// The last token of a client, with its hash as `ath` has it. A client uses a token for many requests.
+#[derive(Default)]
+struct LastToken(ArcSwapOption<(Box<[u8]>, TokenHash)>);
+
+/// The SHA-256 of a token in base64url.
+type TokenHash = [u8; 43];
+
+// === impl ProofKey ===
+
+impl ProofKey {
+    pub(super) fn new(key: VerifyingKey, thumbprint: Thumbprint) -> Self {
+        Self {
+            key,
+            thumbprint,
+            last_token: LastToken::default(),
+        }
+    }
+
+    /// Returns the hash of a token, which is the same as last time if the client has not got another token.
+    pub(super) fn hash_of(&self, token: &[u8]) -> Option<TokenHash> {
+        if let Some(last) = &*self.last_token.0.load()
+            && *last.0 == *token
+        {
+            return Some(last.1);
+        }
+        let mut hash = [0; 43];
+        let length = URL_SAFE_NO_PAD
+            .encode_slice(sha256(token)?, &mut hash)
+            .ok()?;
+        // A key that nobody keeps needs no memory.
+        if length == hash.len() && cfg!(feature = "cache") && token.len() <= LONGEST {
+            self.last_token
+                .0
+                .store(Some(Arc::new((token.into(), hash))));
+        }
+        (length == hash.len()).then_some(hash)
+    }
+}
+
+impl fmt::Debug for LastToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// The keys, by the complete encoded header of the proof.

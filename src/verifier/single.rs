@@ -223,7 +223,10 @@ impl Single {
         let (payload, key_to_keep) = match found {
             Ok(Ok(opened)) => opened,
             Ok(Err((key, error))) => return Doubt::failed(key, error, header).map(Search::Doubted),
-            Err(miss) => return Doubt::missed(miss, header).map(Search::Doubted),
+            Err(miss) => {
+                parts.check_alphabet()?;
+                return Doubt::missed(miss, header).map(Search::Doubted);
+            }
         };
         if known.is_none() {
             memory.add_header(parts.encoded_header(), header);
