@@ -7,7 +7,7 @@ const NAME: &str = "grpc-server";
 
 #[test]
 fn copied_examples_serve_grpc_as_their_own_tests_say() {
-    if let Err(said) = copied::test(NAME, &[]) {
+    if let Err(said) = copied::test(&copied::built(NAME), &[]) {
         panic!("{said}");
     }
 }
