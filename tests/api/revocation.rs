@@ -436,7 +436,7 @@ mod cached {
     #[tokio::test]
     async fn a_slow_store_is_an_outage() {
         let (remote, clock) = setting();
-        *remote.delay.lock().unwrap() = Duration::from_secs(10);
+        *remote.delay.lock().unwrap() = Duration::from_secs(3600);
         let node = node(&remote, &clock, |cache| cache);
         let token = node.tokens.access("alice").issue().unwrap();
         let start = std::time::Instant::now();
@@ -445,7 +445,7 @@ mod cached {
             Err(Unavailable)
         );
         assert!(
-            start.elapsed() < Duration::from_secs(5),
+            start.elapsed() < Duration::from_secs(60),
             "{:?}",
             start.elapsed()
         );

@@ -9,6 +9,19 @@ use std::sync::Mutex;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
+/// How the variables begin in which Cargo describes the package of this test. Build scripts watch them, such as
+/// that of `ring`: with them, each of those and all that needs it would be built again for a copy, and once
+/// more for the repository afterwards.
+const OF_ITS_PACKAGE: [&str; 4] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+];
+
+/// The tests of the starter that need no server.
+pub(crate) const STARTER_TESTS: [&str; 4] = ["--test", "binary", "--test", "sqlite"];
+
 /// Every folder in `examples/` that is a package.
 pub(crate) fn folders() -> Vec<String> {
     let examples = fs::read_dir(Path::new(REPOSITORY).join("examples")).unwrap();
@@ -51,13 +64,35 @@ fn outside() -> PathBuf {
     std::env::temp_dir().join(name)
 }
 
+/// The folder of a copy that was built.
+pub(crate) fn built(name: &str) -> PathBuf {
+    binary(name);
+    outside().join(name)
+}
+
+/// The folder in the repository.
+pub(crate) fn original(name: &str) -> PathBuf {
+    Path::new(REPOSITORY).join("examples").join(name)
+}
+
 /// Copies an example to a folder of this name, outside the repository.
-pub(crate) fn copy(name: &str, folder: &str) -> PathBuf {
-    let copy = outside().join(folder);
-    let _ = fs::remove_dir_all(&copy);
-    copy_folder(&Path::new(REPOSITORY).join("examples").join(name), &copy);
-    // The versions that the repository was tested with. Cargo removes those that are not needed.
-    fs::write(copy.join("Cargo.lock"), lock()).unwrap();
+fn copy(name: &str, folder: &str) -> PathBuf {
+    copy_changed(name, folder, |_| {})
+}
+
+/// Copies an example, changed in a draft of the copy. A file that is as it was in the run before is not
+/// written again, so that Cargo does not compile it again.
+pub(crate) fn copy_changed(name: &str, folder: &str, change: impl FnOnce(&Path)) -> PathBuf {
+    let (draft, copy) = (
+        outside().join("drafts").join(folder),
+        outside().join(folder),
+    );
+    let _ = fs::remove_dir_all(&draft);
+    copy_folder(&original(name), &draft);
+    // The versions that the repository was tested with; cargo drops those that are not needed.
+    fs::write(draft.join("Cargo.lock"), lock()).unwrap();
+    change(&draft);
+    bring_up_to_date(&copy, &draft);
     copy
 }
 
@@ -70,7 +105,15 @@ fn lock() -> String {
 fn build(name: &str) -> Result<PathBuf, String> {
     let copy = copy(name, name);
     let lock = lock();
-    let output = cargo("build", &copy).output().unwrap();
+    let mut cargo = if name == "starter" {
+        // Its program as its tests build it: they are run too, and build nothing twice then.
+        let mut tests = cargo("test", &copy);
+        tests.arg("--no-run").args(STARTER_TESTS);
+        tests
+    } else {
+        cargo("build", &copy)
+    };
+    let output = cargo.output().unwrap();
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         return Err(format!("the copy does not build:\n{errors}"));
@@ -86,21 +129,14 @@ fn build(name: &str) -> Result<PathBuf, String> {
     Ok(target().join("debug").join(program))
 }
 
-/// Runs tests of a copy, and returns their output if they fail.
-pub(crate) fn test(name: &str, arguments: &[&str]) -> Result<(), String> {
-    binary(name);
-    test_copy(&outside().join(name), arguments)
-}
-
-/// Does the same for a copy in another folder.
-pub(crate) fn test_copy(copy: &Path, arguments: &[&str]) -> Result<(), String> {
-    let mut command = cargo("test", copy);
-    let output = command.args(arguments).output().unwrap();
+/// Runs tests of a copy, and returns what they say, also if they fail.
+pub(crate) fn test(copy: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = cargo("test", copy).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(());
+        return Ok(said);
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(String::from_utf8_lossy(&said).into_owned())
+    Err(said + &String::from_utf8_lossy(&output.stderr))
 }
 
 fn target() -> PathBuf {
@@ -110,10 +146,20 @@ fn target() -> PathBuf {
 pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     let patch = format!("patch.crates-io.tower-jwt-auth.path={REPOSITORY:?}");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
-    cargo.args([command, "--config", &patch, "--target-dir"]);
-    cargo.arg(target()).env_remove("CARGO_BUILD_TARGET");
-    // Whatever the repository has already compiled in the same way is not compiled again: the programs belong
-    // to the copy, but their dependencies are those of this test (Cargo 1.91 or later).
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_ITS_PACKAGE.iter().any(|prefix| text.starts_with(prefix)) {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo.args([command, "--config", &patch]);
+    for setting in optimised() {
+        cargo.args(["--config", &setting]);
+    }
+    cargo.arg("--target-dir").arg(target());
+    cargo.env_remove("CARGO_BUILD_TARGET");
+    // What the repository has compiled in the same way is not compiled again: the programs are the
+    // copy's own, their dependencies come from where those of this test are (Cargo from 1.91 on).
     if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none()
         && let Some(shared) = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()
     {
@@ -121,6 +167,40 @@ pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     }
     cargo.current_dir(copy).stdin(Stdio::null());
     cargo
+}
+
+/// The dependencies that the repository optimises in its profile `dev`, as settings for Cargo: with the same
+/// ones, a copy can use what is compiled already.
+fn optimised() -> Vec<String> {
+    let manifest = fs::read_to_string(Path::new(REPOSITORY).join("Cargo.toml")).unwrap();
+    let (_, profile) = manifest.split_once("[profile.dev.package]\n").unwrap();
+    let packages = profile.lines().take_while(|line| !line.starts_with('['));
+    let settings = packages.filter_map(|line| {
+        let (name, how) = line.strip_suffix(" }")?.split_once(" = { ")?;
+        Some(format!("profile.dev.package.{name}.{how}"))
+    });
+    settings.collect()
+}
+
+/// Makes a folder the same as another one, and leaves alone what is the same already.
+fn bring_up_to_date(folder: &Path, wanted: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (is_folder, other) = (entry.path().is_dir(), wanted.join(entry.file_name()));
+        if is_folder && !other.is_dir() {
+            fs::remove_dir_all(entry.path()).unwrap();
+        } else if !is_folder && !other.is_file() {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    for entry in fs::read_dir(wanted).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), folder.join(entry.file_name()));
+        if from.is_dir() {
+            bring_up_to_date(&to, &from);
+        } else if fs::read(&to).ok() != Some(fs::read(&from).unwrap()) {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

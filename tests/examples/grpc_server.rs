@@ -7,7 +7,7 @@ const NAME: &str = "grpc-server";
 
 #[test]
 fn copied_examples_pass_their_own_grpc_tests() {
-    if let Err(said) = copied::test(NAME, &[]) {
+    if let Err(said) = copied::test(&copied::built(NAME), &[]) {
         panic!("{said}");
     }
 }

@@ -39,17 +39,6 @@ fn copied_examples_build() {
     }
 }
 
-/// Tests with SQLite, which needs no server.
-#[test]
-fn copied_examples_pass_their_own_tests() {
-    let arguments = [
-        "--test", "binary", "--test", "sqlite", "--", "--skip", "timing",
-    ];
-    if let Err(said) = copied::test("starter", &arguments) {
-        panic!("{said}");
-    }
-}
-
 #[test]
 fn copied_examples_start_without_configuration() {
     for name in DRIVEN {

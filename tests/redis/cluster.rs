@@ -41,7 +41,7 @@ async fn cluster() -> Option<Vec<Server>> {
             if info.contains("cluster_state:ok") {
                 break;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "{info}");
+            assert!(started.elapsed() < Duration::from_secs(60), "{info}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -84,7 +84,7 @@ async fn a_cluster_behaves_like_one_server() {
         Arc::new(
             cache
                 .lag(Duration::from_secs(3600))
-                .store_timeout(Duration::from_secs(2)),
+                .store_timeout(Duration::from_secs(20)),
         )
     };
     let node = |cache: &Arc<_>| {
@@ -105,7 +105,10 @@ async fn a_cluster_behaves_like_one_server() {
         a.revoke(&verified).await.unwrap();
         let revoked = Instant::now();
         while b.verifier().verify(&token).await.is_ok() {
-            assert!(revoked.elapsed() < Duration::from_secs(5), "still accepted");
+            assert!(
+                revoked.elapsed() < Duration::from_secs(60),
+                "still accepted"
+            );
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
         let refused = a.verifier().verify(&token).await.unwrap_err();

@@ -20,6 +20,18 @@ struct Seen {
     failed: AtomicU64,
 }
 
+/// Far longer than anything here takes, because a busy machine must not fail the test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `count` has grown by `by`.
+async fn grows(what: &str, count: &AtomicU64, by: u64) {
+    let (started, before) = (Instant::now(), count.load(Ordering::SeqCst));
+    while count.load(Ordering::SeqCst) < before + by {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A legitimate client: if it gets no response, it retries with its current token.
 async fn client(store: RedisSessions, id: String, seen: Arc<Seen>) {
     let mut generation = 0;
@@ -73,9 +85,7 @@ async fn a_killed_server_loses_and_forks_no_session() {
         clients.spawn(client(store.clone(), id, Arc::clone(&seen)));
     }
     for round in 0..3 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let rotated = seen.rotated.load(Ordering::SeqCst);
-        assert!(rotated > 0);
+        grows("no rotation", &seen.rotated, 16).await;
         assert!(node.verify(&token).await.is_ok());
         server.kill();
         for token in [&token, &refused] {
@@ -84,17 +94,12 @@ async fn a_killed_server_loses_and_forks_no_session() {
             let known = token == &refused && error.kind() == AuthErrorKind::Revoked;
             assert!(known || error.status() == 503, "{error:?}");
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(seen.failed.load(Ordering::SeqCst) > 0);
+        grows("nobody sees the outage", &seen.failed, 16).await;
         server.start_again().await;
         let started = Instant::now();
-        let rotated = seen.rotated.load(Ordering::SeqCst);
-        while seen.rotated.load(Ordering::SeqCst) < rotated + 16 {
-            assert!(started.elapsed() < Duration::from_secs(10), "no recovery");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        grows("no recovery", &seen.rotated, 16).await;
         while node.verify(&token).await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10), "no recovery");
+            assert!(started.elapsed() < PATIENCE, "no recovery");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         eprintln!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
@@ -300,28 +300,31 @@ async fn a_server_that_dies_loses_no_session_and_forks_none() {
         let newest = |told: &Told| *told.lock().unwrap().keys().last().unwrap();
         told.iter().map(newest).collect()
     };
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        let before = reached(&told);
-        server.kill();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        server.restart().await;
-        for _ in 0..100 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            if reached(&told)
-                .iter()
-                .zip(&before)
-                .all(|(now, before)| *now > before + 2)
-            {
-                break;
+    // Waits until each session has gone on, however long that takes.
+    let go_on = async || {
+        let (started, before) = (Instant::now(), reached(&told));
+        loop {
+            let now = reached(&told);
+            let pairs = now.iter().zip(&before);
+            if pairs.into_iter().all(|(now, before)| *now > before + 2) {
+                return;
             }
+            assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "sessions do not go on: {before:?} {now:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let after = reached(&told);
-        let on = after
-            .iter()
-            .zip(&before)
-            .all(|(now, before)| *now > before + 2);
-        assert!(on, "sessions do not go on: {before:?} {after:?}");
+    };
+    for _ in 0..3 {
+        go_on().await;
+        let refused = errors.load(Ordering::Relaxed);
+        server.kill();
+        while errors.load(Ordering::Relaxed) < refused + 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.restart().await;
+        go_on().await;
     }
     stop.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {

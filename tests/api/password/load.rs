@@ -38,14 +38,24 @@ async fn overload_is_refused_at_once_with_a_time_to_retry() {
 #[tokio::test]
 async fn requests_that_wait_too_long_are_refused() {
     let passwords = slow().max_wait(Duration::from_millis(100)).build().unwrap();
-    let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
-    assert!(first.is_ok());
     let retry_after = Duration::from_secs(1);
-    assert_eq!(
-        second.unwrap_err(),
-        PasswordError::Overloaded { retry_after }
-    );
-    assert!(passwords.hash("c").await.is_ok());
+    let turned_away = PasswordError::Overloaded { retry_after };
+    // On a busy machine the worker may be late for the first one too: then once more.
+    for _ in 0..50 {
+        let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
+        for hash in [&first, &second] {
+            assert!(
+                hash.as_ref()
+                    .err()
+                    .is_none_or(|error| *error == turned_away)
+            );
+        }
+        // Who comes when nobody else waits is served.
+        if first.is_ok() && second.is_err() && passwords.hash("c").await.is_ok() {
+            return;
+        }
+    }
+    panic!("nobody was turned away");
 }
 
 #[tokio::test]
