@@ -108,7 +108,7 @@ impl Parts {
     pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
         let metrics = Metrics::new(); // chapter: metrics
         let passwords = Passwords::new(
-            settings.auth.password_service()?,
+            settings.passwords.clone(),
             metrics.clone(), // chapter: metrics
         );
         let tokens = settings.auth.issuer()?;

@@ -22,6 +22,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use tower_jwt_auth::PasswordService;
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::sessions::{DEFAULT_IDLE_TTL, DEFAULT_ROTATION_GRACE};
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub auth: AuthConfig,
     /// The idle timeout of sessions, and how long a replaced refresh token is accepted.
     pub sessions: SessionSettings,
+    /// Hashes passwords. A test suite may use weaker parameters, to be fast.
+    pub passwords: PasswordService,
     /// The policy for new passwords.
     pub new_passwords: PasswordSettings,
     /// The proxies whose `X-Forwarded-For` is trusted.
@@ -146,6 +149,7 @@ impl Settings {
         Ok(Self {
             database_url: Self::database_url_from_env()?,
             redis_url: variable("REDIS_URL")?,
+            passwords: auth.password_service()?,
             auth,
             sessions: SessionSettings::from_env()?,
             new_passwords: PasswordSettings::from_env()?,

@@ -31,9 +31,10 @@ use service::{App, MailSettings, Settings, serve};
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tower_jwt_auth::TokenIssuer;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::config::AuthConfig;
+use tower_jwt_auth::password::Argon2Params;
+use tower_jwt_auth::{PasswordService, TokenIssuer};
 
 /// The data that a service leaves when it stops.
 pub(crate) struct Place {
@@ -81,6 +82,12 @@ pub(crate) fn config() -> AuthConfig {
         ("JWT_AUDIENCE", "test-api"),
     ])
     .unwrap()
+}
+
+/// Returns a service that hashes quickly, so that tests do not wait for it. The program itself hashes at full cost.
+fn cheap_passwords() -> PasswordService {
+    let passwords = PasswordService::builder().argon2(Argon2Params::new(64, 1, 1));
+    passwords.dangerous_weak_parameters().build().unwrap()
 }
 
 /// Returns a client address that no other test has, because tests may share a Redis server.
@@ -149,6 +156,7 @@ impl Place {
             database_url: self.database_url.clone(),
             redis_url: self.redis_url.clone(),
             auth: config(),
+            passwords: cheap_passwords(),
             sessions: service::SessionSettings::default(),
             operations: service::Operations::default(),
             new_passwords: service::PasswordSettings::default(),
