@@ -73,8 +73,8 @@ impl DpopBuilder {
 
     /// Sets the age from which a proof is refused: [60 seconds](DEFAULT_PROOF_MAX_AGE) by default, 300 at
     /// most. Clients make a proof for each request, so this only covers the delay of a request and clocks
-    /// that are behind. If clocks of clients may be wrong by minutes, require [nonces](Self::nonces) and
-    /// raise it.
+    /// that are behind. It has no effect if [nonces](Self::nonces) are required: then the nonce says how old a
+    /// proof is.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
@@ -88,7 +88,9 @@ impl DpopBuilder {
         self
     }
 
-    /// Requires that each proof contains a nonce of this server. By default, no nonce is needed.
+    /// Requires that each proof contains a nonce of this server. By default, no nonce is needed. The nonce says
+    /// how old the proof is, so that the clocks of clients do not matter. Used proofs are then kept until their
+    /// nonces expire: by default for up to 331 seconds, instead of 91.
     pub fn nonces(mut self, nonces: DpopNonces) -> Self {
         self.nonces = Some(nonces);
         self

@@ -11,7 +11,7 @@ use super::DPOP;
 use super::error::DpopError;
 use super::htu::PublicAddress;
 use super::known::ProofKey;
-use super::nonce::Verdict;
+use super::nonce::{DpopNonces, Verdict};
 use super::service::Inner;
 use crate::clock::{as_micros, unix_micros};
 use crate::codec::{Compact, Field, HEADER_ROOM, MAX_TOKEN_BYTES, ProofClaims, ProofHeader};
@@ -99,21 +99,18 @@ pub(super) fn check(
         check_token_hash(&claims.ath, token, &key)?;
     }
     let now = unix_micros(policy.clock.now());
-    let newer_nonce = check_nonce(policy, &claims.nonce, now)?;
-    let iat = micros(iat.as_secs_f64());
-    if iat > now.saturating_add(as_micros(policy.leeway)) {
-        return Err(invalid(&FROM_THE_FUTURE));
-    }
-    if now > iat.saturating_add(as_micros(policy.max_age)) {
-        return Err(invalid(&TOO_OLD));
-    }
+    let (newer_nonce, until) = match &policy.nonces {
+        // The nonce says how old the proof is, by our clock and not by that of the client (section 11.1).
+        Some(nonces) => check_nonce(nonces, &claims.nonce, now)?,
+        None => (None, check_time(policy, micros(iat.as_secs_f64()), now)?),
+    };
     // It is kept for longer than it is valid, because it may still be valid by the clock of another node that
     // is behind.
-    let kept = policy.max_age + policy.leeway + Duration::from_secs(1);
+    let longer = policy.leeway + Duration::from_secs(1);
     let entry = ReplayEntry::new(
         replay_digest(key.thumbprint, jti, htu).ok_or_else(|| invalid(&MALFORMED))?,
         now,
-        iat.saturating_add(as_micros(kept)),
+        until.saturating_add(as_micros(longer)),
     );
     Ok(CheckedProof {
         key,
@@ -173,22 +170,32 @@ fn check_token_hash(
     }
 }
 
-/// Returns the nonce that the client should learn, if there is a newer one.
+/// Returns the time until which a proof that was made at `iat` is good.
+fn check_time(policy: &Inner, iat: u64, now: u64) -> Result<u64, DpopError> {
+    if iat > now.saturating_add(as_micros(policy.leeway)) {
+        return Err(invalid(&FROM_THE_FUTURE));
+    }
+    let until = iat.saturating_add(as_micros(policy.max_age));
+    if now > until {
+        return Err(invalid(&TOO_OLD));
+    }
+    Ok(until)
+}
+
+/// Returns the nonce that the client should learn, if there is a newer one, and the time until which the
+/// proof is good.
 fn check_nonce(
-    policy: &Inner,
+    nonces: &DpopNonces,
     nonce: &Field<std::borrow::Cow<'_, str>>,
     now: u64,
-) -> Result<Option<HeaderValue>, DpopError> {
-    let Some(nonces) = &policy.nonces else {
-        return Ok(None);
-    };
+) -> Result<(Option<HeaderValue>, u64), DpopError> {
     let nonce = match nonce {
         Field::Is(nonce) => Some(&**nonce),
         Field::Absent => None,
         Field::WrongType => return Err(invalid(&MALFORMED)),
     };
     match nonces.judge(nonce, now) {
-        Some(Verdict::Good { newer }) => Ok(newer),
+        Some(Verdict::Good { newer, until }) => Ok((newer, until)),
         Some(Verdict::Needs(newest)) => {
             let reason = if nonce.is_none() {
                 &NONCE_MISSING

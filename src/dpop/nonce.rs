@@ -24,7 +24,8 @@ const MAX_PERIOD: Duration = Duration::from_secs(3600);
 ///
 /// With nonces, the age of a proof does not depend on the clock of its client, and nobody can make proofs in
 /// advance. Without them, a malicious script that runs in a page for a moment could sign proofs for the
-/// following days.
+/// following days. The nonce says how old a proof is, and its `iat` is not compared with the clock (RFC 9449
+/// section 11.1).
 ///
 /// Time is divided into periods. The nonce of a period is an HMAC of the period's number. So it needs no
 /// store, it is the same on all nodes that share the secret, and nobody without the secret can guess it. A
@@ -54,14 +55,19 @@ struct Known {
     period: u64,
     newest: HeaderValue,
     next: HeaderValue,
-    others: Vec<String>,
+    /// Each with the period that it was made for.
+    others: Vec<(String, u64)>,
 }
 
 /// The verdict on a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The nonce is valid. If there is a newer one, the client should be given that.
-    Good { newer: Option<HeaderValue> },
+    /// The nonce is valid until this time, in microseconds by the clock of the node that checks it. If there is
+    /// a newer one, the client should be given that.
+    Good {
+        newer: Option<HeaderValue>,
+        until: u64,
+    },
     /// The nonce is missing, expired or not of this server. The client needs this one.
     Needs(HeaderValue),
 }
@@ -115,15 +121,24 @@ impl DpopNonces {
     /// Checks the nonce of a proof at `now`, in microseconds. Returns `None` if the HMAC fails.
     pub(super) fn judge(&self, nonce: Option<&str>, now: u64) -> Option<Verdict> {
         let known = self.known_at(now)?;
-        Some(match nonce {
-            // The nonce of a node whose clock is ahead counts as the newest one.
-            Some(nonce) if known.newest == nonce || known.next == nonce => {
-                Verdict::Good { newer: None }
-            }
-            Some(nonce) if known.others.iter().any(|other| other == nonce) => Verdict::Good {
-                newer: Some(known.newest.clone()),
-            },
-            _ => Verdict::Needs(known.newest.clone()),
+        let Some(nonce) = nonce else {
+            return Some(Verdict::Needs(known.newest.clone()));
+        };
+        let good = |period: u64, newer| Verdict::Good {
+            newer,
+            // The end of the period after its own.
+            until: as_micros(self.period).saturating_mul(period.saturating_add(2)),
+        };
+        let old = || known.others.iter().find(|(other, _)| other == nonce);
+        Some(if known.newest == nonce {
+            good(known.period, None)
+        } else if known.next == nonce {
+            // That of a node whose clock is ahead is the newest one.
+            good(known.period.saturating_add(1), None)
+        } else if let Some((_, period)) = old() {
+            good(*period, Some(known.newest.clone()))
+        } else {
+            Verdict::Needs(known.newest.clone())
         })
     }
 
@@ -136,10 +151,11 @@ impl DpopNonces {
         }
         let (first, others) = self.keys.split_first()?;
         let header = |nonce: String| HeaderValue::try_from(nonce).ok();
-        let mut accepted = vec![self.nonce_of(first, period.wrapping_sub(1))?];
+        let last = period.wrapping_sub(1);
+        let mut accepted = vec![(self.nonce_of(first, last)?, last)];
         for key in others {
-            for period in [period.wrapping_sub(1), period, period.wrapping_add(1)] {
-                accepted.push(self.nonce_of(key, period)?);
+            for period in [last, period, period.wrapping_add(1)] {
+                accepted.push((self.nonce_of(key, period)?, period));
             }
         }
         let known = Arc::new(Known {
@@ -222,9 +238,26 @@ mod tests {
         assert_ne!(nonce, later);
         let verdict = b.judge(Some(&nonce), NOW + PERIOD).unwrap();
         let newer = Some(later.parse().unwrap());
-        assert_eq!(verdict, Verdict::Good { newer });
+        let until = NOW - 7 + 2 * PERIOD;
+        assert_eq!(verdict, Verdict::Good { newer, until });
         let verdict = b.judge(Some(&later), NOW + PERIOD).unwrap();
-        assert_eq!(verdict, Verdict::Good { newer: None });
+        let (newer, until) = (None, until + PERIOD);
+        assert_eq!(verdict, Verdict::Good { newer, until });
+    }
+
+    #[test]
+    fn a_nonce_is_good_until_the_time_that_is_told() {
+        let ours = nonces().previous(secret("b")).unwrap();
+        for maker in [nonces(), DpopNonces::new(secret("b")).unwrap()] {
+            let nonce = newest(&maker, NOW);
+            for now in [NOW - PERIOD, NOW, NOW + PERIOD] {
+                let Some(Verdict::Good { until, .. }) = ours.judge(Some(&nonce), now) else {
+                    panic!("it is good at {now}");
+                };
+                assert!(is_good(&ours, &nonce, until - 1));
+                assert!(!is_good(&ours, &nonce, until));
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::store::{ReplayEntry, ReplayStore};
 use crate::store::StoreError;
 
 /// The default capacity of [`MemoryReplays`]: 500,000 proofs, in some 100 bytes each. With proofs that are
-/// kept for 90 seconds, this is enough for 5,500 requests per second.
+/// kept for 90 seconds, this is enough for 5,500 requests per second; with nonces, for 1,500.
 pub const DEFAULT_MEMORY_REPLAYS: usize = 500_000;
 /// The number of parts, each with a lock of its own.
 const PARTS: usize = 16;
@@ -17,9 +17,9 @@ const PARTS: usize = 16;
 /// Keeps used proofs in the memory of this process, for one node: other nodes do not see them, and a restart
 /// forgets them.
 ///
-/// Its size is bounded in two ways. Entries are removed as others are added, once their time is over: some 90
-/// seconds after the proof was made by default. And there are never more entries than its
-/// [capacity](Self::with_capacity).
+/// Its size is bounded in two ways. Entries are removed as others are added, once their time is over: by
+/// default some 90 seconds after the proof was made or, with [nonces](crate::dpop::DpopBuilder::nonces), some
+/// 330. And there are never more entries than its [capacity](Self::with_capacity).
 ///
 /// If it is full, further proofs are answered with 503 until entries expire. It does not drop entries to make
 /// room, because whoever can send many proofs could then push out the one that they want to replay. Only
@@ -55,8 +55,9 @@ impl MemoryReplays {
     }
 
     /// Creates an empty store for so many proofs. An entry is kept for the
-    /// [longest age](crate::dpop::DpopBuilder::max_age) of a proof and the
-    /// [leeway](crate::dpop::DpopBuilder::leeway) together, so it needs room for all requests of that time.
+    /// [longest age](crate::dpop::DpopBuilder::max_age) of a proof, or with nonces for two of their
+    /// [periods](crate::dpop::DpopNonces::period), and the [leeway](crate::dpop::DpopBuilder::leeway)
+    /// together, so it needs room for all requests of that time.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self {

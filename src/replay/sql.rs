@@ -46,9 +46,9 @@ pub struct SqliteReplays {
 /// # Security
 ///
 /// With `synchronous_commit = off`, or after the promotion of a replica that lags, the proofs of the last
-/// moments can be used once more until they are too old: for 90 seconds at most by default. Leave
-/// `default_transaction_isolation` at `read committed`: at a stricter level, all but one of the requests
-/// that show the same proof at once are answered with 503 instead of 401.
+/// moments can be used once more until they are too old: for 90 seconds at most by default, or 330 with
+/// nonces. Leave `default_transaction_isolation` at `read committed`: at a stricter level, all but one of the
+/// requests that show the same proof at once are answered with 503 instead of 401.
 ///
 /// A pooler such as PgBouncer must not mix up the prepared statements of its clients.
 /// [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.

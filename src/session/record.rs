@@ -66,8 +66,8 @@ pub struct SessionRecord {
 
 /// A session, as its owner may see it.
 ///
-/// As JSON it has the members `id`, `label`, `created_at`, `last_used_at` and `expires_at`. Times
-/// are whole seconds since the Unix epoch, as in tokens. The JSON leaves the subject out.
+/// As JSON it has the members `id`, `label`, `created_at`, `last_used_at`, `expires_at` and `is_bound`.
+/// Times are whole seconds since the Unix epoch, as in tokens. The JSON leaves the subject out.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Session {
@@ -87,6 +87,9 @@ pub struct Session {
     /// The absolute expiry, regardless of use.
     #[serde(serialize_with = "as_seconds")]
     pub expires_at: SystemTime,
+    /// Whether the session is bound to a key of its client, so that its tokens are worthless without proofs
+    /// by that key (DPoP, RFC 9449).
+    pub is_bound: bool,
 }
 
 /// A session that a store has ended.
@@ -197,6 +200,7 @@ impl From<&SessionRecord> for Session {
             created_at: time(record.created_at),
             last_used_at: time(record.last_used_at),
             expires_at: time(record.expires_at),
+            is_bound: record.key_thumbprint.is_some(),
         }
     }
 }
@@ -208,6 +212,7 @@ impl fmt::Debug for Session {
             .field("created_at", &self.created_at)
             .field("last_used_at", &self.last_used_at)
             .field("expires_at", &self.expires_at)
+            .field("is_bound", &self.is_bound)
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,10 @@
 // The page at `/`. The access token is in a variable of this file and nowhere else; the refresh token
 // is in a cookie that scripts cannot read.
 
+import { fetchWith, keep as keepKey, keyForLogin, keyOfSession } from "./dpop.js";
+
 export const $ = (id) => document.getElementById(id);
-let token = null; // { text, claims, expires, lifetime }: times in milliseconds, by the clock of this machine
+let token = null; // { text, key, claims, expires, lifetime }: times in milliseconds, by the clock of this machine
 
 // === Talking to the service ===
 
@@ -33,6 +35,8 @@ function words(status, code, detail, retryAfter, reason) {
     insufficient_user_authentication: "Your last login is too long ago for this. Please log in again, and do this within ten minutes.",
     proof_required: "Please type your password, or use a passkey instead.",
     insufficient_scope: "You are logged in, but this needs the scope “admin”, which you do not have.",
+    invalid_dpop_proof: "The service did not accept the proof of this browser’s key. Its operator should check that PUBLIC_URL is the address of this page.",
+    lost_key: "Your login was bound to a key that this browser no longer has. Please log in again.",
     cross_origin: "The service did not recognise this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
   };
   const passwords = {
@@ -47,17 +51,18 @@ function words(status, code, detail, retryAfter, reason) {
   return detail || "Something went wrong on our side. Please try again.";
 }
 
-/** Sends a request. Returns `{ status, body }`, or throws a `Trouble`. */
-export async function send(method, path, { json, file, bearer = token?.text } = {}) {
+/** Sends a request, with a proof if there is a key. Returns `{ status, body }`, or throws a `Trouble`. */
+export async function send(method, path, { json, file, bearer = token?.text, key = bearer ? token?.key : null } = {}) {
   const headers = { "Token-Transport": "cookie" };
   if (json) headers["Content-Type"] = "application/json";
   if (file) headers["Content-Type"] = file.type;
-  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  if (bearer) headers.Authorization = `${key ? "DPoP" : "Bearer"} ${bearer}`;
   // Browsers add `Origin` to every method but GET, and a GET needs no cookie.
   if (method === "GET") delete headers["Token-Transport"];
   let response;
   try {
-    response = await fetch(path, { method, headers, body: file ?? (json && JSON.stringify(json)), credentials: "same-origin" });
+    const body = file ?? (json && JSON.stringify(json));
+    response = await fetchWith(key, path, { method, headers, body, credentials: "same-origin" }, bearer);
   } catch {
     throw new Trouble(0, "offline", "The service cannot be reached. Please check your connection and try again.");
   }
@@ -83,26 +88,32 @@ export async function call(method, path, what) {
   }
 }
 
-function keep(pair) {
+/** Keeps the token of a pair, and the key to which the service says that it is bound. */
+function keep(pair, key) {
   const part = pair.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const bytes = Uint8Array.from(atob(part), (c) => c.charCodeAt(0));
   const lifetime = pair.expires_in * 1000;
   const claims = JSON.parse(new TextDecoder().decode(bytes));
-  token = { text: pair.access_token, claims, lifetime, expires: Date.now() + lifetime };
+  const isBound = pair.token_type === "DPoP";
+  token = { text: pair.access_token, key: isBound ? key : null, claims, lifetime, expires: Date.now() + lifetime };
 }
 
 /** Gets a new access token, in one request at a time. Returns whether there is one now. */
 let refreshing = null;
 function refresh() {
   refreshing ??= (async () => {
+    // Read each time: another tab may have logged in. It is never made here: another key than that of the session
+    // would look like a thief's.
+    const key = await keyOfSession();
     try {
-      const { status, body } = await send("POST", "/auth/refresh", { bearer: null });
+      const { status, body } = await send("POST", "/auth/refresh", { bearer: null, key });
       if (status === 204) token = null;
-      else keep(body);
+      else keep(body, key);
     } catch (trouble) {
-      // Only `invalid_grant` means that the session has ended. After any other error the cookie is still valid.
-      if (trouble.code === "invalid_grant") token = null;
-      throw trouble;
+      const isLost = trouble.code === "invalid_dpop_proof" && !key;
+      // Only these mean that the session has ended, or cannot be used any more. After any other error the cookie is still valid.
+      if (trouble.code === "invalid_grant" || isLost) token = null;
+      throw isLost ? new Trouble(trouble.status, "lost_key") : trouble;
     } finally {
       refreshing = null;
     }
@@ -192,6 +203,7 @@ export async function showSessions() {
     const name = element("strong", { text: device(session.label), title: session.label ?? "" });
     const about = element("div", {}, name);
     if (session.current) about.append(element("span", { text: "This session", kind: "here" }));
+    if (session.bound) about.append(element("span", { text: `Bound to ${session.current ? "this browser’s key" : "a key of its device"}`, kind: "hint" }));
     about.append(element("span", { text: `Logged in ${ago(session.created_at)}, last used ${ago(session.last_used_at)}`, kind: "hint" }));
     const row = element("li", {}, about);
     if (!session.current) {
@@ -213,12 +225,15 @@ export async function showSessions() {
 
 /** Runs the work of a button, which is disabled meanwhile. Shows errors in `place`. */
 export async function busy(button, place, work) {
+  const before = followed;
   button.disabled = true;
   tell(place, null);
   try {
     await work();
   } catch (trouble) {
     if (!(trouble instanceof Trouble)) console.error(trouble);
+    // A link was opened meanwhile, and is on the screen.
+    if (followed !== before) return;
     const text = trouble instanceof Trouble ? trouble.message : words(500);
     if (token === null && $("account").contains(place)) leave(text, true);
     else tell(place, text, true);
@@ -228,10 +243,12 @@ export async function busy(button, place, work) {
 }
 
 async function enter() {
+  const before = followed;
   show();
   tell($("notice"), null);
   await showSessions();
-  document.dispatchEvent(new Event("entered"));
+  // Unless a link was opened meanwhile.
+  if (followed === before) document.dispatchEvent(new Event("entered"));
 }
 
 export function leave(text, bad = false) {
@@ -286,10 +303,12 @@ function choose(value) {
 
 /** Logs in, or asks for the second factor if the service wants one. */
 export async function logIn(path, json) {
-  const { body } = await send("POST", path, { json, bearer: null });
+  const key = await keyForLogin();
+  const { body } = await send("POST", path, { json, bearer: null, key });
   $("password").value = "";
   if (body.challenge) return ask(body);
-  keep(body);
+  keep(body, key);
+  if (token.key) await keepKey(key);
   $("code").value = "";
   await enter();
   $("who").focus();
@@ -475,6 +494,7 @@ export async function resume(text = null, bad = false) {
   } catch (trouble) {
     if (followed !== before) return;
     if (trouble.code === "invalid_grant") return leave(text, bad);
+    if (trouble.code === "lost_key") return text ? leave(text, bad) : leave(trouble.message, true);
     if (token !== null) return tell($("notice"), trouble.message, true);
     show();
     card("waiting");

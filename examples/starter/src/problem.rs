@@ -7,10 +7,11 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_jwt_auth::AuthError;
+use tower_jwt_auth::dpop::{DpopError, DpopErrorKind};
 use tower_jwt_auth::password::PasswordError;
 use tower_jwt_auth::sessions::SessionError;
 use utoipa::ToSchema;
@@ -29,6 +30,11 @@ const NOT_STORABLE: &str =
 const INVALID_GRANT: &str = "invalid_grant";
 const INVALID_GRANT_DETAIL: &str =
     "The refresh token is not valid, or its session has ended. Log in again.";
+const INVALID_PROOF: &str = "invalid_dpop_proof";
+const INVALID_PROOF_DETAIL: &str =
+    "The proof in the header `DPoP` is missing or not valid: make a new one for each request.";
+const NONCE_NEEDED_DETAIL: &str =
+    "Send the request again, with a proof that contains the nonce of the header `DPoP-Nonce`.";
 
 /// An error response.
 ///
@@ -39,7 +45,8 @@ pub(crate) struct Problem {
     code: &'static str,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
-    challenge: Option<String>,
+    /// Further headers of the response, such as a challenge or a nonce.
+    headers: Option<Box<HeaderMap>>,
     /// Distinguishes several reasons for the same code.
     reason: Option<&'static str>,
     /// For the middleware that counts refusals.
@@ -80,7 +87,7 @@ impl Problem {
             code,
             detail: detail.into(),
             retry_after: None,
-            challenge: None,
+            headers: None,
             reason: None,
             auth: None,
         }
@@ -186,11 +193,8 @@ impl IntoResponse for Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, seconds.max(1).into());
         }
-        let challenge = self
-            .challenge
-            .and_then(|text| HeaderValue::try_from(text).ok());
-        if let Some(challenge) = challenge {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        if let Some(more) = self.headers {
+            headers.extend(*more);
         }
         if let Some(error) = self.auth {
             response.extensions_mut().insert(*error);
@@ -281,12 +285,38 @@ impl From<SessionError> for Problem {
         let detail = match status {
             StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
             _ if code == INVALID_GRANT => INVALID_GRANT_DETAIL,
+            _ if code == INVALID_PROOF => INVALID_PROOF_DETAIL,
             _ if status.is_server_error() => "The request could not be processed.",
             _ => "The session does not allow this.",
         };
         Self {
             retry_after: error.retry_after(),
+            headers: Some(Box::new(error.headers())),
             ..Self::new(status, code, detail)
+        }
+    }
+}
+
+impl From<DpopError> for Problem {
+    /// Why a proof is refused is for the log; the client learns the code of RFC 9449, and a nonce if it needs
+    /// one.
+    fn from(error: DpopError) -> Self {
+        let status = error.status();
+        let cause = with_causes(&error);
+        if status.is_server_error() {
+            tracing::warn!(error = cause, "a proof could not be judged");
+        } else {
+            tracing::debug!(error = cause, "proof refused");
+        }
+        let detail = match error.kind() {
+            DpopErrorKind::NonceNeeded => NONCE_NEEDED_DETAIL,
+            DpopErrorKind::Unavailable => UNAVAILABLE,
+            _ => INVALID_PROOF_DETAIL,
+        };
+        Self {
+            retry_after: error.retry_after(),
+            headers: Some(Box::new(error.headers())),
+            ..Self::new(status, error.code(), detail)
         }
     }
 }
@@ -304,11 +334,16 @@ impl From<AuthError> for Problem {
         };
         Self {
             retry_after: error.retry_after(),
-            challenge: error.www_authenticate(),
+            headers: challenge(&error).map(Box::new),
             auth: Some(Box::new(error.clone())),
             ..Self::new(status, code, error.client_message())
         }
     }
+}
+
+fn challenge(error: &AuthError) -> Option<HeaderMap> {
+    let challenge = HeaderValue::try_from(error.www_authenticate()?).ok()?;
+    Some(HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]))
 }
 
 /// Rewrites the error responses of axum and tower (an unknown path, a body that is not JSON, a timeout, a

@@ -122,7 +122,7 @@ fn variables_read() -> BTreeSet<String> {
             let is_read = pair[0].trim_end().ends_with('(')
                 || (pair[0].ends_with("&str = ") && name.starts_with("DANGEROUS_"));
             if is_read
-                && name.contains('_')
+                && (name.contains('_') || name == "DPOP")
                 && !name.ends_with('_')
                 && !name.starts_with("CARGO_") // read by the build
                 && name.chars().all(is_name)

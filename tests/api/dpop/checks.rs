@@ -126,6 +126,34 @@ async fn a_proof_with_one_fault_is_refused_for_that_fault() {
 }
 
 #[tokio::test]
+async fn without_nonces_the_time_in_a_proof_must_be_right() {
+    let world = World::new();
+    let layer = world.layer();
+    let token = world.bound_token().await;
+    for (seconds, told) in [
+        (-365 * 86_400, "401 proof_too_old"),
+        (-61, "401 proof_too_old"),
+        (-59, "200"),
+        (29, "200"),
+        (31, "401 proof_from_the_future"),
+        (365 * 86_400, "401 proof_from_the_future"),
+    ] {
+        let difference = Duration::from_secs(i64::unsigned_abs(seconds));
+        let time = match seconds {
+            ..0 => world.now() - difference,
+            _ => world.now() + difference,
+        };
+        let proof = world.proof("GET", ORDERS).token(&token).issued_at(time);
+        let answer = send(&layer, get_orders("DPoP", &token, &proof.sign())).await;
+        assert!(
+            answer.told().starts_with(told),
+            "{seconds}: {}",
+            answer.told()
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_proof_with_two_faults_is_refused() {
     let setting = Setting::new().await;
     let faults = faults();

@@ -1,10 +1,15 @@
 //! Nonces between a client and nodes that share a secret.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use http::Request;
 use tower_jwt_auth::JwtAuthLayer;
-use tower_jwt_auth::dpop::{DEFAULT_NONCE_PERIOD, DpopNonces};
+use tower_jwt_auth::clock::ManualClock;
+use tower_jwt_auth::dpop::{
+    DEFAULT_NONCE_PERIOD, Dpop, DpopNonces, MemoryReplays, ReplayEntry, ReplayStore as _,
+};
 
-use super::support::{Answer, ORDERS, World, get_orders, send};
+use super::support::{ADDRESS, Answer, ORDERS, World, get_orders, send};
 use crate::support::SECRET;
 
 fn node(world: &World) -> JwtAuthLayer {
@@ -63,6 +68,74 @@ async fn a_nonce_is_requested_renewed_and_valid_on_each_node() {
     let answer = ask(&world, &a, &token, Some(&nonce)).await;
     assert_eq!(answer.told(), "401 nonce_expired");
     assert!(nonce_in(&answer).is_some_and(|other| other != nonce && other != next));
+}
+
+/// RFC 9449 section 11.1: the nonce says how old a proof is.
+#[tokio::test]
+async fn a_client_whose_clock_is_wrong_by_a_day_gets_in_with_a_nonce() {
+    let world = World::new();
+    let node = node(&world);
+    let token = world.bound_token().await;
+    let nonce = nonce_in(&ask(&world, &node, &token, None).await).unwrap();
+    let day = Duration::from_secs(86_400);
+    for time in [world.now() - day, world.now() + day] {
+        let proof = world.proof("GET", ORDERS).token(&token).issued_at(time);
+        let proof = proof.nonce(&nonce).sign();
+        let answer = send(&node, get_orders("DPoP", &token, &proof)).await;
+        assert_eq!(answer.status, 200, "{}", answer.told());
+        let answer = send(&node, get_orders("DPoP", &token, &proof)).await;
+        assert_eq!(answer.told(), "401 proof_replayed");
+    }
+}
+
+#[tokio::test]
+async fn a_used_proof_is_known_until_its_nonce_has_expired_everywhere() {
+    let world = World::new();
+    let replays = MemoryReplays::new();
+    let node = |clock: ManualClock| {
+        let nonces = DpopNonces::new(SECRET).unwrap();
+        let dpop = Dpop::builder(ADDRESS, replays.clone()).nonces(nonces);
+        let dpop = dpop.clock(clock).build().unwrap();
+        JwtAuthLayer::new(world.tokens.verifier()).dpop(dpop)
+    };
+    let behind = ManualClock::at_now();
+    let (here, other) = (node(world.clock.clone()), node(behind.clone()));
+    let token = world.bound_token().await;
+    let nonce = nonce_in(&ask(&world, &here, &token, None).await).unwrap();
+    // By a client whose clock is a day behind.
+    let made = world.now() - Duration::from_secs(86_400);
+    let proof = world.proof("GET", ORDERS).token(&token).issued_at(made);
+    let proof = proof.nonce(&nonce).sign();
+    let replay = async |node: &JwtAuthLayer| {
+        let answer = send(node, get_orders("DPoP", &token, &proof)).await;
+        answer.told()
+    };
+    assert!(replay(&here).await.starts_with("200"));
+    // Each request with another proof makes the store forget what is over.
+    let step = Duration::from_secs(10);
+    let mut told = Vec::new();
+    for _ in 0..60 {
+        world.clock.advance(step);
+        behind.set(world.now() - Duration::from_secs(30));
+        for number in 0..32 {
+            let now = as_micros(world.now());
+            let entry = ReplayEntry::new([number; 32], now, now + 1);
+            replays.insert(entry).await.unwrap();
+        }
+        told.push((replay(&here).await, replay(&other).await));
+    }
+    let expected = ["401 proof_replayed", "401 nonce_expired"];
+    for (here, other) in &told {
+        assert!(expected.contains(&here.as_str()), "{here}");
+        assert!(expected.contains(&other.as_str()), "{other}");
+    }
+    let expired = "401 nonce_expired".to_owned();
+    assert_eq!(told.last(), Some(&(expired.clone(), expired)));
+}
+
+fn as_micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_micros()).unwrap()
 }
 
 #[tokio::test]

@@ -107,6 +107,29 @@ async fn both_tokens_of_a_session_are_bound_and_stay_so() {
 }
 
 #[tokio::test]
+async fn the_list_of_sessions_tells_which_are_bound() {
+    let house = House::new();
+    let bound = house.sessions.open("alice").label("bound");
+    let pair = bound.dpop(&house.proof()).issue().await.unwrap();
+    let unbound = house.sessions.open("alice").label("unbound");
+    let unbound = unbound.issue().await.unwrap();
+    let proof = house.proof();
+    let pair = house.refresh(&pair.refresh_token, Some(&proof));
+    pair.await.unwrap();
+    // The access token of this one is bound, and the session is not.
+    let proof = house.proof();
+    let refreshed = house.refresh(&unbound.refresh_token, Some(&proof));
+    assert_eq!(refreshed.await.unwrap().token_type, "DPoP");
+    let listed = house.sessions.list("alice").await.unwrap();
+    let mut told: Vec<_> = listed
+        .iter()
+        .map(|session| (session.label.as_deref(), session.is_bound))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [(Some("bound"), true), (Some("unbound"), false)]);
+}
+
+#[tokio::test]
 async fn a_refresh_without_a_proof_is_refused_and_ends_nothing() {
     let house = House::new();
     let pair = house

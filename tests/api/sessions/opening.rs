@@ -144,6 +144,7 @@ async fn a_listed_session_is_json_for_its_owner() {
         "created_at": NOW,
         "last_used_at": NOW + 5,
         "expires_at": NOW + 2_592_000,
+        "is_bound": false,
     }]);
     assert_eq!(serde_json::to_value(&listed).unwrap(), expected);
 }

@@ -1,5 +1,5 @@
--- The tables of the service. The crate creates its own tables for sessions and revocations. Times are seconds
--- since 1970. A section whose heading names an optional chapter is removed with that chapter.
+-- The tables of the service. The crate creates its own tables for sessions, revocations and used proofs. Times are
+-- seconds since 1970. A section whose heading names an optional chapter is removed with that chapter.
 
 -- === accounts ===
 
@@ -117,6 +117,14 @@ CREATE TABLE quotas (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX quotas_ends_at ON quotas (ends_at);
+
+-- === keys ===
+
+-- Random bytes that all processes share: see src/keys/shared.rs. The first process that needs a secret makes it.
+CREATE TABLE shared_secrets (
+    name   TEXT NOT NULL PRIMARY KEY,
+    secret BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- === operations ===
 

@@ -1,4 +1,4 @@
-//! The task that removes expired sessions, revocations, links and other rows, a batch at a time.
+//! The task that removes expired sessions, revocations, used proofs, links and other rows, a batch at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -43,6 +43,7 @@ async fn clean_up(parts: &Parts) -> Result<u64, Error> {
         let batch = [
             parts.sessions.clean_up(BATCH).await?,
             parts.revocations.clean_up(SystemTime::now(), BATCH).await?,
+            parts.replays.clean_up(SystemTime::now(), BATCH).await?,
             parts.one_time.clean_up(BATCH).await?,
             parts.attempts.clean_up(BATCH).await?,
             parts.accounts.registrations.clean_up(BATCH).await?,

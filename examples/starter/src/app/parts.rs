@@ -23,8 +23,8 @@ use crate::outbox::Outbox;
 use crate::passkeys::Passkeys; // chapter: passkeys
 use crate::passwords::{PasswordPolicy, Passwords};
 use crate::second_factor::Factors; // chapter: second-factor
-use crate::sessions::stores::{self, Chosen, Revocations};
-use crate::sessions::{Logins, Reauthentication};
+use crate::sessions::stores::{self, Chosen, Replays, Revocations};
+use crate::sessions::{BoundTokens, Logins, Reauthentication};
 use crate::sms::{SmsCodes, SmsLimits, SmsSender}; // chapter: sms
 use crate::social_login::SocialLogin; // chapter: social-login
 use crate::storage::{Publisher, Storage}; // chapter: avatars
@@ -41,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) api_keys: UserKeys, // chapter: api-keys
     pub(crate) attempts: Attempts,
     pub(crate) avatars: Avatars, // chapter: avatars
+    /// `None` if tokens are not bound to keys.
+    pub(crate) bound_tokens: Option<BoundTokens>,
     pub(crate) database: Database,
     pub(crate) factors: Factors, // chapter: second-factor
     pub(crate) logins: Logins,
@@ -59,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) readiness: Readiness,
     pub(crate) reauthentication: Reauthentication,
+    pub(crate) replays: Replays,
     pub(crate) revocations: Revocations,
     pub(crate) sessions: Sessions,
     pub(crate) sms: SmsSender,            // chapter: sms
@@ -124,7 +127,9 @@ impl Parts {
             tokens,
             sessions,
             revocations,
+            replays,
         } = stores::choose(tokens, &database, redis_url).await?;
+        let bound_tokens = BoundTokens::open(settings, &database, &replays).await?;
         let rate_limit = match settings.rate_limit {
             Some(per_minute) => {
                 let limit = RateLimit::new(per_minute, redis_url).await;
@@ -244,6 +249,7 @@ impl Parts {
             api_keys, // chapter: api-keys
             attempts,
             avatars, // chapter: avatars
+            bound_tokens,
             database,
             factors, // chapter: second-factor
             logins,
@@ -261,6 +267,7 @@ impl Parts {
             rate_limit,
             readiness,
             reauthentication,
+            replays,
             revocations,
             sessions,
             sms,          // chapter: sms

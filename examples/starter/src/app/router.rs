@@ -18,6 +18,7 @@ use crate::operations::{health, openapi};
 use crate::page; // chapter: page
 use crate::passkeys; // chapter: passkeys
 use crate::second_factor; // chapter: second-factor
+use crate::sessions::BoundTokens;
 use crate::sms; // chapter: sms
 use crate::social_login; // chapter: social-login
 use crate::{accounts, edge, sessions};
@@ -45,9 +46,10 @@ pub(super) fn router(app: &App) -> Router {
     let api = api.merge(admin::routes(&token)); // chapter: admin
     let api = api.merge(api_keys::routes(&token)); // chapter: api-keys
     let (api, description) = api.split_for_parts();
+    let address = parts.bound_tokens.as_ref().map(BoundTokens::address);
     let routes = Router::new()
-        .merge(openapi::routes(description))
-        .merge(page::routes()) // chapter: page
+        .merge(openapi::routes(description, address))
+        .merge(page::routes(address)) // chapter: page
         .route_service(JWKS_PATH, JwksService::new(&parts.tokens));
     // chapter: metrics {
     let routes = match &parts.operations.metrics {
@@ -72,6 +74,11 @@ pub(super) fn router(app: &App) -> Router {
 fn require_token(app: &App) -> RequireToken {
     let parts = app.parts();
     let token = JwtAuthLayer::new(parts.tokens.verifier());
+    // Besides bearer tokens it takes those that are bound to a key, each with a proof.
+    let token = match &parts.bound_tokens {
+        Some(bound) => token.dpop(bound.dpop()),
+        None => token,
+    };
     // chapter: metrics {
     let metrics = parts.metrics.clone();
     let token = token.on_decision(move |decision| metrics.decided(decision));

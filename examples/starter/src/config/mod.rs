@@ -57,7 +57,8 @@ pub struct Settings {
     pub redis_url: Option<String>,
     /// Keys, lifetimes and costs.
     pub auth: AuthConfig,
-    /// The idle timeout of sessions, and how long a replaced refresh token is accepted.
+    /// The idle timeout of sessions, how long a replaced refresh token is accepted, and whether tokens may be bound
+    /// to keys.
     pub sessions: SessionSettings,
     /// Hashes passwords. A test suite may use weaker parameters, to be fast.
     pub passwords: PasswordService,
@@ -94,13 +95,15 @@ pub struct Settings {
     pub development: bool,
 }
 
-/// How unused sessions end.
+/// How unused sessions end, and whether clients may bind them to a key.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
     /// How long a session lasts without a refresh.
     pub idle_ttl: Duration,
     /// How long a refresh token is still accepted after it was replaced, for two tabs that refresh at once.
     pub rotation_grace: Duration,
+    /// Whether clients may bind their tokens to a key (DPoP, RFC 9449), as the page does.
+    pub dpop: bool,
 }
 
 // === impl SessionSettings ===
@@ -111,6 +114,7 @@ impl SessionSettings {
         Ok(Self {
             idle_ttl: seconds("SESSION_IDLE_TTL")?.unwrap_or(default.idle_ttl),
             rotation_grace: seconds("SESSION_ROTATION_GRACE")?.unwrap_or(default.rotation_grace),
+            dpop: flag("DPOP")?.unwrap_or(default.dpop),
         })
     }
 }
@@ -120,6 +124,7 @@ impl Default for SessionSettings {
         Self {
             idle_ttl: DEFAULT_IDLE_TTL,
             rotation_grace: DEFAULT_ROTATION_GRACE,
+            dpop: true,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tower_jwt_auth::credential::api_keys::PostgresApiKeys; // chapter: api-keys
+use tower_jwt_auth::dpop::PostgresReplays;
 use tower_jwt_auth::revocation::PostgresRevocations;
 use tower_jwt_auth::sessions::PostgresSessions;
 
@@ -109,6 +110,7 @@ async fn prepare(options: &PgConnectOptions) -> Result<bool, Error> {
 async fn migrate(pool: &PgPool) -> Result<(), Error> {
     PostgresSessions::new(pool.clone()).migrate().await?;
     PostgresRevocations::new(pool.clone()).migrate().await?;
+    PostgresReplays::new(pool.clone()).migrate().await?;
     PostgresApiKeys::new(pool.clone()).migrate().await?; // chapter: api-keys
     let mut transaction = pool.begin().await?;
     for statement in BEFORE_MIGRATIONS {

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tower_jwt_auth::credential::api_keys::SqliteApiKeys; // chapter: api-keys
+use tower_jwt_auth::dpop::SqliteReplays;
 use tower_jwt_auth::revocation::SqliteRevocations;
 use tower_jwt_auth::sessions::SqliteSessions;
 
@@ -95,6 +96,7 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
     SqliteSessions::new(pool.clone()).migrate().await?;
     SqliteRevocations::new(pool.clone()).migrate().await?;
+    SqliteReplays::new(pool.clone()).migrate().await?;
     SqliteApiKeys::new(pool.clone()).migrate().await?; // chapter: api-keys
     Ok(sqlx::migrate!("migrations/sqlite").run(pool).await?)
 }

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, Method};
 use tower_http::cors::CorsLayer;
+use tower_jwt_auth::dpop::EXPOSED_HEADERS;
 
 use super::request_id::HEADER;
 use crate::config::Origin;
 
+/// The proof that a client has the key to which its token is bound.
+const PROOF: HeaderName = HeaderName::from_static("dpop");
 /// How long a browser may cache the response to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Lets pages of exactly these origins call the API with a bearer token, never with cookies.
+/// Lets pages of exactly these origins call the API with a token, which may be bound to a key of
+/// theirs, and never with cookies.
 /// `Access-Control-Allow-Credentials` is not sent, and the cookie is only for our own page.
 pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
@@ -26,15 +30,12 @@ pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
         Method::PATCH,
         Method::DELETE,
     ];
+    let others = [RETRY_AFTER, HeaderName::from_static(HEADER)];
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(methods)
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([
-            RETRY_AFTER,
-            WWW_AUTHENTICATE,
-            HeaderName::from_static(HEADER),
-        ])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, PROOF])
+        .expose_headers([&EXPOSED_HEADERS[..], &others].concat())
         .max_age(MAX_AGE);
     Some(layer)
 }

@@ -1,7 +1,7 @@
 //! What every request and response passes: request ids, the log, security headers, CORS, and limits of
 //! rate, size and time.
 //!
-//! Needs the limits. Cannot be removed.
+//! Needs the limits and the sessions. Cannot be removed.
 
 mod cors;
 mod headers;

@@ -17,6 +17,7 @@ use super::host;
 use crate::app::App;
 use crate::limits::limited_route;
 use crate::problem::{self, Problem};
+use crate::sessions::NewerNonce;
 
 /// The size limit of a body, in bytes. No request here needs nearly as much.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -55,7 +56,12 @@ async fn handle(app: &App, mut request: Request, next: Next) -> Response {
     if !request.body().is_end_stream() {
         request = request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body)));
     }
-    next.run(request).await
+    let nonce = NewerNonce::expect(&mut request);
+    let mut response = next.run(request).await;
+    if let Some(nonce) = nonce {
+        nonce.add_to(response.headers_mut());
+    }
+    response
 }
 
 /// Forbids to cache tokens and accounts (RFC 6749 section 5.1), unless a handler decides otherwise.

@@ -1,12 +1,14 @@
-//! Keys: the command `rotate-keys`, which rotates ahead of the schedule, and for the chapter
-//! `second-factor` the encryption of secrets in the database.
+//! Keys: the command `rotate-keys`, which rotates ahead of the schedule, secrets that all processes share, and for
+//! the chapter `second-factor` the encryption of secrets in the database.
 //!
 //! Cannot be removed.
 
 mod sealing; // chapter: second-factor
+mod shared;
 
 pub(crate) use sealing::Opened; // chapter: second-factor
 pub use sealing::SealingKeys; // chapter: second-factor
+pub(crate) use shared::shared_secret;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -2,7 +2,8 @@
 //!
 //! `routes!` adds a handler with `#[utoipa::path]` to the description. A handler behind a guard names its
 //! scopes by their types, as in `security(("bearer" = [Admin::NAME]))`. A test compares them with the
-//! challenge of the guard.
+//! challenge of the guard. Where a bearer token is accepted, a token that is bound to a key is accepted as well,
+//! which is added here.
 
 use axum::Router;
 use axum::http::HeaderValue;
@@ -10,7 +11,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Components, ContentBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
 };
@@ -26,7 +31,15 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      frame-ancestors 'none'",
 );
 const BEARER: &str = "bearer";
+const DPOP: &str = "dpop";
+/// The header of a proof.
+const PROOF: &str = "DPoP";
 const PROBLEM: &str = "Problem";
+/// What responses with tokens contain. A proof in the request binds these tokens to its key.
+const ISSUED: [&str; 2] = [
+    "#/components/schemas/Tokens",
+    "#/components/schemas/LoginAnswer",
+];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +57,9 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
 }
 
 struct WhatAllShare;
+
+/// Tokens that are bound to a key. Clients name this address in proofs.
+struct Bound<'a>(&'a str);
 
 // === impl WhatAllShare ===
 
@@ -64,6 +80,63 @@ impl Modify for WhatAllShare {
             }
         }
     }
+}
+
+// === impl Bound ===
+
+impl Modify for Bound<'_> {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_with(Components::new);
+        let described = format!(
+            "Tokens that are bound to a key (RFC 9449). Send `Authorization: DPoP TOKEN`, and in the header \
+             `DPoP` a proof for the request, whose `htu` is {} and the path.",
+            self.0
+        );
+        let scheme = ApiKeyValue::with_description(PROOF, &described);
+        components.add_security_scheme(DPOP, SecurityScheme::ApiKey(ApiKey::Header(scheme)));
+        for operation in api.paths.paths.values_mut().flat_map(operations) {
+            if let Some(security) = &mut operation.security
+                && let Some(scopes) = scopes_of_bearer(security)
+            {
+                security.insert(1, SecurityRequirement::new(DPOP, scopes));
+            }
+            if issues_tokens(operation) {
+                let parameters = operation.parameters.get_or_insert_default();
+                parameters.push(RefOr::T(proof_parameter()));
+            }
+        }
+    }
+}
+
+/// The scopes of a token, if the operation needs one.
+fn scopes_of_bearer(security: &[SecurityRequirement]) -> Option<Vec<String>> {
+    let first = serde_json::to_value(security.first()?).ok()?;
+    serde_json::from_value(first.get(BEARER)?.clone()).ok()
+}
+
+fn issues_tokens(operation: &Operation) -> bool {
+    let Some(RefOr::T(response)) = operation.responses.responses.get("200") else {
+        return false;
+    };
+    let mut contents = response.content.values();
+    contents.any(|content| match content {
+        RefOr::T(content) => matches!(
+            &content.schema,
+            Some(RefOr::Ref(schema)) if ISSUED.contains(&schema.ref_location.as_str())
+        ),
+        RefOr::Ref(_) => false,
+    })
+}
+
+fn proof_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name(PROOF)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "A proof that the client has a key (RFC 9449 section 4.2). The tokens are bound to it.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
 }
 
 fn problem() -> Response {
@@ -88,9 +161,13 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     all.into_iter().flatten()
 }
 
-/// Serves the description and its page. Both are part of the program and need no other site.
-pub(crate) fn routes(mut description: utoipa::openapi::OpenApi) -> Router {
+/// Serves the description and its page. Both are part of the program and need no other site. `address` is
+/// what clients name in proofs, if tokens can be bound to keys.
+pub(crate) fn routes(mut description: utoipa::openapi::OpenApi, address: Option<&str>) -> Router {
     WhatAllShare.modify(&mut description);
+    if let Some(address) = address {
+        Bound(address).modify(&mut description);
+    }
     let config = Config::default().validator_url("none");
     let page = SwaggerUi::new("/docs").url("/openapi.json", description);
     let headers = ServiceBuilder::new()

@@ -22,6 +22,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// The placeholder for the name of the service in the files.
 const NAME: &str = "{{service}}";
+/// What stands for the address that the page names in its proofs; nothing, if it is to make none.
+const ADDRESS: &str = "{{dpop}}";
 
 const FILES: &[(&str, &str, &str)] = &[
     (
@@ -43,6 +45,11 @@ const FILES: &[(&str, &str, &str)] = &[
         "/assets/settings.js",
         "text/javascript; charset=utf-8",
         include_str!("../../assets/settings.js"),
+    ),
+    (
+        "/assets/dpop.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../assets/dpop.js"),
     ),
     // chapter: passkeys {
     (
@@ -77,12 +84,14 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Serves the files. Browsers ask for them each time, so that nobody runs an old script after an update.
-pub(crate) fn routes() -> Router {
+/// Serves the files. Browsers ask for them each time, so that nobody runs an old script after an update. `address`
+/// is the configured address of the service: the page may be open at another name of this machine.
+pub(crate) fn routes(address: Option<&str>) -> Router {
     let routes = FILES
         .iter()
         .fold(Router::new(), |routes, &(path, kind, text)| {
-            let text = Bytes::from(text.replace(NAME, SERVICE));
+            let text = text.replace(NAME, SERVICE);
+            let text = Bytes::from(text.replace(ADDRESS, address.unwrap_or_default()));
             let file = move || async move { ([(CONTENT_TYPE, kind)], text) };
             routes.route(path, get(file))
         });

@@ -5,6 +5,7 @@ use std::time::SystemTime; // chapter: social-login
 use axum::extract::FromRequestParts;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
+use tower_jwt_auth::dpop::DpopProof;
 
 use super::transport::Transport;
 use crate::app::App;
@@ -14,12 +15,14 @@ use crate::problem::Problem;
 /// How many characters of the `User-Agent` a session keeps as its label.
 const MAX_LABEL_CHARS: usize = 100;
 
-/// The client that sent a request: its address, the name that it gives itself, and how it keeps its
-/// refresh token.
+/// The client that sent a request: its address, the name that it gives itself, how it keeps its refresh
+/// token, and the key to which its tokens are bound.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) ip: ClientIp,
     pub(crate) transport: Transport,
+    /// The proof that the client has a key. What is issued to it is bound to that key.
+    pub(super) proof: Option<DpopProof>,
     // chapter: social-login {
     /// When the user authenticated, if that was elsewhere and before this request.
     pub(crate) auth_time: Option<SystemTime>,
@@ -61,9 +64,15 @@ impl FromRequestParts<App> for Client {
         let Ok(ip) = ClientIp::from_request_parts(parts, app).await;
         let agent = parts.headers.get(USER_AGENT);
         let agent = agent.map(|agent| agent.as_bytes().to_vec());
+        let transport = Transport::from_request_parts(parts, app).await?;
+        let proof = match &app.parts().bound_tokens {
+            Some(bound) => bound.proof(parts)?,
+            None => None,
+        };
         Ok(Self {
             ip,
-            transport: Transport::from_request_parts(parts, app).await?,
+            transport,
+            proof,
             auth_time: None, // chapter: social-login
             agent: agent.unwrap_or_default(),
         })
@@ -87,6 +96,7 @@ mod tests {
         let client = Client {
             ip: ClientIp(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             transport,
+            proof: None,
             auth_time: None, // chapter: social-login
             agent: agent.as_bytes().to_vec(),
         };

@@ -32,6 +32,8 @@ pub(crate) struct Session {
     expires_at: u64,
     /// Whether this request belongs to it.
     current: bool,
+    /// Whether its tokens are worthless without the key of its client.
+    bound: bool,
 }
 
 /// Lists the sessions of the user.
@@ -83,6 +85,7 @@ pub(crate) async fn of_user(
     let listed = sessions.list(subject).await?.into_iter();
     let own = listed.map(|session| Session {
         current: token.session_id() == Some(session.id.as_str()),
+        bound: session.is_bound,
         id: session.id,
         label: session.label,
         created_at: seconds(session.created_at),

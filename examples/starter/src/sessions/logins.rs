@@ -113,6 +113,7 @@ impl Logins {
             .sessions
             .open(&user.id)
             .client(client.mark())
+            .dpop(client.proof.as_ref())
             .scopes(user.scopes.split_whitespace())
             .claims(json!({
                 "email": user.email,

@@ -1,16 +1,21 @@
 //! `POST /auth/logout` and `POST /auth/logout-all`: end one session, or all sessions.
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use std::convert::Infallible;
+
+use axum::body::{Body as HttpBody, Bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
-use tower_jwt_auth::{AuthError, AuthErrorKind, Sessions, TokenIssuer, VerifiedToken};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_jwt_auth::{Sessions, TokenIssuer, VerifiedToken};
 use utoipa::ToSchema;
 
 use super::transport::Transport;
+use crate::app::RequireToken;
 use crate::problem::Problem;
 use crate::typed::trimmed;
 
@@ -36,33 +41,34 @@ struct Body {
 pub(super) async fn logout(
     State(sessions): State<Sessions>,
     State(tokens): State<TokenIssuer>,
+    Extension(layer): Extension<RequireToken>,
     transport: Transport,
-    headers: HeaderMap,
+    head: Parts,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let refresh_token = match &transport {
         Transport::Body => read(&body)?.refresh_token,
         Transport::Cookie { refresh_token, .. } => refresh_token.clone(),
     };
-    if matches!(transport, Transport::Cookie { .. })
-        && refresh_token.is_none()
-        && !headers.contains_key(AUTHORIZATION)
+    let has_access_token = head.headers.contains_key(AUTHORIZATION);
+    if matches!(transport, Transport::Cookie { .. }) && refresh_token.is_none() && !has_access_token
     {
         // Nobody is logged in here, which is not an error.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let access = access_token(&tokens, &headers).await;
-    if let Ok(token) = &access {
-        if let Some(session) = token.session_id() {
-            sessions.end(session).await?;
-        } else {
-            tokens.revoke(token).await?;
+    if has_access_token || refresh_token.is_none() {
+        match access_token(&layer, head).await {
+            Ok(token) => match token.session_id() {
+                Some(session) => drop(sessions.end(session).await?),
+                None => tokens.revoke(&token).await?,
+            },
+            Err(refusal) if refresh_token.is_none() => return Ok(refusal),
+            Err(_) => {}
         }
     }
+    // Needs no proof of a key: whoever has a refresh token may end its session (RFC 7009).
     if let Some(token) = refresh_token {
         sessions.end_by_token(trimmed(&token)).await?;
-    } else {
-        access?;
     }
     Ok(transport.logged_out())
 }
@@ -87,18 +93,19 @@ pub(super) async fn logout_all(
     Ok(transport.logged_out())
 }
 
-/// Verifies the access token here and not in a middleware, because a refresh token may come instead of it.
-async fn access_token(
-    tokens: &TokenIssuer,
-    headers: &HeaderMap,
-) -> Result<VerifiedToken, AuthError> {
-    let header = headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok());
-    match header.and_then(|text| text.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => {
-            tokens.verifier().verify(token.trim()).await
-        }
-        _ => Err(AuthErrorKind::MissingToken.into()),
-    }
+/// Has the access token judged, with its proof if it is bound to a key, by the layer that other routes have in
+/// front. Returns the token, or the response of the layer.
+async fn access_token(layer: &RequireToken, head: Parts) -> Result<VerifiedToken, Response> {
+    let told = service_fn(async |request: Request| {
+        let token = request.extensions().get::<VerifiedToken>().cloned();
+        let mut response = Response::new(HttpBody::empty());
+        token.map(|token| response.extensions_mut().insert(token));
+        Ok::<_, Infallible>(response)
+    });
+    let request = Request::from_parts(head, HttpBody::empty());
+    let Ok(mut response) = layer.layer(told).oneshot(request).await;
+    let token = response.extensions_mut().remove();
+    token.ok_or(response)
 }
 
 /// Reads the body. Most clients send none.

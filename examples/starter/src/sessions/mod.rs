@@ -1,8 +1,10 @@
 //! Sessions: login with a password, refresh, logout, and the list of a user's sessions.
 //!
-//! Every way to log in ends in [`Logins`], which opens the session. [`stores`] chooses where sessions and
-//! revocations are kept. Needs accounts and limits. Cannot be removed.
+//! Every way to log in ends in [`Logins`], which opens the session. [`stores`] chooses where sessions,
+//! revocations and used proofs are kept. [`BoundTokens`] binds tokens to the keys of clients. Needs accounts
+//! and limits. Cannot be removed.
 
+mod bound_tokens;
 mod caller;
 mod client;
 mod cookie;
@@ -15,6 +17,7 @@ mod refresh;
 pub(crate) mod stores;
 pub(crate) mod transport;
 
+pub(crate) use bound_tokens::{BoundTokens, NewerNonce};
 pub(crate) use caller::Caller;
 pub(crate) use client::Client;
 pub(crate) use cookie::read as read_cookie; // chapter: social-login
@@ -22,6 +25,7 @@ pub(crate) use list::{Session, of_user};
 pub(crate) use logins::{LoginAnswer, Logins};
 pub(crate) use reauthentication::Reauthentication;
 
+use axum::Extension;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,9 +38,13 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
         .routes(routes!(list::list))
         .routes(routes!(list::end))
         .route_layer(token.clone());
+    // Asks the layer itself, because there may be a refresh token in the place of an access token.
+    let logout = OpenApiRouter::new()
+        .routes(routes!(logout::logout))
+        .route_layer(Extension(token.clone()));
     OpenApiRouter::new()
         .routes(routes!(login::login))
         .routes(routes!(refresh::refresh))
-        .routes(routes!(logout::logout))
+        .merge(logout)
         .merge(with_token)
 }

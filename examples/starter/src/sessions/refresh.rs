@@ -82,6 +82,7 @@ async fn next_pair(
         .claims(claims)
         .scopes(retained)
         .client(client.mark())
+        .dpop(client.proof.as_ref())
         .issue()
         .await?;
     Ok(refreshed.tokens)

@@ -1,8 +1,10 @@
-//! Where sessions and revocations are stored: in the database, or in Redis. This file chooses.
+//! Where sessions, revocations and used proofs are stored: in the database, or in Redis. This file chooses.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tower_jwt_auth::dpop::PostgresReplays; // chapter: postgres
+use tower_jwt_auth::dpop::{Dpop, DpopBuilder, RedisReplays, SqliteReplays};
 use tower_jwt_auth::issuer::TokenIssuerBuilder;
 use tower_jwt_auth::revocation::PostgresRevocations; // chapter: postgres
 use tower_jwt_auth::revocation::{
@@ -27,6 +29,7 @@ pub(crate) struct Chosen {
     /// Not configured with limits and events yet.
     pub(crate) sessions: SessionsBuilder,
     pub(crate) revocations: Revocations,
+    pub(crate) replays: Replays,
 }
 
 /// What the chosen revocation store needs while the service runs.
@@ -45,6 +48,19 @@ pub(crate) enum Revocations {
     },
 }
 
+/// The chosen store of proofs that were used, so that none is used twice (RFC 9449 section 11.1).
+#[derive(Debug, Clone)]
+pub(crate) enum Replays {
+    /// To be cleaned up.
+    Sqlite(SqliteReplays),
+    // chapter: postgres {
+    /// To be cleaned up.
+    Postgres(PostgresReplays),
+    // chapter: postgres }
+    /// Redis cleans up by itself.
+    Redis(RedisReplays),
+}
+
 /// Builds the issuer and its sessions on Redis if there is a URL, and on the database otherwise.
 pub(crate) async fn choose(
     tokens: TokenIssuerBuilder,
@@ -58,15 +74,17 @@ pub(crate) async fn choose(
         Database::Sqlite(pool) => {
             let record = SqliteRevocations::new(pool.clone());
             let sessions = SqliteSessions::new(pool.clone());
+            let replays = Replays::Sqlite(SqliteReplays::new(pool.clone()));
             let tokens = tokens.revocation(cached(record.clone()));
-            chosen(tokens, sessions, Revocations::Sqlite(record))
+            chosen(tokens, sessions, Revocations::Sqlite(record), replays)
         }
         // chapter: postgres {
         Database::Postgres(pool) => {
             let record = PostgresRevocations::new(pool.clone());
             let sessions = PostgresSessions::new(pool.clone());
+            let replays = Replays::Postgres(PostgresReplays::new(pool.clone()));
             let tokens = tokens.revocation(cached(record.clone()));
-            chosen(tokens, sessions, Revocations::Postgres(record))
+            chosen(tokens, sessions, Revocations::Postgres(record), replays)
         } // chapter: postgres }
     }
 }
@@ -77,9 +95,10 @@ async fn in_redis(tokens: TokenIssuerBuilder, url: &str) -> Result<Chosen, Error
         let sessions = RedisSessions::connect(url).await?;
         let revocations = Arc::new(cached(RedisRevocations::connect(url).await?));
         let pushes = Arc::new(revocations.store().subscribe(url, &revocations)?);
-        Ok::<_, StoreError>((sessions, revocations, pushes))
+        let replays = RedisReplays::connect(url).await?;
+        Ok::<_, StoreError>((sessions, revocations, pushes, replays))
     };
-    let (sessions, revocations, pushes) = stores.await.map_err(|error| {
+    let (sessions, revocations, pushes, replays) = stores.await.map_err(|error| {
         let error = with_causes(&error);
         format!("REDIS_URL: cannot use this Redis: {error}")
     })?;
@@ -88,13 +107,14 @@ async fn in_redis(tokens: TokenIssuerBuilder, url: &str) -> Result<Chosen, Error
         revocations,
         _pushes: pushes,
     };
-    chosen(tokens, sessions, revocations)
+    chosen(tokens, sessions, revocations, Replays::Redis(replays))
 }
 
 fn chosen(
     tokens: TokenIssuerBuilder,
     sessions: impl SessionStore,
     revocations: Revocations,
+    replays: Replays,
 ) -> Result<Chosen, Error> {
     let tokens = tokens.build()?;
     let sessions = Sessions::builder(&tokens, sessions).store_timeout(STORE_TIMEOUT);
@@ -102,6 +122,7 @@ fn chosen(
         tokens,
         sessions,
         revocations,
+        replays,
     })
 }
 
@@ -127,6 +148,29 @@ impl Revocations {
             Self::Sqlite(record) => record.clean_up(now, limit).await,
             Self::Postgres(record) => record.clean_up(now, limit).await, // chapter: postgres
             Self::Redis { .. } => Ok(0),
+        }
+    }
+}
+
+// === impl Replays ===
+
+impl Replays {
+    /// Starts the rules for proofs of clients that reach the service at this address.
+    pub(super) fn dpop(&self, address: &str) -> DpopBuilder {
+        let dpop = match self {
+            Self::Sqlite(replays) => Dpop::builder(address, replays.clone()),
+            Self::Postgres(replays) => Dpop::builder(address, replays.clone()), // chapter: postgres
+            Self::Redis(replays) => Dpop::builder(address, replays.clone()),
+        };
+        dpop.store_timeout(STORE_TIMEOUT)
+    }
+
+    /// Removes at most `limit` that are over, and tells how many.
+    pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(replays) => replays.clean_up(now, limit).await,
+            Self::Postgres(replays) => replays.clean_up(now, limit).await, // chapter: postgres
+            Self::Redis(_) => Ok(0),
         }
     }
 }

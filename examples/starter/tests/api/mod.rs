@@ -3,6 +3,8 @@
 mod admin; // chapter: admin
 mod api_keys; // chapter: api-keys
 mod attempts;
+mod bound_logins;
+mod bound_tokens;
 mod deletion;
 mod download;
 mod email;

@@ -164,7 +164,8 @@ async fn users_see_their_sessions_and_which_is_current() {
             .map(|name| session[name].as_u64().unwrap());
         assert!(created > 1_700_000_000 && used >= created, "{session}");
         assert_eq!(expires - created, 30 * 86_400, "{session}");
-        assert_eq!(session.as_object().unwrap().len(), 6, "{session}");
+        assert_eq!(session["bound"], false, "{session}");
+        assert_eq!(session.as_object().unwrap().len(), 7, "{session}");
     }
 
     let laptop = service.refresh(&laptop.refresh).await.tokens();

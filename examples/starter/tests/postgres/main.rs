@@ -31,6 +31,10 @@ const ALLOW_WRITING: [&str; 2] = [
 const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
+/// Used proofs that are over.
+const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+     INSERT INTO jwt_proofs SELECT CAST('old ' || i AS bytea), 9 FROM n";
+
 /// Returns a new place for the data of a test.
 async fn new_place() -> Option<Place> {
     Some(postgres::shared().await?.new_place().await)

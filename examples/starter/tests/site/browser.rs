@@ -316,7 +316,7 @@ pub(crate) async fn register(browser: &Browser, email: &str) {
 
 /// Logs in to an existing account, by keyboard alone.
 pub(crate) async fn log_in(browser: &Browser, email: &str) {
-    browser.says("#entry", "Log in").await;
+    browser.shows("#entry").await;
     browser
         .script("document.querySelector('[value=login]').focus()", &[])
         .await;
@@ -331,7 +331,7 @@ pub(crate) async fn log_in(browser: &Browser, email: &str) {
 
 /// Fills in the form for a new account, and sends it.
 pub(crate) async fn fill_in(browser: &Browser, email: &str) {
-    browser.says("#entry", "Log in").await;
+    browser.shows("#entry").await;
     // By keyboard alone: an arrow key chooses, and Enter sends.
     browser
         .script("document.querySelector('[value=login]').focus()", &[])

@@ -22,7 +22,7 @@ async fn a_preflight_is_answered_before_a_token_is_asked_for() {
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), NAMED);
         let headers = answer.header("access-control-allow-headers");
-        assert_eq!(headers, "authorization,content-type");
+        assert_eq!(headers, "authorization,content-type,dpop");
         assert!(
             answer
                 .header("access-control-allow-methods")
@@ -43,7 +43,9 @@ async fn a_configured_origin_may_read_responses_and_errors() {
         assert_eq!(answer.header("access-control-allow-origin"), origin);
         assert!(answer.header("vary").contains("origin"));
         let exposed = answer.header("access-control-expose-headers");
-        assert!(exposed.contains("www-authenticate"), "{exposed}");
+        for name in ["www-authenticate", "dpop-nonce"] {
+            assert!(exposed.contains(name), "{exposed}");
+        }
     }
 }
 

@@ -131,6 +131,46 @@ async fn described_scopes_are_those_of_the_guards() {
     assert!(guarded >= 8, "{guarded}");
 }
 
+#[tokio::test]
+async fn bound_tokens_are_described_where_they_are_taken() {
+    let service = start(Default::default()).await;
+    let bound = document(&service).await;
+    let off = Service::start_with(service.stop().await, |settings| {
+        settings.sessions.dpop = false;
+    });
+    let unbound = document(&off.await).await;
+    let scheme = &bound["components"]["securitySchemes"]["dpop"];
+    assert_eq!(
+        (&scheme["type"], &scheme["in"], &scheme["name"]),
+        (&"apiKey".into(), &"header".into(), &"DPoP".into())
+    );
+    let described = scheme["description"].as_str().unwrap();
+    assert!(described.contains("https://app.test"), "{described}");
+    assert!(!unbound.to_string().contains("DPoP`"));
+    let mut issuing = Vec::new();
+    for (path, item) in bound["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let before = &unbound["paths"][path][method];
+            let scopes = &before["security"][0]["bearer"];
+            assert_eq!(&operation["security"][0]["bearer"], scopes, "{path}");
+            assert_eq!(&operation["security"][1]["dpop"], scopes, "{path}");
+            let parameters = operation["parameters"].as_array();
+            let takes = |one: &Value| one["in"] == "header" && one["name"] == "DPoP";
+            if parameters.is_some_and(|all| all.iter().any(takes)) {
+                issuing.push(path.as_str());
+            }
+        }
+    }
+    let expected = [
+        "/auth/login",
+        "/auth/login/passkey/finish",    // chapter: passkeys
+        "/auth/login/second-factor",     // chapter: second-factor
+        "/auth/login/{provider}/finish", // chapter: social-login
+        "/auth/refresh",
+    ];
+    assert_eq!(issuing, expected);
+}
+
 fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {

@@ -103,6 +103,7 @@ async fn only_expired_rows_are_removed_in_batches() {
          SELECT 'old ' || i, 'gone', 0, 0, 't', 1, 1, 1, 9, 9, 0, 0, 0, '{}' FROM n",
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
          INSERT INTO jwt_revocations SELECT 'old ' || i, 'token', 'i', 9, 9 FROM n",
+        crate::OLD_PROOFS,
     ] {
         sqlx::query(statement).execute(&mut database).await.unwrap();
     }
@@ -112,7 +113,8 @@ async fn only_expired_rows_are_removed_in_batches() {
     let service = Service::start_in(service.stop().await).await;
     let mut database = service.database().await;
     let left = "SELECT (SELECT count(*) FROM jwt_sessions WHERE id LIKE 'old %') + \
-         (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %')";
+         (SELECT count(*) FROM jwt_revocations WHERE id LIKE 'old %') + \
+         (SELECT count(*) FROM jwt_proofs)";
     becomes(left, 0, &mut database).await;
     // The session that has just ended stays for as long as its access tokens.
     let kept = "SELECT (SELECT count(*) FROM jwt_sessions), (SELECT count(*) FROM jwt_revocations)";

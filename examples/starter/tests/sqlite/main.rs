@@ -18,6 +18,10 @@ use support::Place;
 const FORBID_WRITING: [&str; 1] = ["BEGIN IMMEDIATE"];
 const ALLOW_WRITING: [&str; 1] = ["ROLLBACK"];
 
+/// Used proofs that are over.
+const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+     INSERT INTO jwt_proofs SELECT CAST('old ' || i AS BLOB), 9 FROM n";
+
 /// Returns a new place for the data of a test.
 async fn new_place() -> Option<Place> {
     Some(Place::sqlite())

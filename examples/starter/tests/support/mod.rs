@@ -6,6 +6,7 @@ mod client;
 pub(crate) mod clock;
 pub(crate) mod factor; // chapter: second-factor
 pub(crate) mod folder;
+pub(crate) mod key_holder;
 pub(crate) mod mail;
 pub(crate) mod mail_server;
 pub(crate) mod pgbouncer; // chapter: postgres

@@ -3,6 +3,7 @@
 mod account;
 mod api_keys; // chapter: api-keys
 mod avatar; // chapter: avatars
+mod bound_tokens;
 mod login;
 mod passkeys; // chapter: passkeys
 mod second_factor; // chapter: second-factor

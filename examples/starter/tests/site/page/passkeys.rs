@@ -78,6 +78,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.click("#passkey-login").await;
         browser.says("#who", EMAIL).await;
         browser.says("#claims", "mfa").await;
+        browser.says("#sessions", "Bound to this browser").await;
         browser.says("#passkey-list", "last used").await;
 
         // chapter: second-factor {
@@ -100,6 +101,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         // The focus is on the button.
         browser.type_in(&String::from(char::from(Key::Enter))).await;
         browser.says("#who", EMAIL).await;
+        browser.says("#sessions", "Bound to this browser").await;
 
         // It cannot be removed while it is needed.
         browser.says("#passkey-list", "Remove").await;

@@ -65,6 +65,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     browser.page.refresh().await.unwrap();
     browser.says("#who", EMAIL).await;
     browser.says("#logins", "Linked").await;
+    browser.says("#sessions", "Bound to this browser").await;
     browser.says("#set-password", "no password yet").await;
     // Forms do not ask for a password that does not exist.
     browser.click("#delete-ask").await;

@@ -67,14 +67,20 @@ impl<'a> Visitor<'a> {
 
     /// Gets the session or the challenge, like the page.
     pub(crate) async fn finishes(&mut self, provider: &str) -> Answer {
+        self.finishes_with(provider, &[]).await
+    }
+
+    /// Does the same with further headers.
+    pub(crate) async fn finishes_with(&mut self, provider: &str, more: &[(&str, &str)]) -> Answer {
         let path = format!("/auth/login/{provider}/finish");
         let origin = format!("http://{}", self.service.address());
         let cookie = self.cookie();
-        let headers = [
+        let mut headers = vec![
             ("cookie", cookie.as_str()),
             ("token-transport", "cookie"),
             ("origin", origin.as_str()),
         ];
+        headers.extend_from_slice(more);
         let answer = self
             .service
             .request(Method::POST, &path, &headers, "")
