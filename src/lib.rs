@@ -91,8 +91,8 @@
 //! # What it does not do
 //!
 //! - It is neither an OAuth or OpenID provider nor a client that logs users in at one. It verifies the tokens
-//!   of identity providers ([guide](_guide::providers)), asks them about opaque tokens
-//!   ([guide](_guide::introspection)), and receives their logouts ([guide](_guide::backchannel_logout)).
+//!   of identity providers ([guide](guide::providers)), asks them about opaque tokens
+//!   ([guide](guide::introspection)), and receives their logouts ([guide](guide::backchannel_logout)).
 //! - It does not manage users. The starter example shows a complete service with registration and login.
 //! - It does not support encrypted tokens (JWE), and sets no cookie except that of a refresh token.
 //!
@@ -118,16 +118,13 @@
 //!
 //! # Guide
 //!
-//! - [Why 401?](_guide::why_401): the causes of each refusal, and how to fix them
-//! - [Cookbook](_guide::cookbook): recipes for common tasks
-//! - [Sessions](_guide::sessions), [revocation](_guide::revocation), [passwords](_guide::passwords),
-//!   [API keys](_guide::api_keys)
-//! - [Keys and their rotation](_guide::keys)
-//! - [Tokens of identity providers](_guide::providers), [opaque tokens](_guide::introspection),
-//!   [logout at the provider](_guide::backchannel_logout), [MCP servers](_guide::mcp)
-//! - [Tokens that are bound to a client](_guide::bound_tokens): DPoP and mutual TLS
-//! - [Databases and connection poolers](_guide::poolers)
-//! - [Threat model](_guide::threat_model), [defaults and the reasons for them](_guide::defaults)
+//! The [guide] has a page for each task. Good places to begin:
+//!
+//! - [Getting started](guide::getting_started): a protected route, a login, a role, an API key, a provider
+//! - [Why 401?](guide::why_401): the causes of each refusal, and how to fix them
+//! - [My users are logged out at random](guide::logged_out)
+//! - [Migrating](guide::migrating) from another crate or from your own code
+//! - [Operating it](guide::operating), and the [security model](guide::threat_model)
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The modules stand in floors: each imports only from lower floors, or from those before it on its own floor.
@@ -236,7 +233,7 @@ pub use verifier::judge::VerifiedToken;
 pub use verifier::service::TokenVerifier;
 
 #[doc = include_str!("guide/index.md")]
-pub mod _guide {
+pub mod guide {
     #[doc = include_str!("guide/getting_started.md")]
     pub mod getting_started {}
     #[doc = include_str!("guide/why_401.md")]

@@ -5,7 +5,7 @@
 //! [revocation store](crate::revocation) what has ended, and calls the application. From then on, requests
 //! with an older access token are refused, and streams that wait for
 //! [`VerifiedToken::ended`](crate::VerifiedToken::ended) end. The guide says [how to set it up, and what
-//! providers do](crate::_guide::backchannel_logout).
+//! providers do](crate::guide::backchannel_logout).
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {

@@ -53,7 +53,7 @@ use vars::{Vars, environment};
 /// | `JWT_LEEWAY` \[leeway\] | by how many seconds clocks may differ; 30 by default, at most 300 |
 /// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest accepted token in bytes; 8192 by default |
 /// | `JWT_MAX_LIFETIME` \[max_lifetime\] | the longest accepted lifetime of providers' tokens in seconds; no limit by default |
-/// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::_guide::providers) whose tokens are accepted, in addition to own tokens or alone |
+/// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::guide::providers) whose tokens are accepted, in addition to own tokens or alone |
 /// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 by default |
 /// | `PASSWORD_ITERATIONS` \[password_iterations\] | Argon2 passes; 2 by default |
 /// | `PASSWORD_PARALLELISM` \[password_parallelism\] | Argon2 lanes; 1 by default |
@@ -64,7 +64,7 @@ use vars::{Vars, environment};
 ///
 /// On Unix, such a file must be readable only by its owner and group, and writable only by its owner; a file
 /// of public keys may be readable by everybody. The same applies to the file of a key ring, and [the
-/// guide](crate::_guide::keys) says how to mount secrets accordingly.
+/// guide](crate::guide::keys) says how to mount secrets accordingly.
 ///
 /// ```
 /// use tower_jwt_auth::config::AuthConfig;

@@ -80,7 +80,7 @@ impl DpopError {
     }
 
     /// Returns the stable, lower-case code of the reason, for logs and metric labels. The guide
-    /// [lists the codes](crate::_guide::why_401#reason-codes).
+    /// [lists the codes](crate::guide::why_401#reason-codes).
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         self.reason.code

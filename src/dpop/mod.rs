@@ -9,7 +9,7 @@
 //! [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
 //! [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) and
 //! [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). The guide shows [how to combine
-//! these](crate::_guide::bound_tokens).
+//! these](crate::guide::bound_tokens).
 
 mod builder;
 mod check;

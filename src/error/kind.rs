@@ -9,7 +9,7 @@ const STEP_UP: &str = "insufficient_user_authentication";
 macro_rules! kinds {
     ($($(#[$doc:meta])+ $kind:ident = $name:literal,)+) => {
         /// The kinds of [`AuthError`](super::AuthError). The guide says for each
-        /// [what usually causes it, and how to fix it](crate::_guide::why_401).
+        /// [what usually causes it, and how to fix it](crate::guide::why_401).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum AuthErrorKind {

@@ -172,7 +172,7 @@ impl AuthError {
 
     /// Returns the stable, lower-case code of the reason, for logs and metric labels. It can be more precise
     /// than the [kind](Self::kind): for the kind `invalid_issuer`, for example, it may be
-    /// `issuer_differs_by_slash`. The guide [lists the codes](crate::_guide::why_401#reason-codes).
+    /// `issuer_differs_by_slash`. The guide [lists the codes](crate::guide::why_401#reason-codes).
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self.said {

@@ -23,7 +23,7 @@ pub const DEFAULT_ACCESS_TTL: Duration = Duration::from_secs(900);
 pub const DEFAULT_REFRESH_TTL: Duration = Duration::from_secs(2_592_000);
 /// The time limit for recording or looking up a revocation when tokens or sessions are revoked or
 /// refreshed: 2 seconds. (Requests have the shorter timeout of
-/// [`CachedRevocations`](crate::_guide::revocation).)
+/// [`CachedRevocations`](crate::guide::revocation).)
 pub const REVOCATION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest number of revocations that are recorded by one call to a store, so that the call is
 /// short.

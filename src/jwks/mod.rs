@@ -34,7 +34,7 @@
 //!   verified with it in the same request, and tokens of the old key are refused from then on. If the key has
 //!   not changed, the response is 401, and if the fetch has failed, 503.
 //!   [`KeySourceHealth::changed`](crate::keys::KeySourceHealth::changed) lists replaced keys.
-//! - **While the provider is down**, cached keys stay valid for [one hour](crate::_guide::providers) past
+//! - **While the provider is down**, cached keys stay valid for [one hour](crate::guide::providers) past
 //!   their expiry. After that, or if no keys were ever fetched, the response is 503 with `Retry-After`.
 //!   Fetches are tried again with exponential backoff from 1 second to 5 minutes, with full jitter.
 //! - **Unusable keys** (of an unknown kind, for encryption, weak, broken, with private members, or two with

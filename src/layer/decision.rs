@@ -13,7 +13,7 @@ use crate::verifier::{CredentialKind, VerifiedToken};
 /// [`on_decision`](crate::JwtAuthLayer::on_decision).
 ///
 /// The values of [`Outcome::as_str`], [`reason`](Self::reason) and [`carrier`](Self::carrier) are stable and
-/// few, so that they can be metric labels; [the guide](crate::_guide::why_401) lists the reasons. None of
+/// few, so that they can be metric labels; [the guide](crate::guide::why_401) lists the reasons. None of
 /// them contains anything that a client has sent.
 #[derive(Clone, Copy)]
 pub struct Decision<'a> {

@@ -30,7 +30,7 @@ use crate::verifier::TokenVerifier;
 ///
 /// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs. With the feature
 /// `tracing`, the layer logs each refusal. Debug builds without a log write the first refusal of each kind to
-/// standard error. The guide says [what causes each refusal](crate::_guide::why_401).
+/// standard error. The guide says [what causes each refusal](crate::guide::why_401).
 ///
 /// Bodies of any type pass through unchanged. If no I/O is needed, a request neither waits nor allocates a
 /// future.
@@ -56,7 +56,7 @@ use crate::verifier::TokenVerifier;
 /// Use `route_layer`. It protects the routes that were added before it, and unknown paths still answer 404.
 /// `layer` also protects the fallback of the router, so unknown paths answer 401, even after the router is
 /// merged into another one with open routes. A wrong method answers 405 with a valid token and 401 without
-/// one; the [cookbook](crate::_guide::cookbook) shows how to make it always 405.
+/// one; the [cookbook](crate::guide::cookbook) shows how to make it always 405.
 ///
 /// # CORS
 ///
@@ -126,7 +126,7 @@ impl<R> JwtAuthLayer<R> {
     /// - If a cookie cannot be judged now, because the revocation store or the key server is unavailable, the
     ///   response is still 503. An outage must not look like a logout: the page would remove a valid cookie.
     ///   To keep such pages up during an outage, set the `OutagePolicy` of
-    ///   [`CachedRevocations`](crate::_guide::revocation).
+    ///   [`CachedRevocations`](crate::guide::revocation).
     /// - A cookie that is ignored because of the request's `Origin` does not count as a bad cookie.
     ///
     /// Put routes that need a user behind a layer without this setting, or use a required extractor, which

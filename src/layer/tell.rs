@@ -76,7 +76,7 @@ fn told_once(error: &AuthError) -> String {
         "tower-jwt-auth: a request was refused with {} ({}): {}\n  \
          Debug builds print this once for each kind of refusal. To see every refusal, enable the feature \
          `tracing` and the log level debug. Causes and solutions: \
-         https://docs.rs/tower-jwt-auth/latest/tower_jwt_auth/_guide/why_401/",
+         https://docs.rs/tower-jwt-auth/latest/tower_jwt_auth/guide/why_401/",
         error.status().as_u16(),
         error.kind().as_str(),
         Causes(error),

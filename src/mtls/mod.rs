@@ -4,7 +4,7 @@
 //! certificate comes from the TLS server, which puts a [`ClientCertificate`] into the extensions of each
 //! request, or from a header that a trusted proxy adds. Choose between them by
 //! [`JwtAuthLayer::client_certificates`](crate::JwtAuthLayer::client_certificates). The guide shows [both
-//! ways](crate::_guide::bound_tokens).
+//! ways](crate::guide::bound_tokens).
 
 mod certificate;
 mod header;

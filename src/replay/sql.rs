@@ -52,7 +52,7 @@ pub struct SqliteReplays {
 ///
 /// A pooler such as PgBouncer must not mix up the prepared statements of its clients.
 /// [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.
-/// [The guide](crate::_guide::poolers) says which poolers can be used.
+/// [The guide](crate::guide::poolers) says which poolers can be used.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone)]
 pub struct PostgresReplays {

@@ -46,7 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! See also the chapter of the guide about [MCP servers](crate::_guide::mcp).
+//! See also the chapter of the guide about [MCP servers](crate::guide::mcp).
 
 mod address;
 mod builder;

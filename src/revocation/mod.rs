@@ -40,7 +40,7 @@ use crate::store::StoreError;
 /// Records revocations, and looks up whether a token is revoked.
 ///
 /// A store for several nodes keeps its entries in a database; put
-/// [`CachedRevocations`](crate::_guide::revocation) in front of it. [`MemoryRevocations`] serves one
+/// [`CachedRevocations`](crate::guide::revocation) in front of it. [`MemoryRevocations`] serves one
 /// process.
 ///
 /// To use a store of your own, implement this with `async fn`. [`Revocation`] contains what to

@@ -58,7 +58,7 @@ const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
 ///
 /// It reads no clock. An entry stays in effect until [`clean_up`](Self::clean_up) removes it, some
 /// time after the last token that it covers has expired: call that regularly. Put
-/// [`CachedRevocations`](crate::_guide::revocation) in front of the store. For the settings of the
+/// [`CachedRevocations`](crate::guide::revocation) in front of the store. For the settings of the
 /// pool see [`SqliteSessions`](crate::sessions::SqliteSessions).
 ///
 /// ```no_run
@@ -83,7 +83,7 @@ pub struct SqliteRevocations {
 ///
 /// It reads no clock. An entry stays in effect until [`clean_up`](Self::clean_up) removes it, some
 /// time after the last token that it covers has expired: call that regularly. Put
-/// [`CachedRevocations`](crate::_guide::revocation) in front of the store. For the settings of the
+/// [`CachedRevocations`](crate::guide::revocation) in front of the store. For the settings of the
 /// pool see [`PostgresSessions`](crate::sessions::PostgresSessions).
 ///
 /// An id and its issuer may have some 2,700 bytes together, because they are in an index. Otherwise
@@ -106,7 +106,7 @@ pub struct SqliteRevocations {
 /// A pooler such as PgBouncer must not mix up the prepared statements of its clients. One that does
 /// may run *another* statement than the requested one, and report success: a revocation may then not
 /// be recorded. [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.
-/// [The guide](crate::_guide::poolers) says which poolers can be used.
+/// [The guide](crate::guide::poolers) says which poolers can be used.
 #[cfg(feature = "postgres")]
 #[derive(Debug, Clone)]
 pub struct PostgresRevocations {

@@ -8,7 +8,7 @@
 //! - If a token of an older generation is used, either it or its successor was stolen: the whole
 //!   session ends.
 //!
-//! [The guide](crate::_guide::sessions) says who is logged out and who is not.
+//! [The guide](crate::guide::sessions) says who is logged out and who is not.
 
 mod bound;
 mod builder;

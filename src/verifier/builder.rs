@@ -251,7 +251,7 @@ impl TokenVerifierBuilder {
     ///
     /// Time, issuer, audience, type and revocation are checked each time, and a token is dropped when its key
     /// is no longer trusted. The guide says [what is kept, and why that is
-    /// safe](crate::_guide::threat_model#what-a-verifier-remembers).
+    /// safe](crate::guide::threat_model#what-a-verifier-remembers).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = count;

@@ -70,7 +70,7 @@ impl fmt::Display for TokenEnd {
 
 impl VerifiedToken {
     /// Waits until the token expires (leeway included) or is revoked. Without this future, server-sent events
-    /// and WebSockets would outlive their token; the [cookbook](crate::_guide::cookbook) has recipes.
+    /// and WebSockets would outlive their token; the [cookbook](crate::guide::cookbook) has recipes.
     ///
     /// A revocation completes the future at once if the store signals revocations:
     /// [`MemoryRevocations`](crate::revocation::MemoryRevocations) does, `CachedRevocations` does for those

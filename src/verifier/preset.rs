@@ -12,7 +12,7 @@ use crate::policy::{IssuerPattern, TokenProfile};
 /// the claims for audience, scopes and roles. Give it to
 /// [`TokenVerifierBuilder::preset`](super::TokenVerifierBuilder::preset).
 ///
-/// [The guide](crate::_guide::providers) says what to set up at each provider. The presets follow the
+/// [The guide](crate::guide::providers) says what to set up at each provider. The presets follow the
 /// documentation of the providers as of late 2026, and are tested with tokens of that form.
 ///
 /// ```no_run

@@ -33,7 +33,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7119021736
 /// A pooler such as PgBouncer must not mix up the prepared statements of its clients. Otherwise it may run
 /// *another* statement than the requested one and report success, so that a key is not revoked.
 /// [`open`](Self::open) and [`migrate`](Self::migrate) detect this and fail. [The
-/// guide](crate::_guide::poolers) says which poolers can be used.
+/// guide](crate::guide::poolers) says which poolers can be used.
 #[derive(Debug, Clone)]
 pub struct PostgresApiKeys {
     pool: PgPool,

@@ -76,7 +76,7 @@ impl ApiKeysBuilder {
     /// [lag](Self::lag) has passed. It may be the one of the tokens.
     ///
     /// Each request with a valid key asks it, as each request with a token does, so put a `CachedRevocations`
-    /// in front of a database. If revocations are [pushed](crate::_guide::revocation) to that cache, other
+    /// in front of a database. If revocations are [pushed](crate::guide::revocation) to that cache, other
     /// nodes refuse a revoked key at once. The node that revokes a key does so in any case. If the store is
     /// unavailable, the response is a 503, unless the policy of the cache says otherwise.
     pub fn revocation(mut self, store: impl RevocationStore) -> Self {

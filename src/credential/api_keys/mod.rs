@@ -4,7 +4,7 @@
 //! nobody can read a key from the database. Handlers and guards are given a [`VerifiedToken`], as for JWTs,
 //! whose [`kind`](VerifiedToken::kind) is [`ApiKey`](crate::verifier::CredentialKind::ApiKey).
 //!
-//! [The guide](crate::_guide::api_keys) shows how to let users create and revoke keys.
+//! [The guide](crate::guide::api_keys) shows how to let users create and revoke keys.
 
 mod builder;
 #[cfg(feature = "cache")]

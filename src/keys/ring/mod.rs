@@ -47,7 +47,7 @@ use snapshot::Snapshot;
 ///
 /// Give the ring to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
 /// [`TokenVerifierBuilder::source`](crate::verifier::TokenVerifierBuilder::source). It is cheap to clone, and
-/// clones share their keys. Readers take no lock. [The guide](crate::_guide::keys) shows how to rotate keys.
+/// clones share their keys. Readers take no lock. [The guide](crate::guide::keys) shows how to rotate keys.
 ///
 /// ```
 /// use std::time::Duration;

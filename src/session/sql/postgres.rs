@@ -57,7 +57,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7119021734
 /// A pooler such as PgBouncer must not mix up the prepared statements of its clients. One that does
 /// may run *another* statement than the requested one, and report success: instead of one session,
 /// it may end another. [`open`](Self::open) and [`migrate`](Self::migrate) detect that and fail.
-/// [The guide](crate::_guide::poolers) says which poolers can be used.
+/// [The guide](crate::guide::poolers) says which poolers can be used.
 #[derive(Debug, Clone)]
 pub struct PostgresSessions {
     pool: PgPool,
