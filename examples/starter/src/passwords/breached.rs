@@ -28,7 +28,7 @@ struct RangeApi {
     url: String,
 }
 
-/// Opens the API at this URL. Returns `None` if there is no URL.
+/// Opens the API at this URL. Returns `None` without a URL.
 pub(crate) fn choose(url: Option<&str>) -> Result<Option<Arc<dyn Breached>>, Error> {
     let Some(url) = url else {
         return Ok(None);

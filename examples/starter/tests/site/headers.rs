@@ -62,7 +62,7 @@ async fn responses_have_the_id_of_their_request() {
         assert_ne!(id(&answer), odd);
         made.push(id(&answer));
     }
-    assert!(made.iter().all(|id| id.len() == 16), "{made:?}");
+    assert!(made.iter().all(|id| id.len() == 22), "{made:?}");
     made.sort();
     made.dedup();
     assert_eq!(made.len(), 8);
