@@ -18,7 +18,7 @@ const CHECKED: [&str; 8] = [
     "tests",
 ];
 
-/// Folders that are left out: what is built or installed, and the starter, whose text has its own pace.
+/// Folders that are left out: what is built or installed.
 const LEFT_OUT: [&str; 2] = ["target", "node_modules"];
 
 /// Words and phrases that have a usual term, and that term. They are compared in lower case.

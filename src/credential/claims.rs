@@ -259,13 +259,6 @@ impl CredentialClaimsBuilder {
         self
     }
 
-    /// Sets the clock and the revocations by which a stream notices that the credential has ended.
-    #[expect(dead_code, reason = "no judge needs it yet")]
-    pub(super) fn world(mut self, world: Arc<dyn World>) -> Self {
-        self.world = world;
-        self
-    }
-
     fn set(mut self, name: &str, value: Value) -> Self {
         self.claims.insert(name.to_owned(), value);
         self

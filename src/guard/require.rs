@@ -209,7 +209,7 @@ impl Require {
     ///
     /// The predicate is called only if the rest of the requirement does not decide: a token without the scope
     /// causes no I/O. It has no timeout and no cache of its own; the cookbook has a
-    /// [recipe](crate::guide::cookbook) with both.
+    /// [recipe](crate::guide::permissions#permissions-from-a-database-with-a-cache) with both.
     ///
     /// ```
     /// use tower_jwt_auth::{Require, VerifiedToken};

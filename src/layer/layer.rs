@@ -56,7 +56,7 @@ use crate::verifier::TokenVerifier;
 /// Use `route_layer`. It protects the routes that were added before it, and unknown paths still answer 404.
 /// `layer` also protects the fallback of the router, so unknown paths answer 401, even after the router is
 /// merged into another one with open routes. A wrong method answers 405 with a valid token and 401 without
-/// one; the [cookbook](crate::guide::cookbook) shows how to make it always 405.
+/// one; the [guide](crate::guide::protecting_routes#why-does-an-unknown-path-answer-401) shows how to make it always 405.
 ///
 /// # CORS
 ///

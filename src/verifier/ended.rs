@@ -61,7 +61,7 @@ impl fmt::Display for TokenEnd {
         f.write_str(match self {
             Self::Expired => "the token has expired",
             Self::Revoked => "the token has been revoked",
-            Self::Unavailable => "the revocation store is unavailable",
+            Self::Unavailable => "the revocation store or the authorization server is unavailable",
         })
     }
 }
@@ -70,7 +70,7 @@ impl fmt::Display for TokenEnd {
 
 impl VerifiedToken {
     /// Waits until the token expires (leeway included) or is revoked. Without this future, server-sent events
-    /// and WebSockets would outlive their token; the [cookbook](crate::guide::cookbook) has recipes.
+    /// and WebSockets would outlive their token; the [guide](crate::guide::protecting_routes#server-sent-events) shows how.
     ///
     /// A revocation completes the future at once if the store signals revocations:
     /// [`MemoryRevocations`](crate::revocation::MemoryRevocations) does, `CachedRevocations` does for those
