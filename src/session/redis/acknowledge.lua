@@ -1,6 +1,8 @@
 -- Marks generation ARGV[1] of the session at KEYS[1] as seen in use, if it is the current one.
 -- Unless the session has ended, returns its subject, the time until which it can be used, and for how
 -- many milliseconds it is kept.
+local key = KEYS[1]
+-- Deletes nothing, but fails on a server that cannot be written to, so that no acknowledgement is lost.
 redis.call('HDEL', key, '')
 local row = redis.call('HMGET', key, 'gen', 'sub', 'used', 'idle', 'exp', 'ended')
 if row[1] == ARGV[1] then
