@@ -617,7 +617,7 @@ fn a_key_ring_file_needs_a_runtime_and_rotation_the_file() {
         ("JWT_AUDIENCE", "api"),
     ])
     .unwrap();
-    assert!(config.issuer().unwrap_err().to_string().contains("tokio"));
+    assert!(config.issuer().unwrap_err().to_string().contains("Tokio"));
     let alone = AuthConfig::from_vars([("JWT_ROTATE_KEYS", "EdDSA")]);
     let told = alone.unwrap_err().to_string();
     assert!(

@@ -282,7 +282,7 @@ fn an_error_says_what_was_found_instead_of_a_jwk_set() {
     for (input, expected) in [
         (key.to_owned(), "the JWK set is one key: put it into an array"),
         (format!("[{key}]"), "the JWK set is an array: put it into an object"),
-        (r#"{"issuer":"https://a","jwks_uri":"https://a/j"}"#.to_owned(), "is the metadata of an issuer: use the address in its `jwks_uri`"),
+        (r#"{"issuer":"https://a","jwks_uri":"https://a/j"}"#.to_owned(), "is the metadata of an issuer: use the URL in its `jwks_uri`"),
         (r#"{"keys":{}}"#.to_owned(), "has a member `keys` that is not an array"),
         ("{}".to_owned(), "has no array `keys`"),
         (String::new(), "is empty"),

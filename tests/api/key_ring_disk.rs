@@ -90,7 +90,7 @@ fn a_hanging_disk_leaves_a_bounded_number_of_tasks() {
         assert_eq!(refused.kind(), AuthErrorKind::Unavailable);
         let told = ring.problem().unwrap().to_string();
         assert!(told.contains("keys.json"), "{told}");
-        assert!(told.contains("the disk has not answered"), "{told}");
+        assert!(told.contains("the disk has not responded"), "{told}");
         let health = KeySource::health(&ring).unwrap();
         assert_eq!(health.last_error, Some(told));
         assert!(verifier.verify(&known).await.is_ok());

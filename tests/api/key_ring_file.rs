@@ -279,6 +279,6 @@ fn a_schedule_needs_times_that_fit() {
         error
             .unwrap_err()
             .to_string()
-            .contains("does not give its secret away")
+            .contains("does not return its secret")
     );
 }

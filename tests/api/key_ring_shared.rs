@@ -98,7 +98,7 @@ async fn a_watched_ring_follows_its_file_until_it_is_dropped() {
 fn a_ring_can_only_be_watched_inside_a_runtime() {
     let folder = Folder::new();
     let ring = rotating(&folder.file()).0.build().unwrap();
-    assert!(ring.watch().unwrap_err().to_string().contains("tokio"));
+    assert!(ring.watch().unwrap_err().to_string().contains("Tokio"));
     assert!(
         KeyRing::new(SigningKey::generate(Algorithm::EdDSA).unwrap())
             .watch()

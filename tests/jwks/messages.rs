@@ -114,7 +114,7 @@ async fn a_response_that_is_not_a_key_set_is_reported_in_health() {
         ),
         (
             Mode::MetadataAsKeys,
-            "the answer is the metadata of an issuer: use the address in its `jwks_uri`",
+            "the answer is the metadata of an issuer: use the URL in its `jwks_uri`",
         ),
     ] {
         let told = told(mode, false).await;

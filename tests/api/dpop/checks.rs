@@ -225,8 +225,8 @@ fn an_impossible_policy_does_not_build() {
     assert!(told(world.builder().algorithms([])).contains("no algorithm"));
     let symmetric = told(world.builder().algorithms([Algorithm::HS256]));
     assert!(symmetric.contains("`HS256` is symmetric"), "{symmetric}");
-    assert!(told(world.builder().max_age(Duration::ZERO)).contains("longest age"));
-    assert!(told(world.builder().max_age(Duration::from_secs(301))).contains("longest age"));
+    assert!(told(world.builder().max_age(Duration::ZERO)).contains("maximum age"));
+    assert!(told(world.builder().max_age(Duration::from_secs(301))).contains("maximum age"));
     told(world.builder().leeway(Duration::from_secs(301)));
     assert!(told(world.builder().address("api.example")).contains("`api.example`"));
     let nonces = DpopNonces::new(secret(b"")).unwrap();

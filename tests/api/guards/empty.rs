@@ -106,7 +106,7 @@ async fn an_empty_value_equals_no_claim_and_is_reported_at_startup() {
         }
         let error = require.checked().unwrap_err().to_string();
         assert!(
-            error.contains("the claim `tenant` must have is empty"),
+            error.contains("the required value of the claim `tenant` is empty"),
             "{error}"
         );
     }

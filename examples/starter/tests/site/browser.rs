@@ -117,8 +117,13 @@ impl Browser {
         element.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
+    /// Clicks as soon as the element can be clicked: it may still be hidden, or be drawn anew.
     pub(crate) async fn click(&self, selector: &str) {
-        self.seen(selector).await.click().await.unwrap();
+        let deadline = Instant::now() + WAIT;
+        while let Err(error) = self.seen(selector).await.click().await {
+            assert!(Instant::now() < deadline, "{selector}: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub(crate) async fn text(&self, selector: &str) -> String {
