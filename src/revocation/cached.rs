@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
@@ -13,6 +12,8 @@ use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::slots::Slots;
 use crate::store::StoreError;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::timeout;
 
 /// The default lag, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
 /// for which a revocation made on another node goes unnoticed.
@@ -241,7 +242,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
 
     async fn ask(&self, query: &RevocationQuery<'_>) -> Answer {
         let asked_at = self.now();
-        let verdict = match tokio::time::timeout(self.timeout, self.store.is_revoked(query)).await {
+        let verdict = match timeout(self.timeout, self.store.is_revoked(query)).await {
             Ok(answered) => answered,
             Err(_) => Err(no_answer()),
         };
@@ -276,7 +277,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         let write = self.store.revoke(revocations);
-        match tokio::time::timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
+        match timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
             Ok(written) => written?,
             Err(_) => return Err(no_answer()),
         }
@@ -294,7 +295,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         // The task that asks may not be polled by its caller, so nobody waits longer for it than
         // for the store itself.
         let waiting = slot.answer.get_or_init(|| self.ask(query));
-        let Ok(answer) = tokio::time::timeout(self.timeout, waiting).await else {
+        let Ok(answer) = timeout(self.timeout, waiting).await else {
             return self.outage(&Arc::new(no_answer()), slot.last_good);
         };
         match &answer.verdict {
@@ -335,5 +336,100 @@ impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
             .field("lag", &self.lag)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use loom::future::block_on;
+    use loom::sync::atomic::{AtomicBool, Ordering};
+    use loom::thread;
+
+    use super::CachedRevocations;
+    use crate::clock::ManualClock;
+    use crate::revocation::{Revocation, RevocationQuery, RevocationStore};
+    use crate::store::StoreError;
+
+    const QUERY: RevocationQuery<'static> = RevocationQuery::new("alice", "t1", 5);
+
+    /// A store with one token.
+    #[derive(Debug)]
+    struct Store(AtomicBool);
+
+    impl RevocationStore for Store {
+        async fn revoke(&self, _: &[Revocation]) -> Result<(), StoreError> {
+            self.0.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+
+        async fn is_revoked(&self, _: &RevocationQuery<'_>) -> Result<bool, StoreError> {
+            Ok(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    /// Revokes the token in one way while two requests ask about it: no request that begins after that may
+    /// pass.
+    fn model(revoke: fn(&CachedRevocations<Store>)) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(move || {
+            let cached = CachedRevocations::new(Store(AtomicBool::new(false)));
+            let cached = Arc::new(cached.clock(ManualClock::at_unix_seconds(10)));
+            assert!(!block_on(cached.is_revoked(&QUERY)).unwrap());
+            let is_over = Arc::new(AtomicBool::new(false));
+            let revoking = thread::spawn({
+                let (cached, is_over) = (Arc::clone(&cached), Arc::clone(&is_over));
+                move || {
+                    revoke(&cached);
+                    is_over.store(true, Ordering::SeqCst);
+                }
+            });
+            let asking = thread::spawn({
+                let (cached, is_over) = (Arc::clone(&cached), Arc::clone(&is_over));
+                move || ask(&cached, &is_over)
+            });
+            ask(&cached, &is_over);
+            revoking.join().unwrap();
+            asking.join().unwrap();
+            ask(&cached, &is_over);
+        });
+    }
+
+    fn ask(cached: &CachedRevocations<Store>, is_over: &AtomicBool) {
+        let was_over = is_over.load(Ordering::SeqCst);
+        if was_over {
+            assert_ne!(cached.peek(&QUERY), Some(false), "by memory");
+        }
+        let is_revoked = block_on(cached.is_revoked(&QUERY)).unwrap();
+        assert!(is_revoked || !was_over, "by asking");
+    }
+
+    #[test]
+    fn a_revocation_beats_the_look_ups_in_flight() {
+        model(|cached| {
+            let until = UNIX_EPOCH + Duration::from_secs(100);
+            let revocation = Revocation::token(None, "t1", until);
+            block_on(cached.revoke(&[revocation])).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_revocation_of_another_node_counts_once_it_is_learned() {
+        model(|cached| {
+            cached.store().0.store(true, Ordering::SeqCst);
+            let until = UNIX_EPOCH + Duration::from_secs(100);
+            cached.learn(&Revocation::token(None, "t1", until));
+        });
+    }
+
+    #[test]
+    fn no_answer_from_before_counts_after_negatives_are_forgotten() {
+        model(|cached| {
+            cached.store().0.store(true, Ordering::SeqCst);
+            cached.forget_negatives();
+        });
     }
 }
