@@ -21,10 +21,9 @@ pub(super) fn run(data: &[u8]) {
     if let Ok(key) = SigningKey::from_jwk(text) {
         check(&key.verifying_key());
     }
-    for set in [KeySet::from_jwks(text), KeySet::from_spiffe_bundle(text)] {
-        if let Ok(set) = set {
-            check_set(text, &set);
-        }
+    let sets = [KeySet::from_jwks(text), KeySet::from_spiffe_bundle(text)];
+    for set in sets.iter().flatten() {
+        check_set(text, set);
     }
 }
 
