@@ -141,6 +141,7 @@ mod origin;
 
 mod error;
 mod secret_file;
+mod sync;
 
 // floor 1: keys and hashing
 mod codec;

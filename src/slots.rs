@@ -5,16 +5,20 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use moka::Equivalent;
+#[cfg(not(all(test, loom)))]
 use moka::policy::EvictionPolicy;
+#[cfg(not(all(test, loom)))]
 use moka::sync::Cache;
 
 /// A cache of slots. All requests that ask for a key at the same time get the same slot.
+#[cfg(not(all(test, loom)))]
 pub(crate) struct Slots<K, S> {
     slots: Cache<K, Arc<S>>,
 }
 
 // === impl Slots ===
 
+#[cfg(not(all(test, loom)))]
 impl<K, S> Slots<K, S>
 where
     K: Hash + Eq + Send + Sync + 'static,
@@ -73,5 +77,63 @@ where
         Q: Equivalent<K> + Hash + ?Sized,
     {
         self.slots.invalidate(question);
+    }
+}
+
+/// What the cache promises, for models: the real one blocks its thread while another one makes a slot, which
+/// they cannot follow.
+#[cfg(all(test, loom))]
+pub(crate) struct Slots<K, S> {
+    slots: loom::sync::Mutex<Vec<(Arc<K>, Arc<S>)>>,
+}
+
+#[cfg(all(test, loom))]
+impl<K: Hash + Eq, S> Slots<K, S> {
+    pub(crate) fn new(_: u64) -> Self {
+        Self {
+            slots: loom::sync::Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn find<Q: Equivalent<K> + ?Sized>(&self, question: &Q) -> Option<Arc<S>> {
+        let slots = self.slots.lock().unwrap();
+        let mut slots = slots.iter();
+        slots.find_map(|(key, slot)| question.equivalent(key).then(|| Arc::clone(slot)))
+    }
+
+    pub(crate) fn take<Q: Equivalent<K> + ?Sized>(
+        &self,
+        question: &Q,
+        key: impl FnOnce() -> K,
+        is_spent: impl Fn(&S) -> bool,
+        make: impl FnOnce(Option<&S>) -> S,
+    ) -> Arc<S> {
+        // As the real one: looks first, then makes a slot under the lock of its key.
+        let found = self.find(question);
+        if let Some(slot) = &found
+            && !is_spent(slot)
+        {
+            return Arc::clone(slot);
+        }
+        let mut slots = self.slots.lock().unwrap();
+        let at = slots.iter().position(|(key, _)| question.equivalent(key));
+        if let Some(at) = at
+            && (found.is_none() || !is_spent(&slots[at].1))
+        {
+            return Arc::clone(&slots[at].1);
+        }
+        let made = Arc::new(make(found.as_deref()));
+        slots.retain(|(key, _)| !question.equivalent(key));
+        slots.push((Arc::new(key()), Arc::clone(&made)));
+        made
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Arc<K>, Arc<S>)> {
+        self.slots.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget<Q: Equivalent<K> + ?Sized>(&self, question: &Q) {
+        let mut slots = self.slots.lock().unwrap();
+        slots.retain(|(key, _)| !question.equivalent(key));
     }
 }

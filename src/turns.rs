@@ -1,9 +1,11 @@
 //! [`Turns`]: a lock per key, so that work for the same key is done one after the other.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// The locks of all keys that are held or waited for.
 #[derive(Default, Clone)]
@@ -11,13 +13,21 @@ pub(crate) struct Turns {
     locks: Arc<Mutex<Locks>>,
 }
 
-type Locks = HashMap<Box<str>, Arc<AsyncMutex<()>>>;
+type Locks = HashMap<Box<str>, Shared>;
+
+/// The lock of a key.
+#[derive(Default)]
+struct Shared {
+    lock: Arc<AsyncMutex<()>>,
+    /// How many hold it or wait for it. Only changed while all locks are locked: of two that end at once,
+    /// each would otherwise leave it to the other to remove the key.
+    users: usize,
+}
 
 /// Holds the lock of a key, or waits for it. The last holder removes the lock.
 pub(crate) struct Turn {
     turns: Turns,
     key: Box<str>,
-    lock: Arc<AsyncMutex<()>>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
@@ -26,12 +36,16 @@ pub(crate) struct Turn {
 impl Turns {
     /// Waits until nobody else holds this key.
     pub(crate) async fn wait(&self, key: &str) -> Turn {
-        let lock = Arc::clone(self.locks().entry(key.into()).or_default());
+        let lock = {
+            let mut locks = self.locks();
+            let shared = locks.entry(key.into()).or_default();
+            shared.users += 1;
+            Arc::clone(&shared.lock)
+        };
         // It is made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
         let mut turn = Turn {
             turns: self.clone(),
             key: key.into(),
-            lock: Arc::clone(&lock),
             guard: None,
         };
         turn.guard = Some(lock.lock_owned().await);
@@ -49,9 +63,11 @@ impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.guard.take());
         let mut locks = self.turns.locks();
-        // The only references are this one and the one in the map, so nobody else waits.
-        if Arc::strong_count(&self.lock) <= 2 {
-            locks.remove(&self.key);
+        if let Some(shared) = locks.get_mut(&self.key) {
+            shared.users -= 1;
+            if shared.users == 0 {
+                locks.remove(&self.key);
+            }
         }
     }
 }
@@ -82,5 +98,59 @@ mod tests {
         drop(first);
         waiting.await.unwrap();
         assert!(turns.locks().is_empty());
+    }
+
+    /// Of two that ended at the same time, each used to leave the key to the other.
+    #[test]
+    fn nothing_is_left_where_two_end_at_once() {
+        let turns = Turns::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .build()
+            .unwrap();
+        for round in 0..2_000 {
+            let key = round.to_string();
+            let mut waiting = Vec::new();
+            for _ in 0..4 {
+                let (turns, key) = (turns.clone(), key.clone());
+                waiting.push(runtime.spawn(async move { drop(turns.wait(&key).await) }));
+            }
+            for one in waiting {
+                runtime.block_on(one).unwrap();
+            }
+        }
+        assert_eq!(turns.locks().len(), 0);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::future::block_on;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::Turns;
+
+    #[test]
+    fn one_holds_a_key_and_the_last_one_removes_it() {
+        loom::model(|| {
+            let turns = Turns::default();
+            let holders = std::sync::Arc::new(AtomicUsize::new(0));
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let (turns, holders) = (turns.clone(), std::sync::Arc::clone(&holders));
+                    thread::spawn(move || {
+                        let turn = block_on(turns.wait("a"));
+                        assert_eq!(holders.fetch_add(1, Ordering::Relaxed), 0);
+                        holders.fetch_sub(1, Ordering::Relaxed);
+                        drop(turn);
+                    })
+                })
+                .collect();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert!(turns.locks().is_empty());
+        });
     }
 }

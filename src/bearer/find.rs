@@ -190,12 +190,18 @@ fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
     }
 }
 
-/// Returns the one that is found, if any, and fails if there is a second one.
+/// Returns the one that is found, if any, and fails if there is a second one, or if it is empty.
 pub(super) fn only_one<'r>(
     mut found: impl Iterator<Item = &'r str>,
 ) -> Result<Option<&'r str>, AuthError> {
     let first = found.next();
-    only(first, found.next())
+    match only(first, found.next())? {
+        Some("") => Err(malformed(&Reason {
+            code: "empty_token",
+            message: "the request has an empty token in its query or in `Sec-WebSocket-Protocol`",
+        })),
+        found => Ok(found),
+    }
 }
 
 pub(super) fn two_tokens() -> AuthError {

@@ -1,21 +1,22 @@
 //! [`Reporter`]: reports to a store, in the background, what is in use: the generation of a session, or
 //! the minute of an API key.
 
+mod queue;
 mod seen;
 
-use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::store::StoreError;
+use queue::Queue;
 use seen::SeenNumbers;
 
 /// The largest number of writes that run at once.
-pub(crate) const MAX_WRITES: usize = 4;
+pub(crate) const MAX_WRITES: usize = if cfg!(all(test, loom)) { 1 } else { 4 };
 /// The largest number of reports that wait to be written. Further ones are dropped; the next use
 /// makes them again.
-pub(crate) const MAX_WAITING: usize = 4096;
+pub(crate) const MAX_WAITING: usize = if cfg!(all(test, loom)) { 1 } else { 4096 };
 
 /// A store that takes reports. Each call must have a time limit.
 pub(crate) trait Reports: Debug + Send + Sync + 'static {
@@ -36,17 +37,11 @@ pub(crate) struct Reporter<S> {
 struct Shared<S> {
     store: S,
     seen: SeenNumbers,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<(String, u64)>,
-    workers: usize,
+    queue: Queue<(String, u64)>,
 }
 
 /// A counted worker. It is dropped with its task, even when the runtime shuts down.
-struct Worker<S: Reports> {
+struct Worker<S> {
     shared: Arc<Shared<S>>,
     is_counted: bool,
     /// The report that it is writing.
@@ -61,7 +56,7 @@ impl<S: Reports> Reporter<S> {
             shared: Arc::new(Shared {
                 store,
                 seen: SeenNumbers::new(),
-                queue: Mutex::default(),
+                queue: Queue::new(MAX_WAITING, MAX_WRITES),
             }),
         }
     }
@@ -76,21 +71,7 @@ impl<S: Reports> Reporter<S> {
             self.shared.seen.forget(id, number);
             return;
         };
-        let mut queue = self.shared.queue();
-        if queue.waiting.len() >= MAX_WAITING {
-            drop(queue);
-            self.shared.seen.forget(id, number);
-            return;
-        }
-        queue.waiting.push_back((id.to_owned(), number));
-        if queue.workers < MAX_WRITES {
-            queue.workers += 1;
-            let worker = Worker {
-                shared: Arc::clone(&self.shared),
-                is_counted: true,
-                current: None,
-            };
-            drop(queue);
+        if let Some(worker) = self.shared.add(id, number) {
             runtime.spawn(worker.run());
         }
     }
@@ -107,8 +88,17 @@ impl<S> Clone for Reporter<S> {
 // === impl Shared ===
 
 impl<S> Shared<S> {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds a report, or makes it news again if there is no room. Returns a worker if one must be started.
+    fn add(self: &Arc<Self>, id: &str, number: u64) -> Option<Worker<S>> {
+        let added = self.queue.add((id.to_owned(), number));
+        if !added.is_kept {
+            self.seen.forget(id, number);
+        }
+        added.needs_worker.then(|| Worker {
+            shared: Arc::clone(self),
+            is_counted: true,
+            current: None,
+        })
     }
 }
 
@@ -117,37 +107,37 @@ impl<S> Shared<S> {
 impl<S: Reports> Worker<S> {
     /// Writes until no report waits.
     async fn run(mut self) {
-        while let Some((id, number)) = self.next() {
-            // If the runtime shuts down meanwhile, or the store panics, the report counts as not written.
-            self.current = Some((id.clone(), number));
+        while let Some((id, number)) = self.begin() {
             let written = self.shared.store.report(&id, number).await;
-            self.current = None;
-            if written.is_err() {
-                self.shared.seen.forget(&id, number);
-            }
+            self.end(written.is_ok());
         }
-    }
-
-    /// Takes the next report to write. The worker decides under the lock whether to stop, so that no
-    /// report is left waiting without a worker.
-    fn next(&mut self) -> Option<(String, u64)> {
-        let mut queue = self.shared.queue();
-        let next = queue.waiting.pop_front();
-        if next.is_none() {
-            queue.workers -= 1;
-            self.is_counted = false;
-        }
-        next
     }
 }
 
-impl<S: Reports> Drop for Worker<S> {
-    fn drop(&mut self) {
-        if let Some((id, number)) = &self.current {
-            self.shared.seen.forget(id, *number);
+impl<S> Worker<S> {
+    /// Takes the next report to write. If the runtime shuts down meanwhile, or the store panics, the report
+    /// counts as not written.
+    fn begin(&mut self) -> Option<(String, u64)> {
+        self.current = self.shared.queue.next();
+        self.is_counted = self.current.is_some();
+        self.current.clone()
+    }
+
+    /// What was not written is news again.
+    fn end(&mut self, is_written: bool) {
+        if let Some((id, number)) = self.current.take()
+            && !is_written
+        {
+            self.shared.seen.forget(&id, number);
         }
+    }
+}
+
+impl<S> Drop for Worker<S> {
+    fn drop(&mut self) {
+        self.end(false);
         if self.is_counted {
-            self.shared.queue().workers -= 1;
+            self.shared.queue.worker_stopped();
         }
     }
 }
@@ -188,7 +178,7 @@ mod tests {
     }
 
     async fn until_idle(reporter: &Reporter<Counting>) {
-        while reporter.shared.queue().workers > 0 {
+        while reporter.shared.queue.counts().0 > 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -230,11 +220,11 @@ mod tests {
             .metrics()
             .num_alive_tasks();
         assert_eq!(tasks, MAX_WRITES);
-        let waiting = reporter.shared.queue().waiting.len();
+        let (_, waiting) = reporter.shared.queue.counts();
         assert!(waiting <= MAX_WAITING, "{waiting}");
         // Every write ends by its timeout.
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert_eq!(reporter.shared.queue().workers, 0);
+        assert_eq!(reporter.shared.queue.counts().0, 0);
         assert_eq!(store.begun.load(Ordering::Relaxed) as usize, MAX_WAITING);
     }
 
@@ -255,10 +245,10 @@ mod tests {
                     reporter.seen(&format!("{runtime} {number}"), 0);
                 }
                 tokio::task::yield_now().await;
-                assert_eq!(reporter.shared.queue().workers, MAX_WRITES);
+                assert_eq!(reporter.shared.queue.counts().0, MAX_WRITES);
             });
             drop(own);
-            assert_eq!(reporter.shared.queue().workers, 0);
+            assert_eq!(reporter.shared.queue.counts().0, 0);
             if runtime == 0 {
                 // The reports that were being written are news again. The others still wait.
                 let seen = &reporter.shared.seen;
@@ -266,5 +256,123 @@ mod tests {
                 assert_eq!(news.count(), MAX_WRITES);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_a_runtime_left_full_is_written_by_the_next() {
+        let store = Counting::default();
+        let reporter = Reporter::new(store.clone());
+        let first = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let entered = first.enter();
+        for id in ids(MAX_WAITING as u32 + 10) {
+            reporter.seen(&id, 0); // nothing drives this runtime
+        }
+        drop(entered);
+        first.shutdown_background();
+        assert_eq!(reporter.shared.queue.counts(), (0, MAX_WAITING));
+        reporter.seen("one more", 0);
+        until_idle(&reporter).await;
+        assert_eq!(reporter.shared.queue.counts(), (0, 0));
+        reporter.seen("one more", 0);
+        until_idle(&reporter).await;
+        assert_eq!(
+            store.begun.load(Ordering::Relaxed) as usize,
+            MAX_WAITING + 1
+        );
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::Arc;
+
+    use loom::sync::atomic::{AtomicU64, Ordering};
+    use loom::thread;
+
+    use super::{MAX_WAITING, MAX_WRITES, Queue, SeenNumbers, Shared, Worker};
+
+    /// Remembers the largest number that was written.
+    type Store = AtomicU64;
+
+    fn shared() -> Arc<Shared<Store>> {
+        Arc::new(Shared {
+            store: Store::new(0),
+            seen: SeenNumbers::new(),
+            queue: Queue::new(MAX_WAITING, MAX_WRITES),
+        })
+    }
+
+    /// What a request does, except that the worker runs in its thread.
+    fn seen(shared: &Arc<Shared<Store>>, number: u64, is_written: bool) {
+        if shared.seen.is_news("a", number)
+            && let Some(worker) = shared.add("a", number)
+        {
+            run(worker, is_written);
+        }
+    }
+
+    fn run(mut worker: Worker<Store>, is_written: bool) {
+        while let Some((_, number)) = worker.begin() {
+            if is_written {
+                worker.shared.store.fetch_max(number, Ordering::SeqCst);
+            }
+            worker.end(is_written);
+        }
+    }
+
+    fn both(first: impl FnOnce() + Send + 'static, second: impl FnOnce() + Send + 'static) {
+        let first = thread::spawn(first);
+        let second = thread::spawn(second);
+        first.join().unwrap();
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn the_latest_number_is_written_or_news_again() {
+        loom::model(|| {
+            let shared = shared();
+            let (one, other) = (Arc::clone(&shared), Arc::clone(&shared));
+            both(move || seen(&one, 1, true), move || seen(&other, 2, true));
+            assert_eq!(shared.queue.counts(), (0, 0), "nothing is left behind");
+            let written = shared.store.load(Ordering::SeqCst);
+            assert!(written == 2 || shared.seen.is_news("a", 2), "{written}");
+        });
+    }
+
+    #[test]
+    fn a_number_that_was_not_written_is_news_again() {
+        loom::model(|| {
+            let shared = shared();
+            let (one, other) = (Arc::clone(&shared), Arc::clone(&shared));
+            both(move || seen(&one, 1, false), move || seen(&other, 2, false));
+            assert_eq!(shared.queue.counts(), (0, 0));
+            assert!(shared.seen.is_news("a", 2));
+        });
+    }
+
+    #[test]
+    fn a_worker_that_is_broken_off_leaves_its_place_to_another() {
+        loom::model(|| {
+            let shared = shared();
+            let (one, other) = (Arc::clone(&shared), Arc::clone(&shared));
+            let broken_off = move || {
+                if one.seen.is_news("a", 1)
+                    && let Some(mut worker) = one.add("a", 1)
+                {
+                    worker.begin();
+                    drop(worker); // with its runtime, in the middle of a write
+                }
+            };
+            both(broken_off, move || seen(&other, 2, true));
+            let (workers, _) = shared.queue.counts();
+            assert_eq!(workers, 0);
+            // What still waits is written at the next use, and what found no room then at the one after.
+            seen(&shared, 3, true);
+            seen(&shared, 3, true);
+            assert_eq!(shared.queue.counts(), (0, 0));
+            assert_eq!(shared.store.load(Ordering::SeqCst), 3);
+        });
     }
 }

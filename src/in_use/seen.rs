@@ -1,13 +1,15 @@
 //! [`SeenNumbers`]: a set of fixed size that notes what was already seen in use, such as the generations of
 //! sessions.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::BuildHasher;
+
+use crate::sync::RandomState;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of places in a set, which sessions share: enough that two rarely evict each other.
-const PLACES_IN_SET: usize = 16;
+const PLACES_IN_SET: usize = if cfg!(all(test, loom)) { 2 } else { 16 };
 /// The number of sets, a power of two.
-const SETS: usize = 1 << 14;
+const SETS: usize = if cfg!(all(test, loom)) { 1 } else { 1 << 14 };
 /// The number of low bits of an entry that hold the generation. The others identify the session.
 const GENERATION_BITS: u32 = 24;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
@@ -127,5 +129,85 @@ mod tests {
         assert_eq!(counts[0], ids.len());
         let again: usize = counts[1..].iter().sum();
         assert!(again < ids.len() / 20, "{again} of {} again", ids.len());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::SeenNumbers;
+
+    /// Runs each in a thread of its own, and returns what they return.
+    fn together(
+        seen: &Arc<SeenNumbers>,
+        one: fn(&SeenNumbers) -> bool,
+        other: fn(&SeenNumbers) -> bool,
+    ) -> (bool, bool) {
+        let (first, second) = (Arc::clone(seen), Arc::clone(seen));
+        let first = thread::spawn(move || one(&first));
+        let second = thread::spawn(move || other(&second));
+        (first.join().unwrap(), second.join().unwrap())
+    }
+
+    #[test]
+    fn of_two_who_see_one_number_one_at_least_reports_it() {
+        loom::model(|| {
+            let seen = Arc::new(SeenNumbers::new());
+            let news = together(
+                &seen,
+                |seen| seen.is_news("a", 1),
+                |seen| seen.is_news("a", 1),
+            );
+            assert!(news.0 || news.1);
+            // A session may have got two places: that costs a write, and hides nothing.
+            assert!(seen.is_news("a", 2));
+        });
+    }
+
+    #[test]
+    fn the_later_of_two_numbers_is_always_reported() {
+        loom::model(|| {
+            let seen = Arc::new(SeenNumbers::new());
+            let (_, later) = together(
+                &seen,
+                |seen| seen.is_news("a", 1),
+                |seen| seen.is_news("a", 2),
+            );
+            assert!(later);
+        });
+    }
+
+    #[test]
+    fn a_session_that_is_evicted_meanwhile_hides_no_news() {
+        loom::model(|| {
+            let seen = Arc::new(SeenNumbers::new());
+            assert!(seen.is_news("a", 1));
+            assert!(seen.is_news("b", 1));
+            // There is no third place, so this evicts one of the two.
+            let (news, _) = together(
+                &seen,
+                |seen| seen.is_news("a", 2),
+                |seen| seen.is_news("c", 1),
+            );
+            assert!(news);
+        });
+    }
+
+    #[test]
+    fn forgetting_one_number_keeps_a_later_one() {
+        loom::model(|| {
+            let seen = Arc::new(SeenNumbers::new());
+            assert!(seen.is_news("a", 1));
+            let forget = |seen: &SeenNumbers| {
+                seen.forget("a", 1);
+                true
+            };
+            let (_, news) = together(&seen, forget, |seen| seen.is_news("a", 2));
+            assert!(news);
+            assert!(!seen.is_news("a", 1), "an earlier one is never news");
+        });
     }
 }

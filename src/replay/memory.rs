@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::store::{ReplayEntry, ReplayStore};
 use crate::store::StoreError;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The default capacity of [`MemoryReplays`]: 500,000 proofs, in some 100 bytes each. With proofs that are
 /// kept for 90 seconds, this is enough for 5,500 requests per second; with nonces, for 1,500.
 pub const DEFAULT_MEMORY_REPLAYS: usize = 500_000;
 /// The number of parts, each with a lock of its own.
-const PARTS: usize = 16;
+const PARTS: usize = if cfg!(all(test, loom)) { 2 } else { 16 };
 
 /// Keeps used proofs in the memory of this process, for one node: other nodes do not see them, and a restart
 /// forgets them.
@@ -250,5 +251,43 @@ mod tests {
             .map(|part| lock(part).due.values().map(Vec::len).sum::<usize>())
             .sum();
         assert_eq!((entries, due), (store.len(), store.len()));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::{MemoryReplays, ReplayEntry, ReplayStore as _};
+
+    fn both(store: &MemoryReplays, digests: [[u8; 32]; 2]) -> [Option<bool>; 2] {
+        let threads = digests.map(|digest| {
+            let store = store.clone();
+            thread::spawn(move || block_on(store.insert(ReplayEntry::new(digest, 0, 9))).ok())
+        });
+        threads.map(|thread| thread.join().unwrap())
+    }
+
+    #[test]
+    fn of_two_uses_of_one_proof_one_is_the_first() {
+        loom::model(|| {
+            let store = MemoryReplays::with_capacity(5);
+            let mut is_new = both(&store, [[1; 32], [1; 32]]);
+            is_new.sort_unstable();
+            assert_eq!(is_new, [Some(false), Some(true)]);
+            assert_eq!(store.len(), 1);
+        });
+    }
+
+    #[test]
+    fn two_proofs_that_meet_never_take_more_room_than_there_is() {
+        loom::model(|| {
+            let store = MemoryReplays::with_capacity(1);
+            let is_new = both(&store, [[1; 32], [2; 32]]);
+            assert_eq!(is_new.iter().filter(|one| **one == Some(true)).count(), 1);
+            assert_eq!(is_new.iter().filter(|one| one.is_none()).count(), 1);
+            assert_eq!(store.len(), 1);
+        });
     }
 }

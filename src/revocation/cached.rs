@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
@@ -13,6 +12,8 @@ use super::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::slots::Slots;
 use crate::store::StoreError;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::timeout;
 
 /// The default lag, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
 /// for which a revocation made on another node goes unnoticed.
@@ -241,7 +242,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
 
     async fn ask(&self, query: &RevocationQuery<'_>) -> Answer {
         let asked_at = self.now();
-        let verdict = match tokio::time::timeout(self.timeout, self.store.is_revoked(query)).await {
+        let verdict = match timeout(self.timeout, self.store.is_revoked(query)).await {
             Ok(answered) => answered,
             Err(_) => Err(no_answer()),
         };
@@ -276,7 +277,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
 impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         let write = self.store.revoke(revocations);
-        match tokio::time::timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
+        match timeout(self.timeout.max(WRITE_TIMEOUT), write).await {
             Ok(written) => written?,
             Err(_) => return Err(no_answer()),
         }
@@ -294,7 +295,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         // The task that asks may not be polled by its caller, so nobody waits longer for it than
         // for the store itself.
         let waiting = slot.answer.get_or_init(|| self.ask(query));
-        let Ok(answer) = tokio::time::timeout(self.timeout, waiting).await else {
+        let Ok(answer) = timeout(self.timeout, waiting).await else {
             return self.outage(&Arc::new(no_answer()), slot.last_good);
         };
         match &answer.verdict {
@@ -337,3 +338,6 @@ impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::hash::BuildHasher;
+use std::sync::{Arc, PoisonError};
 
 use super::changes::{RevocationChanges, RevocationSignal};
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::store::StoreError;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{RandomState, RwLock};
 
 /// The number of shards, so that readers rarely wait for the same lock.
-const SHARDS: usize = 32;
+const SHARDS: usize = if cfg!(all(test, loom)) { 1 } else { 32 };
 /// The smallest number of entries at which a shard is swept. Otherwise it is swept when it has twice
 /// as many as the last sweep left.
 const MIN_SWEEP: usize = 64;
@@ -309,5 +310,38 @@ mod tests {
             };
             assert!(record.hits(&query), "{token}");
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use loom::thread;
+
+    use super::MemoryRevocations;
+    use crate::clock::ManualClock;
+    use crate::revocation::{Revocation, RevocationQuery};
+
+    #[test]
+    fn what_was_revoked_is_found_by_every_later_look_up() {
+        loom::model(|| {
+            let record = MemoryRevocations::with_clock(ManualClock::at_unix_seconds(10));
+            let until = UNIX_EPOCH + Duration::from_secs(100);
+            let threads = ["t1", "t2"].map(|token| {
+                let record = record.clone();
+                thread::spawn(move || {
+                    record.insert(&Revocation::token(None, token, until));
+                    assert!(record.hits(&RevocationQuery::new("alice", token, 5)));
+                })
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert_eq!(record.len(), 2);
+            for token in ["t1", "t2"] {
+                assert!(record.hits(&RevocationQuery::new("alice", token, 5)));
+            }
+        });
     }
 }

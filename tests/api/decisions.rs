@@ -130,6 +130,7 @@ fn refused_requests() -> Vec<(&'static str, Request<String>)> {
             "websocket_marker_without_token",
             of(&[("sec-websocket-protocol", "bearer")]),
         ),
+        ("empty_token", of(&[("sec-websocket-protocol", "bearer.")])),
     ]
 }
 
@@ -281,6 +282,7 @@ async fn more_than_forty_reasons_are_distinguished() {
             .token_source(TokenSource::cookie("t", ["https://app.example"]).unwrap())
             .token_source(TokenSource::header("x-token").unwrap())
             .token_source(TokenSource::websocket_pair("bearer").unwrap())
+            .token_source(TokenSource::websocket_protocol("bearer.").unwrap())
     };
     let mut seen = Vec::new();
     let requests = refused_requests()

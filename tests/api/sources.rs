@@ -168,6 +168,8 @@ async fn a_websocket_protocol_carries_a_token() {
         verdict(&layer, request(&[("sec-websocket-protocol", &twice)])).await,
         REQUEST
     );
+    let empty = request(&[("sec-websocket-protocol", "chat, bearer.")]);
+    assert_eq!(verdict(&layer, empty).await, REQUEST);
     assert_eq!(
         verdict(&layer, request(&[("sec-websocket-protocol", "chat")])).await,
         r#"401 Bearer realm="api""#
@@ -201,7 +203,7 @@ async fn a_token_in_the_query_needs_the_dangerous_setting() {
             "{query}"
         );
     }
-    assert_eq!(verdict(&layer, at("?access_token=")).await, TOKEN);
+    assert_eq!(verdict(&layer, at("?access_token=")).await, REQUEST);
     let twice = at(&format!("?access_token={token}&access_token={token}"));
     assert_eq!(verdict(&layer, twice).await, REQUEST);
     let mut both = bearer(&token);

@@ -129,19 +129,14 @@ impl Inner {
         let Some(file) = &self.file else {
             return Ok(false);
         };
-        loop {
-            let look = self.keys.begin();
+        let read = || {
             let text = file.read()?;
             let digest = super::super::digest(text.as_bytes());
-            if self.keys.is_unchanged(look, digest.as_deref()) {
-                return Ok(false);
-            }
-            let document = Document::parse(file, &text)?;
-            // Otherwise another thread was faster, and this text may be older than the one that it has read.
-            if self.keys.keep(look, document.snapshot(digest)) {
-                return Ok(true);
-            }
-        }
+            Ok((text, digest))
+        };
+        self.keys.look(read, |text, digest| {
+            Ok(Document::parse(file, &text)?.snapshot(digest))
+        })
     }
 
     /// Reads the file for the first time, and creates it if it is missing.
@@ -259,10 +254,9 @@ impl Inner {
                 ));
             }
             if file.replace(before.as_ref().map(|text| text.as_str()), &text)? {
-                let digest = super::super::digest(text.as_bytes());
-                // A check that began before the change may have read the old content.
-                self.keys.keep(self.keys.begin(), document.snapshot(digest));
-                return Ok(());
+                // Somebody may have replaced the file since, by hand and without the lock. So it is read
+                // again, and what is in it now counts.
+                return self.read().map(drop);
             }
         }
         Err(file

@@ -1,7 +1,6 @@
 //! [`Loaded`]: the keys that a ring has in memory. They are replaced as a whole.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -10,6 +9,8 @@ use tokio::time::Instant;
 use super::life::Life;
 use crate::keys::changes::{Changes, replaced};
 use crate::keys::{KeyChange, SigningKey};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The keys in the order of their activation.
 #[derive(Default)]
@@ -55,7 +56,7 @@ impl Loaded {
             snapshot: ArcSwap::from_pointee(snapshot),
             begun: AtomicU64::new(0),
             newest: Mutex::new(0),
-            changes: Mutex::default(),
+            changes: Mutex::new(Changes::default()),
         }
     }
 
@@ -78,6 +79,27 @@ impl Loaded {
             self.snapshot.store(Arc::new(snapshot));
         }
         is_newest
+    }
+
+    /// Looks at the file: reads it and, if it has changed, keeps what is in it. Returns whether it has.
+    ///
+    /// `read` returns the text of the file with its digest.
+    pub(super) fn look<T, E>(
+        &self,
+        mut read: impl FnMut() -> Result<(T, Option<String>), E>,
+        mut parse: impl FnMut(T, Option<String>) -> Result<Snapshot, E>,
+    ) -> Result<bool, E> {
+        loop {
+            let look = self.begin();
+            let (text, digest) = read()?;
+            if self.is_unchanged(look, digest.as_deref()) {
+                return Ok(false);
+            }
+            // Otherwise another thread was faster, and this text may be older than the one that it has read.
+            if self.keep(look, parse(text, digest)?) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Returns the last keys that were replaced by others with the same id.
@@ -144,5 +166,107 @@ mod tests {
         assert!(!loaded.is_unchanged(slow, Some("new")));
         assert!(!loaded.is_unchanged(loaded.begin(), Some("newer")));
         assert!(!loaded.is_unchanged(loaded.begin(), None));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use loom::sync::atomic::{AtomicU64, Ordering};
+    use loom::thread;
+
+    use super::{Loaded, Snapshot};
+
+    /// A file whose text is a number: the later, the larger.
+    struct Ring {
+        file: AtomicU64,
+        loaded: Loaded,
+    }
+
+    impl Ring {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                file: AtomicU64::new(1),
+                loaded: Loaded::new(snapshot(1)),
+            })
+        }
+
+        fn loaded(&self) -> u64 {
+            let snapshot = self.loaded.load();
+            snapshot.digest.as_deref().unwrap().parse().unwrap()
+        }
+
+        fn look(&self) {
+            let read = || {
+                let text = self.file.load(Ordering::SeqCst);
+                Ok::<_, Infallible>((text, Some(text.to_string())))
+            };
+            let before = self.file.load(Ordering::SeqCst);
+            let looked = self.loaded.look(read, |text, _| Ok(snapshot(text)));
+            looked.unwrap();
+            assert!(self.loaded() >= before, "the look has seen what was there");
+        }
+
+        /// Changes the file, as its one lock lets one node at a time, unless it was replaced by hand.
+        fn change(&self, to: u64) {
+            let replaced = self
+                .file
+                .compare_exchange(1, to, Ordering::SeqCst, Ordering::SeqCst);
+            if replaced.is_err() {
+                return;
+            }
+            self.look();
+            assert!(self.loaded() >= to, "a change is in effect when it returns");
+        }
+    }
+
+    fn snapshot(number: u64) -> Snapshot {
+        Snapshot {
+            digest: Some(number.to_string()),
+            ..Snapshot::default()
+        }
+    }
+
+    fn threads(ring: &Arc<Ring>, run: impl IntoIterator<Item = fn(&Ring)>) {
+        let threads: Vec<_> = run
+            .into_iter()
+            .map(|run| {
+                let ring = Arc::clone(ring);
+                thread::spawn(move || run(&ring))
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn looks_never_bring_back_what_a_change_has_replaced() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let ring = Ring::new();
+            threads(&ring, [Ring::look as fn(&Ring), |ring| ring.change(2)]);
+            assert_eq!(ring.loaded(), 2);
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_by_hand_meanwhile_counts_after_a_look() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let ring = Ring::new();
+            let by_hand = |ring: &Ring| {
+                ring.file.fetch_max(3, Ordering::SeqCst);
+                ring.look();
+                assert_eq!(ring.loaded(), 3);
+            };
+            threads(&ring, [by_hand as fn(&Ring), |ring| ring.change(2)]);
+            ring.look();
+            assert_eq!(ring.loaded(), 3);
+        });
     }
 }

@@ -3,6 +3,8 @@
 
 mod headers;
 #[cfg(feature = "cache")]
+mod marks;
+#[cfg(feature = "cache")]
 mod seen;
 
 pub(super) use headers::KnownHeader;

@@ -5,11 +5,11 @@
 //! revocation.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
+use super::marks::Marks;
 use crate::verifier::keys::Keys;
 use crate::verifier::proof::{Proof, Proved};
 
@@ -38,12 +38,8 @@ pub(super) struct SeenTokens {
     tokens: Cache<Known, Proved, Weight, HashedAlready>,
     /// Keyed with a secret of this process, so that nobody can construct tokens whose hashes collide.
     hasher: RandomState,
-    /// A mark for each token that was seen once. Most are not seen again, and a mark costs less than an
-    /// entry. A mark only decides whether to keep the token the next time. The table is small because a new
-    /// token touches a random place in it, which is seldom in the processor's cache.
-    marks: Box<[AtomicU8]>,
-    /// Counts the marks that found the mark of another token in their place.
-    met: AtomicU32,
+    /// Most tokens are not seen again, and keeping one costs more than a mark.
+    marks: Marks,
 }
 
 /// The token that is being verified, with the hash of its end.
@@ -64,8 +60,6 @@ impl SeenTokens {
     /// Makes room for this many tokens.
     pub(super) fn new(count: usize) -> Self {
         let count = count.min(MOST);
-        // Enough that tokens which are used in turn seldom share a mark.
-        let marks = count.saturating_mul(4).next_power_of_two();
         Self {
             tokens: Cache::with(
                 count,
@@ -75,8 +69,8 @@ impl SeenTokens {
                 DefaultLifecycle::default(),
             ),
             hasher: RandomState::new(),
-            met: AtomicU32::new(0),
-            marks: (0..marks).map(|_| AtomicU8::new(0)).collect(),
+            // So many that those of tokens which take turns seldom meet.
+            marks: Marks::new(count.saturating_mul(4)),
         }
     }
 
@@ -106,27 +100,7 @@ impl SeenTokens {
 
     /// Whether a token whose signature was just verified is to be kept: from the second time on.
     pub(super) fn wants(&self, sight: &Sight<'_>) -> bool {
-        let mark = (sight.hash >> 56) as u8 | 1;
-        let index = sight.hash as usize & (self.marks.len() - 1);
-        let Some(place) = self.marks.get(index) else {
-            return false;
-        };
-        let found = place.load(Ordering::Relaxed);
-        if found == mark {
-            return true;
-        }
-        if found == 0 || self.gives_way() {
-            place.store(mark, Ordering::Relaxed);
-        }
-        false
-    }
-
-    /// Whether a mark may replace that of another token: about every other time, in an order that never
-    /// repeats. If each one did, tokens that are used in turn would replace each other forever.
-    fn gives_way(&self) -> bool {
-        const GOLDEN: u32 = 0x9e37_79b9; // 2^32 divided by the golden ratio
-        let met = self.met.fetch_add(1, Ordering::Relaxed);
-        met.wrapping_mul(GOLDEN) >> 31 == 1
+        self.marks.was_seen(sight.hash)
     }
 
     /// Keeps a token if it carries its proof.

@@ -1,0 +1,38 @@
+//! Stored password hashes: what is read here is read by the libraries that made it, with the same costs.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use tower_jwt_auth::PasswordService;
+use tower_jwt_auth::password::{PasswordAlgorithm, PasswordHash};
+
+static SERVICE: LazyLock<PasswordService> = LazyLock::new(PasswordService::new);
+
+/// The text of a stored hash. No password is ever hashed.
+pub(super) fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(hash) = PasswordHash::parse(text) else {
+        return;
+    };
+    assert_eq!(hash.as_str(), text);
+    let _ = SERVICE.needs_rehash(&hash);
+    let again = PasswordHash::from_str(hash.as_str()).unwrap();
+    assert_eq!(again.algorithm(), hash.algorithm());
+    // Other systems write something before a hash that is a common one.
+    let start = match hash.algorithm() {
+        PasswordAlgorithm::Bcrypt => "$2",
+        _ => "$argon2",
+    };
+    let text = &text[text.find(start).unwrap()..];
+    if hash.algorithm() == PasswordAlgorithm::Bcrypt {
+        let parts = bcrypt::HashParts::from_str(text).unwrap();
+        assert!((4..=16).contains(&parts.get_cost()));
+        return;
+    }
+    let phc = argon2::password_hash::phc::PasswordHash::new(text).unwrap();
+    let params = argon2::Params::try_from(&phc).unwrap();
+    assert!(params.m_cost() <= 1 << 20 && params.t_cost() <= 20 && params.p_cost() <= 16);
+    assert!(phc.salt.is_some() && phc.hash.is_some());
+}
