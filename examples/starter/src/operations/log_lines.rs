@@ -1,22 +1,20 @@
 //! [`LogLines`]: writes log lines to standard error, on a thread of its own.
 //!
-//! If the log cannot be written, because the disk is full or its reader is dead or hangs, log lines are
-//! lost. No request waits for the log or fails because of it.
+//! A log that cannot be written, because the disk is full or its reader has died or hangs, costs log lines and
+//! nothing else: no request waits for it, and none fails.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::SERVICE;
 
-/// How many lines wait for a slow reader before further ones are lost.
-const MAX_WAITING: usize = 4096;
-/// How much is written at once, in bytes.
-const MAX_BYTES: usize = 64 * 1024;
-/// How long lines are collected after others were written.
+/// How many bytes wait for a slow reader before further lines are lost: 1 MiB.
+const MAX_WAITING: usize = 1024 * 1024;
+/// How long lines are collected after others were written. A thread that waits for each line has to be woken for
+/// each, which costs more than to write it.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long the end of the program waits until the last lines are written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,15 +22,28 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Takes lines without waiting. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLines {
-    lines: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// Asks for a reply once all lines before it are written.
-    Flush(SyncSender<()>),
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Wakes the thread that writes.
+    added: Condvar,
+    /// Wakes those who wait for the thread to have nothing to do.
+    written: Condvar,
+}
+
+/// The lines that wait, in one text: a text for each would be made by one thread and freed by another, for which
+/// the allocator makes both wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    text: Vec<u8>,
+    lines: u64,
+    /// Lines that could not be written, or for which there was no room.
+    lost: u64,
+    /// Whether the thread has nothing to do.
+    is_idle: bool,
 }
 
 // === impl LogLines ===
@@ -40,35 +51,38 @@ enum Message {
 impl LogLines {
     /// Starts the thread that writes the lines.
     pub(crate) fn start(mut place: impl Write + Send + 'static) -> io::Result<Self> {
-        let (lines, waiting) = sync_channel(MAX_WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lost);
+        let shared = Arc::new(Shared::default());
+        let lines = Self {
+            shared: Arc::clone(&shared),
+        };
         let thread = thread::Builder::new().name("log".to_owned());
-        thread.spawn(move || write(&waiting, &mut place, &counted))?;
-        Ok(Self { lines, lost })
+        thread.spawn(move || shared.write_to(&mut place))?;
+        Ok(lines)
     }
 
-    /// Waits a moment until everything that was logged so far is written.
+    /// Waits for a moment until what was logged so far is written.
     pub(crate) fn flush(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        let (answer, written) = sync_channel(1);
-        let mut flush = Message::Flush(answer);
-        while let Err(error) = self.lines.try_send(flush) {
-            match error {
-                TrySendError::Full(message) if Instant::now() < deadline => flush = message,
-                _ => return,
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let is_busy = |waiting: &mut Waiting| !waiting.is_idle || !waiting.text.is_empty();
+        let waiting = self.shared.waiting();
+        let _ = self
+            .shared
+            .written
+            .wait_timeout_while(waiting, PATIENCE, is_busy);
     }
 }
 
 impl Write for LogLines {
-    /// Receives a whole line at a time from the subscriber.
+    /// Takes a whole line at a time, as the subscriber writes them.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = self.shared.waiting();
+        if waiting.text.len() + line.len() > MAX_WAITING {
+            waiting.lost += 1;
+            return Ok(line.len());
+        }
+        waiting.text.extend_from_slice(line);
+        waiting.lines += 1;
+        if mem::take(&mut waiting.is_idle) {
+            self.shared.added.notify_one();
         }
         Ok(line.len())
     }
@@ -78,53 +92,54 @@ impl Write for LogLines {
     }
 }
 
-/// Writes lines as they come, all waiting ones at once. Counts lines that cannot be written, and says so when
-/// writing works again.
-fn write(waiting: &Receiver<Message>, place: &mut impl Write, lost: &AtomicU64) {
-    let mut text = Vec::new();
-    while let Ok(first) = waiting.recv() {
-        let mut count = 0;
-        let mut flush = None;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => {
-                    text.extend_from_slice(&line);
-                    count += 1;
-                }
-                Message::Flush(answer) => flush = Some(answer),
-            }
-            let goes_on = flush.is_none() && text.len() < MAX_BYTES;
-            next = goes_on.then(|| waiting.try_recv().ok()).flatten();
-        }
-        if count > 0 {
-            write_lines(&text, count, place, lost);
-        }
-        text.clear();
-        if let Some(answer) = flush {
-            let _ = place.flush();
-            let _ = answer.try_send(());
-        }
-        // A thread that waits for each line has to be woken for each, which costs more than to write it.
-        thread::sleep(PAUSE);
-    }
-}
+// === impl Shared ===
 
-fn write_lines(text: &[u8], count: u64, place: &mut impl Write, lost: &AtomicU64) {
-    if place.write_all(text).is_err() {
-        lost.fetch_add(count, Ordering::Relaxed);
-        return;
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let number = lost.swap(0, Ordering::Relaxed);
-    if number > 0 && writeln!(place, "{SERVICE}: {number} log lines were lost").is_err() {
-        lost.fetch_add(number, Ordering::Relaxed);
+
+    /// Writes lines as they come, all that wait at once. Counts lines that cannot be written, and says so when
+    /// writing works again.
+    fn write_to(&self, place: &mut impl Write) {
+        let mut text = Vec::new();
+        loop {
+            let lines = self.take(&mut text);
+            let is_written = place.write_all(&text).is_ok();
+            text.clear();
+            if is_written {
+                self.tell_lost(place);
+            } else {
+                self.waiting().lost += lines;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits for lines, puts them into `text`, and returns how many they are.
+    fn take(&self, text: &mut Vec<u8>) -> u64 {
+        let mut waiting = self.waiting();
+        while waiting.text.is_empty() {
+            waiting.is_idle = true;
+            self.written.notify_all();
+            let woken = self.added.wait(waiting);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.is_idle = false;
+        mem::swap(&mut waiting.text, text);
+        mem::take(&mut waiting.lines)
+    }
+
+    fn tell_lost(&self, place: &mut impl Write) {
+        let lost = mem::take(&mut self.waiting().lost);
+        if lost > 0 && writeln!(place, "{SERVICE}: {lost} log lines were lost").is_err() {
+            self.waiting().lost += lost;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     /// Refuses lines until it is told otherwise.
