@@ -76,7 +76,7 @@ async fn odd_keys_harm_no_other_key() {
         "): the JSON Web key is not meant for signatures: its `use` is `enc`",
         "its `key_ops` lack `verify`",
         "has a member `n` that is not base64url",
-        "(`key-0`): the key is a secret (`kty` is `oct`), and whoever can read a secret",
+        "(`key-0`): the key is a secret (`kty` is `oct`), and anybody who can read a secret",
         "`kty` `OKP` and `crv` `X25519`, which are not supported",
     ] {
         assert!(
