@@ -13,7 +13,7 @@ cargo build --release
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 name=$(sed -n 's/^name = "\(.*\)"/\1/p' Cargo.toml | head -1)
 folder=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap 'rm -rf "$folder"' EXIT
 json='Content-Type: application/json'
 account='{"email":"count@example.com","password":"correct horse battery staple"}'
 
@@ -21,9 +21,13 @@ account='{"email":"count@example.com","password":"correct horse battery staple"}
 run() {
     local address token log
     log=$folder/log
+    # The first start on a new folder does more than the next one.
+    rm -rf "$folder/said" "$folder/data"
     (cd "$folder" && exec env BIND_ADDR=127.0.0.1:0 valgrind --tool=callgrind \
         --callgrind-out-file=/dev/null "$1" >"$folder/said" 2>"$log") &
     server=$!
+    # Each run is in a shell of its own.
+    trap 'kill "$server" 2>/dev/null || true' EXIT
     until address=$(sed -n 's/^listening on //p' "$folder/said" 2>/dev/null) && [ -n "$address" ]; do sleep 0.2; done
     token=none
     if [ "$3" != /healthz ]; then
@@ -40,7 +44,6 @@ run() {
 # count PROGRAM PATH: prints the instructions of one request.
 count() {
     local one other
-    rm -rf "$folder"/data
     one=$(run "$1" "$few" "$2")
     other=$(run "$1" "$many" "$2")
     echo $(((other - one) / (many - few)))
