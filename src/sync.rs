@@ -9,7 +9,7 @@ pub(crate) use std::hash::RandomState;
 pub(crate) use std::sync::atomic;
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, RwLock};
-#[cfg(not(all(test, loom)))]
+#[cfg(all(feature = "cache", not(all(test, loom))))]
 pub(crate) use tokio::time::timeout;
 
 #[cfg(all(test, loom))]
@@ -22,12 +22,12 @@ pub(crate) use loom::sync::{Mutex, MutexGuard, RwLock};
 pub(crate) type RandomState = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// That the time is over, which does not happen in a model.
-#[cfg(all(test, loom))]
+#[cfg(all(feature = "cache", test, loom))]
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
 /// Waits without a limit: a model has no time, and nothing in it takes any.
-#[cfg(all(test, loom))]
+#[cfg(all(feature = "cache", test, loom))]
 pub(crate) async fn timeout<T>(
     _: std::time::Duration,
     future: impl Future<Output = T>,
