@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::keys::{Thumbprint, VerifyingKey, sha256};
 
-/// The most keys that are kept, with about 1 KiB each, and 5 KiB at most. Beyond that, a key that is seldom used is dropped.
+/// The most keys that are kept, with about 1 KiB each, and 5 KiB at most. Beyond that, a key that is seldom used
+/// is dropped.
 #[cfg(feature = "cache")]
 const MOST: usize = 4096;
 /// The longest header or token that is kept, in bytes.
@@ -41,7 +42,7 @@ impl ProofKey {
         }
     }
 
-    /// Returns the hash of a token, which is the same as last time if the client has not got another token.
+    /// Returns the hash of a token. It is computed only if the client used another token last time.
     pub(super) fn hash_of(&self, token: &[u8]) -> Option<TokenHash> {
         if let Some(last) = &*self.last_token.0.load()
             && *last.0 == *token
@@ -52,13 +53,15 @@ impl ProofKey {
         let length = URL_SAFE_NO_PAD
             .encode_slice(sha256(token)?, &mut hash)
             .ok()?;
-        // A key that nobody keeps needs no memory.
-        if length == hash.len() && cfg!(feature = "cache") && token.len() <= LONGEST {
-            self.last_token
-                .0
-                .store(Some(Arc::new((token.into(), hash))));
+        if length != hash.len() {
+            return None;
         }
-        (length == hash.len()).then_some(hash)
+        // A key that nobody keeps needs no memory.
+        if cfg!(feature = "cache") && token.len() <= LONGEST {
+            let last = Arc::new((token.into(), hash));
+            self.last_token.0.store(Some(last));
+        }
+        Some(hash)
     }
 }
 

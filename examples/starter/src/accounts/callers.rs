@@ -179,31 +179,20 @@ fn out_of_time() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-
     use super::*;
     use crate::database::on_pool;
+    use crate::database::temporary::Temporary;
 
-    /// A database in a folder of its own, which is removed with it.
-    struct Folder(PathBuf);
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    async fn database(name: &str) -> (Database, Folder) {
-        let folder = std::env::temp_dir().join(format!("callers-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let url = format!("sqlite:{}", folder.join("users.sqlite").display());
-        let database = Database::open(&url).await.unwrap();
+    async fn with_users(name: &str) -> Temporary {
+        let temporary = Temporary::open(name).await;
         let query = "INSERT INTO users (id, email, password_hash, disabled) VALUES \
                      ('a', 'a@example.com', '!', FALSE), ('b', 'b@example.com', '!', FALSE), \
                      ('gone', 'gone@example.com', '!', TRUE)";
-        on_pool!(&database, pool => sqlx::query(query).execute(pool).await.map(drop)).unwrap();
-        (database, Folder(folder))
+        let added = on_pool!(&temporary.database, pool => {
+            sqlx::query(query).execute(pool).await.map(drop)
+        });
+        added.unwrap();
+        temporary
     }
 
     async fn email(callers: &Callers, id: &str) -> Option<String> {
@@ -212,8 +201,8 @@ mod tests {
 
     #[tokio::test]
     async fn requests_at_the_same_time_each_get_their_own_user() {
-        let (database, _folder) = database("each").await;
-        let callers = Callers::new(database);
+        let temporary = with_users("callers-each").await;
+        let callers = Callers::new(temporary.database.clone());
         let ids = ["a", "b", "gone", "unknown", "a"];
         let reads = (0..1000).map(|number| email(&callers, ids[number % ids.len()]));
         let read = futures_util::future::join_all(reads).await;
@@ -228,8 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_request_leaves_the_others_their_answers() {
-        let (database, _folder) = database("dropped").await;
-        let callers = Callers::new(database);
+        let temporary = with_users("callers-dropped").await;
+        let callers = Callers::new(temporary.database.clone());
         let mut first = Box::pin(callers.read("a"));
         let mut second = Box::pin(email(&callers, "b"));
         assert!(futures_util::poll!(&mut first).is_pending());
@@ -241,9 +230,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_unavailable_database_refuses_all_that_wait_with_503() {
-        let (database, _folder) = database("outage").await;
-        database.close().await;
-        let callers = Callers::new(database);
+        let temporary = with_users("callers-outage").await;
+        temporary.database.close().await;
+        let callers = Callers::new(temporary.database.clone());
         let reads = (0..1000).map(|_| callers.read("a"));
         for answer in futures_util::future::join_all(reads).await {
             let problem = answer.err().expect("the database is closed");

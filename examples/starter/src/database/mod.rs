@@ -6,6 +6,8 @@ mod fault;
 mod own_connection; // chapter: postgres
 mod postgres; // chapter: postgres
 mod sqlite;
+#[cfg(test)]
+pub(crate) mod temporary;
 
 pub(crate) use fault::Fault;
 

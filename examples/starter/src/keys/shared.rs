@@ -25,13 +25,12 @@ pub(crate) async fn shared_secret(database: &Database, name: &str) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::temporary::Temporary;
 
     #[tokio::test]
     async fn a_secret_is_made_once_and_another_name_has_another() {
-        let folder = std::env::temp_dir().join(format!("shared-secrets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let url = format!("sqlite:{}", folder.join("a.sqlite").display());
-        let database = Database::open(&url).await.unwrap();
+        let temporary = Temporary::open("shared-secrets").await;
+        let database = &temporary.database;
         let mut asked = tokio::task::JoinSet::new();
         for _ in 0..16 {
             let database = database.clone();
@@ -43,9 +42,7 @@ mod tests {
             panic!("{} secrets", secrets.len())
         };
         assert_eq!(secret.len(), BYTES);
-        let other = shared_secret(&database, "other").await.unwrap();
+        let other = shared_secret(database, "other").await.unwrap();
         assert_ne!(secret, &other);
-        database.close().await;
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -51,10 +51,10 @@ pub(crate) enum Revocations {
 /// The chosen store of proofs that were used, so that none is used twice (RFC 9449 section 11.1).
 #[derive(Debug, Clone)]
 pub(crate) enum Replays {
-    /// To be cleaned up.
+    /// It needs to be cleaned up.
     Sqlite(SqliteReplays),
     // chapter: postgres {
-    /// To be cleaned up.
+    /// It needs to be cleaned up.
     Postgres(PostgresReplays),
     // chapter: postgres }
     /// Redis cleans up by itself.
@@ -165,7 +165,7 @@ impl Replays {
         dpop.store_timeout(STORE_TIMEOUT)
     }
 
-    /// Removes at most `limit` that are over, and tells how many.
+    /// Removes at most `limit` expired rows, and returns how many.
     pub(crate) async fn clean_up(&self, now: SystemTime, limit: u32) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(replays) => replays.clean_up(now, limit).await,

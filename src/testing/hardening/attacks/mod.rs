@@ -28,7 +28,7 @@ type Change = Box<dyn Fn(&mut Request<String>) + Send + Sync>;
 pub(super) enum Right {
     /// 400, 401 with a challenge, or 403.
     Refusal,
-    /// The same, or a response that the request is too large.
+    /// A refusal, or a response that the request is too large.
     RefusalOrTooLarge,
     /// Anything except a success or a server error.
     NoSuccess,
