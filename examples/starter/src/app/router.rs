@@ -61,14 +61,18 @@ pub(super) fn router(app: &App) -> Router {
     let routes = routes.merge(api.with_state(app.clone()));
     // All middleware is in one layer: axum boxes each layer for each route, and clones the boxes with every
     // request.
+    let Some(cors) = edge::cors(&parts.operations.cors_origins) else {
+        return routes.layer(from_fn_with_state(app.clone(), edge::observe_and_protect));
+    };
     let observe = from_fn_with_state(app.clone(), edge::observe);
     let protect = from_fn_with_state(app.clone(), edge::protect);
-    let middleware = ServiceBuilder::new().layer(observe);
-    match edge::cors(&parts.operations.cors_origins) {
-        // A preflight carries no token, so it is answered before the token is checked.
-        Some(cors) => routes.layer(middleware.layer(cors).layer(protect)),
-        None => routes.layer(middleware.layer(protect)),
-    }
+    // A preflight carries no token, so it is answered before the token is checked.
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(observe)
+            .layer(cors)
+            .layer(protect),
+    )
 }
 
 fn require_token(app: &App) -> RequireToken {

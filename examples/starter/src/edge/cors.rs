@@ -30,7 +30,7 @@ pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
         Method::PATCH,
         Method::DELETE,
     ];
-    let others = [RETRY_AFTER, HeaderName::from_static(HEADER)];
+    let others = [RETRY_AFTER, HEADER];
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(methods)

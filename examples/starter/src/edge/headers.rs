@@ -9,20 +9,20 @@ use crate::config::Origin;
 
 /// The headers of every response that does not set them itself. This policy is for responses that are not
 /// pages: a browser that shows one runs nothing in it, and no page can frame it.
-const FIXED: [(HeaderName, &str); 5] = [
+const FIXED: [(HeaderName, HeaderValue); 5] = [
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     ),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
+        HeaderValue::from_static("same-origin"),
     ),
     (
         HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
+        HeaderValue::from_static("same-origin"),
     ),
 ];
 /// Two years, as the preload list requires. Subdomains are not included, because this service cannot decide
@@ -32,7 +32,6 @@ const STAY_ON_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 /// Adds the headers that are missing.
 pub(super) fn add(headers: &mut HeaderMap, public_url: Option<&Origin>) {
     for (name, value) in FIXED {
-        let value = HeaderValue::from_static(value);
         headers.entry(name).or_insert(value);
     }
     if public_url.is_some_and(Origin::is_https) {

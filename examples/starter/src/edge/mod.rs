@@ -11,5 +11,5 @@ mod protect;
 mod request_id;
 
 pub(crate) use cors::cors;
-pub(crate) use observe::observe;
+pub(crate) use observe::{observe, observe_and_protect};
 pub(crate) use protect::protect;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, Span};
@@ -15,13 +14,32 @@ use crate::app::App;
 /// Gives the request an id and a span, and counts and logs its response. It also adds the security headers,
 /// so that each response has them, whoever made it.
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    answer(&app, request, |request| next.run(request)).await
+}
+
+/// Does what [`observe`] and [`protect`](super::protect) do, in one middleware: axum boxes and clones each one
+/// for each request.
+pub(crate) async fn observe_and_protect(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let protect = |request| super::protect(State(app.clone()), request, next);
+    answer(&app, request, protect).await
+}
+
+async fn answer<F: Future<Output = Response>>(
+    app: &App,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let parts = app.parts();
     let id = RequestId::of(&request);
     let span = span(&request, &id);
     let counted = parts.metrics.count(&request); // chapter: metrics
     let start = Instant::now();
     let observed = async move {
-        let mut response = next.run(request).await;
+        let mut response = next(request).await;
         headers::add(response.headers_mut(), parts.operations.public_url.as_ref());
         counted.answered(&response); // chapter: metrics
         let (status, took) = (response.status().as_u16(), start.elapsed());
@@ -29,7 +47,7 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
         response
     };
     let mut response = observed.instrument(span).await;
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+    if let Some(id) = id.into_header() {
         response.headers_mut().insert(request_id::HEADER, id);
     }
     response

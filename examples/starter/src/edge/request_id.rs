@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub(super) const HEADER: &str = "x-request-id";
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Enough for a UUID, and for the ids of tracing systems.
 const MAX_CHARS: usize = 64;
 
@@ -46,5 +47,10 @@ impl RequestId {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the value of the header, unless a header cannot contain it.
+    pub(super) fn into_header(self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.0).ok()
     }
 }

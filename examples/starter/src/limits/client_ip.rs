@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
-use axum::http::HeaderMap;
+use axum::http::header::FORWARDED;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -28,7 +29,12 @@ pub struct TrustedProxies {
 }
 
 /// The headers in which proxies name the client.
-const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+const FORWARDING: [HeaderName; 3] = [
+    FORWARDED_FOR,
+    FORWARDED,
+    HeaderName::from_static("x-real-ip"),
+];
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 // === impl TrustedProxies ===
 
@@ -85,14 +91,17 @@ impl TrustedProxies {
         if self.trusts(peer) {
             return;
         }
-        let Some(header) = FORWARDING.iter().find(|name| headers.contains_key(**name)) else {
+        let Some(header) = FORWARDING
+            .into_iter()
+            .find(|name| headers.contains_key(name))
+        else {
             return;
         };
         if !self.is_logged.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 event = "unknown_proxy",
                 %peer,
-                header,
+                %header,
                 "a request with the header of a proxy comes from an address that is not in TRUSTED_PROXIES: \
                  if that is your proxy, add it, because all clients behind it count as one now and can lock \
                  each other out; if not, a client has forged the header, which is ignored (logged once)"
@@ -103,7 +112,7 @@ impl TrustedProxies {
     /// Goes from the right, where the nearest proxy wrote, to the first address that is not one of our
     /// proxies.
     fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
         let named = lines.iter().rev().flat_map(|line| {
             let line = line.to_str().unwrap_or("unreadable");
             line.rsplit(',')
@@ -165,8 +174,9 @@ mod tests {
     fn client(proxies: &str, peer: &str, forwarded: &[&str]) -> String {
         let mut request = Request::default();
         for line in forwarded {
-            let name = axum::http::HeaderName::from_static("x-forwarded-for");
-            request.headers_mut().append(name, line.parse().unwrap());
+            request
+                .headers_mut()
+                .append(FORWARDED_FOR, line.parse().unwrap());
         }
         let peer = SocketAddr::new(peer.parse().unwrap(), 7);
         request.extensions_mut().insert(ConnectInfo(peer));

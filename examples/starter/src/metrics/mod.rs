@@ -39,8 +39,10 @@ const PASSWORD_BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
 
 /// The metrics of one service. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Metrics {
-    registry: Arc<Registry>,
+pub(crate) struct Metrics(Arc<All>);
+
+struct All {
+    registry: Registry,
     requests: Family<Answer, Counter>,
     durations: Family<Route, Histogram>,
     in_flight: Gauge,
@@ -61,8 +63,8 @@ impl Metrics {
         let passwords = Family::new_with_constructor(
             (|| Histogram::new(PASSWORD_BUCKETS)) as fn() -> Histogram,
         );
-        let mut metrics = Self {
-            registry: Arc::default(),
+        let mut all = All {
+            registry: Registry::default(),
             requests: Family::default(),
             durations,
             in_flight: Gauge::default(),
@@ -73,10 +75,76 @@ impl Metrics {
             passwords,
             passwords_waiting: Gauge::default(),
         };
-        metrics.registry = Arc::new(metrics.registered());
-        metrics
+        all.registry = all.registered();
+        Self(Arc::new(all))
     }
 
+    /// Counts an event of a session.
+    pub(crate) fn event(&self, event: &AuthEvent<'_>) {
+        let reason = match event {
+            AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
+            AuthEvent::RefreshConverged { kind, .. } => kind.as_str(),
+            _ => "",
+        };
+        let event = event.name();
+        self.0.events.get_or_create(&Event { event, reason }).inc();
+    }
+
+    /// Counts a password that is hashed or verified, and measures the time. It counts as waiting until the
+    /// work ends, even if the request is dropped.
+    pub(crate) async fn password<T>(
+        &self,
+        work: impl Future<Output = Result<T, PasswordError>>,
+    ) -> Result<T, PasswordError> {
+        let _waiting = Ongoing::new(&self.0.passwords_waiting);
+        let start = Instant::now();
+        let done = work.await;
+        let outcome = match &done {
+            Ok(_) => "done",
+            Err(PasswordError::Overloaded { .. }) => "overloaded",
+            Err(_) => "refused",
+        };
+        let took = start.elapsed().as_secs_f64();
+        let passwords = self.0.passwords.get_or_create(&Outcome { outcome });
+        passwords.observe(took);
+        done
+    }
+
+    /// Counts a decision of the middleware that verifies tokens.
+    pub(crate) fn decided(&self, decision: &Decision<'_>) {
+        let labels = Verdict {
+            outcome: decision.outcome().as_str(),
+            reason: decision.reason(),
+            remembered: match decision.is_remembered() {
+                Some(true) => "true",
+                Some(false) => "false",
+                None => "",
+            },
+        };
+        self.0.decisions.get_or_create(&labels).inc();
+        if decision.outcome() != DecisionOutcome::RefusedFurtherIn {
+            self.0
+                .decision_duration
+                .observe(decision.took().as_secs_f64());
+        }
+    }
+
+    fn refused(&self, kind: AuthErrorKind) {
+        let kind = kind.as_str();
+        self.0.refusals.get_or_create(&Refusal { kind }).inc();
+    }
+
+    /// Returns the metrics in the OpenMetrics text format.
+    fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}
+
+// === impl All ===
+
+impl All {
     fn registered(&self) -> Registry {
         let mut all = Registry::default();
         let (requests, events) = (self.requests.clone(), self.events.clone());
@@ -124,67 +192,6 @@ impl Metrics {
             waiting,
         );
         all
-    }
-
-    /// Counts an event of a session.
-    pub(crate) fn event(&self, event: &AuthEvent<'_>) {
-        let reason = match event {
-            AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
-            AuthEvent::RefreshConverged { kind, .. } => kind.as_str(),
-            _ => "",
-        };
-        let event = event.name();
-        self.events.get_or_create(&Event { event, reason }).inc();
-    }
-
-    /// Counts a password that is hashed or verified, and measures the time. It counts as waiting until the
-    /// work ends, even if the request is dropped.
-    pub(crate) async fn password<T>(
-        &self,
-        work: impl Future<Output = Result<T, PasswordError>>,
-    ) -> Result<T, PasswordError> {
-        let _waiting = Ongoing::new(&self.passwords_waiting);
-        let start = Instant::now();
-        let done = work.await;
-        let outcome = match &done {
-            Ok(_) => "done",
-            Err(PasswordError::Overloaded { .. }) => "overloaded",
-            Err(_) => "refused",
-        };
-        let took = start.elapsed().as_secs_f64();
-        let passwords = self.passwords.get_or_create(&Outcome { outcome });
-        passwords.observe(took);
-        done
-    }
-
-    /// Counts a decision of the middleware that verifies tokens.
-    pub(crate) fn decided(&self, decision: &Decision<'_>) {
-        let labels = Verdict {
-            outcome: decision.outcome().as_str(),
-            reason: decision.reason(),
-            remembered: match decision.is_remembered() {
-                Some(true) => "true",
-                Some(false) => "false",
-                None => "",
-            },
-        };
-        self.decisions.get_or_create(&labels).inc();
-        if decision.outcome() != DecisionOutcome::RefusedFurtherIn {
-            self.decision_duration
-                .observe(decision.took().as_secs_f64());
-        }
-    }
-
-    fn refused(&self, kind: AuthErrorKind) {
-        let kind = kind.as_str();
-        self.refusals.get_or_create(&Refusal { kind }).inc();
-    }
-
-    /// Returns the metrics in the OpenMetrics text format.
-    fn text(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
     }
 }
 

@@ -2,19 +2,18 @@
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::Method;
 use axum::response::Response;
 use tower_jwt_auth::AuthError;
 
-use super::labels::{Answer, Route};
+use super::labels::{Answer, Route, Template};
 use super::{Metrics, Ongoing};
 
 /// A request that is being answered, until this is dropped.
 pub(crate) struct Counted {
     metrics: Metrics,
-    method: &'static str,
-    route: Option<MatchedPath>,
+    labels: Route,
     start: Instant,
     _ongoing: Ongoing,
 }
@@ -25,10 +24,12 @@ impl Metrics {
     /// Begins to count a request.
     pub(crate) fn count(&self, request: &Request) -> Counted {
         Counted {
-            method: known(request.method()),
-            route: request.extensions().get().cloned(),
+            labels: Route {
+                method: known(request.method()),
+                route: Template(request.extensions().get().cloned()),
+            },
             start: Instant::now(),
-            _ongoing: Ongoing::new(&self.in_flight),
+            _ongoing: Ongoing::new(&self.0.in_flight),
             metrics: self.clone(),
         }
     }
@@ -39,20 +40,15 @@ impl Metrics {
 impl Counted {
     /// Counts the response.
     pub(crate) fn answered(self, response: &Response) {
-        let route = self.route.as_ref();
-        let labels = Route {
-            method: self.method,
-            route: route.map_or("unmatched", MatchedPath::as_str).to_owned(),
-        };
+        let Metrics(all) = &self.metrics;
         let took = self.start.elapsed().as_secs_f64();
-        let durations = &self.metrics.durations;
-        durations.get_or_create(&labels).observe(took);
+        all.durations.get_or_create(&self.labels).observe(took);
         let labels = Answer {
-            method: labels.method,
-            route: labels.route,
+            method: self.labels.method,
+            route: self.labels.route,
             status: response.status().as_u16(),
         };
-        self.metrics.requests.get_or_create(&labels).inc();
+        all.requests.get_or_create(&labels).inc();
         if let Some(error) = response.extensions().get::<AuthError>() {
             self.metrics.refused(error.kind());
         }

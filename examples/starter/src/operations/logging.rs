@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_fields::PlainFields;
 use super::log_lines::LogLines;
 use crate::config::variable;
 use crate::error::Error;
@@ -61,7 +62,8 @@ pub fn start_log() -> Result<Log, Error> {
     match variable("LOG_FORMAT")?.as_deref() {
         None | Some("text") => {
             let is_terminal = io::stderr().is_terminal();
-            log.with(layer.with_ansi(is_terminal)).init();
+            let layer = layer.with_ansi(is_terminal).fmt_fields(PlainFields);
+            log.with(layer).init();
         }
         // One object per line, with the request in `span`.
         Some("json") => {

@@ -4,6 +4,7 @@
 
 pub(crate) mod events;
 pub(crate) mod health;
+mod log_fields;
 mod log_lines;
 mod logging;
 pub(crate) mod openapi;
