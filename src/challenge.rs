@@ -4,7 +4,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -115,7 +114,8 @@ impl Challenge {
 
     /// Returns the scheme, followed by the realm and the other known parameters, each at most once.
     pub(crate) fn text(&self, scheme: Scheme, needed: Needed<'_>) -> String {
-        let mut text = String::from(scheme.as_str());
+        let mut text = String::with_capacity(128);
+        text.push_str(scheme.as_str());
         let algs = self.dpop.as_ref().filter(|_| scheme == Scheme::Dpop);
         let max_age = needed.max_age.map(|seconds| seconds.to_string());
         let parameters = [
@@ -130,7 +130,9 @@ impl Challenge {
         let mut separator = " ";
         for (name, value) in parameters {
             if let Some(value) = value {
-                let _ = write!(text, "{separator}{name}=\"");
+                for part in [separator, name, "=\""] {
+                    text.push_str(part);
+                }
                 push_quoted(&mut text, value);
                 text.push('"');
                 separator = ", ";

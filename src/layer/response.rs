@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use serde_json::json;
+use serde::Serialize;
 
 use super::tell;
 use crate::challenge::Scheme;
@@ -38,6 +38,18 @@ pub struct EmptyBody;
 /// and `detail`, and `error` with the error code of RFC 6750 if there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
+
+/// The body of [`ProblemJson`].
+#[derive(Serialize)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: Option<&'static str>,
+    status: u16,
+    detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
 
 /// Answers refused requests as the layer in front would. This is the default of [guards](crate::guard).
 /// Without a layer, or if the layer has another body type, the body is empty.
@@ -74,16 +86,15 @@ impl<B: Default + 'static> ResponseForAuthError<B> for SameAsLayer {
 impl<B: From<String>> ResponseForAuthError<B> for ProblemJson {
     fn response_for_auth_error(&self, error: &AuthError) -> Response<B> {
         let status = error.status();
-        let mut problem = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "detail": error.client_message(),
-        });
-        if let Some(code) = error.code() {
-            problem["error"] = code.into();
-        }
-        let mut response = Response::new(B::from(problem.to_string()));
+        let problem = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason(),
+            status: status.as_u16(),
+            detail: error.client_message(),
+            error: error.code(),
+        };
+        let body = serde_json::to_string(&problem).unwrap_or_default(); // texts and a number: it cannot fail
+        let mut response = Response::new(B::from(body));
         *response.status_mut() = status;
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, json);

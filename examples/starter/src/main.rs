@@ -5,11 +5,16 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use service::grant_admin; // chapter: admin
 use service::publish_keys; // chapter: avatars
 use service::serve_metrics; // chapter: metrics
 use service::{App, Error, SERVICE, Settings, asked_to_stop, rotate_keys, say, serve, start_log};
 use tokio::net::TcpListener;
+
+/// Requests move between threads, and the allocator of the system makes threads wait for each other.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
