@@ -1,5 +1,6 @@
 //! [`MemoryReplays`]: used proofs in the memory of this process.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -113,13 +114,13 @@ impl MemoryReplays {
         let mut part = self.part(&entry.digest);
         let removed = part.sweep(entry.now);
         self.free(removed);
-        if part.until.contains_key(&entry.digest) {
+        let Entry::Vacant(place) = part.until.entry(entry.digest) else {
             return Some(false);
-        }
+        };
         if !self.reserve() {
             return None;
         }
-        part.until.insert(entry.digest, entry.until);
+        place.insert(entry.until);
         let second = entry.until.div_ceil(1_000_000);
         part.due.entry(second).or_default().push(entry.digest);
         Some(true)
