@@ -68,7 +68,7 @@ fn bound(c: &mut Criterion) {
         let proof = dpop
             .verify_proof(login.method(), login.uri(), login.headers())
             .unwrap();
-        runtime.block_on(proof.spend()).unwrap();
+        runtime.block_on(proof.mark_used()).unwrap();
         let with_proof = tokens.access("alice").scope("read").dpop(&proof);
         let with_proof = with_proof.issue().unwrap();
         let bearer = tokens.access("alice").scope("read").issue().unwrap();

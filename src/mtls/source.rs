@@ -32,7 +32,7 @@ impl ClientCertificates {
     /// Uses the [`ClientCertificate`] that the TLS server of this process has put into the extensions of the
     /// request.
     #[must_use]
-    pub fn of_connection() -> Self {
+    pub fn from_connection() -> Self {
         Self {
             source: Source::Connection,
             is_required: false,

@@ -8,7 +8,7 @@ use sqlx::sqlite::{
 };
 use tower_jwt_auth::revocation::{Revocation, RevocationStore, SqliteRevocations};
 use tower_jwt_auth::sessions::{
-    Created, Rotation, SessionLimit, SessionStore, SqliteSessions, WhenFull,
+    CreateOutcome, Rotation, SessionLimit, SessionStore, SqliteSessions, WhenFull,
 };
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
@@ -215,7 +215,7 @@ async fn a_dropped_future_leaves_nothing_half_done() {
     }
     let last = session("last", "alice");
     let created = sessions.create(&last, Some(limit)).await.unwrap();
-    assert!(matches!(created, Created::Opened { .. }));
+    assert!(matches!(created, CreateOutcome::Opened { .. }));
     let rotation = Rotation::new("last", 0, "next", last.created_at);
     sessions.rotate(&rotation).await.unwrap().unwrap();
 
