@@ -20,6 +20,7 @@ const MAX_ACCESS_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// Builds a [`BackchannelLogout`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct BackchannelLogoutBuilder {
     verifier: TokenVerifier,
     revocations: Arc<dyn DynRevocationStore>,

@@ -28,6 +28,7 @@ pub struct CredentialClaims {
 
 /// Builds [`CredentialClaims`]; made by [`CredentialClaims::builder`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct CredentialClaimsBuilder {
     kind: CredentialKind,
     claims: Map<String, Value>,

@@ -23,6 +23,7 @@ const ROOM_BESIDE_PAYLOAD: usize = 1200;
 
 /// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
 #[must_use = "no token is issued until `issue()`"]
+#[derive(Clone)]
 pub struct TokenRequest<'a> {
     pub(super) issuer: &'a TokenIssuer,
     pub(super) token_type: TokenType,

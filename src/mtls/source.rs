@@ -61,6 +61,7 @@ impl ClientCertificates {
     /// Anybody can write the header, because the certificate of another client is not secret. So the proxy
     /// must replace or remove the header of its clients, even for connections without a certificate, and
     /// `is_trusted` must return `false` for everybody else who can reach the service.
+    #[must_use]
     pub fn from_header(
         header: ProxyHeader,
         is_trusted: impl Fn(&Extensions) -> bool + Send + Sync + 'static,

@@ -153,7 +153,7 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self.passed_unchecked.load(Ordering::Relaxed)
     }
 
-    /// Adds a revocation that another node made. It takes effect here at once.
+    /// Applies a revocation that another node made, so that it takes effect here at once.
     ///
     /// It must be in the store already. It is remembered here only for as long as an older answer
     /// of the store may be used, by the cache period or by the policy.

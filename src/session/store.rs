@@ -152,6 +152,7 @@ pub enum SessionTarget<'a> {
 
 /// A limit on the number of live sessions that a subject may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimit {
     /// The largest number of live sessions.
     pub max: u32,
@@ -196,6 +197,16 @@ impl<'a> EndSessions<'a> {
             ended_since: now.saturating_add(1),
             limit: u32::MAX,
         }
+    }
+}
+
+// === impl SessionLimit ===
+
+impl SessionLimit {
+    /// Creates a limit for tests of a store.
+    #[must_use]
+    pub const fn new(max: u32, when_full: WhenFull) -> Self {
+        Self { max, when_full }
     }
 }
 

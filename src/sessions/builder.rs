@@ -24,7 +24,7 @@ pub const MAX_ROTATION_GRACE: Duration = Duration::from_secs(60);
 pub const DEFAULT_LOST_RESPONSE_GRACE: Duration = Duration::from_secs(60);
 /// The longest [`lost_response_grace`](SessionsBuilder::lost_response_grace) that can be set: one hour.
 pub const MAX_LOST_RESPONSE_GRACE: Duration = Duration::from_secs(3600);
-/// The default number of lost responses in a row that ends a session.
+/// The default number of lost responses in a row that ends a session: 5.
 pub const DEFAULT_MAX_LOST_RESPONSES: u32 = 5;
 
 /// Builds [`Sessions`].
@@ -95,7 +95,7 @@ impl SessionsBuilder {
     /// Sets how many live sessions a subject may have, and what happens when another is opened.
     /// There is no limit by default.
     pub fn limit(mut self, max: u32, when_full: WhenFull) -> Self {
-        self.limit = Some(SessionLimit { max, when_full });
+        self.limit = Some(SessionLimit::new(max, when_full));
         self
     }
 

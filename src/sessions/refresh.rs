@@ -37,7 +37,7 @@ pub struct RefreshSession<'a> {
 }
 
 /// The result of a refresh.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Refreshed {
     /// The next pair of tokens, ready to be the body of the response.

@@ -118,6 +118,7 @@ impl<R: IssuerResolver> DynIssuerResolver for R {
 
 /// Builds a verifier for issuers that a resolver finds; see [`TokenVerifier::resolver_builder`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct ResolverBuilder {
     resolver: Arc<dyn DynIssuerResolver>,
     max_issuers: usize,

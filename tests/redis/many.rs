@@ -92,7 +92,7 @@ async fn a_lowered_limit_ends_all_excess_sessions() {
     let store = RedisSessions::new(server.patient().await);
     let now = open(&store, 1200).await + 10_000;
     let create = async |id: &str, when_full| {
-        let limit = Some(SessionLimit { max: 3, when_full });
+        let limit = Some(SessionLimit::new(3, when_full));
         store
             .create(&session(id, "alice", now), limit)
             .await

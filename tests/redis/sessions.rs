@@ -83,9 +83,10 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 record.generation = dice.roll(3);
                 record.client = [None, Some("a".to_owned())][dice.roll(2) as usize].take();
                 opened += 1;
-                let limit = (dice.roll(3) > 0).then(|| SessionLimit {
-                    max: 1 + u32::try_from(dice.roll(3)).unwrap(),
-                    when_full: [WhenFull::Refuse, WhenFull::EndOldest][dice.roll(2) as usize],
+                let limit = (dice.roll(3) > 0).then(|| {
+                    let max = 1 + u32::try_from(dice.roll(3)).unwrap();
+                    let when_full = [WhenFull::Refuse, WhenFull::EndOldest][dice.roll(2) as usize];
+                    SessionLimit::new(max, when_full)
                 });
                 let sorted = |created| match created {
                     CreateOutcome::Opened { ended } => CreateOutcome::Opened {
@@ -263,7 +264,7 @@ async fn a_limit_holds_when_all_log_in_at_once() {
             tasks.spawn(async move {
                 let store = RedisSessions::new(patient(&url).await);
                 let record = session(&format!("{subject}{login}"), &subject, now());
-                let limit = Some(SessionLimit { max: 3, when_full });
+                let limit = Some(SessionLimit::new(3, when_full));
                 store.create(&record, limit).await.unwrap()
             });
         }

@@ -204,10 +204,7 @@ async fn impossible_requests_are_errors() {
 async fn a_dropped_future_leaves_nothing_half_done() {
     let directory = Directory::new("sqlite");
     let sessions = sessions(&directory).await;
-    let limit = SessionLimit {
-        max: 2,
-        when_full: WhenFull::EndOldest,
-    };
+    let limit = SessionLimit::new(2, WhenFull::EndOldest);
     for number in 0..200 {
         let record = session(&format!("s{number}"), "alice");
         let create = sessions.create(&record, Some(limit));

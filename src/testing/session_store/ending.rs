@@ -191,7 +191,7 @@ pub(super) async fn parts<S: SessionStore + Clone>(check: &Check<S>) {
 }
 
 pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
-    let limit = |max, when_full| SessionLimit { max, when_full };
+    let limit = SessionLimit::new;
     let opened_at = |after: u64, ended: &[&str]| {
         let subject = check.name("replaced");
         let ended = ended

@@ -94,10 +94,7 @@ pub(super) async fn limited_logins<S: SessionStore + Clone>(check: &Check<S>) {
         (WhenFull::Refuse, "crowd, refused"),
         (WhenFull::EndOldest, "crowd, replaced"),
     ] {
-        let limit = SessionLimit {
-            max: MAX,
-            when_full,
-        };
+        let limit = SessionLimit::new(MAX, when_full);
         let logins = (0..LOGINS).map(|number| {
             let store = check.store.clone();
             let record = check.record(&format!("{subject}.{number}"), subject);
