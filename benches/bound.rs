@@ -58,7 +58,7 @@ fn measure(algorithm: Algorithm) {
     let proof = dpop
         .verify_proof(login.method(), login.uri(), login.headers())
         .unwrap();
-    runtime.block_on(proof.spend()).unwrap();
+    runtime.block_on(proof.mark_used()).unwrap();
     let token = tokens.access("alice").scope("read").dpop(&proof);
     let token = token.issue().unwrap();
     let bearer = tokens.access("alice").scope("read").issue().unwrap();

@@ -128,7 +128,7 @@ fn revocation(c: &mut Criterion) {
     #[cfg(feature = "cache")]
     {
         let lag = Duration::from_secs(3600);
-        let cached = tower_jwt_auth::revocation::CachedRevocations::new(record).lag(lag);
+        let cached = tower_jwt_auth::revocation::CachedRevocations::new(record).cache_for(lag);
         runtime.block_on(cached.is_revoked(&query)).unwrap();
         group.bench_function("cached", |b| {
             b.iter(|| cached.peek(black_box(&query)).unwrap());

@@ -1,4 +1,4 @@
-//! [`AuthEvent`]: events of sessions, for logs, metrics and notices to the owner.
+//! [`SessionEvent`]: events of sessions, for logs, metrics and notices to the owner.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::session::{Converged, EndReason};
 /// and the log with the feature `tracing`, show a digest of the session id and no subject.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AuthEvent<'a> {
+pub enum SessionEvent<'a> {
     /// A session was opened.
     SessionOpened {
         /// The subject that it belongs to.
@@ -91,11 +91,11 @@ pub enum AuthEvent<'a> {
 #[derive(Clone, Default)]
 pub(crate) struct EventHook(Option<Arc<Hook>>);
 
-type Hook = dyn Fn(&AuthEvent<'_>) + Send + Sync;
+type Hook = dyn Fn(&SessionEvent<'_>) + Send + Sync;
 
-// === impl AuthEvent ===
+// === impl SessionEvent ===
 
-impl AuthEvent<'_> {
+impl SessionEvent<'_> {
     /// Returns the stable name of the event.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -155,7 +155,7 @@ impl AuthEvent<'_> {
     }
 }
 
-impl fmt::Debug for AuthEvent<'_> {
+impl fmt::Debug for SessionEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct(self.name());
         out.field("session", &Digest(self.session()));
@@ -178,12 +178,12 @@ impl fmt::Debug for AuthEvent<'_> {
 // === impl EventHook ===
 
 impl EventHook {
-    pub(crate) fn new(hook: impl Fn(&AuthEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(hook: impl Fn(&SessionEvent<'_>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hook)))
     }
 
     /// Reports an event. A panic in the hook is caught.
-    pub(crate) fn tell(&self, event: &AuthEvent<'_>) {
+    pub(crate) fn tell(&self, event: &SessionEvent<'_>) {
         #[cfg(feature = "tracing")]
         log(event);
         let Some(hook) = &self.0 else { return };
@@ -203,22 +203,22 @@ pub(crate) fn call_hook(event: &'static str, hook: impl FnOnce()) {
 }
 
 #[cfg(feature = "tracing")]
-fn log(event: &AuthEvent<'_>) {
+fn log(event: &SessionEvent<'_>) {
     let (name, session) = (event.name(), Digest(event.session()));
     match event {
-        AuthEvent::SessionOpened { .. } => tracing::info!(event = name, %session),
-        AuthEvent::SessionEnded { reason, .. } => {
+        SessionEvent::SessionOpened { .. } => tracing::info!(event = name, %session),
+        SessionEvent::SessionEnded { reason, .. } => {
             tracing::info!(event = name, %session, %reason);
         }
         // Two tabs cause this all the time.
-        AuthEvent::RefreshConverged { kind, run, .. } => {
+        SessionEvent::RefreshConverged { kind, run, .. } => {
             tracing::debug!(event = name, %session, %kind, run);
         }
-        AuthEvent::RefreshReuseDetected { .. }
-        | AuthEvent::RefreshWithoutProof { .. }
-        | AuthEvent::RefreshKeyMismatch { .. }
-        | AuthEvent::RefreshStoreRewound { .. }
-        | AuthEvent::RevocationFailed { .. } => tracing::warn!(event = name, %session),
+        SessionEvent::RefreshReuseDetected { .. }
+        | SessionEvent::RefreshWithoutProof { .. }
+        | SessionEvent::RefreshKeyMismatch { .. }
+        | SessionEvent::RefreshStoreRewound { .. }
+        | SessionEvent::RevocationFailed { .. } => tracing::warn!(event = name, %session),
     }
 }
 
@@ -234,11 +234,11 @@ impl fmt::Debug for EventHook {
 
 #[cfg(test)]
 mod tests {
-    use super::AuthEvent;
+    use super::SessionEvent;
 
     #[test]
     fn debug_shows_neither_subject_nor_session_id() {
-        let event = AuthEvent::SessionOpened {
+        let event = SessionEvent::SessionOpened {
             subject: "alice",
             session: "AZr0secretsessionid",
         };

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::claims::set::Claims;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::layer::{IgnoredCookie, Seen, refusal};
+use crate::layer::{IgnoredCookie, Seen, error_response};
 use crate::verifier::VerifiedToken;
 
 /// The verified claims of the request's token, as a type of yours.
@@ -116,7 +116,7 @@ impl IntoResponse for AuthError {
     /// [`JwtAuthLayer::on_error`](crate::JwtAuthLayer::on_error) of the layer in front makes. The body is
     /// empty if the error does not come from a token or an extractor behind a layer.
     fn into_response(self) -> Response {
-        refusal::<Body>(self)
+        error_response::<Body>(self)
     }
 }
 
@@ -126,7 +126,7 @@ fn verified(parts: &Parts) -> Result<Option<&VerifiedToken>, AuthError> {
     match parts.extensions.get() {
         Some(token) => Ok(Some(token)),
         None if parts.extensions.get::<Seen>().is_some() => Ok(None),
-        None => Err(AuthErrorKind::LayerMissing.into()),
+        None => Err(AuthErrorKind::MissingLayer.into()),
     }
 }
 

@@ -28,7 +28,7 @@ where
     type Rejection = DpopError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, DpopError> {
-        if Dpop::is_in(&parts.headers) {
+        if Dpop::has_proof(&parts.headers) {
             verify(parts, state).map(Some)
         } else {
             Ok(None)

@@ -124,7 +124,7 @@
 //! - [Why 401?](guide::why_401): the causes of each refusal, and how to fix them
 //! - [My users are logged out at random](guide::logged_out)
 //! - [Migrating](guide::migrating) from another crate or from your own code
-//! - [Operating it](guide::operating), and the [security model](guide::threat_model)
+//! - [Operating it](guide::operating), and the [security model](guide::security_model)
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The modules stand in floors: each imports only from lower floors, or from those before it on its own floor.
@@ -295,8 +295,8 @@ pub mod guide {
     pub mod migrating {}
     #[doc = include_str!("guide/migrating_crates.md")]
     pub mod migrating_crates {}
-    #[doc = include_str!("guide/threat_model.md")]
-    pub mod threat_model {}
+    #[doc = include_str!("guide/security_model.md")]
+    pub mod security_model {}
     #[doc = include_str!("guide/defaults.md")]
     pub mod defaults {}
     #[doc = include_str!("guide/design.md")]

@@ -103,8 +103,8 @@ fn a_guard_that_lets_pass_allocates_nothing() {
     let token = token.auth_time(SystemClock.now()).issue().unwrap();
     let token = verifier.verify_local(&token).unwrap();
     let minute = std::time::Duration::from_secs(60);
-    let require = Require::all_of("read write")
-        .and(Require::any_of(["admin", "write"]))
+    let require = Require::all_scopes("read write")
+        .and(Require::any_scope(["admin", "write"]))
         .and(Require::any_role(["writer", "owner"]).or(Require::role("none")))
         .and(Require::claim("org.id", "acme"))
         .and(Require::claim("tenant", 42))

@@ -103,7 +103,7 @@ async fn start(authority: &Issuer, tokens: &TokenIssuer) -> SocketAddr {
     };
     let address = listener.local_addr().unwrap();
     let auth = JwtAuthLayer::new(tokens.verifier())
-        .client_certificates(ClientCertificates::of_connection());
+        .client_certificates(ClientCertificates::from_connection());
     let who = async |token: VerifiedToken| token.binding().as_str();
     let app = Router::new().route("/", get(who)).layer(
         ServiceBuilder::new()

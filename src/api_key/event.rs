@@ -41,7 +41,8 @@ pub enum ApiKeyEvent<'a> {
         kind: AuthErrorKind,
     },
     /// A key was revoked, but the revocation could not be recorded in the revocation store. Other nodes may
-    /// accept the key until their [lag](crate::credential::api_keys::ApiKeysBuilder::lag) has passed.
+    /// accept the key until their [cache period](crate::credential::api_keys::ApiKeysBuilder::cache_for) has
+    /// passed.
     RevocationFailed {
         /// The subject that the key belonged to.
         owner: &'a str,

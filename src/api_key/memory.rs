@@ -119,7 +119,7 @@ impl ApiKeyStore for MemoryApiKeys {
             .collect())
     }
 
-    async fn used(&self, id: &str, at: u64) -> Result<(), StoreError> {
+    async fn record_use(&self, id: &str, at: u64) -> Result<(), StoreError> {
         if let Some(key) = self.write().by_id.get_mut(id) {
             key.last_used_at = key.last_used_at.max(Some(at));
         }

@@ -88,7 +88,7 @@ pub trait ApiKeyStore: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Fails if the store is unavailable.
-    fn used(&self, id: &str, at: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn record_use(&self, id: &str, at: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Deletes at most `limit` keys that have expired by `before`, and returns how many it deleted.
     ///
@@ -143,7 +143,7 @@ pub(crate) trait DynApiKeyStore: Debug + Send + Sync {
         target: ApiKeyTarget<'a>,
         limit: u32,
     ) -> StoreFuture<'a, Vec<RevokedApiKey>>;
-    fn used<'a>(&'a self, id: &'a str, at: u64) -> StoreFuture<'a, ()>;
+    fn record_use<'a>(&'a self, id: &'a str, at: u64) -> StoreFuture<'a, ()>;
     fn clean_up(&self, before: u64, limit: u32) -> StoreFuture<'_, u64>;
 }
 
@@ -168,8 +168,8 @@ impl<S: ApiKeyStore> DynApiKeyStore for S {
         Box::pin(ApiKeyStore::revoke(self, target, limit))
     }
 
-    fn used<'a>(&'a self, id: &'a str, at: u64) -> StoreFuture<'a, ()> {
-        Box::pin(ApiKeyStore::used(self, id, at))
+    fn record_use<'a>(&'a self, id: &'a str, at: u64) -> StoreFuture<'a, ()> {
+        Box::pin(ApiKeyStore::record_use(self, id, at))
     }
 
     fn clean_up(&self, before: u64, limit: u32) -> StoreFuture<'_, u64> {

@@ -75,7 +75,7 @@ impl TimedApiKeys {
 impl Reports for TimedApiKeys {
     async fn report(&self, id: &str, minute: u64) -> Result<(), StoreError> {
         let at = (FIRST_MINUTE + minute) * MINUTE;
-        self.timed(self.store.used(id, at)).await
+        self.timed(self.store.record_use(id, at)).await
     }
 }
 

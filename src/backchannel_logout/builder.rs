@@ -14,17 +14,18 @@ use crate::verifier::{Rules, TokenProfile, TokenVerifier};
 
 /// How long a logout is kept in the revocation store by default: 24 hours. An entry must outlive every access
 /// token that it covers, and few providers issue access tokens that live longer by default.
-pub const DEFAULT_LONGEST_ACCESS_TTL: Duration = Duration::from_secs(86_400);
+pub const DEFAULT_MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 /// The longest that can be set: ten years.
 const MAX_ACCESS_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// Builds a [`BackchannelLogout`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct BackchannelLogoutBuilder {
     verifier: TokenVerifier,
     revocations: Arc<dyn DynRevocationStore>,
     access_tokens: Option<TokenVerifier>,
-    longest_access_ttl: Option<Duration>,
+    max_access_ttl: Option<Duration>,
     has_opaque_tokens: bool,
     hook: Option<Arc<Hook>>,
 }
@@ -37,7 +38,7 @@ impl BackchannelLogoutBuilder {
             verifier,
             revocations,
             access_tokens: None,
-            longest_access_ttl: None,
+            max_access_ttl: None,
             has_opaque_tokens: false,
             hook: None,
         }
@@ -59,21 +60,21 @@ impl BackchannelLogoutBuilder {
     /// Says that the service also accepts opaque tokens of the provider, through `Introspection` with the
     /// same revocation store. Introspection responses rarely contain a `sid`. So a logout then ends all
     /// tokens that were issued to the subject until then, whatever the verifier of JWTs requires.
-    pub fn also_opaque_tokens(mut self) -> Self {
+    pub fn opaque_tokens(mut self) -> Self {
         self.has_opaque_tokens = true;
         self
     }
 
     /// Sets the longest lifetime of the provider's access tokens. The default is the `max_lifetime` of the
-    /// [verifier of access tokens](Self::access_tokens), or [24 hours](DEFAULT_LONGEST_ACCESS_TTL) if no such
+    /// [verifier of access tokens](Self::access_tokens), or [24 hours](DEFAULT_MAX_ACCESS_TTL) if no such
     /// verifier is set.
     ///
     /// # Security
     ///
     /// An access token that lives longer is accepted again once the entry of the logout is removed. Set
     /// `max_lifetime` of its verifier, so that such a token is refused.
-    pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
-        self.longest_access_ttl = Some(ttl);
+    pub fn max_access_ttl(mut self, ttl: Duration) -> Self {
+        self.max_access_ttl = Some(ttl);
         self
     }
 
@@ -141,16 +142,14 @@ impl BackchannelLogoutBuilder {
             }
         }
         let mut ends = match &self.access_tokens {
-            Some(verifier) => ends_of(verifier, self.longest_access_ttl)?,
+            Some(verifier) => ends_of(verifier, self.max_access_ttl)?,
             None => Ends {
-                longest_access_ttl: self
-                    .longest_access_ttl
-                    .unwrap_or(DEFAULT_LONGEST_ACCESS_TTL),
+                max_access_ttl: self.max_access_ttl.unwrap_or(DEFAULT_MAX_ACCESS_TTL),
                 all_tokens_have_session: false,
             },
         };
         ends.all_tokens_have_session &= !self.has_opaque_tokens;
-        if ends.longest_access_ttl.is_zero() || ends.longest_access_ttl > MAX_ACCESS_TTL {
+        if ends.max_access_ttl.is_zero() || ends.max_access_ttl > MAX_ACCESS_TTL {
             return Err(ConfigError::invalid(
                 "the longest lifetime of access tokens must be above zero, and at most ten years",
             ));
@@ -164,7 +163,7 @@ impl fmt::Debug for BackchannelLogoutBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BackchannelLogoutBuilder")
             .field("verifier", &self.verifier)
-            .field("longest_access_ttl", &self.longest_access_ttl)
+            .field("max_access_ttl", &self.max_access_ttl)
             .finish_non_exhaustive()
     }
 }
@@ -173,14 +172,14 @@ impl fmt::Debug for BackchannelLogoutBuilder {
 fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, ConfigError> {
     let Some(rules) = verifier.rules() else {
         // The issuers are known only at run time, so the lifetime of their tokens is not known now.
-        let longest_access_ttl = set.ok_or_else(|| {
+        let max_access_ttl = set.ok_or_else(|| {
             ConfigError::invalid(
                 "the issuers of this verifier are known only at run time, so the lifetime of their access tokens \
-                 is not known: set `longest_access_ttl`",
+                 is not known: set `max_access_ttl`",
             )
         })?;
         return Ok(Ends {
-            longest_access_ttl,
+            max_access_ttl,
             all_tokens_have_session: false,
         });
     };
@@ -205,11 +204,11 @@ fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, Conf
     let lifetimes = rules.iter().map(|rules| rules.max_lifetime);
     let longest = lifetimes.collect::<Option<Vec<_>>>();
     let longest = longest.and_then(|lifetimes| lifetimes.into_iter().max());
-    let longest_access_ttl = match (set, longest) {
+    let max_access_ttl = match (set, longest) {
         (Some(set), Some(longest)) if set < longest => {
             return Err(ConfigError::invalid(format!(
                 "the verifier accepts access tokens that live for {} s, but a logout covers only tokens of at most \
-                 {} s: raise `longest_access_ttl`, or leave it out",
+                 {} s: raise `max_access_ttl`, or leave it out",
                 longest.as_secs(),
                 set.as_secs(),
             )));
@@ -219,12 +218,12 @@ fn ends_of(verifier: &TokenVerifier, set: Option<Duration>) -> Result<Ends, Conf
         (None, None) => {
             return Err(ConfigError::invalid(
                 "the lifetime of the provider's access tokens is not known: set `.max_lifetime(..)` of their \
-                 verifier, so that none lives longer, or `longest_access_ttl`",
+                 verifier, so that none lives longer, or `max_access_ttl`",
             ));
         }
     };
     Ok(Ends {
-        longest_access_ttl,
+        max_access_ttl,
         all_tokens_have_session: rules.iter().all(|rules| rules.requires_session),
     })
 }

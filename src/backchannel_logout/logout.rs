@@ -27,7 +27,7 @@ pub struct Logout {
 /// What a logout ends in the revocation store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends {
-    pub(super) longest_access_ttl: Duration,
+    pub(super) max_access_ttl: Duration,
     /// Whether all access tokens have `sid`, so that a logout that names a session ends only that session.
     pub(super) all_tokens_have_session: bool,
 }
@@ -127,7 +127,7 @@ impl Ends {
         // Until the last access token that was issued before has expired, for every verifier.
         let until = logout.now().max(Duration::from_secs(iat));
         let until = until
-            .saturating_add(self.longest_access_ttl)
+            .saturating_add(self.max_access_ttl)
             .saturating_add(MAX_LEEWAY + CLOCKS_DIFFER);
         let until = at(until);
         let session = logout.session_id();

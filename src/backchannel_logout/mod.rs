@@ -52,6 +52,6 @@ mod form;
 mod logout;
 mod service;
 
-pub use builder::{BackchannelLogoutBuilder, DEFAULT_LONGEST_ACCESS_TTL};
+pub use builder::{BackchannelLogoutBuilder, DEFAULT_MAX_ACCESS_TTL};
 pub use logout::Logout;
 pub use service::{BackchannelLogout, BackchannelLogoutFuture, MAX_LOGOUT_REQUEST_BYTES};

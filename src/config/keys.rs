@@ -118,7 +118,7 @@ impl AuthConfig {
         }
         if let Some(name) = &self.rotate_keys {
             let algorithm = Algorithm::from_str(name);
-            ring = ring.rotate(algorithm.map_err(|error| named("JWT_ROTATE_KEYS", &error))?);
+            ring = ring.auto_rotate(algorithm.map_err(|error| named("JWT_ROTATE_KEYS", &error))?);
         }
         ring.build()
             .map_err(|error| named("JWT_KEY_RING_FILE", &error))

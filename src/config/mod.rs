@@ -48,7 +48,7 @@ use vars::{Vars, environment};
 /// | `JWT_ISSUER` \[issuer\] | the `iss` of the tokens; required |
 /// | `JWT_AUDIENCE` \[audience\] | the `aud` of the tokens, several separated by commas; required |
 /// | `JWT_ACCESS_TTL` \[access_ttl\] | the lifetime of access tokens in seconds; 900 by default |
-/// | `JWT_LONGEST_ACCESS_TTL` \[longest_access_ttl\] | the longest lifetime of an access token in seconds, if single tokens live, or lived before, longer than `JWT_ACCESS_TTL`, which is the default. In a service that only verifies, there is no limit if neither is set |
+/// | `JWT_MAX_ACCESS_TTL` \[max_access_ttl\] | the longest lifetime of an access token in seconds, if single tokens live, or lived before, longer than `JWT_ACCESS_TTL`, which is the default. In a service that only verifies, there is no limit if neither is set |
 /// | `JWT_REFRESH_TTL` \[refresh_ttl\] | the lifetime of refresh tokens and sessions in seconds; 2592000 (30 days) by default |
 /// | `JWT_LEEWAY` \[leeway\] | by how many seconds clocks may differ; 30 by default, at most 300 |
 /// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest accepted token in bytes; 8192 by default |
@@ -102,7 +102,7 @@ pub struct AuthConfig {
     /// The lifetime of access tokens, in seconds.
     pub access_ttl: Option<u64>,
     /// The longest lifetime that an access token may have, in seconds.
-    pub longest_access_ttl: Option<u64>,
+    pub max_access_ttl: Option<u64>,
     /// The lifetime of refresh tokens and sessions, in seconds.
     pub refresh_ttl: Option<u64>,
     /// By how many seconds clocks may differ.
@@ -199,7 +199,7 @@ impl AuthConfig {
             issuer: vars.text("JWT_ISSUER"),
             audience: vars.text("JWT_AUDIENCE"),
             access_ttl: vars.number("JWT_ACCESS_TTL", "seconds, such as 900"),
-            longest_access_ttl: vars.number("JWT_LONGEST_ACCESS_TTL", "seconds, such as 900"),
+            max_access_ttl: vars.number("JWT_MAX_ACCESS_TTL", "seconds, such as 900"),
             refresh_ttl: vars.number("JWT_REFRESH_TTL", "seconds, such as 2592000"),
             leeway: vars.number("JWT_LEEWAY", "seconds, such as 30"),
             max_token_bytes: vars.number("JWT_MAX_TOKEN_BYTES", "bytes, such as 8192"),
@@ -231,7 +231,7 @@ impl AuthConfig {
         match problems.len() {
             0 => Ok(self),
             1 => Err(problems.swap_remove(0)),
-            _ => Err(ConfigError::Many(problems)),
+            _ => Err(ConfigError::Multiple(problems)),
         }
     }
 
@@ -302,7 +302,7 @@ impl AuthConfig {
         }
         for (name, seconds) in [
             ("JWT_ACCESS_TTL", self.access_ttl),
-            ("JWT_LONGEST_ACCESS_TTL", self.longest_access_ttl),
+            ("JWT_MAX_ACCESS_TTL", self.max_access_ttl),
             ("JWT_REFRESH_TTL", self.refresh_ttl),
         ] {
             if let Some(seconds) = seconds.filter(|one| *one == 0 || *one > 100 * 365 * 86_400) {
@@ -312,11 +312,11 @@ impl AuthConfig {
             }
         }
         let access_ttl = self.access_ttl.unwrap_or(DEFAULT_ACCESS_TTL.as_secs());
-        if let Some(longest) = self.longest_access_ttl
+        if let Some(longest) = self.max_access_ttl
             && longest < access_ttl
         {
             problems.push(ConfigError::invalid(format!(
-                "JWT_LONGEST_ACCESS_TTL ({longest}) is below JWT_ACCESS_TTL ({access_ttl}): raise it"
+                "JWT_MAX_ACCESS_TTL ({longest}) is below JWT_ACCESS_TTL ({access_ttl}): raise it"
             )));
         }
         if let Some(seconds) = self.leeway.filter(|seconds| *seconds > 300) {
@@ -372,7 +372,7 @@ impl fmt::Debug for AuthConfig {
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("access_ttl", &self.access_ttl)
-            .field("longest_access_ttl", &self.longest_access_ttl)
+            .field("max_access_ttl", &self.max_access_ttl)
             .field("refresh_ttl", &self.refresh_ttl)
             .field("leeway", &self.leeway)
             .field("max_token_bytes", &self.max_token_bytes)

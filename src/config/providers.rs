@@ -27,7 +27,7 @@ const PREFIX: &str = "JWT_PROVIDER_";
 /// | `JWT_PROVIDER_1_AUDIENCE_CLAIM` \[audience_claim\] | the claim with the audience, if it is not `aud` |
 /// | `JWT_PROVIDER_1_SCOPE_CLAIM` \[scope_claim\] | the claim with the scopes; `scope` and `scp` by default |
 /// | `JWT_PROVIDER_1_ROLE_CLAIM` \[role_claim\] | the claim with the roles, such as `realm_access.roles`; none by default |
-/// | `JWT_PROVIDER_1_KEYS_AT` \[keys_at\] | the URL of its keys, if no metadata names it |
+/// | `JWT_PROVIDER_1_JWKS_URI` \[jwks_uri\] | the URL of its keys, if no metadata names it |
 /// | `JWT_PROVIDER_1_KEYS_FROM` \[keys_from\] | further origins from which its keys may come, besides that of the issuer |
 /// | `JWT_PROVIDER_1_PRIVATE_NETWORK` \[private_network\] | `yes` if it is in a private network; https is still required |
 /// | `JWT_PROVIDER_1_CA_FILE` \[ca_file\] | a file of certificates to trust (PEM), for a private certificate authority |
@@ -54,7 +54,7 @@ pub struct ProviderConfig {
     /// The claims with the roles.
     pub role_claim: Option<String>,
     /// The URL of the provider's keys.
-    pub keys_at: Option<String>,
+    pub jwks_uri: Option<String>,
     /// Further origins from which the keys may come.
     pub keys_from: Option<String>,
     /// Whether the provider is in a private network.
@@ -91,7 +91,7 @@ impl ProviderConfig {
                 audience_claim: take("_AUDIENCE_CLAIM"),
                 scope_claim: take("_SCOPE_CLAIM"),
                 role_claim: take("_ROLE_CLAIM"),
-                keys_at: take("_KEYS_AT"),
+                jwks_uri: take("_JWKS_URI"),
                 keys_from: take("_KEYS_FROM"),
                 private_network: private.as_deref() == Some("yes"),
                 ca_file: take("_CA_FILE"),
@@ -108,7 +108,7 @@ impl ProviderConfig {
         for name in given.keys() {
             vars.problems.push(ConfigError::invalid(format!(
                 "{name} is not a variable of this crate: write JWT_PROVIDER_1, or after `JWT_PROVIDER_1` one \
-                 of _AUDIENCE, _PRESET, _PROFILE, _AUDIENCE_CLAIM, _SCOPE_CLAIM, _ROLE_CLAIM, _KEYS_AT, \
+                 of _AUDIENCE, _PRESET, _PROFILE, _AUDIENCE_CLAIM, _SCOPE_CLAIM, _ROLE_CLAIM, _JWKS_URI, \
                  _KEYS_FROM, _PRIVATE_NETWORK, _CA_FILE, _TOKEN_FILE and _DANGEROUS_HTTP"
             )));
         }
@@ -138,9 +138,9 @@ impl ProviderConfig {
     }
 
     /// Returns the builder of a verifier for the provider's tokens, and begins to fetch the keys.
-    pub(super) fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
+    pub(super) fn verifier_builder(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         let keys = self.keys()?.build()?;
-        let mut builder = TokenVerifier::builder().remote(&keys);
+        let mut builder = TokenVerifier::builder().remote_jwks(&keys);
         if let Some(preset) = self.preset()? {
             builder = builder.preset(preset);
         } else {
@@ -193,9 +193,9 @@ impl ProviderConfig {
 
     fn keys(&self) -> Result<crate::jwks::RemoteJwksBuilder, ConfigError> {
         let preset = self.preset()?;
-        let mut keys = match (&self.keys_at, &preset) {
+        let mut keys = match (&self.jwks_uri, &preset) {
             (Some(url), Some(_)) => RemoteJwks::builder_at(url),
-            (Some(url), None) => RemoteJwks::builder(&self.issuer).keys_at(url),
+            (Some(url), None) => RemoteJwks::builder(&self.issuer).jwks_uri(url),
             (None, Some(preset)) => preset
                 .remote()?
                 .unwrap_or_else(|| RemoteJwks::builder(&self.issuer)),

@@ -19,7 +19,7 @@ impl AuthConfig {
     ///
     /// Fails if [`validate`](Self::validate) does, or if there is no key to sign with. With
     /// `JWT_KEY_RING_FILE`, it also fails outside of a Tokio runtime, which is needed to follow the file.
-    pub fn issuer(&self) -> Result<TokenIssuerBuilder, ConfigError> {
+    pub fn issuer_builder(&self) -> Result<TokenIssuerBuilder, ConfigError> {
         self.validate()?;
         let keys = self.key_material()?;
         let MainKeys::Signing(key) = keys.main else {
@@ -36,8 +36,8 @@ impl AuthConfig {
         if let Some(seconds) = self.access_ttl {
             builder = builder.access_ttl(Duration::from_secs(seconds));
         }
-        if let Some(seconds) = self.longest_access_ttl {
-            builder = builder.longest_access_ttl(Duration::from_secs(seconds));
+        if let Some(seconds) = self.max_access_ttl {
+            builder = builder.max_access_ttl(Duration::from_secs(seconds));
         }
         if let Some(seconds) = self.refresh_ttl {
             builder = builder.refresh_ttl(Duration::from_secs(seconds));
@@ -56,7 +56,7 @@ impl AuthConfig {
     ///
     /// Fails if [`validate`](Self::validate) does, or if there are no keys. With `JWT_KEY_RING_FILE`, it also
     /// fails outside of a Tokio runtime.
-    pub fn verifier(&self) -> Result<TokenVerifierBuilder, ConfigError> {
+    pub fn verifier_builder(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         self.validate()?;
         self.own_verifier()
     }
@@ -95,7 +95,7 @@ impl AuthConfig {
             verifiers.push(complete(self.own_verifier()?).build()?);
         }
         for provider in &self.providers {
-            let mut builder = self.limit(provider.verifier()?);
+            let mut builder = self.limit(provider.verifier_builder()?);
             if let Some(seconds) = self.max_lifetime {
                 builder = builder.max_lifetime(Duration::from_secs(seconds));
             }
@@ -128,7 +128,7 @@ impl AuthConfig {
             _ => TokenVerifier::builder().keys(keys.verifying),
         };
         // The issuer keeps revocations for no longer than this.
-        if let Some(seconds) = self.longest_access_ttl.or(self.access_ttl) {
+        if let Some(seconds) = self.max_access_ttl.or(self.access_ttl) {
             builder = builder.max_lifetime(Duration::from_secs(seconds));
         }
         builder = self.limit(builder);

@@ -1,4 +1,4 @@
-//! [`CredentialClaims`]: the result of a judge that has accepted a credential.
+//! [`CredentialClaims`]: the result of a verifier that has accepted a credential.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -14,10 +14,10 @@ use crate::policy::Possession;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Credential, CredentialKind, VerifiedToken, World};
 
-/// What a [`CredentialJudge`](super::CredentialJudge) returns for a credential that it accepts: whose the
-/// credential is, and what it allows. `Debug` does not show the claims.
+/// What a [`CredentialVerifier`](super::CredentialVerifier) returns for a credential that it accepts: whose
+/// the credential is, and what it allows. `Debug` does not show the claims.
 ///
-/// It is cheap to clone, so that a judge can cache it. Claims that have expired when they are used are
+/// It is cheap to clone, so that a verifier can cache it. Claims that have expired when they are used are
 /// refused.
 #[derive(Clone)]
 pub struct CredentialClaims {
@@ -28,6 +28,7 @@ pub struct CredentialClaims {
 
 /// Builds [`CredentialClaims`]; made by [`CredentialClaims::builder`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct CredentialClaimsBuilder {
     kind: CredentialKind,
     claims: Map<String, Value>,
@@ -38,7 +39,7 @@ pub struct CredentialClaimsBuilder {
     problem: Option<&'static str>,
 }
 
-/// The clock of a credential whose judge has neither a clock nor a revocation store of its own.
+/// The clock of a credential whose verifier has neither a clock nor a revocation store of its own.
 #[derive(Debug)]
 struct PlainWorld {
     clock: Arc<dyn Clock>,
@@ -69,7 +70,7 @@ impl CredentialClaims {
         }
     }
 
-    /// Makes claims from a token of another judge of this crate.
+    /// Makes claims from a token of another verifier of this crate.
     #[cfg(feature = "jwks")]
     pub(super) fn of(token: VerifiedToken, takes_unproved: bool) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl CredentialClaims {
         &self.token
     }
 
-    /// Gives the claims another clock and other revocations, which must not be in the cache of the judge.
+    /// Gives the claims another clock and other revocations, which must not be in the cache of the verifier.
     pub(super) fn in_world(self, world: Arc<dyn World>) -> Self {
         Self {
             token: self.token.in_world(world),
@@ -142,7 +143,7 @@ impl CredentialClaimsBuilder {
     }
 
     /// Sets the time from which the credential is refused (`exp`). Without it, the credential is valid until
-    /// its judge refuses it.
+    /// its verifier refuses it.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires_at = Some(time);
         self
@@ -247,8 +248,8 @@ impl CredentialClaimsBuilder {
     /// Marks the credential as an API key, so that guards can refuse API keys. Without this, its
     /// [`kind`](crate::VerifiedToken::kind) is [`Other`](crate::verifier::CredentialKind::Other).
     ///
-    /// Call it in a judge that wraps [`ApiKeys`](super::api_keys::ApiKeys), for example to remove scopes that
-    /// the owner has lost.
+    /// Call it in a verifier that wraps [`ApiKeys`](super::api_keys::ApiKeys), for example to remove scopes
+    /// that the owner has lost.
     pub fn api_key(self) -> Self {
         self.kind(CredentialKind::ApiKey)
     }

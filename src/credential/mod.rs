@@ -1,10 +1,10 @@
 //! Credentials other than JWTs on the same routes: API keys, opaque tokens, and kinds of your own.
 //!
-//! A [`CredentialJudge`] verifies one kind of credential. A
-//! [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) passes each credential to exactly one judge, which it
-//! chooses by the form of the credential or by the header that it is in, before anything is verified. If that
-//! judge refuses it, no other is asked. Handlers, guards and extractors are always given a
-//! [`VerifiedToken`](crate::VerifiedToken), whose [`kind`](crate::VerifiedToken::kind) is that of the
+//! A [`CredentialVerifier`] verifies one kind of credential. A
+//! [`JwtAuthLayer`](crate::JwtAuthLayer::credentials) passes each credential to exactly one such verifier,
+//! which it chooses by the form of the credential or by the header that it is in, before anything is
+//! verified. If that verifier refuses it, no other is asked. Handlers, guards and extractors are always given
+//! a [`VerifiedToken`](crate::VerifiedToken), whose [`kind`](crate::VerifiedToken::kind) is that of the
 //! credential.
 
 pub mod api_keys;
@@ -16,7 +16,10 @@ pub use claims::{CredentialClaims, CredentialClaimsBuilder};
 #[cfg(all(feature = "jwks", feature = "cache"))]
 pub use introspection::DEFAULT_INTROSPECTED_TOKENS;
 #[cfg(feature = "jwks")]
-pub use introspection::{DEFAULT_CACHE_FOR, Introspection, IntrospectionBuilder, MAX_CACHE_FOR};
+pub use introspection::{
+    DEFAULT_INTROSPECTION_CACHE_FOR, Introspection, IntrospectionBuilder,
+    MAX_INTROSPECTION_CACHE_FOR,
+};
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -38,18 +41,18 @@ use crate::verifier::Progress;
 /// ```
 /// use http::Request;
 /// use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenVerifier};
-/// use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+/// use tower_jwt_auth::credential::{CredentialClaims, CredentialVerifier};
 ///
 /// /// Guests have a ticket with a number.
 /// #[derive(Debug)]
 /// struct Tickets;
 ///
-/// impl CredentialJudge for Tickets {
-///     fn takes(&self, credential: &str) -> bool {
+/// impl CredentialVerifier for Tickets {
+///     fn handles(&self, credential: &str) -> bool {
 ///         credential.starts_with("ticket_")
 ///     }
 ///
-///     async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+///     async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
 ///         if credential != "ticket_4711" {
 ///             return Err(AuthErrorKind::InvalidCredential.into());
 ///         }
@@ -68,44 +71,44 @@ use crate::verifier::Progress;
 /// malformed credentials before any I/O, give each call a timeout, and make one look-up for concurrent
 /// requests with the same credential.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a judge of credentials",
-    note = "use `ApiKeys` or `Introspection`, or implement `CredentialJudge` and `Debug`"
+    message = "`{Self}` does not verify credentials",
+    note = "use `ApiKeys` or `Introspection`, or implement `CredentialVerifier` and `Debug`"
 )]
-pub trait CredentialJudge: Debug + Send + Sync + 'static {
-    /// Returns whether the credential has the form that this judge takes, such as a reserved prefix. Decide
-    /// by the text alone, without I/O.
+pub trait CredentialVerifier: Debug + Send + Sync + 'static {
+    /// Returns whether the credential has the form that this verifier handles, such as a reserved prefix.
+    /// Decide by the text alone, without I/O.
     ///
-    /// It is not called for a source that [belongs to this judge](crate::JwtAuthLayer::credentials_in).
-    fn takes(&self, credential: &str) -> bool;
+    /// It is not called for a source that [belongs to this verifier](crate::JwtAuthLayer::credentials_in).
+    fn handles(&self, credential: &str) -> bool;
 
     /// Verifies a credential.
     ///
     /// # Errors
     ///
     /// Fails with the reason why the credential is refused or cannot be judged now.
-    fn judge(
+    fn verify_credential(
         &self,
         credential: &str,
     ) -> impl Future<Output = Result<CredentialClaims, AuthError>> + Send;
 
-    /// Returns the result of [`judge`](Self::judge) if it is known without waiting, and `None`
-    /// otherwise.
+    /// Returns the result of [`verify_credential`](Self::verify_credential) if it is known without waiting,
+    /// and `None` otherwise.
     fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
         let _ = credential;
         None
     }
 }
 
-/// The dyn-compatible counterpart of [`CredentialJudge`].
-pub(crate) trait DynCredentialJudge: Debug + Send + Sync {
-    fn takes(&self, credential: &str) -> bool;
+/// The dyn-compatible counterpart of [`CredentialVerifier`].
+pub(crate) trait DynCredentialVerifier: Debug + Send + Sync {
+    fn handles(&self, credential: &str) -> bool;
     /// Goes as far as possible without waiting, and boxes a future only if something must be awaited.
     fn start(self: Arc<Self>, credential: &str, held: &Possession) -> Progress;
 }
 
-impl<J: CredentialJudge> DynCredentialJudge for J {
-    fn takes(&self, credential: &str) -> bool {
-        CredentialJudge::takes(self, credential)
+impl<V: CredentialVerifier> DynCredentialVerifier for V {
+    fn handles(&self, credential: &str) -> bool {
+        CredentialVerifier::handles(self, credential)
     }
 
     fn start(self: Arc<Self>, credential: &str, held: &Possession) -> Progress {
@@ -114,22 +117,22 @@ impl<J: CredentialJudge> DynCredentialJudge for J {
         }
         let (credential, held) = (Zeroizing::new(credential.to_owned()), *held);
         Progress::Wait(Box::pin(async move {
-            self.judge(&credential).await?.verified(&held)
+            self.verify_credential(&credential).await?.verified(&held)
         }))
     }
 }
 
-/// Allows the use of one judge in several places.
-impl<J: CredentialJudge> CredentialJudge for Arc<J> {
-    fn takes(&self, credential: &str) -> bool {
-        J::takes(self, credential)
+/// Allows the use of one verifier in several places.
+impl<V: CredentialVerifier> CredentialVerifier for Arc<V> {
+    fn handles(&self, credential: &str) -> bool {
+        V::handles(self, credential)
     }
 
-    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
-        J::judge(self, credential).await
+    async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+        V::verify_credential(self, credential).await
     }
 
     fn peek(&self, credential: &str) -> Option<Result<CredentialClaims, AuthError>> {
-        J::peek(self, credential)
+        V::peek(self, credential)
     }
 }

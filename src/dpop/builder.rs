@@ -32,6 +32,7 @@ pub const DEFAULT_REPLAY_STORE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Builds a [`Dpop`]; made by [`Dpop::builder`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct DpopBuilder {
     addresses: Vec<String>,
     replays: Arc<dyn DynReplayStore>,

@@ -31,7 +31,7 @@ pub(super) struct Request<'r> {
 /// Marks a request, in its extensions, whose proof a layer has already marked as used, so that it does not
 /// count as a replay further in.
 #[derive(Clone)]
-pub(crate) struct SpentProof {
+pub(crate) struct UsedProof {
     pub(super) by: Arc<Inner>,
     pub(super) digest: [u8; 32],
 }
@@ -202,7 +202,7 @@ fn check_nonce(
             } else {
                 &NONCE_EXPIRED
             };
-            Err(DpopError::nonce_needed(reason, newest))
+            Err(DpopError::nonce_required(reason, newest))
         }
         None => Err(invalid(&MALFORMED)),
     }

@@ -35,7 +35,7 @@ pub enum DpopErrorKind {
     InvalidProof,
     /// The proof has no nonce of this server, or an expired one. The client should repeat the request with a
     /// new proof that contains the nonce of the response.
-    NonceNeeded,
+    NonceRequired,
     /// The proof is valid, but the replay store is unavailable.
     Unavailable,
 }
@@ -52,9 +52,9 @@ impl DpopError {
         }
     }
 
-    pub(super) const fn nonce_needed(reason: &'static Reason, nonce: HeaderValue) -> Self {
+    pub(super) const fn nonce_required(reason: &'static Reason, nonce: HeaderValue) -> Self {
         Self {
-            kind: DpopErrorKind::NonceNeeded,
+            kind: DpopErrorKind::NonceRequired,
             reason,
             nonce: Some(nonce),
             source: None,
@@ -90,7 +90,7 @@ impl DpopError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self.kind {
-            DpopErrorKind::InvalidProof | DpopErrorKind::NonceNeeded => StatusCode::BAD_REQUEST,
+            DpopErrorKind::InvalidProof | DpopErrorKind::NonceRequired => StatusCode::BAD_REQUEST,
             DpopErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -101,7 +101,7 @@ impl DpopError {
     pub const fn code(&self) -> &'static str {
         match self.kind {
             DpopErrorKind::InvalidProof => "invalid_dpop_proof",
-            DpopErrorKind::NonceNeeded => "use_dpop_nonce",
+            DpopErrorKind::NonceRequired => "use_dpop_nonce",
             DpopErrorKind::Unavailable => "temporarily_unavailable",
         }
     }
@@ -117,7 +117,7 @@ impl DpopError {
     pub fn body(&self) -> String {
         let description = match self.kind {
             DpopErrorKind::InvalidProof => "The DPoP proof is missing or not valid.",
-            DpopErrorKind::NonceNeeded => {
+            DpopErrorKind::NonceRequired => {
                 "The DPoP proof needs the nonce of the `DPoP-Nonce` header of this response."
             }
             DpopErrorKind::Unavailable => {
@@ -144,7 +144,7 @@ impl From<DpopError> for AuthError {
     fn from(error: DpopError) -> Self {
         let kind = match error.kind {
             DpopErrorKind::InvalidProof => AuthErrorKind::InvalidProof,
-            DpopErrorKind::NonceNeeded => AuthErrorKind::NonceNeeded,
+            DpopErrorKind::NonceRequired => AuthErrorKind::NonceRequired,
             DpopErrorKind::Unavailable => AuthErrorKind::Unavailable,
         };
         let mut auth = Self::new(kind).because(error.reason);

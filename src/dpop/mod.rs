@@ -31,7 +31,7 @@ pub use builder::{
     DEFAULT_PROOF_ALGORITHMS, DEFAULT_PROOF_LEEWAY, DEFAULT_PROOF_MAX_AGE,
     DEFAULT_REPLAY_STORE_TIMEOUT, DpopBuilder, MAX_PROOF_AGE,
 };
-pub(crate) use check::{CheckedProof, SpentProof};
+pub(crate) use check::{CheckedProof, UsedProof};
 pub use error::{DpopError, DpopErrorKind};
 pub use nonce::{DEFAULT_NONCE_PERIOD, DpopNonces};
 pub use proof::DpopProof;

@@ -39,7 +39,7 @@ const MAX_PERIOD: Duration = Duration::from_secs(3600);
 /// use tower_jwt_auth::dpop::{Dpop, DpopNonces, MemoryReplays};
 ///
 /// # fn example(secret: [u8; 32], old_secret: [u8; 32]) -> Result<(), tower_jwt_auth::ConfigError> {
-/// let nonces = DpopNonces::new(secret)?.previous(old_secret)?;
+/// let nonces = DpopNonces::new(secret)?.previous_secret(old_secret)?;
 /// let dpop = Dpop::builder("https://api.example", MemoryReplays::new()).nonces(nonces).build()?;
 /// # let _ = dpop; Ok(()) }
 /// ```
@@ -96,7 +96,7 @@ impl DpopNonces {
     /// # Errors
     ///
     /// Fails in the same cases as [`new`](Self::new).
-    pub fn previous(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn previous_secret(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         self.keys.push(SigningKey::hs256(secret)?);
         Ok(self)
     }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_nonce_is_good_until_the_time_that_is_told() {
-        let ours = nonces().previous(secret("b")).unwrap();
+        let ours = nonces().previous_secret(secret("b")).unwrap();
         for maker in [nonces(), DpopNonces::new(secret("b")).unwrap()] {
             let nonce = newest(&maker, NOW);
             for now in [NOW - PERIOD, NOW, NOW + PERIOD] {
@@ -285,8 +285,8 @@ mod tests {
     fn the_secret_can_be_changed_on_one_node_after_the_other() {
         let old = nonces();
         let new = DpopNonces::new(secret("b")).unwrap();
-        let new = new.previous(secret("a")).unwrap();
-        let ready = nonces().previous(secret("b")).unwrap();
+        let new = new.previous_secret(secret("a")).unwrap();
+        let ready = nonces().previous_secret(secret("b")).unwrap();
         let nonce = newest(&old, NOW);
         assert!(is_good(&new, &nonce, NOW + PERIOD));
         assert!(!is_good(&new, &nonce, NOW + 2 * PERIOD));

@@ -26,7 +26,7 @@ pub struct DpopProof {
     dpop: Dpop,
     checked: CheckedProof,
     thumbprint: Arc<str>,
-    is_spent: Arc<AtomicBool>,
+    is_used: Arc<AtomicBool>,
 }
 
 // === impl DpopProof ===
@@ -37,7 +37,7 @@ impl DpopProof {
             thumbprint: checked.thumbprint().to_string().into(),
             dpop,
             checked,
-            is_spent: Arc::default(),
+            is_used: Arc::default(),
         }
     }
 
@@ -54,26 +54,26 @@ impl DpopProof {
     /// # Errors
     ///
     /// Fails if another request has used the proof, or if the replay store is unavailable.
-    pub async fn spend(&self) -> Result<(), DpopError> {
-        if self.is_spent() {
+    pub async fn mark_used(&self) -> Result<(), DpopError> {
+        if self.is_used() {
             return Ok(());
         }
-        self.dpop.spend(&self.checked).await?;
-        self.is_spent.store(true, Ordering::Release);
+        self.dpop.mark_used(&self.checked).await?;
+        self.is_used.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Notes whether a layer in front has already marked the proof of this request as used.
     #[cfg(feature = "axum")]
     pub(crate) fn in_request(self, extensions: &http::Extensions) -> Self {
-        if self.dpop.has_spent(&self.checked, extensions) {
-            self.is_spent.store(true, Ordering::Release);
+        if self.dpop.has_marked_used(&self.checked, extensions) {
+            self.is_used.store(true, Ordering::Release);
         }
         self
     }
 
-    pub(crate) fn is_spent(&self) -> bool {
-        self.is_spent.load(Ordering::Acquire)
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Acquire)
     }
 
     /// Returns the headers for the response: a newer nonce, if there is one, and the permission for pages on
@@ -92,7 +92,7 @@ impl fmt::Debug for DpopProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopProof")
             .field("thumbprint", &self.thumbprint)
-            .field("is_spent", &self.is_spent())
+            .field("is_used", &self.is_used())
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap, Method, Uri};
 
 use super::builder::DpopBuilder;
-use super::check::{CheckedProof, SpentProof};
+use super::check::{CheckedProof, UsedProof};
 use super::error::DpopError;
 use super::htu::PublicAddress;
 use super::known::KnownKeys;
@@ -96,12 +96,12 @@ impl Dpop {
     ///
     /// The latter is checked when the proof is marked as used. [`Sessions`](crate::Sessions) does that
     /// itself, after all other checks and before it changes anything, so that nobody can fill the replay
-    /// store with requests that fail anyway. Other code must call [`DpopProof::spend`].
+    /// store with requests that fail anyway. Other code must call [`DpopProof::mark_used`].
     ///
     /// # Errors
     ///
     /// Fails if there is no proof, or if it is invalid. To allow requests without a proof, check first
-    /// whether the request [has one](Self::is_in).
+    /// whether the request [has one](Self::has_proof).
     pub fn verify_proof(
         &self,
         method: &Method,
@@ -114,7 +114,7 @@ impl Dpop {
 
     /// Returns whether a request has a `DPoP` header, valid or not.
     #[must_use]
-    pub fn is_in(headers: &HeaderMap) -> bool {
+    pub fn has_proof(headers: &HeaderMap) -> bool {
         headers.contains_key(DPOP)
     }
 
@@ -143,23 +143,23 @@ impl Dpop {
     }
 
     /// Whether an outer layer has already marked the proof of this request as used.
-    pub(crate) fn has_spent(&self, proof: &CheckedProof, extensions: &Extensions) -> bool {
-        let spent = extensions.get::<SpentProof>();
-        spent.is_some_and(|spent| {
-            Arc::ptr_eq(&spent.by, &self.inner) && spent.digest == proof.entry.digest
+    pub(crate) fn has_marked_used(&self, proof: &CheckedProof, extensions: &Extensions) -> bool {
+        let used = extensions.get::<UsedProof>();
+        used.is_some_and(|used| {
+            Arc::ptr_eq(&used.by, &self.inner) && used.digest == proof.entry.digest
         })
     }
 
     /// Returns what to put into the extensions of a request whose proof was marked as used.
-    pub(crate) fn spent(&self, proof: &CheckedProof) -> SpentProof {
-        SpentProof {
+    pub(crate) fn used_proof(&self, proof: &CheckedProof) -> UsedProof {
+        UsedProof {
             by: Arc::clone(&self.inner),
             digest: proof.entry.digest,
         }
     }
 
     /// Marks a proof as used. Fails if it was used before.
-    pub(crate) async fn spend(&self, proof: &CheckedProof) -> Result<(), DpopError> {
+    pub(crate) async fn mark_used(&self, proof: &CheckedProof) -> Result<(), DpopError> {
         let Inner {
             replays,
             store_timeout,

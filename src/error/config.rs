@@ -58,7 +58,7 @@ pub enum ConfigError {
     /// Another value is missing or wrong. The string names it and says what to do.
     Invalid(String),
     /// Several things are wrong with the configuration. All of them are listed.
-    Many(Vec<ConfigError>),
+    Multiple(Vec<ConfigError>),
 }
 
 /// The most unusable keys that a message lists.
@@ -145,7 +145,7 @@ impl fmt::Display for ConfigError {
                 f.write_str("the limit of sessions must be at least 1: leave it out for no limit")
             }
             Self::Invalid(text) => f.write_str(text),
-            Self::Many(problems) => {
+            Self::Multiple(problems) => {
                 write!(f, "{} problems in the configuration:", problems.len())?;
                 for problem in problems {
                     write!(f, "\n  - {problem}")?;

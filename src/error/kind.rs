@@ -64,7 +64,7 @@ kinds! {
     InvalidProof = "invalid_proof",
     /// The DPoP proof has no nonce of this server, or an expired one. The response has a new nonce in
     /// `DPoP-Nonce`, with which the client can repeat the request (RFC 9449 section 9).
-    NonceNeeded = "nonce_needed",
+    NonceRequired = "nonce_required",
     /// The token lacks a scope that the resource needs.
     InsufficientScope = "insufficient_scope",
     /// The login is too old for the resource, or its authentication level does not suffice (RFC 9470).
@@ -86,7 +86,7 @@ kinds! {
     /// The source of the error names the claim, the type and the cause, but contains no value.
     ClaimsMismatch = "claims_mismatch",
     /// An extractor or guard runs without a [`JwtAuthLayer`](crate::JwtAuthLayer) in front of it.
-    LayerMissing = "layer_missing",
+    MissingLayer = "missing_layer",
     /// The token cannot be judged now, because a key server or a store is unavailable.
     Unavailable = "unavailable",
     /// The service has a fault, such as a guard with an empty requirement or a predicate that panics.
@@ -115,12 +115,12 @@ impl AuthErrorKind {
             | Self::InvalidCredential => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             // RFC 9449 section 12.2
             Self::InvalidProof => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof")),
-            Self::NonceNeeded => (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce")),
+            Self::NonceRequired => (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce")),
             Self::InsufficientScope => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::InsufficientAuthentication => (StatusCode::UNAUTHORIZED, Some(STEP_UP)),
             Self::Forbidden | Self::ClaimsMismatch => (StatusCode::FORBIDDEN, None),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
-            Self::LayerMissing | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            Self::MissingLayer | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
         }
     }
 
@@ -147,11 +147,11 @@ impl AuthErrorKind {
             | Self::Revoked
             | Self::InvalidCredential
             | Self::InvalidProof
-            | Self::NonceNeeded
+            | Self::NonceRequired
             | Self::InsufficientAuthentication => UNAUTHENTICATED,
             Self::InsufficientScope | Self::Forbidden | Self::ClaimsMismatch => PERMISSION_DENIED,
             Self::Unavailable => UNAVAILABLE,
-            Self::LayerMissing | Self::Internal => INTERNAL,
+            Self::MissingLayer | Self::Internal => INTERNAL,
         }
     }
 
@@ -172,7 +172,7 @@ impl AuthErrorKind {
             Self::Revoked => "the token has been revoked",
             Self::InvalidCredential => "the API key or opaque token is unknown or no longer active",
             Self::InvalidProof => "the DPoP proof is missing or invalid",
-            Self::NonceNeeded => "the DPoP proof needs a nonce of this server",
+            Self::NonceRequired => "the DPoP proof needs a nonce of this server",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InsufficientAuthentication => {
                 "the login is not recent enough, or its authentication level is too low"
@@ -183,7 +183,7 @@ impl AuthErrorKind {
             Self::ClaimsMismatch => {
                 "the token is valid, but its claims do not fit the type that the handler reads"
             }
-            Self::LayerMissing => {
+            Self::MissingLayer => {
                 "no `JwtAuthLayer` has seen this request: add \
                  `.route_layer(JwtAuthLayer::new(verifier))` to the router, after the routes and the \
                  guards that need it"

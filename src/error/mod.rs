@@ -154,7 +154,7 @@ impl AuthError {
     pub(crate) fn is_about_dpop(&self) -> bool {
         matches!(
             self.kind,
-            AuthErrorKind::InvalidProof | AuthErrorKind::NonceNeeded
+            AuthErrorKind::InvalidProof | AuthErrorKind::NonceRequired
         ) || self
             .refusals()
             .is_some_and(|refusals| refusals.challenge.dpop.is_some())
@@ -282,7 +282,7 @@ impl AuthError {
                 };
                 let is_of_proof = matches!(
                     self.kind,
-                    AuthErrorKind::InvalidProof | AuthErrorKind::NonceNeeded
+                    AuthErrorKind::InvalidProof | AuthErrorKind::NonceRequired
                 );
                 match of_layer {
                     Some(challenge) if challenge.dpop.is_some() || !is_of_proof => {
@@ -310,7 +310,7 @@ impl AuthError {
             _ if matches!(self.kind, AuthErrorKind::InvalidProof) => {
                 "The DPoP proof of the request is missing or not valid."
             }
-            _ if matches!(self.kind, AuthErrorKind::NonceNeeded) => {
+            _ if matches!(self.kind, AuthErrorKind::NonceRequired) => {
                 "The DPoP proof of the request needs the nonce of the `DPoP-Nonce` header."
             }
             (StatusCode::UNAUTHORIZED, Some(_)) => "The bearer token is not valid.",

@@ -57,7 +57,7 @@ impl Require {
         let seen = extensions.get::<Seen>();
         let missing = match seen {
             Some(_) => AuthErrorKind::MissingToken,
-            None => AuthErrorKind::LayerMissing,
+            None => AuthErrorKind::MissingLayer,
         };
         let error = self.problem().unwrap_or_else(|| missing.into());
         Start::Refuse(error.told_by(seen.and_then(|seen| seen.refusals.as_ref())))

@@ -22,6 +22,7 @@ impl Require {
     ///
     /// It is also needed if the body type differs from that of the layer in front and does not implement
     /// `Default`.
+    #[must_use]
     pub fn on_error<R>(self, respond: R) -> RequireLayer<R> {
         RequireLayer {
             require: self,

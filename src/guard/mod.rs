@@ -28,7 +28,7 @@
 //!     .route("/orders", post(create))
 //!     .route("/orders/{id}", delete(remove))
 //!     // As a layer, for the routes above it or for one route.
-//!     .route("/reports", get(async || "...").route_layer(Require::any_of(["reports:read", "admin"])))
+//!     .route("/reports", get(async || "...").route_layer(Require::any_scope(["reports:read", "admin"])))
 //!     .route_layer(JwtAuthLayer::new(verifier)); // added last, so it runs first
 //! # let _ = app; } }
 //! ```

@@ -101,7 +101,7 @@ impl<P> Allowed<P> {
             Start::Wait(checking) => checking.await?,
         }
         let token = extensions.get::<VerifiedToken>().cloned();
-        let token = token.ok_or(AuthErrorKind::LayerMissing)?;
+        let token = token.ok_or(AuthErrorKind::MissingLayer)?;
         let policy = PhantomData;
         Ok(Self { token, policy })
     }

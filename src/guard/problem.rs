@@ -86,7 +86,7 @@ impl Problem {
             ),
             Self::SeveralInOne(text) => format!(
                 "`{}` in a list of alternatives names several scopes: list each as an alternative of its own, \
-                 or require all of them by `Require::all_of(..)` and combine that by `.or(..)`",
+                 or require all of them by `Require::all_scopes(..)` and combine that by `.or(..)`",
                 shown(text)
             ),
             Self::EmptyRole => {

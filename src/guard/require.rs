@@ -68,7 +68,7 @@ impl Require {
     /// # let _ = reports;
     /// ```
     pub fn scope(scope: impl Names) -> Self {
-        Self::all_of(scope)
+        Self::all_scopes(scope)
     }
 
     /// Requires every one of these scopes.
@@ -78,15 +78,15 @@ impl Require {
     ///
     /// let configured = vec![String::from("reports:read"), String::from("reports:write")];
     /// for same in [
-    ///     Require::all_of("reports:read reports:write"),
-    ///     Require::all_of(["reports:read", "reports:write"]),
-    ///     Require::all_of(&configured),
-    ///     Require::all_of(configured),
+    ///     Require::all_scopes("reports:read reports:write"),
+    ///     Require::all_scopes(["reports:read", "reports:write"]),
+    ///     Require::all_scopes(&configured),
+    ///     Require::all_scopes(configured),
     /// ] {
     ///     assert_eq!(same.to_string(), "all of the scopes `reports:read reports:write`");
     /// }
     /// ```
-    pub fn all_of(scopes: impl Names) -> Self {
+    pub fn all_scopes(scopes: impl Names) -> Self {
         Self::scopes(scopes, true)
     }
 
@@ -94,8 +94,8 @@ impl Require {
     ///
     /// Each string must name one scope, because `["reports:read reports:write", "admin"]` would be ambiguous.
     /// No token matches a string with a space, and [`checked`](Self::checked) reports it. Write
-    /// `Require::all_of("reports:read reports:write").or(Require::scope("admin"))` instead.
-    pub fn any_of(scopes: impl Names) -> Self {
+    /// `Require::all_scopes("reports:read reports:write").or(Require::scope("admin"))` instead.
+    pub fn any_scope(scopes: impl Names) -> Self {
         Self::scopes(scopes, false)
     }
 

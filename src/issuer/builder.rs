@@ -27,7 +27,7 @@ pub struct TokenIssuerBuilder {
     no_issuer: bool,
     no_audience: bool,
     access_ttl: Duration,
-    longest_access_ttl: Option<Duration>,
+    max_access_ttl: Option<Duration>,
     refresh_ttl: Duration,
     leeway: Duration,
     clock: Arc<dyn Clock>,
@@ -48,7 +48,7 @@ impl TokenIssuerBuilder {
             no_issuer: false,
             no_audience: false,
             access_ttl: DEFAULT_ACCESS_TTL,
-            longest_access_ttl: None,
+            max_access_ttl: None,
             refresh_ttl: DEFAULT_REFRESH_TTL,
             leeway: DEFAULT_LEEWAY,
             clock: Arc::new(SystemClock),
@@ -115,8 +115,8 @@ impl TokenIssuerBuilder {
     ///
     /// After you shorten the lifetime, older tokens that live longer are refused, and their owners
     /// refresh them. To keep them valid until they expire, set this to the old lifetime.
-    pub fn longest_access_ttl(mut self, ttl: Duration) -> Self {
-        self.longest_access_ttl = Some(ttl);
+    pub fn max_access_ttl(mut self, ttl: Duration) -> Self {
+        self.max_access_ttl = Some(ttl);
         self
     }
 
@@ -168,15 +168,15 @@ impl TokenIssuerBuilder {
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         let whole = |ttl: Duration| Duration::from_secs(ttl.as_secs());
         let (access_ttl, refresh_ttl) = (whole(self.access_ttl), whole(self.refresh_ttl));
-        let longest_access_ttl = self.longest_access_ttl.map_or(access_ttl, whole);
-        for ttl in [access_ttl, longest_access_ttl, refresh_ttl] {
+        let max_access_ttl = self.max_access_ttl.map_or(access_ttl, whole);
+        for ttl in [access_ttl, max_access_ttl, refresh_ttl] {
             check_ttl(ttl).map_err(|_| ConfigError::InvalidLifetime)?;
         }
-        if longest_access_ttl < access_ttl {
+        if max_access_ttl < access_ttl {
             return Err(ConfigError::Invalid(format!(
                 "the longest lifetime of access tokens ({} s) is below their default lifetime \
-                 ({} s): raise `longest_access_ttl` or lower `access_ttl`",
-                longest_access_ttl.as_secs(),
+                 ({} s): raise `max_access_ttl` or lower `access_ttl`",
+                max_access_ttl.as_secs(),
                 access_ttl.as_secs()
             )));
         }
@@ -185,7 +185,7 @@ impl TokenIssuerBuilder {
             .keys
             .verifier(&self.previous)?
             .leeway(self.leeway)
-            .max_lifetime(longest_access_ttl)
+            .max_lifetime(max_access_ttl)
             .acknowledger(Arc::clone(&acknowledger))
             .shared_clock(Arc::clone(&self.clock))
             .shared_revocation(self.revocation.clone());
@@ -223,7 +223,7 @@ impl TokenIssuerBuilder {
             .build()?;
         if let IssuerKeys::Ring(ring) = &self.keys {
             // A key is not removed before the last token that it signed has expired.
-            ring.retire_for_at_least(longest_access_ttl.max(refresh_ttl) + self.leeway);
+            ring.retire_for_at_least(max_access_ttl.max(refresh_ttl) + self.leeway);
         }
         Ok(TokenIssuer {
             inner: Arc::new(Inner {
@@ -237,7 +237,7 @@ impl TokenIssuerBuilder {
                 issuer: self.issuer,
                 audience: self.audiences.into_iter().collect(),
                 access_ttl,
-                longest_access_ttl,
+                max_access_ttl,
                 refresh_ttl,
                 leeway: self.leeway,
                 clock: self.clock,

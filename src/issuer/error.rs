@@ -18,12 +18,12 @@ pub enum IssueError {
     InvalidScope,
     /// The subject is empty.
     EmptySubject,
-    /// The lifetime is under one second, or over the issuer's `longest_access_ttl` for an access
+    /// The lifetime is under one second, or over the issuer's `max_access_ttl` for an access
     /// token or its `refresh_ttl` for a refresh token.
     InvalidLifetime,
-    /// The DPoP proof that the token is bound to was not [spent](crate::dpop::DpopProof::spend), so that it
-    /// may be one that somebody else uses again.
-    UnspentProof,
+    /// The DPoP proof that the token is bound to was not
+    /// [marked as used](crate::dpop::DpopProof::mark_used), so another request may use it as well.
+    ProofNotMarkedUsed,
     /// The token would be longer than the 8192 bytes that a verifier accepts.
     TooLong,
     /// The system's random number generator failed, the token could not be signed, or every key of
@@ -44,10 +44,10 @@ impl fmt::Display for IssueError {
             Self::EmptySubject => f.write_str("the subject is empty"),
             Self::InvalidLifetime => f.write_str(
                 "the lifetime is out of range: an access token lives for 1 second to the \
-                     issuer's `longest_access_ttl`, a refresh token to its `refresh_ttl`",
+                     issuer's `max_access_ttl`, a refresh token to its `refresh_ttl`",
             ),
-            Self::UnspentProof => f.write_str(
-                "the DPoP proof that the token is to be bound to is unspent: call `proof.spend().await` first",
+            Self::ProofNotMarkedUsed => f.write_str(
+                "the DPoP proof that the token is bound to is not marked as used: call `proof.mark_used().await` first",
             ),
             Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
             Self::Internal => f.write_str("the token could not be signed"),

@@ -54,9 +54,9 @@ impl IssuerKeys {
         Ok(match self {
             Self::Key(_) => TokenVerifier::builder().keys(all),
             Self::Ring(ring) if previous.is_empty() => {
-                TokenVerifier::builder().source(ring.clone())
+                TokenVerifier::builder().key_source(ring.clone())
             }
-            Self::Ring(ring) => TokenVerifier::builder().source(RingAndPrevious {
+            Self::Ring(ring) => TokenVerifier::builder().key_source(RingAndPrevious {
                 ring: ring.clone(),
                 previous: KeySet::new(previous.iter().cloned())?,
             }),

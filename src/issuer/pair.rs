@@ -12,6 +12,7 @@ use crate::dpop::DpopProof;
 /// An access token and a refresh token that are about to be issued; see
 /// [`TokenIssuer::pair`](super::TokenIssuer::pair).
 #[must_use = "no token is issued until `issue()`"]
+#[derive(Clone)]
 pub struct PairRequest<'a> {
     pub(super) request: TokenRequest<'a>,
 }

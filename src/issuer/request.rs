@@ -23,6 +23,7 @@ const ROOM_BESIDE_PAYLOAD: usize = 1200;
 
 /// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
 #[must_use = "no token is issued until `issue()`"]
+#[derive(Clone)]
 pub struct TokenRequest<'a> {
     pub(super) issuer: &'a TokenIssuer,
     pub(super) token_type: TokenType,
@@ -131,7 +132,7 @@ impl<'a> TokenRequest<'a> {
 
     /// Sets the lifetime of this token, in place of the issuer's default.
     ///
-    /// The limit is [`longest_access_ttl`](super::TokenIssuerBuilder::longest_access_ttl) for an
+    /// The limit is [`max_access_ttl`](super::TokenIssuerBuilder::max_access_ttl) for an
     /// access token, and [`refresh_ttl`](super::TokenIssuerBuilder::refresh_ttl) for a refresh
     /// token. So a revocation outlives every token that it covers.
     pub fn ttl(mut self, ttl: Duration) -> Self {
@@ -147,7 +148,7 @@ impl<'a> TokenRequest<'a> {
 
     /// Binds the token to the key of a DPoP proof (RFC 9449 section 6), so that it is accepted only with
     /// proofs by this key. `None` leaves it a bearer token. The proof must be
-    /// [spent](DpopProof::spend). The type of the token in a token response is `DPoP`.
+    /// [marked as used](DpopProof::mark_used). The type of the token in a token response is `DPoP`.
     ///
     /// ```
     /// use http::Request;
@@ -160,14 +161,14 @@ impl<'a> TokenRequest<'a> {
     ///     request: &Request<B>,
     /// ) -> Result<String, Box<dyn std::error::Error>> {
     ///     let proof = dpop.verify_proof(request.method(), request.uri(), request.headers())?;
-    ///     proof.spend().await?;
+    ///     proof.mark_used().await?;
     ///     Ok(tokens.access("machine-7").dpop(&proof).issue()?)
     /// }
     /// ```
     pub fn dpop<'p>(mut self, proof: impl Into<Option<&'p DpopProof>>) -> Self {
         if let Some(proof) = proof.into() {
-            if !proof.is_spent() {
-                self.fail(IssueError::UnspentProof);
+            if !proof.is_used() {
+                self.fail(IssueError::ProofNotMarkedUsed);
             }
             self.key = Some(proof.thumbprint().to_owned());
         }
@@ -186,17 +187,17 @@ impl<'a> TokenRequest<'a> {
     /// # Errors
     ///
     /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is empty, the
-    /// lifetime is out of range, the proof that the token is bound to is not spent, or the token would be too
-    /// long to be accepted.
+    /// lifetime is out of range, the proof that the token is bound to is not marked as used, or the token
+    /// would be too long to be accepted.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
         let Inner {
-            longest_access_ttl,
+            max_access_ttl,
             refresh_ttl,
             ..
         } = &*self.issuer.inner;
         let longest = match self.token_type {
-            TokenType::Access => *longest_access_ttl,
+            TokenType::Access => *max_access_ttl,
             TokenType::Refresh => *refresh_ttl,
         };
         if self.ttl > longest {

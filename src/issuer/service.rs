@@ -64,7 +64,7 @@ pub(super) struct Inner {
     pub(super) issuer: Option<String>,
     pub(super) audience: Audience,
     pub(super) access_ttl: Duration,
-    pub(super) longest_access_ttl: Duration,
+    pub(super) max_access_ttl: Duration,
     pub(super) refresh_ttl: Duration,
     pub(super) leeway: Duration,
     pub(super) clock: Arc<dyn Clock>,
@@ -146,7 +146,7 @@ impl TokenIssuer {
     /// # Security
     ///
     /// Do not raise its [`max_lifetime`](TokenVerifierBuilder::max_lifetime): revocations are not
-    /// kept for longer. Raise [`longest_access_ttl`](TokenIssuerBuilder::longest_access_ttl).
+    /// kept for longer. Raise [`max_access_ttl`](TokenIssuerBuilder::max_access_ttl).
     pub fn verifier_builder(&self) -> TokenVerifierBuilder {
         self.inner.verifier_builder.clone()
     }
@@ -186,8 +186,8 @@ impl TokenIssuer {
 
     /// Returns the longest lifetime that an access token may have.
     #[must_use]
-    pub fn longest_access_ttl(&self) -> Duration {
-        self.inner.longest_access_ttl
+    pub fn max_access_ttl(&self) -> Duration {
+        self.inner.max_access_ttl
     }
 
     /// Returns the lifetime of refresh tokens, and of sessions.
@@ -285,7 +285,7 @@ impl TokenIssuer {
     /// Creates the revocation of a session's access tokens. The session store refuses its refresh
     /// tokens.
     pub(crate) fn session_revocation(&self, sid: &str) -> Revocation {
-        let until = self.forgotten_at(self.inner.longest_access_ttl);
+        let until = self.forgotten_at(self.inner.max_access_ttl);
         Revocation::session(self.issuer(), sid, until)
     }
 
@@ -319,7 +319,7 @@ impl TokenIssuer {
     }
 
     fn longest_ttl(&self) -> Duration {
-        self.inner.longest_access_ttl.max(self.inner.refresh_ttl)
+        self.inner.max_access_ttl.max(self.inner.refresh_ttl)
     }
 
     /// Returns the time from which no verifier accepts a token that is issued now with the lifetime

@@ -90,6 +90,7 @@ struct Document {
 impl JwksService {
     /// Makes a service for these keys. Each response contains the current keys of a ring, or of an issuer
     /// with a ring.
+    #[must_use]
     pub fn new(keys: impl Into<PublishedKeys>) -> Self {
         Self {
             keys: keys.into(),

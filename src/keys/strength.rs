@@ -4,11 +4,11 @@ use super::pem::is_encoded_again;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
 
-/// The smallest RSA modulus, in bits (RFC 7518 section 3.3).
+/// The smallest RSA modulus: 2048 bits (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
 /// The largest RSA modulus, in bits. A larger one would make each verification too slow.
 const MAX_RSA_BITS: usize = 8192;
-/// The longest key id, in bytes.
+/// The longest key id: 256 bytes.
 pub const MAX_KEY_ID_BYTES: usize = 256;
 
 /// The number of distinct bytes that a secret must exceed. Any random secret of 32 bytes does, even in hex

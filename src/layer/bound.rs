@@ -9,7 +9,7 @@ use super::layer::JwtAuthLayer;
 use super::service::{Config, Step};
 use crate::bearer::Credential;
 use crate::challenge::{DpopChallenge, Scheme};
-use crate::dpop::{CheckedProof, Dpop, SpentProof};
+use crate::dpop::{CheckedProof, Dpop, UsedProof};
 use crate::error::AuthError;
 use crate::mtls::ClientCertificates;
 use crate::policy::Possession;
@@ -44,7 +44,7 @@ pub(super) struct Waiting {
     /// The nonce that the response gives to the client if the token is valid.
     pub(super) nonce: Option<HeaderValue>,
     /// Tells inner layers that this layer has already checked and used the proof of the request.
-    pub(super) spent: Option<SpentProof>,
+    pub(super) used: Option<UsedProof>,
 }
 
 // === impl JwtAuthLayer ===
@@ -116,7 +116,7 @@ impl<R> JwtAuthLayer<R> {
     ///
     /// # fn example(verifier: TokenVerifier) {
     /// let layer = JwtAuthLayer::new(verifier)
-    ///     .client_certificates(ClientCertificates::of_connection());
+    ///     .client_certificates(ClientCertificates::from_connection());
     /// # let _: JwtAuthLayer = layer; }
     /// ```
     #[must_use]
@@ -148,7 +148,7 @@ impl Config {
         possession.needs_key = *is_required;
         // A source other than the `Authorization` header has no scheme: DPoP is used if there is a proof.
         let is_used = credential.scheme == Scheme::Dpop
-            || (credential.source.is_some() && Dpop::is_in(headers));
+            || (credential.source.is_some() && Dpop::has_proof(headers));
         if is_used {
             let token = Some(credential.token);
             let checked = dpop.check(request.method(), request.uri(), headers, token)?;
@@ -169,13 +169,13 @@ impl ProofInUse {
         let waiting = Waiting {
             lenient_cookie: None,
             nonce: checked.newer_nonce().cloned(),
-            spent: Some(dpop.spent(&checked)),
+            used: Some(dpop.used_proof(&checked)),
         };
-        let is_spent = dpop.has_spent(&checked, request.extensions());
+        let is_used = dpop.has_marked_used(&checked, request.extensions());
         let check = Box::pin(async move {
             let verified = progress.finish().await?;
-            if !is_spent {
-                dpop.spend(&checked).await?;
+            if !is_used {
+                dpop.mark_used(&checked).await?;
             }
             Ok(verified)
         });

@@ -12,9 +12,9 @@ use crate::verifier::{CredentialKind, VerifiedToken};
 /// What a [`JwtAuthLayer`](crate::JwtAuthLayer) has decided about one request, passed to
 /// [`on_decision`](crate::JwtAuthLayer::on_decision).
 ///
-/// The values of [`Outcome::as_str`], [`reason`](Self::reason) and [`carrier`](Self::carrier) are stable and
-/// few, so that they can be metric labels; [the guide](crate::guide::why_401) lists the reasons. None of
-/// them contains anything that a client has sent.
+/// The values of [`Outcome::as_str`], [`reason`](Self::reason) and [`token_source`](Self::token_source) are
+/// stable and few, so that they can be metric labels; [the guide](crate::guide::why_401) lists the reasons.
+/// None of them contains anything that a client has sent.
 #[derive(Clone, Copy)]
 pub struct Decision<'a> {
     pub(super) outcome: Outcome,
@@ -22,7 +22,7 @@ pub struct Decision<'a> {
     pub(super) error: Option<&'a AuthError>,
     pub(super) carrier: Carrier,
     pub(super) waited: bool,
-    pub(super) took: Duration,
+    pub(super) duration: Duration,
 }
 
 /// What a layer has decided.
@@ -46,7 +46,7 @@ pub enum Outcome {
     Failed,
     /// The layer has accepted the request, but a guard, an extractor or a handler behind it has refused it.
     /// This is reported in addition to `Accepted`, when the response passes through the layer.
-    RefusedFurtherIn,
+    RefusedDownstream,
 }
 
 type Hook = dyn Fn(&Decision<'_>) + Send + Sync;
@@ -75,7 +75,7 @@ impl Outcome {
         Self::Refused,
         Self::Unavailable,
         Self::Failed,
-        Self::RefusedFurtherIn,
+        Self::RefusedDownstream,
     ];
 
     /// Returns the stable, lower-case name of the outcome, for metric labels.
@@ -89,7 +89,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::Failed => "failed",
-            Self::RefusedFurtherIn => "refused_further_in",
+            Self::RefusedDownstream => "refused_downstream",
         }
     }
 }
@@ -144,15 +144,15 @@ impl<'a> Decision<'a> {
     /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or `query`, or
     /// `none` if the request carries no token or two.
     #[must_use]
-    pub const fn carrier(&self) -> &'static str {
+    pub const fn token_source(&self) -> &'static str {
         self.carrier.as_str()
     }
 
     /// Returns whether the signature of the accepted token was checked for an
-    /// [earlier request](VerifiedToken::is_remembered), or `None` if no token was accepted.
+    /// [earlier request](VerifiedToken::is_cached), or `None` if no token was accepted.
     #[must_use]
-    pub fn is_remembered(&self) -> Option<bool> {
-        Some(self.token?.is_remembered())
+    pub fn is_cached(&self) -> Option<bool> {
+        Some(self.token?.is_cached())
     }
 
     /// Returns whether a revocation store, a key server or the store of used DPoP proofs had to be asked.
@@ -162,10 +162,10 @@ impl<'a> Decision<'a> {
     }
 
     /// Returns the time from the request to the decision. For
-    /// [`RefusedFurtherIn`](Outcome::RefusedFurtherIn), it includes the handler.
+    /// [`RefusedDownstream`](Outcome::RefusedDownstream), it includes the handler.
     #[must_use]
-    pub const fn took(&self) -> Duration {
-        self.took
+    pub const fn duration(&self) -> Duration {
+        self.duration
     }
 }
 
@@ -174,10 +174,10 @@ impl fmt::Debug for Decision<'_> {
         f.debug_struct("Decision")
             .field("outcome", &self.outcome)
             .field("reason", &self.reason())
-            .field("carrier", &self.carrier())
-            .field("is_remembered", &self.is_remembered())
+            .field("token_source", &self.token_source())
+            .field("is_cached", &self.is_cached())
             .field("waited", &self.waited)
-            .field("took", &self.took)
+            .field("duration", &self.duration)
             .finish_non_exhaustive()
     }
 }
@@ -248,7 +248,7 @@ impl Report {
             error,
             carrier: self.carrier,
             waited: self.waited,
-            took: self.begun.elapsed(),
+            duration: self.begun.elapsed(),
         };
         let told = catch_unwind(AssertUnwindSafe(|| (self.hook)(&decision)));
         #[cfg(feature = "tracing")]

@@ -106,7 +106,7 @@ where
                     if let (Ok(response), Some(report)) = (&answer, report.take())
                         && let Some(error) = response.extensions().get::<AuthError>()
                     {
-                        report.tell(Outcome::RefusedFurtherIn, None, Some(error));
+                        report.tell(Outcome::RefusedDownstream, None, Some(error));
                     }
                     return Poll::Ready(answer);
                 }
@@ -135,8 +135,8 @@ where
                                 passed.tell(report);
                             }
                             config.mark(&mut request, passed, refusals);
-                            if let Some(spent) = waiting.spent {
-                                request.extensions_mut().insert(spent);
+                            if let Some(used) = waiting.used {
+                                request.extensions_mut().insert(used);
                             }
                             State::Inner {
                                 future: service.call(request),

@@ -65,9 +65,9 @@ const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// [Guards](crate::guard), extractors and [`refusal`](super::refusal) behind such a layer answer in the same
-/// way. To return such a status from a method of a tonic service, see [`headers`](Self::headers). The example
-/// `grpc-server` shows all of this.
+/// [Guards](crate::guard), extractors and [`error_response`](super::error_response) behind such a layer
+/// answer in the same way. To return such a status from a method of a tonic service, see
+/// [`headers`](Self::headers). The example `grpc-server` shows all of this.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcStatus;
 

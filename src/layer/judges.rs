@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::credential::{CredentialJudge, DynCredentialJudge};
+use crate::credential::{CredentialVerifier, DynCredentialVerifier};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::policy::Possession;
 use crate::verifier::{Progress, TokenVerifier};
@@ -16,7 +16,7 @@ pub(super) struct Judges {
 
 #[derive(Debug, Clone)]
 struct Other {
-    judge: Arc<dyn DynCredentialJudge>,
+    judge: Arc<dyn DynCredentialVerifier>,
     /// The source that belongs to this judge. A judge without one takes credentials of its form from all
     /// other sources.
     source: Option<usize>,
@@ -32,8 +32,8 @@ impl Judges {
         }
     }
 
-    pub(super) fn add(&mut self, judge: impl CredentialJudge, source: Option<usize>) {
-        let judge = Arc::new(judge);
+    pub(super) fn add(&mut self, verifier: impl CredentialVerifier, source: Option<usize>) {
+        let judge = Arc::new(verifier);
         self.others.push(Other { judge, source });
     }
 
@@ -59,7 +59,7 @@ impl Judges {
         &self,
         credential: &'c [u8],
         source: Option<usize>,
-    ) -> Option<(&Arc<dyn DynCredentialJudge>, &'c str)> {
+    ) -> Option<(&Arc<dyn DynCredentialVerifier>, &'c str)> {
         let owner = source.and_then(|source| {
             let owns = |other: &&Other| other.source == Some(source);
             self.others.iter().find(owns)
@@ -69,8 +69,8 @@ impl Judges {
             return owner.map(|owner| (&owner.judge, ""));
         };
         let by_form = || {
-            let takes = |other: &&Other| other.source.is_none() && other.judge.takes(text);
-            self.others.iter().find(takes)
+            let handles = |other: &&Other| other.source.is_none() && other.judge.handles(text);
+            self.others.iter().find(handles)
         };
         Some((&owner.or_else(by_form)?.judge, text))
     }

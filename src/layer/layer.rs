@@ -10,7 +10,7 @@ use super::response::EmptyBody;
 use super::service::{Config, JwtAuth, Token};
 use crate::bearer::TokenSource;
 use crate::challenge::Challenge;
-use crate::credential::CredentialJudge;
+use crate::credential::CredentialVerifier;
 use crate::names::Names;
 use crate::resource_metadata::ResourceMetadataUrl;
 use crate::verifier::TokenVerifier;
@@ -79,20 +79,20 @@ impl JwtAuthLayer {
         }
     }
 
-    /// Makes a layer that refuses every request whose credential this judge does not accept, for a service
+    /// Makes a layer that refuses every request whose credential this verifier does not accept, for a service
     /// that accepts API keys or opaque tokens but no JWTs.
     ///
     /// ```
     /// # use tower_jwt_auth::JwtAuthLayer;
-    /// # use tower_jwt_auth::credential::CredentialJudge;
-    /// # fn example(api_keys: impl CredentialJudge) {
+    /// # use tower_jwt_auth::credential::CredentialVerifier;
+    /// # fn example(api_keys: impl CredentialVerifier) {
     /// let layer = JwtAuthLayer::for_credentials(api_keys);
     /// # let _: JwtAuthLayer = layer; }
     /// ```
     #[must_use]
-    pub fn for_credentials(judge: impl CredentialJudge) -> Self {
+    pub fn for_credentials(verifier: impl CredentialVerifier) -> Self {
         let mut config = Config::new(None);
-        config.judges.add(judge, None);
+        config.judges.add(verifier, None);
         Self {
             config: Arc::new(config),
             respond: EmptyBody,
@@ -155,41 +155,46 @@ impl<R> JwtAuthLayer<R> {
         self
     }
 
-    /// Adds a judge for credentials of another kind, such as API keys. It is given the credentials whose form
-    /// it [takes](CredentialJudge::takes), such as those with a certain prefix, from every source of tokens.
-    /// Call it again to add more; if several judges take a form, the one that was added first is used.
+    /// Adds a verifier for credentials of another kind, such as API keys. It is given the credentials whose
+    /// form it [handles](CredentialVerifier::handles), such as those with a certain prefix, from every source
+    /// of tokens. Call it again to add more; if several verifiers handle a form, the one that was added first
+    /// is used.
     ///
-    /// Each credential goes to one judge only. If that judge refuses it, the request is refused.
+    /// Each credential goes to one verifier only. If that verifier refuses it, the request is refused.
     ///
     /// ```
     /// # use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
-    /// # use tower_jwt_auth::credential::CredentialJudge;
-    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialJudge) {
+    /// # use tower_jwt_auth::credential::CredentialVerifier;
+    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialVerifier) {
     /// let layer = JwtAuthLayer::new(verifier).credentials(api_keys);
     /// # let _: JwtAuthLayer = layer; }
     /// ```
     #[must_use]
-    pub fn credentials(mut self, judge: impl CredentialJudge) -> Self {
-        self.config_mut().judges.add(judge, None);
+    pub fn credentials(mut self, verifier: impl CredentialVerifier) -> Self {
+        self.config_mut().judges.add(verifier, None);
         self
     }
 
-    /// Adds a judge for credentials of another kind, with a source of its own. The judge is given everything
+    /// Adds a verifier for credentials of another kind, with a source of its own. It is given everything
     /// that the source contains, in any form. A request that also carries a token is refused with 400.
     ///
     /// ```
     /// # use tower_jwt_auth::{ConfigError, JwtAuthLayer, TokenVerifier};
-    /// # use tower_jwt_auth::credential::CredentialJudge;
+    /// # use tower_jwt_auth::credential::CredentialVerifier;
     /// # use tower_jwt_auth::layer::TokenSource;
-    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialJudge) -> Result<(), ConfigError> {
+    /// # fn example(verifier: TokenVerifier, api_keys: impl CredentialVerifier) -> Result<(), ConfigError> {
     /// let header = TokenSource::header("X-Api-Key")?;
     /// let layer = JwtAuthLayer::new(verifier).credentials_in(header, api_keys);
     /// # let _: JwtAuthLayer = layer; Ok(()) }
     /// ```
     #[must_use]
-    pub fn credentials_in(mut self, source: TokenSource, judge: impl CredentialJudge) -> Self {
+    pub fn credentials_in(
+        mut self,
+        source: TokenSource,
+        verifier: impl CredentialVerifier,
+    ) -> Self {
         let config = self.config_mut();
-        config.judges.add(judge, Some(config.sources.len()));
+        config.judges.add(verifier, Some(config.sources.len()));
         config.sources.push(source);
         self
     }

@@ -20,7 +20,7 @@ pub use future::ResponseFuture;
 pub use grpc::{GrpcStatus, GrpcStatusOr};
 pub use ignored::IgnoredCookie;
 pub use response::{
-    EmptyBody, ProblemJson, ResponseForAuthError, SameAsLayer, refusal, response_for,
+    EmptyBody, ProblemJson, ResponseForAuthError, SameAsLayer, error_response, response_for,
 };
 
 pub use service::JwtAuth;

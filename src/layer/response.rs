@@ -137,7 +137,7 @@ where
 ///
 /// With axum, just return the [`AuthError`]: it implements `IntoResponse`.
 #[must_use]
-pub fn refusal<B: Default + 'static>(error: AuthError) -> Response<B> {
+pub fn error_response<B: Default + 'static>(error: AuthError) -> Response<B> {
     response_for(&SameAsLayer, error)
 }
 

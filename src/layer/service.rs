@@ -288,16 +288,19 @@ impl<S, R> JwtAuth<S, R> {
     }
 
     /// Returns a reference to the inner service.
+    #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
     /// Returns a mutable reference to the inner service.
+    #[must_use]
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
     /// Consumes this service and returns the inner one.
+    #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -32,7 +32,7 @@ impl ClientCertificates {
     /// Uses the [`ClientCertificate`] that the TLS server of this process has put into the extensions of the
     /// request.
     #[must_use]
-    pub fn of_connection() -> Self {
+    pub fn from_connection() -> Self {
         Self {
             source: Source::Connection,
             is_required: false,
@@ -61,6 +61,7 @@ impl ClientCertificates {
     /// Anybody can write the header, because the certificate of another client is not secret. So the proxy
     /// must replace or remove the header of its clients, even for connections without a certificate, and
     /// `is_trusted` must return `false` for everybody else who can reach the service.
+    #[must_use]
     pub fn from_header(
         header: ProxyHeader,
         is_trusted: impl Fn(&Extensions) -> bool + Send + Sync + 'static,

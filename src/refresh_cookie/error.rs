@@ -17,9 +17,9 @@ pub enum RefreshCookieError {
     /// browser should send its refresh token in the body instead. The status is 403.
     MissingOrigin,
     /// The request is from a page of another origin, or of another site. The status is 403.
-    ForeignOrigin,
+    CrossOrigin,
     /// The request has two cookies of this name with different values. The status is 400.
-    TwoCookies,
+    DuplicateCookie,
     /// The refresh token is too long for a cookie, whose name and value may have 4096 bytes
     /// together. The status is 500.
     TokenTooLong,
@@ -48,8 +48,8 @@ impl RefreshCookieError {
     pub fn body(self) -> String {
         let description = match self {
             Self::MissingOrigin => "This request needs the header `Origin`.",
-            Self::ForeignOrigin => "Only a page of this service may use its refresh cookie.",
-            Self::TwoCookies => "The request carries two refresh cookies.",
+            Self::CrossOrigin => "Only a page of this service may use its refresh cookie.",
+            Self::DuplicateCookie => "The request carries two refresh cookies.",
             Self::TokenTooLong | Self::MalformedToken => "The request could not be processed.",
         };
         serde_json::json!({"error": self.code(), "error_description": description}).to_string()
@@ -57,8 +57,8 @@ impl RefreshCookieError {
 
     const fn verdict(self) -> (StatusCode, &'static str) {
         match self {
-            Self::MissingOrigin | Self::ForeignOrigin => (StatusCode::FORBIDDEN, "cross_origin"),
-            Self::TwoCookies => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::MissingOrigin | Self::CrossOrigin => (StatusCode::FORBIDDEN, "cross_origin"),
+            Self::DuplicateCookie => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::TokenTooLong | Self::MalformedToken => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
             }
@@ -73,11 +73,11 @@ impl fmt::Display for RefreshCookieError {
                 "the request has no `Origin`, which setting or reading the refresh cookie \
                  requires: use POST from a page, and let proxies pass the header on"
             }
-            Self::ForeignOrigin => {
+            Self::CrossOrigin => {
                 "the request is not from a page that may use the refresh cookie: if the page is \
                  yours, pass its origin to `RefreshCookie::new`, and serve it from the same site"
             }
-            Self::TwoCookies => "the request carries two refresh cookies",
+            Self::DuplicateCookie => "the request carries two refresh cookies",
             Self::TokenTooLong => {
                 "the refresh token is too long for a cookie, of which browsers keep 4096 bytes: \
                  open the session with fewer scopes"

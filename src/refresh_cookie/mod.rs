@@ -204,10 +204,10 @@ impl RefreshCookie {
     /// # Errors
     ///
     /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin) or
-    ///   [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the request has the cookie, but is
+    ///   [`CrossOrigin`](RefreshCookieError::CrossOrigin): the request has the cookie, but is
     ///   not from one of your pages.
-    /// - [`TwoCookies`](RefreshCookieError::TwoCookies): the request has two cookies of the name with
-    ///   different values. Two of equal value are one.
+    /// - [`DuplicateCookie`](RefreshCookieError::DuplicateCookie): the request has two cookies of the name
+    ///   with different values. Two of equal value are one.
     ///
     /// These errors say nothing about the session: do not remove the cookie.
     pub fn read<'r>(&self, headers: &'r HeaderMap) -> Result<Option<&'r str>, RefreshCookieError> {
@@ -217,7 +217,7 @@ impl RefreshCookie {
         }
         // The origin is checked first, so that a foreign page learns nothing about the cookies.
         self.check_origin(headers)?;
-        found.map_err(|_| RefreshCookieError::TwoCookies)
+        found.map_err(|_| RefreshCookieError::DuplicateCookie)
     }
 
     /// Checks that a request is from one of your pages, whether or not it has the cookie. Call it
@@ -229,7 +229,7 @@ impl RefreshCookie {
     /// # Errors
     ///
     /// - [`MissingOrigin`](RefreshCookieError::MissingOrigin): the request has no `Origin`.
-    /// - [`ForeignOrigin`](RefreshCookieError::ForeignOrigin): the request is from another page.
+    /// - [`CrossOrigin`](RefreshCookieError::CrossOrigin): the request is from another page.
     pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), RefreshCookieError> {
         if !headers.contains_key(ORIGIN) {
             return Err(RefreshCookieError::MissingOrigin);
@@ -243,7 +243,7 @@ impl RefreshCookie {
         if own_site && is_from(headers, &self.inner.origins) {
             Ok(())
         } else {
-            Err(RefreshCookieError::ForeignOrigin)
+            Err(RefreshCookieError::CrossOrigin)
         }
     }
 

@@ -15,11 +15,11 @@ use crate::store::StoreError;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::timeout;
 
-/// The default lag, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
+/// The default cache period, for which the answer "not revoked" is cached: 5 seconds. It is the longest time
 /// for which a revocation made on another node goes unnoticed.
-pub const DEFAULT_LAG: Duration = Duration::from_secs(5);
+pub const DEFAULT_REVOCATION_CACHE_FOR: Duration = Duration::from_secs(5);
 /// The default time limit for the store to respond, after which it counts as unavailable: 50 ms.
-pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
+pub const DEFAULT_REVOCATION_STORE_TIMEOUT: Duration = Duration::from_millis(50);
 /// The time limit for the store to record a revocation, unless the other timeout is longer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The default number of tokens whose answers are cached.
@@ -29,7 +29,7 @@ const DEFAULT_CAPACITY: u64 = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// The response is a 503. A token that was just revoked is accepted for the rest of the lag at
+    /// The response is a 503. A token that was just revoked is accepted for the rest of the cache period at
     /// most. This is the default.
     #[default]
     FailClosed,
@@ -46,8 +46,8 @@ pub enum OutagePolicy {
 
 /// A cache in front of a revocation store.
 ///
-/// - The answer "not revoked" is cached for [the lag](Self::lag) (5 s by default), counted from
-///   before the store was asked. That is the longest time for which a revocation made on another
+/// - The answer "not revoked" is cached for [the cache period](Self::cache_for) (5 s by default), counted
+///   from before the store was asked. That is the longest time for which a revocation made on another
 ///   node goes unnoticed. A revocation made through this object takes effect at once.
 /// - The answer "revoked" is final. It stays in the cache until the cache needs the space.
 /// - Concurrent look-ups of one token are one look-up in the store.
@@ -64,13 +64,13 @@ pub enum OutagePolicy {
 ///
 /// let store = MemoryRevocations::new(); // or one that all nodes share
 /// let revocations = CachedRevocations::new(store)
-///     .lag(Duration::from_secs(2))
+///     .cache_for(Duration::from_secs(2))
 ///     .on_outage(OutagePolicy::ServeStale(Duration::from_secs(60)));
 /// # let _ = revocations;
 /// ```
 pub struct CachedRevocations<S> {
     store: S,
-    lag: Duration,
+    cache_for: Duration,
     timeout: Duration,
     policy: OutagePolicy,
     clock: Arc<dyn Clock>,
@@ -90,8 +90,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
     pub fn new(store: S) -> Self {
         Self {
             store,
-            lag: DEFAULT_LAG,
-            timeout: DEFAULT_STORE_TIMEOUT,
+            cache_for: DEFAULT_REVOCATION_CACHE_FOR,
+            timeout: DEFAULT_REVOCATION_STORE_TIMEOUT,
             policy: OutagePolicy::FailClosed,
             clock: Arc::new(SystemClock),
             answers: Slots::new(DEFAULT_CAPACITY),
@@ -104,8 +104,8 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// Sets how long the answer "not revoked" is cached: 5 seconds by default. With zero, each
     /// request asks the store.
     #[must_use]
-    pub fn lag(mut self, lag: Duration) -> Self {
-        self.lag = lag;
+    pub fn cache_for(mut self, duration: Duration) -> Self {
+        self.cache_for = duration;
         self
     }
 
@@ -153,11 +153,11 @@ impl<S: RevocationStore> CachedRevocations<S> {
         self.passed_unchecked.load(Ordering::Relaxed)
     }
 
-    /// Adds a revocation that another node made. It takes effect here at once.
+    /// Applies a revocation that another node made, so that it takes effect here at once.
     ///
     /// It must be in the store already. It is remembered here only for as long as an older answer
-    /// of the store may be used, by the lag or by the policy.
-    pub fn learn(&self, revocation: &Revocation) {
+    /// of the store may be used, by the cache period or by the policy.
+    pub fn apply(&self, revocation: &Revocation) {
         self.fresh
             .insert(&revocation.no_longer_than(self.remembered_until(revocation)));
     }
@@ -176,14 +176,14 @@ impl<S: RevocationStore> CachedRevocations<S> {
         unix_micros(self.clock.now())
     }
 
-    /// Returns whether an answer may still be used: "revoked" always, "not revoked" for the lag and
+    /// Returns whether an answer may still be used: "revoked" always, "not revoked" for the cache period and
     /// within its epoch, and an outage never again.
     fn holds(&self, answer: &Answer, epoch: u64, now: u64) -> bool {
         match answer.verdict {
             Ok(true) => true,
             Ok(false) => {
                 self.is_current(epoch)
-                    && age(answer.asked_at, now).is_some_and(|age| age < self.lag)
+                    && age(answer.asked_at, now).is_some_and(|age| age < self.cache_for)
             }
             Err(_) => false,
         }
@@ -192,19 +192,19 @@ impl<S: RevocationStore> CachedRevocations<S> {
     /// Returns whether an answer is too old to be used, because the task that asked was not polled
     /// for a while.
     fn is_late(&self, answer: &Answer) -> bool {
-        let believed = self.lag.saturating_add(self.timeout);
+        let believed = self.cache_for.saturating_add(self.timeout);
         age(answer.asked_at, self.now()).is_some_and(|age| age > believed)
     }
 
     /// Returns until when a revocation must be remembered here: as long as an answer from before it
-    /// may still be used, by the lag or by the policy.
+    /// may still be used, by the cache period or by the policy.
     fn remembered_until(&self, revocation: &Revocation) -> SystemTime {
         let stale = match self.policy {
             OutagePolicy::FailClosed => Duration::ZERO,
             OutagePolicy::ServeStale(max) => max,
             OutagePolicy::DangerousFailOpen => return revocation.until(),
         };
-        let believed = self.lag.max(stale).saturating_add(self.timeout);
+        let believed = self.cache_for.max(stale).saturating_add(self.timeout);
         let believed = believed.saturating_add(Duration::from_secs(1));
         self.clock
             .now()
@@ -282,7 +282,7 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
             Err(_) => return Err(no_answer()),
         }
         for revocation in revocations {
-            self.learn(revocation);
+            self.apply(revocation);
         }
         Ok(())
     }
@@ -321,11 +321,11 @@ impl<S: RevocationStore> RevocationStore for CachedRevocations<S> {
         answer.verdict.as_ref().ok().copied()
     }
 
-    /// Returns a signal for what was revoked or [learned](Self::learn) through this object, and
-    /// [the lag](Self::lag) as the interval for everything else. So a stream ends at once if the
-    /// revocation is pushed, and within twice the lag otherwise.
+    /// Returns a signal for what was revoked or [applied](Self::apply) through this object, and
+    /// [the cache period](Self::cache_for) as the interval for everything else. So a stream ends at once if
+    /// the revocation is pushed, and within twice the cache period otherwise.
     fn changes(&self) -> RevocationChanges {
-        RevocationChanges::pushed_by(self.fresh.signal()).and_every(self.lag)
+        RevocationChanges::pushed_by(self.fresh.signal()).and_every(self.cache_for)
     }
 }
 
@@ -333,7 +333,7 @@ impl<S: fmt::Debug> fmt::Debug for CachedRevocations<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedRevocations")
             .field("store", &self.store)
-            .field("lag", &self.lag)
+            .field("cache_for", &self.cache_for)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

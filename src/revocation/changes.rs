@@ -82,7 +82,7 @@ impl RevocationChanges {
         }
     }
 
-    /// Also asks the store at this interval, which is at least 100 ms.
+    /// Adds an interval at which the store is asked as well: 100 ms at least.
     #[must_use]
     pub fn and_every(mut self, interval: Duration) -> Self {
         self.every = Some(interval.max(SHORTEST_POLL));

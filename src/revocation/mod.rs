@@ -18,9 +18,11 @@ mod sql;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisRevocations;
 #[cfg(all(feature = "redis", feature = "cache"))]
-pub use self::redis::{LOSS_NOTICED_WITHIN, RevocationPushes};
+pub use self::redis::{LOSS_DETECTION_TIME, RevocationPushes};
 #[cfg(feature = "cache")]
-pub use cached::{CachedRevocations, DEFAULT_LAG, DEFAULT_STORE_TIMEOUT, OutagePolicy};
+pub use cached::{
+    CachedRevocations, DEFAULT_REVOCATION_CACHE_FOR, DEFAULT_REVOCATION_STORE_TIMEOUT, OutagePolicy,
+};
 pub use changes::{DEFAULT_STREAM_POLL, RevocationChanges, RevocationSignal};
 pub use memory::MemoryRevocations;
 #[cfg(feature = "postgres")]

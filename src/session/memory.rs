@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::{EndReason, EndedSession, SessionRecord};
 use super::rotation::Rotation;
-use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
+use super::store::{
+    CreateOutcome, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull,
+};
 use crate::store::StoreError;
 
 /// The largest number of sessions of one subject that are listed.
@@ -127,7 +129,7 @@ impl SessionStore for MemorySessions {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let mut subjects = self.subject(&session.subject);
         let ids = subjects.entry(session.subject.clone()).or_default();
         let (mut ended, now) = (Vec::new(), session.created_at);
@@ -136,7 +138,7 @@ impl SessionStore for MemorySessions {
             let max = usize::try_from(limit.max).unwrap_or(usize::MAX);
             let excess = (live.len() + 1).saturating_sub(max);
             if excess > 0 && limit.when_full == WhenFull::Refuse {
-                return Ok(Created::Full);
+                return Ok(CreateOutcome::Full);
             }
             for (_, id) in live.into_iter().rev().take(excess) {
                 let one = EndSessions::new(SessionTarget::Session(&id), EndReason::Replaced, now);
@@ -147,7 +149,7 @@ impl SessionStore for MemorySessions {
         let mut part = self.part(&session.id);
         part.due.insert((over_at(session), session.id.clone()));
         part.by_id.insert(session.id.clone(), session.clone());
-        Ok(Created::Opened { ended })
+        Ok(CreateOutcome::Opened { ended })
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
@@ -202,7 +204,7 @@ impl SessionStore for MemorySessions {
                 .collect();
             let earlier = ids
                 .iter()
-                .filter_map(|id| self.part(id).ended_since(id, end.told_since))
+                .filter_map(|id| self.part(id).ended_since(id, end.ended_since))
                 .filter(|earlier| earlier.ended_at != end.now);
             ended.extend(earlier.take(limit - ended.len()));
             ended
@@ -256,14 +258,14 @@ impl Part {
     }
 
     /// Ends one session, unless it was ended before. Returns the session if the caller asked for it:
-    /// it was ended now, or at or after `told_since`.
+    /// it was ended now, or at or after `ended_since`.
     fn end(&mut self, id: &str, end: EndSessions<'_>) -> Option<EndedSession> {
         let record = self.by_id.get_mut(id)?;
         let ended_at = *record.ended_at.get_or_insert(end.now);
         if record.end_reason.is_none() {
             record.end_reason = Some(end.reason);
             self.due.insert((ended_at, record.id.clone()));
-        } else if ended_at < end.told_since {
+        } else if ended_at < end.ended_since {
             return None;
         }
         Some(EndedSession::new(id, record.subject.as_str(), ended_at))

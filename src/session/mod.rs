@@ -19,7 +19,7 @@ pub use rotation::{Converged, Rotation, RotationOutcome};
 pub use sql::PostgresSessions;
 #[cfg(feature = "sqlite")]
 pub use sql::SqliteSessions;
-pub use store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
+pub use store::{CreateOutcome, EndSessions, SessionLimit, SessionStore, SessionTarget, WhenFull};
 
 pub(crate) use store::DynSessionStore;
 pub(crate) use timed::{Acknowledger, AcknowledgerSlot, TimedStore};

@@ -25,7 +25,7 @@ pub struct Rotation {
     pub grace: u64,
     /// How long a token of the previous generation counts as a lost response, in a session that was
     /// never acknowledged.
-    pub lost_response: u64,
+    pub lost_response_grace: u64,
     /// The number of generations in a row with a lost response at which the session ends.
     pub max_lost_responses: u32,
     /// A digest of the mark of the requesting client, or `None` if it set no mark.
@@ -55,7 +55,7 @@ pub enum RotationOutcome {
     ReuseDetected,
     /// The token is two or more generations old, but the request was made before the last rotation:
     /// the store was slow to carry it out, or the node's clock is behind. Nothing has changed.
-    Late,
+    Delayed,
     /// The token is newer than the record, by more than one lost write can explain.
     StoreRewound,
 }
@@ -96,7 +96,7 @@ impl Rotation {
             token_id: token_id.into(),
             now,
             grace: 10_000_000,
-            lost_response: 60_000_000,
+            lost_response_grace: 60_000_000,
             max_lost_responses: 5,
             client: None,
         }
@@ -113,7 +113,7 @@ impl Rotation {
     /// | -1 or 0 | | the session advances to the generation after the token's |
     /// | 1 | the record has a `client`, and this call has another one or none | the session ends as reuse |
     /// | 1 | at most `grace` after `rotated_at` | converges as concurrent |
-    /// | 1 | the generation is not acknowledged, and either an earlier one was or `rotated_at` is at most `lost_response` ago | converges as a lost response; if that makes `max_lost_responses` in a row, the session ends as reuse instead |
+    /// | 1 | the generation is not acknowledged, and either an earlier one was or `rotated_at` is at most `lost_response_grace` ago | converges as a lost response; if that makes `max_lost_responses` in a row, the session ends as reuse instead |
     /// | 1 | at most `grace` after `last_used_at` | converges as concurrent |
     /// | 1 | otherwise | the session ends as reuse |
     /// | more than 1 | `now` is before `rotated_at` | nothing: the request was held up |
@@ -182,7 +182,7 @@ impl Rotation {
         }
         let acknowledgements_arrive = record.acknowledged.is_some();
         let may_be_lost = !record.is_acknowledged()
-            && (acknowledgements_arrive || since_rotation <= self.lost_response);
+            && (acknowledgements_arrive || since_rotation <= self.lost_response_grace);
         if may_be_lost {
             return if lost_responses_with(record) < self.max_lost_responses {
                 Step::Converge(Converged::LostResponse)
@@ -225,7 +225,7 @@ impl Rotation {
             return RotationOutcome::StoreRewound;
         }
         if record.generation - self.generation > 1 {
-            return RotationOutcome::Late;
+            return RotationOutcome::Delayed;
         }
         let at_once = self.now.saturating_sub(record.rotated_at) <= self.grace;
         RotationOutcome::Converged(if at_once || record.last_used_at != self.now {
@@ -256,7 +256,7 @@ impl fmt::Debug for Rotation {
             .field("token_id", &Digest(&self.token_id))
             .field("now", &self.now)
             .field("grace", &self.grace)
-            .field("lost_response", &self.lost_response)
+            .field("lost_response_grace", &self.lost_response_grace)
             .field("max_lost_responses", &self.max_lost_responses)
             .field("client", &self.client.as_deref().map(Digest))
             .finish()

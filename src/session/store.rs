@@ -43,7 +43,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+    ) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Carries out [`Rotation::apply`] as one atomic step. Returns the record as it is afterwards,
     /// whether or not it has changed, or `None` if there is no such session.
@@ -83,7 +83,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// idle or expired: a node whose clock is behind may still consider them live.
     ///
     /// Returns these sessions, and also those named sessions that were ended at or after
-    /// [`told_since`](EndSessions::told_since). So a call that failed or was interrupted after this
+    /// [`ended_since`](EndSessions::ended_since). So a call that failed or was interrupted after this
     /// step returns the same sessions when it is repeated.
     ///
     /// Ends and returns at most [`limit`](EndSessions::limit) sessions. Those that have not been ended
@@ -121,7 +121,7 @@ pub struct EndSessions<'a> {
     /// The current time, which is stored as the time of the end.
     pub now: u64,
     /// Sessions that were ended at or after this time are returned as well.
-    pub told_since: u64,
+    pub ended_since: u64,
     /// The most sessions to end and to return. The caller asks again for the rest.
     pub limit: u32,
 }
@@ -152,6 +152,7 @@ pub enum SessionTarget<'a> {
 
 /// A limit on the number of live sessions that a subject may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimit {
     /// The largest number of live sessions.
     pub max: u32,
@@ -172,7 +173,7 @@ pub enum WhenFull {
 /// The result of [`SessionStore::create`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Created {
+pub enum CreateOutcome {
     /// The session was stored.
     Opened {
         /// The older sessions that were ended to make room.
@@ -186,16 +187,26 @@ pub enum Created {
 
 impl<'a> EndSessions<'a> {
     /// Creates a request to end sessions. The store returns only the sessions that this request
-    /// ends, and none that had ended before: [`told_since`](Self::told_since) is after `now`.
+    /// ends, and none that had ended before: [`ended_since`](Self::ended_since) is after `now`.
     #[must_use]
     pub const fn new(target: SessionTarget<'a>, reason: EndReason, now: u64) -> Self {
         Self {
             target,
             reason,
             now,
-            told_since: now.saturating_add(1),
+            ended_since: now.saturating_add(1),
             limit: u32::MAX,
         }
+    }
+}
+
+// === impl SessionLimit ===
+
+impl SessionLimit {
+    /// Creates a limit for tests of a store.
+    #[must_use]
+    pub const fn new(max: u32, when_full: WhenFull) -> Self {
+        Self { max, when_full }
     }
 }
 
@@ -224,7 +235,7 @@ pub(crate) trait DynSessionStore: Debug + Send + Sync {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> StoreFuture<'a, Created>;
+    ) -> StoreFuture<'a, CreateOutcome>;
     fn rotate<'a>(&'a self, rotation: &'a Rotation) -> StoreFuture<'a, Option<SessionRecord>>;
     fn acknowledge<'a>(&'a self, session: &'a str, generation: u64) -> StoreFuture<'a, ()>;
     fn list<'a>(&'a self, subject: &'a str, now: u64) -> StoreFuture<'a, Vec<SessionRecord>>;
@@ -237,7 +248,7 @@ impl<S: SessionStore> DynSessionStore for S {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> StoreFuture<'a, Created> {
+    ) -> StoreFuture<'a, CreateOutcome> {
         Box::pin(SessionStore::create(self, session, limit))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::record::{EndedSession, SessionRecord};
 use super::rotation::Rotation;
-use super::store::{Created, DynSessionStore, EndSessions, SessionLimit};
+use super::store::{CreateOutcome, DynSessionStore, EndSessions, SessionLimit};
 use crate::in_use::{Reporter, Reports};
 use crate::store::{StoreError, in_time};
 
@@ -34,7 +34,7 @@ impl TimedStore {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         self.timed(self.store.create(session, limit)).await
     }
 

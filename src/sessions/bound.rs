@@ -4,7 +4,7 @@ use super::Sessions;
 use super::error::{SessionError, SessionErrorKind};
 use super::refresh::RefreshSession;
 use crate::dpop::DpopProof;
-use crate::event::AuthEvent;
+use crate::event::SessionEvent;
 use crate::session::{EndReason, EndSessions, SessionTarget};
 
 // === impl RefreshSession ===
@@ -16,7 +16,7 @@ impl RefreshSession<'_> {
     /// | Session | Proof | Result |
     /// |---|---|---|
     /// | bound | by the key of the session | the next tokens are bound to the same key |
-    /// | bound | missing | [`ProofRequired`](SessionErrorKind::ProofRequired). The session stays open, and an [event](crate::sessions::AuthEvent::RefreshWithoutProof) is reported |
+    /// | bound | missing | [`ProofRequired`](SessionErrorKind::ProofRequired). The session stays open, and an [event](crate::sessions::SessionEvent::RefreshWithoutProof) is reported |
     /// | bound | by another key | [`KeyMismatch`](SessionErrorKind::KeyMismatch). The session ends |
     /// | not bound | by any key | the access token is bound to that key, and the session stays unbound |
     /// | not bound | missing | the same as without DPoP |
@@ -39,7 +39,7 @@ impl RefreshSession<'_> {
         let (subject, session) = (self.subject(), self.session_id());
         match (self.token.key.as_deref(), &self.proof) {
             (Some(_), None) => {
-                let event = AuthEvent::RefreshWithoutProof { subject, session };
+                let event = SessionEvent::RefreshWithoutProof { subject, session };
                 self.sessions.inner.events.tell(&event);
                 Err(SessionErrorKind::ProofRequired.into())
             }
@@ -51,7 +51,7 @@ impl RefreshSession<'_> {
                     .await?;
                 Err(SessionErrorKind::KeyMismatch.into())
             }
-            (_, Some(proof)) => Ok(proof.spend().await?),
+            (_, Some(proof)) => Ok(proof.mark_used().await?),
             (None, None) => Ok(()),
         }
     }
@@ -65,11 +65,11 @@ impl Sessions {
         let now = self.inner.tokens.stamp();
         let target = SessionTarget::SessionOf { session, subject };
         let mut end = EndSessions::new(target, EndReason::ReuseDetected, now);
-        end.told_since = self.told_since(now);
+        end.ended_since = self.ended_since(now);
         let ended = self.inner.store.end(end).await?;
         // The session itself has ended. A failure to revoke is reported as an event.
         let _ = self.revoke(&ended).await;
-        self.inner.events.tell(&AuthEvent::RefreshKeyMismatch {
+        self.inner.events.tell(&SessionEvent::RefreshKeyMismatch {
             subject,
             session,
             has_ended: ended.iter().any(|session| session.ended_at == now),

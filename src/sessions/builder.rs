@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Inner, MAX_CALLS, Sessions};
+use super::{Inner, MAX_CONCURRENT_CALLS, Sessions};
 use crate::error::ConfigError;
-use crate::event::{AuthEvent, EventHook};
+use crate::event::{EventHook, SessionEvent};
 use crate::issuer::{TokenIssuer, check_ttl};
 use crate::session::{Acknowledger, DynSessionStore, SessionLimit, TimedStore, WhenFull};
 use crate::store::{Calls, DEFAULT_SESSION_STORE_TIMEOUT};
@@ -21,10 +21,10 @@ pub const DEFAULT_ROTATION_GRACE: Duration = Duration::from_secs(10);
 pub const MAX_ROTATION_GRACE: Duration = Duration::from_secs(60);
 /// The default time for which a replaced refresh token is accepted after a lost response, in a
 /// session of which no access token was ever seen in use: 60 seconds.
-pub const DEFAULT_LOST_RESPONSE: Duration = Duration::from_secs(60);
-/// The longest [`lost_response`](SessionsBuilder::lost_response) that can be set: one hour.
-pub const MAX_LOST_RESPONSE: Duration = Duration::from_secs(3600);
-/// The default number of lost responses in a row that ends a session.
+pub const DEFAULT_LOST_RESPONSE_GRACE: Duration = Duration::from_secs(60);
+/// The longest [`lost_response_grace`](SessionsBuilder::lost_response_grace) that can be set: one hour.
+pub const MAX_LOST_RESPONSE_GRACE: Duration = Duration::from_secs(3600);
+/// The default number of lost responses in a row that ends a session: 5.
 pub const DEFAULT_MAX_LOST_RESPONSES: u32 = 5;
 
 /// Builds [`Sessions`].
@@ -36,7 +36,7 @@ pub struct SessionsBuilder {
     store_timeout: Duration,
     idle_ttl: Duration,
     grace: Duration,
-    lost_response: Duration,
+    lost_response_grace: Duration,
     max_lost_responses: u32,
     limit: Option<SessionLimit>,
     events: EventHook,
@@ -52,7 +52,7 @@ impl SessionsBuilder {
             store_timeout: DEFAULT_SESSION_STORE_TIMEOUT,
             idle_ttl: DEFAULT_IDLE_TTL,
             grace: DEFAULT_ROTATION_GRACE,
-            lost_response: DEFAULT_LOST_RESPONSE,
+            lost_response_grace: DEFAULT_LOST_RESPONSE_GRACE,
             max_lost_responses: DEFAULT_MAX_LOST_RESPONSES,
             limit: None,
             events: EventHook::default(),
@@ -79,8 +79,8 @@ impl SessionsBuilder {
     ///
     /// If an access token of the session was seen before, there is no such limit. As long as nobody
     /// uses the successor, a client that retries with the old token is the one that did not get it.
-    pub fn lost_response(mut self, limit: Duration) -> Self {
-        self.lost_response = limit;
+    pub fn lost_response_grace(mut self, limit: Duration) -> Self {
+        self.lost_response_grace = limit;
         self
     }
 
@@ -95,7 +95,7 @@ impl SessionsBuilder {
     /// Sets how many live sessions a subject may have, and what happens when another is opened.
     /// There is no limit by default.
     pub fn limit(mut self, max: u32, when_full: WhenFull) -> Self {
-        self.limit = Some(SessionLimit { max, when_full });
+        self.limit = Some(SessionLimit::new(max, when_full));
         self
     }
 
@@ -106,9 +106,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// Sets a function that is called after each [event](AuthEvent) of a session. It must not
+    /// Sets a function that is called after each [event](SessionEvent) of a session. It must not
     /// block. If it panics, only this one call is lost.
-    pub fn on_event(mut self, hook: impl Fn(&AuthEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub fn on_event(mut self, hook: impl Fn(&SessionEvent<'_>) + Send + Sync + 'static) -> Self {
         self.events = EventHook::new(hook);
         self
     }
@@ -130,9 +130,9 @@ impl SessionsBuilder {
             return Err(ConfigError::NoSessionsAllowed);
         }
         check_ttl(self.idle_ttl).map_err(|_| ConfigError::InvalidLifetime)?;
-        if self.lost_response > MAX_LOST_RESPONSE {
+        if self.lost_response_grace > MAX_LOST_RESPONSE_GRACE {
             return invalid(
-                "`lost_response` is over one hour, during which a thief is not detected: set at \
+                "`lost_response_grace` is over one hour, during which a thief is not detected: set at \
                  most one hour",
             );
         }
@@ -162,11 +162,11 @@ impl SessionsBuilder {
                 store,
                 idle_ttl: self.idle_ttl,
                 grace: self.grace,
-                lost_response: self.lost_response,
+                lost_response_grace: self.lost_response_grace,
                 max_lost_responses: self.max_lost_responses,
                 limit: self.limit,
                 events: self.events,
-                calls: Calls::new(MAX_CALLS),
+                calls: Calls::new(MAX_CONCURRENT_CALLS),
             }),
         })
     }

@@ -26,7 +26,7 @@ impl Sessions {
     /// Fails if the store is unavailable.
     pub async fn clean_up(&self, limit: u32) -> Result<u64, SessionError> {
         let tokens = &self.inner.tokens;
-        let kept = as_micros(tokens.longest_access_ttl() + CLOCK_SLACK);
+        let kept = as_micros(tokens.max_access_ttl() + CLOCK_SLACK);
         let before = tokens.now().saturating_sub(kept);
         Ok(self.inner.store.clean_up(before, limit).await?)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Sessions;
 use super::error::{SessionError, SessionErrorKind};
 use crate::clock::as_micros;
-use crate::event::AuthEvent;
+use crate::event::SessionEvent;
 use crate::jti;
 use crate::session::{EndReason, EndSessions, EndedSession, SessionTarget};
 use crate::store::StoreError;
@@ -33,7 +33,7 @@ impl Sessions {
     ///
     /// Use it with the [`session_id`](crate::VerifiedToken::session_id) of a verified token, or for
     /// an administrator. An id that a user sends may belong to somebody else: use
-    /// [`end_of`](Self::end_of).
+    /// [`end_owned_by`](Self::end_owned_by).
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Sessions {
     /// # Errors
     ///
     /// Fails in the same cases as [`end`](Self::end).
-    pub async fn end_of(&self, sub: &str, sid: &str) -> Result<bool, SessionError> {
+    pub async fn end_owned_by(&self, sub: &str, sid: &str) -> Result<bool, SessionError> {
         self.end_one(sid, Some(sub), false).await
     }
 
@@ -169,7 +169,7 @@ impl Sessions {
                 target,
                 reason: EndReason::Revoked,
                 now,
-                told_since: self.told_since(now),
+                ended_since: self.ended_since(now),
                 limit: AT_ONCE,
             };
             let ended = self.inner.store.end(end).await?;
@@ -214,7 +214,7 @@ impl Sessions {
                 ..
             } in ended
             {
-                let event = AuthEvent::RevocationFailed { subject, session };
+                let event = SessionEvent::RevocationFailed { subject, session };
                 self.inner.events.tell(&event);
             }
         }
@@ -222,13 +222,13 @@ impl Sessions {
     }
 
     /// The time from which sessions may have ended without their access tokens being revoked.
-    pub(super) fn told_since(&self, now: u64) -> u64 {
-        let longest = self.inner.tokens.longest_access_ttl() + CLOCKS_DIFFER;
+    pub(super) fn ended_since(&self, now: u64) -> u64 {
+        let longest = self.inner.tokens.max_access_ttl() + CLOCKS_DIFFER;
         now.saturating_sub(as_micros(longest))
     }
 
     fn tell_end(&self, ended: &EndedSession, reason: EndReason) {
-        self.inner.events.tell(&AuthEvent::SessionEnded {
+        self.inner.events.tell(&SessionEvent::SessionEnded {
             subject: &ended.subject,
             session: &ended.id,
             reason,

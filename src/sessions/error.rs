@@ -142,7 +142,7 @@ impl SessionError {
             | SessionErrorKind::KeyMismatch
             | SessionErrorKind::StoreRewound => (StatusCode::BAD_REQUEST, "invalid_grant"),
             // RFC 9449 sections 5 and 8
-            SessionErrorKind::InvalidProof(DpopErrorKind::NonceNeeded) => {
+            SessionErrorKind::InvalidProof(DpopErrorKind::NonceRequired) => {
                 (StatusCode::BAD_REQUEST, "use_dpop_nonce")
             }
             SessionErrorKind::InvalidProof(_) | SessionErrorKind::ProofRequired => {

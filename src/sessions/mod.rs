@@ -21,7 +21,7 @@ pub(crate) mod service;
 mod tokens;
 
 pub use crate::clean_up::CleanUpTask;
-pub use crate::event::AuthEvent;
+pub use crate::event::SessionEvent;
 #[cfg(feature = "postgres")]
 pub use crate::session::PostgresSessions;
 #[cfg(feature = "redis")]
@@ -29,20 +29,20 @@ pub use crate::session::RedisSessions;
 #[cfg(feature = "sqlite")]
 pub use crate::session::SqliteSessions;
 pub use crate::session::{
-    Converged, Created, EndReason, EndSessions, EndedSession, MemorySessions, Rotation,
+    Converged, CreateOutcome, EndReason, EndSessions, EndedSession, MemorySessions, Rotation,
     RotationOutcome, Session, SessionLimit, SessionRecord, SessionStore, SessionTarget,
     UnknownEndReason, WhenFull,
 };
 pub use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 pub use builder::{
-    DEFAULT_IDLE_TTL, DEFAULT_LOST_RESPONSE, DEFAULT_MAX_LOST_RESPONSES, DEFAULT_ROTATION_GRACE,
-    MAX_LOST_RESPONSE, MAX_ROTATION_GRACE, SessionsBuilder,
+    DEFAULT_IDLE_TTL, DEFAULT_LOST_RESPONSE_GRACE, DEFAULT_MAX_LOST_RESPONSES,
+    DEFAULT_ROTATION_GRACE, MAX_LOST_RESPONSE_GRACE, MAX_ROTATION_GRACE, SessionsBuilder,
 };
 pub use clean_up::CLOCK_SLACK;
 pub use error::{SessionError, SessionErrorKind};
 pub use open::OpenSession;
 pub use refresh::{RefreshSession, Refreshed};
-pub use service::MAX_CALLS;
+pub use service::MAX_CONCURRENT_CALLS;
 pub(crate) use service::Sessions;
 
 use service::Inner;

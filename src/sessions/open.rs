@@ -12,11 +12,11 @@ use super::refresh::client_digest;
 use super::tokens::Payload;
 use crate::clock::as_micros;
 use crate::dpop::DpopProof;
-use crate::event::AuthEvent;
+use crate::event::SessionEvent;
 use crate::issuer::{IssueError, TokenPair, TokenRequest};
 use crate::jti;
 use crate::revocation::RevocationQuery;
-use crate::session::{Created, EndReason, EndSessions, SessionRecord, SessionTarget};
+use crate::session::{CreateOutcome, EndReason, EndSessions, SessionRecord, SessionTarget};
 use crate::store::StoreError;
 
 /// The longest label that is kept, in characters.
@@ -176,7 +176,7 @@ impl<'a> OpenSession<'a> {
         let key = record.key_thumbprint.as_deref();
         let pair = sessions.pair_of(&record, &payload, &payload.scopes, now, key)?;
         if let Some(proof) = &proof {
-            proof.spend().await?;
+            proof.mark_used().await?;
         }
 
         let this = sessions.clone();
@@ -224,8 +224,8 @@ impl Sessions {
 
     async fn store_new(&self, record: &SessionRecord) -> Result<(), SessionError> {
         let ended = match self.inner.store.create(record, self.inner.limit).await {
-            Ok(Created::Opened { ended }) => ended,
-            Ok(Created::Full) => return Err(SessionErrorKind::TooManySessions.into()),
+            Ok(CreateOutcome::Opened { ended }) => ended,
+            Ok(CreateOutcome::Full) => return Err(SessionErrorKind::TooManySessions.into()),
             Err(error) => {
                 // It may have been stored: nobody has a token of it, but it counts.
                 let target = SessionTarget::Session(&record.id);
@@ -238,7 +238,7 @@ impl Sessions {
         // The new session exists by now. If the access tokens of a replaced one could not be
         // revoked, that is reported as an event.
         let _ = self.after_end(&ended, EndReason::Replaced).await;
-        self.inner.events.tell(&AuthEvent::SessionOpened {
+        self.inner.events.tell(&SessionEvent::SessionOpened {
             subject: &record.subject,
             session: &record.id,
         });

@@ -11,7 +11,7 @@ use super::error::{SessionError, SessionErrorKind};
 use super::tokens::{Payload, RefreshToken};
 use crate::clock::as_micros;
 use crate::dpop::DpopProof;
-use crate::event::AuthEvent;
+use crate::event::SessionEvent;
 use crate::issuer::{IssueError, TokenPair};
 use crate::jti::{self, Digest};
 use crate::keys::digest;
@@ -37,7 +37,7 @@ pub struct RefreshSession<'a> {
 }
 
 /// The result of a refresh.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Refreshed {
     /// The next pair of tokens, ready to be the body of the response.
@@ -162,7 +162,7 @@ impl<'a> RefreshSession<'a> {
     /// is the one that replaces a token, the replaced token is accepted from any client.
     ///
     /// Without marks, a thief who refreshes within seconds of the client each time is reported as
-    /// an [event](crate::sessions::AuthEvent::RefreshConverged), but not stopped.
+    /// an [event](crate::sessions::SessionEvent::RefreshConverged), but not stopped.
     pub fn client(mut self, mark: impl AsRef<[u8]>) -> Self {
         self.client = Some(mark.as_ref().to_owned());
         self
@@ -286,7 +286,7 @@ impl Sessions {
             token_id,
             now: stamp,
             grace: as_micros(self.inner.grace),
-            lost_response: as_micros(self.inner.lost_response),
+            lost_response_grace: as_micros(self.inner.lost_response_grace),
             max_lost_responses: self.inner.max_lost_responses,
             client,
         };
@@ -318,15 +318,15 @@ impl Sessions {
             return Some(SessionErrorKind::UnknownSession);
         };
         let (subject, session) = (record.subject.as_str(), record.id.as_str());
-        let tell = |event: AuthEvent<'_>| self.inner.events.tell(&event);
+        let tell = |event: SessionEvent<'_>| self.inner.events.tell(&event);
         match outcome {
             RotationOutcome::Rotated { rewound: false } => None,
             RotationOutcome::Rotated { rewound: true } => {
-                tell(AuthEvent::RefreshStoreRewound { subject, session });
+                tell(SessionEvent::RefreshStoreRewound { subject, session });
                 None
             }
             RotationOutcome::Converged(kind) => {
-                tell(AuthEvent::RefreshConverged {
+                tell(SessionEvent::RefreshConverged {
                     subject,
                     session,
                     kind,
@@ -338,22 +338,22 @@ impl Sessions {
                 let ended = EndedSession::new(session, subject, rotation.now);
                 // The session itself has ended. A failure to revoke is reported as an event.
                 let _ = self.revoke(std::slice::from_ref(&ended)).await;
-                tell(AuthEvent::RefreshReuseDetected { subject, session });
+                tell(SessionEvent::RefreshReuseDetected { subject, session });
                 Some(SessionErrorKind::ReuseDetected)
             }
             RotationOutcome::StoreRewound => {
-                tell(AuthEvent::RefreshStoreRewound { subject, session });
+                tell(SessionEvent::RefreshStoreRewound { subject, session });
                 Some(SessionErrorKind::StoreRewound)
             }
             RotationOutcome::Ended(reason) => {
                 let ended = EndedSession::new(session, subject, record.ended_at.unwrap_or(0));
-                if ended.ended_at >= self.told_since(rotation.now) {
+                if ended.ended_at >= self.ended_since(rotation.now) {
                     // The process that ended it may have been killed before it revoked anything.
                     let _ = self.revoke(std::slice::from_ref(&ended)).await;
                 }
                 Some(SessionErrorKind::Ended(reason))
             }
-            RotationOutcome::Late => Some(SessionErrorKind::Unavailable),
+            RotationOutcome::Delayed => Some(SessionErrorKind::Unavailable),
             RotationOutcome::Unknown => Some(SessionErrorKind::UnknownSession),
             RotationOutcome::Idle => Some(SessionErrorKind::Idle),
             RotationOutcome::Expired => Some(SessionErrorKind::Expired),

@@ -15,7 +15,7 @@ use crate::store::Calls;
 /// The most refreshes, logins and logouts that are in progress at once in one [`Sessions`]. More
 /// are answered with 503. Each ends within a few timeouts of the stores, even if its request is
 /// dropped.
-pub const MAX_CALLS: usize = 1024;
+pub const MAX_CONCURRENT_CALLS: usize = 1024;
 
 /// Opens sessions at login, refreshes them by their refresh tokens, lists them, and ends them.
 ///
@@ -63,7 +63,7 @@ pub(super) struct Inner {
     pub(super) store: TimedStore,
     pub(super) idle_ttl: Duration,
     pub(super) grace: Duration,
-    pub(super) lost_response: Duration,
+    pub(super) lost_response_grace: Duration,
     pub(super) max_lost_responses: u32,
     pub(super) limit: Option<SessionLimit>,
     pub(super) events: EventHook,
@@ -126,7 +126,7 @@ impl Sessions {
 
 impl Sessions {
     /// Runs work to its end, even if the request that asks for it is dropped. A store that hangs leaves at
-    /// most [`MAX_CALLS`] such tasks behind.
+    /// most [`MAX_CONCURRENT_CALLS`] such tasks behind.
     pub(super) async fn whole<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, SessionError>> + Send + 'static,

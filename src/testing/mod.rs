@@ -36,4 +36,4 @@ pub use proof_key::{ProofKey, ProofRequest};
 pub use provider::{TestAnswer, TestProvider};
 pub use replay_store::check_replay_store;
 pub use revocation_store::check_revocation_store;
-pub use session_store::{check_session_store, check_session_store_that_forgets};
+pub use session_store::{check_expiring_session_store, check_session_store};

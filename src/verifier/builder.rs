@@ -251,7 +251,7 @@ impl TokenVerifierBuilder {
     ///
     /// Time, issuer, audience, type and revocation are checked each time, and a token is dropped when its key
     /// is no longer trusted. The guide says [what is kept, and why that is
-    /// safe](crate::guide::threat_model#what-a-verifier-remembers).
+    /// safe](crate::guide::security_model#what-a-verifier-remembers).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = count;
@@ -275,8 +275,8 @@ impl TokenVerifierBuilder {
     /// issuer that the sessions are built on do this by themselves.
     ///
     /// If no service reports it, a session whose client has lost the response to a refresh can be continued
-    /// for only [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE). The report is sent in the background,
-    /// once per refresh, and no request waits for it.
+    /// for only [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE_GRACE). The report is sent in the
+    /// background, once per refresh, and no request waits for it.
     pub fn acknowledge_sessions(self, store: impl SessionStore) -> Self {
         let store = TimedStore::new(Arc::new(store), DEFAULT_SESSION_STORE_TIMEOUT);
         let slot = AcknowledgerSlot::default();

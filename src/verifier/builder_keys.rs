@@ -24,7 +24,7 @@ impl TokenVerifierBuilder {
 
     /// Sets a source of keys that change, such as a [`KeyRing`](crate::KeyRing) or your own
     /// [`KeySource`](crate::keys::KeySource).
-    pub fn source(self, source: impl KeySource) -> Self {
+    pub fn key_source(self, source: impl KeySource) -> Self {
         self.with_keys(Keys::Source(Arc::new(source)))
     }
 
@@ -46,7 +46,7 @@ impl TokenVerifierBuilder {
     #[cfg(feature = "jwks")]
     pub fn discover(mut self, issuer: impl Into<String>) -> Self {
         match RemoteJwks::builder(issuer).build() {
-            Ok(keys) => self.remote(&keys),
+            Ok(keys) => self.remote_jwks(&keys),
             Err(problem) => {
                 self.problem.get_or_insert(problem);
                 self
@@ -67,14 +67,14 @@ impl TokenVerifierBuilder {
     ///     .allow_keys_from("https://www.googleapis.com")
     ///     .build()?;
     /// let verifier = TokenVerifier::builder()
-    ///     .remote(&google)
+    ///     .remote_jwks(&google)
     ///     .audience("123.apps.googleusercontent.com")
     ///     .profile(TokenProfile::IdToken)
     ///     .build()?;
     /// # let _ = verifier; Ok(()) }
     /// ```
     #[cfg(feature = "jwks")]
-    pub fn remote(mut self, keys: &RemoteJwks) -> Self {
+    pub fn remote_jwks(mut self, keys: &RemoteJwks) -> Self {
         if let Some(issuer) = keys.issuer()
             && self.issuers.is_empty()
         {
@@ -134,21 +134,21 @@ impl TokenVerifierBuilder {
     /// let end_of_2026 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_798_761_600);
     /// let verifier = TokenVerifier::builder()
     ///     .discover("https://project.supabase.co/auth/v1")
-    ///     .also_keys_until(legacy, end_of_2026)
+    ///     .additional_keys_until(legacy, end_of_2026)
     ///     .audience("authenticated")
     ///     .build()?;
     /// # let _ = verifier; Ok(()) }
     /// ```
-    pub fn also_keys(mut self, keys: impl Into<KeySet>) -> Self {
+    pub fn additional_keys(mut self, keys: impl Into<KeySet>) -> Self {
         let (keys, until) = (keys.into(), None);
         self.further_keys.push(FurtherKeys { keys, until });
         self
     }
 
     /// Adds keys that are trusted beside the others until the time `until`; see
-    /// [`also_keys`](Self::also_keys). From then on, tokens that were signed with them are refused, even if
-    /// they have not expired.
-    pub fn also_keys_until(mut self, keys: impl Into<KeySet>, until: SystemTime) -> Self {
+    /// [`additional_keys`](Self::additional_keys). From then on, tokens that were signed with them are
+    /// refused, even if they have not expired.
+    pub fn additional_keys_until(mut self, keys: impl Into<KeySet>, until: SystemTime) -> Self {
         let (keys, until) = (keys.into(), Some(until));
         self.further_keys.push(FurtherKeys { keys, until });
         self
@@ -158,8 +158,8 @@ impl TokenVerifierBuilder {
         if self.keys.replace(keys).is_some() {
             self.problem.get_or_insert_with(|| {
                 ConfigError::invalid(
-                    "the verifier has two sets or sources of keys: call one of `keys`, `source`, \
-                     `discover` and `remote`, once. For several issuers, build one verifier for each and \
+                    "the verifier has two sets or sources of keys: call one of `keys`, `key_source`, \
+                     `discover` and `remote_jwks`, once. For several issuers, build one verifier for each and \
                      join them with `TokenVerifier::for_issuers`",
                 )
             });

@@ -14,7 +14,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::revocation::DynRevocationStore;
 
 /// The time for which a stream may go on while the revocation store is unavailable: 60 seconds.
-pub const LONGEST_UNJUDGED_STREAM: Duration = Duration::from_secs(60);
+pub const MAX_STREAM_OUTAGE: Duration = Duration::from_secs(60);
 /// The pause before an unavailable store is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two looks at the clock.
@@ -23,14 +23,14 @@ const A_DAY: Duration = Duration::from_secs(86_400);
 /// Why a stream must end: the result of [`VerifiedToken::ended`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TokenEnd {
+pub enum StreamEnd {
     /// The token has expired. The client should get another one and connect again.
     Expired,
     /// The token, its session, or all tokens of its subject were revoked, or the authorization server of an
     /// opaque token says that it is no longer active.
     Revoked,
     /// The revocation store, or the authorization server of an opaque token, was unavailable for
-    /// [longer](LONGEST_UNJUDGED_STREAM) than a stream may go on without it.
+    /// [longer](MAX_STREAM_OUTAGE) than a stream may go on without it.
     Unavailable,
 }
 
@@ -42,9 +42,9 @@ pub(crate) trait World: Send + Sync {
     fn revocations(&self) -> Option<&Arc<dyn DynRevocationStore>>;
 }
 
-// === impl TokenEnd ===
+// === impl StreamEnd ===
 
-impl TokenEnd {
+impl StreamEnd {
     /// Returns a stable, lower-case name for logs and metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -56,7 +56,7 @@ impl TokenEnd {
     }
 }
 
-impl fmt::Display for TokenEnd {
+impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Expired => "the token has expired",
@@ -76,13 +76,13 @@ impl VerifiedToken {
     /// [`MemoryRevocations`](crate::revocation::MemoryRevocations) does, `CachedRevocations` does for those
     /// made through the same object, and Redis does if revocations are pushed. Otherwise the store is asked
     /// at the interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes). With a
-    /// cache, a revocation on another node ends the stream within twice the lag of the cache.
+    /// cache, a revocation on another node ends the stream within twice the cache period of the cache.
     ///
     /// For an opaque token, the authorization server is asked again whenever its answer has left the cache.
     ///
     /// While the store is unavailable, the future keeps waiting for at most
-    /// [60 seconds](super::LONGEST_UNJUDGED_STREAM), so that a short outage does not make all clients
-    /// reconnect. Then it returns [`TokenEnd::Unavailable`].
+    /// [60 seconds](super::MAX_STREAM_OUTAGE), so that a short outage does not make all clients
+    /// reconnect. Then it returns [`StreamEnd::Unavailable`].
     ///
     /// The time is that of the verifier's clock. Nothing runs unless the future is polled, and it can be
     /// dropped at any time. It needs a Tokio runtime with its timer enabled.
@@ -91,7 +91,7 @@ impl VerifiedToken {
     /// use std::time::Duration;
     /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer};
     /// use tower_jwt_auth::clock::ManualClock;
-    /// use tower_jwt_auth::verifier::TokenEnd;
+    /// use tower_jwt_auth::verifier::StreamEnd;
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// let clock = ManualClock::at_now();
@@ -108,16 +108,16 @@ impl VerifiedToken {
     /// tokio::task::yield_now().await;
     /// assert!(!ended.is_finished());
     /// clock.advance(Duration::from_secs(30));
-    /// assert_eq!(ended.await?, TokenEnd::Expired);
+    /// assert_eq!(ended.await?, StreamEnd::Expired);
     /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ended(&self) -> impl Future<Output = TokenEnd> + Send + use<> {
+    pub fn ended(&self) -> impl Future<Output = StreamEnd> + Send + use<> {
         let token = self.clone();
         async move {
             let Some(world) = token.world() else {
                 // A token without one does not come from a verifier: it counts as expired.
-                return TokenEnd::Expired;
+                return StreamEnd::Expired;
             };
             wait_for_end(&token, &**world).await
         }
@@ -127,17 +127,17 @@ impl VerifiedToken {
     /// the end of a response, such as gRPC with its status. It is the error with which the
     /// [`JwtAuthLayer`](crate::JwtAuthLayer) in front would refuse the token now.
     #[must_use]
-    pub fn end_error(&self, end: TokenEnd) -> AuthError {
+    pub fn end_error(&self, end: StreamEnd) -> AuthError {
         let kind = match end {
-            TokenEnd::Expired => AuthErrorKind::Expired,
-            TokenEnd::Revoked => AuthErrorKind::Revoked,
-            TokenEnd::Unavailable => AuthErrorKind::Unavailable,
+            StreamEnd::Expired => AuthErrorKind::Expired,
+            StreamEnd::Revoked => AuthErrorKind::Revoked,
+            StreamEnd::Unavailable => AuthErrorKind::Unavailable,
         };
         AuthError::new(kind).told_by(self.refusals())
     }
 }
 
-async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> TokenEnd {
+async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> StreamEnd {
     let clock = world.clock();
     let until = token
         .expires_at()
@@ -149,7 +149,7 @@ async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> TokenEnd {
     loop {
         let now = clock.now();
         if until.is_some_and(|until| now >= until) {
-            return TokenEnd::Expired;
+            return StreamEnd::Expired;
         }
         let mut next = A_DAY;
         if let (Some((store, query)), Some(changes)) = (&store, &mut changes) {
@@ -159,7 +159,7 @@ async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> TokenEnd {
                 None => store.is_revoked(*query).await,
             };
             match verdict {
-                Ok(true) => return TokenEnd::Revoked,
+                Ok(true) => return StreamEnd::Revoked,
                 Ok(false) => {
                     unjudged_since = None;
                     next = changes.interval().unwrap_or(A_DAY);
@@ -167,8 +167,8 @@ async fn wait_for_end(token: &VerifiedToken, world: &dyn World) -> TokenEnd {
                 Err(_) => {
                     let since = *unjudged_since.get_or_insert(now);
                     let unjudged = now.duration_since(since).unwrap_or_default();
-                    if unjudged >= LONGEST_UNJUDGED_STREAM {
-                        return TokenEnd::Unavailable;
+                    if unjudged >= MAX_STREAM_OUTAGE {
+                        return StreamEnd::Unavailable;
                     }
                     next = RETRY;
                 }

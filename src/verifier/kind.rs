@@ -15,10 +15,10 @@ pub enum CredentialKind {
     LogoutToken,
     /// An API key: a long-lived secret that a user or a service has created.
     ApiKey,
-    /// An opaque token that its authorization server has declared active (RFC 7662).
-    Introspection,
-    /// A credential that the application's own [`CredentialJudge`](crate::credential::CredentialJudge) has
-    /// accepted.
+    /// A token that its authorization server has declared active (RFC 7662), usually an opaque one.
+    IntrospectedToken,
+    /// A credential that the application's own [`CredentialVerifier`](crate::credential::CredentialVerifier)
+    /// has accepted.
     Other,
 }
 
@@ -33,7 +33,7 @@ impl CredentialKind {
             Self::ProviderToken => "provider_token",
             Self::LogoutToken => "logout_token",
             Self::ApiKey => "api_key",
-            Self::Introspection => "introspection",
+            Self::IntrospectedToken => "introspected_token",
             Self::Other => "other",
         }
     }

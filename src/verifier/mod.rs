@@ -28,7 +28,7 @@ pub use crate::policy::{DEFAULT_LEEWAY, IssuerPattern, MAX_LEEWAY, TokenProfile}
 pub use binding::Binding;
 pub use builder::TokenVerifierBuilder;
 pub(crate) use ended::World;
-pub use ended::{LONGEST_UNJUDGED_STREAM, TokenEnd};
+pub use ended::{MAX_STREAM_OUTAGE, StreamEnd};
 #[cfg(feature = "jwks")]
 pub(crate) use judge::Judge;
 pub(crate) use judge::VerifiedToken;
@@ -39,8 +39,8 @@ pub use memory::DEFAULT_CACHED_TOKENS;
 #[cfg(feature = "jwks")]
 pub use preset::Preset;
 pub use resolver::{
-    DEFAULT_KNOWN_FOR, DEFAULT_RESOLVED_ISSUERS, DEFAULT_RESOLVER_STALE_FOR, DEFAULT_UNKNOWN_FOR,
-    IssuerResolver, RESOLVER_TIMEOUT, ResolverBuilder,
+    DEFAULT_MAX_ISSUERS, DEFAULT_RESOLVER_CACHE_FOR, DEFAULT_RESOLVER_CACHE_UNKNOWN_FOR,
+    DEFAULT_RESOLVER_STALE_FOR, IssuerResolver, RESOLVER_TIMEOUT, ResolverBuilder,
 };
 pub(crate) use rules::Rules;
 pub(crate) use service::TokenVerifier;

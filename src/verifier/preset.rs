@@ -33,7 +33,7 @@ pub struct Preset {
     pattern: Option<IssuerPattern>,
     any_issuer: bool,
     /// The URL of the keys, if the provider has no metadata that names it.
-    keys_at: Option<String>,
+    jwks_uri: Option<String>,
     keys_from: Option<&'static str>,
     is_in_cluster: bool,
     /// Whether the application must provide the keys.
@@ -107,7 +107,7 @@ impl Preset {
         Self {
             issuers: Vec::new(),
             pattern: Some(pattern.one_of(tenants)),
-            keys_at: Some(keys.to_owned()),
+            jwks_uri: Some(keys.to_owned()),
             ..Self::entra("")
         }
     }
@@ -119,7 +119,7 @@ impl Preset {
         let keys = format!("https://login.microsoftonline.com/{tenant}/discovery/keys");
         Self {
             issuers: vec![format!("https://sts.windows.net/{tenant}/")],
-            keys_at: Some(keys),
+            jwks_uri: Some(keys),
             ..Self::entra("")
         }
     }
@@ -169,7 +169,7 @@ impl Preset {
     pub fn firebase(project: impl fmt::Display) -> Self {
         let keys = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com";
         Self {
-            keys_at: Some(keys.to_owned()),
+            jwks_uri: Some(keys.to_owned()),
             ..Self::of(
                 "firebase",
                 format!("https://securetoken.google.com/{project}"),
@@ -179,7 +179,7 @@ impl Preset {
 
     /// Returns the preset for Supabase: `https://PROJECT.supabase.co`. The audience is `authenticated`. If
     /// the project still signs with its legacy secret, add that as a further key:
-    /// [`also_keys`](super::TokenVerifierBuilder::also_keys).
+    /// [`additional_keys`](super::TokenVerifierBuilder::additional_keys).
     #[must_use]
     pub fn supabase(project: impl Into<String>) -> Self {
         let mut issuer = without_slash(project.into());
@@ -187,7 +187,7 @@ impl Preset {
             issuer.push_str("/auth/v1");
         }
         Self {
-            keys_at: Some(format!("{issuer}/.well-known/jwks.json")),
+            jwks_uri: Some(format!("{issuer}/.well-known/jwks.json")),
             role_claims: &["role"],
             ..Self::of("supabase", issuer)
         }
@@ -228,7 +228,7 @@ impl Preset {
     pub fn cloudflare_access(team: impl Into<String>) -> Self {
         let issuer = without_slash(team.into());
         Self {
-            keys_at: Some(format!("{issuer}/cdn-cgi/access/certs")),
+            jwks_uri: Some(format!("{issuer}/cdn-cgi/access/certs")),
             role_claims: &["groups"],
             rules: vec![Rule::required("type", "app")],
             ..Self::of("cloudflare-access", issuer)
@@ -242,7 +242,7 @@ impl Preset {
     pub fn google_iap() -> Self {
         let keys = "https://www.gstatic.com/iap/verify/public_key-jwk";
         Self {
-            keys_at: Some(keys.to_owned()),
+            jwks_uri: Some(keys.to_owned()),
             ..Self::of("google-iap", "https://cloud.google.com/iap".to_owned())
         }
     }
@@ -271,7 +271,7 @@ impl Preset {
     #[must_use]
     pub fn kubernetes(issuer: impl Into<String>) -> Self {
         Self {
-            keys_at: Some("https://kubernetes.default.svc/openid/v1/jwks".to_owned()),
+            jwks_uri: Some("https://kubernetes.default.svc/openid/v1/jwks".to_owned()),
             is_in_cluster: true,
             ..Self::of("kubernetes", issuer.into())
         }
@@ -358,7 +358,7 @@ impl Preset {
             issuers: vec![issuer],
             pattern: None,
             any_issuer: false,
-            keys_at: None,
+            jwks_uri: None,
             keys_from: None,
             is_in_cluster: false,
             has_no_address: false,
@@ -377,7 +377,7 @@ impl Preset {
             return Ok(None);
         }
         let issuer = self.issuers.first().cloned().unwrap_or_default();
-        let mut keys = match &self.keys_at {
+        let mut keys = match &self.jwks_uri {
             Some(url) => RemoteJwks::builder_at(url),
             None => RemoteJwks::builder(issuer),
         };

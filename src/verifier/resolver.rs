@@ -12,12 +12,12 @@ use crate::clock::{Clock, SystemClock, as_micros};
 use crate::error::{AuthError, ConfigError};
 
 /// The default for the number of issuers that are kept in memory: 1,000.
-pub const DEFAULT_RESOLVED_ISSUERS: usize = 1000;
+pub const DEFAULT_MAX_ISSUERS: usize = 1000;
 /// The default time for which an issuer is known before the resolver is asked again: 5 minutes.
-pub const DEFAULT_KNOWN_FOR: Duration = Duration::from_secs(300);
+pub const DEFAULT_RESOLVER_CACHE_FOR: Duration = Duration::from_secs(300);
 /// The default time for which an issuer that the resolver does not know is refused without asking again: 30
 /// seconds.
-pub const DEFAULT_UNKNOWN_FOR: Duration = Duration::from_secs(30);
+pub const DEFAULT_RESOLVER_CACHE_UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// The default time for which a known issuer is still accepted while the resolver fails: 1 hour.
 pub const DEFAULT_RESOLVER_STALE_FOR: Duration = Duration::from_secs(3600);
 /// The time limit of a call to the resolver: 2 seconds.
@@ -29,7 +29,7 @@ pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// `issuer` comes from a token that has not been verified yet: it may be any string of at most 512 bytes.
 /// Compare it with what is configured. Never send a request to it, and never build a URL from it, unless
-/// [`may_know`](Self::may_know) has restricted its form. The verifier that you return must trust this issuer
+/// [`accepts`](Self::accepts) has restricted its form. The verifier that you return must trust this issuer
 /// and no other.
 ///
 /// ```
@@ -42,7 +42,7 @@ pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// struct Tenants(HashMap<String, TokenVerifier>);
 ///
 /// impl IssuerResolver for Tenants {
-///     fn may_know(&self, issuer: &str) -> bool {
+///     fn accepts(&self, issuer: &str) -> bool {
 ///         issuer.starts_with("https://login.example/tenants/")
 ///     }
 ///
@@ -75,7 +75,7 @@ pub trait IssuerResolver: Debug + Send + Sync + 'static {
     /// Returns whether an issuer of this form can exist. Tokens of any other issuer are refused without a
     /// call of [`resolve`](Self::resolve). Decide by the string alone, without I/O. By default, every form
     /// can.
-    fn may_know(&self, issuer: &str) -> bool {
+    fn accepts(&self, issuer: &str) -> bool {
         let _ = issuer;
         true
     }
@@ -99,7 +99,7 @@ pub trait IssuerResolver: Debug + Send + Sync + 'static {
 
 /// The dyn-compatible counterpart of [`IssuerResolver`].
 pub(super) trait DynIssuerResolver: Debug + Send + Sync {
-    fn may_know(&self, issuer: &str) -> bool;
+    fn accepts(&self, issuer: &str) -> bool;
     fn resolve<'a>(&'a self, issuer: &'a str, known: Option<TokenVerifier>) -> Resolved<'a>;
 }
 
@@ -107,8 +107,8 @@ type Resolved<'a> =
     Pin<Box<dyn Future<Output = Result<Option<TokenVerifier>, AuthError>> + Send + 'a>>;
 
 impl<R: IssuerResolver> DynIssuerResolver for R {
-    fn may_know(&self, issuer: &str) -> bool {
-        IssuerResolver::may_know(self, issuer)
+    fn accepts(&self, issuer: &str) -> bool {
+        IssuerResolver::accepts(self, issuer)
     }
 
     fn resolve<'a>(&'a self, issuer: &'a str, known: Option<TokenVerifier>) -> Resolved<'a> {
@@ -118,6 +118,7 @@ impl<R: IssuerResolver> DynIssuerResolver for R {
 
 /// Builds a verifier for issuers that a resolver finds; see [`TokenVerifier::resolver_builder`].
 #[must_use = "a builder does nothing until `build()`"]
+#[derive(Clone)]
 pub struct ResolverBuilder {
     resolver: Arc<dyn DynIssuerResolver>,
     max_issuers: usize,
@@ -131,17 +132,17 @@ impl ResolverBuilder {
     pub(super) fn new(resolver: impl IssuerResolver) -> Self {
         Self {
             resolver: Arc::new(resolver),
-            max_issuers: DEFAULT_RESOLVED_ISSUERS,
+            max_issuers: DEFAULT_MAX_ISSUERS,
             times: Times {
-                known_for: as_micros(DEFAULT_KNOWN_FOR),
-                unknown_for: as_micros(DEFAULT_UNKNOWN_FOR),
+                cache_for: as_micros(DEFAULT_RESOLVER_CACHE_FOR),
+                cache_unknown_for: as_micros(DEFAULT_RESOLVER_CACHE_UNKNOWN_FOR),
                 stale_for: as_micros(DEFAULT_RESOLVER_STALE_FOR),
             },
             clock: Arc::new(SystemClock),
         }
     }
 
-    /// Sets how many issuers are kept in memory: [1,000](DEFAULT_RESOLVED_ISSUERS) by default. Beyond that,
+    /// Sets how many issuers are kept in memory: [1,000](DEFAULT_MAX_ISSUERS) by default. Beyond that,
     /// the least recently used one is dropped.
     pub fn max_issuers(mut self, count: usize) -> Self {
         self.max_issuers = count;
@@ -149,24 +150,24 @@ impl ResolverBuilder {
     }
 
     /// Sets for how long an issuer is known before the resolver must confirm it: [5
-    /// minutes](DEFAULT_KNOWN_FOR) by default. For an issuer in use, the resolver is asked in the background
-    /// shortly before. While the resolver works, a tenant that was removed is refused after this time at the
-    /// latest; while it fails, see [`stale_for`](Self::stale_for).
-    pub fn known_for(mut self, duration: Duration) -> Self {
-        self.times.known_for = as_micros(duration);
+    /// minutes](DEFAULT_RESOLVER_CACHE_FOR) by default. For an issuer in use, the resolver is asked in the
+    /// background shortly before. While the resolver works, a tenant that was removed is refused after this
+    /// time at the latest; while it fails, see [`stale_for`](Self::stale_for).
+    pub fn cache_for(mut self, duration: Duration) -> Self {
+        self.times.cache_for = as_micros(duration);
         self
     }
 
     /// Sets for how long an issuer that the resolver does not know is refused without asking again:
-    /// [30 seconds](DEFAULT_UNKNOWN_FOR) by default. So a new tenant is accepted after this time at the
-    /// latest.
-    pub fn unknown_for(mut self, duration: Duration) -> Self {
-        self.times.unknown_for = as_micros(duration);
+    /// [30 seconds](DEFAULT_RESOLVER_CACHE_UNKNOWN_FOR) by default. So a new tenant is accepted after this
+    /// time at the latest.
+    pub fn cache_unknown_for(mut self, duration: Duration) -> Self {
+        self.times.cache_unknown_for = as_micros(duration);
         self
     }
 
     /// Sets for how long a known issuer is still accepted while the resolver fails, counted from the end of
-    /// [`known_for`](Self::known_for): [1 hour](DEFAULT_RESOLVER_STALE_FOR) by default. After that, requests
+    /// [`cache_for`](Self::cache_for): [1 hour](DEFAULT_RESOLVER_STALE_FOR) by default. After that, requests
     /// with its tokens are answered with 503.
     pub fn stale_for(mut self, duration: Duration) -> Self {
         self.times.stale_for = as_micros(duration);
@@ -183,11 +184,11 @@ impl ResolverBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if [`max_issuers`](Self::max_issuers) or [`known_for`](Self::known_for) is zero.
+    /// Fails if [`max_issuers`](Self::max_issuers) or [`cache_for`](Self::cache_for) is zero.
     pub fn build(self) -> Result<TokenVerifier, ConfigError> {
-        if self.max_issuers == 0 || self.times.known_for == 0 {
+        if self.max_issuers == 0 || self.times.cache_for == 0 {
             return Err(ConfigError::invalid(
-                "`max_issuers` or `known_for` is zero, so the resolver would be asked for every token: set \
+                "`max_issuers` or `cache_for` is zero, so the resolver would be asked for every token: set \
                  both above zero, or leave them out",
             ));
         }

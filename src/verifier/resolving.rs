@@ -29,8 +29,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    pub(super) known_for: u64,
-    pub(super) unknown_for: u64,
+    pub(super) cache_for: u64,
+    pub(super) cache_unknown_for: u64,
     pub(super) stale_for: u64,
 }
 
@@ -143,11 +143,11 @@ impl Resolving {
         if let Some(known) = self.known.load().get(issuer) {
             // If the clock was set back, the issuer counts as old, so it is not known for longer.
             let age = now.checked_sub(known.resolved_at.load(Ordering::Acquire));
-            let age = age.unwrap_or(self.times.known_for);
+            let age = age.unwrap_or(self.times.cache_for);
             let failed_until = known.failed_until.load(Ordering::Acquire);
             known.last_used.store(now, Ordering::Relaxed);
-            if age < self.times.known_for || (failed_until > 0 && self.bridges(age)) {
-                let is_due = age >= self.times.known_for / 5 * 4;
+            if age < self.times.cache_for || (failed_until > 0 && self.bridges(age)) {
+                let is_due = age >= self.times.cache_for / 5 * 4;
                 if is_due && now >= failed_until {
                     self.confirm(issuer, known);
                 }
@@ -159,7 +159,7 @@ impl Resolving {
                 None => Memory::Nothing,
             };
         }
-        if issuer.len() > MAX_ISSUER_BYTES || !self.resolver.may_know(issuer) {
+        if issuer.len() > MAX_ISSUER_BYTES || !self.resolver.accepts(issuer) {
             return Memory::Refused(unknown());
         }
         match self.refused().get(issuer, now) {
@@ -215,7 +215,7 @@ impl Resolving {
             }
             Ok(None) => {
                 self.forget(issuer);
-                let until = self.now().saturating_add(self.times.unknown_for);
+                let until = self.now().saturating_add(self.times.cache_unknown_for);
                 self.refused().put(issuer, until, None);
                 Err(unknown())
             }
@@ -278,7 +278,7 @@ impl Resolving {
 
     /// Whether an issuer that was confirmed so long ago is accepted while the resolver fails.
     fn bridges(&self, age: u64) -> bool {
-        age < self.times.known_for.saturating_add(self.times.stale_for)
+        age < self.times.cache_for.saturating_add(self.times.stale_for)
     }
 
     fn refused(&self) -> MutexGuard<'_, Refused> {

@@ -46,8 +46,8 @@ pub(super) enum Issuers {
 
 impl TokenVerifier {
     /// Returns a builder. It needs an issuer, an audience and keys: set the keys by
-    /// [`keys`](TokenVerifierBuilder::keys) or [`source`](TokenVerifierBuilder::source) or, with the feature
-    /// `jwks`, have those of an identity provider fetched by `discover`.
+    /// [`keys`](TokenVerifierBuilder::keys) or [`key_source`](TokenVerifierBuilder::key_source) or, with the
+    /// feature `jwks`, have those of an identity provider fetched by `discover`.
     pub fn builder() -> TokenVerifierBuilder {
         TokenVerifierBuilder::new()
     }

@@ -192,7 +192,7 @@ impl Single {
         };
         let verdict = judge.judge(proved, held);
         memory.note(&shown, is_recalled, &verdict);
-        verdict.map(|verified| Checked::Good(verified.remembered(is_recalled)))
+        verdict.map(|verified| Checked::Good(verified.marked_cached(is_recalled)))
     }
 
     /// Parses a token and checks its signature.

@@ -124,7 +124,7 @@ impl ApiKeyStore for Careless {
         }
     }
 
-    async fn used(&self, id: &str, at: u64) -> Result<(), StoreError> {
+    async fn record_use(&self, id: &str, at: u64) -> Result<(), StoreError> {
         if self.fault == Fault::BringsBackWhatIsUsed
             && self.store.find(id).await?.is_none()
             && let Some(key) = self.ever(id)
@@ -139,7 +139,7 @@ impl ApiKeyStore for Careless {
             self.store.insert(&key, u32::MAX).await?;
             return Ok(());
         }
-        self.store.used(id, at).await
+        self.store.record_use(id, at).await
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {

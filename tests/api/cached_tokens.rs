@@ -87,7 +87,7 @@ fn a_cached_token_is_refused_once_its_key_is_removed() {
     ring.add(&new, clock.now()).unwrap();
     let tokens = issuer(old.clone(), &clock);
     let verifier = TokenVerifier::builder()
-        .source(ring.clone())
+        .key_source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -167,7 +167,7 @@ fn tokens_of_the_ninth_key_and_later_are_accepted() {
         .build()
         .unwrap();
     let verifier = TokenVerifier::builder()
-        .source(ring.clone())
+        .key_source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

@@ -17,14 +17,14 @@ fn the_longest_access_lifetime_holds_for_issuer_and_verifier() {
     let with = |vars: &[(&'static str, &'static str)]| {
         config(&[&[("JWT_SECRET", SECRET), ("JWT_AUDIENCE", "api")], vars].concat())
     };
-    let long = with(&[("JWT_LONGEST_ACCESS_TTL", "28800")]).unwrap();
+    let long = with(&[("JWT_MAX_ACCESS_TTL", "28800")]).unwrap();
     let hours = std::time::Duration::from_secs(28_800);
-    let tokens = long.issuer().unwrap().build().unwrap();
-    assert_eq!(tokens.longest_access_ttl(), hours);
+    let tokens = long.issuer_builder().unwrap().build().unwrap();
+    assert_eq!(tokens.max_access_ttl(), hours);
     let token = tokens.access("alice").ttl(hours).issue().unwrap();
     assert!(tokens.verifier().verify_local(&token).is_ok());
     assert!(
-        long.verifier()
+        long.verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -34,8 +34,8 @@ fn the_longest_access_lifetime_holds_for_issuer_and_verifier() {
 
     let short = with(&[("JWT_ACCESS_TTL", "300")]).unwrap();
     let verifiers = [
-        short.issuer().unwrap().build().unwrap().verifier(),
-        short.verifier().unwrap().build().unwrap(),
+        short.issuer_builder().unwrap().build().unwrap().verifier(),
+        short.verifier_builder().unwrap().build().unwrap(),
     ];
     for verifier in verifiers {
         assert!(
@@ -43,11 +43,11 @@ fn the_longest_access_lifetime_holds_for_issuer_and_verifier() {
             "issued before it was shortened"
         );
     }
-    let below = with(&[("JWT_LONGEST_ACCESS_TTL", "60")])
+    let below = with(&[("JWT_MAX_ACCESS_TTL", "60")])
         .unwrap_err()
         .to_string();
     assert!(
-        below.contains("JWT_LONGEST_ACCESS_TTL (60) is below"),
+        below.contains("JWT_MAX_ACCESS_TTL (60) is below"),
         "{below}"
     );
 }
@@ -63,11 +63,11 @@ fn a_secret_makes_an_issuer_and_its_verifier() {
         ("JWT_LEEWAY", "0"),
     ])
     .unwrap();
-    let tokens = config.issuer().unwrap().build().unwrap();
+    let tokens = config.issuer_builder().unwrap().build().unwrap();
     let pair = tokens.pair("alice").issue().unwrap();
     assert_eq!((pair.expires_in, pair.refresh_expires_in), (60, 120));
     let verified = config
-        .verifier()
+        .verifier_builder()
         .unwrap()
         .build()
         .unwrap()
@@ -104,7 +104,7 @@ fn all_problems_are_reported_at_once_with_variable_and_fix() {
     ] {
         assert!(text.contains(part), "{part} in:\n{text}");
     }
-    assert!(matches!(error, ConfigError::Many(problems) if problems.len() >= 7));
+    assert!(matches!(error, ConfigError::Multiple(problems) if problems.len() >= 7));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_public_key_verifies_but_cannot_issue() {
     let private = include_str!("../keys/p256.pkcs8.pem");
     let public = include_str!("../keys/p256.spki.pem");
     let issuing = config(&[("JWT_PRIVATE_KEY", private), ("JWT_ALGORITHM", "ES256")]).unwrap();
-    let tokens = issuing.issuer().unwrap().build().unwrap();
+    let tokens = issuing.issuer_builder().unwrap().build().unwrap();
     let token = tokens.access("alice").issue().unwrap();
     let key = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::ES256, public).unwrap();
     let jwk = key.to_jwk().unwrap().to_string();
@@ -219,12 +219,12 @@ fn a_public_key_verifies_but_cannot_issue() {
     ] {
         let config = config(vars).unwrap();
         assert!(!config.can_issue());
-        let verifier = config.verifier().unwrap().build().unwrap();
+        let verifier = config.verifier_builder().unwrap().build().unwrap();
         assert_eq!(
             verifier.verify_local(&token).unwrap().subject(),
             Some("alice")
         );
-        let error = config.issuer().unwrap_err().to_string();
+        let error = config.issuer_builder().unwrap_err().to_string();
         assert_eq!(
             error,
             "there is no key to sign with: set JWT_SECRET, JWT_PRIVATE_KEY or JWT_KEY_RING_FILE"
@@ -241,7 +241,7 @@ fn keys_are_read_from_files_and_trimmed() {
     let from_file = config(&[("JWT_SECRET_FILE", path.to_str().unwrap())]).unwrap();
     let direct = config(&[("JWT_SECRET", SECRET)]).unwrap();
     let token = from_file
-        .issuer()
+        .issuer_builder()
         .unwrap()
         .build()
         .unwrap()
@@ -250,7 +250,7 @@ fn keys_are_read_from_files_and_trimmed() {
         .unwrap();
     assert!(
         direct
-            .verifier()
+            .verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -268,7 +268,7 @@ fn previous_keys_still_verify() {
     let issue = |vars: &[(&str, &str)]| {
         config(vars)
             .unwrap()
-            .issuer()
+            .issuer_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -281,7 +281,7 @@ fn previous_keys_still_verify() {
     let verifies = |previous: &str, token: &str| {
         let config = config(&[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", previous)]).unwrap();
         config
-            .issuer()
+            .issuer_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -289,7 +289,7 @@ fn previous_keys_still_verify() {
             .verify_local(token)
             .is_ok()
             && config
-                .verifier()
+                .verifier_builder()
                 .unwrap()
                 .build()
                 .unwrap()
@@ -322,7 +322,7 @@ fn previous_keys_still_verify() {
     .unwrap();
     assert!(
         config
-            .verifier()
+            .verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -377,12 +377,12 @@ fn any_configuration_library_can_fill_it() {
     });
     let config: AuthConfig = serde_json::from_value(json).unwrap();
     config.validate().unwrap();
-    assert!(config.issuer().unwrap().build().is_ok());
+    assert!(config.issuer_builder().unwrap().build().is_ok());
 
     let unknown = serde_json::json!({ "sekret": SECRET });
     assert!(serde_json::from_value::<AuthConfig>(unknown).is_err());
     let empty: AuthConfig = serde_json::from_str("{}").unwrap();
-    assert!(matches!(empty.validate(), Err(ConfigError::Many(_))));
+    assert!(matches!(empty.validate(), Err(ConfigError::Multiple(_))));
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn a_development_configuration_works_and_differs_each_time() {
         AuthConfig::development().unwrap(),
     );
     let token = one
-        .issuer()
+        .issuer_builder()
         .unwrap()
         .build()
         .unwrap()
@@ -409,7 +409,7 @@ fn a_development_configuration_works_and_differs_each_time() {
         .issue()
         .unwrap();
     assert!(
-        one.verifier()
+        one.verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -417,7 +417,7 @@ fn a_development_configuration_works_and_differs_each_time() {
             .is_ok()
     );
     assert!(
-        two.verifier()
+        two.verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -457,7 +457,7 @@ fn a_secret_may_contain_a_colon() {
     let old = "Zp:9xQ7vK2mW4tR8yB1nC6jH3gF5dS0aLeUiO";
     let before = config(&[("JWT_SECRET", old)])
         .unwrap()
-        .issuer()
+        .issuer_builder()
         .unwrap()
         .build()
         .unwrap();
@@ -465,7 +465,7 @@ fn a_secret_may_contain_a_colon() {
     let after = config(&[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", old)]).unwrap();
     assert!(
         after
-            .verifier()
+            .verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -511,7 +511,7 @@ fn the_algorithm_of_a_jwk_is_completed_and_not_contradicted() {
         ("JWT_PUBLIC_KEY", &jwk),
         ("JWT_KEY_ID", "mine"),
     ];
-    let debug = format!("{:?}", config(&vars).unwrap().verifier().unwrap());
+    let debug = format!("{:?}", config(&vars).unwrap().verifier_builder().unwrap());
     assert!(debug.contains("PS256") && debug.contains("mine"), "{debug}");
 }
 
@@ -522,7 +522,12 @@ fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
         ("JWT_ALGORITHM", "ES256"),
         ("JWT_KEY_ID", "main"),
     ];
-    let before = config(&es).unwrap().issuer().unwrap().build().unwrap();
+    let before = config(&es)
+        .unwrap()
+        .issuer_builder()
+        .unwrap()
+        .build()
+        .unwrap();
     let token = before.access("alice").issue().unwrap();
     let key = include_str!("../keys/p256.spki.pem");
     let key = tower_jwt_auth::VerifyingKey::from_pem(Algorithm::ES256, key);
@@ -539,11 +544,11 @@ fn a_previous_key_of_another_algorithm_may_have_the_same_id() {
         ("JWT_PREVIOUS_KEYS", &jwk),
     ];
     let after = config(&vars).unwrap();
-    let issuer = after.issuer().unwrap().build().unwrap();
+    let issuer = after.issuer_builder().unwrap().build().unwrap();
     assert!(issuer.verifier().verify_local(&token).is_ok());
     assert!(
         after
-            .verifier()
+            .verifier_builder()
             .unwrap()
             .build()
             .unwrap()
@@ -582,9 +587,14 @@ async fn a_key_ring_file_is_created_shared_and_watched() {
 
     let issuing = vars(&[("JWT_ROTATE_KEYS", "ES256")]).unwrap();
     assert!(issuing.can_issue());
-    let tokens = issuing.issuer().unwrap().build().unwrap();
+    let tokens = issuing.issuer_builder().unwrap().build().unwrap();
     let token = tokens.access("alice").issue().unwrap();
-    let verifier = vars(&[]).unwrap().verifier().unwrap().build().unwrap();
+    let verifier = vars(&[])
+        .unwrap()
+        .verifier_builder()
+        .unwrap()
+        .build()
+        .unwrap();
     assert!(verifier.verify(&token).await.is_ok());
 
     let ring = tokens.key_ring().unwrap();
@@ -617,7 +627,13 @@ fn a_key_ring_file_needs_a_runtime_and_rotation_the_file() {
         ("JWT_AUDIENCE", "api"),
     ])
     .unwrap();
-    assert!(config.issuer().unwrap_err().to_string().contains("Tokio"));
+    assert!(
+        config
+            .issuer_builder()
+            .unwrap_err()
+            .to_string()
+            .contains("Tokio")
+    );
     let alone = AuthConfig::from_vars([("JWT_ROTATE_KEYS", "EdDSA")]);
     let told = alone.unwrap_err().to_string();
     assert!(

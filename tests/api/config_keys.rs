@@ -43,7 +43,12 @@ fn token_of(key: SigningKey, kid: &str) -> String {
 }
 
 fn accepts(vars: &[(&str, &str)], token: &str) -> bool {
-    let verifier = config(vars).unwrap().verifier().unwrap().build().unwrap();
+    let verifier = config(vars)
+        .unwrap()
+        .verifier_builder()
+        .unwrap()
+        .build()
+        .unwrap();
     verifier.verify_local(token).is_ok()
 }
 

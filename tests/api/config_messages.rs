@@ -255,7 +255,7 @@ fn the_key_id_selects_one_key_of_a_set() {
     ];
     let verifier = AuthConfig::from_vars(vars)
         .unwrap()
-        .verifier()
+        .verifier_builder()
         .unwrap()
         .build()
         .unwrap();

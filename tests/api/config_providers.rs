@@ -32,7 +32,7 @@ fn a_service_without_keys_accepts_tokens_of_providers() {
         ),
         ("JWT_PROVIDER_10", "https://idp.example/"),
         ("JWT_PROVIDER_10_AUDIENCE", "api"),
-        ("JWT_PROVIDER_10_KEYS_AT", "https://keys.example/jwks.json"),
+        ("JWT_PROVIDER_10_JWKS_URI", "https://keys.example/jwks.json"),
         ("JWT_MAX_TOKEN_BYTES", "4096"),
         ("JWT_MAX_LIFETIME", "3600"),
     ]);
@@ -56,7 +56,7 @@ fn one_verifier_accepts_own_tokens_and_those_of_providers() {
     let both = verifier(&vars).unwrap();
     assert_eq!(sources(&both), ["https://idp.example/"]);
     let config = AuthConfig::from_vars(vars).unwrap();
-    let own = config.issuer().unwrap().build().unwrap();
+    let own = config.issuer_builder().unwrap().build().unwrap();
     let token = own.access("alice").issue().unwrap();
     assert!(both.verify_local(&token).is_ok());
     assert!(both.verify_local(&format!("{token}x")).is_err());

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::credential::api_keys::{ApiKeys, MemoryApiKeys};
-use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+use tower_jwt_auth::credential::{CredentialClaims, CredentialVerifier};
 use tower_jwt_auth::layer::TokenSource;
-use tower_jwt_auth::verifier::{CredentialKind, TokenEnd};
+use tower_jwt_auth::verifier::{CredentialKind, StreamEnd};
 use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, Require, VerifiedToken};
 
 use crate::support::{NOW, Seen, bearer, probe, request, send, tokens, verifier};
@@ -61,12 +61,12 @@ impl Prefix {
     }
 }
 
-impl CredentialJudge for Prefix {
-    fn takes(&self, credential: &str) -> bool {
+impl CredentialVerifier for Prefix {
+    fn handles(&self, credential: &str) -> bool {
         credential.starts_with(self.prefix)
     }
 
-    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
         self.verdict(credential)
     }
 
@@ -236,11 +236,11 @@ async fn handlers_and_guards_treat_all_credentials_alike() {
 async fn a_judge_that_wraps_api_keys_can_remove_scopes() {
     #[derive(Debug)]
     struct Narrowed(ApiKeys);
-    impl CredentialJudge for Narrowed {
-        fn takes(&self, credential: &str) -> bool {
-            self.0.takes(credential)
+    impl CredentialVerifier for Narrowed {
+        fn handles(&self, credential: &str) -> bool {
+            self.0.handles(credential)
         }
-        async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+        async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
             let key = self.0.verify(credential).await?;
             CredentialClaims::builder(key.subject().unwrap_or_default())
                 .api_key()
@@ -276,11 +276,11 @@ async fn a_stream_of_a_credential_goes_on_until_it_expires() {
     let verified = async |claims: CredentialClaims| {
         #[derive(Debug)]
         struct Known(CredentialClaims);
-        impl CredentialJudge for Known {
-            fn takes(&self, _: &str) -> bool {
+        impl CredentialVerifier for Known {
+            fn handles(&self, _: &str) -> bool {
                 true
             }
-            async fn judge(&self, _: &str) -> Result<CredentialClaims, AuthError> {
+            async fn verify_credential(&self, _: &str) -> Result<CredentialClaims, AuthError> {
                 Ok(self.0.clone())
             }
         }
@@ -298,7 +298,7 @@ async fn a_stream_of_a_credential_goes_on_until_it_expires() {
     tokio::task::yield_now().await;
     assert!(!ended.is_finished());
     clock.advance(Duration::from_secs(1));
-    assert_eq!(ended.await.unwrap(), TokenEnd::Expired);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Expired);
     assert!(!forever.is_finished());
 }
 

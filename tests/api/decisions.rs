@@ -334,14 +334,14 @@ async fn each_outcome_is_reported_with_its_details() {
         JwtAuthLayer::new(verifier)
             .token_source(TokenSource::cookie("t", ["https://app.example"]).unwrap())
             .on_decision(move |decision| {
-                assert!(decision.took() < Duration::from_secs(3600));
+                assert!(decision.duration() < Duration::from_secs(3600));
                 told.lock().unwrap().push(format!(
                     "{} {:?} {} {:?} {:?} {}",
                     decision.outcome().as_str(),
                     decision.kind(),
-                    decision.carrier(),
+                    decision.token_source(),
                     decision.issuer(),
-                    decision.is_remembered(),
+                    decision.is_cached(),
                     decision.waited(),
                 ));
             })
@@ -423,13 +423,13 @@ async fn a_refusal_by_an_inner_guard_is_reported_as_well() {
     service.oneshot(bearer(&token)).await.unwrap();
     assert_eq!(
         told.take(),
-        ["accepted accepted", "refused_further_in insufficient_scope"]
+        ["accepted accepted", "refused_downstream insufficient_scope"]
     );
 }
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn a_token_from_the_cache_is_reported_as_remembered() {
+async fn a_token_from_the_cache_is_reported_as_cached() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let issuer = TokenIssuer::builder(SigningKey::generate(Algorithm::EdDSA).unwrap())
         .issuer("me")
@@ -439,7 +439,7 @@ async fn a_token_from_the_cache_is_reported_as_remembered() {
     let layer = {
         let told = Arc::clone(&told);
         JwtAuthLayer::new(issuer.verifier()).on_decision(move |decision| {
-            told.lock().unwrap().push(decision.is_remembered());
+            told.lock().unwrap().push(decision.is_cached());
         })
     };
     let token = issuer.access("alice").issue().unwrap();

@@ -154,8 +154,8 @@ async fn a_pair_without_its_refresh_token_is_a_response() {
 async fn a_refresh_cookie_error_is_a_response_that_leaves_the_cookie() {
     for (error, status, code) in [
         (RefreshCookieError::MissingOrigin, 403, "cross_origin"),
-        (RefreshCookieError::ForeignOrigin, 403, "cross_origin"),
-        (RefreshCookieError::TwoCookies, 400, "invalid_request"),
+        (RefreshCookieError::CrossOrigin, 403, "cross_origin"),
+        (RefreshCookieError::DuplicateCookie, 400, "invalid_request"),
         (RefreshCookieError::TokenTooLong, 500, "server_error"),
         (RefreshCookieError::MalformedToken, 500, "server_error"),
     ] {

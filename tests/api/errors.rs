@@ -43,8 +43,8 @@ fn every_kind_has_its_status_code_and_challenge() {
             Some(r#"DPoP realm="api", error="invalid_dpop_proof""#),
         ),
         (
-            NonceNeeded,
-            "nonce_needed",
+            NonceRequired,
+            "nonce_required",
             401,
             Some(r#"DPoP realm="api", error="use_dpop_nonce""#),
         ),
@@ -62,7 +62,7 @@ fn every_kind_has_its_status_code_and_challenge() {
         ),
         (Forbidden, "forbidden", 403, Some(r#"Bearer realm="api""#)),
         (ClaimsMismatch, "claims_mismatch", 403, None),
-        (LayerMissing, "layer_missing", 500, None),
+        (MissingLayer, "missing_layer", 500, None),
         (Unavailable, "unavailable", 503, None),
         (Internal, "internal", 500, None),
     ];
@@ -102,7 +102,7 @@ fn an_error_keeps_its_source_and_is_cheap_to_clone() {
 
 #[test]
 fn configuration_errors_say_what_to_do() {
-    let many = ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]);
+    let many = ConfigError::Multiple(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]);
     assert_eq!(
         many.to_string(),
         "2 problems in the configuration:\n  \
@@ -119,7 +119,7 @@ fn a_configuration_error_prints_its_text_from_main() {
     for error in [
         ConfigError::MissingIssuer,
         ConfigError::Invalid("JWT_ISSUER is not set".into()),
-        ConfigError::Many(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]),
+        ConfigError::Multiple(vec![ConfigError::MissingIssuer, ConfigError::NoKeys]),
     ] {
         let boxed: Box<dyn std::error::Error> = error.clone().into();
         assert_eq!(format!("{boxed:?}"), error.to_string());

@@ -183,7 +183,7 @@ fn what_a_verifier_would_refuse_is_not_issued() {
         assert_eq!(longer.issue().unwrap_err(), IssueError::InvalidLifetime);
     }
     let hour = Duration::from_secs(3600);
-    let longer = builder().0.longest_access_ttl(hour).build().unwrap();
+    let longer = builder().0.max_access_ttl(hour).build().unwrap();
     let token = longer.access("a").ttl(hour).issue().unwrap();
     assert_eq!(
         kind(&token),

@@ -131,7 +131,7 @@ fn rings_with_the_same_keys_agree_in_any_order() {
     let build = |order: [usize; 3]| {
         let start = KeyRing::builder().clock(clock.clone());
         let ring = order.into_iter().fold(start, |ring, index| {
-            ring.key_from(keys[index].clone(), at(u32::try_from(index).unwrap()))
+            ring.key_active_from(keys[index].clone(), at(u32::try_from(index).unwrap()))
         });
         ring.build().unwrap()
     };
@@ -151,7 +151,7 @@ fn removing_a_key_invalidates_all_that_it_signed() {
     let (ring, clock) = ring(&stolen);
     let tokens = issuer(&ring, &clock);
     let by_source = TokenVerifier::builder()
-        .source(ring.clone())
+        .key_source(ring.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -232,7 +232,10 @@ fn an_invalid_ring_is_an_error() {
             r"there is no key `nobody\n` in the ring: `KeyRing::keys` lists those that exist"
         );
     }
-    let text = KeyRing::builder().key(key).rotate(Algorithm::EdDSA).build();
+    let text = KeyRing::builder()
+        .key(key)
+        .auto_rotate(Algorithm::EdDSA)
+        .build();
     assert!(text.unwrap_err().to_string().contains("only in a file"));
 }
 

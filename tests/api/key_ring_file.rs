@@ -61,7 +61,9 @@ fn a_key_of_every_algorithm_is_written_read_and_signs() {
             ring
         } else {
             let clock = ManualClock::at_unix_seconds(NOW);
-            let ring = KeyRing::builder().file(folder.file()).rotate(algorithm);
+            let ring = KeyRing::builder()
+                .file(folder.file())
+                .auto_rotate(algorithm);
             ring.clock(clock).build().unwrap()
         };
         assert_eq!(ring.keys()[0].algorithm, algorithm);

@@ -24,7 +24,7 @@ async fn valid_tokens_are_accepted_while_keys_rotate_on_all_nodes() {
     let open = || {
         let ring = KeyRing::builder()
             .file(folder.file())
-            .rotate(Algorithm::HS256) // the fastest, because this test is about the keys
+            .auto_rotate(Algorithm::HS256) // the fastest, because this test is about the keys
             .rotate_every(SECOND * 60)
             .publish_for(SECOND * 20)
             .check_every(SECOND * 10)
@@ -52,7 +52,7 @@ async fn valid_tokens_are_accepted_while_keys_rotate_on_all_nodes() {
         })
         .collect();
     let third = TokenVerifier::builder()
-        .source(rings[2].clone())
+        .key_source(rings[2].clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

@@ -117,7 +117,7 @@ async fn an_unknown_key_is_looked_for_while_others_wait_for_the_lock() {
     });
     let forged = issuer(&ring, &clock).access("mallory").issue().unwrap();
     let verifier = TokenVerifier::builder()
-        .source(other.clone())
+        .key_source(other.clone())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())

@@ -50,7 +50,7 @@ async fn a_key_replaced_in_the_file_counts_without_a_watcher() {
         write(&folder.file(), before);
         let ring = KeyRing::from_file(folder.file()).unwrap();
         let verifier = TokenVerifier::builder()
-            .source(ring.clone())
+            .key_source(ring.clone())
             .issuer("me")
             .audience("api")
             .clock(ManualClock::at_unix_seconds(NOW))
@@ -91,7 +91,7 @@ async fn with_an_unreadable_file_a_bad_signature_is_a_503() {
     write(&folder.file(), text);
     let ring = KeyRing::from_file(folder.file()).unwrap();
     let verifier = TokenVerifier::builder()
-        .source(ring)
+        .key_source(ring)
         .issuer("me")
         .audience("api")
         .clock(ManualClock::at_unix_seconds(NOW))

@@ -116,7 +116,7 @@ async fn a_key_that_another_process_has_just_added_is_found_at_once() {
     let verifiers = [
         issuer(&other, &clock).verifier(),
         TokenVerifier::builder()
-            .source(other.clone())
+            .key_source(other.clone())
             .issuer("me")
             .audience("api")
             .clock(clock.clone())

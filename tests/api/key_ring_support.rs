@@ -66,7 +66,7 @@ pub fn rotating(path: &Path) -> (KeyRingBuilder, ManualClock) {
     let clock = ManualClock::at_unix_seconds(NOW);
     let ring = KeyRing::builder()
         .file(path)
-        .rotate(Algorithm::EdDSA)
+        .auto_rotate(Algorithm::EdDSA)
         .clock(clock.clone());
     (ring, clock)
 }

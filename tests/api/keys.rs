@@ -501,7 +501,7 @@ async fn a_source_is_asked_to_learn_only_of_keys_that_might_exist() {
     let asked = Arc::new(AtomicUsize::new(0));
     let source = Source(key().verifying_key().into(), Arc::clone(&asked));
     let verifier = TokenVerifier::builder()
-        .source(source)
+        .key_source(source)
         .issuer("me")
         .audience("api")
         .clock(tower_jwt_auth::clock::ManualClock::at_unix_seconds(

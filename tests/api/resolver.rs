@@ -44,7 +44,7 @@ impl Tenants {
         let tokens = TokenIssuer::builder(key()).issuer(address(name));
         let tokens = tokens.audience("api").clock(self.clock.clone());
         tokens
-            .longest_access_ttl(Duration::from_secs(86_400))
+            .max_access_ttl(Duration::from_secs(86_400))
             .build()
             .unwrap()
     }
@@ -78,7 +78,7 @@ impl Tenants {
 }
 
 impl IssuerResolver for Tenants {
-    fn may_know(&self, issuer: &str) -> bool {
+    fn accepts(&self, issuer: &str) -> bool {
         issuer.starts_with("https://login.example/")
     }
 
@@ -321,7 +321,7 @@ async fn named_issuers_come_before_the_resolver() {
     );
     for builder in [
         tenants.builder().max_issuers(0),
-        tenants.builder().known_for(Duration::ZERO),
+        tenants.builder().cache_for(Duration::ZERO),
     ] {
         assert!(
             builder

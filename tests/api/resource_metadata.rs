@@ -257,7 +257,7 @@ async fn challenge(layer: &JwtAuthLayer, token: Option<&str>, require: Option<Re
                 _ => None,
             };
             Ok::<_, ()>(match refused {
-                Some(error) => tower_jwt_auth::layer::refusal::<String>(error),
+                Some(error) => tower_jwt_auth::layer::error_response::<String>(error),
                 None => Response::new(String::new()),
             })
         }
@@ -312,7 +312,7 @@ async fn a_403_names_the_scopes_of_its_guard_and_the_metadata() {
     let token = tokens().access("alice").scope("notes:read").issue();
     let token = token.unwrap();
     let url = metadata.url();
-    let write = Some(Require::all_of("notes:read notes:write"));
+    let write = Some(Require::all_scopes("notes:read notes:write"));
     assert_eq!(
         challenge(&layer, Some(&token), write).await,
         format!(

@@ -340,7 +340,11 @@ mod cached {
 
         here.tokens.revoke_session("s1").await.unwrap();
         assert_eq!(kind(&near, &token).await, Err(Revoked));
-        assert_eq!(kind(&far, &token).await, Ok(()), "the documented lag");
+        assert_eq!(
+            kind(&far, &token).await,
+            Ok(()),
+            "the documented cache period"
+        );
         clock.advance(Duration::from_secs(5));
         assert_eq!(kind(&far, &token).await, Err(Revoked));
 
@@ -377,7 +381,11 @@ mod cached {
         );
         assert_eq!(kind(&verifier, &known).await, Ok(()));
         remote.set_down(true);
-        assert_eq!(kind(&verifier, &known).await, Ok(()), "within the lag");
+        assert_eq!(
+            kind(&verifier, &known).await,
+            Ok(()),
+            "within the cache period"
+        );
         assert_eq!(kind(&verifier, &fresh).await, Err(Unavailable));
         clock.advance(Duration::from_secs(5));
         assert_eq!(kind(&verifier, &known).await, Err(Unavailable)); // OWASP ASVS 5.0 V16.5.2
@@ -503,8 +511,9 @@ mod cached {
     #[tokio::test]
     async fn no_duration_is_too_long() {
         let (remote, clock) = setting();
-        let long =
-            |cache: CachedRevocations<_>| cache.store_timeout(Duration::MAX).lag(Duration::MAX);
+        let long = |cache: CachedRevocations<_>| {
+            cache.store_timeout(Duration::MAX).cache_for(Duration::MAX)
+        };
         let node = node(&remote, &clock, long);
         let token = node.tokens.access("alice").issue().unwrap();
         assert_eq!(kind(&node.tokens.verifier(), &token).await, Ok(()));
@@ -572,7 +581,7 @@ mod cached {
         let until = tower_jwt_auth::clock::Clock::now(&clock) + Duration::from_secs(900);
         there
             .cache
-            .learn(&Revocation::session(Some("me"), "s1", until));
+            .apply(&Revocation::session(Some("me"), "s1", until));
         for _ in 0..20 {
             assert_eq!(kind(&far, &token).await, Err(Revoked));
             clock.advance(Duration::from_secs(1));

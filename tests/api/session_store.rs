@@ -2,8 +2,8 @@
 
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
-    SessionStore, SessionTarget,
+    CreateOutcome, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit,
+    SessionRecord, SessionStore, SessionTarget,
 };
 use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
@@ -54,7 +54,7 @@ impl SessionStore for Careless {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let mut session = session.clone();
         if self.fault == Fault::ForgetsTheLabel {
             session.label = session.label.filter(|label| !label.is_empty());
@@ -76,7 +76,7 @@ impl SessionStore for Careless {
         }
         if self.fault == Fault::WriteOfTheGraceIsOffByOne {
             rotation.grace = rotation.grace.saturating_sub(1);
-            rotation.lost_response = rotation.lost_response.saturating_sub(1);
+            rotation.lost_response_grace = rotation.lost_response_grace.saturating_sub(1);
         }
         if self.fault == Fault::ReadsThenWrites {
             let mut look = rotation.clone();
@@ -124,7 +124,7 @@ impl SessionStore for Careless {
             end.target = SessionTarget::Session(session);
         }
         if self.fault == Fault::ForgetsWhatItEnded {
-            end.told_since = u64::MAX;
+            end.ended_since = u64::MAX;
         }
         if let SessionTarget::Subject(subject) = end.target
             && self.fault == Fault::SparesTheIdle

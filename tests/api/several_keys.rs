@@ -39,11 +39,11 @@ fn the_old_secret_works_beside_the_new_keys_until_it_expires() {
             .audience("api")
             .clock(clock.clone())
     };
-    for builder in [builder().keys(fixed), builder().source(ring)] {
+    for builder in [builder().keys(fixed), builder().key_source(ring)] {
         let start = NOW + 60;
         clock.set(at(NOW));
         let verifier = builder
-            .also_keys_until(legacy.verifying_key(), at(start))
+            .additional_keys_until(legacy.verifying_key(), at(start))
             .build()
             .unwrap();
         let (new, old) = (token(&new, &clock), token(&legacy, &clock));
@@ -70,7 +70,7 @@ fn each_algorithm_is_bound_to_its_own_keys() {
     let legacy = SigningKey::hs256(SECRET).unwrap();
     let verifier = TokenVerifier::builder()
         .keys(new.verifying_key())
-        .also_keys(legacy.verifying_key())
+        .additional_keys(legacy.verifying_key())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -104,7 +104,7 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
     let (one, two) = (named("one"), named("two"));
     let verifier = TokenVerifier::builder()
         .keys(one.verifying_key())
-        .also_keys(KeySet::new([two.verifying_key()]).unwrap())
+        .additional_keys(KeySet::new([two.verifying_key()]).unwrap())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -120,7 +120,7 @@ fn a_token_that_names_no_key_must_fit_exactly_one_of_all() {
     // Two different keys with one id are refused.
     let twin = TokenVerifier::builder()
         .keys(one.verifying_key())
-        .also_keys(named("one").verifying_key())
+        .additional_keys(named("one").verifying_key())
         .issuer("me")
         .audience("api")
         .clock(clock.clone())
@@ -143,7 +143,7 @@ fn a_named_key_takes_precedence_over_keys_that_fit() {
         .audience("api")
         .clock(clock.clone());
     for key in &keys[1..3] {
-        builder = builder.also_keys(key.verifying_key());
+        builder = builder.additional_keys(key.verifying_key());
     }
     let verifier = builder.build().unwrap();
     for key in &keys[..3] {

@@ -10,7 +10,7 @@ use tower_jwt_auth::revocation::{
     RevocationStore,
 };
 use tower_jwt_auth::store::StoreError;
-use tower_jwt_auth::verifier::{LONGEST_UNJUDGED_STREAM, TokenEnd};
+use tower_jwt_auth::verifier::{MAX_STREAM_OUTAGE, StreamEnd};
 use tower_jwt_auth::{TokenIssuer, VerifiedToken};
 
 use crate::support::builder;
@@ -80,7 +80,7 @@ async fn a_stream_ends_when_its_token_expires_to_the_second() {
     }
     assert!(!ended.is_finished()); // within the leeway
     clock.advance(Duration::from_secs(1));
-    assert_eq!(ended.await.unwrap(), TokenEnd::Expired);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Expired);
 }
 
 #[tokio::test]
@@ -92,11 +92,11 @@ async fn a_stream_ends_at_once_when_its_token_is_revoked_here() {
     let (ended, lives) = (tokio::spawn(one.ended()), tokio::spawn(other.ended()));
     tokio::task::yield_now().await;
     tokens.revoke(&one).await.unwrap();
-    assert_eq!(ended.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Revoked);
     assert!(!lives.is_finished());
     // Everything of the subject.
     tokens.revoke_subject("alice").await.unwrap();
-    assert_eq!(lives.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(lives.await.unwrap(), StreamEnd::Revoked);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_store_signal_ends_a_stream_and_leaves_nothing_behind() {
     assert_eq!(signal.waiting(), 1);
     store.answer.store(REVOKED, Ordering::SeqCst);
     signal.send();
-    assert_eq!(ended.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Revoked);
     assert_eq!(signal.waiting(), 0);
 }
 
@@ -134,7 +134,7 @@ async fn a_store_without_a_signal_is_asked_at_its_interval() {
     store.answer.store(REVOKED, Ordering::SeqCst);
     assert!(!ended.is_finished());
     clock.advance(Duration::from_secs(5));
-    assert_eq!(ended.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Revoked);
 }
 
 #[tokio::test]
@@ -162,10 +162,10 @@ async fn a_stream_survives_a_short_outage_but_not_a_long_one() {
     store.answer.store(GOOD, Ordering::SeqCst);
     pass(10).await;
     store.answer.store(DOWN, Ordering::SeqCst);
-    pass(LONGEST_UNJUDGED_STREAM.as_secs() - 10).await;
+    pass(MAX_STREAM_OUTAGE.as_secs() - 10).await;
     assert!(!ended.is_finished(), "each outage counts for itself");
     pass(20).await;
-    assert_eq!(ended.await.unwrap(), TokenEnd::Unavailable);
+    assert_eq!(ended.await.unwrap(), StreamEnd::Unavailable);
 }
 
 #[cfg(feature = "cache")]
@@ -179,8 +179,8 @@ async fn a_pushed_revocation_ends_a_stream_behind_a_cache() {
     let token = verified(&tokens).await;
     let ended = tokio::spawn(token.ended());
     tokio::task::yield_now().await;
-    cached.learn(&token.revocation().unwrap()); // as if another node had done it
-    assert_eq!(ended.await.unwrap(), TokenEnd::Revoked);
+    cached.apply(&token.revocation().unwrap()); // as if another node had done it
+    assert_eq!(ended.await.unwrap(), StreamEnd::Revoked);
 }
 
 #[cfg(feature = "axum")]

@@ -175,7 +175,7 @@ async fn bound_tokens_of_oidc_provider_need_a_proof() {
     let jwt_audience = format!("{AUDIENCE}/jwt");
     let keys = RemoteJwks::builder(provider.issuer()).allow_loopback();
     let jwts = TokenVerifier::builder()
-        .remote(&keys.build().unwrap())
+        .remote_jwks(&keys.build().unwrap())
         .audience(&jwt_audience)
         .profile(TokenProfile::Rfc9068)
         .build()

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 use tower_jwt_auth::backchannel_logout::BackchannelLogout;
 use tower_jwt_auth::jwks::RemoteJwks;
 use tower_jwt_auth::revocation::MemoryRevocations;
-use tower_jwt_auth::verifier::{TokenEnd, TokenProfile, TokenVerifierBuilder};
+use tower_jwt_auth::verifier::{StreamEnd, TokenProfile, TokenVerifierBuilder};
 use tower_jwt_auth::{JwtAuthLayer, TokenVerifier};
 
 use crate::browser::Browser;
@@ -61,7 +61,7 @@ async fn a_logout_ends_all_tokens_of_the_user() {
         assert_eq!(refused, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(service.get(&of_bob.access_token).await, StatusCode::OK);
-    assert_eq!(stream.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(stream.await.unwrap(), StreamEnd::Revoked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +107,7 @@ async fn start(
     let revocations = MemoryRevocations::new();
     let access = access(
         TokenVerifier::builder()
-            .remote(&keys)
+            .remote_jwks(&keys)
             .audience(API)
             .profile(TokenProfile::Rfc9068)
             .max_lifetime(Duration::from_secs(600))
@@ -115,7 +115,7 @@ async fn start(
     );
     let access = access.build().unwrap();
     let logout_tokens = TokenVerifier::builder()
-        .remote(&keys)
+        .remote_jwks(&keys)
         .audience(client)
         .profile(TokenProfile::LogoutToken)
         .build()

@@ -33,7 +33,7 @@ fn discovered(provider: &Provider, clock: &ManualClock) -> IntrospectionBuilder 
 fn api(provider: &Provider, opaque: Introspection) -> Router {
     let keys = RemoteJwks::builder(provider.issuer()).allow_loopback();
     let jwts = TokenVerifier::builder()
-        .remote(&keys.build().unwrap())
+        .remote_jwks(&keys.build().unwrap())
         .audience(JWT_AUDIENCE)
         .profile(TokenProfile::Rfc9068)
         .build()

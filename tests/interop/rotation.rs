@@ -156,7 +156,7 @@ impl Api {
     fn new(provider: &Provider) -> Self {
         let keys = RemoteJwks::builder(provider.issuer()).allow_loopback();
         let verifier = TokenVerifier::builder()
-            .remote(&keys.build().unwrap())
+            .remote_jwks(&keys.build().unwrap())
             .audience(AUDIENCE)
             .profile(TokenProfile::Rfc9068)
             .role_claim("realm_access.roles")

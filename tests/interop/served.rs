@@ -48,14 +48,14 @@ pub(crate) fn served_keys_verify_there(peer: &mut Peer) {
 /// A file of keys is a plain JWK set: the peer signs with a key of it, and we sign with a key of the peer.
 pub(crate) fn key_files_are_shared(peer: &mut Peer, algorithm: Algorithm) {
     let path = scratch();
-    let ring = KeyRing::builder().file(&path).rotate(algorithm);
+    let ring = KeyRing::builder().file(&path).auto_rotate(algorithm);
     let ring = ring.build().unwrap();
     let mut file: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let (alg, kid) = (algorithm.as_str(), file["keys"][0]["kid"].clone());
     let header = json!({"typ": "at+jwt", "kid": kid});
     let request = json!({"op": "sign", "alg": alg, "jwk": file["keys"][0], "header": header, "claims": good_claims()});
     let token = peer.ask(&request);
-    let verifier = TokenVerifier::builder().source(ring.clone());
+    let verifier = TokenVerifier::builder().key_source(ring.clone());
     let verifier = verifier.issuer(ISSUER).audience(AUDIENCE).build().unwrap();
     verifier.verify_local(token.as_str().unwrap()).unwrap();
 

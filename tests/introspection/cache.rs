@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use tower_jwt_auth::clock::Clock as _;
-use tower_jwt_auth::credential::CredentialJudge as _;
+use tower_jwt_auth::credential::CredentialVerifier as _;
 
 use crate::authority::{Authority, Mode, NOW, active_with, told, verdict};
 
@@ -22,7 +22,7 @@ async fn sixty_four_requests_with_one_token_are_one_introspection() {
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(authority.count(), 1);
     let token = verdict(&judge, "good").await.unwrap();
-    assert!(token.is_remembered() && !all[0].as_ref().unwrap().is_remembered());
+    assert!(token.is_cached() && !all[0].as_ref().unwrap().is_cached());
     assert_eq!(authority.count(), 1);
 }
 
@@ -141,7 +141,7 @@ async fn a_duration_of_zero_turns_the_cache_off() {
         .unwrap();
     for count in 1..=3 {
         let token = verdict(&judge, "good").await.unwrap();
-        assert!(!token.is_remembered());
+        assert!(!token.is_cached());
         assert_eq!(told(&judge, "bad").await, "401 token_not_active");
         assert_eq!(authority.count(), 2 * count);
     }
@@ -168,7 +168,7 @@ async fn text_that_cannot_be_a_token_is_refused_without_a_request() {
         ("a\u{7f}b".to_owned(), "not_an_access_token"),
         (String::new(), "not_an_access_token"),
     ] {
-        let error = judge.judge(&token).await.unwrap_err();
+        let error = judge.verify_credential(&token).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.reason()), (401, reason));
         assert!(judge.peek(&token).unwrap().is_err());
     }

@@ -3,7 +3,7 @@
 use http::{Request, StatusCode};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_jwt_auth::Algorithm;
-use tower_jwt_auth::credential::{CredentialJudge as _, Introspection};
+use tower_jwt_auth::credential::{CredentialVerifier as _, Introspection};
 use tower_jwt_auth::layer::TokenSource;
 use tower_jwt_auth::verifier::CredentialKind;
 use tower_jwt_auth::{JwtAuthLayer, Require, SigningKey, TokenIssuer, VerifiedToken};
@@ -59,7 +59,7 @@ async fn a_jwt_and_an_opaque_token_pass_on_the_same_route() {
         let passed = get(&layer, &[(name, &value)]).await;
         assert_eq!(
             passed,
-            (StatusCode::OK, Some(CredentialKind::Introspection))
+            (StatusCode::OK, Some(CredentialKind::IntrospectedToken))
         );
     }
     // A guard treats all kinds of credentials alike.
@@ -96,20 +96,20 @@ async fn two_credentials_are_a_400_without_an_introspection() {
     let passed = get(&layer, &[("x-token", "good")]).await;
     assert_eq!(
         passed,
-        (StatusCode::OK, Some(CredentialKind::Introspection))
+        (StatusCode::OK, Some(CredentialKind::IntrospectedToken))
     );
 }
 
 #[test]
 fn jwts_are_introspected_only_if_configured() {
     let authority = Authority::new();
-    let takes = |judge: &Introspection, text: &str| judge.takes(text);
+    let handles = |judge: &Introspection, text: &str| judge.handles(text);
     let (judge, all) = (
         authority.introspection(),
-        authority.builder().takes_all().build().unwrap(),
+        authority.builder().accept_all().build().unwrap(),
     );
-    assert!(takes(&judge, "opaque") && takes(&all, "opaque"));
-    assert!(!takes(&judge, "eyJhbGci.eyJzdWIi.c2ln") && takes(&all, "eyJhbGci.eyJzdWIi.c2ln"));
+    assert!(handles(&judge, "opaque") && handles(&all, "opaque"));
+    assert!(!handles(&judge, "eyJhbGci.eyJzdWIi.c2ln") && handles(&all, "eyJhbGci.eyJzdWIi.c2ln"));
 }
 
 /// RFC 9449 section 6.2: the response says which key the token is bound to, and each request must prove it.

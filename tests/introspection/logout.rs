@@ -48,7 +48,7 @@ fn service(authority: &Authority) -> (Introspection, BackchannelLogout) {
         .build()
         .unwrap();
     let logout = BackchannelLogout::builder(verifier, store)
-        .longest_access_ttl(Duration::from_secs(3610))
+        .max_access_ttl(Duration::from_secs(3610))
         .build()
         .unwrap();
     (judge.build().unwrap(), logout)

@@ -30,7 +30,7 @@ async fn handlers_get_what_the_server_says() {
         .build()
         .unwrap();
     let token = verdict(&judge, "t").await.unwrap();
-    assert_eq!(token.kind(), CredentialKind::Introspection);
+    assert_eq!(token.kind(), CredentialKind::IntrospectedToken);
     assert_eq!(token.subject(), Some("alice"));
     assert_eq!(token.token_id(), Some("id-1"));
     assert_eq!(

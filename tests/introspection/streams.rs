@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::{JoinHandle, yield_now};
 use tower_jwt_auth::revocation::{MemoryRevocations, RevocationStore as _};
-use tower_jwt_auth::verifier::TokenEnd;
+use tower_jwt_auth::verifier::StreamEnd;
 
 use crate::authority::{Authority, Mode, active_with, verdict};
 
@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Returns how the stream ended, which it must have done.
-async fn end(ended: JoinHandle<TokenEnd>) -> TokenEnd {
+async fn end(ended: JoinHandle<StreamEnd>) -> StreamEnd {
     let limit = seconds(60);
     tokio::time::timeout(limit, ended)
         .await
@@ -40,7 +40,7 @@ async fn a_stream_ends_when_its_token_expires() {
     pass(&authority, 3600 + 29).await;
     assert!(!ended.is_finished());
     pass(&authority, 1).await;
-    assert_eq!(end(ended).await, TokenEnd::Expired);
+    assert_eq!(end(ended).await, StreamEnd::Expired);
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_stream_ends_when_the_token_becomes_inactive() {
         assert!((5..=11).contains(&count), "{count}");
         authority.says("t", json!({"active": false}));
         pass(&authority, 120).await;
-        assert_eq!(end(ended).await, TokenEnd::Revoked);
+        assert_eq!(end(ended).await, StreamEnd::Revoked);
     }
 }
 
@@ -71,7 +71,7 @@ async fn a_thousand_streams_of_one_token_share_one_introspection() {
     authority.says("good", json!({"active": false}));
     pass(&authority, 120).await;
     for ended in ended {
-        assert_eq!(end(ended).await, TokenEnd::Revoked);
+        assert_eq!(end(ended).await, StreamEnd::Revoked);
     }
     if cfg!(feature = "cache") {
         assert!(authority.count() <= 3, "{}", authority.count());
@@ -92,7 +92,7 @@ async fn a_stream_survives_a_short_outage_but_not_a_long_one() {
     assert!(!ended.is_finished());
     authority.set(Mode::Refuse);
     pass(&authority, 60 + 60 + 16).await;
-    assert_eq!(end(ended).await, TokenEnd::Unavailable);
+    assert_eq!(end(ended).await, StreamEnd::Unavailable);
 }
 
 #[tokio::test]
@@ -108,5 +108,5 @@ async fn a_stream_ends_at_once_when_its_token_is_revoked_here() {
     let ended = tokio::spawn(token.ended());
     yield_now().await;
     store.revoke(&[token.revocation().unwrap()]).await.unwrap();
-    assert_eq!(end(ended).await, TokenEnd::Revoked);
+    assert_eq!(end(ended).await, StreamEnd::Revoked);
 }

@@ -114,7 +114,7 @@ impl Drop for File {
 
 fn verifier(keys: RemoteJwksBuilder) -> TokenVerifier {
     let keys = keys.build().unwrap();
-    let verifier = TokenVerifier::builder().remote(&keys).issuer(ISSUER);
+    let verifier = TokenVerifier::builder().remote_jwks(&keys).issuer(ISSUER);
     verifier.audience("api").build().unwrap()
 }
 
@@ -134,7 +134,7 @@ async fn certificates_and_the_bearer_token_are_read_from_files() {
     let fresh = || {
         verifier(
             RemoteJwks::builder(ISSUER)
-                .keys_at(&url)
+                .jwks_uri(&url)
                 .root_certificates_file(&root.0)
                 .bearer_token_file(&token.0)
                 .allow_private_network(),
@@ -177,7 +177,7 @@ fn a_missing_certificate_file_is_reported_with_its_path() {
 async fn plain_http_is_used_only_for_a_named_host() {
     let (address, heads) = key_server(None).await;
     let url = format!("http://127.0.0.1:{}/jwks", address.port());
-    let keys = || RemoteJwks::builder(ISSUER).keys_at(&url);
+    let keys = || RemoteJwks::builder(ISSUER).jwks_uri(&url);
     accepts(&verifier(keys().dangerous_allow_http("127.0.0.1"))).await;
     assert_eq!(heads.credentials(), [None]);
     for keys in [keys(), keys().dangerous_allow_http("localhost")] {
@@ -216,7 +216,7 @@ async fn https_goes_through_the_proxy_as_a_tunnel() {
     // The name is unknown here: the proxy resolves it.
     let url = "https://localhost:1/jwks";
     accepts(&verifier(
-        RemoteJwks::builder(ISSUER).keys_at(url).client(client),
+        RemoteJwks::builder(ISSUER).jwks_uri(url).client(client),
     ))
     .await;
     assert_eq!(heads.take().len(), 1);

@@ -148,8 +148,8 @@ fn provider(path: &str, address: SocketAddr) -> String {
 
 fn verifier(keys: &RemoteJwks, issuer: &str) -> TokenVerifier {
     let builder = match keys.issuer() {
-        Some(_) => TokenVerifier::builder().remote(keys),
-        None => TokenVerifier::builder().remote(keys).issuer(issuer),
+        Some(_) => TokenVerifier::builder().remote_jwks(keys),
+        None => TokenVerifier::builder().remote_jwks(keys).issuer(issuer),
     };
     builder.audience("api").build().unwrap()
 }

@@ -48,7 +48,7 @@ impl Key {
 
 fn service(provider: &Provider) -> BackchannelLogout {
     let verifier = TokenVerifier::builder()
-        .remote(&provider.discovered())
+        .remote_jwks(&provider.discovered())
         .audience("client")
         .profile(TokenProfile::LogoutToken)
         .build()

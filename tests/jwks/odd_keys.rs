@@ -134,7 +134,7 @@ async fn an_rsa_key_serves_one_algorithm_which_can_be_set() {
             .build()
             .unwrap();
         let verifier: TokenVerifier = TokenVerifier::builder()
-            .remote(&keys)
+            .remote_jwks(&keys)
             .issuer(ISSUER)
             .audience("api")
             .build()

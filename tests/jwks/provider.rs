@@ -325,7 +325,7 @@ pub fn verifier(keys: &RemoteJwks) -> TokenVerifier {
 }
 
 pub fn verifier_builder(keys: &RemoteJwks) -> TokenVerifierBuilder {
-    TokenVerifier::builder().remote(keys).audience("api")
+    TokenVerifier::builder().remote_jwks(keys).audience("api")
 }
 
 /// What a client would see: `ok`, `401`, or `503`.

@@ -106,7 +106,7 @@ impl Shape {
         match self {
             Self::Plain => builder.issuer(ISSUER).build().unwrap(),
             Self::Several => {
-                let builder = builder.also_keys(legacy().verifying_key());
+                let builder = builder.additional_keys(legacy().verifying_key());
                 builder.issuer(ISSUER).build().unwrap()
             }
             Self::Pattern => {

@@ -29,7 +29,7 @@ async fn tokens_of_every_asymmetric_algorithm_are_accepted() {
 async fn keys_rotate_and_are_withdrawn() {
     let provider = TestProvider::start().unwrap();
     let old = provider.access("alice").issue().unwrap();
-    provider.rotate().unwrap();
+    provider.rotate_key().unwrap();
     let new = provider.access("alice").issue().unwrap();
     let verifier = provider.verifier_builder().unwrap().build().unwrap();
     assert_eq!(verdict(&verifier, &old).await, "ok");
@@ -55,7 +55,7 @@ async fn each_bad_answer_is_an_outage_and_a_good_one_ends_it() {
         provider.answer(answer.clone());
         let token = provider.access("alice").issue().unwrap();
         let keys = provider.keys().build().unwrap();
-        let verifier = tower_jwt_auth::TokenVerifier::builder().remote(&keys);
+        let verifier = tower_jwt_auth::TokenVerifier::builder().remote_jwks(&keys);
         let verifier = verifier.audience("test-audience").build().unwrap();
         assert_eq!(verdict(&verifier, &token).await, "503", "{answer:?}");
         provider.answer(TestAnswer::Good);
@@ -72,7 +72,7 @@ async fn a_silent_provider_is_an_outage_and_a_slow_one_is_waited_for() {
     let token = provider.access("alice").issue().unwrap();
     provider.answer(TestAnswer::Silence);
     let keys = provider.keys().build().unwrap();
-    let builder = tower_jwt_auth::TokenVerifier::builder().remote(&keys);
+    let builder = tower_jwt_auth::TokenVerifier::builder().remote_jwks(&keys);
     let verifier = builder.audience("test-audience").build().unwrap();
     assert_eq!(verdict(&verifier, &token).await, "503");
     provider.answer(TestAnswer::Slow(Duration::from_millis(50)));

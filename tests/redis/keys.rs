@@ -61,7 +61,7 @@ async fn keys_expire_and_indexes_are_repaired() {
     // A session that was ended moves to the index of ended sessions, and is found there again.
     let target = SessionTarget::Subject("alice");
     let mut end = EndSessions::new(target, EndReason::Revoked, now);
-    end.told_since = now;
+    end.ended_since = now;
     let ended = store.end(end).await.unwrap();
     assert_eq!(ended, [EndedSession::new("c", "alice", now)]);
     let kept: (Vec<String>, Vec<(String, u64)>, u64) = redis::pipe()

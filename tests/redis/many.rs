@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 use tower_jwt_auth::sessions::{
-    Created, EndReason, EndSessions, RedisSessions, SessionLimit, SessionStore, SessionTarget,
-    WhenFull,
+    CreateOutcome, EndReason, EndSessions, RedisSessions, SessionLimit, SessionStore,
+    SessionTarget, WhenFull,
 };
 
 use crate::server::Server;
@@ -69,7 +69,7 @@ async fn a_list_is_bounded_and_an_end_reaches_all_sessions() {
         subject: "alice",
     };
     let mut end = EndSessions::new(target, EndReason::Revoked, now);
-    end.told_since = now;
+    end.ended_since = now;
     let ended = store.end(end).await.unwrap();
     assert_eq!(ended.len(), 2599);
     let left = store.list("alice", now).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_list_is_bounded_and_an_end_reaches_all_sessions() {
     end.now += 1;
     let again = store.end(end).await.unwrap();
     assert!(again == ended, "{} are told again", again.len());
-    end.told_since += 1;
+    end.ended_since += 1;
     let again = store.end(end).await.unwrap();
     assert!(again.is_empty(), "{} are told again", again.len());
 }
@@ -92,14 +92,17 @@ async fn a_lowered_limit_ends_all_excess_sessions() {
     let store = RedisSessions::new(server.patient().await);
     let now = open(&store, 1200).await + 10_000;
     let create = async |id: &str, when_full| {
-        let limit = Some(SessionLimit { max: 3, when_full });
+        let limit = Some(SessionLimit::new(3, when_full));
         store
             .create(&session(id, "alice", now), limit)
             .await
             .unwrap()
     };
-    assert_eq!(create("refused", WhenFull::Refuse).await, Created::Full);
-    let Created::Opened { ended } = create("new", WhenFull::EndOldest).await else {
+    assert_eq!(
+        create("refused", WhenFull::Refuse).await,
+        CreateOutcome::Full
+    );
+    let CreateOutcome::Opened { ended } = create("new", WhenFull::EndOldest).await else {
         panic!("full");
     };
     let ended: BTreeSet<_> = ended.into_iter().map(|session| session.id).collect();

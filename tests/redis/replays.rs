@@ -77,7 +77,7 @@ async fn of_64_requests_with_one_proof_one_passes_on_two_nodes() {
         .unwrap();
     let proof = dpop.verify_proof(request.method(), request.uri(), request.headers());
     let proof = proof.unwrap();
-    proof.spend().await.unwrap();
+    proof.mark_used().await.unwrap();
     let token: Arc<str> = tokens.access("alice").dpop(&proof).issue().unwrap().into();
     for _ in 0..3 {
         let proof = key

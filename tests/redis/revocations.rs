@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_jwt_auth::credential::api_keys::{ApiKeys, MAX_KEY_LAG, MemoryApiKeys};
+use tower_jwt_auth::credential::api_keys::{ApiKeys, MAX_KEY_CACHE_FOR, MemoryApiKeys};
 use tower_jwt_auth::revocation::{
-    CachedRevocations, LOSS_NOTICED_WITHIN, RedisRevocations, Revocation, RevocationPushes,
+    CachedRevocations, LOSS_DETECTION_TIME, RedisRevocations, Revocation, RevocationPushes,
     RevocationStore,
 };
 use tower_jwt_auth::sessions::RedisSessions;
 use tower_jwt_auth::store::RedisConnection;
-use tower_jwt_auth::verifier::TokenEnd;
+use tower_jwt_auth::verifier::StreamEnd;
 use tower_jwt_auth::{Algorithm, AuthErrorKind, Sessions, SigningKey, TokenIssuer, VerifiedToken};
 
 use crate::server::{Server, patient};
@@ -23,20 +23,20 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn new(url: &str, lag: Duration) -> Self {
-        Self::on(patient(url).await, patient(url).await, lag)
+    pub(crate) async fn new(url: &str, cache_for: Duration) -> Self {
+        Self::on(patient(url).await, patient(url).await, cache_for)
     }
 
     /// A node with the time limits of production.
-    pub(crate) async fn in_a_hurry(url: &str, lag: Duration) -> Self {
+    pub(crate) async fn in_a_hurry(url: &str, cache_for: Duration) -> Self {
         let connect = async || RedisConnection::connect(url).await.unwrap();
-        Self::on(connect().await, connect().await, lag)
+        Self::on(connect().await, connect().await, cache_for)
     }
 
-    fn on(revocations: RedisConnection, sessions: RedisConnection, lag: Duration) -> Self {
+    fn on(revocations: RedisConnection, sessions: RedisConnection, cache_for: Duration) -> Self {
         // This machine may be busy with other tests.
         let cache = CachedRevocations::new(RedisRevocations::new(revocations))
-            .lag(lag)
+            .cache_for(cache_for)
             .store_timeout(Duration::from_secs(2));
         let cache = Arc::new(cache);
         let key = SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
@@ -92,9 +92,9 @@ pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration 
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Two nodes. The first pushes its revocations to the second.
-pub(crate) async fn two_nodes(url: &str, lag: Duration) -> (Node, Node, RevocationPushes) {
-    let a = Node::new(url, lag).await;
-    let b = Node::new(url, lag).await;
+pub(crate) async fn two_nodes(url: &str, cache_for: Duration) -> (Node, Node, RevocationPushes) {
+    let a = Node::new(url, cache_for).await;
+    let b = Node::new(url, cache_for).await;
     let pushes = b.cache.store().subscribe(url, &b.cache).unwrap();
     pushes.until_subscribed().await;
     (a, b, pushes)
@@ -194,7 +194,7 @@ async fn a_push_makes_the_other_node_refuse_at_once() {
         lags[25].as_secs_f64() * 1e3,
         lags[49].as_secs_f64() * 1e3
     );
-    assert_eq!((pushes.learned(), pushes.losses()), (50, 0));
+    assert_eq!((pushes.received(), pushes.losses()), (50, 0));
 
     // Malformed messages are counted and ignored.
     let mut redis = server.connection().await;
@@ -246,7 +246,7 @@ async fn a_cut_subscription_is_noticed_and_nothing_is_missed() {
             back.as_secs_f64() * 1e3
         );
     }
-    assert_eq!(pushes.learned(), 0);
+    assert_eq!(pushes.received(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,7 +265,7 @@ async fn a_silent_server_is_noticed() {
         noticed.as_secs_f64() * 1e3
     );
     // The bound is generous for a busy machine, and still far below the time for which answers are trusted.
-    assert!(noticed < LOSS_NOTICED_WITHIN * 20, "{noticed:?}");
+    assert!(noticed < LOSS_DETECTION_TIME * 20, "{noticed:?}");
     // Answers from before do not count, and there is no server to ask.
     assert_eq!(
         b.verify(&token).await.unwrap_err(),
@@ -287,14 +287,14 @@ async fn a_revoked_api_key_is_refused_on_other_nodes_at_once() {
     let store = MemoryApiKeys::new();
     let keys = |node: &Node| {
         let builder = ApiKeys::builder("acme", store.clone()).revocation(Arc::clone(&node.cache));
-        builder.lag(MAX_KEY_LAG).build().unwrap()
+        builder.cache_for(MAX_KEY_CACHE_FOR).build().unwrap()
     };
     let (here, there) = (keys(&here), keys(&there));
     let new = here.create("alice").issue().await.unwrap();
     let token = there.verify(new.text()).await.unwrap();
     let ended = tokio::spawn(token.ended());
-    assert!(here.revoke_of("alice", new.id()).await.unwrap());
-    // The machine may be busy, but not for as long as the lag is.
+    assert!(here.revoke_owned_by("alice", new.id()).await.unwrap());
+    // The machine may be busy, but not for as long as the cache period is.
     let refused = async {
         while there.verify(new.text()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -303,5 +303,5 @@ async fn a_revoked_api_key_is_refused_on_other_nodes_at_once() {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, refused).await.unwrap();
     let ended = tokio::time::timeout(limit, ended).await.unwrap();
-    assert_eq!(ended.unwrap(), TokenEnd::Revoked);
+    assert_eq!(ended.unwrap(), StreamEnd::Revoked);
 }

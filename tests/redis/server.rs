@@ -100,7 +100,7 @@ impl Server {
 /// A connection for tests that are not about time limits, because this machine may be busy.
 pub(crate) async fn patient(url: &str) -> RedisConnection {
     let long = Duration::from_secs(20);
-    let connection = RedisConnection::connect_within(url, long, long);
+    let connection = RedisConnection::connect_with_timeouts(url, long, long);
     connection.await.unwrap()
 }
 

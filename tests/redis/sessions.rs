@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tower_jwt_auth::clock::{Clock, SystemClock};
 use tower_jwt_auth::sessions::{
-    Created, EndReason, EndSessions, EndedSession, MemorySessions, RedisSessions, Rotation,
+    CreateOutcome, EndReason, EndSessions, EndedSession, MemorySessions, RedisSessions, Rotation,
     RotationOutcome, SessionLimit, SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 
@@ -83,12 +83,13 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 record.generation = dice.roll(3);
                 record.client = [None, Some("a".to_owned())][dice.roll(2) as usize].take();
                 opened += 1;
-                let limit = (dice.roll(3) > 0).then(|| SessionLimit {
-                    max: 1 + u32::try_from(dice.roll(3)).unwrap(),
-                    when_full: [WhenFull::Refuse, WhenFull::EndOldest][dice.roll(2) as usize],
+                let limit = (dice.roll(3) > 0).then(|| {
+                    let max = 1 + u32::try_from(dice.roll(3)).unwrap();
+                    let when_full = [WhenFull::Refuse, WhenFull::EndOldest][dice.roll(2) as usize];
+                    SessionLimit::new(max, when_full)
                 });
                 let sorted = |created| match created {
-                    Created::Opened { ended } => Created::Opened {
+                    CreateOutcome::Opened { ended } => CreateOutcome::Opened {
                         ended: sorted(ended),
                     },
                     other => other,
@@ -100,7 +101,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
             3..=8 => {
                 let generation = dice.roll(8);
                 let mut rotation = Rotation::new(&id, generation, format!("t{step}"), now);
-                rotation.lost_response = [u64::MAX, HOUR, 0][dice.roll(3) as usize];
+                rotation.lost_response_grace = [u64::MAX, HOUR, 0][dice.roll(3) as usize];
                 rotation.max_lost_responses = 1 + u32::try_from(dice.roll(3)).unwrap();
                 let client = [None, Some("a"), Some("a"), Some("b")][dice.roll(4) as usize];
                 rotation.client = client.map(str::to_owned);
@@ -137,7 +138,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                     _ => SessionTarget::Subject(subject),
                 };
                 let mut end = EndSessions::new(target, EndReason::Revoked, now);
-                end.told_since = now - 4 * HOUR * dice.roll(4);
+                end.ended_since = now - 4 * HOUR * dice.roll(4);
                 let expected = memory.end(end).await.unwrap();
                 let got = redis.end(end).await.unwrap();
                 assert_eq!(sorted(got), sorted(expected), "step {step}: {end:?}");
@@ -263,14 +264,14 @@ async fn a_limit_holds_when_all_log_in_at_once() {
             tasks.spawn(async move {
                 let store = RedisSessions::new(patient(&url).await);
                 let record = session(&format!("{subject}{login}"), &subject, now());
-                let limit = Some(SessionLimit { max: 3, when_full });
+                let limit = Some(SessionLimit::new(3, when_full));
                 store.create(&record, limit).await.unwrap()
             });
         }
         let created = tasks.join_all().await;
         let full = created
             .iter()
-            .filter(|created| **created == Created::Full)
+            .filter(|created| **created == CreateOutcome::Full)
             .count();
         let store = RedisSessions::new(server.patient().await);
         let live = store.list(&subject, now()).await.unwrap();

@@ -174,10 +174,7 @@ async fn stricter_isolation(server: &Server) {
     }
     assert_eq!(rotated, 1);
 
-    let limit = SessionLimit {
-        max: 3,
-        when_full: WhenFull::Refuse,
-    };
+    let limit = SessionLimit::new(3, WhenFull::Refuse);
     let mut running: JoinSet<_> = (0..24)
         .map(|number| {
             let sessions = sessions.clone();
@@ -195,10 +192,7 @@ async fn stricter_isolation(server: &Server) {
 /// sqlx leaves a transaction open if its `BEGIN` is dropped, and later work on that connection is never
 /// committed.
 async fn dropped_futures(server: &Server) {
-    let limit = SessionLimit {
-        max: 2,
-        when_full: WhenFull::EndOldest,
-    };
+    let limit = SessionLimit::new(2, WhenFull::EndOldest);
     let others = server.pool(1).await;
     let mut given_up = 0;
     for polls in 0..12 {

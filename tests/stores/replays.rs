@@ -31,7 +31,7 @@ impl Client {
         let proof = dpop
             .verify_proof(request.method(), request.uri(), request.headers())
             .unwrap();
-        proof.spend().await.unwrap();
+        proof.mark_used().await.unwrap();
         let token = tokens.access("alice").dpop(&proof).issue().unwrap();
         Self { key, tokens, token }
     }

@@ -36,7 +36,7 @@ pub async fn rotate_as_apply(store: &impl SessionStore) {
         let id = format!("row{number}");
         let mut rotation = Rotation::new(&id, dice.below(6), format!("{id}.next"), NOW);
         rotation.grace = dice.one_of(&[0, 100, u64::MAX]);
-        rotation.lost_response = dice.one_of(&[0, 200, u64::MAX]);
+        rotation.lost_response_grace = dice.one_of(&[0, 200, u64::MAX]);
         rotation.max_lost_responses = dice.one_of(&[1, 2, 5, u32::MAX]);
         rotation.client = dice.one_of(&clients);
 

@@ -8,7 +8,7 @@ use sqlx::sqlite::{
 };
 use tower_jwt_auth::revocation::{Revocation, RevocationStore, SqliteRevocations};
 use tower_jwt_auth::sessions::{
-    Created, Rotation, SessionLimit, SessionStore, SqliteSessions, WhenFull,
+    CreateOutcome, Rotation, SessionLimit, SessionStore, SqliteSessions, WhenFull,
 };
 use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
@@ -204,10 +204,7 @@ async fn impossible_requests_are_errors() {
 async fn a_dropped_future_leaves_nothing_half_done() {
     let directory = Directory::new("sqlite");
     let sessions = sessions(&directory).await;
-    let limit = SessionLimit {
-        max: 2,
-        when_full: WhenFull::EndOldest,
-    };
+    let limit = SessionLimit::new(2, WhenFull::EndOldest);
     for number in 0..200 {
         let record = session(&format!("s{number}"), "alice");
         let create = sessions.create(&record, Some(limit));
@@ -215,7 +212,7 @@ async fn a_dropped_future_leaves_nothing_half_done() {
     }
     let last = session("last", "alice");
     let created = sessions.create(&last, Some(limit)).await.unwrap();
-    assert!(matches!(created, Created::Opened { .. }));
+    assert!(matches!(created, CreateOutcome::Opened { .. }));
     let rotation = Rotation::new("last", 0, "next", last.created_at);
     sessions.rotate(&rotation).await.unwrap().unwrap();
 

@@ -9,7 +9,7 @@ use tower_jwt_auth::{AuthError, AuthErrorKind, Require, VerifiedToken};
 /// Returns the verified token of a call, which the layer has put into the extensions.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<&VerifiedToken, Status> {
     let token = request.extensions().get();
-    token.ok_or_else(|| status(&AuthErrorKind::LayerMissing.into()))
+    token.ok_or_else(|| status(&AuthErrorKind::MissingLayer.into()))
 }
 
 /// Checks a requirement in a method. The status is that of a layer: 7 `PERMISSION_DENIED`, with a

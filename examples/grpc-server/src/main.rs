@@ -24,13 +24,13 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     } else {
         AuthConfig::from_env()?
     };
-    let verifier = config.verifier()?.build()?;
+    let verifier = config.verifier_builder()?.build()?;
 
     let listener = TcpListener::bind(&address).await?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if development {
-        let tokens = config.issuer()?.build()?;
+        let tokens = config.issuer_builder()?.build()?;
         let token = tokens.access("alice").scope("orders:write").issue()?;
         println!("no JWT_* variable is set, so here is a token of a random key for this run:\n");
         println!("curl http://{address}/me -H 'Authorization: Bearer {token}'");

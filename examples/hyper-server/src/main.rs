@@ -36,13 +36,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     } else {
         AuthConfig::from_env()?
     };
-    let service = TowerToHyperService::new(routes(config.verifier()?.build()?));
+    let service = TowerToHyperService::new(routes(config.verifier_builder()?.build()?));
 
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     if development {
         let token = config
-            .issuer()?
+            .issuer_builder()?
             .build()?
             .access("alice")
             .scope("read")

@@ -40,7 +40,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = env::var("BIND_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let ring = KeyRing::builder()
         .file(env::var("KEY_FILE").unwrap_or_else(|_| "signing-keys.json".into()))
-        .rotate(Algorithm::EdDSA)
+        .auto_rotate(Algorithm::EdDSA)
         .rotate_every(seconds("ROTATE_EVERY", 30)?)
         .publish_for(seconds("PUBLISH_FOR", 10)?)
         .check_every(Duration::from_secs(1))

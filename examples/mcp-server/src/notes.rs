@@ -52,7 +52,7 @@ impl Notes {
             read: Require::scope("notes:read"),
             // The challenge names both, because a client may request exactly what it names, and needs
             // `notes:read` as well.
-            write: Require::all_of(["notes:read", "notes:write"]),
+            write: Require::all_scopes(["notes:read", "notes:write"]),
         }
     }
 }

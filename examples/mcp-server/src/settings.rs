@@ -67,14 +67,14 @@ impl Settings {
         let problems = problems.into_iter().map(ConfigError::Invalid).collect();
         let config = match (config, problems) {
             (Ok(config), problems) if Vec::is_empty(&problems) => config,
-            (Ok(_), problems) => return Err(ConfigError::Many(problems)),
-            (Err(ConfigError::Many(mut all)), problems) => {
+            (Ok(_), problems) => return Err(ConfigError::Multiple(problems)),
+            (Err(ConfigError::Multiple(mut all)), problems) => {
                 all.extend(problems);
-                return Err(ConfigError::Many(all));
+                return Err(ConfigError::Multiple(all));
             }
             (Err(problem), mut all) => {
                 all.insert(0, problem);
-                return Err(ConfigError::Many(all));
+                return Err(ConfigError::Multiple(all));
             }
         };
         Ok(Self {

@@ -34,14 +34,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .route("/me", get(me))
         .route("/scoped", get(me).route_layer(Require::scope("read")))
-        .route_layer(JwtAuthLayer::new(config.verifier()?.build()?))
+        .route_layer(JwtAuthLayer::new(config.verifier_builder()?.build()?))
         .route("/healthz", get(async || "ok"));
 
     let listener = TcpListener::bind(&address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     if development {
         let token = config
-            .issuer()?
+            .issuer_builder()?
             .build()?
             .access("alice")
             .scope("read")

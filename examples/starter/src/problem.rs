@@ -309,7 +309,7 @@ impl From<DpopError> for Problem {
             tracing::debug!(error = cause, "proof refused");
         }
         let detail = match error.kind() {
-            DpopErrorKind::NonceNeeded => NONCE_NEEDED_DETAIL,
+            DpopErrorKind::NonceRequired => NONCE_NEEDED_DETAIL,
             DpopErrorKind::Unavailable => UNAVAILABLE,
             _ => INVALID_PROOF_DETAIL,
         };

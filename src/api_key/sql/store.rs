@@ -48,7 +48,7 @@ macro_rules! implement_api_key_store {
                 Ok(rows.into_iter().map(row::revoked).collect())
             }
 
-            async fn used(&self, id: &str, at: u64) -> Result<(), StoreError> {
+            async fn record_use(&self, id: &str, at: u64) -> Result<(), StoreError> {
                 let query = sqlx::query(statements::USED).bind(id).bind(column(at)?);
                 query.execute(&self.pool).await.map_err(failed)?;
                 Ok(())

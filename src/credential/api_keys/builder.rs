@@ -12,19 +12,19 @@ use super::core::{Core, KeyWorld, UNKNOWN_AT_ONCE};
 use super::form::Form;
 #[cfg(not(feature = "cache"))]
 use super::uncached::KeyCache;
-use super::{ApiKeys, Inner, MAX_CALLS};
+use super::{ApiKeys, Inner, MAX_CONCURRENT_CALLS};
 use crate::api_key::{ApiKeyEvent, ApiKeyHook, DynApiKeyStore, LastUse, TimedApiKeys};
 use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::revocation::{DynRevocationStore, MemoryRevocations, RevocationStore};
 use crate::store::Calls;
 
-/// The default lag, for which a node caches a key: 5 seconds. It is the longest time for which a revocation
-/// on another node goes unnoticed.
-pub const DEFAULT_KEY_LAG: Duration = Duration::from_secs(5);
-/// The longest [`lag`](ApiKeysBuilder::lag) that can be set: 5 minutes. A revoked key must not be
+/// The default cache period, for which a node caches a key: 5 seconds. It is the longest time for which a
+/// revocation on another node goes unnoticed.
+pub const DEFAULT_KEY_CACHE_FOR: Duration = Duration::from_secs(5);
+/// The longest [`cache_for`](ApiKeysBuilder::cache_for) that can be set: 5 minutes. A revoked key must not be
 /// accepted for longer.
-pub const MAX_KEY_LAG: Duration = Duration::from_secs(300);
+pub const MAX_KEY_CACHE_FOR: Duration = Duration::from_secs(300);
 /// The default time limit of a call to the store of keys: 2 seconds.
 pub const DEFAULT_KEY_STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest [`store_timeout`](ApiKeysBuilder::store_timeout) that can be set: 60 seconds.
@@ -44,7 +44,7 @@ pub struct ApiKeysBuilder {
     store_timeout: Duration,
     revocations: Option<Arc<dyn DynRevocationStore>>,
     clock: Arc<dyn Clock>,
-    lag: Duration,
+    cache_for: Duration,
     issuer: Option<String>,
     cached_keys: u64,
     max_keys_per_owner: u32,
@@ -61,7 +61,7 @@ impl ApiKeysBuilder {
             store_timeout: DEFAULT_KEY_STORE_TIMEOUT,
             revocations: None,
             clock: Arc::new(SystemClock),
-            lag: DEFAULT_KEY_LAG,
+            cache_for: DEFAULT_KEY_CACHE_FOR,
             issuer: None,
             #[cfg(feature = "cache")]
             cached_keys: DEFAULT_CACHED_KEYS,
@@ -73,7 +73,7 @@ impl ApiKeysBuilder {
     }
 
     /// Sets the store of revocations through which other nodes learn of a revoked key before their
-    /// [lag](Self::lag) has passed. It may be the one of the tokens.
+    /// [cache period](Self::cache_for) has passed. It may be the one of the tokens.
     ///
     /// Each request with a valid key asks it, as each request with a token does, so put a `CachedRevocations`
     /// in front of a database. If revocations are [pushed](crate::guide::revocation) to that cache, other
@@ -94,9 +94,9 @@ impl ApiKeysBuilder {
     /// time for which a revocation on another node goes unnoticed if it is not pushed. With zero, each
     /// request asks the store.
     ///
-    /// A stream that waits for [`ended`](crate::VerifiedToken::ended) notices within twice the lag.
-    pub fn lag(mut self, lag: Duration) -> Self {
-        self.lag = lag;
+    /// A stream that waits for [`ended`](crate::VerifiedToken::ended) notices within twice the cache period.
+    pub fn cache_for(mut self, duration: Duration) -> Self {
+        self.cache_for = duration;
         self
     }
 
@@ -139,14 +139,14 @@ impl ApiKeysBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the prefix is malformed, if the lag is longer than 5 minutes, if the store timeout is zero or
-    /// longer than 60 seconds, or if the number of keys per owner is zero.
+    /// Fails if the prefix is malformed, if the cache period is longer than 5 minutes, if the store timeout
+    /// is zero or longer than 60 seconds, or if the number of keys per owner is zero.
     pub fn build(self) -> Result<ApiKeys, ConfigError> {
         let invalid = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
         let form = Form::new(&self.prefix)?;
-        if self.lag > MAX_KEY_LAG {
+        if self.cache_for > MAX_KEY_CACHE_FOR {
             return invalid(
-                "`lag` is longer than 5 minutes, and a revoked API key would be accepted for that long: set at \
+                "`cache_for` is longer than 5 minutes, and a revoked API key would be accepted for that long: set at \
                  most 5 minutes",
             );
         }
@@ -167,9 +167,9 @@ impl ApiKeysBuilder {
             store,
             fresh: MemoryRevocations::with_shared_clock(Arc::clone(&self.clock)),
             clock: self.clock,
-            lag: self.lag,
+            cache_for: self.cache_for,
             issuer: self.issuer,
-            cache: KeyCache::new(self.cached_keys, self.lag),
+            cache: KeyCache::new(self.cached_keys, self.cache_for),
             places: Semaphore::new(UNKNOWN_AT_ONCE),
             revocations: self.revocations,
             events: self.events,
@@ -180,7 +180,7 @@ impl ApiKeysBuilder {
                 core,
                 form,
                 max_keys_per_owner: self.max_keys_per_owner,
-                calls: Calls::new(MAX_CALLS),
+                calls: Calls::new(MAX_CONCURRENT_CALLS),
             }),
         })
     }

@@ -12,13 +12,13 @@ use crate::store::StoreError;
 /// The number of look-ups and unknown ids that are kept.
 const ASKED: u64 = 10_000;
 
-/// Keys that were found, and look-ups, each for no longer than the lag.
+/// Keys that were found, and look-ups, each for no longer than the cache period.
 ///
 /// They are kept apart, so that a flood of unknown ids cannot evict keys.
 pub(super) struct KeyCache {
     known: Slots<Box<str>, Kept>,
     asked: Slots<Box<str>, Asked>,
-    lag: Duration,
+    cache_for: Duration,
 }
 
 struct Kept {
@@ -42,11 +42,11 @@ struct Answer {
 // === impl KeyCache ===
 
 impl KeyCache {
-    pub(super) fn new(keys: u64, lag: Duration) -> Self {
+    pub(super) fn new(keys: u64, cache_for: Duration) -> Self {
         Self {
             known: Slots::new(keys),
             asked: Slots::new(ASKED),
-            lag,
+            cache_for,
         }
     }
 
@@ -117,7 +117,7 @@ impl KeyCache {
             return Err(late());
         };
         // The task that asked was not polled for a while.
-        let believed = self.lag.saturating_add(timeout);
+        let believed = self.cache_for.saturating_add(timeout);
         match &answer.found {
             Ok(_) if age(answer.asked_at, now()).is_some_and(|age| age > believed) => Err(late()),
             Ok(found) => Ok(found.clone()),
@@ -127,7 +127,7 @@ impl KeyCache {
 
     /// Returns whether an answer may still be used.
     fn holds(&self, asked_at: u64, now: u64) -> bool {
-        age(asked_at, now).is_some_and(|age| age < self.lag)
+        age(asked_at, now).is_some_and(|age| age < self.cache_for)
     }
 }
 

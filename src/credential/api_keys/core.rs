@@ -21,7 +21,8 @@ use crate::store::{StoreError, in_time};
 use crate::verifier::{REVOKED_API_KEYS, World};
 
 /// The time for which a revocation is kept: one hour. It must outlive every cached copy of a key on every
-/// node, which is used for a lag and a timeout (at most six minutes), even if the clocks of nodes differ.
+/// node, which is used for a cache period and a timeout (at most six minutes), even if the clocks of nodes
+/// differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The shortest interval at which a stream asks for its key.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ const AT_ONCE: usize = 500;
 pub(super) struct Core {
     pub(super) store: TimedApiKeys,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) lag: Duration,
+    pub(super) cache_for: Duration,
     pub(super) issuer: Option<String>,
     pub(super) cache: KeyCache,
     /// Limits look-ups of ids that were never found before.
@@ -214,7 +215,7 @@ impl RevocationStore for KeyRevocations {
 
     fn changes(&self) -> RevocationChanges {
         let here = RevocationChanges::pushed_by(self.core.fresh.signal());
-        let here = here.and_every(self.core.lag.max(SHORTEST_POLL));
+        let here = here.and_every(self.core.cache_for.max(SHORTEST_POLL));
         match &self.core.revocations {
             Some(store) => here.and_those_of(store.changes()),
             None => here,

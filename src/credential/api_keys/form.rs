@@ -62,7 +62,7 @@ impl Form {
     }
 
     /// Returns whether a text begins as the keys do.
-    pub(super) fn takes(&self, text: &str) -> bool {
+    pub(super) fn handles(&self, text: &str) -> bool {
         text.starts_with(&*self.prefix)
     }
 
@@ -177,7 +177,7 @@ mod tests {
     fn a_key_with_another_prefix_is_malformed() {
         let (one, other) = (Form::new("acme").unwrap(), Form::new("acme_test").unwrap());
         let made = other.make().unwrap();
-        assert!(one.takes(&made.text) && other.takes(&made.text));
+        assert!(one.handles(&made.text) && other.handles(&made.text));
         let refused = one.parse(&made.text).map(|parsed| parsed.digest);
         assert_eq!(refused.unwrap_err().kind(), AuthErrorKind::MalformedToken);
     }

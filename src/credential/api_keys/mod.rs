@@ -29,20 +29,20 @@ pub use crate::api_key::{
 #[cfg(feature = "cache")]
 pub use builder::DEFAULT_CACHED_KEYS;
 pub use builder::{
-    ApiKeysBuilder, DEFAULT_KEY_LAG, DEFAULT_KEY_STORE_TIMEOUT, DEFAULT_MAX_KEYS_PER_OWNER,
-    MAX_KEY_LAG, MAX_KEY_STORE_TIMEOUT,
+    ApiKeysBuilder, DEFAULT_KEY_CACHE_FOR, DEFAULT_KEY_STORE_TIMEOUT, DEFAULT_MAX_KEYS_PER_OWNER,
+    MAX_KEY_CACHE_FOR, MAX_KEY_STORE_TIMEOUT,
 };
 pub use create::{CreateApiKey, NewApiKey};
 pub use error::{ApiKeyError, ApiKeyErrorKind};
 pub use key::ApiKey;
-pub use revoke::EXPIRED_KEYS_KEPT;
+pub use revoke::EXPIRED_KEY_RETENTION;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use self::core::{Core, KeyWorld};
-use super::{CredentialClaims, CredentialJudge};
+use super::{CredentialClaims, CredentialVerifier};
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::keys::same_digest;
@@ -55,7 +55,7 @@ use known::Known;
 /// The most calls of one [`ApiKeys`] that create or revoke keys and are in progress at once: 1,024. More are
 /// answered with
 /// 503. Each call ends within a few timeouts of the stores, even if its request is dropped.
-pub const MAX_CALLS: usize = 1024;
+pub const MAX_CONCURRENT_CALLS: usize = 1024;
 
 /// The digest with which an unknown key is compared, so that it takes the same time as a known one.
 const NO_DIGEST: [u8; 32] = [0; 32];
@@ -79,7 +79,7 @@ const NO_DIGEST: [u8; 32] = [0; 32];
 /// assert_eq!(verified.token_id(), Some(new.id()));
 /// assert!(verified.has_scope("files:read"));
 ///
-/// assert!(keys.revoke_of("alice", new.id()).await?);
+/// assert!(keys.revoke_owned_by("alice", new.id()).await?);
 /// assert!(keys.verify(&text).await.is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -88,9 +88,10 @@ const NO_DIGEST: [u8; 32] = [0; 32];
 /// # What it costs
 ///
 /// A malformed or mistyped key is refused without I/O. With the feature `cache`, a node asks the store
-/// for a key once per [lag](ApiKeysBuilder::lag), however many requests carry it, and once per lag for an
-/// id that does not exist. Without that feature, each request asks the store. A key with the right secret
-/// is also looked up in the [store of revocations](ApiKeysBuilder::revocation), if there is one.
+/// for a key once per [cache period](ApiKeysBuilder::cache_for), however many requests carry it, and once per
+/// cache period for an id that does not exist. Without that feature, each request asks the store. A key with
+/// the right secret is also looked up in the [store of revocations](ApiKeysBuilder::revocation), if there is
+/// one.
 ///
 /// # Security
 ///
@@ -167,7 +168,7 @@ impl ApiKeys {
     pub async fn verify(&self, key: &str) -> Result<VerifiedToken, AuthError> {
         let claims = match self.peek(key) {
             Some(verdict) => verdict,
-            None => self.judge(key).await,
+            None => self.verify_credential(key).await,
         };
         claims?.verified(&Possession::BEARER)
     }
@@ -216,8 +217,8 @@ impl ApiKeys {
         kind.into()
     }
 
-    /// Does work to its end, even if the request is dropped. A store that hangs leaves at most [`MAX_CALLS`]
-    /// such tasks behind.
+    /// Does work to its end, even if the request is dropped. A store that hangs leaves at most
+    /// [`MAX_CONCURRENT_CALLS`] such tasks behind.
     async fn whole<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ApiKeyError>> + Send + 'static,
@@ -226,13 +227,13 @@ impl ApiKeys {
     }
 }
 
-impl CredentialJudge for ApiKeys {
+impl CredentialVerifier for ApiKeys {
     /// Returns whether the credential begins with the prefix and an underscore.
-    fn takes(&self, credential: &str) -> bool {
-        self.inner.form.takes(credential)
+    fn handles(&self, credential: &str) -> bool {
+        self.inner.form.handles(credential)
     }
 
-    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
         let core = &self.inner.core;
         let parsed = self.inner.form.parse(credential)?;
         let found = core.look_up(parsed.id).await?;

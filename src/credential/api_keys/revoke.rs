@@ -15,7 +15,7 @@ use crate::error::ConfigError;
 
 /// The time for which an expired key stays in the list of its owner, and is refused as expired rather than
 /// unknown, before a clean-up removes it: 30 days.
-pub const EXPIRED_KEYS_KEPT: Duration = Duration::from_secs(2_592_000);
+pub const EXPIRED_KEY_RETENTION: Duration = Duration::from_secs(2_592_000);
 
 /// The most keys that are revoked by one call to the store, each of which has its own timeout.
 const AT_ONCE: u32 = 500;
@@ -27,13 +27,13 @@ const AT_ONCE: u32 = 500;
 /// Each of them runs to its end even if the request that called it is dropped. When it returns, with `Ok` or
 /// because other nodes could not be notified, this node refuses the keys. Other nodes refuse them at once if
 /// revocations are [pushed](super::ApiKeysBuilder::revocation), and otherwise within the
-/// [lag](super::ApiKeysBuilder::lag).
+/// [cache period](super::ApiKeysBuilder::cache_for).
 impl ApiKeys {
     /// Revokes a key, for an administrator. Returns whether it existed.
     ///
     /// # Security
     ///
-    /// An id that a user sends may belong to somebody else: use [`revoke_of`](Self::revoke_of).
+    /// An id that a user sends may belong to somebody else: use [`revoke_owned_by`](Self::revoke_owned_by).
     ///
     /// # Errors
     ///
@@ -63,8 +63,8 @@ impl ApiKeys {
     ///
     /// [`Unavailable`](super::ApiKeyErrorKind::Unavailable): the store of keys or that of revocations is
     /// unavailable. Calling again is safe. If only the store of revocations is unavailable, the key is
-    /// revoked, and other nodes refuse it within the lag.
-    pub async fn revoke_of(&self, owner: &str, id: &str) -> Result<bool, ApiKeyError> {
+    /// revoked, and other nodes refuse it within the cache period.
+    pub async fn revoke_owned_by(&self, owner: &str, id: &str) -> Result<bool, ApiKeyError> {
         if !is_id(id) || !can_be_owner(owner) {
             return Ok(false);
         }
@@ -88,7 +88,7 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// Fails in the same cases as [`revoke_of`](Self::revoke_of).
+    /// Fails in the same cases as [`revoke_owned_by`](Self::revoke_owned_by).
     pub async fn revoke_all(&self, owner: &str) -> Result<usize, ApiKeyError> {
         if !can_be_owner(owner) {
             return Ok(0);
@@ -102,7 +102,7 @@ impl ApiKeys {
         .await
     }
 
-    /// Removes at most `limit` keys that expired [30 days](EXPIRED_KEYS_KEPT) ago or earlier, and returns
+    /// Removes at most `limit` keys that expired [30 days](EXPIRED_KEY_RETENTION) ago or earlier, and returns
     /// how many it removed. Call it regularly, or let [`clean_up_every`](Self::clean_up_every) do so.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl ApiKeys {
     /// Fails if the store is unavailable.
     pub async fn clean_up(&self, limit: u32) -> Result<u64, ApiKeyError> {
         let core = &self.inner.core;
-        let before = core.now().saturating_sub(as_micros(EXPIRED_KEYS_KEPT));
+        let before = core.now().saturating_sub(as_micros(EXPIRED_KEY_RETENTION));
         Ok(core.store.clean_up(before, limit).await?)
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Asker {
     pub(super) auth: ClientAuth,
     pub(super) judge: Judge,
     pub(super) cache_for: Duration,
-    pub(super) takes_all: bool,
+    pub(super) accept_all: bool,
     pub(super) memory: Memory,
     pub(super) outage: Outage,
     pub(super) bounds: Bounds,

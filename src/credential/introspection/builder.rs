@@ -23,10 +23,10 @@ use crate::verifier::TokenVerifierBuilder;
 
 /// The default time for which the answer that a token is active is cached: 60 seconds. A token that was
 /// revoked at the server is still accepted for that long.
-pub const DEFAULT_CACHE_FOR: Duration = Duration::from_secs(60);
+pub const DEFAULT_INTROSPECTION_CACHE_FOR: Duration = Duration::from_secs(60);
 /// The longest time for which answers can be cached: 1 hour. With a longer one, introspection would be
 /// pointless.
-pub const MAX_CACHE_FOR: Duration = Duration::from_secs(3600);
+pub const MAX_INTROSPECTION_CACHE_FOR: Duration = Duration::from_secs(3600);
 /// The default for the number of tokens in the cache: 16,384, with about 2 KiB each.
 #[cfg(feature = "cache")]
 pub const DEFAULT_INTROSPECTED_TOKENS: usize = 16_384;
@@ -45,7 +45,7 @@ pub struct IntrospectionBuilder {
     cache_for: Duration,
     #[cfg(feature = "cache")]
     cached_tokens: usize,
-    takes_all: bool,
+    accept_all: bool,
     client: Option<Arc<dyn DynHttpClient>>,
 }
 
@@ -74,10 +74,10 @@ impl IntrospectionBuilder {
             auth: Vec::new(),
             rules: TokenVerifierBuilder::for_answers(),
             has_issuer: false,
-            cache_for: DEFAULT_CACHE_FOR,
+            cache_for: DEFAULT_INTROSPECTION_CACHE_FOR,
             #[cfg(feature = "cache")]
             cached_tokens: DEFAULT_INTROSPECTED_TOKENS,
-            takes_all: false,
+            accept_all: false,
             client: None,
         }
     }
@@ -213,9 +213,10 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sets for how long the answer that a token is active is cached: [60 seconds](DEFAULT_CACHE_FOR) by
-    /// default, [1 hour](MAX_CACHE_FOR) at most, and never beyond its `exp`. With zero, the server is asked
-    /// for each request, as it is without the feature `cache`.
+    /// Sets for how long the answer that a token is active is cached: [60
+    /// seconds](DEFAULT_INTROSPECTION_CACHE_FOR) by default, [1 hour](MAX_INTROSPECTION_CACHE_FOR) at most,
+    /// and never beyond its `exp`. With zero, the server is asked for each request, as it is without the
+    /// feature `cache`.
     ///
     /// # Security
     ///
@@ -235,8 +236,8 @@ impl IntrospectionBuilder {
 
     /// Takes every credential, even if it has the form of a JWT. Use it for a server whose tokens are JWTs,
     /// if they must become invalid as soon as the server revokes them.
-    pub fn takes_all(mut self) -> Self {
-        self.takes_all = true;
+    pub fn accept_all(mut self) -> Self {
+        self.accept_all = true;
         self
     }
 
@@ -275,7 +276,7 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Builds the judge. It sends no request, so it succeeds even if the server is down.
+    /// Builds the verifier. It sends no request, so it succeeds even if the server is down.
     ///
     /// # Errors
     ///
@@ -305,7 +306,7 @@ impl IntrospectionBuilder {
         if let Some(problem) = auth.problem() {
             return Err(ConfigError::invalid(problem));
         }
-        if self.cache_for > MAX_CACHE_FOR {
+        if self.cache_for > MAX_INTROSPECTION_CACHE_FOR {
             return Err(ConfigError::invalid(format!(
                 "`cache_for` is {} seconds, but a token that was revoked must not be accepted for more than 1 \
                  hour (3600 seconds)",
@@ -344,7 +345,7 @@ impl IntrospectionBuilder {
             outage: Outage::new(Arc::clone(&judge.clock)),
             judge,
             cache_for: self.cache_for,
-            takes_all: self.takes_all,
+            accept_all: self.accept_all,
             memory,
             bounds: Bounds::default(),
         }))

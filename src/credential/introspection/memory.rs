@@ -112,7 +112,7 @@ impl Memory {
     /// Returns the verdict if the server need not be asked.
     pub(super) fn known(&self, key: &str, now: u64) -> Option<Result<VerifiedToken, AuthError>> {
         if let Some(answer) = self.good(key, now) {
-            return Some(answer.verdict.map(|token| token.remembered(true)));
+            return Some(answer.verdict.map(|token| token.marked_cached(true)));
         }
         let slot = self.others.find(key)?;
         let answer = slot.answer.get().filter(|answer| answer.holds(now))?;

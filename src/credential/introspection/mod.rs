@@ -11,12 +11,14 @@ mod outage;
 
 #[cfg(feature = "cache")]
 pub use builder::DEFAULT_INTROSPECTED_TOKENS;
-pub use builder::{DEFAULT_CACHE_FOR, IntrospectionBuilder, MAX_CACHE_FOR};
+pub use builder::{
+    DEFAULT_INTROSPECTION_CACHE_FOR, IntrospectionBuilder, MAX_INTROSPECTION_CACHE_FOR,
+};
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::{CredentialClaims, CredentialJudge};
+use super::{CredentialClaims, CredentialVerifier};
 use crate::error::AuthError;
 use crate::verifier::VerifiedToken;
 use asker::Asker;
@@ -40,7 +42,7 @@ use asker::Asker;
 /// # let _: JwtAuthLayer = layer; Ok(()) }
 /// ```
 ///
-/// By default, it takes every credential that does not have the form of a JWT, so add judges of API keys
+/// By default, it takes every credential that does not have the form of a JWT, so add verifiers of API keys
 /// before it. It is cheap to clone, and clones share the cache. It needs a Tokio runtime with its timer
 /// enabled.
 ///
@@ -65,8 +67,8 @@ use asker::Asker;
 ///
 /// - **A new token** causes one request to the server, however many requests carry the token at the same
 ///   time.
-/// - **A known token** is answered from the cache for at most [60 seconds](DEFAULT_CACHE_FOR), and never
-///   after its `exp`. If it is revoked at the server, it is still accepted for that long.
+/// - **A known token** is answered from the cache for at most [60 seconds](DEFAULT_INTROSPECTION_CACHE_FOR),
+///   and never after its `exp`. If it is revoked at the server, it is still accepted for that long.
 /// - **A token that is not active** is answered with 401. This is cached for 5 seconds, apart from the active
 ///   tokens, so that invented tokens cannot evict those.
 /// - **If the server is down, or answers anything else**, the response is 503 with `Retry-After`, and nothing
@@ -123,12 +125,12 @@ impl Introspection {
     }
 }
 
-impl CredentialJudge for Introspection {
-    fn takes(&self, credential: &str) -> bool {
-        self.asker.takes_all || !has_form_of_jwt(credential)
+impl CredentialVerifier for Introspection {
+    fn handles(&self, credential: &str) -> bool {
+        self.asker.accept_all || !has_form_of_jwt(credential)
     }
 
-    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
         let verified = self.asker.look_up(credential).await?;
         let verified = again::in_world(verified, &self.asker, credential);
         let verdict = self.asker.judge.revocations.judge(verified).finish().await;

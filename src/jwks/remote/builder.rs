@@ -30,7 +30,7 @@ pub struct RemoteJwksBuilder {
     addresses: AddressRules,
     algorithms: Vec<Algorithm>,
     stale_for: Duration,
-    keys_at: Option<String>,
+    jwks_uri: Option<String>,
     bearer_token_file: Option<PathBuf>,
     https: HttpsClientBuilder,
     client: Option<Arc<dyn DynHttpClient>>,
@@ -61,7 +61,7 @@ impl RemoteJwksBuilder {
             addresses: AddressRules::default(),
             algorithms: algorithms.filter(|one| !one.is_symmetric()).collect(),
             stale_for: DEFAULT_STALE_FOR,
-            keys_at: None,
+            jwks_uri: None,
             bearer_token_file: None,
             https: HttpsClient::builder(),
             client: None,
@@ -84,8 +84,8 @@ impl RemoteJwksBuilder {
 
     /// Fetches the keys of the issuer from this URL, without its metadata. Use it for an issuer that serves
     /// no metadata, or whose public URL cannot be reached from this service.
-    pub fn keys_at(mut self, url: impl Into<String>) -> Self {
-        self.keys_at = Some(url.into());
+    pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
+        self.jwks_uri = Some(url.into());
         self
     }
 
@@ -204,7 +204,7 @@ impl RemoteJwksBuilder {
                 self.stale_for.as_secs()
             )));
         }
-        let (name, issuer, origin, home) = match (self.place, self.keys_at) {
+        let (name, issuer, origin, home) = match (self.place, self.jwks_uri) {
             (Place::Issuer(issuer), None) => {
                 let home = address(&issuer)?;
                 let discovery = Discovery::new(

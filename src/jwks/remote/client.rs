@@ -34,8 +34,12 @@ pub trait HttpClient: Debug + Send + Sync + 'static {
     /// Sends a request and returns the response with any status. The request is a GET without a body, or a
     /// POST with a small form.
     ///
-    /// `limit` is the largest body that may be read, in bytes. If the body is longer, return an error. The
-    /// caller limits the time by dropping the future.
+    /// `limit` is the largest body that may be read, in bytes. The caller limits the time by dropping the
+    /// future.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no response, or if its body is longer than `limit`.
     fn send(
         &self,
         request: Request<String>,
@@ -72,6 +76,7 @@ pub struct ServiceClient<S> {
 
 impl<S> ServiceClient<S> {
     /// Makes a client that sends requests with this service.
+    #[must_use]
     pub fn new(service: S) -> Self {
         Self { service }
     }

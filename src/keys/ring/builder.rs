@@ -67,7 +67,7 @@ impl KeyRingBuilder {
     }
 
     /// Adds a key that signs from `activates_at` on, rounded down to whole seconds.
-    pub fn key_from(mut self, key: SigningKey, activates_at: SystemTime) -> Self {
+    pub fn key_active_from(mut self, key: SigningKey, activates_at: SystemTime) -> Self {
         let from = unix_micros(activates_at) / 1_000_000;
         let life = Life {
             from,
@@ -103,7 +103,7 @@ impl KeyRingBuilder {
     /// of them adds the key.
     ///
     /// RSA keys get 3072 bits, which takes a moment.
-    pub fn rotate(mut self, algorithm: Algorithm) -> Self {
+    pub fn auto_rotate(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
     }
@@ -152,7 +152,7 @@ impl KeyRingBuilder {
     /// Fails if
     ///
     /// - there is no key, or two keys have the same id;
-    /// - both keys and a file were given, or [`rotate`](Self::rotate) without a file;
+    /// - both keys and a file were given, or [`auto_rotate`](Self::auto_rotate) without a file;
     /// - the file cannot be used;
     /// - `publish_for` is not longer than `check_every` and shorter than `rotate_every`;
     /// - `check_every` is zero.

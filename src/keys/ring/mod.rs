@@ -46,8 +46,9 @@ use snapshot::Snapshot;
 /// - [`Removed`](KeyState::Removed) in the end, or at once by [`remove`](Self::remove).
 ///
 /// Give the ring to [`TokenIssuer::builder`](crate::TokenIssuer::builder), whose verifiers follow it, or to
-/// [`TokenVerifierBuilder::source`](crate::verifier::TokenVerifierBuilder::source). It is cheap to clone, and
-/// clones share their keys. Readers take no lock. [The guide](crate::guide::keys) shows how to rotate keys.
+/// [`TokenVerifierBuilder::key_source`](crate::verifier::TokenVerifierBuilder::key_source). It is cheap to
+/// clone, and clones share their keys. Readers take no lock. [The guide](crate::guide::keys) shows how to
+/// rotate keys.
 ///
 /// ```
 /// use std::time::Duration;
@@ -267,8 +268,8 @@ impl KeyRing {
         self.inner.reload()
     }
 
-    /// Reads the file and, if the ring [rotates](KeyRingBuilder::rotate), adds a key if it is time to, and
-    /// drops keys that are no longer needed. [`watch`](Self::watch) does this regularly.
+    /// Reads the file and, if the ring [rotates](KeyRingBuilder::auto_rotate), adds a key if it is time to,
+    /// and drops keys that are no longer needed. [`watch`](Self::watch) does this regularly.
     ///
     /// # Errors
     ///

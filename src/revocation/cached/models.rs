@@ -80,7 +80,7 @@ fn a_revocation_of_another_node_counts_once_it_is_learned() {
     model(|cached| {
         cached.store().0.store(true, Ordering::SeqCst);
         let until = UNIX_EPOCH + Duration::from_secs(100);
-        cached.learn(&Revocation::token(None, "t1", until));
+        cached.apply(&Revocation::token(None, "t1", until));
     });
 }
 

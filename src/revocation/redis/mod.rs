@@ -5,7 +5,7 @@ mod message;
 mod push;
 
 #[cfg(feature = "cache")]
-pub use self::push::{LOSS_NOTICED_WITHIN, RevocationPushes};
+pub use self::push::{LOSS_DETECTION_TIME, RevocationPushes};
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const AT_ONCE: usize = 128;
 /// Keeps revocations in Redis 6.2 or later, or in a Redis cluster.
 ///
 /// Put [`CachedRevocations`](super::CachedRevocations) in front of it, and
-/// [`subscribe`](Self::subscribe). A node then asks Redis about a token once per lag, and still
+/// [`subscribe`](Self::subscribe). A node then asks Redis about a token once per cache period, and still
 /// refuses a token at once when another node revokes it.
 ///
 /// ```no_run

@@ -23,7 +23,7 @@ use crate::store::redis_connection::{CONNECT_TIMEOUT, expect_primary, failed};
 
 /// The longest time until a lost subscription is noticed, if its server falls silent or becomes a
 /// replica: 2 seconds. A closed connection is noticed at once.
-pub const LOSS_NOTICED_WITHIN: Duration = Duration::from_secs(2);
+pub const LOSS_DETECTION_TIME: Duration = Duration::from_secs(2);
 
 /// How often the server is asked whether it is the primary, and how long its reply may take.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
@@ -33,18 +33,18 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Adds the revocations of all nodes to a cache as they are made. Keep it: dropping it ends the
-/// subscription, and other nodes' revocations then take effect within the lag of the cache.
+/// subscription, and other nodes' revocations then take effect within the cache period of the cache.
 ///
 /// While subscribed, a revocation takes effect on every node a moment after it is made. In any case,
-/// it takes effect within the lag.
+/// it takes effect within the cache period.
 ///
 /// # When the subscription is lost
 ///
 /// A closed connection is noticed at once. A server that falls silent or becomes a replica is
-/// noticed within [`LOSS_NOTICED_WITHIN`]. From then on, the cached answers "not revoked" no longer
+/// noticed within [`LOSS_DETECTION_TIME`]. From then on, the cached answers "not revoked" no longer
 /// count, and the cache asks Redis again. It uses each new answer for the
-/// [lag](CachedRevocations::lag) at most, as without pushes. A new attempt to subscribe follows
-/// after 100 ms, and then at growing intervals up to 5 s. Each attempt resolves the server's host
+/// [cache period](CachedRevocations::cache_for) at most, as without pushes. A new attempt to subscribe
+/// follows after 100 ms, and then at growing intervals up to 5 s. Each attempt resolves the server's host
 /// name again. When the subscription is back, the answers from before it are dropped once more.
 ///
 /// A replica passes on what its primary publishes, but only while it is connected to the primary.
@@ -54,7 +54,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// # Security
 ///
 /// A client that may publish on the channel can make nodes refuse valid tokens for as long as a push
-/// is remembered ([`learn`](CachedRevocations::learn)). It cannot make revoked tokens valid. Limit
+/// is remembered ([`apply`](CachedRevocations::apply)). It cannot make revoked tokens valid. Limit
 /// access with an ACL (`&jwt-auth:revocations`). Messages that cannot be read are
 /// [counted](Self::unreadable) and ignored.
 ///
@@ -74,7 +74,7 @@ pub struct RevocationPushes {
 
 #[derive(Debug, Default)]
 struct State {
-    learned: AtomicU64,
+    received: AtomicU64,
     unreadable: AtomicU64,
     losses: AtomicU64,
 }
@@ -145,8 +145,8 @@ impl RevocationPushes {
 
     /// Returns the number of revocations that have arrived.
     #[must_use]
-    pub fn learned(&self) -> u64 {
-        self.state.learned.load(Ordering::Relaxed)
+    pub fn received(&self) -> u64 {
+        self.state.received.load(Ordering::Relaxed)
     }
 
     /// Returns the number of messages that could not be read, such as those of a later version.
@@ -238,8 +238,8 @@ impl<S: RevocationStore> Subscriber<S> {
             } else if let Some(message) = Msg::from_push_info(push) {
                 let counter = match message::read(message.get_payload_bytes()) {
                     Some(revocation) => {
-                        cache.learn(&revocation);
-                        &state.learned
+                        cache.apply(&revocation);
+                        &state.received
                     }
                     None => &state.unreadable,
                 };

@@ -26,7 +26,7 @@ enum SubjectIndex {
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
     /// Ends one session, if it belongs to the subject. Returns it if it was ended now, or at or after
-    /// `told_since`.
+    /// `ended_since`.
     pub(super) async fn end_one(
         &self,
         session: &str,
@@ -54,7 +54,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             .arg(subject.unwrap_or_default())
             .arg(end.now)
             .arg(end.reason.as_str())
-            .arg(end.told_since)
+            .arg(end.ended_since)
             .arg(other)
             .invoke_async(&mut connection)
             .await
@@ -84,7 +84,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
                 let (next, entries) = self.page(index, subject, cursor).await?;
                 let is_asked_for = |id: &str, place: f64| {
                     let is_too_old =
-                        index == SubjectIndex::Ended && place < seconds(end.told_since) as f64;
+                        index == SubjectIndex::Ended && place < seconds(end.ended_since) as f64;
                     !is_too_old && except != Some(id) && !told.contains_key(id)
                 };
                 let ids = entries

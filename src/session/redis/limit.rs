@@ -5,7 +5,7 @@ use redis::aio::ConnectionLike;
 use super::RedisSessions;
 use super::index::Entry;
 use crate::session::{
-    Created, EndReason, EndSessions, SessionLimit, SessionRecord, SessionTarget, WhenFull,
+    CreateOutcome, EndReason, EndSessions, SessionLimit, SessionRecord, SessionTarget, WhenFull,
 };
 use crate::store::StoreError;
 use crate::store::redis_connection::failed;
@@ -30,7 +30,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
         limit: SessionLimit,
         session: &SessionRecord,
         mut page: Vec<Entry>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let now = session.created_at;
         let max = usize::try_from(limit.max).unwrap_or(usize::MAX);
         let refuses = limit.when_full == WhenFull::Refuse;
@@ -41,7 +41,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             live.extend(found.map(|record| (record.last_used_at, record.id)));
             if refuses && live.len() >= max {
                 self.withdraw(session).await?;
-                return Ok(Created::Full);
+                return Ok(CreateOutcome::Full);
             }
             match self.next_before(&session.subject, &page).await? {
                 Some(next) => page = next,
@@ -56,7 +56,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
             let end = EndSessions::new(target, EndReason::Replaced, now);
             self.end_for(&id, None, end, &session.id).await
         });
-        Ok(Created::Opened {
+        Ok(CreateOutcome::Opened {
             ended: ended.await?,
         })
     }

@@ -18,7 +18,7 @@ use self::row::{Row, from_row, to_row};
 use self::scripts::Scripts;
 use super::record::{EndedSession, SessionRecord};
 use super::rotation::{Rotation, RotationOutcome};
-use super::store::{Created, EndSessions, SessionLimit, SessionStore, SessionTarget};
+use super::store::{CreateOutcome, EndSessions, SessionLimit, SessionStore, SessionTarget};
 use crate::store::StoreError;
 use crate::store::redis_connection::{self, RedisConnection, failed};
 
@@ -196,7 +196,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let key = self.session_key(&session.id);
         // A duration, so that the clock of the server does not matter.
         let life = session.expires_at.saturating_sub(session.created_at) / 1000;
@@ -221,7 +221,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
         // This drops the entries whose session is gone.
         let ids = before.into_iter().map(|(id, _)| id).collect();
         let _ = self.live(&session.subject, ids, session.created_at).await;
-        Ok(Created::Opened { ended: Vec::new() })
+        Ok(CreateOutcome::Opened { ended: Vec::new() })
     }
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Option<SessionRecord>, StoreError> {
@@ -238,7 +238,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
             .arg(&rotation.token_id)
             .arg(rotation.now)
             .arg(rotation.grace)
-            .arg(rotation.lost_response)
+            .arg(rotation.lost_response_grace)
             .arg(rotation.max_lost_responses)
             .arg(rotation.client.as_deref())
             .invoke_async(&mut connection)

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::{row, statements, store};
 use crate::session::{
-    Converged, Created, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
+    Converged, CreateOutcome, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 use crate::sql::{check_pooler, column, create_in_postgres, failed};

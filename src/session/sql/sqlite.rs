@@ -4,7 +4,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::{row, statements, store};
 use crate::session::{
-    Converged, Created, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
+    Converged, CreateOutcome, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
 use crate::sql::{column, create_in_sqlite, failed};

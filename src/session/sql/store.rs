@@ -12,14 +12,14 @@ macro_rules! implement_session_store {
                 &self,
                 session: &SessionRecord,
                 limit: Option<SessionLimit>,
-            ) -> Result<Created, StoreError> {
+            ) -> Result<CreateOutcome, StoreError> {
                 if let Some(limit) = limit {
                     let (pool, session) = (self.pool.clone(), session.clone());
                     return to_the_end(create_under_limit(pool, session, limit)).await?;
                 }
                 let mut connection = self.pool.acquire().await.map_err(failed)?;
                 insert(&mut connection, session).await?;
-                Ok(Created::Opened { ended: Vec::new() })
+                Ok(CreateOutcome::Opened { ended: Vec::new() })
             }
 
             async fn rotate(
@@ -33,7 +33,7 @@ macro_rules! implement_session_store {
                     .bind(&rotation.token_id)
                     .bind(column(rotation.now)?)
                     .bind(i64::try_from(rotation.grace).unwrap_or(i64::MAX))
-                    .bind(i64::try_from(rotation.lost_response).unwrap_or(i64::MAX))
+                    .bind(i64::try_from(rotation.lost_response_grace).unwrap_or(i64::MAX))
                     .bind(i64::from(rotation.max_lost_responses))
                     .bind(&rotation.client);
                 // All rows are fetched, though there is at most one. Fetching only the first would
@@ -77,7 +77,7 @@ macro_rules! implement_session_store {
                     .bind(column(end.now)?)
                     .bind(first)
                     .bind(end.reason.as_str())
-                    .bind(column(end.told_since)?)
+                    .bind(column(end.ended_since)?)
                     .bind(i64::from(end.limit));
                 if let Some(second) = second {
                     query = query.bind(second);
@@ -99,7 +99,7 @@ macro_rules! implement_session_store {
             pool: sqlx::Pool<$Database>,
             session: SessionRecord,
             limit: SessionLimit,
-        ) -> Result<Created, StoreError> {
+        ) -> Result<CreateOutcome, StoreError> {
             let now = column(session.created_at)?;
             let mut transaction = pool.begin_with($begin).await.map_err(failed)?;
             $lock(&mut transaction, &session.subject).await?;
@@ -112,7 +112,7 @@ macro_rules! implement_session_store {
                     let live: i64 = query.fetch_one(&mut *transaction).await.map_err(failed)?;
                     if live >= i64::from(limit.max) {
                         transaction.rollback().await.map_err(failed)?;
-                        return Ok(Created::Full);
+                        return Ok(CreateOutcome::Full);
                     }
                 }
                 WhenFull::EndOldest => {
@@ -127,7 +127,7 @@ macro_rules! implement_session_store {
             }
             insert(&mut transaction, &session).await?;
             transaction.commit().await.map_err(failed)?;
-            Ok(Created::Opened { ended })
+            Ok(CreateOutcome::Opened { ended })
         }
 
         async fn insert(

@@ -58,8 +58,8 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 ///
 /// # Time limits
 ///
-/// Connecting may take 1 s, and a reply 500 ms, unless [`connect_within`](Self::connect_within) sets
-/// other limits. A request waits for at most one attempt to connect, which it shares with all other
+/// Connecting may take 1 s, and a reply 500 ms, unless [`connect_with_timeouts`](Self::connect_with_timeouts)
+/// sets other limits. A request waits for at most one attempt to connect, which it shares with all other
 /// requests. There are at most ten attempts a second.
 ///
 /// # Permissions
@@ -86,7 +86,7 @@ struct Inner {
 struct Server {
     client: Client,
     connect_timeout: Duration,
-    answer_timeout: Duration,
+    response_timeout: Duration,
 }
 
 /// One connection, from the attempt to make it until it is replaced.
@@ -119,7 +119,7 @@ impl RedisConnection {
     /// Fails if the address is invalid, if the server does not respond in time, or if it is a
     /// replica.
     pub async fn connect(server: impl IntoConnectionInfo) -> Result<Self, StoreError> {
-        Self::connect_within(server, CONNECT_TIMEOUT, ANSWER_TIMEOUT).await
+        Self::connect_with_timeouts(server, CONNECT_TIMEOUT, ANSWER_TIMEOUT).await
     }
 
     /// Connects with other time limits: for connecting, now and later, and for each reply. A request
@@ -129,15 +129,15 @@ impl RedisConnection {
     /// # Errors
     ///
     /// Fails in the same cases as [`connect`](Self::connect).
-    pub async fn connect_within(
+    pub async fn connect_with_timeouts(
         server: impl IntoConnectionInfo,
         connect_timeout: Duration,
-        answer_timeout: Duration,
+        response_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let server = Server {
             client: Client::open(server).map_err(failed)?,
             connect_timeout,
-            answer_timeout,
+            response_timeout,
         };
         let link = Link::new(server.clone());
         link.connection.clone().await.map_err(failed)?;
@@ -234,7 +234,7 @@ impl Server {
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.answer_timeout));
+            .set_response_timeout(Some(self.response_timeout));
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)

@@ -23,7 +23,7 @@ pub(super) async fn columns<S: ApiKeyStore + Clone>(check: &Check<S>) {
         same(rule, &vec![record.clone()], &listed);
     }
     for record in &kept {
-        check.used(&record.id, check.now).await;
+        check.record_use(&record.id, check.now).await;
         let target = ApiKeyTarget::KeyOf {
             id: &record.id,
             owner: &record.owner,
@@ -91,7 +91,7 @@ pub(super) async fn lists<S: ApiKeyStore + Clone>(check: &Check<S>) {
     let b = keep("b", check.now, None).await;
     let c = keep("C", check.now, None).await;
     let expired = keep("expired", check.now - 2 * SECOND, Some(check.now - SECOND)).await;
-    check.used(&old, check.now + HOUR).await;
+    check.record_use(&old, check.now + HOUR).await;
     let rule = "the keys of an owner are listed, expired ones included, the newest first, and those \
                 that were created at the same time by descending id (compared as bytes)";
     let listed = check.listed(&check.name("lister")).await;
@@ -120,20 +120,20 @@ pub(super) async fn uses<S: ApiKeyStore + Clone>(check: &Check<S>) {
     let mut record = check.record("used", "user");
     check.keep(&record).await;
     let rule = "the time of the last use is recorded, and nothing else is changed";
-    check.used(&record.id, check.now).await;
+    check.record_use(&record.id, check.now).await;
     record.last_used_at = Some(check.now);
     same(rule, &Some(&record), &check.find(&record.id).await.as_ref());
     let rule = "an earlier use does not replace a later one";
-    check.used(&record.id, check.now - 1).await;
+    check.record_use(&record.id, check.now - 1).await;
     same(rule, &Some(&record), &check.find(&record.id).await.as_ref());
     let rule = "a later use replaces an earlier one";
-    check.used(&record.id, check.now + 1).await;
+    check.record_use(&record.id, check.now + 1).await;
     record.last_used_at = Some(check.now + 1);
     same(rule, &Some(&record), &check.find(&record.id).await.as_ref());
 
     let rule = "the use of a key that does not exist is not an error, and does not bring it back";
     check.revoke(ApiKeyTarget::Key(&record.id), 1).await;
-    check.used(&record.id, check.now + 2).await;
+    check.record_use(&record.id, check.now + 2).await;
     same(rule, &None, &check.find(&record.id).await);
     let listed = check.listed(&record.owner).await;
     same(rule, &Vec::new(), &listed);

@@ -96,8 +96,8 @@ impl<S: ApiKeyStore + Clone> Check<S> {
         listed.into_iter().map(|record| record.id).collect()
     }
 
-    async fn used(&self, id: &str, at: u64) {
-        answered("used", self.store.used(id, at).await);
+    async fn record_use(&self, id: &str, at: u64) {
+        answered("record_use", self.store.record_use(id, at).await);
     }
 
     /// Deletes keys, and returns what the store returns, sorted.

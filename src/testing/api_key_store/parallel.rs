@@ -80,7 +80,7 @@ pub(super) async fn uses_of_a_key_that_is_revoked<S: ApiKeyStore + Clone>(check:
                 if number == 1 {
                     answered("revoke", store.revoke(ApiKeyTarget::Key(&id), 1).await);
                 } else {
-                    answered("used", store.used(&id, now).await);
+                    answered("record_use", store.record_use(&id, now).await);
                 }
             }
         })

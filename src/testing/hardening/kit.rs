@@ -160,7 +160,7 @@ impl<B> Hardening<B> {
         self
     }
 
-    /// Also checks that a token without this claim is refused. `exp`, `iss` and `aud` are checked if the good
+    /// Adds a check that a token without this claim is refused. `exp`, `iss` and `aud` are checked if the good
     /// token has them, and `type` unless its header has `typ: at+jwt`, which says the same.
     #[must_use]
     pub fn require(mut self, claim: impl Into<String>) -> Self {

@@ -186,8 +186,8 @@ fn report(findings: &[Finding]) -> String {
     }
     let mut text = format!("the service is not hardened: {} weaknesses", groups.len());
     for ((route, weakness), findings) in groups {
-        let cure = weakness.cure();
-        let _ = write!(text, "\n\n{route}: {weakness}.\n  cure: {cure}");
+        let remedy = weakness.remedy();
+        let _ = write!(text, "\n\n{route}: {weakness}.\n  remedy: {remedy}");
         for finding in findings.iter().take(SHOWN) {
             let _ = write!(
                 text,

@@ -83,7 +83,7 @@ impl Weakness {
 
     /// Returns what to do about it.
     #[must_use]
-    pub const fn cure(self) -> &'static str {
+    pub const fn remedy(self) -> &'static str {
         self.texts().1
     }
 
@@ -255,10 +255,10 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (answer, weakness) = (self.answer(), self.weakness);
-        let (route, attack, cure) = (&self.route, &self.attack, weakness.cure());
+        let (route, attack, remedy) = (&self.route, &self.attack, weakness.remedy());
         write!(
             f,
-            "{route}: {attack}: answered {answer}: {weakness}. Cure: {cure}"
+            "{route}: {attack}: answered {answer}: {weakness}. Remedy: {remedy}"
         )
     }
 }

@@ -34,7 +34,7 @@ const AUDIENCE: &str = "test-audience";
 /// let token = provider.access("alice").scope("orders:read").issue()?;
 /// assert!(verifier.verify(&token).await?.has_scope("orders:read"));
 ///
-/// provider.rotate()?; // the old key is still published
+/// provider.rotate_key()?; // the old key is still published
 /// assert!(verifier.verify(&token).await.is_ok());
 ///
 /// provider.answer(TestAnswer::Status(500)); // cached keys are still used
@@ -107,7 +107,9 @@ impl TestProvider {
     /// Fails if the HTTP client cannot be built.
     pub fn verifier_builder(&self) -> Result<TokenVerifierBuilder, ConfigError> {
         let keys = self.keys().build()?;
-        Ok(TokenVerifier::builder().remote(&keys).audience(AUDIENCE))
+        Ok(TokenVerifier::builder()
+            .remote_jwks(&keys)
+            .audience(AUDIENCE))
     }
 
     /// Starts an access token of the form of RFC 9068 for this subject, with the claim `client_id`.
@@ -120,7 +122,7 @@ impl TestProvider {
     /// # Errors
     ///
     /// Fails if the system has no randomness.
-    pub fn rotate(&self) -> Result<(), ConfigError> {
+    pub fn rotate_key(&self) -> Result<(), ConfigError> {
         let key = SigningKey::generate(self.algorithm)?;
         // The ring lets a key sign from a given time on; `activate` changes that time to now.
         let later = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(32_503_680_000);

@@ -2,7 +2,7 @@
 
 use super::{Check, HOUR, SECOND, same};
 use crate::session::{
-    Created, EndReason, EndSessions, EndedSession, Rotation, SessionLimit, SessionRecord,
+    CreateOutcome, EndReason, EndSessions, EndedSession, Rotation, SessionLimit, SessionRecord,
     SessionStore, SessionTarget, WhenFull,
 };
 
@@ -85,11 +85,11 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
     let rule = "a session is ended only once: the first time and reason stay";
     let mut again = EndSessions::new(SessionTarget::Session(a1), EndReason::Replaced, now + 1);
     same(rule, &Vec::new(), &check.end(again).await);
-    let rule = "a session that was ended at or after `told_since` is returned again, with the \
+    let rule = "a session that was ended at or after `ended_since` is returned again, with the \
                 first time of its end";
     let expected = vec![EndedSession::new(a1, a, now)];
-    for (told_since, expected) in [(now + 1, &Vec::new()), (now, &expected), (0, &expected)] {
-        again.told_since = told_since;
+    for (ended_since, expected) in [(now + 1, &Vec::new()), (now, &expected), (0, &expected)] {
+        again.ended_since = ended_since;
         for target in [
             SessionTarget::Session(a1),
             SessionTarget::SessionOf {
@@ -135,10 +135,10 @@ pub(super) async fn ends<S: SessionStore + Clone>(check: &Check<S>) {
         .ends(rule, SessionTarget::Subject(b), now, &[b1])
         .await;
     same(rule, &Vec::new(), &check.listed(b, now).await);
-    let rule = "all sessions that were ended at or after `told_since` are returned again, for a \
+    let rule = "all sessions that were ended at or after `ended_since` are returned again, for a \
                 subject and for all of its sessions except one";
     let again = |target| EndSessions {
-        told_since: now,
+        ended_since: now,
         ..EndSessions::new(target, EndReason::Revoked, now + SECOND)
     };
     let mut expected = vec![a1, a2, a3, a4, &over.id, &idle.id];
@@ -177,7 +177,7 @@ pub(super) async fn parts<S: SessionStore + Clone>(check: &Check<S>) {
     for (number, left) in [15, 5, 0].into_iter().enumerate() {
         end.now += number as u64;
         // Sessions that were ended in an earlier part count less than those that are still open.
-        end.told_since = check.now;
+        end.ended_since = check.now;
         let ended = check.end(end).await;
         same(rule, &10, &ended.len());
         let fresh = ended
@@ -191,7 +191,7 @@ pub(super) async fn parts<S: SessionStore + Clone>(check: &Check<S>) {
 }
 
 pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
-    let limit = |max, when_full| SessionLimit { max, when_full };
+    let limit = SessionLimit::new;
     let opened_at = |after: u64, ended: &[&str]| {
         let subject = check.name("replaced");
         let ended = ended
@@ -199,7 +199,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
             .map(|name| EndedSession::new(check.name(name), &subject, check.now + after));
         let mut ended: Vec<_> = ended.collect();
         ended.sort_by(|a, b| a.id.cmp(&b.id));
-        Created::Opened { ended }
+        CreateOutcome::Opened { ended }
     };
     let opened = || opened_at(0, &[]);
     let login = async |name: &str, subject: &str, after: u64, limit: SessionLimit| {
@@ -216,7 +216,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     same(rule, &opened(), &login("r2", "refused", 2, refuse).await);
     same(
         rule,
-        &Created::Full,
+        &CreateOutcome::Full,
         &login("r3", "refused", 3, refuse).await,
     );
     same(rule, &None, &check.look(&check.name("r3")).await);
@@ -230,7 +230,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     let none = limit(0, WhenFull::Refuse);
     same(
         rule,
-        &Created::Full,
+        &CreateOutcome::Full,
         &login("z1", "refused by none", 1, none).await,
     );
 
@@ -242,7 +242,7 @@ pub(super) async fn limits<S: SessionStore + Clone>(check: &Check<S>) {
     same(rule, &opened(), &login("r4", "refused", 4, refuse).await);
     same(
         rule,
-        &Created::Full,
+        &CreateOutcome::Full,
         &login("r5", "refused", HOUR / 2 + 1, refuse).await,
     );
     let idle = HOUR / 2 + 2; // r2's half hour is over, r4's is not

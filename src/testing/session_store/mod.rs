@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use super::random::name_of_run;
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::session::{
-    Created, EndReason, EndSessions, EndedSession, Rotation, RotationOutcome, SessionLimit,
+    CreateOutcome, EndReason, EndSessions, EndedSession, Rotation, RotationOutcome, SessionLimit,
     SessionRecord, SessionStore, SessionTarget,
 };
 use crate::store::StoreError;
@@ -54,7 +54,7 @@ pub async fn check_session_store<S: SessionStore + Clone>(store: &S) {
 /// # Panics
 ///
 /// Panics if the store breaks a rule, or if it is unavailable. The message names the rule.
-pub async fn check_session_store_that_forgets<S: SessionStore + Clone>(store: &S) {
+pub async fn check_expiring_session_store<S: SessionStore + Clone>(store: &S) {
     let check = Check::new(store);
     check.everything_but_clean_up().await;
     cleaning::clean_up_spares_what_lives(&check).await;
@@ -112,7 +112,7 @@ impl<S: SessionStore + Clone> Check<S> {
 
     async fn open(&self, record: &SessionRecord) {
         let created = answered("create", self.store.create(record, None).await);
-        let expected = Created::Opened { ended: Vec::new() };
+        let expected = CreateOutcome::Opened { ended: Vec::new() };
         same(
             "a session is stored if there is no limit",
             &expected,
@@ -120,14 +120,14 @@ impl<S: SessionStore + Clone> Check<S> {
         );
     }
 
-    async fn create(&self, record: &SessionRecord, limit: SessionLimit) -> Created {
+    async fn create(&self, record: &SessionRecord, limit: SessionLimit) -> CreateOutcome {
         let created = self.store.create(record, Some(limit)).await;
         match answered("create", created) {
-            Created::Opened { mut ended } => {
+            CreateOutcome::Opened { mut ended } => {
                 ended.sort_by(|a, b| a.id.cmp(&b.id));
-                Created::Opened { ended }
+                CreateOutcome::Opened { ended }
             }
-            created @ Created::Full => created,
+            created @ CreateOutcome::Full => created,
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{Check, SECOND, answered, same};
 use crate::session::{
-    Converged, Created, EndReason, Rotation, RotationOutcome as Outcome, SessionLimit,
+    Converged, CreateOutcome, EndReason, Rotation, RotationOutcome as Outcome, SessionLimit,
     SessionRecord, SessionStore, WhenFull,
 };
 
@@ -94,10 +94,7 @@ pub(super) async fn limited_logins<S: SessionStore + Clone>(check: &Check<S>) {
         (WhenFull::Refuse, "crowd, refused"),
         (WhenFull::EndOldest, "crowd, replaced"),
     ] {
-        let limit = SessionLimit {
-            max: MAX,
-            when_full,
-        };
+        let limit = SessionLimit::new(MAX, when_full);
         let logins = (0..LOGINS).map(|number| {
             let store = check.store.clone();
             let record = check.record(&format!("{subject}.{number}"), subject);
@@ -107,8 +104,8 @@ pub(super) async fn limited_logins<S: SessionStore + Clone>(check: &Check<S>) {
         let opened: Vec<_> = created
             .iter()
             .filter_map(|created| match created {
-                Created::Opened { ended } => Some(ended.len()),
-                Created::Full => None,
+                CreateOutcome::Opened { ended } => Some(ended.len()),
+                CreateOutcome::Full => None,
             })
             .collect();
 

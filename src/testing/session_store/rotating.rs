@@ -140,11 +140,11 @@ const CASES: &[Case] = &[
     }),
     with(case("a grace of zero still covers the same microsecond", 4, 0, CONCURRENT), |_, rotation| {
         rotation.grace = 0;
-        rotation.lost_response = 0;
+        rotation.lost_response_grace = 0;
     }),
     with(case("without a grace and a time for a lost response, the previous token is reuse after one microsecond", 4, 1, REUSED), |_, rotation| {
         rotation.grace = 0;
-        rotation.lost_response = 0;
+        rotation.lost_response_grace = 0;
     }),
     with(case("a grace may be longer than the time for a lost response", 4, LOST_RESPONSE + 1, CONCURRENT), |_, rotation| {
         rotation.grace = LOST_RESPONSE + 1;
@@ -152,14 +152,14 @@ const CASES: &[Case] = &[
     with(case("the previous token converges if the clock is behind the last rotation", 4, 0, CONCURRENT), |record, rotation| {
         record.rotated_at += 5 * SECOND;
         rotation.grace = 0;
-        rotation.lost_response = 0;
+        rotation.lost_response_grace = 0;
     }),
     with(case("the current token moves the session on if the clock is behind the last use", 5, 0, ROTATED), |record, _| {
         record.last_used_at += 5 * SECOND;
     }),
     case("a token two generations old is reuse, within the grace too", 3, 0, REUSED),
     case("the very first token is reuse", 0, SECOND, REUSED),
-    with(case("an old token of a request from before the last rotation changes nothing", 3, SECOND, Outcome::Late), |record, _| {
+    with(case("an old token of a request from before the last rotation changes nothing", 3, SECOND, Outcome::Delayed), |record, _| {
         record.rotated_at += 5 * SECOND;
         record.last_used_at += 5 * SECOND;
     }),
@@ -238,7 +238,7 @@ pub(super) async fn each_rule<S: SessionStore + Clone>(check: &Check<S>) {
         let next = check.name(&format!("{name}.next"));
         let mut rotation = Rotation::new(&record.id, case.token, next, check.now + case.age);
         rotation.grace = GRACE;
-        rotation.lost_response = LOST_RESPONSE;
+        rotation.lost_response_grace = LOST_RESPONSE;
         (case.change)(&mut record, &mut rotation);
         record.client = record.client.map(|client| check.name(&client));
         rotation.client = rotation.client.map(|client| check.name(&client));
@@ -398,7 +398,7 @@ pub(super) async fn random_lives<S: SessionStore + Clone>(check: &Check<S>) {
                     let token = check.name(&format!("life{life}.{step}"));
                     let mut rotation = Rotation::new(&model.id, generation, token, now);
                     rotation.grace = dice.pick(&[0, GRACE, GRACE, 60 * SECOND]);
-                    rotation.lost_response = dice.pick(&[0, LOST_RESPONSE, LOST_RESPONSE]);
+                    rotation.lost_response_grace = dice.pick(&[0, LOST_RESPONSE, LOST_RESPONSE]);
                     rotation.max_lost_responses = dice.pick(&[1, 2, 5]);
                     rotation.client = dice
                         .pick(&[None, None, Some("a"), Some("b")])

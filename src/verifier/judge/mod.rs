@@ -64,7 +64,7 @@ impl Judge {
     #[cfg(feature = "jwks")]
     pub(crate) fn judge_answer(&self, payload: Payload) -> Result<VerifiedToken, AuthError> {
         let proved = Proved::new(Facts {
-            kind: CredentialKind::Introspection,
+            kind: CredentialKind::IntrospectedToken,
             typ: Typ::Absent,
             further: self.policy.read_further(&payload),
             expires_at: payload.expires_at().value().copied(),

@@ -33,7 +33,7 @@ pub struct VerifiedToken {
     /// The clock and the revocations of the verifier; `None` while the token is only in its cache.
     world: Option<Arc<dyn World>>,
     /// Whether the signature was checked for an earlier request.
-    is_remembered: bool,
+    is_cached: bool,
     pub(super) bound: Bound,
     /// How the layer that let the token through refuses requests; `None` for the default way.
     refusals: Option<Arc<Refusals>>,
@@ -61,7 +61,7 @@ impl VerifiedToken {
         Self {
             proved,
             world: None,
-            is_remembered: false,
+            is_cached: false,
             bound,
             refusals: None,
         }
@@ -102,8 +102,8 @@ impl VerifiedToken {
     }
 
     /// Notes whether the signature was checked for an earlier request.
-    pub(crate) fn remembered(mut self, is_remembered: bool) -> Self {
-        self.is_remembered = is_remembered;
+    pub(crate) fn marked_cached(mut self, is_cached: bool) -> Self {
+        self.is_cached = is_cached;
         self
     }
 
@@ -111,8 +111,8 @@ impl VerifiedToken {
     /// Everything else is checked for each request. For an opaque token, it says whether the answer of the
     /// authorization server came from the cache.
     #[must_use]
-    pub fn is_remembered(&self) -> bool {
-        self.is_remembered
+    pub fn is_cached(&self) -> bool {
+        self.is_cached
     }
 
     /// Makes a token from a credential of another kind, which its own judge has accepted.
@@ -329,7 +329,7 @@ impl VerifiedToken {
 impl VerifiedToken {
     pub(in crate::verifier) fn stream_query(&self) -> Option<RevocationQuery<'_>> {
         let query = self.revocation_query().ok();
-        if query.is_some() || self.kind() != CredentialKind::Introspection {
+        if query.is_some() || self.kind() != CredentialKind::IntrospectedToken {
             return query;
         }
         Some(RevocationQuery {
@@ -352,14 +352,14 @@ mod tests {
     #[test]
     fn claims_of_an_opaque_credential_are_read_like_those_of_a_jwt() {
         let token = VerifiedToken::of_credential(Credential {
-            kind: CredentialKind::Introspection,
+            kind: CredentialKind::IntrospectedToken,
             claims: r#"{"sub":"alice","jti":"key-1","iat":5,"scope":"ignored","aud":7}"#.to_owned(),
             scopes: ["read".into(), "not a scope".into(), "write".into()].into(),
             roles: ["admin".into()].into(),
             expires_at: NumericDate::from_secs_f64(1000.0),
         })
         .unwrap();
-        assert_eq!(token.kind(), CredentialKind::Introspection);
+        assert_eq!(token.kind(), CredentialKind::IntrospectedToken);
         assert_eq!(token.subject(), Some("alice"));
         assert_eq!(token.scopes().collect::<Vec<_>>(), ["read", "write"]);
         assert!(token.has_role("admin") && !token.has_scope("ignored"));

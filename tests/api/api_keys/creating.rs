@@ -157,7 +157,7 @@ async fn an_owner_has_no_more_keys_than_allowed() {
     assert_eq!(setting.keys.list("alice").await.unwrap().len(), 2);
     assert!(setting.keys.create("alice").issue().await.is_ok());
     assert!(setting.keys.create("alice").issue().await.is_err());
-    assert!(setting.keys.revoke_of("alice", &id).await.unwrap());
+    assert!(setting.keys.revoke_owned_by("alice", &id).await.unwrap());
     assert!(setting.keys.create("alice").issue().await.is_ok());
     assert_eq!(setting.keys.list("alice").await.unwrap().len(), 2);
 }
@@ -205,8 +205,8 @@ fn settings_that_make_no_sense_are_refused() {
         ("`acme_`", build("acme_", |it| it)),
         ("`a`", build("a", |it| it)),
         (
-            "`lag`",
-            build("acme", |it| it.lag(Duration::from_secs(301))),
+            "`cache_for`",
+            build("acme", |it| it.cache_for(Duration::from_secs(301))),
         ),
         (
             "`store_timeout`",

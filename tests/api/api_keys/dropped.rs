@@ -62,7 +62,7 @@ async fn dropped_at_each_moment(revoke: impl AsyncFn(&ApiKeys, &str)) {
 async fn a_dropped_revocation_still_takes_effect() {
     dropped_at_each_moment(async |keys, id| assert!(keys.revoke(id).await.unwrap())).await;
     dropped_at_each_moment(async |keys, id| {
-        assert!(keys.revoke_of("alice", id).await.unwrap());
+        assert!(keys.revoke_owned_by("alice", id).await.unwrap());
     })
     .await;
     dropped_at_each_moment(async |keys, _| {

@@ -3,7 +3,7 @@
 use proptest::prelude::{any, proptest};
 use proptest::test_runner::{Config, TestRunner};
 use tower_jwt_auth::AuthErrorKind;
-use tower_jwt_auth::credential::CredentialJudge;
+use tower_jwt_auth::credential::CredentialVerifier;
 use tower_jwt_auth::credential::api_keys::ApiKeys;
 
 use super::{Setting, setting, verdict, with_checksum};
@@ -117,9 +117,9 @@ async fn a_key_has_the_form_that_the_guide_describes() {
     assert_eq!((&key[..5], &key[5..21]), ("acme_", &*id));
     assert!(key[5..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
     assert_eq!(super::forged(&id, &key[21..64]), key);
-    assert!(setting.keys.takes(&key));
-    assert!(!setting.keys.takes("eyJhbGciOiJIUzI1NiJ9.e30.c2ln"));
-    assert!(!setting.keys.takes("acme") && !setting.keys.takes("acmeX"));
+    assert!(setting.keys.handles(&key));
+    assert!(!setting.keys.handles("eyJhbGciOiJIUzI1NiJ9.e30.c2ln"));
+    assert!(!setting.keys.handles("acme") && !setting.keys.handles("acmeX"));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn a_key_that_one_node_revokes_the_other_refuses_within_the_lag() {
     here.pass(Duration::from_secs(3));
     assert!(here.keys.revoke(&id).await.unwrap());
     assert_eq!(here.verdict(&key).await, UNKNOWN, "it was never seen here");
-    // At the latest one lag after the other node asked the store.
+    // At the latest one cache period after the other node asked the store.
     here.pass(Duration::from_secs(2));
     assert_eq!(verdict(&there, &key).await, UNKNOWN);
 }
@@ -45,13 +45,13 @@ async fn a_shared_revocation_store_tells_other_nodes_at_once() {
     let there = here.node_with(|builder| {
         builder
             .revocation(revocations.clone())
-            .lag(Duration::from_secs(300))
+            .cache_for(Duration::from_secs(300))
     });
     for _ in 0..3 {
         let (id, key) = here.key().await;
         let (_, other) = here.key().await;
         assert_eq!(verdict(&there, &key).await, Ok(()));
-        assert!(here.keys.revoke_of("alice", &id).await.unwrap());
+        assert!(here.keys.revoke_owned_by("alice", &id).await.unwrap());
         assert_ne!(verdict(&there, &key).await, Ok(()));
         assert_eq!(verdict(&there, &other).await, Ok(()));
     }
@@ -72,7 +72,7 @@ async fn a_pushed_revocation_holds_at_once_and_until_the_end() {
     let there = here.node_with(|builder| {
         builder
             .revocation(Arc::clone(&pushes))
-            .lag(Duration::from_secs(300))
+            .cache_for(Duration::from_secs(300))
     });
     let (id, key) = here.key().await;
     let (_, other) = here.key().await;
@@ -80,7 +80,7 @@ async fn a_pushed_revocation_holds_at_once_and_until_the_end() {
     assert!(here.keys.revoke(&id).await.unwrap());
     let until = std::time::UNIX_EPOCH + Duration::from_secs(NOW + 3600);
     let issuer = Some("tower-jwt-auth/api-keys");
-    pushes.learn(&Revocation::token(issuer, &id, until));
+    pushes.apply(&Revocation::token(issuer, &id, until));
     assert_eq!(verdict(&there, &key).await, REVOKED);
     for _ in 0..100 {
         here.pass(Duration::from_secs(5));
@@ -115,7 +115,9 @@ async fn a_revocation_holds_on_nodes_whose_clocks_differ() {
         let ahead = ManualClock::at_unix_seconds(NOW + differs);
         let there = here.node_with(|builder| {
             let builder = builder.revocation(revocations.clone());
-            builder.clock(ahead.clone()).lag(Duration::from_secs(300))
+            builder
+                .clock(ahead.clone())
+                .cache_for(Duration::from_secs(300))
         });
         let (id, key) = here.key().await;
         assert_eq!(verdict(&there, &key).await, Ok(()));
@@ -148,14 +150,14 @@ async fn a_key_can_be_revoked_like_any_token_that_expires() {
 
 #[tokio::test]
 async fn a_revocation_outlives_every_copy_of_the_key() {
-    // With the longest lag, and a copy that was cached just before the key was revoked.
+    // With the longest cache period, and a copy that was cached just before the key was revoked.
     let clock = crate::support::builder().1;
     let revocations = MemoryRevocations::with_clock(clock.clone());
     let here = setting_with(|builder| builder.revocation(revocations.clone()));
     let there = here.node_with(|builder| {
         builder
             .revocation(revocations.clone())
-            .lag(Duration::from_secs(300))
+            .cache_for(Duration::from_secs(300))
     });
     let (id, key) = here.key().await;
     assert_eq!(verdict(&there, &key).await, Ok(()));
@@ -180,7 +182,7 @@ async fn a_revocation_that_cannot_be_shared_fails_but_takes_effect() {
     assert_eq!(here.verdict(&key).await, Ok(()));
     here.events();
     revocations.set(Mode::Down);
-    let error = here.keys.revoke_of("alice", &id).await.unwrap_err();
+    let error = here.keys.revoke_owned_by("alice", &id).await.unwrap_err();
     assert_eq!(error.status().as_u16(), 503);
     assert_eq!(
         here.events(),

@@ -21,7 +21,7 @@ async fn an_outage_is_a_503_for_every_call() {
             keys.create("alice").issue().await.err(),
             keys.list("alice").await.err(),
             keys.revoke(&id).await.err(),
-            keys.revoke_of("alice", &id).await.err(),
+            keys.revoke_owned_by("alice", &id).await.err(),
             keys.revoke_all("alice").await.err(),
             keys.clean_up(1).await.err(),
         ] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::Sessions;
-use tower_jwt_auth::credential::api_keys::EXPIRED_KEYS_KEPT;
+use tower_jwt_auth::credential::api_keys::EXPIRED_KEY_RETENTION;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::MemorySessions;
 
@@ -53,12 +53,15 @@ async fn a_user_cannot_revoke_the_key_of_another() {
         ("alice", "nul\0"),
         ("alice", &*key),
     ] {
-        assert!(!setting.keys.revoke_of(owner, id).await.unwrap(), "{owner}");
+        assert!(
+            !setting.keys.revoke_owned_by(owner, id).await.unwrap(),
+            "{owner}"
+        );
     }
     assert_eq!(setting.verdict(&key).await, Ok(()));
     assert!(!setting.keys.revoke("nul\0").await.unwrap());
     assert_eq!(setting.keys.revoke_all("bob").await.unwrap(), 0);
-    assert!(setting.keys.revoke_of("alice", &id).await.unwrap());
+    assert!(setting.keys.revoke_owned_by("alice", &id).await.unwrap());
     assert_ne!(setting.verdict(&key).await, Ok(()));
 }
 
@@ -148,7 +151,7 @@ async fn expired_keys_are_removed_in_steps_after_30_days() {
         texts.push(new.unwrap().text().to_owned());
     }
     let (_, forever) = setting.key().await;
-    setting.pass(hour + EXPIRED_KEYS_KEPT - Duration::from_micros(1));
+    setting.pass(hour + EXPIRED_KEY_RETENTION - Duration::from_micros(1));
     assert_eq!(setting.keys.clean_up(100).await.unwrap(), 0);
     let expired = Err(AuthErrorKind::Expired);
     assert_eq!(setting.verdict(&texts[0]).await, expired);
@@ -174,7 +177,7 @@ async fn expired_keys_are_removed_in_the_background() {
         .keys
         .clean_up_every(Duration::from_secs(60))
         .unwrap();
-    setting.pass(EXPIRED_KEYS_KEPT + Duration::from_secs(1));
+    setting.pass(EXPIRED_KEY_RETENTION + Duration::from_secs(1));
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert!(setting.store.inner.is_empty());
     drop(task);
@@ -192,7 +195,7 @@ async fn a_revocation_whose_response_was_lost_can_be_repeated() {
         assert_eq!(setting.verdict(&key).await, Ok(()));
         let revoke = async || match all {
             true => setting.keys.revoke_all("alice").await.map(drop),
-            false => setting.keys.revoke_of("alice", &id).await.map(drop),
+            false => setting.keys.revoke_owned_by("alice", &id).await.map(drop),
         };
         setting.store.set(Mode::LosesAnswers);
         assert!(revoke().await.is_err());

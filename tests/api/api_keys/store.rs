@@ -106,9 +106,9 @@ impl ApiKeyStore for TestKeys {
         revoked
     }
 
-    async fn used(&self, id: &str, at: u64) -> Result<(), StoreError> {
+    async fn record_use(&self, id: &str, at: u64) -> Result<(), StoreError> {
         self.called("used").await?;
-        self.inner.used(id, at).await
+        self.inner.record_use(id, at).await
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {

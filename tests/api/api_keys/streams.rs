@@ -5,20 +5,20 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tower_jwt_auth::credential::api_keys::ApiKeys;
 use tower_jwt_auth::revocation::MemoryRevocations;
-use tower_jwt_auth::verifier::{LONGEST_UNJUDGED_STREAM, TokenEnd};
+use tower_jwt_auth::verifier::{MAX_STREAM_OUTAGE, StreamEnd};
 
 use super::{setting, setting_with, settle};
 use crate::sessions::store::Mode;
 
 /// Opens a stream for the owner of this key, which already waits.
-async fn stream(keys: &ApiKeys, key: &str) -> JoinHandle<TokenEnd> {
+async fn stream(keys: &ApiKeys, key: &str) -> JoinHandle<StreamEnd> {
     let ended = tokio::spawn(keys.verify(key).await.unwrap().ended());
     settle().await;
     ended
 }
 
 /// Returns why a stream has ended, which it must have done.
-async fn end(stream: JoinHandle<TokenEnd>) -> TokenEnd {
+async fn end(stream: JoinHandle<StreamEnd>) -> StreamEnd {
     let ended = tokio::time::timeout(Duration::from_secs(60), stream).await;
     ended.expect("the stream goes on").unwrap()
 }
@@ -38,7 +38,7 @@ async fn a_stream_ends_when_its_key_expires_to_the_second() {
     }
     assert!(!ended.is_finished());
     setting.pass(Duration::from_secs(1));
-    assert_eq!(end(ended).await, TokenEnd::Expired);
+    assert_eq!(end(ended).await, StreamEnd::Expired);
 }
 
 #[tokio::test]
@@ -49,11 +49,11 @@ async fn a_stream_ends_at_once_when_its_key_is_revoked_here() {
     let ended = stream(&setting.keys, &key).await;
     let lives = stream(&setting.keys, &other).await;
     setting.keys.revoke(&id).await.unwrap();
-    assert_eq!(end(ended).await, TokenEnd::Revoked);
+    assert_eq!(end(ended).await, StreamEnd::Revoked);
     settle().await;
     assert!(!lives.is_finished());
     setting.keys.revoke_all("alice").await.unwrap();
-    assert_eq!(end(lives).await, TokenEnd::Revoked);
+    assert_eq!(end(lives).await, StreamEnd::Revoked);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_stream_ends_within_twice_the_lag_when_another_node_revokes() {
         settle().await;
     }
     assert!(ended.is_finished());
-    assert_eq!(end(ended).await, TokenEnd::Revoked);
+    assert_eq!(end(ended).await, StreamEnd::Revoked);
 }
 
 #[tokio::test]
@@ -79,13 +79,13 @@ async fn a_pushed_revocation_ends_a_stream_at_once() {
     let here = setting_with(|builder| builder.revocation(revocations.clone()));
     let there = here.node_with(|builder| {
         let builder = builder.revocation(revocations.clone());
-        builder.lag(Duration::from_secs(300))
+        builder.cache_for(Duration::from_secs(300))
     });
     let (id, key) = here.key().await;
     let ended = stream(&there, &key).await;
     assert!(!ended.is_finished());
     here.keys.revoke(&id).await.unwrap();
-    assert_eq!(end(ended).await, TokenEnd::Revoked);
+    assert_eq!(end(ended).await, StreamEnd::Revoked);
 }
 
 #[tokio::test]
@@ -100,14 +100,14 @@ async fn a_stream_survives_a_short_outage_of_the_key_store() {
         }
     };
     setting.store.set(Mode::Down);
-    pass(LONGEST_UNJUDGED_STREAM - Duration::from_secs(20)).await;
+    pass(MAX_STREAM_OUTAGE - Duration::from_secs(20)).await;
     assert!(!ended.is_finished());
     setting.store.set(Mode::Up);
     pass(Duration::from_secs(20)).await;
     assert!(!ended.is_finished());
     setting.store.set(Mode::Down);
-    pass(LONGEST_UNJUDGED_STREAM + Duration::from_secs(20)).await;
-    assert_eq!(end(ended).await, TokenEnd::Unavailable);
+    pass(MAX_STREAM_OUTAGE + Duration::from_secs(20)).await;
+    assert_eq!(end(ended).await, StreamEnd::Unavailable);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_verified_key_says_what_it_was_created_with() {
     assert_eq!(token.issued_at().unwrap().as_secs(), NOW);
     assert_eq!(token.expires_at().unwrap().as_secs(), NOW + 3600);
     assert_eq!(token.session_id(), None);
-    assert!(!token.is_remembered());
+    assert!(!token.is_cached());
 
     let (_, forever) = setting.key().await;
     let token = setting.keys.verify(&forever).await.unwrap();
@@ -173,7 +173,7 @@ mod with_a_cache {
 
     #[tokio::test]
     async fn with_a_lag_of_zero_each_request_asks_the_store() {
-        let setting = setting_with(|builder| builder.lag(Duration::ZERO));
+        let setting = setting_with(|builder| builder.cache_for(Duration::ZERO));
         let (_, key) = setting.key().await;
         for expected in 1..5 {
             assert_eq!(setting.verdict(&key).await, Ok(()));

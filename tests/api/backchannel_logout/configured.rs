@@ -64,24 +64,21 @@ fn settings_that_cannot_work_are_refused_with_advice() {
         (
             builder()
                 .access_tokens(&limited)
-                .longest_access_ttl(hour - Duration::from_secs(1)),
-            "raise `longest_access_ttl`",
+                .max_access_ttl(hour - Duration::from_secs(1)),
+            "raise `max_access_ttl`",
         ),
-        (builder().longest_access_ttl(Duration::ZERO), "above zero"),
-        (
-            builder().longest_access_ttl(Duration::MAX),
-            "at most ten years",
-        ),
+        (builder().max_access_ttl(Duration::ZERO), "above zero"),
+        (builder().max_access_ttl(Duration::MAX), "at most ten years"),
     ] {
         let text = refused.build().unwrap_err().to_string();
         assert!(text.contains(cure), "{text}");
     }
     for accepted in [
         builder(),
-        builder().longest_access_ttl(hour),
+        builder().max_access_ttl(hour),
         builder().access_tokens(&limited),
-        builder().access_tokens(&limited).longest_access_ttl(hour),
-        builder().access_tokens(&unlimited).longest_access_ttl(hour),
+        builder().access_tokens(&limited).max_access_ttl(hour),
+        builder().access_tokens(&unlimited).max_access_ttl(hour),
     ] {
         accepted.build().unwrap();
     }
@@ -120,11 +117,11 @@ async fn run_time_issuers_need_a_lifetime_and_the_profile() {
         .build()
         .unwrap_err()
         .to_string();
-    assert!(text.contains("set `longest_access_ttl`"), "{text}");
+    assert!(text.contains("set `max_access_ttl`"), "{text}");
     let hour = Duration::from_secs(3600);
     let good = resolver(logout_tokens(&clock()).build().unwrap());
     let good = BackchannelLogout::builder(good, MemoryRevocations::new());
-    let good = good.access_tokens(&access).longest_access_ttl(hour);
+    let good = good.access_tokens(&access).max_access_ttl(hour);
     let token = logout_token(serde_json::json!({}));
     good.build().unwrap().log_out(&token).await.unwrap();
 

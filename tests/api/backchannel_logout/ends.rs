@@ -7,7 +7,7 @@ use tower_jwt_auth::AuthErrorKind::Revoked;
 use tower_jwt_auth::backchannel_logout::BackchannelLogout;
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::revocation::{MemoryRevocations, RevocationStore as _};
-use tower_jwt_auth::verifier::{TokenEnd, TokenProfile};
+use tower_jwt_auth::verifier::{StreamEnd, TokenProfile};
 use tower_jwt_auth::{AuthErrorKind, TokenVerifier};
 
 use super::{Node, access_token, access_tokens, logout_token, logout_tokens};
@@ -91,7 +91,7 @@ async fn with_opaque_tokens_all_tokens_of_the_subject_end() {
         store,
         &clock,
         |access| access.require("sid"),
-        |logout| logout.also_opaque_tokens(),
+        |logout| logout.opaque_tokens(),
     );
     let token = logout_token(json!({"sid": "s1"}));
     assert_eq!(node.log_out(&token).await, 200);
@@ -209,7 +209,7 @@ async fn a_stream_ends_when_its_user_logs_out() {
     let token = node.access.verify(&access_token(json!({}))).await.unwrap();
     let stream = tokio::spawn(token.ended());
     assert_eq!(node.log_out(&logout_token(json!({}))).await, 200);
-    assert_eq!(stream.await.unwrap(), TokenEnd::Revoked);
+    assert_eq!(stream.await.unwrap(), StreamEnd::Revoked);
 }
 
 #[tokio::test]

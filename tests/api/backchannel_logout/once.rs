@@ -233,7 +233,11 @@ async fn nodes_with_caches_in_front_of_the_store_agree() {
     assert_eq!(one.log_out(&token).await, 200);
     assert_eq!(one.verdict(&before).await, Err(Revoked), "at once");
     clock.advance(Duration::from_secs(5));
-    assert_eq!(two.verdict(&before).await, Err(Revoked), "within the lag");
+    assert_eq!(
+        two.verdict(&before).await,
+        Err(Revoked),
+        "within the cache period"
+    );
     assert_eq!(two.log_out(&token).await, 200);
     for node in [&one, &two] {
         assert_eq!(node.verdict(&after).await, Ok(()));

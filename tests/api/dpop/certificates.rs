@@ -35,7 +35,7 @@ fn over(connection: Option<&str>, mut request: Request<()>) -> Request<()> {
 async fn a_token_is_accepted_only_with_its_certificate() {
     let world = World::new();
     let verifier = world.tokens.verifier();
-    let certificates = ClientCertificates::of_connection();
+    let certificates = ClientCertificates::from_connection();
     let allowed = JwtAuthLayer::new(verifier.clone()).client_certificates(certificates.clone());
     let required = JwtAuthLayer::new(verifier.clone())
         .client_certificates(certificates.require_bound_tokens());
@@ -126,10 +126,10 @@ async fn a_token_bound_twice_needs_both_proofs() {
     let world = World::new();
     let layer = world
         .layer()
-        .client_certificates(ClientCertificates::of_connection());
+        .client_certificates(ClientCertificates::from_connection());
     let dpop = world.dpop();
     let proof = super::sessions::proof_of(&world, &dpop, &world.key);
-    proof.spend().await.unwrap();
+    proof.mark_used().await.unwrap();
     let token = world.tokens.access("alice").dpop(&proof);
     let token = token
         .client_certificate(&certificate("alice"))

@@ -200,7 +200,7 @@ async fn each_asymmetric_algorithm_can_be_allowed_for_proofs() {
                 .verify_proof(request.method(), request.uri(), request.headers())
                 .unwrap();
             assert_eq!(proof.thumbprint(), world.key.thumbprint());
-            proof.spend().await.unwrap();
+            proof.mark_used().await.unwrap();
         }
         let others = Algorithm::ALL.into_iter();
         let others = others.filter(|one| !one.is_symmetric() && *one != algorithm);

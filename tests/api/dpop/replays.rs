@@ -110,9 +110,9 @@ async fn the_same_id_is_another_proof_for_another_key_or_address() {
         let proof = dpop
             .verify_proof(request.method(), request.uri(), request.headers())
             .unwrap();
-        let spent = proof.spend().await;
-        assert_eq!(spent.is_ok(), good);
-        if let Err(error) = spent {
+        let used = proof.mark_used().await;
+        assert_eq!(used.is_ok(), good);
+        if let Err(error) = used {
             assert_eq!(
                 (error.status().as_u16(), error.reason()),
                 (400, "proof_replayed")
@@ -169,7 +169,7 @@ async fn a_used_proof_is_known_on_nodes_whose_clock_is_behind() {
     let proofs: Vec<_> = (0..200)
         .map(|_| behind.proof("GET", ORDERS).sign())
         .collect();
-    let spend = async |node: usize, proof: &str| {
+    let mark_used = async |node: usize, proof: &str| {
         let request = Request::get("/orders")
             .header("DPoP", proof)
             .body(())
@@ -177,12 +177,12 @@ async fn a_used_proof_is_known_on_nodes_whose_clock_is_behind() {
         let proof = nodes[node].verify_proof(request.method(), request.uri(), request.headers());
         proof
             .map_err(|error| error.reason())?
-            .spend()
+            .mark_used()
             .await
             .map_err(|error| error.reason())
     };
     for proof in &proofs {
-        spend(0, proof).await.unwrap();
+        mark_used(0, proof).await.unwrap();
     }
     for seconds in [1, 29, 29, 1] {
         for world in [&ahead, &behind] {
@@ -191,10 +191,10 @@ async fn a_used_proof_is_known_on_nodes_whose_clock_is_behind() {
         for proof in &proofs {
             // The store removes expired entries by the clock that is ahead.
             let another = ahead.proof("GET", ORDERS).sign();
-            spend(0, &another).await.unwrap();
-            assert_eq!(spend(1, proof).await, Err("proof_replayed"));
+            mark_used(0, &another).await.unwrap();
+            assert_eq!(mark_used(1, proof).await, Err("proof_replayed"));
         }
     }
     behind.clock.advance(Duration::from_secs(1));
-    assert_eq!(spend(1, &proofs[0]).await, Err("proof_too_old"));
+    assert_eq!(mark_used(1, &proofs[0]).await, Err("proof_too_old"));
 }

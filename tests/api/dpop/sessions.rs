@@ -244,13 +244,13 @@ async fn a_proof_is_used_for_one_session() {
     let refresh = house.sessions.refresh(&pair.refresh_token).await.unwrap();
     refresh.dpop(&copy()).issue().await.unwrap_err();
     let refresh = house.sessions.refresh(&pair.refresh_token).await.unwrap();
-    assert!(!proof_is_spent(&proof));
+    assert!(!proof_is_used(&proof));
     refresh.dpop(&proof).issue().await.unwrap();
-    assert!(proof_is_spent(&proof));
+    assert!(proof_is_used(&proof));
 }
 
-fn proof_is_spent(proof: &DpopProof) -> bool {
-    format!("{proof:?}").contains("is_spent: true")
+fn proof_is_used(proof: &DpopProof) -> bool {
+    format!("{proof:?}").contains("is_used: true")
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn a_refresh_that_cannot_succeed_uses_no_proof() {
         .await
         .unwrap_err();
     assert_eq!(*error.kind(), SessionErrorKind::InvalidScope);
-    assert!(!proof_is_spent(&proof));
+    assert!(!proof_is_used(&proof));
     house
         .refresh(&pair.refresh_token, Some(&proof))
         .await
@@ -296,14 +296,14 @@ async fn a_refresh_that_cannot_succeed_uses_no_proof() {
 }
 
 #[tokio::test]
-async fn a_single_token_is_bound_by_a_proof_that_was_spent() {
+async fn a_single_token_is_bound_by_a_proof_that_was_used() {
     let house = House::new();
     let tokens = &house.world.tokens;
     let proof = house.proof();
     let error = tokens.access("alice").dpop(&proof).issue().unwrap_err();
-    assert_eq!(error, IssueError::UnspentProof);
-    proof.spend().await.unwrap();
-    proof.spend().await.unwrap();
+    assert_eq!(error, IssueError::ProofNotMarkedUsed);
+    proof.mark_used().await.unwrap();
+    proof.mark_used().await.unwrap();
     let token = tokens.access("alice").dpop(&proof).issue().unwrap();
     assert!(house.is_good(&token).await);
     let pair = tokens.pair("alice").dpop(&proof).issue().unwrap();

@@ -77,7 +77,7 @@ impl World {
             .unwrap();
         let proof = dpop.verify_proof(request.method(), request.uri(), request.headers());
         let proof = proof.unwrap();
-        proof.spend().await.unwrap();
+        proof.mark_used().await.unwrap();
         self.tokens.access("alice").dpop(&proof).issue().unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
-use tower_jwt_auth::layer::{GrpcStatus, refusal};
+use tower_jwt_auth::layer::{GrpcStatus, error_response};
 use tower_jwt_auth::store::StoreError;
 use tower_jwt_auth::{JwtAuthLayer, Require, VerifiedToken};
 
@@ -48,7 +48,7 @@ async fn guards_and_methods_refuse_as_the_layer_does() {
             headers["www-authenticate"],
             r#"Bearer realm="shop", error="insufficient_scope", scope="write""#
         );
-        Ok::<Response<String>, Infallible>(refusal(refused))
+        Ok::<Response<String>, Infallible>(error_response(refused))
     });
     let response = auth.layer(by_hand).oneshot(call(&token(""))).await;
     assert_eq!(told(&Seen::of(response.unwrap())), expected);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _};
-use tower_jwt_auth::layer::{GrpcStatus, ProblemJson, refusal, response_for};
+use tower_jwt_auth::layer::{GrpcStatus, ProblemJson, error_response, response_for};
 use tower_jwt_auth::revocation::{Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::store::StoreError;
-use tower_jwt_auth::verifier::TokenEnd;
+use tower_jwt_auth::verifier::StreamEnd;
 use tower_jwt_auth::{AuthError, AuthErrorKind, JwtAuthLayer, TokenVerifier, VerifiedToken};
 
 use crate::support::{Seen, builder, claims, request, send, signed, verifier};
@@ -194,17 +194,17 @@ fn each_kind_of_error_has_the_code_of_its_http_status() {
 async fn a_stream_whose_token_ends_is_refused_as_by_the_layer() {
     let invalid = r#"Bearer realm="shop", error="invalid_token""#;
     for (end, code, reason, challenge) in [
-        (TokenEnd::Expired, "16", "expired", invalid),
-        (TokenEnd::Revoked, "16", "revoked", invalid),
-        (TokenEnd::Unavailable, "14", "unavailable", ""),
+        (StreamEnd::Expired, "16", "expired", invalid),
+        (StreamEnd::Revoked, "16", "revoked", invalid),
+        (StreamEnd::Unavailable, "14", "unavailable", ""),
     ] {
         let stream = tower::service_fn(move |request: Request<String>| {
             let token = request.extensions().get::<VerifiedToken>().unwrap();
             let error = token.end_error(end);
             assert_eq!(error.reason(), reason);
-            std::future::ready(Ok::<Response<String>, std::convert::Infallible>(refusal(
-                error,
-            )))
+            std::future::ready(Ok::<Response<String>, std::convert::Infallible>(
+                error_response(error),
+            ))
         });
         let service = layer(verifier()).realm("shop").layer(stream);
         let seen = Seen::of(service.oneshot(call(&token(""))).await.unwrap());

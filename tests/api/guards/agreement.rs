@@ -36,7 +36,7 @@ impl Tree {
     fn require(&self) -> Require {
         match self {
             Self::Scope(n) => Require::scope(format!("s{n}")),
-            Self::AnyScope(a, b) => Require::any_of([format!("s{a}"), format!("s{b}")]),
+            Self::AnyScope(a, b) => Require::any_scope([format!("s{a}"), format!("s{b}")]),
             Self::Role(n) => Require::role(format!("r{n}")),
             Self::Claim(n) => Require::claim("number", *n),
             Self::Recent(n) => Require::recent_login(Duration::from_secs(u64::from(*n) + 1)),

@@ -38,7 +38,7 @@ async fn a_scope_claim_of_another_type_grants_nothing() {
 
 #[tokio::test]
 async fn a_scope_that_occurs_twice_is_named_once() {
-    let twice = Require::all_of(["read", "read"]).and(Require::any_of(["read", "write"]));
+    let twice = Require::all_scopes(["read", "read"]).and(Require::any_scope(["read", "write"]));
     let refused = r#"403 Bearer realm="shop", error="insufficient_scope", scope="read write""#;
     assert_eq!(answer_to(&twice, "").await, refused);
     assert_eq!(answer_to(&twice, r#","scope":"read read""#).await, "200");
@@ -139,7 +139,7 @@ async fn a_huge_requirement_is_refused_and_does_not_grow() {
     for huge in [
         nested,
         wide,
-        Require::all_of(&many),
+        Require::all_scopes(&many),
         Require::any_role(&many),
     ] {
         assert!(huge.to_string().len() < 20_000);

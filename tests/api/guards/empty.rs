@@ -26,7 +26,7 @@ fn broken() -> Vec<(Require, &'static str)> {
         ),
     ];
     for names in [&[][..], &[""], &["read", ""], &["", "read"], &["", ""]] {
-        for require in [Require::all_of, Require::any_of] {
+        for require in [Require::all_scopes, Require::any_scope] {
             broken.push((require(names), "a required scope is empty"));
         }
         for require in [Require::all_roles, Require::any_role] {
@@ -117,11 +117,14 @@ fn malformed() -> Vec<(Require, &'static str)> {
     vec![
         (Require::scope("re\"ad"), "is not a scope"),
         (Require::scope("l\u{e9}"), "is not a scope"),
-        (Require::any_of(["a\\b", "read write"]), "is not a scope"),
-        (Require::any_of("read write"), "names several scopes"),
-        (Require::any_of(["read write", "x"]), "names several scopes"),
+        (Require::any_scope(["a\\b", "read write"]), "is not a scope"),
+        (Require::any_scope("read write"), "names several scopes"),
         (
-            Require::any_of(["read\twrite", "x"]),
+            Require::any_scope(["read write", "x"]),
+            "names several scopes",
+        ),
+        (
+            Require::any_scope(["read\twrite", "x"]),
             "names several scopes",
         ),
         (Require::acr("\u{7f}"), "is not an authentication level"),
@@ -144,7 +147,7 @@ async fn a_malformed_name_fits_nobody_and_is_reported_at_startup() {
         let error = require.checked().unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let other = Require::any_of(["read write", "admin"]);
+    let other = Require::any_scope(["read write", "admin"]);
     assert_eq!(answer_to(&other, r#","scope":"admin""#).await, "200");
 }
 
@@ -171,16 +174,16 @@ fn scopes_are_accepted_in_every_common_spelling() {
     let list = vec![String::from("a"), String::from("b")];
     let expected = "all of the scopes `a b`";
     for require in [
-        Require::all_of("a b"),
-        Require::all_of(&text),
-        Require::all_of(text.clone()),
-        Require::all_of(["a", "b"]),
-        Require::all_of([String::from("a"), String::from("b")]),
-        Require::all_of(&pair),
-        Require::all_of(list.as_slice()),
-        Require::all_of(&list),
-        Require::all_of(list.clone()),
-        Require::all_of(list.iter().cloned().collect::<BTreeSet<_>>()),
+        Require::all_scopes("a b"),
+        Require::all_scopes(&text),
+        Require::all_scopes(text.clone()),
+        Require::all_scopes(["a", "b"]),
+        Require::all_scopes([String::from("a"), String::from("b")]),
+        Require::all_scopes(&pair),
+        Require::all_scopes(list.as_slice()),
+        Require::all_scopes(&list),
+        Require::all_scopes(list.clone()),
+        Require::all_scopes(list.iter().cloned().collect::<BTreeSet<_>>()),
         Require::scope("a b"),
     ] {
         assert_eq!(require.to_string(), expected);

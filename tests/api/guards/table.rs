@@ -34,13 +34,13 @@ fn rows() -> Vec<Row> {
             scopes("read"),
         ),
         row(
-            Require::all_of("read write"),
+            Require::all_scopes("read write"),
             &[r#","scope":"read x write""#],
             &["", r#","scope":"read""#, r#","scope":"read writer""#],
             scopes("read write"),
         ),
         row(
-            Require::any_of(["read", "admin"]),
+            Require::any_scope(["read", "admin"]),
             &[r#","scope":"read""#, r#","scope":"x admin""#],
             &["", r#","scope":"write""#],
             scopes("read admin"),

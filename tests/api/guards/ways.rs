@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_jwt_auth::guard::{Allowed, Policy};
-use tower_jwt_auth::layer::{ProblemJson, refusal};
+use tower_jwt_auth::layer::{ProblemJson, error_response};
 use tower_jwt_auth::{AuthError, JwtAuthLayer, Require, TokenVerifier, VerifiedToken};
 
 use crate::support::{Seen, bearer, builder, claims, request, signed};
@@ -109,7 +109,7 @@ pub async fn answers(require: &Require, token: Option<&str>) -> Vec<(&'static st
                 let token = request.extensions().get::<VerifiedToken>().unwrap();
                 let answer = match token.require_async(&require).await {
                     Ok(()) => Response::new(token.subject().unwrap().to_owned()),
-                    Err(error) => refusal(error),
+                    Err(error) => error_response(error),
                 };
                 Ok::<_, Infallible>(answer)
             }

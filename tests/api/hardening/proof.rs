@@ -71,7 +71,7 @@ async fn the_panic_says_what_to_do_and_shows_no_secret() {
     let text = panic.downcast::<String>().unwrap();
     for part in [
         "GET /orders: anyone can change a token or write their own",
-        "cure: verify the signature before you read the claims",
+        "remedy: verify the signature before you read the claims",
         "- a token signed with another key: answered 200 OK",
         "more attacks",
     ] {

@@ -190,7 +190,7 @@ fn the_origin_can_be_checked_without_a_cookie() {
     assert_eq!(check(&[("origin", OURS)]), Ok(()));
     assert_eq!(check(&[]), Err(RefreshCookieError::MissingOrigin));
     let theirs = check(&[("origin", "https://evil.example")]);
-    assert_eq!(theirs, Err(RefreshCookieError::ForeignOrigin));
+    assert_eq!(theirs, Err(RefreshCookieError::CrossOrigin));
     let cross = check(&[("origin", OURS), ("sec-fetch-site", "cross-site")]);
-    assert_eq!(cross, Err(RefreshCookieError::ForeignOrigin));
+    assert_eq!(cross, Err(RefreshCookieError::CrossOrigin));
 }

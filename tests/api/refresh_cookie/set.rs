@@ -186,12 +186,12 @@ fn the_page_never_sees_the_refresh_token() {
 #[test]
 fn an_error_says_what_to_do_and_shows_no_client_text() {
     use RefreshCookieError::{
-        ForeignOrigin, MalformedToken, MissingOrigin, TokenTooLong, TwoCookies,
+        CrossOrigin, DuplicateCookie, MalformedToken, MissingOrigin, TokenTooLong,
     };
     let errors = [
         MissingOrigin,
-        ForeignOrigin,
-        TwoCookies,
+        CrossOrigin,
+        DuplicateCookie,
         TokenTooLong,
         MalformedToken,
     ];
@@ -200,10 +200,10 @@ fn an_error_says_what_to_do_and_shows_no_client_text() {
         assert!(message.starts_with(char::is_lowercase), "{message}");
         assert!(!message.ends_with('.'), "{message}");
     }
-    assert!(ForeignOrigin.to_string().contains("RefreshCookie::new"));
+    assert!(CrossOrigin.to_string().contains("RefreshCookie::new"));
     assert!(TokenTooLong.to_string().contains("fewer scopes"));
     assert_eq!(
-        TwoCookies.body(),
+        DuplicateCookie.body(),
         r#"{"error":"invalid_request","error_description":"The request carries two refresh cookies."}"#
     );
 }

@@ -68,7 +68,7 @@ async fn a_dropped_logout_still_takes_effect() {
     })
     .await;
     dropped_at_each_moment(async |sessions, login| {
-        sessions.end_of("alice", &sid(login)).await.unwrap();
+        sessions.end_owned_by("alice", &sid(login)).await.unwrap();
     })
     .await;
     dropped_at_each_moment(async |sessions, _| {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::issuer::IssueError;
 use tower_jwt_auth::sessions::{
-    EndReason, MAX_CALLS, Rotation, RotationOutcome, SessionErrorKind, SessionStore as _, WhenFull,
+    EndReason, MAX_CONCURRENT_CALLS, Rotation, RotationOutcome, SessionErrorKind,
+    SessionStore as _, WhenFull,
 };
 
 use super::store::Mode;
@@ -30,7 +31,7 @@ async fn a_refresh_that_the_store_delays_ends_nothing() {
     let mut pair = setting.refresh(&login.refresh_token).await.unwrap().1;
     pair = setting.refresh(&pair.refresh_token).await.unwrap().1;
     let after = setting.store.inner.rotate(&late).await.unwrap();
-    assert_eq!(late.outcome(after.as_ref()), RotationOutcome::Late);
+    assert_eq!(late.outcome(after.as_ref()), RotationOutcome::Delayed);
     assert_eq!(
         setting.refresh(&pair.refresh_token).await.unwrap().0,
         ROTATED
@@ -159,7 +160,7 @@ async fn dropped_refreshes_at_a_store_that_hangs_are_bounded() {
     }
     settle().await;
     let left = tasks() - before;
-    assert!(left <= MAX_CALLS, "{left} tasks");
+    assert!(left <= MAX_CONCURRENT_CALLS, "{left} tasks");
     let busy = setting.refresh(&login.refresh_token).await.unwrap_err();
     assert_eq!(busy, SessionErrorKind::Unavailable);
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -188,6 +189,6 @@ async fn an_answer_from_a_cache_does_not_let_a_refresh_through() {
     super::refresh(&here, &login.refresh_token).await.unwrap();
     store.lose_index();
     there.end_all("alice").await.unwrap();
-    // The same token again, well within the lag.
+    // The same token again, well within the cache period.
     assert!(super::refresh(&here, &login.refresh_token).await.is_err());
 }

@@ -25,10 +25,16 @@ async fn sessions_are_listed_and_ended_one_others_all() {
     };
     assert_eq!(labels().await, "dcba");
 
-    let end_of = async |sub: &str| setting.sessions.end_of(sub, &sid(&pairs[0])).await.unwrap();
-    assert!(!end_of("bob").await);
-    assert!(end_of("alice").await);
-    assert!(!end_of("alice").await, "it was ended already");
+    let end_owned_by = async |sub: &str| {
+        setting
+            .sessions
+            .end_owned_by(sub, &sid(&pairs[0]))
+            .await
+            .unwrap()
+    };
+    assert!(!end_owned_by("bob").await);
+    assert!(end_owned_by("alice").await);
+    assert!(!end_owned_by("alice").await, "it was ended already");
     assert_eq!(labels().await, "dcb");
     let revoked = Err(AuthErrorKind::Revoked);
     assert_eq!(setting.request(&pairs[0]).await, revoked);
@@ -93,7 +99,7 @@ async fn an_impossible_session_id_does_not_reach_the_store() {
     let cut = &sid(&login)[..31];
     for odd in ["", "\0", "' OR 1=1 --", cut, &"x".repeat(10_000)] {
         assert!(
-            !setting.sessions.end_of("alice", odd).await.unwrap(),
+            !setting.sessions.end_owned_by("alice", odd).await.unwrap(),
             "{odd}"
         );
         assert!(!setting.sessions.end(odd).await.unwrap(), "{odd}");
@@ -138,7 +144,7 @@ async fn a_longer_token_is_refused_at_issue_or_its_revocation_lasts() {
     let long = setting.tokens.access("alice").session("s").ttl(hours);
     assert_eq!(long.issue().unwrap_err(), IssueError::InvalidLifetime);
 
-    let setting = setting_with(|tokens| tokens.longest_access_ttl(hours), |it| it);
+    let setting = setting_with(|tokens| tokens.max_access_ttl(hours), |it| it);
     let login = setting.login().await;
     let session = sid(&login);
     let long = setting.tokens.access("alice").session(&session).ttl(hours);
@@ -151,9 +157,9 @@ async fn a_longer_token_is_refused_at_issue_or_its_revocation_lasts() {
     }
     let short = crate::support::builder()
         .0
-        .longest_access_ttl(Duration::from_secs(60));
+        .max_access_ttl(Duration::from_secs(60));
     let text = short.build().unwrap_err().to_string();
-    assert!(text.contains("longest_access_ttl"), "{text}");
+    assert!(text.contains("max_access_ttl"), "{text}");
 }
 
 #[tokio::test]

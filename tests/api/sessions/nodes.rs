@@ -106,7 +106,12 @@ async fn a_session_that_looks_idle_to_one_node_still_ends() {
     for node in [&here, &behind] {
         node.clock.advance(almost_idle);
     }
-    assert!(here.sessions.end_of("alice", &sid(&login)).await.unwrap());
+    assert!(
+        here.sessions
+            .end_owned_by("alice", &sid(&login))
+            .await
+            .unwrap()
+    );
     assert!(
         refresh(&behind.sessions, &login.refresh_token)
             .await

@@ -200,7 +200,7 @@ fn impossible_settings_are_refused() {
     let second = Duration::from_secs(1);
     for bad in [
         sessions().idle_ttl(Duration::from_millis(999)),
-        sessions().lost_response(hour + second),
+        sessions().lost_response_grace(hour + second),
         sessions().max_lost_responses(0),
         sessions().store_timeout(Duration::ZERO),
     ] {

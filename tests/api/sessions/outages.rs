@@ -71,7 +71,7 @@ async fn an_outage_is_a_503_and_the_same_token_is_good_afterwards() {
             sessions.open("alice").issue().await.err(),
             sessions.list("alice").await.err(),
             sessions.end(&sid(&login)).await.err(),
-            sessions.end_of("alice", &sid(&login)).await.err(),
+            sessions.end_owned_by("alice", &sid(&login)).await.err(),
             sessions.end_by_token(&login.refresh_token).await.err(),
             sessions.end_others("alice", "another").await.err(),
             sessions.end_all("bob").await.err(),

@@ -74,7 +74,7 @@ async fn without_acknowledgements_a_retry_works_for_a_minute() {
     assert_eq!(late, REUSED);
 
     let longer = Duration::from_secs(3600);
-    let setting = setting_with(|it| it, |it| it.lost_response(longer));
+    let setting = setting_with(|it| it, |it| it.lost_response_grace(longer));
     let login = setting.login().await;
     setting.refresh(&login.refresh_token).await.unwrap();
     setting.pass(3600);
@@ -166,8 +166,9 @@ async fn the_run_of_convergences_is_reported_and_then_reset() {
         |it| it,
         |sessions| {
             sessions.on_event(move |event| {
-                if let tower_jwt_auth::sessions::AuthEvent::RefreshConverged { kind, run, .. } =
-                    event
+                if let tower_jwt_auth::sessions::SessionEvent::RefreshConverged {
+                    kind, run, ..
+                } = event
                 {
                     runs.lock().unwrap().send((*kind, *run)).unwrap();
                 }

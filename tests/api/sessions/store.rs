@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use tower_jwt_auth::clock::ManualClock;
 use tower_jwt_auth::revocation::{MemoryRevocations, Revocation, RevocationQuery, RevocationStore};
 use tower_jwt_auth::sessions::{
-    Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
-    SessionStore, SessionTarget,
+    CreateOutcome, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit,
+    SessionRecord, SessionStore, SessionTarget,
 };
 use tower_jwt_auth::store::StoreError;
 
@@ -104,7 +104,7 @@ impl SessionStore for TestStore {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let mode = self.called("create").await?;
         let created = self.inner.create(session, limit).await;
         mode.after().await;

@@ -186,7 +186,7 @@ proptest! {
             let ending = async {
                 match end {
                     End::Here => sessions.end(&sid).await.map(drop),
-                    End::There => sessions.end_of("alice", &sid).await.map(drop),
+                    End::There => sessions.end_owned_by("alice", &sid).await.map(drop),
                     End::ByToken => sessions.end_by_token(&token).await.map(drop),
                     End::Others => sessions.end_others("alice", "another").await.map(drop),
                     End::Everywhere => sessions.end_all("alice").await.map(drop),

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use tower_jwt_auth::sessions::{
-    Created, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit, SessionRecord,
-    SessionStore, SessionTarget,
+    CreateOutcome, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit,
+    SessionRecord, SessionStore, SessionTarget,
 };
 use tower_jwt_auth::store::StoreError;
 
@@ -26,7 +26,7 @@ impl SessionStore for Store {
         &self,
         session: &SessionRecord,
         limit: Option<SessionLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         slowly().await;
         self.sessions.create(session, limit).await
     }

@@ -12,7 +12,8 @@ use tower_jwt_auth::dangerous::decode_unverified;
 use tower_jwt_auth::issuer::TokenPair;
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    AuthEvent, Refreshed, Rotation, RotationOutcome, SessionErrorKind, SessionRecord, SessionStore,
+    Refreshed, Rotation, RotationOutcome, SessionErrorKind, SessionEvent, SessionRecord,
+    SessionStore,
 };
 use tower_jwt_auth::{Algorithm, Sessions, SigningKey, TokenIssuer, TokenVerifier};
 
@@ -144,7 +145,7 @@ impl World {
             let told = Arc::clone(&told);
             let sessions = Sessions::builder(&tokens, store.clone())
                 .on_event(move |event| {
-                    let converged = matches!(event, AuthEvent::RefreshConverged { .. });
+                    let converged = matches!(event, SessionEvent::RefreshConverged { .. });
                     *told.lock().unwrap() += u32::from(converged);
                 })
                 .build()

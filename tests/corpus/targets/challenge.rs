@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
-use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+use tower_jwt_auth::credential::{CredentialClaims, CredentialVerifier};
 use tower_jwt_auth::{AuthError, JwtAuthLayer, Require};
 
 use super::challenge_reader::Challenge;
@@ -17,12 +17,12 @@ use super::ready::ready;
 #[derive(Debug)]
 struct Anybody;
 
-impl CredentialJudge for Anybody {
-    fn takes(&self, _: &str) -> bool {
+impl CredentialVerifier for Anybody {
+    fn handles(&self, _: &str) -> bool {
         true
     }
 
-    async fn judge(&self, _: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, _: &str) -> Result<CredentialClaims, AuthError> {
         CredentialClaims::builder("somebody").build()
     }
 

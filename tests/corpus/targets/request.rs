@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
-use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+use tower_jwt_auth::credential::{CredentialClaims, CredentialVerifier};
 use tower_jwt_auth::layer::TokenSource;
 use tower_jwt_auth::refresh_cookie::RefreshCookie;
 use tower_jwt_auth::{AuthError, JwtAuthLayer};
@@ -31,12 +31,12 @@ thread_local! {
 #[derive(Debug)]
 struct Notes;
 
-impl CredentialJudge for Notes {
-    fn takes(&self, _: &str) -> bool {
+impl CredentialVerifier for Notes {
+    fn handles(&self, _: &str) -> bool {
         true
     }
 
-    async fn judge(&self, _: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, _: &str) -> Result<CredentialClaims, AuthError> {
         CredentialClaims::builder("somebody").build()
     }
 

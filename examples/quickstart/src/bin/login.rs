@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     } else {
         AuthConfig::from_env()?
     };
-    let tokens = config.issuer()?;
+    let tokens = config.issuer_builder()?;
     let tokens = tokens.revocation(MemoryRevocations::new()).build()?;
     let app = App {
         passwords: config.password_service()?,

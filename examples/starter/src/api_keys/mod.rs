@@ -3,11 +3,11 @@
 //! A key opens `/me` and the avatars, and nothing else: the other routes need a session. Needs accounts,
 //! and the table `jwt_api_keys`, which the crate creates. To remove this chapter, see `docs/removing.md`.
 
-mod judge;
 mod routes;
+mod verifier;
 
-pub(crate) use judge::KeyJudge;
 pub(crate) use routes::{Key, routes};
+pub(crate) use verifier::KeyVerifier;
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl UserKeys {
         };
         let keys = builder
             // Each request reads the key and its user, so every process refuses a revoked key at once.
-            .lag(Duration::ZERO)
+            .cache_for(Duration::ZERO)
             .max_keys_per_owner(MAX_KEYS)
             .store_timeout(STORE_TIMEOUT)
             .on_event(log)
@@ -64,9 +64,9 @@ impl UserKeys {
         })
     }
 
-    /// Returns the judge for the routes that accept keys.
-    pub(crate) fn judge(&self) -> KeyJudge {
-        KeyJudge::new(self.keys.clone(), self.users.clone())
+    /// Returns the verifier for the routes that accept keys.
+    pub(crate) fn verifier(&self) -> KeyVerifier {
+        KeyVerifier::new(self.keys.clone(), self.users.clone())
     }
 
     /// Revokes all keys of a user, such as one who was disabled or deleted.

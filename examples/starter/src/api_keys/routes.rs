@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::judge::granted;
+use super::verifier::granted;
 use super::{MAX_KEYS, UserKeys};
 use crate::accounts::User;
 use crate::app::{App, RequireToken};
@@ -144,7 +144,7 @@ async fn create(
     // The user may have been disabled in between. This key must not outlive that.
     let same = keys.users.active(&user.id).await?;
     if same.is_none_or(|now| now.version != user.version) {
-        keys.keys.revoke_of(&user.id, made.id()).await?;
+        keys.keys.revoke_owned_by(&user.id, made.id()).await?;
         let detail = "The account was changed elsewhere at the same time. Try again.";
         return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
     }
@@ -174,7 +174,7 @@ async fn revoke(
     id: PathId,
     Caller { user, .. }: Caller,
 ) -> Result<StatusCode, Problem> {
-    if !keys.keys.revoke_of(&user.id, id.as_str()).await? {
+    if !keys.keys.revoke_owned_by(&user.id, id.as_str()).await? {
         let detail = "You have no API key with this id.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     }

@@ -114,7 +114,7 @@ impl Parts {
             settings.passwords.clone(),
             metrics.clone(), // chapter: metrics
         );
-        let tokens = settings.auth.issuer()?;
+        let tokens = settings.auth.issuer_builder()?;
         warn_of_folders(settings);
         let storage = Storage::open(&settings.storage)?; // chapter: avatars
         let sms = settings.sms.sms()?; // chapter: sms

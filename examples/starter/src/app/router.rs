@@ -33,7 +33,7 @@ pub(super) fn router(app: &App) -> Router {
     let token = require_token(app);
     // For the routes that programs may call with an API key instead of a session.
     let token_or_key = token.clone();
-    let token_or_key = token_or_key.credentials(parts.api_keys.judge()); // chapter: api-keys
+    let token_or_key = token_or_key.credentials(parts.api_keys.verifier()); // chapter: api-keys
     let api = OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes(&token, &token_or_key))
         .merge(sessions::routes(&token))

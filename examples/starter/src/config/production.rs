@@ -198,7 +198,7 @@ fn clients(findings: &mut Findings) -> Result<(), Error> {
 fn lifetimes(findings: &mut Findings) -> Result<(), Error> {
     for (name, max, said) in [
         ("JWT_ACCESS_TTL", DAY, "a day"),
-        ("JWT_LONGEST_ACCESS_TTL", DAY, "a day"),
+        ("JWT_MAX_ACCESS_TTL", DAY, "a day"),
         ("JWT_REFRESH_TTL", 400 * DAY, "400 days"),
         ("SESSION_IDLE_TTL", 400 * DAY, "400 days"),
     ] {

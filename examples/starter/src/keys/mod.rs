@@ -28,7 +28,7 @@ use crate::error::Error;
 /// Fails if the keys are not a ring in a file, the file cannot be written, or another new key is already
 /// waiting.
 pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error> {
-    let tokens = config.issuer()?.build()?;
+    let tokens = config.issuer_builder()?.build()?;
     let Some(ring) = tokens.key_ring() else {
         return Err("the keys are not in a ring: set JWT_KEY_RING_FILE and JWT_ROTATE_KEYS".into());
     };

@@ -104,7 +104,7 @@ impl std::fmt::Debug for RateLimit {
 impl Shared {
     async fn connect(url: &str, per_minute: NonZeroU32) -> Result<Self, StoreError> {
         Ok(Self {
-            redis: RedisConnection::connect_within(url, TIMEOUT, TIMEOUT).await?,
+            redis: RedisConnection::connect_with_timeouts(url, TIMEOUT, TIMEOUT).await?,
             script: Script::new(include_str!("rate_limit.lua")),
             per_minute,
         })

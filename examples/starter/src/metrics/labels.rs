@@ -34,7 +34,7 @@ pub(super) struct Verdict {
     /// The reason code of the crate, or that of an accepted token.
     pub(super) reason: &'static str,
     /// Whether the signature was found in the cache: `true`, `false`, or empty without a token.
-    pub(super) remembered: &'static str,
+    pub(super) cached: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -22,7 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::layer::{Decision, Outcome as DecisionOutcome};
 use tower_jwt_auth::password::PasswordError;
-use tower_jwt_auth::sessions::AuthEvent;
+use tower_jwt_auth::sessions::SessionEvent;
 
 use labels::{Answer, Event, Outcome, Refusal, Route, Verdict};
 
@@ -80,10 +80,10 @@ impl Metrics {
     }
 
     /// Counts an event of a session.
-    pub(crate) fn event(&self, event: &AuthEvent<'_>) {
+    pub(crate) fn event(&self, event: &SessionEvent<'_>) {
         let reason = match event {
-            AuthEvent::SessionEnded { reason, .. } => reason.as_str(),
-            AuthEvent::RefreshConverged { kind, .. } => kind.as_str(),
+            SessionEvent::SessionEnded { reason, .. } => reason.as_str(),
+            SessionEvent::RefreshConverged { kind, .. } => kind.as_str(),
             _ => "",
         };
         let event = event.name();
@@ -115,17 +115,17 @@ impl Metrics {
         let labels = Verdict {
             outcome: decision.outcome().as_str(),
             reason: decision.reason(),
-            remembered: match decision.is_remembered() {
+            cached: match decision.is_cached() {
                 Some(true) => "true",
                 Some(false) => "false",
                 None => "",
             },
         };
         self.0.decisions.get_or_create(&labels).inc();
-        if decision.outcome() != DecisionOutcome::RefusedFurtherIn {
+        if decision.outcome() != DecisionOutcome::RefusedDownstream {
             self.0
                 .decision_duration
-                .observe(decision.took().as_secs_f64());
+                .observe(decision.duration().as_secs_f64());
         }
     }
 

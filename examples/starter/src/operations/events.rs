@@ -4,7 +4,7 @@
 //! Sessions and users are logged as digests. So lines about one of them can be found together, but whoever
 //! reads the log cannot act in their name (OWASP ASVS 5.0 V16.2.5).
 
-use tower_jwt_auth::sessions::AuthEvent;
+use tower_jwt_auth::sessions::SessionEvent;
 
 use super::logging::digest;
 use crate::accounts::User;
@@ -12,19 +12,19 @@ use crate::limits::ClientIp;
 use crate::second_factor::Method; // chapter: second-factor
 
 /// Logs an event. It runs in the middle of a request, so it must not wait for anything.
-pub(crate) fn log(event: &AuthEvent<'_>) {
+pub(crate) fn log(event: &SessionEvent<'_>) {
     let (name, session, user) = (
         event.name(),
         event.session_digest(),
         digest(event.subject()),
     );
     match event {
-        AuthEvent::SessionOpened { .. } => tracing::info!(event = name, session, user),
-        AuthEvent::SessionEnded { reason, .. } => {
+        SessionEvent::SessionOpened { .. } => tracing::info!(event = name, session, user),
+        SessionEvent::SessionEnded { reason, .. } => {
             tracing::info!(event = name, session, user, reason = reason.as_str());
         }
         // Two tabs cause this all the time. The metrics count it.
-        AuthEvent::RefreshConverged { kind, run, .. } => {
+        SessionEvent::RefreshConverged { kind, run, .. } => {
             tracing::debug!(event = name, session, user, kind = kind.as_str(), run);
         }
         // Somebody may have stolen a token, or the database has lost writes.

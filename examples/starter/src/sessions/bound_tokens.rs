@@ -71,7 +71,7 @@ impl BoundTokens {
     /// Verifies the proof of a request for tokens, if it has one. The proof is marked as used when the
     /// tokens are issued, so one that came with a wrong password can be sent again.
     pub(super) fn proof(&self, parts: &Parts) -> Result<Option<DpopProof>, DpopError> {
-        if !Dpop::is_in(&parts.headers) {
+        if !Dpop::has_proof(&parts.headers) {
             return Ok(None);
         }
         let proof = self
@@ -98,7 +98,7 @@ fn address(public_url: &str) -> String {
 impl NewerNonce {
     /// Puts the place for a nonce into a request that has a proof.
     pub(crate) fn expect<B>(request: &mut Request<B>) -> Option<Self> {
-        let has_proof = Dpop::is_in(request.headers());
+        let has_proof = Dpop::has_proof(request.headers());
         has_proof.then(|| {
             let place = Self::default();
             request.extensions_mut().insert(place.clone());

@@ -69,7 +69,7 @@ pub(super) async fn end(
     token: VerifiedToken,
 ) -> Result<StatusCode, Problem> {
     let subject = token.subject().unwrap_or_default();
-    if !sessions.end_of(subject, id.as_str()).await? {
+    if !sessions.end_owned_by(subject, id.as_str()).await? {
         let detail = "You have no session with this id.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
     }

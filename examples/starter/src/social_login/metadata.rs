@@ -134,7 +134,7 @@ impl Metadata {
     fn verifier(&self, keys: &str) -> Result<TokenVerifier, tower_jwt_auth::ConfigError> {
         // The issuer, which the operator trusts, has named this URL over TLS.
         let mut source = RemoteJwks::builder(&*self.issuer)
-            .keys_at(keys)
+            .jwks_uri(keys)
             .allow_private_network()
             .proxy_from_env(); // as all other requests
         let host = Url::parse(&self.issuer);
@@ -142,7 +142,7 @@ impl Metadata {
             source = source.allow_loopback();
         }
         let mut verifier = TokenVerifier::builder()
-            .remote(&source.build()?)
+            .remote_jwks(&source.build()?)
             .audience(&*self.client_id)
             .profile(TokenProfile::IdToken)
             .max_token_bytes(MAX_TOKEN_BYTES)

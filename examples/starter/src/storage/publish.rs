@@ -124,7 +124,7 @@ pub async fn publish_keys(
     if settings.publish_jwks.is_none() {
         return Ok(None);
     }
-    let tokens = config.issuer()?.build()?;
+    let tokens = config.issuer_builder()?.build()?;
     let storage = Storage::open(settings)?;
     let Some(publisher) = Publisher::new(&tokens, &storage, settings).await? else {
         return Ok(None);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use tower_jwt_auth::revocation::DEFAULT_LAG;
+use tower_jwt_auth::revocation::DEFAULT_REVOCATION_CACHE_FOR;
 
 use crate::new_place;
 use crate::support::program::{self, Running};
@@ -44,7 +44,10 @@ async fn accepted_for(client: &Client, tokens: &Tokens) -> Duration {
             return last;
         }
         last = sent;
-        assert!(last < DEFAULT_LAG, "a revoked token is still accepted");
+        assert!(
+            last < DEFAULT_REVOCATION_CACHE_FOR,
+            "a revoked token is still accepted"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -112,7 +115,7 @@ async fn revocations_are_pushed_with_redis() {
         assert_eq!(me.status, StatusCode::OK);
         let answer = one.1.logout(&tokens.access).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
-        if accepted_for(&other.1, &tokens).await < DEFAULT_LAG / 2 {
+        if accepted_for(&other.1, &tokens).await < DEFAULT_REVOCATION_CACHE_FOR / 2 {
             return;
         }
     }

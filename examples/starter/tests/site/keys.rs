@@ -34,7 +34,7 @@ async fn a_rotated_key_is_published_and_signs_a_day_later() {
     let mut settings = place.settings();
     ring(&mut settings);
     App::open(&settings).await.unwrap().close().await;
-    let tokens = config.issuer().unwrap().build().unwrap();
+    let tokens = config.issuer_builder().unwrap().build().unwrap();
     let before = tokens.access("ada").issue().unwrap();
 
     let told = service::rotate_keys(&config, false).unwrap();

@@ -103,7 +103,12 @@ pub(crate) fn random_ip() -> String {
 pub(crate) fn issuer_in_the_past(ago: Duration) -> TokenIssuer {
     let clock = ManualClock::at_now();
     clock.set(std::time::SystemTime::now() - ago);
-    config().issuer().unwrap().clock(clock).build().unwrap()
+    config()
+        .issuer_builder()
+        .unwrap()
+        .clock(clock)
+        .build()
+        .unwrap()
 }
 
 // === impl Place ===

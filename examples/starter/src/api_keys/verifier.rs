@@ -1,34 +1,34 @@
-//! [`KeyJudge`]: decides whether a key may be used, and for what.
+//! [`KeyVerifier`]: decides whether a key may be used, and for what.
 
 use tower_jwt_auth::credential::api_keys::ApiKeys;
-use tower_jwt_auth::credential::{CredentialClaims, CredentialJudge};
+use tower_jwt_auth::credential::{CredentialClaims, CredentialVerifier};
 use tower_jwt_auth::{AuthError, AuthErrorKind};
 
 use crate::accounts::{User, Users};
 use crate::database::Fault;
 
-/// Judges a key together with its user. A key allows what it was made for, as far as the user still may do
+/// Verifies a key together with its user. A key allows what it was made for, as far as the user still may do
 /// that. Keys of a disabled or deleted user are refused at once.
 #[derive(Debug, Clone)]
-pub(crate) struct KeyJudge {
+pub(crate) struct KeyVerifier {
     keys: ApiKeys,
     users: Users,
 }
 
-// === impl KeyJudge ===
+// === impl KeyVerifier ===
 
-impl KeyJudge {
+impl KeyVerifier {
     pub(super) fn new(keys: ApiKeys, users: Users) -> Self {
         Self { keys, users }
     }
 }
 
-impl CredentialJudge for KeyJudge {
-    fn takes(&self, credential: &str) -> bool {
-        self.keys.takes(credential)
+impl CredentialVerifier for KeyVerifier {
+    fn handles(&self, credential: &str) -> bool {
+        self.keys.handles(credential)
     }
 
-    async fn judge(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
+    async fn verify_credential(&self, credential: &str) -> Result<CredentialClaims, AuthError> {
         let key = self.keys.verify(credential).await?;
         let owner = key.subject().unwrap_or_default();
         let user = self.users.active(owner).await.map_err(unknown)?;
