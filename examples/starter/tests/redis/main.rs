@@ -8,6 +8,8 @@ mod failover;
 #[cfg(unix)]
 mod outage;
 #[cfg(unix)]
+mod outages;
+#[cfg(unix)]
 #[path = "../processes/mod.rs"]
 mod processes;
 #[allow(dead_code, unused_imports)] // the other tests use the rest of it

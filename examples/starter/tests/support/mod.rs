@@ -12,6 +12,7 @@ pub(crate) mod mail_server;
 pub(crate) mod pgbouncer; // chapter: postgres
 pub(crate) mod postgres; // chapter: postgres
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod server;

@@ -57,6 +57,20 @@ impl Redis {
         self.0.signal(signal);
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// Sends one command.
+    pub(crate) fn tell(&self, command: &str) {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.0.port)).unwrap();
+        let commands = format!("{command}\r\nQUIT\r\n");
+        connection.write_all(commands.as_bytes()).unwrap();
+        let mut answers = String::new();
+        connection.read_to_string(&mut answers).unwrap();
+        assert!(!answers.contains('-'), "{answers}");
+    }
+
     fn answer(&self) -> Option<[u8; 5]> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.0.port)).ok()?;
         connection.write_all(b"PING\r\n").ok()?;
