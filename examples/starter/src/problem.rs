@@ -77,16 +77,18 @@ pub(crate) struct Document {
 // === impl Problem ===
 
 impl Problem {
+    /// Returns a problem with this status. A 503 also says when to try again.
     pub(crate) fn new(
         status: StatusCode,
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
+        let is_outage = status == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             status,
             code,
             detail: detail.into(),
-            retry_after: None,
+            retry_after: is_outage.then_some(RETRY_DATABASE),
             headers: None,
             reason: None,
             auth: None,

@@ -54,18 +54,25 @@ pub(super) async fn open(url: &str) -> Result<PgPool, Error> {
                 Ok(())
             })
         })
-        // The pool would check this too, but wait for as long as the operating system keeps a connection to
-        // a machine that is gone.
+        // The pool would check that a connection works too, but wait for as long as the operating system keeps
+        // a connection to a machine that is gone.
         .after_release(|connection, _| {
             Box::pin(async {
-                let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping());
-                answered.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                Ok(true)
+                let answered = tokio::time::timeout(PING_TIMEOUT, can_write(connection));
+                answered.await.map_err(|_| sqlx::Error::PoolTimedOut)?
             })
         })
         .connect_with(options)
         .await
         .map_err(|error| cannot("reach", &error))
+}
+
+/// Returns whether the server is still the primary. After a failover, a connection may stay open to a server that
+/// only reads. The pool then closes it, so that the next one leads to the server that has its name now.
+async fn can_write(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let read_only = sqlx::raw_sql("SHOW transaction_read_only");
+    let read_only: String = read_only.fetch_one(connection).await?.try_get(0)?;
+    Ok(read_only == "off")
 }
 
 /// Connects once. A pool would try until its time is up, and not say what is wrong.

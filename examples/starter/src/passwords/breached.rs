@@ -49,15 +49,20 @@ impl Breached for RangeApi {
             let request = self.client.get(format!("{}/range/{range}", self.url));
             let answer = request.header("Add-Padding", "true").send().await?;
             let answer = http::text(answer.error_for_status()?, MAX_BYTES).await?;
-            Ok(answer.lines().any(|line| found(line, wanted)))
+            let mut is_found = false;
+            for line in answer.lines() {
+                is_found |= found(line, wanted).ok_or("the response is not a range of digests")?;
+            }
+            Ok(is_found)
         })
     }
 }
 
-/// Checks a line: the rest of a digest, and how often it was found. Padding was found 0 times.
-fn found(line: &str, wanted: &str) -> bool {
-    let Some((rest, count)) = line.trim().split_once(':') else {
-        return false;
-    };
-    rest.eq_ignore_ascii_case(wanted) && count.trim() != "0"
+/// Checks a line: the rest of a digest, and how often it was found. Padding was found 0 times. Returns `None` if it
+/// is something else, such as a line of the page at which one logs in to a network.
+fn found(line: &str, wanted: &str) -> Option<bool> {
+    let (rest, count) = line.trim().split_once(':')?;
+    let is_digest = rest.len() == wanted.len() && rest.bytes().all(|b| b.is_ascii_hexdigit());
+    let count: u64 = is_digest.then(|| count.trim().parse().ok())??;
+    Some(rest.eq_ignore_ascii_case(wanted) && count > 0)
 }

@@ -1,212 +1,398 @@
-//! [`Scene`]: the program, with something that it needs behind a proxy.
+//! [`Scene`]: the program, with a dependency that can be put out of order.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::Router; // chapter: avatars
+use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{Method, StatusCode};
-use sqlx::{Connection, PgConnection};
+use futures_util::future::join_all;
+use sqlx::{Connection, PgConnection, SqliteConnection};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
 
-use super::Answers;
-use super::table::{Fault, Need, REQUESTS, Request};
+use super::bucket::Bucket; // chapter: avatars
+use super::log::Log;
+use super::need::{Fault, Need};
+use super::request::Request;
+use super::visitors::{PATIENCE, Visitors};
+use crate::support::program::{PROGRAM, clean};
 use crate::support::proxy::{Passage, Proxy};
 use crate::support::redis::Redis;
+use crate::support::server::{find, missing};
 use crate::support::smtp::Sink;
-use crate::support::{Answer, Client, PASSWORD, Place, Tokens, postgres, program};
+use crate::support::web::Web;
+use crate::support::{Answer, Client, Place, Service, Tokens, postgres};
 
-/// Within every time limit of the service, and beyond each of them.
-const SLOW: Duration = Duration::from_millis(20);
-const TOO_SLOW: Duration = Duration::from_secs(600);
+/// How long the service believes that its database can be written to, and a little more.
+const READY_FOR: Duration = Duration::from_millis(1100);
+/// Runs the program so that a file that must not grow is an error, and not a signal that ends it.
+const SHELL: &str = r#"trap "" XFSZ; exec "$0""#;
 
-const READ_ONLY: &str = "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
-     ' SET default_transaction_read_only = on'; END $$";
-const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+/// The response to a request, and what the log says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// `None` if there is no response, because it is not a request.
+    pub(super) status: Option<u16>,
+    /// The header that says what to do about the response.
+    pub(super) header: Option<&'static str>,
+    pub(super) log: Vec<String>,
+}
+
+/// The servers that the service uses, except for the database.
+struct Servers {
+    redis: Option<Redis>,
+    mail: Sink,
+    sms: Web, // chapter: sms
+    breached: Web,
+    bucket: Bucket,   // chapter: avatars
+    bucket_port: u16, // chapter: avatars
+}
 
 pub(super) struct Scene {
     need: Need,
     child: Child,
     client: Client,
+    log: Log,
+    servers: Servers,
+    proxy: Option<Proxy>,
+    /// Holds the lock of a SQLite file.
+    lock: Option<SqliteConnection>,
     place: Place,
-    proxy: Proxy,
-    redis: Redis,
-    /// Tokens of different sessions, each for one request.
-    tokens: Vec<(Request, Tokens)>,
+    /// Another process of the same service, which reaches everything directly.
+    beside: Service,
+    visitors: Visitors,
+    /// When the database was last known to be writable.
+    ready_at: Instant,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    async fn of(answer: &Answer, log: &Log, id: &str) -> Self {
+        let has = |name| answer.headers.contains_key(name);
+        let header = match (has(RETRY_AFTER), has(WWW_AUTHENTICATE)) {
+            (true, false) => Some("Retry-After"),
+            (false, true) => Some("WWW-Authenticate"),
+            (false, false) => None,
+            (true, true) => panic!("{answer:?}"),
+        };
+        if header == Some("Retry-After") {
+            let seconds: u64 = answer.header("retry-after").parse().unwrap();
+            assert!((1..=60).contains(&seconds), "{answer:?}");
+        }
+        Self {
+            status: Some(answer.status.as_u16()),
+            header,
+            log: log.about(id).await,
+        }
+    }
+}
+
+// === impl Servers ===
+
+impl Servers {
+    async fn start(need: Need) -> Option<Self> {
+        let redis = match need {
+            Need::Redis => Some(spawn_blocking(Redis::start).await.unwrap()?),
+            _ => None,
+        };
+        let (bucket, bucket_port) = Bucket::start().await; // chapter: avatars
+        Some(Self {
+            redis,
+            mail: Sink::start().await,
+            sms: Web::start().await, // chapter: sms
+            breached: Web::start().await,
+            bucket,      // chapter: avatars
+            bucket_port, // chapter: avatars
+        })
+    }
+
+    /// Returns the port of the dependency, if it is reached through the network.
+    fn port(&self, need: Need, place: &Place) -> Option<u16> {
+        match need {
+            Need::Postgres => place.database_url.rsplit([':', '/']).nth(1)?.parse().ok(),
+            Need::Sqlite => None,
+            Need::Redis => self.redis.as_ref().map(Redis::port),
+            Need::MailServer => Some(self.mail.address.port()),
+            Need::SmsGateway => Some(self.sms.address.port()), // chapter: sms
+            Need::Storage => Some(self.bucket_port),           // chapter: avatars
+            Need::Breached => Some(self.breached.address.port()),
+        }
+    }
+
+    /// Returns the variables that lead the service to its servers.
+    fn variables(&self, place: &Place) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("DATABASE_URL", place.database_url.clone()),
+            ("SMTP_URL", self.mail.url()),
+            ("BREACHED_PASSWORDS_URL", self.breached.url()),
+        ];
+        variables.extend(self.redis.iter().map(|redis| ("REDIS_URL", redis.url())));
+        // chapter: sms {
+        let sms = format!("http://account:token@{}", self.sms.address);
+        variables.extend([("SMS_URL", sms), ("SMS_FROM", "+15550006789".to_owned())]);
+        // chapter: sms }
+        // chapter: avatars {
+        let endpoint = format!("http://127.0.0.1:{}", self.bucket_port);
+        variables.extend([
+            ("STORAGE_URL", "s3://bucket/prefix".to_owned()),
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_REGION", "eu-central-1".to_owned()),
+        ]);
+        // chapter: avatars }
+        variables
+    }
 }
 
 // === impl Scene ===
 
 impl Scene {
-    /// Starts everything. Users log in while all is well.
-    pub(super) async fn set(need: Need, fault: Fault) -> Option<Self> {
-        let postgres = postgres::shared().await?;
-        let place = postgres.new_place().await;
-        let redis = Redis::start()?;
-        let sink = Sink::start().await;
-        let proxy = Proxy::to(match need {
-            Need::Database => postgres.port(),
-            Need::Redis => redis.port(),
-            Need::MailServer => sink.address.port(),
-            Need::Storage => storage().await, // chapter: avatars
-        });
-        let proxy = proxy.await;
-        let through = |url: &str, port: u16, whose: Need| {
-            let own = format!(":{}", proxy.port);
-            let port = format!(":{port}");
-            if whose == need {
-                url.replacen(&port, &own, 1)
-            } else {
-                url.to_owned()
-            }
-        };
-        let mut command = program::service(place.folder.path());
-        let database = through(&place.database_url, postgres.port(), Need::Database);
-        command.env("DATABASE_URL", database);
-        command.env(
-            "REDIS_URL",
-            through(&redis.url(), redis.port(), Need::Redis),
-        );
-        let smtp = through(&sink.url(), sink.address.port(), Need::MailServer);
-        command.env("SMTP_URL", smtp);
-        command.env("MAIL_FROM", "no-reply@example.com");
-        // chapter: avatars {
-        if need == Need::Storage {
-            let endpoint = format!("http://127.0.0.1:{}", proxy.port);
-            command.envs([
-                ("STORAGE_URL", "s3://bucket/prefix"),
-                ("AWS_ENDPOINT_URL", &*endpoint),
-                ("AWS_ALLOW_HTTP", "true"),
-                ("AWS_ACCESS_KEY_ID", "key"),
-                ("AWS_SECRET_ACCESS_KEY", "secret"),
-                ("AWS_REGION", "eu-central-1"),
-            ]);
+    /// Starts everything, and registers the users. Returns `None` with a message if a server is missing.
+    pub(super) async fn set(need: Need) -> Option<Self> {
+        if need == Need::Sqlite && find(&["prlimit"], Vec::new()).is_none() {
+            missing("prlimit");
+            return None;
         }
-        // chapter: avatars }
-        let (child, client) = start(command, &place);
-        let mut scene = Self {
+        let place = match need {
+            Need::Postgres | Need::Redis => postgres::shared().await?.new_place().await,
+            _ => Place::sqlite(),
+        };
+        let servers = Servers::start(need).await?;
+        let proxy = servers.port(need, &place).map(Proxy::to);
+        let mut command = clean("sh", place.folder.path());
+        command.args(["-c", SHELL, PROGRAM]);
+        command.envs([
+            ("JWT_SECRET", "pJ4v0qkX9sTz2mWb7LhR5yNcE1uGdA8fKoViQwZxS3M"),
+            ("JWT_ISSUER", "https://auth.test"),
+            ("JWT_AUDIENCE", "test-api"),
+            ("PUBLIC_URL", "https://app.test"),
+            (
+                "SEALING_KEYS",
+                "1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+            ),
+            ("REQUIRE_VERIFIED_EMAIL", "false"),
+            ("MAIL_FROM", "no-reply@example.com"),
+            ("RATE_LIMIT_PER_MINUTE", "6000"),
+            ("LOG_FORMAT", "json"),
+            ("BIND_ADDR", "127.0.0.1:0"),
+        ]);
+        for (name, value) in servers.variables(&place) {
+            let value = match (&proxy, servers.port(need, &place)) {
+                (Some(proxy), Some(port)) => {
+                    value.replacen(&format!(":{port}"), &format!(":{}", proxy.port), 1)
+                }
+                _ => value,
+            };
+            command.env(name, value);
+        }
+        let (child, client, log) = spawn_blocking(|| start(command)).await.unwrap();
+        let elsewhere = Place {
+            redis_url: servers.redis.as_ref().map(Redis::url),
+            ..Place::at(place.database_url.clone())
+        };
+        let beside = Service::start_in(elsewhere).await;
+        let visitors = Visitors::register(&client, &servers.mail).await;
+        Some(Self {
             need,
             child,
             client,
-            place,
+            log,
+            servers,
             proxy,
-            redis,
-            tokens: Vec::new(),
-        };
-        scene.log_in(fault).await;
-        Some(scene)
+            lock: None,
+            place,
+            beside,
+            visitors,
+            ready_at: Instant::now(),
+        })
     }
 
-    async fn log_in(&mut self, fault: Fault) {
-        for name in ["ada", "bob"] {
-            let email = format!("{name}@example.com");
-            let registered = self.client.register(&email).await;
-            assert_eq!(registered.status, StatusCode::ACCEPTED, "{fault:?}");
+    /// Sends each request while the dependency is out of order, or while all is well. Afterwards it is in order
+    /// again, and everything works.
+    pub(super) async fn play(&mut self, fault: Option<Fault>) -> Vec<(Request, Seen)> {
+        let name = fault.map_or("none", Fault::name);
+        let mail = self.servers.mail.clone();
+        let trying = format!("{:?} {fault:?}", self.need);
+        self.visitors.prepare(&self.client, &mail, trying).await;
+        let is_revoked_before = fault.is_none_or(Fault::forbids_writing);
+        if is_revoked_before {
+            self.visitors.revoke_elsewhere(&self.beside).await;
+            self.visitors.assert_revocation_seen(&self.client).await;
         }
-        for &request in REQUESTS {
-            let name = match request {
-                Request::LogoutAll => "bob",
-                _ => "ada",
+        sleep_until(self.ready_at + READY_FOR).await;
+        self.visitors.revoke_here(&self.client).await;
+        let start = self.log.len();
+        if let Some(fault) = fault {
+            self.begin(fault).await;
+        }
+        if !is_revoked_before {
+            self.visitors.revoke_elsewhere(&self.beside).await;
+        }
+        let mut seen = Vec::new();
+        let mut refreshed = None;
+        let mut is_link_used = false;
+        for (request, answer) in self.ask_all(name).await {
+            let id = id(name, request);
+            match (request, answer.status) {
+                (Request::Refresh, StatusCode::OK) => refreshed = Some(answer.tokens()),
+                (Request::Reset, status) => is_link_used = status.is_success(),
+                _ => {}
+            }
+            seen.push((request, Seen::of(&answer, &self.log, &id).await));
+        }
+        if let Some(messages) = Request::message_through(self.need) {
+            let message = self.log.wait_for(start, [messages.0, messages.1]).await;
+            let log = Seen {
+                status: None,
+                header: None,
+                log: vec![message],
             };
-            let email = format!("{name}@example.com");
-            let login = self.client.login(&email, PASSWORD).await;
-            self.tokens.push((request, login.tokens()));
+            seen.push((Request::Message, log));
         }
-        let revoked = &self.of(Request::MeRevoked).access;
-        let answer = self.client.logout(revoked).await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    }
-
-    fn of(&self, request: Request) -> &Tokens {
-        let tokens = self.tokens.iter().find(|(whose, _)| *whose == request);
-        &tokens.unwrap().1
-    }
-
-    /// From here on something is wrong.
-    pub(super) async fn begin(&mut self, fault: Fault) {
-        let passage = match fault {
-            Fault::Down => Passage::Refused,
-            Fault::Silent => Passage::Silent,
-            Fault::TooSlow => Passage::Late(TOO_SLOW),
-            Fault::Slow => Passage::Late(SLOW),
-            Fault::Garbage => Passage::Garbled,
-            Fault::ReadOnly => return self.forbid_writing().await,
-        };
-        self.proxy.set(passage).await;
-    }
-
-    async fn forbid_writing(&self) {
-        if self.need == Need::Redis {
-            // A replica of a primary that is not there.
-            self.redis.tell("REPLICAOF 127.0.0.1 1");
-            return;
+        if let Some(fault) = fault {
+            self.end(fault).await;
         }
-        let mut database = PgConnection::connect(&self.place.database_url)
-            .await
-            .unwrap();
-        for statement in [READ_ONLY, CLOSE_OTHERS] {
-            sqlx::raw_sql(statement)
-                .execute(&mut database)
-                .await
-                .unwrap();
-        }
+        self.recover(refreshed, is_link_used).await;
+        seen
     }
 
-    /// Sends each request, all at once.
-    pub(super) async fn ask_all(&self) -> Answers {
-        let asking = REQUESTS.iter().map(|&request| async move {
-            let answer = self.ask(request).await;
-            (request, described(&answer))
+    /// Sends all requests at once.
+    async fn ask_all(&self, name: &str) -> Vec<(Request, Answer)> {
+        let asking = Request::ALL.iter().map(|&request| async move {
+            let id = id(name, request);
+            let sent = request.send(&id, &self.client, &self.visitors);
+            let answer = tokio::time::timeout(PATIENCE, sent).await;
+            (request, answer.expect("a response"))
         });
-        futures_util::future::join_all(asking).await
+        join_all(asking).await
     }
 
-    async fn ask(&self, request: Request) -> Answer {
-        let (client, tokens) = (&self.client, self.of(request));
-        match request {
-            Request::Me | Request::MeRevoked => client.get("/me", &tokens.access).await,
-            Request::MeGarbage => client.get("/me", "garbage").await,
-            Request::Login => client.login("ada@example.com", PASSWORD).await,
-            Request::LoginWrong => client.login("bob@example.com", "wrong").await,
-            Request::Refresh => client.refresh(&tokens.refresh).await,
-            Request::RefreshGarbage => client.refresh("garbage").await,
-            Request::Logout => client.logout(&tokens.access).await,
-            Request::LogoutAll => {
-                let path = "/auth/logout-all";
-                client.send(Method::POST, path, &tokens.access).await
-            }
-            Request::Register => client.register("eve@example.com").await,
-            // chapter: avatars {
-            Request::Avatar => {
-                let bearer = format!("Bearer {}", tokens.access);
-                let headers = [("authorization", &*bearer), ("content-type", "image/png")];
-                let pixel = include_bytes!("../../api/pixel.png").as_slice();
-                client
-                    .request(Method::PUT, "/me/avatar", &headers, pixel)
-                    .await
-            }
-            // chapter: avatars }
-            Request::Health => client.request(Method::GET, "/healthz", &[], "").await,
-            Request::Ready => client.request(Method::GET, "/readyz", &[], "").await,
+    async fn recover(&mut self, refreshed: Option<Tokens>, is_link_used: bool) {
+        self.visitors
+            .assert_recovered(&self.client, refreshed, is_link_used)
+            .await;
+        self.ready_at = Instant::now();
+        if self.need == Need::MailServer {
+            self.visitors.assert_mail_arrives(&self.servers.mail).await;
         }
+        // chapter: sms {
+        if self.need == Need::SmsGateway {
+            self.assert_sms_arrives().await;
+        }
+        // chapter: sms }
+        self.log.assert_no_fault();
     }
 
-    /// Waits until the program has logged this, and returns all that it has.
-    pub(super) async fn end(self, told: Option<&str>) -> String {
+    // chapter: sms {
+    async fn assert_sms_arrives(&self) {
+        let phone = format!("To=%2B{}&", &self.visitors.phone()[1..]);
         let start = Instant::now();
-        loop {
-            let log = std::fs::read_to_string(self.place.folder.path().join("log")).unwrap();
-            if told.is_none_or(|told| log.contains(told)) {
-                return log;
-            }
-            assert!(
-                start.elapsed() < Duration::from_secs(60),
-                "no {told:?} in {log}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let has_arrived = || {
+            let asked = self.servers.sms.asked();
+            asked.iter().any(|asked| asked.body.contains(&phone))
+        };
+        while !has_arrived() {
+            assert!(start.elapsed() < PATIENCE, "no SMS to {phone}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+    // chapter: sms }
+
+    /// From here on, the dependency is out of order.
+    async fn begin(&mut self, fault: Fault) {
+        if let (Some(passage), Some(proxy)) = (fault.passage(), &mut self.proxy) {
+            return proxy.set(passage).await;
+        }
+        match (self.need, fault) {
+            (Need::Postgres, _) => self.set_read_only("on").await,
+            (Need::Sqlite, Fault::Locked) => {
+                let mut lock = SqliteConnection::connect(&self.place.database_url)
+                    .await
+                    .unwrap();
+                sqlx::raw_sql("BEGIN IMMEDIATE")
+                    .execute(&mut lock)
+                    .await
+                    .unwrap();
+                self.lock = Some(lock);
+            }
+            (Need::Sqlite, _) => self.limit_files("0"),
+            (Need::Redis, _) => {
+                self.redis().tell("REPLICAOF 127.0.0.1 1");
+                // Until the service knows it, the server looks like a primary to requests that only read.
+                self.visitors.assert_not_ready(&self.client).await;
+            }
+            (Need::MailServer, _) => self.defer_mail(u32::MAX),
+            (Need::SmsGateway, _) => self.servers.sms.answers(StatusCode::BAD_GATEWAY, ""), // chapter: sms
+            (Need::Storage, _) => self.servers.bucket.set(Some(fault)), // chapter: avatars
+            (Need::Breached, _) => {
+                let page = "<!doctype html>\n<title>Log in to the network</title>\n";
+                self.servers.breached.answers(StatusCode::OK, page);
+            }
+        }
+    }
+
+    /// From here on, all is well.
+    async fn end(&mut self, fault: Fault) {
+        if let (Some(_), Some(proxy)) = (fault.passage(), &mut self.proxy) {
+            return proxy.set(Passage::Open).await;
+        }
+        match self.need {
+            Need::Postgres => self.set_read_only("off").await,
+            Need::Sqlite => {
+                if let Some(lock) = self.lock.take() {
+                    lock.close().await.unwrap();
+                }
+                self.limit_files("unlimited");
+            }
+            Need::Redis => self.redis().tell("REPLICAOF NO ONE"),
+            Need::MailServer => self.defer_mail(0),
+            Need::SmsGateway => self.servers.sms.answers(StatusCode::OK, ""), // chapter: sms
+            Need::Storage => self.servers.bucket.set(None),                   // chapter: avatars
+            Need::Breached => self.servers.breached.answers(StatusCode::OK, ""),
+        }
+    }
+
+    /// New connections can only read, or write again. The open ones end when that begins, and stay as they are
+    /// when it is over, like connections to a server that is no longer the primary.
+    async fn set_read_only(&self, value: &str) {
+        let url = &self.place.database_url;
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let own = "SET default_transaction_read_only = off".to_owned();
+        let change = format!(
+            "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
+             ' SET default_transaction_read_only = {value}'; END $$"
+        );
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let end = (value == "on").then(|| end.to_owned());
+        for statement in [own, change].into_iter().chain(end) {
+            let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+            statement.execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// Sets the size that a file may grow to.
+    fn limit_files(&self, size: &str) {
+        let pid = self.child.id().to_string();
+        let limit = format!("--fsize={size}:unlimited");
+        let done = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    fn redis(&self) -> &Redis {
+        self.servers.redis.as_ref().unwrap()
+    }
+
+    fn defer_mail(&self, count: u32) {
+        use std::sync::atomic::Ordering;
+        self.servers.mail.later.store(count, Ordering::SeqCst);
     }
 }
 
@@ -217,47 +403,22 @@ impl Drop for Scene {
     }
 }
 
-/// The status, with what belongs to it: when to come back after an outage, and a challenge to a refused token.
-fn described(answer: &Answer) -> String {
-    match answer.status {
-        StatusCode::SERVICE_UNAVAILABLE => {
-            let is_ready = answer.code() == "not_ready"; // a probe comes back by itself
-            assert_eq!(answer.headers.get(WWW_AUTHENTICATE), None);
-            assert!(
-                is_ready || answer.headers.contains_key(RETRY_AFTER),
-                "{answer:?}"
-            );
-        }
-        StatusCode::UNAUTHORIZED if answer.code() == "invalid_token" => {
-            answer.assert_invalid_token();
-        }
-        _ => assert_eq!(answer.headers.get(RETRY_AFTER), None, "{answer:?}"),
-    }
-    answer.status.as_str().to_owned()
+fn id(fault: &str, request: Request) -> String {
+    format!("{fault}-{request:?}")
 }
 
-/// Starts the program with its log in a file.
-fn start(mut command: Command, place: &Place) -> (Child, Client) {
-    let log = File::create(place.folder.path().join("log")).unwrap();
-    let command = command.env("BIND_ADDR", "127.0.0.1:0").stderr(log);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+/// Starts the program, and reads its log.
+fn start(mut command: Command) -> (Child, Client, Log) {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let log = Log::read(child.stderr.take().unwrap());
     let mut first = String::new();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     output.read_line(&mut first).unwrap();
     let address = first.trim().strip_prefix("listening on http://");
     let address = address.expect("the program starts").parse().unwrap();
-    // What it says next is read, so that it never waits.
-    std::thread::spawn(move || output.lines().for_each(drop));
-    (child, Client::new(address))
+    (child, Client::new(address), log)
 }
-
-// chapter: avatars {
-/// As much of S3 as it takes to keep an avatar.
-async fn storage() -> u16 {
-    let kept = Router::new().fallback(|| async { [("etag", "\"1\"")] });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, kept).await });
-    port
-}
-// chapter: avatars }

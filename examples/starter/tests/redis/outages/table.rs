@@ -1,135 +1,137 @@
-//! The table itself.
+//! [`Table`]: what was seen, as Markdown.
 
-/// What the service needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Need {
-    Database,
-    Redis,
-    MailServer,
-    Storage, // chapter: avatars
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::need::{Fault, Need};
+use super::request::Request;
+use super::scene::Seen;
+
+const USUAL: &str = "As usual";
+
+#[derive(Default)]
+pub(super) struct Table {
+    usual: BTreeMap<Request, Seen>,
+    seen: BTreeMap<(Need, Request), BTreeMap<Fault, Seen>>,
 }
 
-/// What is wrong with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Connections are refused.
-    Down,
-    /// It accepts connections and says nothing.
-    Silent,
-    /// It answers after every time limit.
-    TooSlow,
-    /// It answers within the time limits.
-    Slow,
-    /// It can be read, and not be written to.
-    ReadOnly,
-    /// It answers with bytes that mean nothing.
-    Garbage,
-}
+// === impl Table ===
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Request {
-    Me,
-    MeRevoked,
-    MeGarbage,
-    Login,
-    LoginWrong,
-    Refresh,
-    RefreshGarbage,
-    Logout,
-    LogoutAll,
-    Register,
-    Avatar, // chapter: avatars
-    Health,
-    Ready,
-}
+impl Table {
+    pub(super) fn add_usual(&mut self, request: Request, seen: Seen) {
+        self.usual.insert(request, seen);
+    }
 
-pub(super) const FAULTS: [(Fault, &str); 6] = [
-    (Fault::Down, "down"),
-    (Fault::Silent, "silent"),
-    (Fault::TooSlow, "too slow"),
-    (Fault::Slow, "slow"),
-    (Fault::ReadOnly, "read-only"),
-    (Fault::Garbage, "garbage"),
-];
+    pub(super) fn add(&mut self, need: Need, fault: Fault, request: Request, seen: Seen) {
+        self.seen
+            .entry((need, request))
+            .or_default()
+            .insert(fault, seen);
+    }
 
-pub(super) const REQUESTS: &[Request] = &[
-    Request::Me,
-    Request::MeRevoked,
-    Request::MeGarbage,
-    Request::Login,
-    Request::LoginWrong,
-    Request::Refresh,
-    Request::RefreshGarbage,
-    Request::Logout,
-    Request::LogoutAll,
-    Request::Register,
-    Request::Avatar, // chapter: avatars
-    Request::Health,
-    Request::Ready,
-];
+    pub(super) fn usual(&self, request: Request) -> Option<&Seen> {
+        self.usual.get(&request)
+    }
 
-/// What the log says of it, whatever is wrong but a little slowness.
-pub(super) const LOGGED: &[(Need, &str)] = &[
-    (Need::Database, "the database is unavailable"),
-    (Need::Redis, "a token could not be judged"),
-    (Need::MailServer, "message not sent yet"),
-    (Need::Storage, "the storage does not answer"), // chapter: avatars
-];
+    pub(super) fn all(&self) -> impl Iterator<Item = (Need, Fault, Request, &Seen)> {
+        self.seen.iter().flat_map(|(&(need, request), seen)| {
+            seen.iter()
+                .map(move |(&fault, seen)| (need, fault, request, seen))
+        })
+    }
 
-pub(super) const ROWS: &[(Need, Request, [&str; 6])] = &[];
-
-// === impl Need ===
-
-impl Need {
-    pub(super) const ALL: &'static [Self] = &[
-        Self::Database,
-        Self::Redis,
-        Self::MailServer,
-        Self::Storage, // chapter: avatars
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Redis => "Redis",
-            Self::MailServer => "mail server",
-            Self::Storage => "storage", // chapter: avatars
+    /// Compares the tables with those of the documentation, each under the heading of its name. Rows about requests
+    /// that this service does not have are left out.
+    pub(super) fn compare(&self, documentation: &str) {
+        let mut differ = Vec::new();
+        let mut tables = vec![(USUAL, self.of_usual())];
+        tables.extend(Need::ALL.iter().map(|&need| (need.name(), self.of(need))));
+        for (name, table) in &tables {
+            let documented = section(documentation, name);
+            if documented != table.lines().collect::<Vec<_>>() {
+                differ.push(*name);
+            }
         }
+        let tables = tables
+            .iter()
+            .map(|(name, table)| format!("## {name}\n\n{table}"));
+        let tables: Vec<_> = tables.collect();
+        assert!(
+            differ.is_empty(),
+            "docs/outages.md differs: {}. What was seen:\n\n{}",
+            differ.join(", "),
+            tables.join("\n")
+        );
     }
 
-    /// Whether this can be wrong with it.
-    pub(super) fn can(self, fault: Fault) -> bool {
-        fault != Fault::ReadOnly || matches!(self, Self::Database | Self::Redis)
+    fn of_usual(&self) -> String {
+        let mut text = "| request | status | header | log |\n|---|---|---|---|\n".to_owned();
+        for (request, seen) in &self.usual {
+            writeln!(text, "| {} |{}", request.name(), cells(seen)).unwrap();
+        }
+        text
+    }
+
+    /// Returns the rows of what is not as usual. Faults that look the same share a row.
+    fn of(&self, need: Need) -> String {
+        let mut text =
+            "| request | when it is | status | header | log |\n|---|---|---|---|---|\n".to_owned();
+        for (&(_, request), seen) in self.seen.iter().filter(|((of, _), _)| *of == need) {
+            let mut rows: Vec<(Vec<&str>, &Seen)> = Vec::new();
+            for fault in Fault::ALL {
+                let Some(seen) = seen.get(&fault) else {
+                    continue;
+                };
+                if self.usual(request) == Some(seen) {
+                    continue;
+                }
+                match rows.iter_mut().find(|(_, other)| *other == seen) {
+                    Some((faults, _)) => faults.push(fault.name()),
+                    None => rows.push((vec![fault.name()], seen)),
+                }
+            }
+            for (faults, seen) in rows {
+                let faults = faults.join(", ");
+                writeln!(text, "| {} | {faults} |{}", request.name(), cells(seen)).unwrap();
+            }
+        }
+        text
     }
 }
 
-// === impl Request ===
+fn cells(seen: &Seen) -> String {
+    let status = seen
+        .status
+        .map_or("".to_owned(), |status| status.to_string());
+    let header = seen
+        .header
+        .map_or(String::new(), |name| format!("`{name}`"));
+    let log: Vec<_> = seen.log.iter().map(|line| format!("`{line}`")).collect();
+    let cells = [status, header, log.join(", ")].map(|cell| match cell.as_str() {
+        "" => " |".to_owned(),
+        cell => format!(" {cell} |"),
+    });
+    cells.concat()
+}
 
-impl Request {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Me => "`GET /me`",
-            Self::MeRevoked => "`GET /me` with a revoked token",
-            Self::MeGarbage => "`GET /me` with an invalid token",
-            Self::Login => "`POST /auth/login`",
-            Self::LoginWrong => "`POST /auth/login` with a wrong password",
-            Self::Refresh => "`POST /auth/refresh`",
-            Self::RefreshGarbage => "`POST /auth/refresh` with an invalid token",
-            Self::Logout => "`POST /auth/logout`",
-            Self::LogoutAll => "`POST /auth/logout-all`",
-            Self::Register => "`POST /auth/register`",
-            Self::Avatar => "`PUT /me/avatar`", // chapter: avatars
-            Self::Health => "`GET /healthz`",
-            Self::Ready => "`GET /readyz`",
-        }
-    }
-
-    /// The status of a request that is the client's mistake, whatever is out of order.
-    pub(super) fn is_refused_always(self) -> Option<&'static str> {
-        match self {
-            Self::MeRevoked | Self::MeGarbage | Self::LoginWrong => Some("401"),
-            Self::RefreshGarbage => Some("400"),
-            _ => None,
-        }
-    }
+/// Returns the lines of the table under this heading.
+fn section<'d>(documentation: &'d str, heading: &str) -> Vec<&'d str> {
+    let heading = format!("## {heading}");
+    let mut lines = documentation
+        .lines()
+        .skip_while(|line| *line != heading)
+        .skip(1);
+    let section = lines.by_ref().take_while(|line| !line.starts_with("## "));
+    let rows = section.filter(|line| line.starts_with('|'));
+    rows.filter(|row| {
+        let first = row
+            .split(" |")
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("| ");
+        let is_request = first.starts_with('`');
+        let known = Request::ALL.iter().any(|request| request.name() == first);
+        known || !is_request
+    })
+    .collect()
 }
