@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::error::ConfigError;
 
@@ -13,6 +13,9 @@ use crate::error::ConfigError;
 const BATCH: u32 = 500;
 /// The pause after a full batch, in which requests come first.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a batch may take. A store that falls silent must not stop the task for ever.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A background task that removes what is over from a store; see
 /// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every). Dropping it stops the task.
@@ -64,17 +67,20 @@ where
     E: StdError,
 {
     loop {
-        match clean_up(BATCH).await {
-            Ok(removed) if removed >= u64::from(BATCH) => tokio::time::sleep(PAUSE).await,
-            Ok(_) => return,
-            Err(_error) => {
-                #[cfg(feature = "tracing")]
-                tracing::warn!(event = "clean_up_failed", error = %_error, "{what} were not removed");
-                #[cfg(not(feature = "tracing"))]
-                let _ = what;
-                return;
+        let _error = match timeout(LIMIT, clean_up(BATCH)).await {
+            Ok(Ok(removed)) if removed >= u64::from(BATCH) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
             }
-        }
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no response in time".to_owned(),
+        };
+        #[cfg(feature = "tracing")]
+        tracing::warn!(event = "clean_up_failed", error = %_error, "{what} were not removed");
+        #[cfg(not(feature = "tracing"))]
+        let _ = what;
+        return;
     }
 }
 
@@ -83,5 +89,27 @@ where
 impl Drop for CleanUpTask {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_falls_silent_does_not_stop_the_task() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let silent = move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<Result<u64, StoreError>>()
+        };
+        let _task = every(Duration::from_secs(1), "rows", silent).unwrap();
+        tokio::time::sleep(2 * LIMIT + Duration::from_secs(30)).await;
+        assert_eq!(calls.load(Ordering::Relaxed), 3);
     }
 }

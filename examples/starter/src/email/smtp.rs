@@ -1,23 +1,18 @@
 //! [`Smtp`]: sends emails by a mail server.
 
-use std::io;
 use std::time::Duration;
 
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use reqwest::Url;
-use tokio::time::timeout;
 
 use super::{Mailer, NotSent, Sending};
 use crate::config::is_this_machine;
 use crate::error::Error;
 use crate::error::with_causes;
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an email may take altogether. The transport itself waits for responses without a limit, so that a
-/// server that falls silent would occupy a worker for as long as the connection stays open.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long connecting may take. The transport waits for each response without a limit, but the outbox does not.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 const USE_TLS: &str = "start SMTP_URL with smtps:// (TLS from the start, port 465), or end it with \
                        ?tls=required (STARTTLS, port 587)";
@@ -74,7 +69,7 @@ impl Smtp {
         let transport =
             AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(|_| wrong)?;
         Ok(Self {
-            transport: transport.timeout(Some(CONNECT_TIMEOUT)).build(),
+            transport: transport.timeout(Some(TIMEOUT)).build(),
             is_encrypted,
         })
     }
@@ -129,19 +124,9 @@ impl Smtp {
 impl Mailer for Smtp {
     fn send(&self, message: Message) -> Sending<'_> {
         Box::pin(async move {
-            let error = match timeout(TIMEOUT, self.transport.send(message)).await {
-                Ok(Ok(_)) => {
-                    tracing::info!("email sent");
-                    return Ok(());
-                }
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    let error = io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "the mail server has not responded in time",
-                    );
-                    return Err(NotSent::for_now(error));
-                }
+            let Err(error) = self.transport.send(message).await else {
+                tracing::info!("email sent");
+                return Ok(());
             };
             let cure = self.cure(&error);
             Err(NotSent {

@@ -15,6 +15,10 @@ use crate::error::with_causes;
 
 /// How many messages are sent at once.
 const WORKERS: usize = 4;
+/// How long an attempt may take. Neither a connection to the mail server nor one to the database, in which the
+/// text of a message is looked up, has a limit of its own once the server falls silent, and a worker must not wait
+/// for ever.
+const ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Waiting messages, and the workers that send them.
 pub(super) struct Lane {
@@ -119,7 +123,9 @@ impl Queue {
         // this is dropped.
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let sent = postman.send(&entry.notification, &mut entry.written).await;
+            let send = postman.send(&entry.notification, &mut entry.written);
+            let sent = tokio::time::timeout(ATTEMPT, send).await;
+            let sent = sent.unwrap_or_else(|_| Err(NotSent::for_now("no response in time")));
             (entry, sent)
         });
         let done = task.join_next().await;

@@ -17,6 +17,8 @@ pub(crate) enum Passage {
     Refused,
     /// Connections are accepted and stay open, but nothing passes. What was sent arrives later.
     Silent,
+    /// Works like `Silent`, but what was sent is lost, and nothing ever passes on these connections again.
+    Dead,
     /// Each part of an answer is late by this much.
     Late(Duration),
     /// Answers are replaced by bytes that mean nothing.
@@ -127,6 +129,7 @@ async fn pass(
         match now {
             Passage::Late(by) if is_answer => tokio::time::sleep(by).await,
             Passage::Garbled if is_answer => bytes[..count].fill(b'?'),
+            Passage::Dead => return std::future::pending().await,
             _ => {}
         }
         if to.write_all(&bytes[..count]).await.is_err() {

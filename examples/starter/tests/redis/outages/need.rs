@@ -107,10 +107,14 @@ impl Fault {
     }
 
     /// Returns what the proxy does, if it makes this fault.
-    pub(super) fn passage(self) -> Option<Passage> {
+    pub(super) fn passage(self, need: Need) -> Option<Passage> {
         match self {
             Self::Down => Some(Passage::Refused),
-            Self::Silent => Some(Passage::Silent),
+            Self::Silent => Some(match need {
+                // The machine is gone, and another one takes its place: see `Passage`.
+                Need::Postgres | Need::Redis => Passage::Dead,
+                _ => Passage::Silent,
+            }),
             Self::Slow => Some(Passage::Late(SLOW)),
             Self::Garbage => Some(Passage::Garbled),
             Self::ReadOnly | Self::Locked | Self::Error => None,

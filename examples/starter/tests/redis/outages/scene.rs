@@ -304,7 +304,7 @@ impl Scene {
 
     /// From here on, the dependency is out of order.
     async fn begin(&mut self, fault: Fault) {
-        if let (Some(passage), Some(proxy)) = (fault.passage(), &mut self.proxy) {
+        if let (Some(passage), Some(proxy)) = (fault.passage(self.need), &mut self.proxy) {
             return proxy.set(passage).await;
         }
         match (self.need, fault) {
@@ -337,7 +337,7 @@ impl Scene {
 
     /// From here on, all is well.
     async fn end(&mut self, fault: Fault) {
-        if let (Some(_), Some(proxy)) = (fault.passage(), &mut self.proxy) {
+        if let (Some(_), Some(proxy)) = (fault.passage(self.need), &mut self.proxy) {
             return proxy.set(Passage::Open).await;
         }
         match self.need {
