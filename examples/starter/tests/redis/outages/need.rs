@@ -69,10 +69,10 @@ impl Need {
     pub(super) fn faults(self) -> &'static [&'static [Fault]] {
         use Fault::{Down, Error, Garbage, Locked, ReadOnly, Silent, Slow};
         match self {
-            Self::Postgres => &[&[Down, Slow, ReadOnly], &[Silent], &[Garbage]],
+            Self::Postgres => &[&[Silent], &[Garbage], &[Down, Slow, ReadOnly]],
             Self::Sqlite => &[&[Locked, ReadOnly]],
             Self::Redis => &[&[Down, Slow, ReadOnly], &[Silent, Garbage]],
-            Self::MailServer => &[&[Slow, Down, Garbage, Error], &[Silent]],
+            Self::MailServer => &[&[Silent], &[Slow, Down, Garbage, Error]],
             Self::SmsGateway => &[&[Slow, Down, Garbage, Error], &[Silent]], // chapter: sms
             Self::Storage => &[&[Down, Slow, ReadOnly], &[Silent, Garbage, Error]], // chapter: avatars
             Self::Breached => &[&[Down, Slow, Silent, Garbage, Error]],

@@ -11,17 +11,15 @@ use sqlx::{Connection, PgConnection, SqliteConnection};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::bucket::Bucket; // chapter: avatars
 use super::log::Log;
 use super::need::{Fault, Need};
 use super::request::Request;
+use super::servers::Servers;
 use super::visitors::{PATIENCE, Visitors};
 use crate::support::program::{PROGRAM, clean};
 use crate::support::proxy::{Passage, Proxy};
 use crate::support::redis::Redis;
 use crate::support::server::{find, missing};
-use crate::support::smtp::Sink;
-use crate::support::web::Web;
 use crate::support::{Answer, Client, Place, Service, Tokens, postgres};
 
 /// How long the service believes that its database can be written to, and a little more.
@@ -37,16 +35,6 @@ pub(super) struct Seen {
     /// The header that says what to do about the response.
     pub(super) header: Option<&'static str>,
     pub(super) log: Vec<String>,
-}
-
-/// The servers that the service uses, except for the database.
-struct Servers {
-    redis: Option<Redis>,
-    mail: Sink,
-    sms: Web, // chapter: sms
-    breached: Web,
-    bucket: Bucket,   // chapter: avatars
-    bucket_port: u16, // chapter: avatars
 }
 
 pub(super) struct Scene {
@@ -86,65 +74,6 @@ impl Seen {
             header,
             log: log.about(id).await,
         }
-    }
-}
-
-// === impl Servers ===
-
-impl Servers {
-    async fn start(need: Need) -> Option<Self> {
-        let redis = match need {
-            Need::Redis => Some(spawn_blocking(Redis::start).await.unwrap()?),
-            _ => None,
-        };
-        let (bucket, bucket_port) = Bucket::start().await; // chapter: avatars
-        Some(Self {
-            redis,
-            mail: Sink::start().await,
-            sms: Web::start().await, // chapter: sms
-            breached: Web::start().await,
-            bucket,      // chapter: avatars
-            bucket_port, // chapter: avatars
-        })
-    }
-
-    /// Returns the port of the dependency, if it is reached through the network.
-    fn port(&self, need: Need, place: &Place) -> Option<u16> {
-        match need {
-            Need::Postgres => place.database_url.rsplit([':', '/']).nth(1)?.parse().ok(),
-            Need::Sqlite => None,
-            Need::Redis => self.redis.as_ref().map(Redis::port),
-            Need::MailServer => Some(self.mail.address.port()),
-            Need::SmsGateway => Some(self.sms.address.port()), // chapter: sms
-            Need::Storage => Some(self.bucket_port),           // chapter: avatars
-            Need::Breached => Some(self.breached.address.port()),
-        }
-    }
-
-    /// Returns the variables that lead the service to its servers.
-    fn variables(&self, place: &Place) -> Vec<(&'static str, String)> {
-        let mut variables = vec![
-            ("DATABASE_URL", place.database_url.clone()),
-            ("SMTP_URL", self.mail.url()),
-            ("BREACHED_PASSWORDS_URL", self.breached.url()),
-        ];
-        variables.extend(self.redis.iter().map(|redis| ("REDIS_URL", redis.url())));
-        // chapter: sms {
-        let sms = format!("http://account:token@{}", self.sms.address);
-        variables.extend([("SMS_URL", sms), ("SMS_FROM", "+15550006789".to_owned())]);
-        // chapter: sms }
-        // chapter: avatars {
-        let endpoint = format!("http://127.0.0.1:{}", self.bucket_port);
-        variables.extend([
-            ("STORAGE_URL", "s3://bucket/prefix".to_owned()),
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_ALLOW_HTTP", "true".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "key".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
-            ("AWS_REGION", "eu-central-1".to_owned()),
-        ]);
-        // chapter: avatars }
-        variables
     }
 }
 
