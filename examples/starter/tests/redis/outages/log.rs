@@ -61,13 +61,13 @@ impl Log {
         said
     }
 
-    /// Waits for one of these messages after this line, and returns the first one.
-    pub(super) async fn wait_for(&self, start: usize, messages: [&str; 2]) -> String {
-        self.wait(start, |lines| {
-            let mut told = lines.iter().filter_map(|line| line["message"].as_str());
-            told.find(|told| messages.contains(told)).map(str::to_owned)
-        })
-        .await
+    /// Returns how many lines from this one on have this message.
+    pub(super) fn count(&self, start: usize, message: &str) -> usize {
+        let lines = self.since(start);
+        lines
+            .iter()
+            .filter(|line| line["message"] == message)
+            .count()
     }
 
     async fn wait<T>(&self, start: usize, found: impl Fn(Vec<Value>) -> Option<T>) -> T {

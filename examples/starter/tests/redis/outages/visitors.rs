@@ -187,11 +187,15 @@ impl Visitors {
         }
     }
 
-    /// The messages of this round have arrived, however late.
-    pub(super) async fn assert_mail_arrives(&self, mail: &Sink) {
-        link(mail, &self.newcomer(), "confirm-email", 1).await;
-        let links = usize::try_from(self.round).unwrap();
-        link(mail, ADA, "reset-password", links).await;
+    pub(super) fn rounds(&self) -> usize {
+        usize::try_from(self.round).unwrap()
+    }
+
+    /// Returns whether the emails that this round has caused have arrived.
+    pub(super) fn have_mail(&self, mail: &Sink) -> bool {
+        let links_of_ada = links(mail, ADA, "reset-password").len();
+        let newcomer = links(mail, &self.newcomer(), "confirm-email").len();
+        newcomer > 0 && links_of_ada >= self.rounds()
     }
 }
 
