@@ -124,7 +124,7 @@ async fn ask(token: Token, stale_for: Duration, fault: Fault) -> Seen {
         .build()
         .unwrap();
     let verifier = TokenVerifier::builder()
-        .remote(&keys)
+        .remote_jwks(&keys)
         .issuer(ISSUER)
         .audience("api");
     let layer = JwtAuthLayer::new(verifier.build().unwrap());
