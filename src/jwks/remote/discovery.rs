@@ -10,6 +10,7 @@ use super::client::DynHttpClient;
 use super::exchange::{
     ACCEPT_DOCUMENT, FetchError, MAX_BYTES, OPEN_TO_ALL, exchange, request, shown,
 };
+use super::from_json;
 
 /// Returns the URLs of an issuer's metadata, in the order in which they are tried.
 ///
@@ -173,7 +174,7 @@ impl Discovery {
             elsewhere,
             ..
         } = self.sought;
-        let metadata: Metadata = serde_json::from_slice(body).map_err(|_| {
+        let metadata: Metadata = from_json(body).ok_or_else(|| {
             let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
             NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
                 "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::from_json;
 use crate::error::ConfigError;
 use crate::keys::{Algorithm, KeyLookup, VerifyingKey, not_a_set, replaced, why_skipped};
 
@@ -91,8 +92,8 @@ impl RemoteKeys {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
-        let set: JwkSet<'_> = serde_json::from_slice(body)
-            .map_err(|_| format!("the answer {}", not_a_set(&String::from_utf8_lossy(body))))?;
+        let set: JwkSet<'_> = from_json(body)
+            .ok_or_else(|| format!("the answer {}", not_a_set(&String::from_utf8_lossy(body))))?;
         if set.keys.len() > MAX_KEYS {
             let count = set.keys.len();
             return Err(format!(
