@@ -80,6 +80,11 @@ impl Address {
         if host.is_empty() {
             return Err("names no host: expected a URL such as `https://idp.example`");
         }
+        let port = authority.as_str().strip_prefix(host);
+        let port = port.and_then(|rest| rest.strip_prefix(':'));
+        if port.is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_err()) {
+            return Err("has a port that is not a number from 0 to 65535: correct or remove it");
+        }
         let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         // `localhost` always means this machine (RFC 6761 section 6.3).
         let loopback = host.eq_ignore_ascii_case("localhost")
@@ -299,6 +304,20 @@ mod tests {
         // Allowing this machine does not allow its network.
         assert!(good("http://127.0.0.1/", LOOPBACK));
         assert!(!good("https://10.0.0.1/", LOOPBACK));
+    }
+
+    #[test]
+    fn a_port_must_be_a_number() {
+        for port in ["", ":", ":443", ":65535"] {
+            let text = format!("https://idp.example{port}/keys");
+            assert!(good(&text, NOTHING_MORE), "{text}");
+        }
+        for port in [":keys", ":65536", ":4 3", ":-1"] {
+            let text = format!("https://idp.example{port}/keys");
+            assert!(!good(&text, NOTHING_MORE), "{text}");
+        }
+        assert!(good("https://[2606:4700::1111]:8443/", NOTHING_MORE));
+        assert!(!good("https://[2606:4700::1111]:x/", NOTHING_MORE));
     }
 
     #[test]

@@ -28,7 +28,11 @@ pub(super) fn run(data: &[u8]) {
 }
 
 fn check_set(text: &str, set: &KeySet) {
-    let document: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap();
+    // A member that nobody reads may have half of a surrogate pair, which is JSON (RFC 8259 section 8.2) but no
+    // text in Rust.
+    let Ok(document) = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) else {
+        return;
+    };
     let count = document["keys"].as_array().unwrap().len();
     assert_eq!(set.len() + set.skipped(), count);
     assert!(!set.is_empty());
