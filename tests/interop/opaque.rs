@@ -85,7 +85,7 @@ async fn opaque_tokens_are_introspected_beside_jwts() {
     let of_client = provider.token().await;
     assert!(!of_client.contains('.'), "it is opaque");
     for _ in 0..2 {
-        assert_eq!(told(&api, &of_client).await, "introspection demo");
+        assert_eq!(told(&api, &of_client).await, "introspected_token demo");
     }
     let form = format!("grant_type=client_credentials&scope=reports:read&resource={JWT_AUDIENCE}");
     let jwt = provider.post("/token", &form).await;
@@ -101,7 +101,7 @@ async fn opaque_tokens_are_introspected_beside_jwts() {
     );
     assert_eq!(
         told(&api, &provider.minted("access").await).await,
-        "introspection alice"
+        "introspected_token alice"
     );
     assert_eq!(
         told(&api, &provider.minted("refresh").await).await,
@@ -130,7 +130,7 @@ async fn each_client_authentication_method_works() {
     };
     let post = at().client_secret_post("reports-api-post", SECRET);
     let post = api(&provider, post.build().unwrap());
-    assert_eq!(told(&post, &token).await, "introspection demo");
+    assert_eq!(told(&post, &token).await, "introspected_token demo");
 
     // The provider refuses this service and not the client, so it is not a 401.
     let wrong = at().client_secret_basic("reports:api", "wrong");
@@ -149,7 +149,7 @@ async fn each_client_authentication_method_works() {
         .client_secret_basic("reports:api", SECRET)
         .dangerous_no_audience();
     let any = api(&provider, any.require("token_type").build().unwrap());
-    assert_eq!(told(&any, &token).await, "introspection demo");
+    assert_eq!(told(&any, &token).await, "introspected_token demo");
     assert_eq!(
         told(&any, &provider.minted("refresh").await).await,
         "401 claim_missing"
@@ -169,19 +169,19 @@ async fn a_revoked_token_is_refused_once_the_cache_expires() {
     let api = api(&provider, opaque.build().unwrap());
     let (kept, revoked) = (provider.token().await, provider.token().await);
     for token in [&kept, &revoked] {
-        assert_eq!(told(&api, token).await, "introspection demo");
+        assert_eq!(told(&api, token).await, "introspected_token demo");
     }
     provider
         .post("/token/revocation", &format!("token={revoked}"))
         .await;
     assert_eq!(
         told(&api, &revoked).await,
-        "introspection demo",
+        "introspected_token demo",
         "as long as it is kept"
     );
     clock.advance(KEPT);
     assert_eq!(told(&api, &revoked).await, "401 token_not_active");
-    assert_eq!(told(&api, &kept).await, "introspection demo");
+    assert_eq!(told(&api, &kept).await, "introspected_token demo");
 }
 
 #[tokio::test]
@@ -200,19 +200,19 @@ async fn opaque_tokens_survive_an_outage_of_their_provider() {
     let warm = api(&provider, opaque());
     let cold = api(&provider, opaque());
     let (known, unknown) = (provider.token().await, provider.token().await);
-    assert_eq!(told(&warm, &known).await, "introspection demo");
+    assert_eq!(told(&warm, &known).await, "introspected_token demo");
 
     provider.kill();
     assert_eq!(told(&warm, &unknown).await, "503 unavailable");
     assert_eq!(told(&cold, &known).await, "503 unavailable");
     if cfg!(feature = "cache") {
-        assert_eq!(told(&warm, &known).await, "introspection demo");
+        assert_eq!(told(&warm, &known).await, "introspected_token demo");
     }
 
     provider.restart();
     clock.advance(Duration::from_secs(15)); // the longest pause before the provider is asked again
     let new = provider.token().await;
     for api in [&warm, &cold] {
-        assert_eq!(told(api, &new).await, "introspection demo");
+        assert_eq!(told(api, &new).await, "introspected_token demo");
     }
 }
