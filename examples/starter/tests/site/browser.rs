@@ -121,7 +121,12 @@ impl Browser {
     pub(crate) async fn click(&self, selector: &str) {
         let deadline = Instant::now() + WAIT;
         while let Err(error) = self.seen(selector).await.click().await {
-            assert!(Instant::now() < deadline, "{selector}: {error}");
+            let late = Instant::now() > deadline;
+            assert!(
+                !late,
+                "{selector}: {error}: the page says {:?}",
+                self.text("body").await
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
