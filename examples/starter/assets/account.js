@@ -1,6 +1,6 @@
 // The account: change the email address, download all data, delete the account.
 
-import { $, busy, call, card, element, leave, onLink, resume, send, tell } from "./app.js";
+import { $, busy, call, card, element, leave, onEntered, onLink, resume, send, tell } from "./app.js";
 
 // === The email address ===
 
@@ -151,7 +151,7 @@ $("delete-form").addEventListener("submit", (event) => {
 
 // === Login and logout ===
 
-document.addEventListener("entered", () => busy($("address-change"), $("address-notice"), showAddress));
+onEntered(() => busy($("address-change"), $("address-notice"), showAddress));
 
 document.addEventListener("left", () => {
   for (const id of ["address-form", "delete-form"]) $(id).reset();

@@ -1,6 +1,6 @@
 // API keys: create them for programs, and revoke them.
 
-import { $, ago, busy, call, element, tell } from "./app.js";
+import { $, ago, busy, call, element, onEntered, tell } from "./app.js";
 
 /** Shows one part of the card: the list, the form, or a new key. */
 function part(id) {
@@ -95,7 +95,7 @@ function forget() {
   part("keys-list");
 }
 
-document.addEventListener("entered", () => busy($("keys-add"), $("keys-notice"), showKeys));
+onEntered(() => busy($("keys-add"), $("keys-notice"), showKeys));
 
 document.addEventListener("left", () => {
   forget();

@@ -235,20 +235,35 @@ export async function busy(button, place, work) {
     // A link was opened meanwhile, and is on the screen.
     if (followed !== before) return;
     const text = trouble instanceof Trouble ? trouble.message : words(500);
-    if (token === null && $("account").contains(place)) leave(text, true);
+    // The session has ended meanwhile. Whichever request learns it first, the page must not stay open without one.
+    if (token === null && !$("account").hidden) leave(text, true);
     else tell(place, text, true);
   } finally {
     button.disabled = false;
   }
 }
 
+const parts = []; // what fills a part of the account
+
+/** Registers what fills a part of the account after each login. It handles its own errors, as `busy` does. */
+export function onEntered(fill) {
+  parts.push(fill);
+}
+
 async function enter() {
   const before = followed;
   show();
   tell($("notice"), null);
-  await showSessions();
-  // Unless a link was opened meanwhile.
-  if (followed === before) document.dispatchEvent(new Event("entered"));
+  $("account").ariaBusy = "true";
+  try {
+    await showSessions();
+  } catch (trouble) {
+    $("account").ariaBusy = "false";
+    throw trouble;
+  }
+  // Not if a link was opened meanwhile.
+  const filled = followed === before ? parts.map((fill) => fill()) : [];
+  Promise.allSettled(filled).then(() => { $("account").ariaBusy = "false"; });
 }
 
 export function leave(text, bad = false) {

@@ -1,6 +1,6 @@
 // Passkeys: login without a password, passkeys as a second factor, and the card in the account.
 
-import { $, Trouble, busy, call, device, element, logIn, names, send, tell } from "./app.js";
+import { $, Trouble, busy, call, device, element, logIn, names, onEntered, send, tell } from "./app.js";
 import { showCodes, showFactor } from "./settings.js"; // chapter: second-factor
 
 // === Passkeys in the browser ===
@@ -220,7 +220,7 @@ $("passkey-proof").addEventListener("click", (event) => busy(event.target, $("pa
   await go({ passkey_proof: await prove() });
 }));
 
-document.addEventListener("entered", () => busy($("add-passkey"), $("passkeys-notice"), showPasskeys));
+onEntered(() => busy($("add-passkey"), $("passkeys-notice"), showPasskeys));
 
 document.addEventListener("left", () => {
   end();

@@ -1,6 +1,6 @@
 // The settings: two-factor authentication, the profile picture, another password.
 
-import { $, busy, call, element, names, showSessions, tell } from "./app.js";
+import { $, busy, call, element, names, onEntered, showSessions, tell } from "./app.js";
 
 // === Two-factor authentication ===
 
@@ -180,10 +180,8 @@ $("change").addEventListener("submit", (event) => {
 
 // === Login and logout ===
 
-document.addEventListener("entered", () => {
-  busy($("add-totp"), $("factor-notice"), showFactor);
-  busy($("picture-file"), $("picture-notice"), showPicture);
-});
+onEntered(() => busy($("add-totp"), $("factor-notice"), showFactor));
+onEntered(() => busy($("picture-file"), $("picture-notice"), showPicture));
 
 document.addEventListener("left", () => {
   forget();

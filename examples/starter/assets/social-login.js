@@ -1,7 +1,7 @@
 // Login at a provider: the way there and back, the list on the account page, and a first password for
 // accounts without one.
 
-import { $, Trouble, busy, call, card, element, inside, logIn, resume, send, showSessions, tell } from "./app.js";
+import { $, Trouble, busy, call, card, element, inside, logIn, onEntered, resume, send, showSessions, tell } from "./app.js";
 
 let providers = []; // { id, name }
 
@@ -87,9 +87,9 @@ let hasPassword = true;
 async function showLogins() {
   await listed;
   if (!providers.length) return;
+  $("logins-card").hidden = false;
   const { body } = await call("GET", "/auth/logins");
   hasPassword = body.has_password;
-  $("logins-card").hidden = false;
   document.body.classList.toggle("no-password", !hasPassword);
   $("change").hidden = !hasPassword;
   $("set-password").hidden = hasPassword;
@@ -180,7 +180,7 @@ $("set-password").addEventListener("submit", (event) => {
   });
 });
 
-document.addEventListener("entered", () => showLogins().catch((trouble) => tell($("logins-notice"), trouble.message, true)));
+onEntered(() => busy($("prove").querySelector("[type=submit]"), $("logins-notice"), showLogins));
 
 document.addEventListener("left", () => {
   $("prove").hidden = true;

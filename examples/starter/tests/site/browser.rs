@@ -135,23 +135,30 @@ impl Browser {
         self.seen(selector).await.text().await.unwrap()
     }
 
-    /// Waits until the text of the element contains this.
+    /// Waits until the element is visible and its text contains this.
     pub(crate) async fn says(&self, selector: &str, words: &str) {
-        let script =
-            "return document.querySelector(arguments[0])?.innerText.includes(arguments[1])";
+        let script = "const element = document.querySelector(arguments[0]); \
+             return element?.checkVisibility() && element.innerText.includes(arguments[1])";
         let deadline = tokio::time::Instant::now() + WAIT;
         while self.script(script, &[json!(selector), json!(words)]).await != json!(true) {
             let late = tokio::time::Instant::now() > deadline;
             assert!(
                 !late,
-                "{selector} should say {words:?}, and says {:?}",
-                self.text(selector).await
+                "{selector} should say {words:?}, and the page says {:?}",
+                self.text("body").await
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits until the element is visible. Text is found in hidden elements too.
+    /// Waits until this person is logged in, and every part of the account has loaded. A session that is ended
+    /// earlier, elsewhere, is noticed by the request of one of these parts.
+    pub(crate) async fn is_logged_in(&self, email: &str) {
+        self.says("#who", email).await;
+        self.shows("#account[aria-busy=false]").await;
+    }
+
+    /// Waits until the element is visible.
     pub(crate) async fn shows(&self, selector: &str) {
         let deadline = tokio::time::Instant::now() + WAIT;
         while !self.seen(selector).await.is_displayed().await.unwrap() {
@@ -321,7 +328,7 @@ pub(crate) fn address(service: &Service) -> String {
 
 pub(crate) async fn register(browser: &Browser, email: &str) {
     fill_in(browser, email).await;
-    browser.says("#who", email).await;
+    browser.is_logged_in(email).await;
 }
 
 /// Logs in to an existing account, by keyboard alone.
@@ -336,7 +343,7 @@ pub(crate) async fn log_in(browser: &Browser, email: &str) {
     browser.type_in(&tab).await;
     browser.type_in(PASSWORD).await;
     browser.type_in(&String::from(char::from(Key::Enter))).await;
-    browser.says("#who", email).await;
+    browser.is_logged_in(email).await;
 }
 
 /// Fills in the form for a new account, and sends it.

@@ -89,7 +89,7 @@ async fn a_person_changes_the_email_address() {
         look_at(&browser, "main", &format!("{name}-address-old")).await;
         browser.click("#change-email-yes").await;
         browser.says("#notice", "has its new email address").await;
-        browser.says("#who", NEW).await;
+        browser.is_logged_in(NEW).await;
         browser.says("#address", NEW).await;
         look_at(&browser, "main", &format!("{name}-address-done")).await;
         service.assert_over(&elsewhere).await;
@@ -98,7 +98,7 @@ async fn a_person_changes_the_email_address() {
         follow("old-email", &old).await;
         browser.click("#change-email-no").await;
         browser.says("#notice", "not valid any more").await;
-        browser.says("#who", NEW).await;
+        browser.is_logged_in(NEW).await;
         browser.close().await;
     }
 }

@@ -142,7 +142,7 @@ async fn whoever_copies_all_cookies_and_tokens_has_nothing() {
     let answer = thief.refresh(&stolen, Some(proof)).await;
     assert_refused(&answer, StatusCode::BAD_REQUEST);
     browser.page.refresh().await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     browser.click("#call-me").await;
     browser.says("#answer", "200 – it worked").await;
 
@@ -213,7 +213,7 @@ async fn a_browser_that_has_lost_its_key_asks_to_log_in_again() {
         .says("#sessions", "Bound to a key of its device")
         .await;
     browser.page.refresh().await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     browser.close().await;
 }
 
@@ -241,7 +241,7 @@ async fn tabs_and_people_share_the_key_of_the_browser() {
     let second = browser.page.new_window(true).await.unwrap().handle;
     browser.page.switch_to_window(second.clone()).await.unwrap();
     browser.page.goto(&page).await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     for window in [&first, &second, &first] {
         browser.page.switch_to_window(window.clone()).await.unwrap();
         browser.click("#refresh").await;
@@ -260,7 +260,7 @@ async fn tabs_and_people_share_the_key_of_the_browser() {
     assert_eq!(browser.script(claims, &[]).await, key);
     browser.page.switch_to_window(first).await.unwrap();
     browser.page.refresh().await.unwrap();
-    browser.says("#who", OTHER).await;
+    browser.is_logged_in(OTHER).await;
     browser.says("#sessions", "Bound to this browser").await;
     browser.close().await;
 }
@@ -281,7 +281,7 @@ async fn a_browser_that_keeps_no_keys_logs_in_without_one() {
     browser.click("#refresh").await;
     browser.says("#notice", "a new access token").await;
     browser.page.refresh().await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     // With a key, the same browser logs in with it.
     browser.click("#logout").await;
     browser
@@ -318,7 +318,7 @@ async fn where_it_is_turned_off_the_page_makes_no_key() {
     let sessions = browser.text("#sessions").await;
     assert!(!sessions.contains("Bound"), "{sessions}");
     browser.page.refresh().await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     let other = service.login(EMAIL, PASSWORD).await.tokens();
     service.assert_good(&other).await;
     browser.close().await;

@@ -40,7 +40,28 @@ async fn a_delayed_refresh_does_not_ask_for_a_login() {
             .await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    browser.says("#who", "ada@example.com").await;
+    browser.is_logged_in("ada@example.com").await;
+    browser.close().await;
+}
+
+/// The page never stays open without a session, not even if it ended while the page was loading.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_while_the_page_loads_asks_for_a_login() {
+    let service = Service::start_in(Place::sqlite()).await;
+    let Some(browser) = Browser::open(&address(&service), 1200, false).await else {
+        return;
+    };
+    // Ends the session, by its cookie, right before the first request of the account.
+    let end = "const real = window.fetch; \
+         window.fetch = async (path, options) => { \
+             if (path === '/auth/sessions') await real('/auth/logout', \
+                 { method: 'POST', headers: { 'Token-Transport': 'cookie' } }); \
+             return real(path, options); \
+         };";
+    browser.script(end, &[]).await;
+    fill_in(&browser, "ada@example.com").await;
+    browser.says("#entry-notice", "log in again").await;
+    assert_eq!(shown(&browser).await, "entry");
     browser.close().await;
 }
 

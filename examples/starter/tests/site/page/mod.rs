@@ -99,7 +99,7 @@ async fn a_person_registers_uses_the_page_and_logs_out() {
         .await
         .unwrap();
     browser.click("[type=submit]").await;
-    browser.says("#who", "ada@example.com").await;
+    browser.is_logged_in("ada@example.com").await;
 
     // The session is ended elsewhere while the page is open.
     let elsewhere = service.login("ada@example.com", PASSWORD).await.tokens();

@@ -76,7 +76,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.says("#entry-notice", "No passkey was used").await;
         browser.unlocks(&device, true).await;
         browser.click("#passkey-login").await;
-        browser.says("#who", EMAIL).await;
+        browser.is_logged_in(EMAIL).await;
         browser.says("#claims", "mfa").await;
         browser.says("#sessions", "Bound to this browser").await;
         browser.says("#passkey-list", "last used").await;
@@ -100,7 +100,7 @@ async fn a_person_logs_in_with_a_passkey_and_manages_it() {
         browser.picture(&picture("second")).await;
         // The focus is on the button.
         browser.type_in(&String::from(char::from(Key::Enter))).await;
-        browser.says("#who", EMAIL).await;
+        browser.is_logged_in(EMAIL).await;
         browser.says("#sessions", "Bound to this browser").await;
 
         // It cannot be removed while it is needed.

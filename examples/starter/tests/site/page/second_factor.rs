@@ -86,7 +86,7 @@ async fn a_person_adds_second_factors_and_turns_them_off() {
     browser.says("#second-notice", "is on its way").await;
     browser.set("#code", &sms_code(&sms, 2).await).await;
     browser.type_in(&enter).await;
-    browser.says("#who", "ada@example.com").await;
+    browser.is_logged_in("ada@example.com").await;
 
     browser.says("#factor-state", "When you log in").await;
     browser.click("#remove-factor").await;
@@ -155,7 +155,7 @@ async fn a_person_with_a_second_factor_is_asked_for_a_code() {
     code.send_keys(&format!("{}{enter}", app.recovery_codes[0]))
         .await
         .unwrap();
-    browser.says("#who", "ada@example.com").await;
+    browser.is_logged_in("ada@example.com").await;
     // The refresh token of this login is out of reach of scripts as well.
     let cookie = browser.page.get_named_cookie("__Host-refresh").await;
     assert_eq!(cookie.unwrap().http_only(), Some(true));

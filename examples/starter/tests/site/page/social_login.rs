@@ -55,7 +55,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
         .await;
     browser.picture("provider-entry").await;
     at_the_provider(&browser, EMAIL).await;
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     // Nothing of it is in the address, or where a script could find it.
     let place = "return location.href + document.cookie";
     assert_eq!(browser.script(place, &[]).await, json!(page));
@@ -63,7 +63,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     assert_eq!(cookie.unwrap().http_only(), Some(true));
     assert!(browser.page.get_named_cookie("__Host-login").await.is_err());
     browser.page.refresh().await.unwrap();
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     browser.says("#logins", "Linked").await;
     browser.says("#sessions", "Bound to this browser").await;
     browser.says("#set-password", "no password yet").await;
@@ -120,7 +120,7 @@ async fn a_person_logs_in_at_a_provider_and_sets_a_password() {
     browser.click("#logout").await;
     browser.says("#entry-notice", "logged out here").await;
     browser.click("#provider-links a").await;
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     browser.close().await;
 }
 
@@ -193,7 +193,7 @@ async fn a_person_waits_for_an_unavailable_provider() {
     browser.seen("[name=login]").await;
     browser.type_in(EMAIL).await;
     browser.click("[value=yes]").await;
-    browser.says("#who", EMAIL).await;
+    browser.is_logged_in(EMAIL).await;
     browser.says("#logins", "Linked").await;
     browser.assert_fits().await;
     scroll(&browser).await;
