@@ -300,8 +300,5 @@ pub(crate) fn has_dpop_scheme(headers: &HeaderMap) -> bool {
 
 /// Whether a text contains a comma, a space or a tab, which would separate two tokens.
 pub(super) fn holds_a_separator(text: &[u8]) -> bool {
-    // It does not stop at the first hit, so that the compiler can check many bytes at once.
-    text.iter().fold(false, |several, byte| {
-        several | matches!(byte, b',' | b' ' | b'\t')
-    })
+    memchr::memchr3(b',', b' ', b'\t', text).is_some()
 }

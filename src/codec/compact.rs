@@ -39,12 +39,8 @@ impl<'a> Compact<'a> {
                 message: "the token is too long",
             }));
         }
-        // The header and the signature are short, so search from both ends.
-        let is_dot = |byte: &u8| *byte == b'.';
-        let (Some(first), Some(last)) = (
-            token.iter().position(is_dot),
-            token.iter().rposition(is_dot),
-        ) else {
+        let (Some(first), Some(last)) = (memchr::memchr(b'.', token), memchr::memrchr(b'.', token))
+        else {
             return Err(why_not_compact(token));
         };
         let parts = (

@@ -9,6 +9,7 @@ mod marks;
 mod proof;
 mod registered;
 mod shape;
+mod table;
 
 pub(crate) use compact::{Compact, HEADER_ROOM, MAX_TOKEN_BYTES};
 pub(crate) use confirmation::Confirmation;

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::MapAccess;
+use serde::de::{DeserializeOwned, MapAccess};
 use smallvec::{SmallVec, smallvec};
 
 use super::confirmation::{Confirmation, ConfirmationSeed};
 use super::json::{Loose, Members, Value, read_object};
 use super::marks::{LOGOUT_EVENT, Marks, hinted_kind, kind_of};
 use super::shape::Shape;
+use super::table::MemberTable;
 use crate::claims::NumericDate;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 
@@ -29,6 +30,7 @@ pub(crate) enum Field<T> {
 pub(crate) struct Payload {
     json: String,
     places: Places,
+    table: MemberTable,
 }
 
 /// The positions of the registered claims in the text.
@@ -56,6 +58,7 @@ struct Places {
 struct Reader<'r, 'a> {
     json: &'a str,
     places: &'r mut Places,
+    table: &'r mut MemberTable,
     required: &'r [Box<str>],
     found: SmallVec<[bool; 8]>,
 }
@@ -109,9 +112,11 @@ impl Payload {
     /// Reads the registered claims in one pass, and notes whether all `required` claims are present.
     pub(crate) fn parse(json: String, required: &[Box<str>]) -> Result<Self, AuthError> {
         let mut places = Places::default();
+        let mut table = MemberTable::default();
         let mut reader = Reader {
             json: &json,
             places: &mut places,
+            table: &mut table,
             required,
             found: SmallVec::from_elem(false, required.len()),
         };
@@ -122,7 +127,22 @@ impl Payload {
             })
         })?;
         places.is_complete = reader.found.iter().all(|&found| found);
-        Ok(Self { json, places })
+        Ok(Self {
+            json,
+            places,
+            table,
+        })
+    }
+
+    /// Reads all claims as a type of the application.
+    pub(crate) fn deserialize<C: DeserializeOwned>(&self) -> Result<C, serde_json::Error> {
+        if let Some(object) = self.table.object(&self.json)
+            && let Ok(claims) = C::deserialize(object)
+        {
+            return Ok(claims);
+        }
+        // What the table cannot give, and errors that say where they are.
+        serde_json::from_str(&self.json)
     }
 
     /// Returns all claims, as they were written.
@@ -236,6 +256,7 @@ impl<'de> Members<'de> for Reader<'_, 'de> {
             *found |= **required == *name;
         }
         let (json, claims) = (self.json, &mut *self.places);
+        self.table.add(name, json);
         match name {
             "iss" => {
                 claims.iss = string_or_null(json, map)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 
+use crate::codec::Payload;
 use crate::error::AuthError;
 
 /// The claims, in each type in which they were requested.
@@ -21,7 +22,7 @@ type Typed = Arc<dyn Any + Send + Sync>;
 
 impl TypedClaims {
     /// Returns the claims as this type: parsed at the first call, shared from then on.
-    pub(super) fn shared<C>(&self, json: &str) -> Result<Arc<C>, AuthError>
+    pub(super) fn shared<C>(&self, payload: &Payload) -> Result<Arc<C>, AuthError>
     where
         C: DeserializeOwned + Send + Sync + 'static,
     {
@@ -40,7 +41,7 @@ impl TypedClaims {
         if let Some(claims) = known {
             return Ok(claims);
         }
-        let claims = Arc::new(parse::<C>(json)?);
+        let claims = Arc::new(parse::<C>(payload)?);
         if let Err(claims) = self.first.set(Arc::clone(&claims) as Typed) {
             others.push(claims);
         }
@@ -49,6 +50,7 @@ impl TypedClaims {
 }
 
 /// Parses the claims. The error names the claim that does not fit, but contains no claim's value.
-pub(super) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, AuthError> {
-    serde_json::from_str(json).map_err(|error| AuthError::claims_mismatch::<C>(&error, json))
+pub(super) fn parse<C: DeserializeOwned>(payload: &Payload) -> Result<C, AuthError> {
+    let claims = payload.deserialize();
+    claims.map_err(|error| AuthError::claims_mismatch::<C>(&error, payload.json()))
 }

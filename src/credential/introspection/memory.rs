@@ -57,7 +57,7 @@ const BYTES_EACH: u32 = 2048;
 const KEPT_LONGER: Duration = Duration::from_secs(600);
 /// The size of an entry besides the text of the claims, in bytes.
 #[cfg(feature = "cache")]
-const OVERHEAD: usize = 768;
+const OVERHEAD: usize = 896;
 
 // === impl Answer ===
 

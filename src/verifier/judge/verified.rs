@@ -255,14 +255,14 @@ impl VerifiedToken {
     {
         let Facts { typed, payload, .. } = self.facts();
         typed
-            .shared(payload.json())
+            .shared(payload)
             .map_err(|error| error.told_by(self.refusals()))
     }
 
     /// Parses the claims into a value of its own, for an extractor.
     #[cfg(feature = "axum")]
     pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
-        typed::parse(self.payload()).map_err(|error| error.told_by(self.refusals()))
+        typed::parse(&self.facts().payload).map_err(|error| error.told_by(self.refusals()))
     }
 
     /// Returns the entry that revokes this one token, for a [store](crate::revocation::RevocationStore).

@@ -18,7 +18,7 @@ pub const DEFAULT_CACHED_TOKENS: usize = 16_384;
 /// The average size of a token, in bytes, up to which the configured number of tokens fits.
 const BYTES_EACH: usize = 2048;
 /// The size of an entry besides the texts of token and claims, in bytes.
-const OVERHEAD: usize = 768;
+const OVERHEAD: usize = 896;
 
 /// The upper limit for the number of tokens: 16 million take 32 GiB.
 const MOST: usize = 1 << 24;
