@@ -11,6 +11,7 @@ mod introspection;
 mod keys;
 mod log;
 mod remote;
+mod replays;
 mod revocations;
 mod seen;
 mod table;

@@ -25,9 +25,13 @@ pub struct Seen {
 impl Seen {
     /// Sends a request with this bearer token.
     pub async fn with_token(layer: &JwtAuthLayer, token: &str) -> Self {
-        let ok = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
         let request = Request::builder().header("authorization", format!("Bearer {token}"));
-        let request = request.body(()).unwrap();
+        Self::of(layer, request.body(()).unwrap()).await
+    }
+
+    /// Sends this request.
+    pub async fn of(layer: &JwtAuthLayer, request: Request<()>) -> Self {
+        let ok = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
         log::take();
         let response = layer.layer(ok).oneshot(request).await.unwrap();
         let has = |name| response.headers().contains_key(name);
