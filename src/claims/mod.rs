@@ -117,6 +117,15 @@ impl Audience {
     }
 }
 
+impl<'a> IntoIterator for &'a Audience {
+    type Item = &'a str;
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, String>, fn(&String) -> &str>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(String::as_str)
+    }
+}
+
 impl<S: Into<String>> From<S> for Audience {
     fn from(audience: S) -> Self {
         Self(vec![audience.into()])

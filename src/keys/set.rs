@@ -268,7 +268,7 @@ impl KeySet {
     }
 
     /// Returns the keys, one by one.
-    pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
+    pub fn iter(&self) -> std::slice::Iter<'_, VerifyingKey> {
         self.keys.iter()
     }
 
@@ -285,6 +285,15 @@ impl KeySet {
 
     pub(crate) fn lookup(&self, key_id: Option<&str>, alg: &str) -> Result<&VerifyingKey, KeyMiss> {
         choose(self.keys.iter(), key_id, alg)
+    }
+}
+
+impl<'a> IntoIterator for &'a KeySet {
+    type Item = &'a VerifyingKey;
+    type IntoIter = std::slice::Iter<'a, VerifyingKey>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
