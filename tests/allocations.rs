@@ -14,7 +14,8 @@ use tower_jwt_auth::clock::{Clock as _, SystemClock};
 use tower_jwt_auth::guard::{AnyOf, Scoped};
 use tower_jwt_auth::layer::GrpcStatus;
 use tower_jwt_auth::{
-    Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer, VerifiedToken,
+    Algorithm, JwtAuthLayer, JwtClaims, Require, SigningKey, TokenIssuer, TokenVerifier,
+    VerifiedToken,
 };
 
 /// Beyond those of the bare router, for a token that was not seen before, with typed claims.
@@ -54,13 +55,17 @@ fn token(tokens: &TokenIssuer) -> String {
 }
 
 fn layered(tokens: &TokenIssuer) -> Router {
+    behind(tokens.verifier())
+}
+
+fn behind(verifier: TokenVerifier) -> Router {
     let handler = async |JwtClaims(user): JwtClaims<User>| {
         assert!(user.sub == "alice" && user.tenant == 42);
         assert!(user.scope == "read write" && user.email == "alice@example.com");
     };
     Router::new()
         .route("/", get(handler))
-        .layer(JwtAuthLayer::new(tokens.verifier()))
+        .layer(JwtAuthLayer::new(verifier))
         .with_state(())
 }
 
@@ -237,4 +242,22 @@ fn a_token_that_was_seen_before_keeps_to_the_budget() {
         let over = count(layered(&tokens), &[&*token; 5], StatusCode::OK) - count_bare(&token);
         assert!(over <= REPEATED, "{tokens:?}: {over} allocations");
     }
+}
+
+/// Of several verifiers that are joined, the one that has seen the token is found without reading its claims.
+#[cfg(feature = "cache")]
+#[test]
+fn a_token_that_one_of_several_verifiers_has_seen_keeps_to_the_budget() {
+    let one = tokens(Algorithm::ES256);
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let other = TokenIssuer::builder(key)
+        .issuer("https://other.example")
+        .audience("api")
+        .build()
+        .unwrap();
+    let verifiers = [other.verifier(), one.verifier()];
+    let joined = TokenVerifier::for_issuers(verifiers).unwrap();
+    let token = token(&one);
+    let over = count(behind(joined), &[&*token; 5], StatusCode::OK) - count_bare(&token);
+    assert!(over <= REPEATED, "{over} allocations");
 }

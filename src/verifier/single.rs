@@ -105,12 +105,9 @@ impl Single {
         &self.inner.judge.policy
     }
 
-    #[cfg(all(test, feature = "cache"))]
-    pub(super) fn remembers(&self, token: &str) -> bool {
-        let Inner { keys, memory, .. } = &*self.inner;
-        memory
-            .recall(&memory.show(token.as_bytes()), keys)
-            .is_some()
+    /// Whether this very token was accepted before and is cached.
+    pub(super) fn remembers(&self, token: &[u8]) -> bool {
+        self.inner.memory.remembers(token)
     }
 
     /// Checks the signature and the claims only.

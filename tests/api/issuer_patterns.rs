@@ -153,6 +153,24 @@ fn verifiers_with_patterns_can_be_joined() {
     assert!(twice.to_string().contains(TEMPLATE), "{twice}");
 }
 
+/// Also if the verifier with the pattern, used alone, has accepted the very same token and caches it.
+#[test]
+fn a_name_takes_precedence_over_a_pattern() {
+    let by_pattern = verifier(IssuerPattern::new(TEMPLATE).one_of("mine"));
+    let mine = of("mine");
+    assert_eq!(reason(&by_pattern, &mine), "accepted");
+    let by_name = TokenVerifier::builder()
+        .keys(key().verifying_key())
+        .issuer("https://login.microsoftonline.com/mine/v2.0")
+        .audience("another api")
+        .profile(TokenProfile::Compatible)
+        .clock(ManualClock::at_unix_seconds(NOW))
+        .build()
+        .unwrap();
+    let both = TokenVerifier::for_issuers([by_pattern, by_name]).unwrap();
+    assert_eq!(reason(&both, &mine), "invalid_audience");
+}
+
 #[test]
 fn a_function_that_panics_is_a_fault_of_the_service() {
     let verifier = verifier(IssuerPattern::new(TEMPLATE).when(|_| panic!("no")));

@@ -69,6 +69,16 @@ impl Memory {
         None
     }
 
+    /// Whether the same bytes were proved before, with a key that may not be trusted any more.
+    pub(super) fn remembers(&self, token: &[u8]) -> bool {
+        #[cfg(feature = "cache")]
+        if let (Some(tokens), Some(sight)) = (&self.tokens, self.show(token).sight) {
+            return tokens.remembers(&sight);
+        }
+        let _ = token;
+        false
+    }
+
     /// Returns the parsed header if a token with the same header was proved before.
     pub(super) fn header(&self, encoded: &[u8]) -> Option<KnownHeader> {
         self.headers.find(encoded)

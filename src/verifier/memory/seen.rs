@@ -98,6 +98,11 @@ impl SeenTokens {
         Some(proved)
     }
 
+    /// Whether the token is cached. It does not count as a use.
+    pub(super) fn remembers(&self, sight: &Sight<'_>) -> bool {
+        self.tokens.contains_key(sight)
+    }
+
     /// Whether a token whose signature was just verified is to be kept: from the second time on.
     pub(super) fn wants(&self, sight: &Sight<'_>) -> bool {
         self.marks.was_seen(sight.hash)
