@@ -22,7 +22,7 @@ fn an_impossible_address_is_refused_with_advice() {
         ("ftp://idp.example", "must be https"),
         (
             "http://localhost:8080",
-            "is plain http: call `allow_loopback()`",
+            "is plain http: for a server on this machine, call `allow_loopback()`",
         ),
         (
             "https://10.1.2.3/keys",

@@ -93,7 +93,10 @@ impl Address {
             "https" => {}
             "http" if (loopback && rules.loopback) || rules.names(host) => {}
             "http" if loopback => {
-                return Err("is plain http: call `allow_loopback()` if this is for development");
+                return Err(
+                    "is plain http: for a server on this machine, call `allow_loopback()` on its builder \
+                     (for a provider's keys: `RemoteJwks::builder`, whose keys `remote_jwks` takes)",
+                );
             }
             "http" => {
                 return Err(
