@@ -141,7 +141,7 @@ impl Payload {
         {
             return Ok(claims);
         }
-        // What the table cannot give, and errors that say where they are.
+        // The table cannot give every type, and its errors do not say where in the text they are.
         serde_json::from_str(&self.json)
     }
 

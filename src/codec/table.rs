@@ -1,5 +1,5 @@
-//! [`MemberTable`]: where the members of an object are that was read strictly before. A type of an application is
-//! read from it without a second look at every character.
+//! [`MemberTable`]: where the members of an object are. The strict reading of the object notes it, and types of an
+//! application are read from it, without looking at every character again.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
@@ -15,7 +15,7 @@ pub(super) struct MemberTable {
 }
 
 /// The number of members that need no allocation of their own.
-const FEW: usize = 12;
+const FEW: usize = 16;
 
 /// Where a name is, without its quotation marks.
 #[derive(Clone, Copy)]
@@ -68,12 +68,16 @@ impl Name {
 
 // === impl Tabled ===
 
-/// Whoever asks for anything but an object gets an error, or is not understood by this one.
+/// A type that is not read from an object gets an error here.
 impl<'de> Deserializer<'de> for Tabled<'_, 'de> {
     type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(self)
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        let value = visitor.visit_map(&mut self)?;
+        match self.rest {
+            [] => Ok(value),
+            _ => Err(Error::custom("members are left over")), // as `serde_json` has it
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -291,6 +295,31 @@ mod tests {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Wrapped(BTreeMap<String, serde_json::Value>);
 
+    /// A type that reads only the first member.
+    #[derive(Debug, PartialEq)]
+    struct First(String);
+
+    impl<'de> Deserialize<'de> for First {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct FirstVisitor;
+
+            impl<'de> Visitor<'de> for FirstVisitor {
+                type Value = First;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<First, A::Error> {
+                    let (name, IgnoredAny) = map.next_entry()?.unwrap_or_default();
+                    Ok(First(name))
+                }
+            }
+
+            deserializer.deserialize_map(FirstVisitor)
+        }
+    }
+
     /// A type that keeps the text of a value, which only `serde_json` can give.
     #[derive(Debug, Deserialize)]
     struct Raw(Box<RawValue>);
@@ -327,6 +356,7 @@ mod tests {
         assert_same::<Flat>();
         assert_same::<Either>();
         assert_same::<Wrapped>();
+        assert_same::<First>();
         assert_same::<Raw>();
         assert_same::<Option<Typed>>();
         assert_same::<IgnoredAny>();
