@@ -10,17 +10,13 @@ use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::bound::Waiting;
+use super::decide::{Config, conclude};
 use super::decision::{Outcome, Report};
+use super::possession::{Check, Waiting};
 use super::response::{ResponseForAuthError, response_for};
-use super::service::{Config, conclude};
 use crate::challenge::Refusals;
 use crate::dpop;
 use crate::error::AuthError;
-use crate::verifier::VerifiedToken;
-
-/// A verification that waits for a store or a key server.
-pub(super) type Check = Pin<Box<dyn Future<Output = Result<VerifiedToken, AuthError>> + Send>>;
 
 pin_project! {
     /// The response of [`JwtAuth`](super::JwtAuth).

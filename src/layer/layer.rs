@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use super::decide::{Config, Token};
 use super::decision::{Decision, DecisionHook};
 use super::response::EmptyBody;
-use super::service::{Config, JwtAuth, Token};
+use super::service::JwtAuth;
 use crate::bearer::TokenSource;
 use crate::challenge::Challenge;
 use crate::credential::CredentialVerifier;

@@ -1,6 +1,7 @@
 //! [`JwtAuthLayer`](crate::JwtAuthLayer): the middleware that verifies the token of each request.
 
-mod bound;
+mod bound_tokens;
+mod decide;
 mod decision;
 mod future;
 mod grpc;
@@ -8,6 +9,7 @@ mod ignored;
 mod judges;
 #[allow(clippy::module_inception)]
 pub(crate) mod layer;
+mod possession;
 mod refusals;
 mod response;
 mod service;
@@ -25,5 +27,5 @@ pub use response::{
 
 pub use service::JwtAuth;
 
+pub(crate) use decide::Seen;
 pub(crate) use response::retry_after;
-pub(crate) use service::Seen;
