@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -53,10 +54,31 @@ impl OidcProvider {
     pub(crate) fn launch(&mut self) {
         self.0.launch();
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.0.port)).is_err() {
+        while !self.responds() {
             assert!(Instant::now() < deadline, "no provider: {}", self.0.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Asks for the metadata and the keys. The first answer takes a busy machine seconds, which is longer than a
+    /// service waits.
+    fn responds(&self) -> bool {
+        ["/.well-known/openid-configuration", "/jwks"]
+            .iter()
+            .all(|path| {
+                let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.0.port)) else {
+                    return false;
+                };
+                let request = format!(
+                    "GET {path} HTTP/1.0\r\nhost: localhost:{}\r\n\r\n",
+                    self.0.port
+                );
+                let mut answer = String::new();
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+                stream.write_all(request.as_bytes()).is_ok()
+                    && stream.read_to_string(&mut answer).is_ok()
+                    && answer.starts_with("HTTP/1.1 200")
+            })
     }
 
     /// Returns the settings of a service that uses this provider.

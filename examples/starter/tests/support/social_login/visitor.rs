@@ -1,6 +1,7 @@
 //! [`Visitor`]: a browser without a window, with its own cookies.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -44,9 +45,16 @@ impl<'a> Visitor<'a> {
     }
 
     pub(crate) async fn begins_at(&mut self, path: &str) -> Url {
-        let answer = self.goes(path, true).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{:?}", answer.body);
-        answer.header("location").parse().unwrap()
+        // A provider on a busy machine may be too slow for the service, which then sends the person back.
+        for _ in 0..20 {
+            let answer = self.goes(path, true).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{:?}", answer.body);
+            match answer.header("location").parse() {
+                Ok(address) => return address,
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+        panic!("the service does not send the browser to the provider");
     }
 
     /// Comes back from the provider with these parameters.
