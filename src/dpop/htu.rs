@@ -130,24 +130,35 @@ fn normal_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(without_dots(&escaped(path)))
 }
 
+/// Returns the byte that an escape stands for, if one begins here.
+fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = *text else {
+        return None;
+    };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
 /// Normalizes escapes (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
+///
+/// A `%` that does not begin an escape stays as it is. Then no escape is replaced by its character either, which
+/// could complete that `%` to an escape: `%3%30` is another path than `%30`.
 fn escaped(path: &str) -> String {
     let bytes = path.as_bytes();
+    let is_well_formed = (0..bytes.len())
+        .filter(|&at| bytes[at] == b'%')
+        .all(|at| escape(&bytes[at..]).is_some());
     let mut out = String::with_capacity(path.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let escape = |at: usize| {
-            let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
-            u8::try_from(digit(at + 1)? * 16 + digit(at + 2)?).ok()
-        };
-        let (value, length) = match escape(at).filter(|_| byte == b'%') {
+        let (value, length) = match escape(&bytes[at..]) {
             Some(value) => (value, 3),
             None => (byte, 1),
         };
         at += length;
         let is_unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
-        // A `%` that does not begin an escape stays as it is.
-        if is_unreserved || (length == 1 && value.is_ascii_graphic()) {
+        let is_unnecessary = length == 3 && is_unreserved && is_well_formed;
+        if is_unnecessary || (length == 1 && value.is_ascii_graphic()) {
             out.push(char::from(value));
         } else {
             out.push_str(&format!("%{value:02X}"));
@@ -248,6 +259,8 @@ mod tests {
             ("https://a.example/~a", "/%7Ea"),
             ("https://a.example/a%2Fb", "/a%2fb"),
             ("https://a.example/100%", "/100%"),
+            ("https://a.example/%3%3a", "/%3%3A"),
+            ("https://a.example/%3%30", "/%3%30"),
             ("https://a.example", "/"),
             ("https://a.example?x", "/"),
             ("https://a.example/..", "/"),
@@ -257,6 +270,9 @@ mod tests {
         for (htu, path) in [
             ("https://a.example/a%2Fb", "/a/b"),
             ("https://a.example/%2561", "/a"),
+            ("https://a.example/%3%30", "/%30"),
+            ("https://a.example/%3%30", "/0"),
+            ("https://a.example/%%330", "/%30"),
             ("https://a.example/", ""),
             ("https://a.example/*", "*"),
         ] {
