@@ -14,4 +14,5 @@ mod remote;
 mod replays;
 mod revocations;
 mod seen;
+mod switch;
 mod table;

@@ -1,7 +1,6 @@
 //! The store of used DPoP proofs.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::Request;
 use tower_jwt_auth::dpop::{Dpop, DpopNonces, MemoryReplays, ReplayEntry, ReplayStore};
@@ -12,6 +11,7 @@ use tower_jwt_auth::{Algorithm, JwtAuthLayer, SigningKey, TokenIssuer};
 use crate::log;
 use crate::remote::Fault;
 use crate::seen::Seen;
+use crate::switch::Switch;
 use crate::table::Table;
 
 const FAULTS: [Fault; 3] = [Fault::Down, Fault::Silent, Fault::Slow];
@@ -32,7 +32,7 @@ enum Token {
 #[derive(Debug, Clone)]
 struct Store {
     proofs: Arc<MemoryReplays>,
-    fault: Arc<Mutex<Option<Fault>>>,
+    switch: Switch,
 }
 
 // === impl Token ===
@@ -69,13 +69,7 @@ impl Token {
 
 impl ReplayStore for Store {
     async fn insert(&self, entry: ReplayEntry) -> Result<bool, StoreError> {
-        let fault = *self.fault.lock().unwrap();
-        match fault {
-            Some(Fault::Silent) => std::future::pending().await,
-            Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20)).await,
-            None => {}
-            Some(_) => return Err(StoreError::new("connection refused")),
-        }
+        self.switch.pass().await?;
         self.proofs.insert(entry).await
     }
 }
@@ -84,9 +78,8 @@ impl ReplayStore for Store {
 async fn ask(token: Token, fault: Fault) -> Seen {
     let store = Store {
         proofs: Arc::new(MemoryReplays::new()),
-        fault: Arc::default(),
+        switch: Switch::default(),
     };
-    let set = |fault| *store.fault.lock().unwrap() = fault;
     let dpop = Dpop::builder("https://api.example", store.clone())
         .nonces(DpopNonces::new(SECRET).unwrap())
         .build()
@@ -132,9 +125,9 @@ async fn ask(token: Token, fault: Fault) -> Seen {
     if token == Token::BoundWithUsedProof {
         assert_eq!(Seen::of(&layer, request()).await.status, 200);
     }
-    set(Some(fault));
+    store.switch.set(Some(fault));
     let seen = Seen::of(&layer, request()).await;
-    set(None);
+    store.switch.set(None);
     let after = Seen::of(&layer, request()).await;
     assert_eq!(after.status, token.usual(), "{token:?} {fault:?}");
     seen

@@ -1,6 +1,5 @@
 //! The revocation store, behind its cache.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_jwt_auth::clock::ManualClock;
@@ -14,6 +13,7 @@ use tower_jwt_auth::{Algorithm, JwtAuthLayer, SigningKey, TokenIssuer};
 use crate::log;
 use crate::remote::Fault;
 use crate::seen::Seen;
+use crate::switch::Switch;
 use crate::table::Table;
 
 const NOW: u64 = 1_767_225_600;
@@ -36,7 +36,7 @@ enum Token {
 #[derive(Debug, Clone)]
 struct Store {
     record: MemoryRevocations,
-    fault: Arc<Mutex<Option<Fault>>>,
+    switch: Switch,
 }
 
 // === impl Token ===
@@ -93,31 +93,14 @@ impl Token {
 
 // === impl Store ===
 
-impl Store {
-    fn set(&self, fault: Option<Fault>) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    async fn pass(&self) -> Result<(), StoreError> {
-        let fault = *self.fault.lock().unwrap();
-        match fault {
-            Some(Fault::Silent) => std::future::pending().await,
-            Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20)).await,
-            None => {}
-            Some(_) => return Err(StoreError::new("connection refused")),
-        }
-        Ok(())
-    }
-}
-
 impl RevocationStore for Store {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        self.pass().await?;
+        self.switch.pass().await?;
         self.record.revoke(revocations).await
     }
 
     async fn is_revoked(&self, query: &RevocationQuery<'_>) -> Result<bool, StoreError> {
-        self.pass().await?;
+        self.switch.pass().await?;
         self.record.is_revoked(query).await
     }
 }
@@ -127,7 +110,7 @@ async fn ask(token: Token, policy: OutagePolicy, fault: Fault) -> Seen {
     let clock = ManualClock::at_unix_seconds(NOW);
     let store = Store {
         record: MemoryRevocations::with_clock(clock.clone()),
-        fault: Arc::default(),
+        switch: Switch::default(),
     };
     let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let issuer = |key: SigningKey| {
@@ -169,9 +152,9 @@ async fn ask(token: Token, policy: OutagePolicy, fault: Fault) -> Seen {
         }
         _ => {}
     }
-    store.set(Some(fault));
+    store.switch.set(Some(fault));
     let seen = Seen::with_token(&layer, &text).await;
-    store.set(None);
+    store.switch.set(None);
     clock.advance(Duration::from_secs(6));
     let after = Seen::with_token(&layer, &text).await;
     assert_eq!(after.status, token.usual(), "{token:?} {fault:?}");
