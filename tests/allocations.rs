@@ -35,10 +35,12 @@ struct User {
 }
 
 fn tokens(algorithm: Algorithm) -> TokenIssuer {
+    tokens_of("https://me.example", algorithm)
+}
+
+fn tokens_of(issuer: &str, algorithm: Algorithm) -> TokenIssuer {
     let key = SigningKey::generate(algorithm).unwrap();
-    let builder = TokenIssuer::builder(key)
-        .issuer("https://me.example")
-        .audience("api");
+    let builder = TokenIssuer::builder(key).issuer(issuer).audience("api");
     builder.build().unwrap()
 }
 
@@ -249,12 +251,7 @@ fn a_token_that_was_seen_before_keeps_to_the_budget() {
 #[test]
 fn a_token_that_one_of_several_verifiers_has_seen_keeps_to_the_budget() {
     let one = tokens(Algorithm::ES256);
-    let key = SigningKey::generate(Algorithm::ES256).unwrap();
-    let other = TokenIssuer::builder(key)
-        .issuer("https://other.example")
-        .audience("api")
-        .build()
-        .unwrap();
+    let other = tokens_of("https://other.example", Algorithm::ES256);
     let verifiers = [other.verifier(), one.verifier()];
     let joined = TokenVerifier::for_issuers(verifiers).unwrap();
     let token = token(&one);
