@@ -220,7 +220,8 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// Fails in the same cases as [`from_env`](Self::from_env).
+    /// Fails with every setting that is missing or invalid at once. The text names the variable of each, even
+    /// if it was not read from the environment.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         self.check(&mut problems, true);

@@ -20,7 +20,7 @@ const PREFIX: &str = "JWT_PROVIDER_";
 ///
 /// | variable | meaning |
 /// |---|---|
-/// | `JWT_PROVIDER_1` \[issuer\] | the `iss` of its tokens, byte for byte; with a preset, the URL of the provider, a tenant or a project |
+/// | `JWT_PROVIDER_1` \[issuer\] | the `iss` of its tokens, byte for byte; with a preset, the URL of the provider, a tenant or a project; not needed with the presets `google`, `google-iap` and `github-actions` |
 /// | `JWT_PROVIDER_1_AUDIENCE` \[audience\] | the `aud` of tokens for this service; required |
 /// | `JWT_PROVIDER_1_PRESET` \[preset\] | the name of a [preset](Preset::named), such as `keycloak` |
 /// | `JWT_PROVIDER_1_PROFILE` \[profile\] | `compatible` (the default), `rfc9068` or `id-token` |

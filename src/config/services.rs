@@ -82,8 +82,8 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// Fails if [`validate`](Self::validate) does, if two providers have the same issuer, or if a completed
-    /// builder cannot be built.
+    /// Fails if [`validate`](Self::validate) does, if two of the issuers are the same, or if a completed
+    /// builder cannot be built. With `JWT_KEY_RING_FILE`, it also fails outside of a Tokio runtime.
     #[cfg(feature = "jwks")]
     pub fn token_verifier(
         &self,
@@ -142,7 +142,7 @@ impl AuthConfig {
     ///
     /// # Errors
     ///
-    /// Fails if the Argon2 costs are too low to be safe, or too high for the memory budget.
+    /// Fails if the Argon2 costs are too low to be safe, too high, or not valid for Argon2.
     #[cfg(feature = "password")]
     pub fn password_service(&self) -> Result<PasswordService, ConfigError> {
         let default = Argon2Params::DEFAULT;

@@ -214,7 +214,7 @@ impl CredentialClaimsBuilder {
     /// # Errors
     ///
     /// Fails with [`Internal`](AuthErrorKind::Internal) if a scope is malformed, or if a claim cannot be
-    /// written as JSON or has a setter of its own.
+    /// written as JSON, is nested too deeply, or has a setter of its own.
     pub fn build(mut self) -> Result<CredentialClaims, AuthError> {
         if let Some(problem) = self.problem {
             return Err(AuthError::new(AuthErrorKind::Internal).with_source(problem));

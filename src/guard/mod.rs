@@ -37,16 +37,17 @@
 //!
 //! | what is missing | response |
 //! |---|---|
-//! | a scope | 403 `insufficient_scope`; `scope` names every scope of the whole requirement |
+//! | a name in the requirement, for example because a variable is not set | 500; the error says what is empty |
+//! | the [`JwtAuthLayer`](crate::JwtAuthLayer) in front | 500; the error says what to add |
+//! | the token, behind an [optional](crate::JwtAuthLayer::optional) layer | 401 |
 //! | a recent login, or an authentication level | 401 `insufficient_user_authentication` with `max_age`, `acr_values` and `scope` of the whole requirement (RFC 9470) |
+//! | a scope | 403 `insufficient_scope`; `scope` names every scope of the whole requirement |
 //! | a role, a claim, a permission, a predicate | 403 that names only the realm, because another scope would not help ([`Forbidden`](crate::AuthErrorKind::Forbidden)) |
 //! | an answer, because an async predicate has failed | 503 with `Retry-After` |
-//! | the token, behind an [optional](crate::JwtAuthLayer::optional) layer | 401 |
-//! | the [`JwtAuthLayer`](crate::JwtAuthLayer) in front | 500; the error says what to add |
-//! | a name in the requirement, for example because a variable is not set | 500; the error says what is empty |
 //!
-//! If several things are missing, the first matching row decides, except that a login comes before a scope.
-//! The body is made by the [layer in front](crate::JwtAuthLayer::on_error).
+//! If several things are missing, the first matching row decides. One case is different: if an alternative of
+//! an [`or`](crate::Require::or) is an async predicate that has failed, the response is 503, whatever the
+//! other alternatives lack. The body is made by the [layer in front](crate::JwtAuthLayer::on_error).
 //!
 //! There is no `not`, because no challenge can ask a client for a token with fewer rights. To keep somebody
 //! out, use [`Require::that`](crate::Require::that), such as

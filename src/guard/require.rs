@@ -160,7 +160,7 @@ impl Require {
     ///
     /// Otherwise the response is 401 `insufficient_user_authentication` with `max_age` (RFC 9470), which
     /// tells the client to have the user log in again. A token does not pass if its `auth_time` is missing,
-    /// is not a number, or is in the future.
+    /// is not a number, or is more than 30 seconds in the future.
     ///
     /// [`Sessions`](crate::Sessions) puts the time of the login into every access token. A token that is
     /// issued without a session has it if [`auth_time`](crate::issuer::TokenRequest::auth_time) was called.
@@ -208,7 +208,7 @@ impl Require {
     /// predicate can set another `Retry-After`. If the predicate panics, the response is 500.
     ///
     /// The predicate is called only if the rest of the requirement does not decide: a token without the scope
-    /// causes no I/O. It has no timeout and no cache of its own; the cookbook has a
+    /// causes no I/O. It has no timeout and no cache of its own; the guide has a
     /// [recipe](crate::guide::permissions#permissions-from-a-database-with-a-cache) with both.
     ///
     /// ```
@@ -260,8 +260,9 @@ impl Require {
     /// # Errors
     ///
     /// Fails if a name, a path or a value is empty, if a scope or an authentication level is malformed (RFC
-    /// 6749 section 3.3), if a maximum age is less than 1 second, or if there are more than 1024 rules and
-    /// names or more than 32 levels of `and` and `or`.
+    /// 6749 section 3.3), if a string of [`any_scope`](Self::any_scope) names several scopes, if a maximum
+    /// age is less than 1 second, or if there are more than 1024 rules and names or more than 32 levels of
+    /// `and` and `or`.
     ///
     /// ```
     /// use tower_jwt_auth::Require;

@@ -38,7 +38,8 @@ pub enum PasswordError {
     BcryptTooLong,
     /// The password contains a NUL byte, at which bcrypt would stop reading.
     NulByte,
-    /// Too many passwords are waiting. The response is a 503 with `Retry-After`.
+    /// Too many passwords are waiting, or this one has waited too long. The response is a 503 with
+    /// `Retry-After`.
     Overloaded {
         /// The time after which the client should retry.
         retry_after: Duration,

@@ -57,8 +57,9 @@ struct Inner {
 
 impl PasswordService {
     /// Creates a service with the defaults:
-    /// [`Argon2Params::DEFAULT`](crate::password::Argon2Params::DEFAULT), a worker for each core, 256 MiB of
-    /// memory, and at most 64 passwords that wait for at most 2 seconds.
+    /// [`Argon2Params::DEFAULT`](crate::password::Argon2Params::DEFAULT), 256 MiB of memory, a worker for
+    /// each core but at most 13 (as many as the memory is enough for), and at most 64 passwords that wait for
+    /// at most 2 seconds.
     #[must_use]
     pub fn new() -> Self {
         PasswordServiceBuilder::new().start()
@@ -234,7 +235,9 @@ impl PasswordService {
     ///
     /// [`verify`](Self::verify) checks this by itself. Use this method to count the rows that still have to
     /// be replaced. A hash is outdated if it is weaker in any respect: algorithm, version, memory, passes,
-    /// lanes, salt or tag. A stored hash that is stronger is kept.
+    /// lanes, salt or tag. A stored hash that is stronger is kept. A service that
+    /// [makes bcrypt hashes](PasswordServiceBuilder::make_bcrypt_hashes) keeps every Argon2 hash, and replaces
+    /// bcrypt hashes of a lower cost.
     #[must_use]
     pub fn needs_rehash(&self, stored: &PasswordHash) -> bool {
         self.inner.policy.needs_rehash(stored)

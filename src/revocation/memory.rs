@@ -22,7 +22,7 @@ const MIN_SWEEP: usize = 64;
 /// nodes do not see them.
 ///
 /// No entry is dropped before its time. Expired entries are removed as new ones are added, at a cost
-/// that is constant on average. A look-up neither allocates nor waits.
+/// that is constant on average. A look-up does no I/O and allocates nothing.
 #[derive(Clone)]
 pub struct MemoryRevocations {
     inner: Arc<Inner>,

@@ -118,9 +118,10 @@ impl SessionsBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the idle timeout is under a second, if the store timeout is zero, if the rotation
-    /// grace is over 60 seconds or the time for a lost response over an hour, if the limit of
-    /// sessions or of lost responses is zero, or if sessions were already built from this issuer.
+    /// Fails if the idle timeout is under a second or over 100 years, if the store timeout is zero,
+    /// if the rotation grace is over 60 seconds or the time for a lost response over an hour, if the
+    /// limit of sessions or of lost responses is zero, or if sessions were already built from this
+    /// issuer.
     pub fn build(self) -> Result<Sessions, ConfigError> {
         let invalid = |what: &str| Err(ConfigError::invalid(what));
         if self.grace > MAX_ROTATION_GRACE {

@@ -98,7 +98,7 @@ impl Sessions {
     ///
     /// The subject can log in again at once. If the clock of the node that handles the login is behind the
     /// clock of the node that ended the sessions, the new session is dated after the logout. If it is behind
-    /// by more than the leeway, the login fails with a 503.
+    /// by more than 25 seconds, or by more than a shorter leeway, the login fails with a 503.
     ///
     /// # Errors
     ///

@@ -17,9 +17,9 @@ use crate::store::StoreError;
 ///
 /// A handler may return it. With the feature `axum` it is a response, with the status, the JSON
 /// body of RFC 6749 section 5.2, `Cache-Control: no-store`, and `Retry-After` if the status is 503.
-/// For other frameworks there are [`status`](Self::status), [`body`](Self::body) and
-/// [`retry_after`](Self::retry_after). [`kind`](Self::kind) is for logs: the response does not say
-/// which reason is behind `invalid_grant`.
+/// For other frameworks there are [`status`](Self::status), [`body`](Self::body),
+/// [`headers`](Self::headers) and [`retry_after`](Self::retry_after). [`kind`](Self::kind) is for
+/// logs: the response does not say which reason is behind `invalid_grant`.
 #[derive(Debug, Clone)]
 pub struct SessionError {
     kind: SessionErrorKind,
@@ -81,7 +81,8 @@ impl SessionError {
         self.verdict().0
     }
 
-    /// Returns the error code of RFC 6749 section 5.2, or, for 500 and 503, of section 4.1.2.1.
+    /// Returns the error code in the body of the response: one of RFC 6749 sections 5.2 and 4.1.2.1, or of RFC
+    /// 9449 section 5 if the DPoP proof is refused.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.verdict().1
@@ -121,7 +122,8 @@ impl SessionError {
         }
     }
 
-    /// Returns the headers that the response needs besides its type: a nonce, if the proof lacks one.
+    /// Returns the headers of DPoP that the response needs if the proof was refused, such as a nonce, and none
+    /// otherwise. They do not include `Content-Type`, `Cache-Control` and `Retry-After`.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let source = self.source.as_ref();

@@ -143,7 +143,7 @@ impl<'a> OpenSession<'a> {
     /// Fails if a claim or a scope is invalid, if the subject is empty, if the subject already has as many
     /// sessions as allowed, if the DPoP proof was used before, if the session store, the revocation store or
     /// the replay store is unavailable, or if the subject was logged out everywhere at a time that is ahead
-    /// of this node's clock by more than the leeway.
+    /// of this node's clock by more than 25 seconds, or by more than a shorter leeway.
     pub async fn issue(self) -> Result<TokenPair, SessionError> {
         let Self {
             sessions,
@@ -197,7 +197,8 @@ impl fmt::Debug for OpenSession<'_> {
 
 impl Sessions {
     /// Returns the stamp of a login: the time now or, if the subject was logged out everywhere by a node
-    /// whose clock is ahead, a time after that cut-off. It is at most the leeway ahead of this node's clock.
+    /// whose clock is ahead, a time after that cut-off. It is ahead of this node's clock by at most 25
+    /// seconds, and never by more than the leeway.
     async fn stamp_of_login(&self, subject: &str) -> Result<u64, SessionError> {
         const SECONDS: [u64; 7] = [0, 1, 2, 5, 10, 15, 25];
         let tokens = &self.inner.tokens;

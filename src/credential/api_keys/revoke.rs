@@ -14,7 +14,8 @@ use crate::clock::as_micros;
 use crate::error::ConfigError;
 
 /// The time for which an expired key stays in the list of its owner, and is refused as expired rather than
-/// unknown, before a clean-up removes it: 30 days.
+/// unknown, before a clean-up removes it: 30 days. It is removed earlier if the owner has as many keys as
+/// allowed and creates another one.
 pub const EXPIRED_KEY_RETENTION: Duration = Duration::from_secs(2_592_000);
 
 /// The most keys that are revoked by one call to the store, each of which has its own timeout.

@@ -283,9 +283,10 @@ impl IntrospectionBuilder {
     /// Fails if
     ///
     /// - a URL does not begin with `https://`, or leads to a private host, unless that is allowed;
-    /// - there are no credentials of this service, or several;
+    /// - there are no credentials of this service, or several, or they are empty or malformed;
     /// - there is no audience, and [`dangerous_no_audience`](Self::dangerous_no_audience) was not called;
-    /// - `cache_for` is longer than 1 hour;
+    /// - an issuer, an audience or a list of values is empty, or the path of a member is malformed;
+    /// - `cache_for` is longer than 1 hour, or the leeway longer than 300 seconds;
     /// - there are no certificates to trust.
     pub fn build(self) -> Result<Introspection, ConfigError> {
         let auth = match <[ClientAuth; 1]>::try_from(self.auth) {

@@ -69,11 +69,13 @@ use asker::Asker;
 ///   time.
 /// - **A known token** is answered from the cache for at most [60 seconds](DEFAULT_INTROSPECTION_CACHE_FOR),
 ///   and never after its `exp`. If it is revoked at the server, it is still accepted for that long.
-/// - **A token that is not active** is answered with 401. This is cached for 5 seconds, apart from the active
-///   tokens, so that invented tokens cannot evict those.
+/// - **A token that is not active** is answered with 401. This is cached for at most 5 seconds, apart from the
+///   active tokens, so that invented tokens cannot evict those.
 /// - **If the server is down, or answers anything else**, the response is 503 with `Retry-After`, and nothing
-///   is cached. The server is then asked again after pauses of up to 15 seconds, by one request at a time,
-///   until it answers. All other requests get 503 at once. Cached tokens are not affected.
+///   is cached. After no answer, three unusable ones in a row, or a 429 or 503 with `Retry-After`, the server
+///   is asked again by one request at a time, until it answers. The pauses in between are up to 15 seconds
+///   long, or as long as `Retry-After` says, which is obeyed up to 60 seconds. All other requests get 503 at
+///   once. Cached tokens are not affected.
 /// - **A stream** ([`VerifiedToken::ended`]) asks the server again when the answer has left the cache.
 ///
 /// # Security

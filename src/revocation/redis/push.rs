@@ -44,7 +44,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// noticed within [`LOSS_DETECTION_TIME`]. From then on, the cached answers "not revoked" no longer
 /// count, and the cache asks Redis again. It uses each new answer for the
 /// [cache period](CachedRevocations::cache_for) at most, as without pushes. A new attempt to subscribe
-/// follows after 100 ms, and then at growing intervals up to 5 s. Each attempt resolves the server's host
+/// follows within 100 ms, and then at growing intervals of up to 5 s. Each attempt resolves the server's host
 /// name again. When the subscription is back, the answers from before it are dropped once more.
 ///
 /// A replica passes on what its primary publishes, but only while it is connected to the primary.

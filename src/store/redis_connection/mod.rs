@@ -36,9 +36,10 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 
 /// A connection to one Redis server that reconnects when needed. Clones share the connection.
 ///
-/// [`RedisSessions::connect`](crate::sessions::RedisSessions::connect) and
-/// [`RedisRevocations::connect`](crate::revocation::RedisRevocations::connect) use it. It is public
-/// so that an application can share one connection, or use it for its own commands.
+/// [`RedisSessions::connect`](crate::sessions::RedisSessions::connect),
+/// [`RedisRevocations::connect`](crate::revocation::RedisRevocations::connect) and
+/// [`RedisReplays::connect`](crate::dpop::RedisReplays::connect) use it. It is public so that an
+/// application can share one connection between stores, or use it for its own commands.
 ///
 /// # Failover
 ///
@@ -64,8 +65,8 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 ///
 /// # Permissions
 ///
-/// A Redis user for both stores needs only these permissions (`ACL SETUSER`). If you set another prefix, put
-/// it in place of `jwt-auth:`.
+/// A Redis user for all of these stores needs only these permissions (`ACL SETUSER`). If you set another
+/// prefix, put it in place of `jwt-auth:`.
 ///
 /// ```text
 /// ~jwt-auth:* resetchannels &jwt-auth:revocations -@all

@@ -18,9 +18,9 @@ const NO_LIMIT: u32 = 1_000_000;
 
 /// Checks that a store of your own keeps every rule of [`ApiKeyStore`].
 ///
-/// It stores, lists, uses, deletes and cleans up some two thousand keys, and inserts 64 keys of one owner
+/// It stores, lists, uses, deletes and cleans up more than a thousand keys, and inserts 64 keys of one owner
 /// at once under a limit. Run it on an empty test database, preferably in a runtime with several
-/// threads. **It also removes keys of others**, if they expire within a few hours.
+/// threads. **It also removes keys of others**, if they expire within the next two hours.
 ///
 /// ```
 /// use tower_jwt_auth::credential::api_keys::MemoryApiKeys;

@@ -14,11 +14,12 @@ use super::weakness::{Finding, Weakness};
 
 /// Attacks a service, and panics if an attack is let through or gets a wrong response.
 ///
-/// The service is the one that you run: a router with all of its layers, whatever they are. First, each route
-/// must accept a good token. Then follow some 400 bad requests: without credentials; with forged, unsigned,
-/// expired or mistyped tokens; with tokens for another service; with attacks in the header; and with tokens
-/// in the wrong place. The correct response is 401 with a `Bearer` challenge, 400 or 403; for an oversized
-/// token also 413, 414 or 431. At the end, the good token must still be accepted.
+/// The service is the one that you run: a router with all of its layers, whatever they are. Each route must
+/// first accept a good token. Then follow some 400 bad requests to it: without credentials; with forged,
+/// unsigned, expired or mistyped tokens; with tokens for another service; with attacks in the header; and with
+/// tokens in the wrong place. The correct response is 401 with a `Bearer` challenge, 400 or 403; for an
+/// oversized token also 413, 414 or 431; and for another spelling of the path, another method or a token in a
+/// form, whatever is neither a success nor a server error. At the end, the good token must still be accepted.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {

@@ -24,10 +24,10 @@ const HOUR: u64 = 3_600 * SECOND;
 
 /// Checks that a store of your own keeps every rule of [`SessionStore`].
 ///
-/// It opens, rotates, lists, ends and cleans up some two thousand sessions, compares each result
+/// It opens, rotates, lists, ends and cleans up more than a thousand sessions, compares each result
 /// with [`Rotation::apply`], and sends 64 rotations of one token at once. Run it on an empty test
 /// database, preferably in a runtime with several threads. **It also removes sessions of others**,
-/// if they are over within a few hours.
+/// if they are over within the next two hours.
 ///
 /// ```
 /// use tower_jwt_auth::sessions::MemorySessions;
