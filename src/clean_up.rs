@@ -1,4 +1,4 @@
-//! [`CleanUpTask`]: removes what is over from a store, in the background.
+//! [`CleanUpTask`]: removes expired entries from a store, in the background.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -14,11 +14,11 @@ const BATCH: u32 = 500;
 /// The pause after a full batch, in which requests come first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a batch may take. A store that falls silent must not stop the task for ever.
+/// How long a batch may take. A store that no longer responds must not stop the task for ever.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A background task that removes what is over from a store; see
-/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every). Dropping it stops the task.
+/// A background task that removes expired entries from a store, such as sessions that are over.
+/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every) starts one. Dropping it stops the task.
 #[derive(Debug)]
 #[must_use = "dropping it stops the task"]
 pub struct CleanUpTask {

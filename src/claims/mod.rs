@@ -12,7 +12,7 @@ pub const RESERVED_CLAIMS: [&str; 11] = [
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "scope", "sid", "cnf",
 ];
 
-/// The audiences of a token. In JSON, it is a string or an array of strings (RFC 7519 section 4.1.3).
+/// The audiences of a token. In JSON, they are a string or an array of strings (RFC 7519 section 4.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audience(Vec<String>);
 

@@ -41,14 +41,14 @@ use vars::{Vars, environment};
 /// | `JWT_SECRET` \[secret\] | the HMAC secret, used as it is: at least 32, 48 or 64 bytes |
 /// | `JWT_PRIVATE_KEY` \[private_key\] | the key to sign with: PEM, or a private JWK |
 /// | `JWT_PUBLIC_KEY` \[public_key\] | the keys of a service that only verifies: PEM, a JWK, or a JWK set; never a secret. `JWT_ALGORITHM` applies to each key: keys of a set for another algorithm are ignored |
-/// | `JWT_KEY_RING_FILE` \[key_ring_file\] | instead of these, the path of a file of [rotating keys](crate::KeyRing), whose changes are followed |
+/// | `JWT_KEY_RING_FILE` \[key_ring_file\] | instead of a key, the path of a file of [rotating keys](crate::KeyRing), whose changes are followed |
 /// | `JWT_ROTATE_KEYS` \[rotate_keys\] | the algorithm of new keys in that file, such as `EdDSA`: one is added every 90 days. If it is not set, another process must rotate the keys |
 /// | `JWT_KEY_ID` \[key_id\] | the `kid` of the key; by default derived from the key. With a JWK set in `JWT_PUBLIC_KEY`, it selects the one key that is used |
 /// | `JWT_PREVIOUS_KEYS` \[previous_keys\] | keys that still verify: secrets, or `kid=ID:secret` for those that had a `JWT_KEY_ID`, separated by white space; PEM public keys one after the other; or a JWK set |
 /// | `JWT_ISSUER` \[issuer\] | the `iss` of the tokens; required |
 /// | `JWT_AUDIENCE` \[audience\] | the `aud` of the tokens, several separated by commas; required |
 /// | `JWT_ACCESS_TTL` \[access_ttl\] | the lifetime of access tokens in seconds; 900 by default |
-/// | `JWT_MAX_ACCESS_TTL` \[max_access_ttl\] | the longest lifetime of an access token in seconds, if single tokens live, or lived before, longer than `JWT_ACCESS_TTL`, which is the default. In a service that only verifies, there is no limit if neither is set |
+/// | `JWT_MAX_ACCESS_TTL` \[max_access_ttl\] | the longest lifetime of an access token in seconds; `JWT_ACCESS_TTL` by default. Set it if some tokens live longer than that, or did until you shortened it. A service that only verifies has no limit if neither is set |
 /// | `JWT_REFRESH_TTL` \[refresh_ttl\] | the lifetime of refresh tokens and sessions in seconds; 2592000 (30 days) by default |
 /// | `JWT_LEEWAY` \[leeway\] | by how many seconds clocks may differ; 30 by default, at most 300 |
 /// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest accepted token in bytes; 8192 by default |
@@ -93,7 +93,7 @@ pub struct AuthConfig {
     pub key_ring_file: Option<String>,
     /// The algorithm of the keys that are added to that file.
     pub rotate_keys: Option<String>,
-    /// Keys that still verify.
+    /// Older keys that still verify tokens.
     pub previous_keys: Option<Secret>,
     /// The `iss` of the tokens.
     pub issuer: Option<String>,

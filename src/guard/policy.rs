@@ -21,7 +21,7 @@ use crate::verifier::VerifiedToken;
 /// use tower_jwt_auth::{JwtAuthLayer, Require};
 /// use tower_jwt_auth::guard::{Allowed, Policy};
 ///
-/// /// The same for every application.
+/// /// A requirement that does not depend on the state.
 /// struct Auditors;
 ///
 /// impl<S> Policy<S> for Auditors {
@@ -31,7 +31,7 @@ use crate::verifier::VerifiedToken;
 ///     }
 /// }
 ///
-/// /// From the state, in which it was built at start-up.
+/// /// A requirement from the state, built at start-up.
 /// struct MayRefund;
 ///
 /// #[derive(Clone)]

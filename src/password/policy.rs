@@ -32,7 +32,7 @@ pub enum Verification {
     /// the same response as for a [`Mismatch`](Self::Mismatch). It took the same work. The user can log in
     /// again once a new hash is stored, for example after a password reset.
     UnusableHash {
-        /// [`NoPassword`](PasswordError::NoPassword),
+        /// The reason: [`NoPassword`](PasswordError::NoPassword),
         /// [`InvalidHash`](PasswordError::InvalidHash),
         /// [`UnsupportedAlgorithm`](PasswordError::UnsupportedAlgorithm),
         /// [`CostTooHigh`](PasswordError::CostTooHigh) or

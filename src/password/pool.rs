@@ -174,7 +174,7 @@ impl Limits {
 // === impl Scratch ===
 
 impl Scratch {
-    /// Returns at least `count` blocks, with their old content.
+    /// Returns `count` blocks. Their content is arbitrary.
     pub(super) fn blocks(&mut self, count: usize) -> Result<&mut [Block], PasswordError> {
         if self.0.len() < count {
             let mut fresh = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// Why a [`RefreshCookie`](crate::refresh_cookie::RefreshCookie) was not read or not set.
+/// The reason why a [`RefreshCookie`](crate::refresh_cookie::RefreshCookie) was not read or not set.
 ///
 /// A handler may return it. With the feature `axum` it is a response, with a JSON body in the form
 /// of RFC 6749 section 5.2 and `Cache-Control: no-store`. That response never removes the cookie,

@@ -138,7 +138,7 @@ const MAX_COOKIE_BYTES: usize = 4096;
 ///   (RFC 6265bis section 4.1.3.2). A name without the prefix is refused when the cookie is built.
 /// - A browser also sends cookies with requests that other pages cause. Therefore
 ///   [`read`](Self::read) refuses every request with the cookie whose `Origin` is not one of yours,
-///   whatever its method. `SameSite=Strict` is the second line of defence.
+///   whatever its method. `SameSite=Strict` is the second line of defense.
 /// - Only the error `invalid_grant` removes the cookie; see [`clear_after`](Self::clear_after).
 /// - The page receives only the access token: [`TokenPair::without_refresh_token`] is the body.
 /// - A script that was injected into the page cannot read the refresh token, but it can refresh as

@@ -33,7 +33,7 @@ pub enum OutagePolicy {
     /// most. This is the default.
     #[default]
     FailClosed,
-    /// The request is let through if the store said "not revoked" no longer than this ago.
+    /// The request is let through if the store answered "not revoked" within this time before it.
     /// Otherwise the response is a 503.
     ServeStale(Duration),
     /// The request is let through, and [counted](CachedRevocations::passed_unchecked).

@@ -159,7 +159,7 @@ impl<S: RevocationStore> DynRevocationStore for S {
     }
 }
 
-/// Uses one store in several places.
+/// Allows the use of one store in several places.
 impl<S: RevocationStore> RevocationStore for std::sync::Arc<S> {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         S::revoke(self, revocations).await
@@ -292,7 +292,7 @@ impl Debug for RevocationQuery<'_> {
 }
 
 impl<'a> RevocationQuery<'a> {
-    /// Creates a query for tests of a store, about a token without an issuer and a session.
+    /// Creates a query for tests of a store, about a token without an issuer and without a session.
     /// `issued_at` is in microseconds since the Unix epoch.
     #[must_use]
     pub const fn new(subject: &'a str, token: &'a str, issued_at: u64) -> Self {

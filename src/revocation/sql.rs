@@ -86,8 +86,8 @@ pub struct SqliteRevocations {
 /// [`CachedRevocations`](crate::guide::revocation) in front of the store. For the settings of the
 /// pool see [`PostgresSessions`](crate::sessions::PostgresSessions).
 ///
-/// An id and its issuer may have some 2,700 bytes together, because they are in an index. Otherwise
-/// [`revoke`](RevocationStore::revoke) fails. The ids that this crate makes are short.
+/// An id and its issuer may have at most some 2,700 bytes together, because they are in an index. With
+/// longer ones, [`revoke`](RevocationStore::revoke) fails. The ids that this crate makes are short.
 ///
 /// ```no_run
 /// use std::time::SystemTime;
@@ -266,7 +266,7 @@ impl PostgresRevocations {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn open(pool: sqlx::PgPool) -> Result<Self, StoreError> {
         let record = Self::new(pool);
@@ -286,7 +286,7 @@ impl PostgresRevocations {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.check_pooler().await?;

@@ -104,7 +104,7 @@ pub struct EndedSession {
     pub ended_at: u64,
 }
 
-/// The reason why a session was ended early. The names are stable.
+/// The reason why a session was ended early. Its [name](Self::as_str) is stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {

@@ -186,8 +186,9 @@ pub enum CreateOutcome {
 // === impl EndSessions ===
 
 impl<'a> EndSessions<'a> {
-    /// Creates a request to end sessions. The store returns only the sessions that this request
-    /// ends, and none that had ended before: [`ended_since`](Self::ended_since) is after `now`.
+    /// Creates a request to end sessions, however many they are. The store returns only the sessions
+    /// that this request ends, and none that had ended before:
+    /// [`ended_since`](Self::ended_since) is after `now`.
     #[must_use]
     pub const fn new(target: SessionTarget<'a>, reason: EndReason, now: u64) -> Self {
         Self {

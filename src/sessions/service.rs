@@ -12,9 +12,9 @@ use crate::issuer::TokenIssuer;
 use crate::session::{Session, SessionLimit, SessionStore, TimedStore};
 use crate::store::Calls;
 
-/// The most refreshes, logins and logouts that are in progress at once in one [`Sessions`]. More
-/// are answered with 503. Each ends within a few timeouts of the stores, even if its request is
-/// dropped.
+/// The most refreshes, logins and logouts that are in progress at once in one [`Sessions`]: 1,024. Any
+/// further call fails, and the response is a 503. Each call ends within a few timeouts of the stores,
+/// even if its request is dropped.
 pub const MAX_CONCURRENT_CALLS: usize = 1024;
 
 /// Opens sessions at login, refreshes them by their refresh tokens, lists them, and ends them.

@@ -18,8 +18,8 @@ use crate::error::{AuthError, AuthErrorKind};
 
 /// The error of a store that could not be reached, did not respond in time, or failed.
 ///
-/// The result of the call is then unknown. The response to the request is a 503: it is neither
-/// refused with 401 nor let through.
+/// The result of the call is then unknown, so the response to the request is a 503. The request is
+/// neither refused with 401 nor let through.
 #[derive(Debug)]
 pub struct StoreError {
     source: Box<dyn StdError + Send + Sync>,

@@ -120,7 +120,8 @@ impl TestIssuer {
         token
     }
 
-    /// Returns an access token with the same claims, but signed with a key that no verifier trusts.
+    /// Returns an access token for this subject with the usual claims, signed with a key that no verifier
+    /// trusts.
     ///
     /// # Errors
     ///

@@ -90,7 +90,8 @@ impl<'a> CreateApiKey<'a> {
         self
     }
 
-    /// Adds a scope, or several that are separated by spaces. A key may have 100 scopes of 256 bytes.
+    /// Adds a scope, or several that are separated by spaces. A key may have at most 100 scopes of at most 256
+    /// bytes each.
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         for scope in scope.as_ref().split(' ').filter(|scope| !scope.is_empty()) {
             self.payload.scopes.push(scope.to_owned());
@@ -103,7 +104,7 @@ impl<'a> CreateApiKey<'a> {
         scopes.into_iter().fold(self, |key, scope| key.scope(scope))
     }
 
-    /// Adds a role. A key may have 100 roles of 256 bytes. An empty string is ignored.
+    /// Adds a role. A key may have at most 100 roles of at most 256 bytes each. An empty string is ignored.
     pub fn role(mut self, role: impl AsRef<str>) -> Self {
         let role = role.as_ref();
         if !role.is_empty() {
@@ -117,7 +118,7 @@ impl<'a> CreateApiKey<'a> {
         roles.into_iter().fold(self, |key, role| key.role(role))
     }
 
-    /// Adds a claim that handlers and guards can read, such as a tenant. A key may have 32 claims.
+    /// Adds a claim that handlers and guards can read, such as a tenant. A key may have at most 32 claims.
     /// [Registered](RESERVED_CLAIMS) names are refused.
     pub fn claim(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let name = name.into();
@@ -140,15 +141,15 @@ impl<'a> CreateApiKey<'a> {
         self
     }
 
-    /// Sets the lifetime of the key, which begins when the key is created. Without this and
-    /// [`expires_at`](Self::expires_at), the key is valid until it is revoked.
+    /// Sets the lifetime of the key, which begins when the key is created: at most 100 years. If neither this
+    /// nor [`expires_at`](Self::expires_at) is called, the key is valid until it is revoked.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.expiry = Some(Expiry::In(lifetime));
         self
     }
 
-    /// Sets the time from which the key is refused. Without this and [`expires_in`](Self::expires_in),
-    /// the key is valid until it is revoked.
+    /// Sets the time from which the key is refused. If neither this nor [`expires_in`](Self::expires_in) is
+    /// called, the key is valid until it is revoked.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expiry = Some(Expiry::At(time));
         self

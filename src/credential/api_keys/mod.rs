@@ -52,9 +52,9 @@ use crate::verifier::{VerifiedToken, World};
 use form::{Form, Parsed};
 use known::Known;
 
-/// The most calls of one [`ApiKeys`] that create or revoke keys and are in progress at once: 1,024. More are
-/// answered with
-/// 503. Each call ends within a few timeouts of the stores, even if its request is dropped.
+/// The most calls of one [`ApiKeys`] that create or revoke keys and are in progress at once: 1,024. Any
+/// further call fails, and the response is a 503. Each call ends within a few timeouts of the stores, even if
+/// its request is dropped.
 pub const MAX_CONCURRENT_CALLS: usize = 1024;
 
 /// The digest with which an unknown key is compared, so that it takes the same time as a known one.

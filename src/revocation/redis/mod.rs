@@ -86,7 +86,7 @@ pub struct RedisRevocations<C = RedisConnection> {
 // === impl RedisRevocations ===
 
 impl RedisRevocations {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. It
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The store
     /// reconnects when needed: see [`RedisConnection`].
     ///
     /// # Errors

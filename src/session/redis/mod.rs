@@ -116,7 +116,7 @@ pub struct RedisSessions<C = RedisConnection> {
 // === impl RedisSessions ===
 
 impl RedisSessions {
-    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. It
+    /// Connects to one server, by an address such as `redis://user:password@host:6379/0`. The store
     /// reconnects when needed: see [`RedisConnection`].
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The Lua scripts. Each is sent once and then called by its digest. Ids are passed as arguments,
-//! and never are part of a script.
+//! and are never part of a script.
 
 use redis::Script;
 

@@ -1,4 +1,4 @@
-//! [`PostgresSessions`].
+//! [`PostgresSessions`]: sessions in PostgreSQL.
 
 use sqlx::{PgConnection, PgPool, Postgres};
 
@@ -75,7 +75,7 @@ impl PostgresSessions {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn open(pool: PgPool) -> Result<Self, StoreError> {
         let sessions = Self::new(pool);
@@ -95,7 +95,7 @@ impl PostgresSessions {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
+    /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.check_pooler().await?;

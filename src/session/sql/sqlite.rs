@@ -1,4 +1,4 @@
-//! [`SqliteSessions`].
+//! [`SqliteSessions`]: sessions in SQLite.
 
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 

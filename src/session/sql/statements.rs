@@ -1,7 +1,7 @@
 //! The statements, in the SQL that SQLite and PostgreSQL have in common.
 //!
-//! `$n` is a parameter in both. No statement reads first and writes later, and none contains a
-//! value: each is put together once, from the texts in this file alone.
+//! `$n` is a parameter in both. No statement contains a value from outside: each is put together
+//! once, from the texts in this file alone.
 
 use std::sync::LazyLock;
 

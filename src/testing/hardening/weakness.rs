@@ -233,7 +233,7 @@ impl fmt::Display for Weakness {
 pub struct Finding {
     /// The method and the path, such as `GET /orders`.
     pub route: String,
-    /// The attack.
+    /// The name of the attack.
     pub attack: String,
     /// The weakness that it shows.
     pub weakness: Weakness,
