@@ -1,8 +1,8 @@
 //! What a request with a bound token costs compared with a bearer token: the check of the proof's signature, and
 //! the rest, which is printed in the last column.
 //!
-//! Each request has a proof of its own, as in life. The three kinds of work take turns, so that a busy machine
-//! slows them alike, and their medians are compared. `cargo bench --bench bound --features testing`
+//! Each request has its own proof, as real clients send it. The three kinds of work take turns, so that a busy
+//! machine slows them alike, and their medians are compared. `cargo bench --bench bound --features testing`
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::convert::Infallible;
@@ -78,7 +78,7 @@ fn measure(algorithm: Algorithm) {
         bound.push(time(&runtime, &mut service, asked));
         let asked = request("Bearer", &bearer, None);
         plain.push(time(&runtime, &mut service, asked));
-        // Of another proof, because a processor learns how to check one that it has just checked.
+        // Another proof, because checking one twice in a row is faster the second time.
         let other = proofs[(number + REQUESTS / 2) % REQUESTS].clone();
         let (message, tag) = other.rsplit_once('.').unwrap();
         let tag = decoded(tag);
@@ -109,7 +109,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Returns the check that the proof's signature takes, with the key in the proof's header.
+/// Returns a function that checks signatures with the key in the header of this proof.
 fn signature_check(algorithm: Algorithm, proof: &str) -> impl Fn(&[u8], &[u8]) + use<> {
     let header = proof.split_once('.').unwrap().0;
     let header: Value = serde_json::from_slice(&decoded(header)).unwrap();

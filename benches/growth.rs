@@ -19,11 +19,11 @@ use tower_jwt_auth::sessions::{
 use tower_jwt_auth::{Algorithm, Sessions, SigningKey, TokenIssuer, TokenVerifier};
 
 const ISSUER: &str = "https://me.example";
-/// The rounds of a measurement, of which the median counts.
+/// The number of rounds of a measurement. The median of them counts.
 const ROUNDS: usize = 11;
-/// The steps of a round.
+/// The number of steps in a round.
 const STEPS: usize = 2000;
-/// The subjects have this many sessions each.
+/// The number of sessions of each subject.
 const EACH: usize = 4;
 
 fn main() {
@@ -157,7 +157,7 @@ fn tokens() {
         let tokens: Vec<_> = (0..count).map(|_| token(&issuer, 0)).collect();
         let before = resident();
         let verifier = verifier(&issuer, 16_384);
-        // As popular as words: the second one half as much as the first, the third a third.
+        // Zipf's law, as for words: the second token is used half as often as the first, the third a third.
         let sum: f64 = (1..=count).map(|rank| 1.0 / rank as f64).sum();
         let mut shares = Vec::with_capacity(count);
         let mut share = 0.0;
@@ -242,7 +242,7 @@ fn threads() {
 
 // === What they share ===
 
-/// The median of the rounds: the time of one step, which is told its number.
+/// Returns the time of one step, as the median of the rounds. `one` is given the number of the step.
 fn median(mut one: impl FnMut(usize)) -> Duration {
     let mut rounds: Vec<_> = (0..ROUNDS)
         .map(|round| {
@@ -259,14 +259,14 @@ fn powers_of_ten(most: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |count| Some(count * 10)).take_while(move |count| *count <= most)
 }
 
-/// A number below `count`, in no order that a processor can foresee.
+/// Returns a number below `count`, in an order that a processor cannot predict.
 fn scattered(step: usize, count: usize) -> usize {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 divided by the golden ratio
     let mixed = (step as u64 + 1).wrapping_mul(GOLDEN);
     ((u128::from(mixed) * count as u128) >> 64) as usize
 }
 
-/// The ids are as long as those of this crate.
+/// Returns an id as long as those of this crate.
 fn id(number: usize) -> String {
     format!("{number:032}")
 }

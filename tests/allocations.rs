@@ -18,12 +18,13 @@ use tower_jwt_auth::{
     VerifiedToken,
 };
 
-/// Beyond those of the bare router, for a token that was not seen before, with typed claims.
+/// The allocations beyond those of the bare router, for a token that was not seen before, with typed claims.
 const FIRST_SIGHT: u64 = 14;
-/// The same for a token that was seen before. Three of them are the strings of the handler's type.
+/// The allocations beyond those of the bare router, for a token that was seen before. Three of them are the
+/// strings of the handler's type.
 #[cfg(feature = "cache")]
 const REPEATED: u64 = 6;
-/// Beyond those of the bare router, which runs its handler, while a refusal does not.
+/// The allocations of a refusal beyond those of the bare router, although a refusal does not run the handler.
 const REFUSED: u64 = 6;
 
 #[derive(Clone, Deserialize)]
@@ -71,7 +72,7 @@ fn behind(verifier: TokenVerifier) -> Router {
         .with_state(())
 }
 
-/// The allocations of the last of these requests, each of which gets the status `expected`.
+/// Returns the allocations of the last of these requests, each of which gets the status `expected`.
 fn count(mut router: Router, tokens: &[&str], expected: StatusCode) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -249,7 +250,7 @@ fn a_token_that_was_seen_before_keeps_to_the_budget() {
 /// Of several verifiers that are joined, the one that has seen the token is found without reading its claims.
 #[cfg(feature = "cache")]
 #[test]
-fn a_token_that_one_of_several_verifiers_has_seen_keeps_to_the_budget() {
+fn a_token_seen_by_one_of_several_verifiers_keeps_to_the_budget() {
     let one = tokens(Algorithm::ES256);
     let other = tokens_of("https://other.example", Algorithm::ES256);
     let verifiers = [other.verifier(), one.verifier()];

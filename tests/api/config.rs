@@ -1,3 +1,5 @@
+//! The configuration from variables: what is read, what is refused, and what is built from it.
+
 use tower_jwt_auth::config::AuthConfig;
 use tower_jwt_auth::{Algorithm, ConfigError, SigningKey};
 

@@ -1,4 +1,4 @@
-//! Credentials other than JWTs: which judge receives which, and what its verdict leads to.
+//! Credentials other than JWTs: which verifier receives which, and what its verdict leads to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,7 +85,7 @@ async fn verdict(layer: &JwtAuthLayer, request: Request<String>) -> String {
 }
 
 #[tokio::test]
-async fn a_credential_goes_only_to_the_judge_of_its_form() {
+async fn a_credential_goes_only_to_the_verifier_of_its_form() {
     for at_once in [false, true] {
         let (mut keys, mut tickets) = (Prefix::new("key_"), Prefix::new("ticket_"));
         (keys.at_once, tickets.at_once) = (at_once, at_once);
@@ -115,7 +115,7 @@ async fn a_credential_goes_only_to_the_judge_of_its_form() {
 }
 
 #[tokio::test]
-async fn of_two_judges_of_one_form_the_first_decides() {
+async fn of_two_verifiers_of_one_form_the_first_decides() {
     let (first, second) = (Prefix::new("key_"), Prefix::new("key_"));
     let layer = JwtAuthLayer::new(verifier())
         .credentials(first.clone())
@@ -125,7 +125,7 @@ async fn of_two_judges_of_one_form_the_first_decides() {
 }
 
 #[tokio::test]
-async fn a_source_belongs_to_its_judge_whatever_the_form() {
+async fn a_source_belongs_to_its_verifier_whatever_the_form() {
     let keys = Prefix::new("key_");
     let layer = JwtAuthLayer::new(verifier())
         .token_source(TokenSource::header("X-Token").unwrap())
@@ -171,7 +171,7 @@ async fn two_credentials_of_different_kinds_are_refused() {
 }
 
 #[tokio::test]
-async fn a_layer_without_jwts_accepts_what_its_judges_accept() {
+async fn a_layer_without_jwts_accepts_what_its_verifiers_accept() {
     let keys = Prefix::new("key_");
     let layer = JwtAuthLayer::for_credentials(keys.clone());
     assert_eq!(verdict(&layer, bearer("key_ci")).await, "ci");
@@ -231,9 +231,9 @@ async fn handlers_and_guards_treat_all_credentials_alike() {
     assert_eq!(Seen::of(answer.unwrap()).body, "true forbidden");
 }
 
-/// So that guards which forbid keys keep it from creating more keys.
+/// The credential is still an API key, so guards that forbid API keys to create further keys still refuse it.
 #[tokio::test]
-async fn a_judge_that_wraps_api_keys_can_remove_scopes() {
+async fn a_verifier_that_wraps_api_keys_can_remove_scopes() {
     #[derive(Debug)]
     struct Narrowed(ApiKeys);
     impl CredentialVerifier for Narrowed {

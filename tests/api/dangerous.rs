@@ -1,3 +1,5 @@
+//! Reading a token without verifying it.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! The kinds of errors: their status codes, challenges and messages.
+
 use std::error::Error as _;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The extractors of axum: what they yield, and how they refuse a request.
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;

@@ -1,3 +1,5 @@
+//! Issuing tokens and verifying them: claims, lifetimes, the form of a token, and what is refused.
+
 use std::time::Duration;
 
 use base64::Engine as _;

@@ -1,3 +1,5 @@
+//! Keys and key sets: the formats that are read, the keys that are refused, and how a key is chosen.
+
 use tower_jwt_auth::keys::{KeyLookup, KeySet, KeySource};
 use tower_jwt_auth::{
     Algorithm, AuthErrorKind, ConfigError, SigningKey, TokenIssuer, TokenVerifier, VerifyingKey,

@@ -1,3 +1,5 @@
+//! The layer: which requests pass, and the responses to those that do not.
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The behaviour of the crate through its public API.
+//! The behavior of the crate through its public API.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,

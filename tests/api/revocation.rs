@@ -1,3 +1,5 @@
+//! Revoked tokens, sessions and subjects, and the cache in front of a revocation store.
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -269,7 +271,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn the_store_is_asked_once_per_lag() {
+    async fn the_store_is_asked_once_per_cache_period() {
         let (remote, clock) = setting();
         let node = node(&remote, &clock, |cache| cache);
         let verifier = node.tokens.verifier();
@@ -302,7 +304,7 @@ mod cached {
                 assert_eq!(verdict.unwrap(), Ok(()));
             }
             assert_eq!(remote.asked(), round);
-            clock.advance(Duration::from_secs(5)); // the answer is spent, so the same happens again
+            clock.advance(Duration::from_secs(5)); // the cached answer has expired, so the same happens again
         }
     }
 
@@ -327,7 +329,7 @@ mod cached {
     }
 
     #[tokio::test]
-    async fn a_revocation_is_immediate_here_and_within_the_lag_elsewhere() {
+    async fn a_revocation_takes_a_cache_period_only_on_other_nodes() {
         let (remote, clock) = setting();
         let (here, there) = (
             node(&remote, &clock, |cache| cache),

@@ -1,3 +1,5 @@
+//! Where a layer looks for the token of a request.
+
 use http::{Method, Request};
 use tower::{Layer, ServiceExt};
 use tower_jwt_auth::layer::TokenSource;

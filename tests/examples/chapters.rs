@@ -48,7 +48,7 @@ fn assert_sound(copy: &Path, what: &str) {
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what} does not compile:\n{said}");
-    // Of a chapter that is gone, a dependency that would be optimised may be gone too.
+    // A dependency that a profile optimizes may be gone with a removed chapter. Cargo warns of that.
     let mut lines = said
         .lines()
         .filter(|line| !line.starts_with("warning: profile "));
@@ -56,9 +56,9 @@ fn assert_sound(copy: &Path, what: &str) {
     assert_eq!(warning, None, "{what}:\n{said}");
 }
 
-/// Splits the chapters into groups to take out together, so that for any two chapters there is a group with the
-/// one and without the other: each chapter is in another choice of half of the groups. What one chapter needs
-/// from another one is missing then, as if each were taken out alone, in half as many compilations.
+/// Returns groups of chapters to remove together. For any two chapters, there is a group with the first one and
+/// without the second: each chapter is in a different half of the groups. So if one chapter needs another one,
+/// some group does not compile, as if each chapter were removed alone, but with fewer compilations.
 fn groups(chapters: &[String]) -> Vec<Vec<String>> {
     let choices =
         |count: u32| (0_u32..1 << count).filter(move |mask| mask.count_ones() == count / 2);
@@ -74,7 +74,7 @@ fn groups(chapters: &[String]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn groups_of_chapters_part_each_chapter_from_each_other() {
+fn some_group_separates_each_chapter_from_each_other() {
     for count in 1..40 {
         let chapters: Vec<_> = (0..count).map(|number: u32| number.to_string()).collect();
         let groups = groups(&chapters);

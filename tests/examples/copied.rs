@@ -9,9 +9,9 @@ use std::sync::Mutex;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// How the variables begin in which Cargo describes the package of this test. Build scripts watch them, such as
-/// that of `ring`: with them, each of those and all that needs it would be built again for a copy, and once
-/// more for the repository afterwards.
+/// The prefixes of the variables in which Cargo describes the package of this test. Some build scripts watch
+/// them, such as that of `ring`. If a copy were built with them, these packages and everything that needs them
+/// would be built again for the copy, and once more for the repository afterwards.
 const OF_ITS_PACKAGE: [&str; 4] = [
     "CARGO_PKG_",
     "CARGO_MANIFEST_",
@@ -56,7 +56,8 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     folder.join(format!("{}-{name}", std::process::id()))
 }
 
-/// The folder is the same for each run in this repository, so that only changed code is built again.
+/// Returns the folder of all copies. It is the same for each run in this repository, so that only changed code
+/// is built again.
 fn outside() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     REPOSITORY.hash(&mut hasher);
@@ -80,7 +81,7 @@ fn copy(name: &str, folder: &str) -> PathBuf {
     copy_changed(name, folder, |_| {})
 }
 
-/// Copies an example, changed in a draft of the copy. A file that is as it was in the run before is not
+/// Copies an example, and changes a draft of the copy. A file that has not changed since the last run is not
 /// written again, so that Cargo does not compile it again.
 pub(crate) fn copy_changed(name: &str, folder: &str, change: impl FnOnce(&Path)) -> PathBuf {
     let (draft, copy) = (
@@ -100,13 +101,13 @@ fn lock() -> String {
     fs::read_to_string(Path::new(REPOSITORY).join("Cargo.lock")).unwrap()
 }
 
-/// What a user does before the crate is published: one flag says where the crate is, and nothing else
-/// changes.
+/// Builds the copy of an example as a user does before the crate is published: one flag says where the crate
+/// is, and nothing else changes.
 fn build(name: &str) -> Result<PathBuf, String> {
     let copy = copy(name, name);
     let lock = lock();
     let mut cargo = if name == "starter" {
-        // Its program as its tests build it: they are run too, and build nothing twice then.
+        // Built as its tests build it: they are run as well, and then build nothing again.
         let mut tests = cargo("test", &copy);
         tests.arg("--no-run").args(STARTER_TESTS);
         tests
@@ -158,8 +159,8 @@ pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     }
     cargo.arg("--target-dir").arg(target());
     cargo.env_remove("CARGO_BUILD_TARGET");
-    // What the repository has compiled in the same way is not compiled again: the programs are the
-    // copy's own, their dependencies come from where those of this test are (Cargo from 1.91 on).
+    // Dependencies that the repository has already compiled in the same way are not compiled again, because
+    // both use one build folder (Cargo 1.91 or later). Only the programs are the copy's own.
     if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none()
         && let Some(shared) = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()
     {
@@ -169,8 +170,8 @@ pub(crate) fn cargo(command: &str, copy: &Path) -> Command {
     cargo
 }
 
-/// The dependencies that the repository optimises in its profile `dev`, as settings for Cargo: with the same
-/// ones, a copy can use what is compiled already.
+/// Returns the dependencies that the repository optimizes in its profile `dev`, as settings for Cargo. With the
+/// same settings, a copy can use what is already compiled.
 fn optimised() -> Vec<String> {
     let manifest = fs::read_to_string(Path::new(REPOSITORY).join("Cargo.toml")).unwrap();
     let (_, profile) = manifest.split_once("[profile.dev.package]\n").unwrap();
@@ -182,7 +183,7 @@ fn optimised() -> Vec<String> {
     settings.collect()
 }
 
-/// Makes a folder the same as another one, and leaves alone what is the same already.
+/// Makes a folder equal to another one, without writing files that are equal already.
 fn bring_up_to_date(folder: &Path, wanted: &Path) {
     fs::create_dir_all(folder).unwrap();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -218,7 +219,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Name and version of each package in a `Cargo.lock`.
+/// Returns the name and the version of each package in a `Cargo.lock`.
 fn versions(lock: &str) -> HashSet<(String, String)> {
     let value = |line: &str, key: &str| Some(line.strip_prefix(key)?.trim_matches('"').to_owned());
     let lines: Vec<&str> = lock.lines().collect();

@@ -65,7 +65,7 @@ async function own(alg) {
     tokens = await withNonce("refresh", () => refresh(DPoP));
   }
 
-  // The thief has both tokens, and his own key.
+  // The thief has both tokens, and a key of their own.
   const thief = oauth.DPoP(client, await oauth.generateKeyPair(alg));
   say("thief as bearer", await status(() => resource(tokens.access_token, {})));
   say("thief with a key", await status(() => withNonce("thief", () => resource(tokens.access_token, { DPoP: thief }))));

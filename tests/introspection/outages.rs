@@ -179,7 +179,7 @@ async fn a_client_that_panics_leaves_nobody_waiting() {
 }
 
 #[test]
-fn a_runtime_that_ends_leaves_a_judge_that_works_in_the_next() {
+fn a_verifier_outlives_the_runtime_that_it_was_used_in() {
     let authority = Authority::new();
     let judge = authority.introspection();
     authority.set(Mode::Hang);

@@ -15,7 +15,7 @@ pub enum Fault {
     Silent,
     /// It answers late, but within the time limit.
     Slow,
-    /// It answers with a page of something else.
+    /// It answers with an HTML page instead, as during maintenance.
     Garbage,
     /// It answers with the status 500.
     Error,

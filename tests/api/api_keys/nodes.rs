@@ -24,7 +24,7 @@ async fn a_key_that_one_node_creates_is_good_on_the_other_at_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_one_node_revokes_the_other_refuses_within_the_lag() {
+async fn another_node_refuses_a_revoked_key_within_the_cache_period() {
     let here = setting();
     let there = here.node();
     let (id, key) = here.key().await;

@@ -49,7 +49,7 @@ async fn an_outage_is_a_503_for_every_call() {
 
 #[cfg(feature = "cache")]
 #[tokio::test(start_paused = true)]
-async fn a_cached_key_survives_an_outage_only_within_its_lag() {
+async fn a_cached_key_survives_an_outage_only_for_its_cache_period() {
     for mode in [Mode::Down, Mode::Hangs] {
         let setting = setting();
         let (_, key) = setting.key().await;

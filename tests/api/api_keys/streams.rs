@@ -57,7 +57,7 @@ async fn a_stream_ends_at_once_when_its_key_is_revoked_here() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_within_twice_the_lag_when_another_node_revokes() {
+async fn a_stream_ends_two_cache_periods_after_a_remote_revocation() {
     let here = setting();
     let there = here.node();
     let (id, key) = here.key().await;
@@ -111,7 +111,7 @@ async fn a_stream_survives_a_short_outage_of_the_key_store() {
 }
 
 #[tokio::test]
-async fn many_streams_of_one_key_share_one_look_up_per_lag() {
+async fn streams_of_one_key_share_one_look_up_per_cache_period() {
     if cfg!(not(feature = "cache")) {
         return;
     }

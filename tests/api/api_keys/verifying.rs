@@ -148,7 +148,7 @@ mod with_a_cache {
     use super::*;
 
     #[tokio::test]
-    async fn a_key_is_looked_up_once_per_lag() {
+    async fn a_key_is_looked_up_once_per_cache_period() {
         let setting = setting();
         let (_, key) = setting.key().await;
         for expected in 1..4 {
@@ -172,7 +172,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn with_a_lag_of_zero_each_request_asks_the_store() {
+    async fn with_a_cache_period_of_zero_each_request_asks_the_store() {
         let setting = setting_with(|builder| builder.cache_for(Duration::ZERO));
         let (_, key) = setting.key().await;
         for expected in 1..5 {
@@ -232,7 +232,7 @@ mod with_a_cache {
     }
 
     #[tokio::test]
-    async fn an_unknown_id_is_looked_up_once_per_lag() {
+    async fn an_unknown_id_is_looked_up_once_per_cache_period() {
         let setting = setting();
         for expected in 1..4 {
             for _ in 0..10 {

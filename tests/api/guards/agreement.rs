@@ -1,3 +1,5 @@
+//! Random requirements and tokens: all ways to use a guard agree.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Async predicates: when they are asked, and what happens if they fail.
+
 use std::future::{Future as _, pending};
 use std::pin::pin;
 use std::sync::Arc;

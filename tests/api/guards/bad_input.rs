@@ -1,3 +1,5 @@
+//! Claims that a guard cannot use, and requirements that are too large.
+
 use std::time::Duration;
 
 use tower_jwt_auth::Require;

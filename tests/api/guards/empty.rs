@@ -1,3 +1,5 @@
+//! Requirements that are empty or malformed: they let nobody pass, and are reported at startup.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The responses of guards: who makes them, and how to change them.
+
 use std::convert::Infallible;
 
 use axum::Router;

@@ -1,3 +1,5 @@
+//! Scopes as types.
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;

@@ -1,3 +1,5 @@
+//! A table of requirements: each is met by some claims, and refused for others.
+
 use std::time::Duration;
 
 use tower_jwt_auth::Require;

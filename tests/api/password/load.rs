@@ -40,7 +40,7 @@ async fn requests_that_wait_too_long_are_refused() {
     let passwords = slow().max_wait(Duration::from_millis(100)).build().unwrap();
     let retry_after = Duration::from_secs(1);
     let turned_away = PasswordError::Overloaded { retry_after };
-    // On a busy machine the worker may be late for the first one too: then once more.
+    // On a busy machine the worker may be late for the first one, too: then try again.
     for _ in 0..50 {
         let (first, second) = tokio::join!(passwords.hash("a"), passwords.hash("b"));
         for hash in [&first, &second] {
@@ -50,7 +50,7 @@ async fn requests_that_wait_too_long_are_refused() {
                     .is_none_or(|error| *error == turned_away)
             );
         }
-        // Who comes when nobody else waits is served.
+        // A request that comes when no other waits is served.
         if first.is_ok() && second.is_err() && passwords.hash("c").await.is_ok() {
             return;
         }

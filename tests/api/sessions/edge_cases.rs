@@ -1,4 +1,4 @@
-//! Edge cases that a review found: late writes, many sessions, clocks that are behind, lost responses.
+//! Edge cases: late writes, many sessions, clocks that are behind, lost responses.
 
 use std::time::Duration;
 

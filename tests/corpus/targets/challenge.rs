@@ -13,7 +13,7 @@ use super::challenge_reader::Challenge;
 use super::first_line;
 use super::ready::ready;
 
-/// Lets everybody in, without a scope.
+/// Accepts every credential, without a scope.
 #[derive(Debug)]
 struct Anybody;
 
@@ -31,7 +31,7 @@ impl CredentialVerifier for Anybody {
     }
 }
 
-/// Four lines: a realm, scopes for a 401, an address of metadata, and scopes of a guard.
+/// Reads four lines: a realm, scopes for a 401, an address of metadata, and scopes of a guard.
 pub(super) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -88,7 +88,7 @@ pub(super) fn run(data: &[u8]) {
 
 fn line(text: &str) -> (&str, &str) {
     let (line, rest) = first_line(text.as_bytes());
-    // The line feed is a character of its own in UTF-8.
+    // A line feed is never a part of another character in UTF-8.
     (
         std::str::from_utf8(line).unwrap(),
         std::str::from_utf8(rest).unwrap(),
@@ -107,7 +107,7 @@ fn only_challenge(response: &Response<String>) -> Challenge {
     read.unwrap_or_else(|| panic!("{value:?} is not one challenge"))
 }
 
-/// A text as a challenge has it: what may not stand in a quoted string is a question mark.
+/// Returns a text as a challenge shows it: question marks replace what is not allowed in a quoted string.
 fn shown(text: &str) -> String {
     let is_plain = |character: &char| (' '..='~').contains(character);
     text.chars()

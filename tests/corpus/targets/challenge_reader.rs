@@ -62,7 +62,7 @@ impl Rest<'_> {
         }
     }
 
-    /// Section 5.6.2.
+    /// Reads a token (section 5.6.2).
     fn token(&mut self) -> Option<String> {
         let is_token =
             |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -73,7 +73,7 @@ impl Rest<'_> {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// Section 5.6.4, without `obs-text`.
+    /// Reads a quoted string (section 5.6.4), without `obs-text`.
     fn quoted(&mut self) -> Option<String> {
         self.take(b'"')?;
         let mut text = String::new();

@@ -1,5 +1,5 @@
-//! The metadata and the keys of an identity provider: nothing is fetched from anywhere but the provider, and
-//! what is taken of them an independent reader finds as well.
+//! The metadata and the keys of an identity provider: everything is fetched from the provider alone, and an
+//! independent reader finds the same keys.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use tower_jwt_auth::keys::{KeySource as _, KeySourceState};
 
 const ISSUER: &str = "https://idp.example/realm";
 
-/// A provider that answers with what the fuzzer has written.
+/// A provider that responds with the input of the fuzzer.
 #[derive(Debug, Clone)]
 struct Provider {
     metadata: Arc<[u8]>,
@@ -50,7 +50,7 @@ impl Provider {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
 
-/// The metadata, an empty line, and the keys.
+/// Reads the metadata, an empty line, and the keys.
 pub(super) fn run(data: &[u8]) {
     let at = data.windows(2).position(|pair| pair == b"\n\n");
     let (metadata, keys) = data.split_at(at.unwrap_or(data.len()));
@@ -78,7 +78,7 @@ pub(super) fn run(data: &[u8]) {
         assert_eq!(health.keys, 0);
         return;
     }
-    // It is UTF-8 throughout, even where nobody reads it.
+    // The whole text is UTF-8, even the parts that nobody reads.
     assert!(std::str::from_utf8(metadata).is_ok() && std::str::from_utf8(keys).is_ok());
     let Ok(metadata) = serde_json::from_slice::<Value>(metadata) else {
         return;
@@ -86,7 +86,7 @@ pub(super) fn run(data: &[u8]) {
     assert_eq!(metadata["issuer"], ISSUER);
     let address: Uri = metadata["jwks_uri"].as_str().unwrap().parse().unwrap();
     assert_eq!(asked.last(), Some(&address));
-    // Half of a surrogate pair is JSON (RFC 8259 section 8.2), but no text in Rust.
+    // Half of a surrogate pair is valid JSON (RFC 8259 section 8.2), but cannot be a `String`.
     let Ok(keys) = serde_json::from_slice::<Value>(keys) else {
         return;
     };

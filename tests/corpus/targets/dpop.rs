@@ -1,4 +1,4 @@
-//! DPoP proofs: an independent check of RFC 9449 section 4.3 agrees with each proof that is accepted.
+//! DPoP proofs: each proof that is accepted also passes an independent check of RFC 9449 section 4.3.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use tower_jwt_auth::dpop::{Dpop, MemoryReplays};
 use super::first_line;
 use super::signer::{ED_X, EDDSA};
 
-/// The time at which all proofs are looked at.
+/// The time at which all proofs are verified.
 const NOW: u64 = 1_800_000_000;
 
 static DPOP: LazyLock<Dpop> = LazyLock::new(|| {
@@ -21,7 +21,7 @@ static DPOP: LazyLock<Dpop> = LazyLock::new(|| {
         .unwrap()
 });
 
-/// A header, a line feed, and claims, which are signed by the key of RFC 8037.
+/// Reads a header, a line feed, and claims, and signs them with the key of RFC 8037.
 pub(super) fn run(data: &[u8]) {
     let (header, claims) = first_line(data);
     let proof = EDDSA.token(header, claims);
@@ -60,7 +60,7 @@ pub(super) fn run(data: &[u8]) {
     assert!((-300.0..=300.0).contains(&age), "{age}");
 }
 
-/// An address without query and fragment, as RFC 3986 section 6.2.2 normalises it, by a parser of its own.
+/// Returns an address without query and fragment, normalized by RFC 3986 section 6.2.2 with another parser.
 fn normal(htu: &str) -> String {
     let end = htu.find(['?', '#']).unwrap_or(htu.len());
     let (scheme, rest) = htu[..end].split_once("://").unwrap();

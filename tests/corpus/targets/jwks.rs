@@ -1,5 +1,5 @@
-//! Keys and sets of keys as JSON: what was read and written again is the same, has no private member, and
-//! has the thumbprint that `jsonwebtoken` computes.
+//! Keys and sets of keys as JSON: a key that was read, written and read again is the same, has no private
+//! member, and has the thumbprint that `jsonwebtoken` computes.
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
@@ -9,7 +9,7 @@ use tower_jwt_auth::{SigningKey, VerifyingKey};
 
 use super::signer::HS256;
 
-/// The JSON of a key, or of a set of keys.
+/// Reads the JSON of a key, or of a set of keys.
 pub(super) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -28,8 +28,8 @@ pub(super) fn run(data: &[u8]) {
 }
 
 fn check_set(text: &str, set: &KeySet) {
-    // A member that nobody reads may have half of a surrogate pair, which is JSON (RFC 8259 section 8.2) but no
-    // text in Rust.
+    // A member that nobody reads may contain half of a surrogate pair, which is valid JSON (RFC 8259 section
+    // 8.2), but cannot be a `String`.
     let Ok(document) = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) else {
         return;
     };
@@ -69,7 +69,7 @@ pub(super) fn check(key: &VerifyingKey) {
     assert_eq!(again.to_jwk(), Some(jwk));
     let theirs: Jwk = serde_json::from_str(&text).unwrap();
     DecodingKey::from_jwk(&theirs).unwrap();
-    // An id that was not given is the thumbprint.
+    // The id of a key without `kid` is the thumbprint.
     let mut unnamed: Value = serde_json::from_str(&text).unwrap();
     unnamed.as_object_mut().unwrap().remove("kid");
     let unnamed = VerifyingKey::from_jwk(&unnamed.to_string()).unwrap();

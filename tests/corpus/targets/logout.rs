@@ -1,5 +1,5 @@
-//! Logout tokens of identity providers, and the forms that they come in: an independent check of OpenID
-//! Connect Back-Channel Logout section 2.6 agrees with each that is acted on.
+//! Logout tokens of identity providers, and the forms that contain them: each token that is accepted also passes
+//! an independent check of OpenID Connect Back-Channel Logout section 2.6.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const GOOD_HEADER: &[u8] = br#"{"alg":"HS256","kid":"k1","typ":"logout+jwt"}"#;
 const GOOD_CLAIMS: &[u8] = br#"{"iss":"me","aud":"client","iat":1700000000,"exp":4000000000,"jti":"l1","sub":"alice","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}"#;
 
-/// Forgets everything, so that any number of inputs needs no memory.
+/// A store that forgets everything, so that no number of inputs fills the memory.
 #[derive(Debug)]
 struct Forgetful;
 
@@ -51,7 +51,7 @@ static RUNTIME: LazyLock<Runtime> =
 
 static GOOD_TOKEN: LazyLock<String> = LazyLock::new(|| HS256.token(GOOD_HEADER, GOOD_CLAIMS));
 
-/// A header, a line feed, and claims.
+/// Reads a header, a line feed, and claims.
 pub(super) fn token(data: &[u8]) {
     let (header, claims) = first_line(data);
     let token = HS256.token(header, claims);
@@ -74,7 +74,7 @@ pub(super) fn token(data: &[u8]) {
     assert!(!claims.contains_key("nonce"));
 }
 
-/// The body of a request, in which `$` stands for a good token.
+/// Reads the body of a request, in which `$` stands for a good token.
 pub(super) fn form(data: &[u8]) {
     let token = &**GOOD_TOKEN;
     let mut body = Vec::new();
@@ -107,7 +107,7 @@ pub(super) fn form(data: &[u8]) {
     }
 }
 
-/// The fields of a form, as the URL Standard reads them.
+/// Returns the fields of a form, as the URL Standard reads them.
 fn fields(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let decode = |text: &str| {
         let bytes = text.as_bytes();

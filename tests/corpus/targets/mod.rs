@@ -1,8 +1,8 @@
-//! What is done with one input of the fuzzer: the crate reads it, and what it says is compared with what an
-//! independent reader says. A target panics where the two disagree.
+//! The fuzz targets: each lets the crate read one input, and compares the result with that of an independent
+//! reader. It panics if the two disagree.
 //!
-//! The package in `fuzz/` runs these functions with inputs that it makes up; the test beside this folder
-//! runs them with the inputs that are kept.
+//! The package in `fuzz/` runs these functions with generated inputs; the test beside this folder runs them
+//! with the inputs that are kept.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
@@ -21,10 +21,10 @@ mod signer;
 mod stored_hash;
 mod token;
 
-/// A part of the crate that reads what others have written.
+/// A part of the crate that reads input from outside.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// The name of its folder of inputs.
+    /// The name of the folder with its inputs.
     pub name: &'static str,
     /// Reads one input.
     pub run: fn(&[u8]),

@@ -1,10 +1,10 @@
-//! Keys in PEM: what is read is a key that can be written as a JWK and read again.
+//! Keys in PEM: each key that is read can be written as a JWK and read again.
 
 use tower_jwt_auth::{Algorithm, SigningKey, VerifyingKey};
 
 use super::jwks::check;
 
-/// The text of a PEM file.
+/// Reads the text of a PEM file.
 pub(super) fn run(data: &[u8]) {
     for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256] {
         if let Ok(key) = VerifyingKey::from_pem(algorithm, data) {

@@ -1,5 +1,5 @@
-//! The token of a request, wherever it is: what the layer takes for the token, an independent reader of the
-//! headers finds as well, and no other one beside it.
+//! The token of a request, wherever it is: an independent reader of the headers finds the token that the layer
+//! has found, and no other one.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -23,11 +23,11 @@ const PAGE: &str = "https://app.example";
 const X_TOKEN: HeaderName = HeaderName::from_static("x-token");
 
 thread_local! {
-    /// The credentials that the layer has handed over.
+    /// The credentials that the layer has passed to the verifier.
     static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes each credential, and accepts it.
+/// Records each credential, and accepts it.
 #[derive(Debug)]
 struct Notes;
 
@@ -57,9 +57,9 @@ static LAYER: LazyLock<JwtAuthLayer> = LazyLock::new(|| {
 static COOKIE_OF_REFRESH: LazyLock<RefreshCookie> =
     LazyLock::new(|| RefreshCookie::new([PAGE]).unwrap());
 
-/// Lines, each of a letter that names a header and of its value: `a` for Authorization, `c` for Cookie, `o`
-/// for Origin, `s` for Sec-Fetch-Site, `x` for X-Token, `w` for Sec-WebSocket-Protocol. `u` asks for an
-/// upgrade, `p` makes it a POST, `l` lets bad cookies pass, and `q` is the query.
+/// Reads lines of a letter that names a header and of its value: `a` for Authorization, `c` for Cookie, `o` for
+/// Origin, `s` for Sec-Fetch-Site, `x` for X-Token, `w` for Sec-WebSocket-Protocol, `u` for Upgrade. `p` makes
+/// the request a POST, `l` lets bad cookies pass, and `q` is the query.
 pub(super) fn run(data: &[u8]) {
     let mut request = Request::new(());
     let (mut lenient, mut rest) = (false, data);
@@ -128,7 +128,7 @@ fn check_layer(request: Request<()>, lenient: bool) {
             assert!(!token.is_empty());
             let holds = |all: &[Vec<u8>]| all.iter().any(|one| *one == token);
             let bearer = usize::from(!found.bearer.is_empty());
-            // Two tokens in the request are an error; a cookie that does not count is none.
+            // Two tokens in the request are an error. A cookie that does not count is not a token.
             assert!(bearer + found.others.len() <= 1, "{found:?}");
             if bearer + found.others.len() == 1 {
                 assert!(holds(&found.bearer) || holds(&found.others), "{found:?}");
@@ -163,13 +163,13 @@ fn check_layer(request: Request<()>, lenient: bool) {
     }
 }
 
-/// What a reader of its own finds in the headers.
+/// What an independent reader finds in the headers.
 #[derive(Debug)]
 struct Found {
-    /// How many `Authorization` headers there are, of any scheme.
+    /// The number of `Authorization` headers, of any scheme.
     authorizations: usize,
     bearer: Vec<Vec<u8>>,
-    /// In the sources that always count.
+    /// The tokens in the sources that always count.
     others: Vec<Vec<u8>>,
     cookies: Vec<Vec<u8>>,
     cookies_count: bool,
@@ -222,7 +222,7 @@ impl Found {
         }
     }
 
-    /// Whether the one token is made of the characters of a `b64token` (RFC 6750 section 2.1).
+    /// Returns whether the one token consists of characters of a `b64token` (RFC 6750 section 2.1).
     fn is_plain_bearer(&self) -> bool {
         let Some(token) = self.bearer.first() else {
             return false;
@@ -232,7 +232,7 @@ impl Found {
     }
 }
 
-/// The values of the cookies with this name that are not empty (RFC 6265 section 5.4).
+/// Returns the values of the cookies with this name that are not empty (RFC 6265 section 5.4).
 fn cookies(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for header in headers.get_all(COOKIE) {

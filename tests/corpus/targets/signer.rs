@@ -1,4 +1,4 @@
-//! Signs what the fuzzer has written, so that the checks behind the signature are reached.
+//! Signs the input of the fuzzer, so that the checks behind the signature are reached.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use tower_jwt_auth::SigningKey;
 
-/// A key, in this crate and in another one.
+/// A key, as this crate and as `jsonwebtoken` represent it.
 pub(super) struct Signer {
     pub(super) key: SigningKey,
     pub(super) algorithm: Algorithm,
@@ -31,7 +31,7 @@ pub(super) static HS256: LazyLock<Signer> = LazyLock::new(|| {
 
 pub(super) static EDDSA: LazyLock<Signer> = LazyLock::new(|| {
     let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{ED_X}","d":"{ED_D}"}}"#);
-    // RFC 8410 section 7: what stands before the key in PKCS #8.
+    // RFC 8410 section 7: the bytes before the key in PKCS #8.
     let mut der = vec![48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
     der.extend(URL_SAFE_NO_PAD.decode(ED_D).unwrap());
     Signer::new(
@@ -51,7 +51,7 @@ impl Signer {
         decoding: DecodingKey,
         encoding: EncodingKey,
     ) -> Self {
-        // With both back ends on, it wants to be told which one.
+        // If both back ends are enabled, `jsonwebtoken` must be told which one to use.
         #[cfg(feature = "aws-lc-rs")]
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         #[cfg(not(feature = "aws-lc-rs"))]
@@ -64,7 +64,7 @@ impl Signer {
         }
     }
 
-    /// The token of a header and claims, whatever they are.
+    /// Returns a token with this header and these claims, whatever they are.
     pub(super) fn token(&self, header: &[u8], claims: &[u8]) -> String {
         let mut token = URL_SAFE_NO_PAD.encode(header);
         token.push('.');
@@ -72,7 +72,7 @@ impl Signer {
         self.signed(token)
     }
 
-    /// The token whose first two parts these are.
+    /// Returns a token with these first two parts.
     pub(super) fn signed(&self, mut message: String) -> String {
         let signature =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, self.algorithm);

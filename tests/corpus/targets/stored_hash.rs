@@ -1,4 +1,5 @@
-//! Stored password hashes: what is read here is read by the libraries that made it, with the same costs.
+//! Stored password hashes: if the library that makes such hashes can also read one that is read here, its costs
+//! are within the limits.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -8,7 +9,7 @@ use tower_jwt_auth::password::{PasswordAlgorithm, PasswordHash};
 
 static SERVICE: LazyLock<PasswordService> = LazyLock::new(PasswordService::new);
 
-/// The text of a stored hash. No password is ever hashed.
+/// Reads the text of a stored hash. No password is ever hashed.
 pub(super) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -20,7 +21,7 @@ pub(super) fn run(data: &[u8]) {
     let _ = SERVICE.needs_rehash(&hash);
     let again = PasswordHash::from_str(hash.as_str()).unwrap();
     assert_eq!(again.algorithm(), hash.algorithm());
-    // Other systems write something before a hash that is a common one.
+    // Other systems put a prefix before the hash.
     let start = match hash.algorithm() {
         PasswordAlgorithm::Bcrypt => "$2",
         _ => "$argon2",

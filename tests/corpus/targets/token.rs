@@ -1,5 +1,5 @@
-//! Tokens in compact form: what this crate accepts, `jsonwebtoken` accepts with the same policy, and reads
-//! the same claims in it.
+//! Tokens in compact form: `jsonwebtoken` accepts each token that this crate accepts, with the same policy, and
+//! reads the same claims.
 
 use std::sync::LazyLock;
 
@@ -25,17 +25,17 @@ struct Judges {
 static WITH_HS256: LazyLock<Judges> = LazyLock::new(|| Judges::of(&HS256));
 static WITH_EDDSA: LazyLock<Judges> = LazyLock::new(|| Judges::of(&EDDSA));
 
-/// A header, a line feed, and claims.
+/// Reads a header, a line feed, and claims.
 pub(super) fn hs256(data: &[u8]) {
     signed(&WITH_HS256, data);
 }
 
-/// The same, where tokens whose signature was good are remembered.
+/// Reads a header, a line feed, and claims. Valid signatures of this algorithm are cached.
 pub(super) fn eddsa(data: &[u8]) {
     signed(&WITH_EDDSA, data);
 }
 
-/// A whole token. With `!` in place of its signature, it is signed.
+/// Reads a whole token. If it has `!` in place of a signature, it is signed first.
 pub(super) fn text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -77,8 +77,8 @@ impl Judges {
         }
     }
 
-    /// What the verifiers of this crate make of a token. They say the same when they see it again, from
-    /// memory.
+    /// Returns the token as each verifier of this crate that accepts it reads it. When it is verified again, from
+    /// the cache, the result must be the same.
     fn accepted(&self, token: &str) -> Vec<VerifiedToken> {
         let mut accepted = Vec::new();
         for verifier in &self.ours {
@@ -118,13 +118,13 @@ impl Judges {
         }
     }
 
-    /// What `jsonwebtoken` makes of a token that is accepted here.
+    /// Returns what `jsonwebtoken` reads in a token that is accepted here.
     fn theirs(&self, token: &str) -> TokenData<Map<String, Value>> {
         let refused = match decode(token, &self.signer.decoding, &self.theirs) {
             Ok(data) => return data,
             Err(error) => error,
         };
-        // It reads members of the header that RFC 7515 lets one ignore, and that nothing here looks at.
+        // It also parses members of the header that RFC 7515 allows to ignore, as this crate does.
         let (message, _) = token.rsplit_once('.').unwrap();
         let (header, claims) = message.split_once('.').unwrap();
         let header = decode_part(header);
