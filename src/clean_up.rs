@@ -14,7 +14,7 @@ const BATCH: u32 = 500;
 /// The pause after a full batch, in which requests come first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a batch may take. A store that no longer responds must not stop the task for ever.
+/// How long a batch may take. A store that no longer responds must not stop the task forever.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A background task that removes expired entries from a store, such as sessions that are over.

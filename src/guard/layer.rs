@@ -1,4 +1,4 @@
-//! [`Require`] as a layer, and [`RequireLayer`] for one with responses of its own.
+//! [`Require`] as a layer, and [`RequireLayer`] for one with its own responses.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::require::Require;
 use super::service::RequireService;
 use crate::layer::SameAsLayer;
 
-/// A [`Require`] with responses of its own instead of those of the layer in front; made by
+/// A [`Require`] with its own responses instead of those of the layer in front; made by
 /// [`Require::on_error`].
 #[derive(Clone)]
 pub struct RequireLayer<R> {

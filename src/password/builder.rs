@@ -216,7 +216,7 @@ impl PasswordServiceBuilder {
     /// # Security
     ///
     /// Return `None` for costs that are out of range, so that a manipulated row cannot keep a worker busy,
-    /// and compare in constant time. The service computes a hash of its own **in addition**, so a fast
+    /// and compare in constant time. The service computes a hash **in addition**, so a fast
     /// verifier does not reveal which users exist. A slow one may do so until its users have logged in once.
     /// A panic counts as an unusable hash.
     pub fn other_hashes(

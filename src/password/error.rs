@@ -21,7 +21,7 @@ use crate::error::ConfigError;
 /// # Security
 ///
 /// If a stored hash cannot be used, the response is the same as for a wrong password: 401 with
-/// `invalid_credentials`. A response of its own, or a faster one, would reveal that the account exists.
+/// `invalid_credentials`. A different response, or a faster one, would reveal that the account exists.
 /// [`PasswordService::verify_stored`](crate::PasswordService::verify_stored) takes care of both: it does the
 /// work of a wrong password, and returns the reason as a [`Verification`](crate::password::Verification).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Password hashing: Argon2id for new hashes, Argon2 and bcrypt for old ones, on threads of its own.
+//! Password hashing: Argon2id for new hashes, Argon2 and bcrypt for old ones, on its own threads.
 //!
 //! [`PasswordService`] hashes a password at registration and verifies one at login. It keeps the work off the
 //! async workers, limits how much of it runs and waits, and says when to replace an old hash. A user with a

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 /// The largest number of sessions of one subject that are listed.
 const MAX_LISTED: usize = 1000;
-/// The number of parts, each with a lock of its own.
+/// The number of parts, each with its own lock.
 const PARTS: usize = 32;
 
 /// Keeps sessions in the memory of this process, for one node. A restart forgets them, so every

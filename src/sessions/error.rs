@@ -51,8 +51,8 @@ pub enum SessionErrorKind {
     InvalidProof(DpopErrorKind),
     /// The session is bound to a key, and the request has no DPoP proof. Nothing has changed.
     ProofRequired,
-    /// The DPoP proof of the request is by another key than the session is bound to. The session was ended,
-    /// because the refresh token was stolen.
+    /// The DPoP proof of the request was made with another key than that of the session. The session was
+    /// ended, because the refresh token was stolen.
     KeyMismatch,
     /// The request asked for a scope that the session was not opened with.
     InvalidScope,

@@ -93,7 +93,7 @@ async fn take_turns(first: &mut Client, second: &mut Client) -> Result<(), Store
     Ok(())
 }
 
-/// A connection with statements of its own.
+/// A connection with its own statements.
 struct Client {
     connection: PgConnection,
     number: u32,

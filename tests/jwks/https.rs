@@ -285,7 +285,7 @@ async fn a_silent_server_is_abandoned_after_five_seconds() {
     let start = Instant::now();
     let (verdict, _) = first(&keys).await;
     assert_eq!(verdict, "503");
-    // The machine may be busy, but not for ever, as the server is.
+    // The machine may be busy, but not forever, as the server is.
     let waited = start.elapsed();
     assert!((5..60).contains(&waited.as_secs()), "{waited:?}");
 }

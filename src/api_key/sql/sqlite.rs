@@ -36,7 +36,7 @@ impl SqliteApiKeys {
     /// are missing.
     ///
     /// The database must be on disk, or the pool must have a single connection: each connection to
-    /// `:memory:` opens a database of its own.
+    /// `:memory:` opens its own database.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl SqliteApiKeys {
     }
 
     /// Makes the store without contacting the database. The database must be on disk, or the pool
-    /// must have a single connection: each connection to `:memory:` opens a database of its own.
+    /// must have a single connection: each connection to `:memory:` opens its own database.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self { pool }

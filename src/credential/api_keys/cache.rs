@@ -50,7 +50,7 @@ impl KeyCache {
         }
     }
 
-    /// Returns the key with this id, or that there is none, if it is known without asking.
+    /// Returns the key with this id if it is known without asking. `Some(None)` means that there is no such key.
     pub(super) fn peek(&self, id: &str, now: u64) -> Option<Option<Arc<Known>>> {
         if let Some(kept) = self.known.find(id)
             && self.holds(kept.asked_at, now)

@@ -66,7 +66,7 @@ impl Core {
         unix_micros(self.clock.now())
     }
 
-    /// Returns the key with this id, or that there is none, if it is known without asking.
+    /// Returns the key with this id if it is known without asking. `Some(None)` means that there is no such key.
     pub(super) fn peek(&self, id: &str) -> Option<Option<Arc<Known>>> {
         self.cache.peek(id, self.now())
     }

@@ -66,7 +66,7 @@ impl SqliteSessions {
     /// are missing.
     ///
     /// The database must be on disk, or the pool must have a single connection: each connection to
-    /// `:memory:` opens a database of its own.
+    /// `:memory:` opens its own database.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl SqliteSessions {
     }
 
     /// Creates the store without contacting the database. The database must be on disk, or the pool
-    /// must have a single connection: each connection to `:memory:` opens a database of its own.
+    /// must have a single connection: each connection to `:memory:` opens its own database.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
         Self { pool }
