@@ -51,7 +51,7 @@ use vars::{Vars, environment};
 /// | `JWT_MAX_ACCESS_TTL` \[max_access_ttl\] | the longest lifetime of an access token in seconds; `JWT_ACCESS_TTL` by default. Set it if some tokens live longer than that, or did until you shortened it. A service that only verifies has no limit if neither is set |
 /// | `JWT_REFRESH_TTL` \[refresh_ttl\] | the lifetime of refresh tokens and sessions in seconds; 2592000 (30 days) by default |
 /// | `JWT_LEEWAY` \[leeway\] | by how many seconds clocks may differ; 30 by default, at most 300 |
-/// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest accepted token in bytes; 8192 by default |
+/// | `JWT_MAX_TOKEN_BYTES` \[max_token_bytes\] | the longest token in bytes that the verifiers built from this configuration accept; 8192 by default, as in the verifiers of an issuer |
 /// | `JWT_MAX_LIFETIME` \[max_lifetime\] | the longest accepted lifetime of providers' tokens in seconds; no limit by default |
 /// | `JWT_PROVIDER_1`, `JWT_PROVIDER_1_AUDIENCE` .. \[providers\] | with the feature `jwks`: [identity providers](crate::guide::providers) whose tokens are accepted, in addition to own tokens or alone |
 /// | `PASSWORD_MEMORY_KIB` \[password_memory_kib\] | Argon2 memory in KiB; 19456 by default |

@@ -57,7 +57,7 @@ async fn a_stream_ends_at_once_when_its_key_is_revoked_here() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_two_cache_periods_after_a_remote_revocation() {
+async fn a_remote_revocation_ends_a_stream_within_two_cache_periods() {
     let here = setting();
     let there = here.node();
     let (id, key) = here.key().await;
