@@ -80,7 +80,7 @@ for (const [name, title, text, yes] of [
   });
 }
 
-/** Uses the link, and says what has happened, also if the link is not valid any more. */
+/** Uses the link, and says what has happened, even if the link is not valid any more. */
 function follow(button, path, words) {
   busy(button, $("change-email-notice"), async () => {
     const used = link;

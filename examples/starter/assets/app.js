@@ -8,7 +8,7 @@ let token = null; // { text, key, claims, expires, lifetime }: times in millisec
 
 // === Talking to the service ===
 
-/** What went wrong, in words for a person. */
+/** Says what went wrong, in words for a person. */
 export class Trouble extends Error {
   constructor(status, code, detail, retryAfter, reason) {
     super(words(status, code, detail, retryAfter, reason));
@@ -88,7 +88,7 @@ export async function call(method, path, what) {
   }
 }
 
-/** Keeps the token of a pair, and the key to which the service says that it is bound. */
+/** Keeps the token of a pair, and the key if the service says that the token is bound to it. */
 function keep(pair, key) {
   const part = pair.access_token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const bytes = Uint8Array.from(atob(part), (c) => c.charCodeAt(0));
@@ -102,8 +102,8 @@ function keep(pair, key) {
 let refreshing = null;
 function refresh() {
   refreshing ??= (async () => {
-    // Read each time: another tab may have logged in. It is never made here: another key than that of the session
-    // would look like a thief's.
+    // The key is read each time, because another tab may have logged in. It is never made here: any other key than that
+    // of the session would look like a thief's.
     const key = await keyOfSession();
     try {
       const { status, body } = await send("POST", "/auth/refresh", { bearer: null, key });
@@ -111,7 +111,8 @@ function refresh() {
       else keep(body, key);
     } catch (trouble) {
       const isLost = trouble.code === "invalid_dpop_proof" && !key;
-      // Only these mean that the session has ended, or cannot be used any more. After any other error the cookie is still valid.
+      // Only these two mean that the session has ended or cannot be used any more. After any other error, the cookie is
+      // still valid.
       if (trouble.code === "invalid_grant" || isLost) token = null;
       throw isLost ? new Trouble(trouble.status, "lost_key") : trouble;
     } finally {

@@ -1,13 +1,13 @@
 // The key of this browser, and the proofs that it signs (DPoP, RFC 9449). Tokens are bound to the key: whoever
-// steals them, the cookie included, has nothing without it. No script can read the private key, this one neither:
+// steals them, even with the cookie, has nothing without it. No script can read the private key, not even this one:
 // it is made with `extractable: false`, and the browser keeps it in IndexedDB.
 
-/** The address that proofs name, from the service: the page may be open at another name of this machine. Empty, if
- * the service takes no proofs. */
+/** The address that proofs name. The service tells it, because the page may be open at another name of this machine.
+ * It is empty if the service accepts no proofs. */
 const address = document.querySelector("meta[name=dpop]")?.content;
 const possible = Boolean(address && globalThis.crypto?.subtle && globalThis.indexedDB);
 
-// One entry: `{ keys, isBound }`. It is bound as soon as a session is.
+// The only entry is `{ keys, isBound }`. `isBound` is true once a session is bound to the keys.
 const DATABASE = "dpop";
 const STORE = "keys";
 const ENTRY = "browser";
@@ -40,8 +40,8 @@ const read = () => stored("readonly", (store, found) => {
   entry.onsuccess = () => found(entry.result ?? null);
 });
 
-/** The key for a login: that of this browser, which is made if there is none. Returns `null` where there can be
- * none, as in some private windows; then the login goes on without. */
+/** Returns the key for a login: that of this browser, which is made if there is none. Returns `null` where the browser
+ * keeps no keys, as in some private windows. The login then works without a key. */
 export async function keyForLogin() {
   if (!possible) return null;
   try {
@@ -63,7 +63,7 @@ export async function keyForLogin() {
   }
 }
 
-/** Keeps the key of a login as the one of this browser's session. */
+/** Keeps the key of a login as the key of this browser's session. */
 export async function keep(keys) {
   try {
     await stored("readwrite", (store) => store.put({ keys, isBound: true }, ENTRY));
@@ -72,8 +72,8 @@ export async function keep(keys) {
   }
 }
 
-/** The key of the session in the cookie, or `null`. A key that was made for a login that has not succeeded is not
- * its key: the service would take its proof for that of a thief, and end the session. */
+/** Returns the key of the session in the cookie, or `null`. A key that was made for a login that has not succeeded is
+ * not the key of the session: the service would take its proof for that of a thief, and end the session. */
 export async function keyOfSession() {
   if (!possible) return null;
   try {
@@ -111,7 +111,7 @@ async function needsNonce(response) {
   return problem?.error === "use_dpop_nonce";
 }
 
-/** `fetch` with a proof by this key, for this token if there is one. Without a key, just `fetch`. */
+/** Calls `fetch` with a proof by this key, for this token if there is one. Without a key, just calls `fetch`. */
 export async function fetchWith(keys, path, options, token) {
   const ask = async () => {
     if (!keys) return fetch(path, options);
@@ -121,6 +121,6 @@ export async function fetchWith(keys, path, options, token) {
     return response;
   };
   const response = await ask();
-  // Without a nonce, or with one that is too old, nothing was done: it is asked again with the new one, once.
+  // If the nonce is missing or too old, the service has done nothing. The request is sent once more, with the new one.
   return keys && await needsNonce(response) ? ask() : response;
 }

@@ -172,7 +172,7 @@ function end() {
   $("passkey-choices").hidden = false;
 }
 
-/** Does what was begun. `proof` is the password or a passkey, and shows that it is still the owner. */
+/** Does what was begun. `proof` is the password or a passkey, and shows that the user is still the owner. */
 async function go(proof) {
   const { what, passkey } = doing;
   const label = $("passkey-label").value;

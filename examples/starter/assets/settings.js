@@ -110,7 +110,7 @@ $("factor-confirm").addEventListener("submit", (event) => {
   });
 });
 
-/** Shows new recovery codes, which the service tells only once. */
+/** Shows new recovery codes, which the service returns only once. */
 export async function showCodes(codes) {
   $("recovery-codes").replaceChildren(...codes.map((code) => element("li", { text: code })));
   $("recovery-download").href = URL.createObjectURL(new Blob([`${codes.join("\n")}\n`], { type: "text/plain" }));

@@ -143,7 +143,7 @@ async function unlink(id) {
   $("logins-title").focus();
 }
 
-/** Asks for a new login at a provider, which proves who it is for accounts without a password. */
+/** Asks for a new login at a provider, which proves the identity of a user without a password. */
 function freshly(place) {
   tell(place, "To confirm that it is you, please log in again first: ", true);
   const links = [...$("logins").children].flatMap((row, number) => (row.querySelector(".here") ? [providers[number]] : []));

@@ -1,4 +1,4 @@
-//! [`finish`]: work that must not stop in the middle because the client has gone.
+//! [`finish`]: completes work that must not stop in the middle when the client disconnects.
 
 use std::future::pending;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 /// has fallen silent would otherwise keep its connection to the database for as long as the connection stays open.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs the work to its end, even if the request that awaits it is dropped.
+/// Runs the work to its end, even if the request that awaits it is dropped. After [`LIMIT`], the work is abandoned.
 pub(crate) async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     finish_within(LIMIT, work).await
 }

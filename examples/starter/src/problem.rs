@@ -69,7 +69,7 @@ pub(crate) struct Document {
     /// A stable code for programs.
     #[schema(example = "invalid_token")]
     error: &'static str,
-    /// Distinguishes several reasons of `invalid_password`.
+    /// Distinguishes several reasons of `invalid_password` and `invalid_passkey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -113,7 +113,7 @@ impl Problem {
         Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Returns a problem that is gone at another time.
+    /// Returns a 503 that says when to try again.
     fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self {
@@ -300,8 +300,8 @@ impl From<SessionError> for Problem {
 }
 
 impl From<DpopError> for Problem {
-    /// Why a proof is refused is for the log; the client learns the code of RFC 9449, and a nonce if it needs
-    /// one.
+    /// Converts the refusal of a proof. Only the log has the reason. The client learns the code of RFC 9449, and a
+    /// nonce if it needs one.
     fn from(error: DpopError) -> Self {
         let status = error.status();
         let cause = with_causes(&error);

@@ -78,7 +78,7 @@ pub(super) async fn verify(
     }
 }
 
-/// Confirms the address of a registration. Returns `None` if the registration has made its account already.
+/// Returns who claims the address with a registration, or `None` if the registration has made its account already.
 fn claimant(registration: &Registration) -> Option<Claimant> {
     let hash = registration.password_hash.as_deref()?;
     PasswordHash::parse(hash).ok().map(Claimant::WithPassword)

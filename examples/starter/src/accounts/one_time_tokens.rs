@@ -55,7 +55,7 @@ impl Purpose {
         }
     }
 
-    /// Returns a digest of what must not change while a token is valid. If it changes, the token is dead.
+    /// Returns a digest of what must not change while a token is valid. If it changes, the token is invalid.
     fn state(self, user: &User) -> String {
         let bound_to = match self {
             Self::ResetPassword => &user.password_hash,
@@ -144,7 +144,7 @@ impl OneTimeTokens {
         Ok(taken == 1)
     }
 
-    /// Removes at most `limit` expired tokens, and returns how many.
+    /// Removes at most `limit` tokens that expired at least [`WINDOW`] ago, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM one_time_tokens WHERE digest IN \
                          (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)";

@@ -19,9 +19,9 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// What a link proves the address for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// An account with the password of the registration.
+    /// For an account with the password of the registration.
     Register,
-    /// An account with a password that is chosen when the link is used.
+    /// For an account with a password that is chosen when the link is used.
     Reset,
 }
 
@@ -144,7 +144,7 @@ impl Registrations {
     }
 
     /// Makes another link for an open registration, and returns it with the address. Returns `None` if the
-    /// address has had too many links in [`WINDOW`].
+    /// registration is not open, or if the address has had too many links in [`WINDOW`].
     pub(crate) async fn link(&self, id: &str) -> Result<Option<(String, Email)>> {
         let (token, now) = (random_token()?, now());
         let query = "SELECT email, purpose FROM registrations \
@@ -185,7 +185,7 @@ impl Registrations {
         })
     }
 
-    /// Removes at most `limit` expired registrations, and returns how many.
+    /// Removes at most `limit` registrations that expired at least [`WINDOW`] ago, and returns how many.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM registrations WHERE id IN \
                          (SELECT id FROM registrations WHERE expires_at <= $1 LIMIT $2)";

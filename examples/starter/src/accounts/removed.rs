@@ -1,4 +1,4 @@
-//! What belonged to a removed account and is not in our tables, such as its sessions, which may be in
+//! Removes what belonged to a removed account and is not in our tables, such as its sessions, which may be in
 //! Redis, and its avatar.
 
 use std::time::Duration;

@@ -25,11 +25,11 @@ pub struct Users {
 #[derive(Clone, FromRow)]
 #[allow(missing_debug_implementations)]
 pub struct User {
-    /// Random, and never reused for another user. It is the `sub` of tokens.
+    /// The id, which is random and never reused for another user. It is the `sub` of tokens.
     pub id: String,
-    /// In the spelling of [`Email`].
+    /// The address, in the spelling of [`Email`].
     pub email: String,
-    /// In a format that names its algorithm.
+    /// The hash of the password, in a format that names its algorithm.
     pub password_hash: String,
     /// The scopes of the user, separated by spaces.
     pub scopes: String,
@@ -144,8 +144,8 @@ impl Users {
         self.callers.read(id).await
     }
 
-    /// Replaces the hash in `user` with another hash of the same password. Does nothing if the stored hash
-    /// has changed meanwhile: a password that was just changed must not come back.
+    /// Replaces the hash in `user` with another hash of the same password, and returns whether it did. Does
+    /// nothing if the stored hash has changed meanwhile: a password that was just changed must not come back.
     ///
     /// # Errors
     ///
@@ -156,7 +156,8 @@ impl Users {
         self.set_hash(query, user, new).await
     }
 
-    /// Replaces the password in `user`. Does nothing if the stored hash has changed meanwhile.
+    /// Replaces the password in `user`, and returns whether it did. Does nothing if the stored hash has changed
+    /// meanwhile.
     pub(crate) async fn change_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
         self.set_hash(query, user, new).await
@@ -170,8 +171,8 @@ impl Users {
         Ok(replaced == 1)
     }
 
-    /// Sets a new password for whoever has read an email to the address, which is proved already. Does
-    /// nothing if the user has another password or address by now.
+    /// Sets a new password for whoever has read an email to the address, which is proved already, and returns
+    /// whether it did. Does nothing if the user has another password or address by now, or is disabled.
     pub(crate) async fn reset_password(&self, user: &User, new: &PasswordHash) -> Result<bool> {
         let query = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 \
                      AND email = $4 AND email_verified AND NOT disabled";
@@ -206,7 +207,7 @@ pub(crate) fn enrolment_of(id: &str) -> String {
 }
 // chapter: second-factor }
 
-/// Returns whether an id has the form of those that are made here.
+/// Returns whether a text has the form of the ids that [`new_id`] makes.
 pub(crate) fn is_id(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.len() == 22 && text.bytes().all(good)

@@ -11,7 +11,8 @@ use crate::typed::Email;
 ///
 /// # Errors
 ///
-/// Fails if there is no such user, or if the database is unavailable.
+/// Fails if `email` is not an email address, if no user has it, if `DATABASE_URL` is invalid, or if the database is
+/// unavailable or cannot be migrated.
 pub async fn grant_admin(email: &str) -> Result<Vec<String>, Error> {
     let email =
         Email::parse(email).ok_or("this is not an email address: use the form name@example.com")?;

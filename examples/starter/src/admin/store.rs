@@ -40,7 +40,7 @@ pub(super) enum Changed {
     SomebodyElse,
 }
 
-/// Builds a statement that knows the active admins. SQLite has one writer at a time. On PostgreSQL, two
+/// Builds a statement that can use the active admins as `admins`. SQLite has one writer at a time. On PostgreSQL, two
 /// admins who disable each other at once would each still see the other. So there the statement locks the
 /// admins, always in the same order.
 macro_rules! with_admins {

@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(600);
 /// How many rows are removed at once. Requests wait for the locks, and SQLite has a single one for all
 /// writers.
 const BATCH: u32 = 500;
-/// How long a batch may take. A server that falls silent must not stop the task for ever.
+/// How long a batch may take. A server that falls silent must not stop the task forever.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests come first after a full batch.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! Connections: how many there may be, and when an inactive one ends.
 //!
-//! Each takes a file descriptor, and so do the database and files. A client that opens connections and
-//! stays silent must not use them up.
+//! Each connection takes a file descriptor, and so do the database and files. A client that opens connections
+//! and stays silent must not use up the file descriptors.
 
 use std::io;
 use std::net::SocketAddr;

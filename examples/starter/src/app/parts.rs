@@ -34,7 +34,7 @@ const MAX_SESSIONS: u32 = 100;
 
 /// Everything behind the routes.
 ///
-/// Those of [`parts!`](parts) can be taken by a handler: `State(users): State<Users>`.
+/// A handler can take each part that [`parts!`](parts) names, such as `State(users): State<Users>`.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) accounts: Accounts,

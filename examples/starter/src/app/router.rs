@@ -78,7 +78,7 @@ pub(super) fn router(app: &App) -> Router {
 fn require_token(app: &App) -> RequireToken {
     let parts = app.parts();
     let token = JwtAuthLayer::new(parts.tokens.verifier());
-    // Besides bearer tokens it takes those that are bound to a key, each with a proof.
+    // Besides bearer tokens, it accepts tokens that are bound to a key, each with a proof.
     let token = match &parts.bound_tokens {
         Some(bound) => token.dpop(bound.dpop()),
         None => token,

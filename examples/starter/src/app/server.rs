@@ -46,11 +46,11 @@ pub async fn serve(
     Ok(())
 }
 
-/// Starts to listen for Ctrl-C and SIGTERM. The future completes with the first of them.
+/// Starts to listen for Ctrl-C and SIGTERM. The future completes when the first of them arrives.
 ///
 /// # Errors
 ///
-/// Fails if the operating system does not allow to listen for signals.
+/// Fails if the operating system does not allow listening for signals.
 #[cfg(unix)]
 pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};

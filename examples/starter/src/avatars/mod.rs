@@ -24,7 +24,7 @@ use crate::storage::{Storage, StorageError};
 
 /// The size limit of an upload, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
-/// The accepted formats. The first bytes of an image tell its format, and not the header of the request.
+/// The accepted formats. The first bytes of an image decide its format, not the header of the request.
 const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
 
@@ -137,13 +137,13 @@ fn made_anew(sent: &[u8]) -> Option<Vec<u8>> {
 
 /// Cuts out the square in the middle, and scales it to the stored size.
 ///
-/// It cuts before it scales, so that nothing larger than the image is made on the way. To scale first an
-/// image of 8192 by 1 pixels so that it fills a square takes gigabytes.
+/// It cuts before it scales, so that nothing larger than the image is made on the way. Scaling an image of
+/// 8192 by 1 pixels first, until it fills a square, would take gigabytes.
 fn square(image: &DynamicImage) -> RgbaImage {
     let (width, height) = (image.width(), image.height());
     let side = width.min(height);
     let middle = crop_imm(image, (width - side) / 2, (height - side) / 2, side, side);
-    // One fast pass brings the image near to the final size. A good filter does the rest.
+    // One fast pass brings the image close to the final size. A good filter does the rest.
     let near = if side > 2 * SIDE {
         thumbnail(&*middle, 2 * SIDE, 2 * SIDE)
     } else {

@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::sessions::Caller;
 use crate::typed::PathId;
 
-/// Only the browser caches it, and asks each time whether it has changed.
+/// Lets only the browser cache an avatar. It asks each time whether the avatar has changed.
 const CACHED: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// An avatar that is opened as a page can do nothing.
 const SANDBOX: HeaderValue =

@@ -5,7 +5,7 @@ use std::env;
 use super::variables::{flag, variable};
 use crate::error::Error;
 
-/// Each of these is `true` or `false`.
+// Each of these variables is `true` or `false`.
 pub(crate) const EMAILS_TO_FILES: &str = "DANGEROUS_EMAILS_TO_FILES";
 pub(crate) const SMS_TO_FILES: &str = "DANGEROUS_SMS_TO_FILES";
 pub(crate) const TRUST_ANY_PROXY: &str = "DANGEROUS_TRUST_ANY_PROXY";

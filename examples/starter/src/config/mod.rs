@@ -39,7 +39,7 @@ use crate::storage::StorageSettings; // chapter: avatars
 /// The default folder of the database and the development keys.
 const DATA_FOLDER: &str = "data";
 const DEFAULT_DATABASE_URL: &str = "sqlite:data/service.sqlite";
-/// Only this machine by default. Serving others takes a setting.
+/// By default, the service listens only on this machine. To serve others, set `BIND_ADDR`.
 const DEFAULT_BIND_ADDRESS: &str = "127.0.0.1:3000";
 
 /// Far more than a person needs, and far too few to guess a password.
@@ -53,12 +53,13 @@ pub struct Settings {
     pub bind_address: String,
     /// The database: a SQLite file, or a PostgreSQL server.
     pub database_url: String,
-    /// The Redis server for sessions and revocations. With `None`, they are in the database.
+    /// The Redis server for sessions, revocations, used proofs and rate limits. With `None`, each process counts rate
+    /// limits by itself, and the rest is in the database.
     pub redis_url: Option<String>,
     /// Keys, lifetimes and costs.
     pub auth: AuthConfig,
-    /// The idle timeout of sessions, how long a replaced refresh token is accepted, and whether tokens may be bound
-    /// to keys.
+    /// When unused sessions end, how long a replaced refresh token is accepted, and whether tokens may be bound to
+    /// keys.
     pub sessions: SessionSettings,
     /// Hashes passwords. A test suite may use weaker parameters, to be fast.
     pub passwords: PasswordService,
@@ -80,7 +81,7 @@ pub struct Settings {
     pub login_providers: Vec<ProviderSettings>,
     // chapter: social-login }
     // chapter: avatars {
-    /// Where avatars are stored, and the public keys for services that do not ask this one.
+    /// Where avatars are stored, and the public keys for services that do not ask this service for them.
     pub storage: StorageSettings,
     // chapter: avatars }
     /// Whether only users with a confirmed email address may log in.
@@ -95,7 +96,7 @@ pub struct Settings {
     pub development: bool,
 }
 
-/// How unused sessions end, and whether clients may bind them to a key.
+/// When unused sessions end, how long a replaced refresh token is accepted, and whether tokens may be bound to keys.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionSettings {
     /// How long a session lasts without a refresh.
@@ -137,7 +138,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Fails if a variable is invalid, or if the data folder cannot be written.
+    /// Fails if a variable is invalid or missing, if `APP_ENV=production` refuses a setting, or if the data folder
+    /// cannot be written.
     pub fn from_env() -> Result<Self, Error> {
         let operations = Operations::from_env()?;
         production::check(&operations)?;

@@ -19,15 +19,15 @@ pub struct Operations {
 }
 
 // chapter: metrics {
-/// Where `/metrics` is served. It tells nothing about users, but how much the service is used.
+/// Where `/metrics` is served. The metrics say how much the service is used, but nothing about single users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum MetricsPlace {
-    /// Nowhere.
+    /// The metrics are not served.
     #[default]
     Nowhere,
-    /// At the address of the API, for everybody who can reach that.
+    /// The metrics are served at the address of the API, to everybody who can reach it.
     Main,
-    /// At an address of its own.
+    /// The metrics are served at this separate address.
     At(String),
 }
 // chapter: metrics }

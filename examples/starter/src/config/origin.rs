@@ -12,7 +12,8 @@ pub struct Origin(String);
 // === impl Origin ===
 
 impl Origin {
-    /// Parses `http://` or `https://`, a host, and an optional port. Only a slash may follow.
+    /// Parses `http://` or `https://`, a host, and an optional port. Only a slash may follow. Returns `None` for
+    /// any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;

@@ -227,7 +227,7 @@ fn connections(findings: &mut Findings) -> Result<(), Error> {
             findings.without_tls(name, format!("{name} {problem}"));
         }
     }
-    // Where it is used decides whether it may go without TLS, in development as well.
+    // The code that connects decides whether it may go without TLS, in development as well: see `Smtp`.
     if let Some(url) = variable("SMTP_URL")?
         && findings.without_tls.contains("SMTP_URL")
         && url.starts_with("smtp://")

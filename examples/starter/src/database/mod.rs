@@ -84,8 +84,8 @@ impl Database {
 ///
 /// The SQL must work on both: `$1` for a value, `TRUE` and `NOT`, and no function that only one of them
 /// has. Do not hold a transaction with it in a request. A request can be dropped at any `await`, and then
-/// sqlx 0.9 may leave the transaction open on PostgreSQL. One statement is enough for most things. For the
-/// rest, spawn a task.
+/// sqlx 0.9 may leave the transaction open on PostgreSQL. One statement is enough for most things. Run the rest in
+/// [`finish`](crate::finish::finish).
 macro_rules! on_pool {
     ($database:expr, $pool:ident => $run:expr) => {
         match $database {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-/// How long a second client may wait beside the idle first one.
+/// How long a second client may wait while the first one is idle.
 const PATIENCE: Duration = Duration::from_millis(750);
 /// How often the two clients are asked in turn.
 const ROUNDS: usize = 4;
@@ -34,7 +34,7 @@ pub(super) async fn has_own_connection(
         is_own &= is_marked(first, &name).await?;
         is_own &= is_marked(&mut second, &second_name).await?;
         if round % 2 == 0 {
-            // From here on, connections that take turns are out of step.
+            // One more query by the first client, so that connections that take turns get out of step.
             is_own &= is_marked(first, &name).await?;
         }
     }

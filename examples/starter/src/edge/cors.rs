@@ -15,9 +15,9 @@ const PROOF: HeaderName = HeaderName::from_static("dpop");
 /// How long a browser may cache the response to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Lets pages of exactly these origins call the API with a token, which may be bound to a key of
-/// theirs, and never with cookies.
-/// `Access-Control-Allow-Credentials` is not sent, and the cookie is only for our own page.
+/// Lets pages of exactly these origins call the API with a token, which may be bound to a key of theirs, and never
+/// with cookies: `Access-Control-Allow-Credentials` is not sent, and the cookie is only for our own page. Returns
+/// `None` if there are no origins.
 pub(crate) fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

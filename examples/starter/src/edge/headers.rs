@@ -25,7 +25,7 @@ const FIXED: [(HeaderName, HeaderValue); 5] = [
         HeaderValue::from_static("same-origin"),
     ),
 ];
-/// Two years, as the preload list requires. Subdomains are not included, because this service cannot decide
+/// Two years, as the HSTS preload list recommends. Subdomains are not included, because this service cannot decide
 /// for them.
 const STAY_ON_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 

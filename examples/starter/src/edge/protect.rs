@@ -19,7 +19,7 @@ use crate::limits::limited_route;
 use crate::problem::{self, Problem};
 use crate::sessions::NewerNonce;
 
-/// The size limit of a body, in bytes. No request here needs nearly as much.
+/// The size limit of a body, in bytes. No request needs nearly as much, except for avatars, which have their own limit.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a client may pause while it sends a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ async fn handle(app: &App, mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Forbids to cache tokens and accounts (RFC 6749 section 5.1), unless a handler decides otherwise.
+/// Forbids caching of tokens and accounts (RFC 6749 section 5.1), unless a handler decides otherwise.
 fn uncached(mut response: Response) -> Response {
     let headers = response.headers_mut();
     if !headers.contains_key(CACHE_CONTROL) {

@@ -25,7 +25,7 @@ impl RequestId {
         Self::given(request).unwrap_or_else(Self::new)
     }
 
-    /// Returns the id that a proxy has given, unless it could confuse the log.
+    /// Returns the id that a proxy has given. Returns `None` if there is no id, or if it could confuse the log.
     fn given(request: &Request) -> Option<Self> {
         let text = request.headers().get(HEADER)?.to_str().ok()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

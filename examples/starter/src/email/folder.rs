@@ -40,8 +40,8 @@ impl Mailer for MailFolder {
     }
 }
 
-/// Writes a file that only its owner can read. It has another name at first, so that nobody reads half a
-/// message.
+/// Writes a file that only its owner can read. It has a temporary name until it is complete, so that nobody
+/// reads half a message.
 pub(crate) fn write_file(folder: &Path, ending: &str, message: &[u8]) -> io::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

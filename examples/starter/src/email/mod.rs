@@ -112,8 +112,8 @@ impl MailSettings {
     }
 }
 
-/// Keeps the text as it is if every mail server must accept it so (RFC 5322 section 2.1.1). Then a long
-/// link stays on one line for whoever looks at the file.
+/// Leaves the text unencoded if every mail server must accept it in that form (RFC 5322 section 2.1.1). Then a
+/// long link stays on one line for whoever looks at the file.
 fn body(text: String) -> Body {
     const MAX_LINE: usize = 998;
     if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {

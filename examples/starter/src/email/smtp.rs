@@ -1,4 +1,4 @@
-//! [`Smtp`]: sends emails by a mail server.
+//! [`Smtp`]: sends emails through a mail server.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ impl Smtp {
     /// down.
     ///
     /// `smtps://` means TLS from the start. `smtp://` requires STARTTLS from a server on another machine,
-    /// unless `without_tls` says that the network is safe. From a server on this machine, `?tls=required`
-    /// requires it. A password is sent to another machine only over TLS.
+    /// unless `without_tls` says that the network is safe. From a server on this machine, it requires STARTTLS
+    /// only with `?tls=required`. A password is sent to another machine only over TLS.
     pub(crate) fn new(url: &str, without_tls: bool) -> Result<Self, Error> {
         // The URL is not repeated, because it may contain the password.
         let wrong = "SMTP_URL cannot be read: use the form smtps://user:password@host, \

@@ -18,10 +18,11 @@ use tower_jwt_auth::keys::{DEFAULT_PUBLISH_FOR, KeyState};
 
 use crate::error::Error;
 
-/// Adds a key to the ring that signs from tomorrow on, when all services that verify our tokens know it.
-/// With `now` it signs at once, and all other keys are removed: what they signed is refused. Use that for
-/// keys that somebody else may have. Running services follow within 10 seconds. Returns lines that describe
-/// the keys.
+/// Adds a key to the ring. Returns lines that describe all keys of the ring.
+///
+/// The key signs from tomorrow on, when all services that verify our tokens know it. With `now`, it signs at once,
+/// and all other keys are removed: what they signed is refused. Use that if somebody else may have a key. Running
+/// services follow within 10 seconds.
 ///
 /// # Errors
 ///

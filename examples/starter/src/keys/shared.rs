@@ -1,14 +1,14 @@
 //! Secrets that all processes share, without a variable for them: each is made once, and kept in the database.
 //!
-//! They are not encrypted there. Keep nothing in them whose loss would let somebody in.
+//! They are not encrypted there, so store no secret in this way that alone would let somebody in.
 
 use crate::database::{Database, on_pool};
 use crate::error::Error;
 
-/// 256 bits.
+/// The length of a secret: 256 bits.
 const BYTES: usize = 32;
 
-/// Returns the secret with this name. Of processes that start at once, one makes it, and all get the same.
+/// Returns the secret with this name. If several processes start at once, one of them makes it, and all get the same.
 pub(crate) async fn shared_secret(database: &Database, name: &str) -> Result<Vec<u8>, Error> {
     let mut random = vec![0; BYTES];
     getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;

@@ -9,9 +9,9 @@
 //! starts again everywhere, for the second factor as well: whoever caused those failures knew the old
 //! password, and does not know the new one.
 //!
-//! An attempt is counted before the password is checked, so that of a hundred at once, all count. They take
-//! turns: if one of them is right, it succeeds and resets the count before the rest is counted. Attempts at
-//! accounts that do not exist are counted in the same way.
+//! An attempt is counted before the password is checked, so that all of a hundred attempts at the same time count.
+//! They take turns: if one of them is right, it succeeds and resets the count before the rest is counted. Attempts
+//! at accounts that do not exist are counted in the same way.
 
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ use crate::times::now;
 const KNOWN: i64 = 30 * 24 * 3600;
 /// The place of all unknown addresses.
 const ANYWHERE: &str = "";
-/// The longest wait that a client is told, in seconds, even if it has to wait forever.
+/// The longest wait that a client is told, in seconds, even if no further attempt is allowed.
 const MAX_WAIT: i64 = 900;
 // chapter: second-factor {
 /// How many consecutive failures of the second factor new passwords forgive. Somebody who reads the owner's
-/// email must not guess without end.
+/// email must not be able to guess forever.
 const MAX_FORGIVEN: i64 = 300;
 // chapter: second-factor }
 
@@ -179,8 +179,8 @@ impl Attempts {
         Ok(())
     }
 
-    /// Removes at most `limit` rows that have no effect any more, and returns how many. A row that locks an
-    /// account is kept, but without the client address.
+    /// Removes at most `limit` rows without an attempt within [`KNOWN`], and returns how many. The row that locks an
+    /// account for all unknown addresses is kept. It contains no client address.
     pub(crate) async fn clean_up(&self, limit: u32) -> Result<u64> {
         let query = "DELETE FROM login_failures WHERE (account, place) IN \
                          (SELECT account, place FROM login_failures \

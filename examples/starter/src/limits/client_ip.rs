@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::config::variable;
 use crate::error::Error;
 
-/// The address that counts as one client. For IPv6 it is the first 64 bits, because a client has all
-/// addresses with the same ones.
+/// The address that counts as one client. For IPv6, it is the first 64 bits, because a client usually has all
+/// addresses that begin with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientIp(pub(crate) IpAddr);
 

@@ -1,6 +1,6 @@
--- One request of a client, by the generic cell rate algorithm: the key holds the time at which the
--- client will have earned all requests it has made, in microseconds by the clock of Redis.
--- Returns how long the client has to wait, 0 if the request may pass.
+-- Counts one request of a client with the generic cell rate algorithm. The key holds the time at which the
+-- client will have earned all requests that it has made, in microseconds by the clock of Redis.
+-- Returns how many microseconds the client has to wait, or 0 if the request may pass.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -14,7 +14,7 @@ use super::client_ip::ClientIp;
 use crate::SERVICE;
 use crate::problem::Problem;
 
-/// Returns the route of a request if it is limited, as everything is that costs more than a lookup.
+/// Returns the route of a request if it is limited, or `None`. Everything that costs more than a lookup is limited.
 ///
 /// It returns the route and not the path, so that invented paths make no new buckets.
 pub(crate) fn limited_route(request: &Request) -> Option<String> {
@@ -75,8 +75,8 @@ impl RateLimit {
         if let Some(shared) = &self.shared {
             match shared.check(key).await {
                 Ok(wait) => return wait,
-                // Neither lets everything pass nor nothing: each process has limits of its own until Redis
-                // is back.
+                // Neither refuses everything nor lets everything pass: each process has limits of its own until
+                // Redis is back.
                 Err(error) => {
                     tracing::warn!(%error, "Redis is unavailable: rate limits are not shared")
                 }

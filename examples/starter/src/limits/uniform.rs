@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 /// ours, and writing a row is slower than not writing it.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Waits for the end of the step: 250 ms after the start, or 500 ms if the work took longer, and so on.
+/// Waits until 250 ms after the start, or, if the work took longer, until the next multiple of 250 ms.
 pub(crate) async fn end_of_step(start: Instant) {
     let steps = start.elapsed().as_nanos() / STEP.as_nanos() + 1;
     sleep_until(start + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;

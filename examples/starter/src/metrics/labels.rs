@@ -31,7 +31,7 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Verdict {
     pub(super) outcome: &'static str,
-    /// The reason code of the crate, or that of an accepted token.
+    /// The reason code of the crate, which also has one for accepted tokens.
     pub(super) reason: &'static str,
     /// Whether the signature was found in the cache: `true`, `false`, or empty without a token.
     pub(super) cached: &'static str,

@@ -31,8 +31,9 @@ async fn show(State(metrics): State<Metrics>) -> Result<impl IntoResponse, Probl
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
 }
 
-/// Serves the metrics at an address of their own if the settings name one, until the program ends, so that
-/// the end of the service is visible too. Returns that address.
+/// Serves the metrics at a separate address if the settings name one, and returns that address.
+///
+/// They are served until the program ends, so that they also show the service shutting down.
 ///
 /// # Errors
 ///

@@ -34,8 +34,8 @@ struct Shared {
     written: Condvar,
 }
 
-/// The lines that wait, in one text: a text for each would be made by one thread and freed by another, for which
-/// the allocator makes both wait.
+/// The lines that wait, in one text. If each line were a text of its own, one thread would allocate it and another
+/// would free it, and the allocator would make both wait.
 #[derive(Debug, Default)]
 struct Waiting {
     text: Vec<u8>,
@@ -60,7 +60,7 @@ impl LogLines {
         Ok(lines)
     }
 
-    /// Waits for a moment until what was logged so far is written.
+    /// Waits until what was logged so far is written, for at most [`PATIENCE`].
     pub(crate) fn flush(&self) {
         let is_busy = |waiting: &mut Waiting| !waiting.is_idle || !waiting.text.is_empty();
         let waiting = self.shared.waiting();

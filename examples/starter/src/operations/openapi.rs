@@ -58,7 +58,7 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
 
 struct WhatAllShare;
 
-/// Tokens that are bound to a key. Clients name this address in proofs.
+/// Describes tokens that are bound to a key. Clients name this address in proofs.
 struct Bound<'a>(&'a str);
 
 // === impl WhatAllShare ===
@@ -108,7 +108,7 @@ impl Modify for Bound<'_> {
     }
 }
 
-/// The scopes of a token, if the operation needs one.
+/// Returns the scopes of the token, or `None` if the operation needs no token.
 fn scopes_of_bearer(security: &[SecurityRequirement]) -> Option<Vec<String>> {
     let first = serde_json::to_value(security.first()?).ok()?;
     serde_json::from_value(first.get(BEARER)?.clone()).ok()

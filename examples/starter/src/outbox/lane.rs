@@ -15,9 +15,9 @@ use crate::error::with_causes;
 
 /// How many messages are sent at once.
 const WORKERS: usize = 4;
-/// How long an attempt may take. Neither a connection to the mail server nor one to the database, in which the
-/// text of a message is looked up, has a limit of its own once the server falls silent, and a worker must not wait
-/// for ever.
+/// How long an attempt may take. A worker must not wait forever, and neither the connection to the mail server nor
+/// the connection to the database, which has what the text of a message needs, has a time limit of its own if its
+/// server falls silent.
 const ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Waiting messages, and the workers that send them.

@@ -10,8 +10,8 @@ use super::Notification;
 use crate::email::{Mailer, NotSent, Writer};
 use crate::sms::{Sms, text_of}; // chapter: sms
 
-/// How long a written message is sent again. Each writing takes one of the few links that a user gets. But
-/// a link is valid for a short time, and most of it should be left when the message arrives.
+/// How long a written message is used for further attempts. Each new message takes one of the few links that a user
+/// gets. But a link is valid for a short time, and most of that time should be left when the message arrives.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// A message in its final format, and when it was written.

@@ -22,7 +22,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// The placeholder for the name of the service in the files.
 const NAME: &str = "{{service}}";
-/// What stands for the address that the page names in its proofs; nothing, if it is to make none.
+/// The placeholder for the address that the page names in its proofs. The address is empty if the page should make
+/// no proofs.
 const ADDRESS: &str = "{{dpop}}";
 
 const FILES: &[(&str, &str, &str)] = &[
@@ -85,7 +86,8 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// Serves the files. Browsers ask for them each time, so that nobody runs an old script after an update. `address`
-/// is the configured address of the service: the page may be open at another name of this machine.
+/// is what the page names in its proofs: the configured address of the service, because the page may be open at
+/// another name of this machine.
 pub(crate) fn routes(address: Option<&str>) -> Router {
     let routes = FILES
         .iter()

@@ -31,7 +31,7 @@ pub(super) enum Purpose {
     /// The second step of a login with a password.
     SecondFactor,
     // chapter: second-factor }
-    /// The proof that it is still the owner, before something that a stolen token must not do.
+    /// A proof that the caller is still the owner, before something that a stolen token must not do.
     Prove,
     /// That proof, after it has been given.
     Proved,

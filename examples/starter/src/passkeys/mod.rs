@@ -1,7 +1,7 @@
 //! Passkeys (WebAuthn): login without a password, and passkeys as a second factor.
 //!
 //! Needs `PUBLIC_URL`, because passkeys belong to its domain. The library is `webauthn-rs`, which is
-//! maintained by an organisation, was audited, and needs no OpenSSL since 0.6. `webauthn_rp` is smaller,
+//! maintained by an organization, was audited, and needs no OpenSSL since 0.6. `webauthn_rp` is smaller,
 //! but has a single maintainer. To remove this chapter, see `docs/removing.md`.
 
 mod ceremonies;
@@ -228,7 +228,7 @@ impl Passkeys {
         Err(Problem::busy())
     }
 
-    /// Tells the owner, in case it was somebody else.
+    /// Tells the owner about a change, in case somebody else made it.
     fn notify(&self, user: &User, notice: Notice) {
         let to = user.address();
         self.outbox.post(Notification::Notice { to, notice });

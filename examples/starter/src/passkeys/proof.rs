@@ -1,4 +1,4 @@
-//! `POST /auth/passkeys/prove` and its `/finish`: a user proves with a passkey that it is still them.
+//! `POST /auth/passkeys/prove` and its `/finish`: a passkey proves that the caller is still the owner.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,8 +12,8 @@ use crate::operations::digest;
 use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 
-/// The proof that it is still the owner, before something that a stolen token must not do: the password or
-/// a passkey. An account with neither needs a login within the last ten minutes.
+/// Proves that the caller is still the owner, before something that a stolen token must not do: with the
+/// password or a passkey. An account with neither needs a login within the last ten minutes.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct FreshProof {
     #[serde(default)]

@@ -58,8 +58,9 @@ impl Breached for RangeApi {
     }
 }
 
-/// Checks a line: the rest of a digest, and how often it was found. Padding was found 0 times. Returns `None` if it
-/// is something else, such as a line of the page at which one logs in to a network.
+/// Returns whether a line says that the wanted digest is in the list. A line has the rest of a digest, and how often
+/// it was found: 0 times if it is padding. Returns `None` if the line is something else, such as a part of the login
+/// page of a network.
 fn found(line: &str, wanted: &str) -> Option<bool> {
     let (rest, count) = line.trim().split_once(':')?;
     let is_digest = rest.len() == wanted.len() && rest.bytes().all(|b| b.is_ascii_hexdigit());

@@ -34,8 +34,8 @@ const MIN_SCORE: Score = Score::Three;
 /// The minimum strength with a second factor: 10^6 attempts. Eight characters never reach more than 10^8.
 const MIN_SCORE_WITH_FACTOR: Score = Score::Two;
 
-/// How many characters the strength meter looks at. Its work grows faster than the length, and more
-/// characters do not make a strong password weaker.
+/// How many characters the strength meter looks at. Its work grows faster than the length of the password, and
+/// further characters do not make a strong password weaker.
 const MAX_METERED_CHARS: usize = 64;
 /// How many passwords are measured at once, and how long another one waits for its turn.
 const METERED_AT_ONCE: usize = 2;
@@ -63,7 +63,7 @@ pub(crate) struct PasswordPolicy {
     metering: Arc<Semaphore>,
 }
 
-/// The user whose password it should become.
+/// The user who is going to have the password.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner<'a> {
     email: &'a str,

@@ -312,7 +312,7 @@ impl Factors {
         Ok(())
     }
 
-    /// Tells the owner, in case it was somebody else.
+    /// Tells the owner about a change, in case somebody else made it.
     fn tell(&self, user: &User) {
         let (to, notice) = (user.address(), CHANGED);
         self.outbox.post(Notification::Notice { to, notice });

@@ -92,8 +92,7 @@ impl Factors {
         Ok(used)
     }
 
-    /// Seals the secret again with the key that is now the first one, so that old keys can be removed some
-    /// day.
+    /// Seals the secret again with the key that is now the first one, so that the old key can be removed one day.
     async fn seal_anew(
         &self,
         user: &str,
@@ -119,7 +118,8 @@ impl Factors {
         opened.map_err(|error| Problem::internal(&error))
     }
 
-    /// Records the step. A recorded step in the future was used while the clock was wrong.
+    /// Records that the step was used, and returns whether it is newer than the recorded one. A recorded step in the
+    /// future was used while the clock was wrong, and does not count.
     async fn use_step(&self, user: &str, step: i64) -> Result<bool> {
         let query = "UPDATE second_factors SET last_step = $2 \
                      WHERE user_id = $1 AND kind = 'totp' AND (last_step < $2 OR last_step > $3)";
@@ -139,7 +139,7 @@ impl Factors {
         i64::try_from(step).ok()
     }
 
-    /// Sets up TOTP for an account. A colon would end the name of the issuer.
+    /// Sets up TOTP for an account. Colons are replaced, because a colon ends the name of the issuer.
     fn totp(&self, secret: Secret, account: &str) -> Option<Totp> {
         Builder::new()
             .with_secret(secret)

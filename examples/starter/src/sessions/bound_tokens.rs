@@ -16,8 +16,8 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::keys::shared_secret;
 
-/// The secret of which nonces are made. With nonces the clock of a client does not matter, and nobody can
-/// sign proofs in advance.
+/// The name of the secret from which nonces are made. With nonces, the clock of a client does not matter, and
+/// nobody can sign proofs in advance.
 const NONCES: &str = "dpop nonces";
 
 /// How proofs are checked, and the address that clients name in them.
@@ -27,15 +27,15 @@ pub(crate) struct BoundTokens {
     address: String,
 }
 
-/// Takes a nonce from the extractor that has found a newer one to the response, whatever that is.
+/// Carries a newer nonce from the extractor that has found it to the response, whatever the response is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewerNonce(Arc<OnceLock<HeaderMap>>);
 
 // === impl BoundTokens ===
 
 impl BoundTokens {
-    /// Returns `None` if they are turned off. In development that is also so at an address at which they
-    /// cannot be used: plain http, and not this machine.
+    /// Sets up bound tokens. Returns `None` if they are turned off. In development mode, also returns `None` if they
+    /// cannot be used at the address of the service: plain http on another machine.
     pub(crate) async fn open(
         settings: &Settings,
         database: &Database,
@@ -84,7 +84,8 @@ impl BoundTokens {
     }
 }
 
-/// Nobody connects to an unspecified address such as `0.0.0.0`: then it is that of this machine.
+/// Returns the origin of the URL. Replaces an unspecified address such as `0.0.0.0`, to which nobody connects, with
+/// that of this machine.
 fn address(public_url: &str) -> String {
     let origin = Origin::parse(public_url);
     let address = origin.map_or_else(|| public_url.to_owned(), |origin| origin.to_string());
@@ -122,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Whatever the answer is: also where a password was wrong.
+    /// The nonce does not depend on what the response is about: a wrong password gets it as well.
     #[test]
     fn each_response_to_a_proof_tells_a_newer_nonce() {
         let clock = ManualClock::at_now();

@@ -36,9 +36,9 @@ impl Client {
     /// Returns the mark of the client, from which the crate keeps a digest beside its session.
     ///
     /// A refresh token that was replaced a moment ago is still accepted: from another tab, or after
-    /// a lost response. With the mark it is accepted only from the client that replaced it. Whoever
-    /// stole the token, and sends another `User-Agent` or not the browser's device cookie, does not
-    /// get the next token but ends the session.
+    /// a lost response. With the mark, it is accepted only from the client that replaced it. Whoever stole
+    /// the token, and sends another `User-Agent` or lacks the device cookie of the browser, does not get
+    /// the next token: the session ends instead.
     ///
     /// The device cookie is for browsers ([`Transport::Cookie`]), of which many have the same
     /// `User-Agent`. A header that is absent counts as an empty one: without any mark, a thief would

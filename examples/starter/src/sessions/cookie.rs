@@ -11,7 +11,7 @@ pub(super) const REFRESH: &str = "__Host-refresh";
 /// Random bits that distinguish this browser from others; see [`Client::mark`](super::Client::mark).
 pub(super) const DEVICE: &str = "__Host-device";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
-/// 128 bits.
+/// The length of the random mark: 128 bits.
 const DEVICE_BYTES: usize = 16;
 
 /// Returns the value of the cookie, or `None` if there is none, or more than one.
@@ -40,7 +40,7 @@ pub(super) fn new_device() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Sets both cookies, for as long as the refresh token is valid.
+/// Returns the header that sets a cookie for this many seconds.
 pub(super) fn set(
     name: &str,
     value: &str,

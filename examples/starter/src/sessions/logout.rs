@@ -93,8 +93,8 @@ pub(super) async fn logout_all(
     Ok(transport.logged_out())
 }
 
-/// Has the access token judged, with its proof if it is bound to a key, by the layer that other routes have in
-/// front. Returns the token, or the response of the layer.
+/// Lets the layer that is in front of other routes verify the access token, with its proof if it is bound to a key.
+/// Returns the token, or the response of the layer.
 async fn access_token(layer: &RequireToken, head: Parts) -> Result<VerifiedToken, Response> {
     let told = service_fn(async |request: Request| {
         let token = request.extensions().get::<VerifiedToken>().cloned();

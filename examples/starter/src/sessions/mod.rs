@@ -38,7 +38,7 @@ pub(crate) fn routes(token: &RequireToken) -> OpenApiRouter<App> {
         .routes(routes!(list::list))
         .routes(routes!(list::end))
         .route_layer(token.clone());
-    // Asks the layer itself, because there may be a refresh token in the place of an access token.
+    // The handler uses the layer itself, because a refresh token may come in place of an access token.
     let logout = OpenApiRouter::new()
         .routes(routes!(logout::logout))
         .route_layer(Extension(token.clone()));

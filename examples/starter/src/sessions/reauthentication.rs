@@ -12,7 +12,7 @@ use crate::operations::events;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
 
-/// The maximum age of the login of a user without a password.
+/// The maximum age of a login that takes the place of the password: ten minutes.
 const RECENT: Duration = Duration::from_secs(600);
 
 /// Asks a user who is logged in for the password.

@@ -35,13 +35,13 @@ pub(crate) struct Chosen {
 /// What the chosen revocation store needs while the service runs.
 #[derive(Debug, Clone)]
 pub(crate) enum Revocations {
-    /// It needs to be cleaned up.
+    /// A table that needs to be cleaned up.
     Sqlite(SqliteRevocations),
     // chapter: postgres {
-    /// It needs to be cleaned up.
+    /// A table that needs to be cleaned up.
     Postgres(PostgresRevocations),
     // chapter: postgres }
-    /// It needs to be kept, because dropping it ends the subscription. Redis cleans up by itself.
+    /// Redis, which cleans up by itself. The subscription ends when this is dropped, so it must be kept.
     Redis {
         revocations: Arc<CachedRevocations<RedisRevocations>>,
         _pushes: Arc<RevocationPushes>,
@@ -51,13 +51,13 @@ pub(crate) enum Revocations {
 /// The chosen store of proofs that were used, so that none is used twice (RFC 9449 section 11.1).
 #[derive(Debug, Clone)]
 pub(crate) enum Replays {
-    /// It needs to be cleaned up.
+    /// A table that needs to be cleaned up.
     Sqlite(SqliteReplays),
     // chapter: postgres {
-    /// It needs to be cleaned up.
+    /// A table that needs to be cleaned up.
     Postgres(PostgresReplays),
     // chapter: postgres }
-    /// Redis cleans up by itself.
+    /// Redis, which cleans up by itself.
     Redis(RedisReplays),
 }
 
@@ -155,7 +155,7 @@ impl Revocations {
 // === impl Replays ===
 
 impl Replays {
-    /// Starts the rules for proofs of clients that reach the service at this address.
+    /// Returns a builder of the rules for proofs, for clients that reach the service at this address.
     pub(super) fn dpop(&self, address: &str) -> DpopBuilder {
         let dpop = match self {
             Self::Sqlite(replays) => Dpop::builder(address, replays.clone()),

@@ -63,7 +63,7 @@ impl SmsSettings {
             return Err("SMS_FROM is not set: SMS_URL needs a phone number to send from".into());
         }
         let per_day = parsed::<NonZeroU32>("SMS_PER_DAY", "a whole number, 1 or more")?;
-        // In production nobody reads files.
+        // In production, nobody reads SMS in files, so by default they are not offered there.
         let is_offered =
             url.is_some() || !production::is_on()? || dangerous::allows(dangerous::SMS_TO_FILES)?;
         Ok(Self {

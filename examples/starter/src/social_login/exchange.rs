@@ -111,7 +111,7 @@ fn judge(status: StatusCode, error: &str) -> Refusal {
     }
 }
 
-/// Reads what an access token gives access to.
+/// Sends a request, and parses its JSON response. Any other response counts as an outage.
 pub(super) async fn fetch<T: DeserializeOwned>(
     request: RequestBuilder,
     endpoint: &Url,

@@ -17,7 +17,7 @@ use crate::outbox::Notification;
 use crate::problem::Problem;
 use crate::sessions::{Caller, Reauthentication};
 
-/// Proves that it is the user, and not somebody who has found an open page.
+/// Proves that the caller is the user, and not somebody who has found an open page.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct FreshProof {
     /// The password. An account without one needs a login that is at most ten minutes old instead.
@@ -33,7 +33,7 @@ pub(super) struct LinkedLogins {
     has_password: bool,
 }
 
-/// Times are seconds since 1970.
+/// A login that is linked to the account. Times are seconds since 1970.
 #[derive(Serialize, ToSchema)]
 struct LinkedLogin {
     /// The name of the provider in paths.

@@ -52,7 +52,8 @@ pub(super) enum Holder {
 pub(super) enum By {
     /// The user asked for it while logged in.
     User,
-    /// The address was proved. This does not restore a login that the user has unlinked.
+    /// The provider and the account have proved the same address. This does not restore a login that the user has
+    /// unlinked.
     Address,
 }
 

@@ -1,5 +1,5 @@
-//! `GET /auth/login/{provider}` sends a browser to the provider. `POST /auth/login/{provider}/finish` gives
-//! the page the session in the end.
+//! `GET /auth/login/{provider}` sends a browser to the provider. In the end, `POST /auth/login/{provider}/finish`
+//! gives the page the session.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -116,7 +116,7 @@ impl SocialLogin {
 
 /// Finishes a login at a provider, after the browser has come back to the page.
 ///
-/// The response is that of a login with a password. It takes `Token-Transport: cookie` and the cookie
+/// The response is that of a login with a password. The request needs `Token-Transport: cookie` and the cookie
 /// `__Host-login`.
 #[utoipa::path(
     post,

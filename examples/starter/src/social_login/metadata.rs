@@ -20,7 +20,7 @@ use crate::error::with_causes;
 
 /// How long metadata is used before it is read again.
 const FRESH: Duration = Duration::from_secs(3600);
-/// How long nobody asks again after a failure. Callers get the same error meanwhile.
+/// How long the issuer is not asked again after a failure. Meanwhile, callers get the known metadata or an error.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest ID token, in bytes. Those with the groups of a user are long.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
@@ -136,7 +136,7 @@ impl Metadata {
         let mut source = RemoteJwks::builder(&*self.issuer)
             .jwks_uri(keys)
             .allow_private_network()
-            .proxy_from_env(); // as all other requests
+            .proxy_from_env(); // like all other requests
         let host = Url::parse(&self.issuer);
         if host.is_ok_and(|url| url.host_str().is_some_and(is_this_machine)) {
             source = source.allow_loopback();

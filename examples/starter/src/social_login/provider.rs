@@ -89,8 +89,8 @@ impl Provider {
         })
     }
 
-    /// Returns the URL to send a browser to. With `fresh`, the provider asks for the password even if the
-    /// user is logged in there.
+    /// Returns the URL to send a browser to. With `fresh`, an OpenID Connect provider asks for the password even if
+    /// the user is logged in there. GitHub cannot do that: it only lets the user choose an account.
     pub(super) async fn authorization(
         &self,
         started: &Started,

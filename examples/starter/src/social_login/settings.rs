@@ -65,7 +65,8 @@ impl ProviderSettings {
     ///
     /// # Errors
     ///
-    /// Fails if a variable is missing, unknown or invalid.
+    /// Fails if a variable is missing, unknown or invalid, or if a file with a secret cannot be read or can be read by
+    /// others.
     pub(crate) fn all_from_env() -> Result<Vec<Self>, Error> {
         let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let mut words = BTreeSet::new();
@@ -169,7 +170,7 @@ pub(super) fn check(providers: &[ProviderSettings]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether nobody on the way can read or change what is sent there.
+/// Returns whether nobody on the way can read or change what is sent to this URL: it is https, or on this machine.
 pub(super) fn is_safe(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     match url.scheme() {
@@ -179,7 +180,7 @@ pub(super) fn is_safe(url: &Url) -> bool {
     }
 }
 
-/// Returns `GOOGLE` in the spelling for people.
+/// Returns the name of a provider as people write it, such as `Google` for `GOOGLE`.
 fn spoken(word: &str) -> String {
     if word.eq_ignore_ascii_case("github") {
         return "GitHub".to_owned();

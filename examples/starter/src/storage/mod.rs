@@ -50,7 +50,7 @@ pub struct StorageSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     store: Arc<dyn ObjectStore>,
-    /// Whether a file is stored with its type. A folder cannot do that.
+    /// Whether a file can be stored with its content type, which a folder cannot do.
     has_attributes: bool,
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Phone(String);
 
 impl Phone {
     /// Parses a phone number. Returns `None` if the text is not a number with a country code. `00` stands
-    /// for `+`, and a zero in brackets is left out, as in calls from abroad.
+    /// for `+`, and a zero in parentheses is left out, as in calls from abroad.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let typed: String = meant(text).take(64).collect();
         let typed = typed.strip_prefix("tel:").unwrap_or(&typed);

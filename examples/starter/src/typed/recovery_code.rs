@@ -1,4 +1,4 @@
-//! [`RecoveryCode`]: a code that users have saved for when they have lost the phone.
+//! [`RecoveryCode`]: a code that users have saved in case they lose the phone.
 
 use super::{Malformed, meant};
 

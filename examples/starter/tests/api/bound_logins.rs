@@ -1,5 +1,5 @@
-//! Logins with a proof that the client has a key: those that fail, and each way to log in; and API keys, which are not
-//! bound to keys.
+//! Logins with a proof that the client has a key: those that fail, and each way to log in. Also API keys, which are not
+//! bound to the key of a client.
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn a_login_that_fails_uses_no_proof_up() {
     }
 }
 
-/// Neither whether there is such an account, nor whether the password is right.
+/// It tells neither whether there is such an account nor whether the password is right.
 #[tokio::test]
 async fn a_proof_tells_nobody_why_a_login_is_refused() {
     let service = started!();

@@ -102,7 +102,7 @@ async fn response_times_do_not_tell_why_a_login_failed() {
     .await;
 }
 
-/// Neither whether there is such an account, nor whether the password is right.
+/// They tell neither whether there is such an account nor whether the password is right.
 #[tokio::test(flavor = "multi_thread")]
 async fn response_times_do_not_tell_why_one_has_to_wait() {
     let service = started!();

@@ -17,7 +17,7 @@ mod support;
 
 use support::{Place, postgres};
 
-/// As after a failover to a replica, or set by an operator before the disk is full.
+/// Makes the database read-only, as after a failover to a replica, or as an operator does before the disk is full.
 const FORBID_WRITING: [&str; 2] = [
     "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
      ' SET default_transaction_read_only = on'; END $$",
@@ -31,7 +31,7 @@ const ALLOW_WRITING: [&str; 2] = [
 const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// Used proofs that are over.
+/// Inserts used proofs that have expired.
 const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
      INSERT INTO jwt_proofs SELECT CAST('old ' || i AS bytea), 9 FROM n";
 

@@ -57,7 +57,7 @@ async fn outage(begin: impl FnOnce(&mut Redis), end: impl FnOnce(&mut Redis)) {
     service.logout(&revoked.access).await;
 
     begin(&mut redis);
-    // This service has just learnt of the revocation, or cannot ask. It never lets the token pass.
+    // This service has just learned of the revocation, or cannot ask. It never lets the token pass.
     let answer = other.get("/me", &revoked.access).await;
     assert_ne!(answer.status, StatusCode::OK);
     service

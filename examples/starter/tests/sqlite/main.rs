@@ -14,11 +14,11 @@ mod support;
 
 use support::Place;
 
-/// Another program holds the lock.
+/// Takes the lock for writing, as another program does.
 const FORBID_WRITING: [&str; 1] = ["BEGIN IMMEDIATE"];
 const ALLOW_WRITING: [&str; 1] = ["ROLLBACK"];
 
-/// Used proofs that are over.
+/// Inserts used proofs that have expired.
 const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
      INSERT INTO jwt_proofs SELECT CAST('old ' || i AS BLOB), 9 FROM n";
 

@@ -15,7 +15,7 @@ use super::{Answer, PASSWORD, Service, Tokens};
 /// The `PUBLIC_URL` of the services under test.
 const ORIGIN: &str = "https://app.test";
 
-/// A passkey, with what it says about itself. A clone is what a thief has who has read the key.
+/// A passkey, with what it says about itself. A clone is what somebody has who has stolen the key.
 #[derive(Clone)]
 pub(crate) struct Authenticator {
     pub(crate) id: Vec<u8>,
@@ -33,7 +33,7 @@ pub(crate) struct Authenticator {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// A device that counts, without a passkey yet.
+    /// Returns a device that counts signatures, and has no passkey yet.
     pub(crate) fn new() -> Self {
         let mut id = vec![0; 32];
         getrandom::fill(&mut id).unwrap();
@@ -51,7 +51,7 @@ impl Authenticator {
         }
     }
 
-    /// A passkey in a keychain that several devices share.
+    /// Returns a passkey in a keychain that several devices share.
     pub(crate) fn synced() -> Self {
         Self {
             is_synced: true,

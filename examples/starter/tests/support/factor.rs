@@ -50,7 +50,7 @@ impl App {
         code(&self.secret)
     }
 
-    /// Returns a code that is neither the current one nor one of its neighbours.
+    /// Returns a code that is neither the current one nor one of its neighbors.
     pub(crate) fn wrong_code(&self) -> String {
         let right = self.code().parse::<u32>().unwrap();
         format!("{:06}", (right + 500_000) % 1_000_000)

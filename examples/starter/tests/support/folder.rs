@@ -1,4 +1,4 @@
-//! [`Folder`].
+//! [`Folder`]: a temporary folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

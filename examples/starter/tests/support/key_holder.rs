@@ -27,7 +27,7 @@ impl KeyHolder {
         Self::of(ProofKey::generate(Algorithm::ES256).unwrap())
     }
 
-    /// A client with this key that knows no nonce yet.
+    /// Returns a client with this key that knows no nonce yet.
     pub(crate) fn of(key: ProofKey) -> Self {
         Self {
             key,
@@ -36,7 +36,7 @@ impl KeyHolder {
         }
     }
 
-    /// A client whose clock is an hour behind.
+    /// Returns a client whose clock is an hour behind.
     pub(crate) fn behind() -> Self {
         Self {
             time: || SystemTime::now() - Duration::from_secs(3600),
@@ -44,7 +44,7 @@ impl KeyHolder {
         }
     }
 
-    /// A client whose clock is an hour ahead.
+    /// Returns a client whose clock is an hour ahead.
     pub(crate) fn ahead() -> Self {
         Self {
             time: || SystemTime::now() + Duration::from_secs(3600),
@@ -52,12 +52,12 @@ impl KeyHolder {
         }
     }
 
-    /// The newest nonce that it knows.
+    /// Returns the newest nonce that the client knows.
     pub(crate) fn nonce(&self) -> Option<String> {
         self.nonce.lock().unwrap().clone()
     }
 
-    /// A proof for one request, with the nonce that is known.
+    /// Returns a proof for one request, with the newest nonce that the client knows.
     pub(crate) fn proof(&self, method: &Method, path: &str, token: Option<&str>) -> String {
         let mut proof = self
             .key
@@ -137,14 +137,14 @@ impl KeyHolder {
         self.post(client, "/auth/refresh", &body).await
     }
 
-    /// The tokens of an answer, which are bound to this key and work with it.
+    /// Returns the tokens of an answer. Checks that they are bound to this key and work with it.
     pub(crate) async fn bound(&self, client: &Client, answer: &Answer) -> Tokens {
         let tokens = answer.tokens();
         self.assert_bound(client, answer, &tokens.access).await;
         tokens
     }
 
-    /// The access token of an answer is bound to this key, works with it, and not without.
+    /// Checks that the access token of an answer is bound to this key, and works only with it.
     pub(crate) async fn assert_bound(&self, client: &Client, answer: &Answer, access: &str) {
         assert_eq!(answer.json()["token_type"], "DPoP");
         let claims = super::claims(access);

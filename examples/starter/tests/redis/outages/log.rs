@@ -81,7 +81,7 @@ impl Log {
         }
     }
 
-    /// No line tells of a fault of the program.
+    /// Checks that no line tells of a fault of the program.
     pub(super) fn assert_no_fault(&self) {
         for line in self.since(0) {
             // A message is logged as an error if the operator can do something about it.

@@ -19,7 +19,7 @@ pub(super) enum Need {
     Breached,
 }
 
-/// How it is out of order.
+/// How a dependency is out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// Connections are refused.

@@ -240,7 +240,7 @@ impl Scene {
         }
     }
 
-    /// From here on, the dependency is out of order.
+    /// Puts the dependency out of order.
     async fn begin(&mut self, fault: Fault) {
         if let (Some(passage), Some(proxy)) = (fault.passage(self.need), &mut self.proxy) {
             return proxy.set(passage).await;
@@ -273,7 +273,7 @@ impl Scene {
         }
     }
 
-    /// From here on, all is well.
+    /// Puts the dependency in order again.
     async fn end(&mut self, fault: Fault) {
         if let (Some(_), Some(proxy)) = (fault.passage(self.need), &mut self.proxy) {
             return proxy.set(Passage::Open).await;
@@ -294,7 +294,7 @@ impl Scene {
         }
     }
 
-    /// New connections can only read, or write again. The open ones end when that begins, and stay as they are
+    /// Sets whether new connections can only read. Open connections are closed when that begins, and stay as they are
     /// when it is over, like connections to a server that is no longer the primary.
     async fn set_read_only(&self, value: &str) {
         let url = &self.place.database_url;

@@ -125,7 +125,7 @@ impl Visitors {
         .await;
     }
 
-    /// The service itself has seen the revocation. What is revoked stays known.
+    /// Checks that the service itself has seen the revocation, so that it knows it from now on.
     pub(super) async fn assert_revocation_seen(&self, client: &Client) {
         let answer = client.get("/me", &self.revoked_elsewhere.access).await;
         answer.assert_invalid_token();
@@ -151,8 +151,8 @@ impl Visitors {
         }
     }
 
-    /// Everything works again, and the outage has cost nobody a session, a key or a link. `reset` says whether the
-    /// link for the new password was used.
+    /// Checks that everything works again, and that the outage has cost nobody a session, a key or a link.
+    /// `is_link_used` says whether the link for the new password was used.
     pub(super) async fn assert_recovered(
         &mut self,
         client: &Client,

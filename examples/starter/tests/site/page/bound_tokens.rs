@@ -1,4 +1,4 @@
-//! The key of a browser: what somebody has who copies everything else.
+//! The key of a browser: somebody who copies everything else gets nothing.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -18,11 +18,11 @@ const RECORD: &str = "window.sent = []; \
          window.sent.push({ path: String(path), ...options?.headers }); \
          return real(path, options); \
      };";
-/// Makes the browser one that keeps nothing.
+/// Makes the browser refuse to store anything.
 const KEEP_NOTHING: &str =
     "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); };";
 
-/// Runs the body of an asynchronous function, and returns what it does.
+/// Runs the body of an asynchronous function, and returns its result.
 async fn run(browser: &Browser, body: &str) -> Value {
     let script = format!(
         "const done = arguments[0]; \
@@ -32,7 +32,7 @@ async fn run(browser: &Browser, body: &str) -> Value {
     run.await.unwrap()
 }
 
-/// What the page has sent last to this path.
+/// Returns what the page has last sent to this path.
 async fn last_sent(browser: &Browser, path: &str) -> Value {
     let sent = browser.script("return window.sent", &[]).await;
     let mut sent = sent.as_array().unwrap().iter().rev();
@@ -41,7 +41,7 @@ async fn last_sent(browser: &Browser, path: &str) -> Value {
         .clone()
 }
 
-/// The whole cookie jar.
+/// Returns all cookies of the browser.
 async fn cookies(browser: &Browser) -> String {
     let cookies = browser.page.get_all_cookies().await.unwrap();
     let cookies: Vec<_> = cookies
@@ -55,7 +55,7 @@ async fn cookies(browser: &Browser) -> String {
 /// Somebody who copies everything but the key.
 struct Thief<'a> {
     service: &'a Service,
-    /// One of the thief's own.
+    /// A key of the thief's own.
     key: KeyHolder,
 }
 
@@ -70,7 +70,7 @@ impl Thief<'_> {
         self.service.request(method, path, &headers, "").await
     }
 
-    /// As the page does, with its cookies.
+    /// Refreshes as the page does, with these cookies.
     async fn refresh(&self, cookies: &str, proof: Option<&str>) -> Answer {
         let origin = format!("http://{}", self.service.address());
         let mut headers = vec![
