@@ -25,11 +25,11 @@ docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked -p {{crate}} --no-deps --all-features
     cargo test --locked -p {{crate}} --all-features --doc
 
-# What issuing and verifying cost.
+# Benchmarks of issuing and verifying.
 bench:
     cargo bench --locked -p {{crate}} --bench tokens
 
-# A request beside other crates.
+# A request, compared with other crates.
 bench-peers:
     cd benches/peers && cargo run --release
 

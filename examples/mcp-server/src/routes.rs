@@ -43,11 +43,10 @@ pub(crate) fn router(settings: &Settings) -> Result<Router, ConfigError> {
         .route("/readyz", get(readyz).with_state(settings.verifier.clone())))
 }
 
-/// The MCP server. The layer in front has verified the token of each request.
+/// Returns the MCP server. The layer in front has verified the token of each request.
 fn mcp(settings: &Settings) -> StreamableHttpService<Notes, NeverSessionManager> {
     let config = StreamableHttpServerConfig::default()
-        // No sessions: with somebody else's token a session could be continued, and clients could open too
-        // many.
+        // No sessions: another user with a valid token could continue one, and clients could open too many.
         .with_legacy_session_mode(false)
         // The status of the response is not sent before the tool has finished.
         .with_json_response(true)
@@ -61,7 +60,8 @@ fn mcp(settings: &Settings) -> StreamableHttpService<Notes, NeverSessionManager>
     StreamableHttpService::new(move || Ok(notes.clone()), sessions, config)
 }
 
-/// For clients that are web pages: without the exposed header they cannot read the challenge.
+/// Returns the CORS layer for clients that are web pages. Without the exposed header, they cannot read the
+/// challenge.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter();
     let origins: Vec<HeaderValue> = origins.filter_map(|origin| origin.parse().ok()).collect();

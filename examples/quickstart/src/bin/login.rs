@@ -127,7 +127,7 @@ async fn login(State(app): State<App>, Json(user): Json<Credentials>) -> Respons
     }
 }
 
-/// The session is extended, and the old refresh token is used up.
+/// Extends the session. The old refresh token is then used up.
 async fn refresh(
     State(app): State<App>,
     Json(request): Json<RefreshRequest>,
