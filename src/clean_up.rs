@@ -9,16 +9,18 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::error::ConfigError;
 
-/// How many rows the task removes at once. Requests may wait for locks in the meantime.
+/// The number of rows that the task removes at once. Requests may wait for their locks meanwhile.
 const BATCH: u32 = 500;
 /// The pause after a full batch, in which requests come first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a batch may take. A store that no longer responds must not stop the task forever.
+/// The time limit of a batch. A store that no longer responds must not stop the task forever.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A background task that removes expired entries from a store, such as sessions that are over.
-/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every) starts one. Dropping it stops the task.
+/// A background task that removes expired entries from a store, such as sessions that have ended.
+///
+/// It is started by `clean_up_every` of a service or store, for example
+/// [`Sessions::clean_up_every`](crate::Sessions::clean_up_every). Dropping it stops the task.
 #[derive(Debug)]
 #[must_use = "dropping it stops the task"]
 pub struct CleanUpTask {

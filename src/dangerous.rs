@@ -32,7 +32,8 @@ pub struct Unverified<C> {
 ///
 /// - [`MalformedToken`](AuthErrorKind::MalformedToken): the text is not a token.
 /// - [`UnsupportedAlgorithm`](AuthErrorKind::UnsupportedAlgorithm): the header requires an extension
-///   (`crit`).
+///   (`crit`), or says that the token is encrypted, compressed or nested.
+/// - [`UnknownKey`](AuthErrorKind::UnknownKey): the key id is longer than 256 bytes.
 /// - [`ClaimsMismatch`](AuthErrorKind::ClaimsMismatch): the claims do not fit `C`.
 pub fn decode_unverified<C: DeserializeOwned>(token: &str) -> Result<Unverified<C>, AuthError> {
     let parts = Compact::parse(token.as_bytes(), MAX_TOKEN_BYTES)?;

@@ -35,7 +35,7 @@ pub enum SessionEvent<'a> {
         run: u32,
     },
     /// A replaced refresh token was used again, and its session was ended, because the token or its
-    /// successor was stolen.
+    /// successor was probably stolen.
     RefreshReuseDetected {
         /// The subject that the session belonged to.
         subject: &'a str,
@@ -57,7 +57,7 @@ pub enum SessionEvent<'a> {
         subject: &'a str,
         /// The session id.
         session: &'a str,
-        /// Whether the session was open until then.
+        /// Whether this refresh ended the session. `false` if the session had ended before.
         has_ended: bool,
     },
     /// A refresh token was newer than its session in the store: the store has lost writes, for

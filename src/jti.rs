@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::{Clock, unix_micros};
 use crate::keys::digest;
 
-/// The largest step back of a clock for which the timestamps wait, in microseconds.
+/// The largest step back of a clock, in microseconds, after which timestamps still count on from the last one.
 const STEP_BACK: u64 = 1_000_000;
 /// The most by which a cut-off may be ahead of the clock, in microseconds: 300 seconds. A token with a later
 /// timestamp is not valid yet with any leeway, and a clock that was once a day ahead must not lock users out
@@ -103,8 +103,8 @@ pub(crate) fn stamp_of(id: &str) -> Option<u64> {
     (length == ID_BYTES).then(|| u64::from_be_bytes(*stamp))
 }
 
-/// Returns the microsecond in which a token was issued. If the id is not of this crate, it is the first one
-/// of `iat`.
+/// Returns the microsecond in which a token was issued: that of its id or, if the id is not of this crate or
+/// was not made in the second of `iat`, `iat` itself.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `iat` is 0 to 2^53
 pub(crate) fn issued_micros(jti: &str, iat: f64) -> u64 {
     match stamp_of(jti) {

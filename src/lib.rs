@@ -104,7 +104,7 @@
 //! | `password` | yes | [`PasswordService`]: Argon2id, and bcrypt for migration |
 //! | `cache` | yes | `CachedRevocations`, a cache in front of a revocation store; caches for verified signatures and API keys |
 //! | `aws-lc-rs` | yes | cryptography by aws-lc-rs; it is used if both back ends are enabled |
-//! | `rust-crypto` | no | cryptography by the RustCrypto crates: needs no C compiler, but is several times slower for RSA and EC |
+//! | `rust-crypto` | no | cryptography by the RustCrypto crates: needs no C compiler (except with `jwks`, for ring, and `sqlite`), but is several times slower for RSA and EC |
 //! | `jwks` | no | keys of identity providers, discovered, fetched and kept up to date; `credential::Introspection` of opaque tokens |
 //! | `sqlite` | no | `SqliteSessions`, `SqliteRevocations`, `SqliteReplays` and `SqliteApiKeys`, through sqlx 0.9; needs Rust 1.94 |
 //! | `postgres` | no | `PostgresSessions`, `PostgresRevocations`, `PostgresReplays` and `PostgresApiKeys`, through sqlx 0.9; needs Rust 1.94 |

@@ -36,8 +36,9 @@ impl IntoResponse for AccessTokenResponse {
 
 impl IntoResponse for SessionError {
     /// Returns the [status](SessionError::status), the JSON [body](SessionError::body),
-    /// `Cache-Control: no-store` (RFC 6749 section 5.2), and `Retry-After` if the status is 503.
-    /// The error is in the extensions of the response, so that a middleware can log it.
+    /// `Cache-Control: no-store` (RFC 6749 section 5.2), the [headers](SessionError::headers) of DPoP if a
+    /// proof was refused, and `Retry-After` if the status is 503. The error is in the extensions of the
+    /// response, so that a middleware can log it.
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {
@@ -55,8 +56,8 @@ impl IntoResponse for SessionError {
 
 impl IntoResponse for DpopError {
     /// Returns the [status](DpopError::status), the JSON [body](DpopError::body), `Cache-Control: no-store`,
-    /// and the [headers](DpopError::headers) of DPoP. The error is in the extensions of the response, so that
-    /// a middleware can log it.
+    /// the [headers](DpopError::headers) of DPoP, and `Retry-After` if the status is 503. The error is in the
+    /// extensions of the response, so that a middleware can log it.
     fn into_response(self) -> Response {
         #[cfg(feature = "tracing")]
         if self.status().is_server_error() {

@@ -1,4 +1,5 @@
-//! [`read`]: reads a file of keys, if no other user may read it. Every such file is read here.
+//! [`read`]: reads a file of keys, unless other users may read its secrets or replace its keys. Every such
+//! file is read here.
 
 use std::fmt;
 use std::fs::File;
@@ -63,7 +64,7 @@ impl fmt::Display for NotRead {
     }
 }
 
-/// Reads the whole file.
+/// Reads the whole file. Fails if its mode gives other users too many permissions for its content.
 pub(crate) fn read(path: &Path, content: Content) -> Result<Zeroizing<String>, NotRead> {
     let file = File::open(path).map_err(|error| NotRead::failed(&error))?;
     let about = file.metadata().map_err(|error| NotRead::failed(&error))?;
@@ -124,7 +125,7 @@ fn check_mode(file: &File, about: &std::fs::Metadata, content: Content) -> Resul
     )))
 }
 
-/// If that cannot be determined, the file counts as writable.
+/// Whether the file is on a read-only mount. If that cannot be determined, it counts as writable.
 #[cfg(unix)]
 fn is_read_only(file: &File) -> bool {
     use rustix::fs::StatVfsMountFlags;

@@ -80,8 +80,8 @@ where
     }
 }
 
-/// What the cache promises, for models: the real one blocks its thread while another one makes a slot, which
-/// they cannot follow.
+/// A replacement with the same guarantees for the tests named `models`. The real cache blocks a thread while
+/// another one makes a slot, and loom cannot follow that.
 #[cfg(all(test, loom))]
 pub(crate) struct Slots<K, S> {
     slots: loom::sync::Mutex<Vec<(Arc<K>, Arc<S>)>>,

@@ -1,7 +1,7 @@
 //! The locks and atomics of code whose order of steps matters.
 //!
-//! Built with `--cfg loom`, the tests named `models` take those of `loom` instead, which runs them in every
-//! order that threads can take.
+//! With `--cfg loom`, the tests named `models` use those of `loom` instead, which runs the threads of a test
+//! in every possible order.
 
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::hash::RandomState;
@@ -17,11 +17,11 @@ pub(crate) use loom::sync::atomic;
 #[cfg(all(test, loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard, RwLock};
 
-/// The same in each run: what a model does must not depend on chance.
+/// Hashes in the same way in each run, because the result of a model must not depend on chance.
 #[cfg(all(test, loom))]
 pub(crate) type RandomState = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
-/// That the time is over, which does not happen in a model.
+/// The error of a time limit that was exceeded, which never happens in a model.
 #[cfg(all(feature = "cache", test, loom))]
 #[derive(Debug)]
 pub(crate) struct Elapsed;

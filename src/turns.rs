@@ -19,8 +19,8 @@ type Locks = HashMap<Box<str>, Shared>;
 #[derive(Default)]
 struct Shared {
     lock: Arc<AsyncMutex<()>>,
-    /// How many hold it or wait for it. Only changed while all locks are locked: of two that end at once,
-    /// each would otherwise leave it to the other to remove the key.
+    /// The number of turns that hold the lock or wait for it. It changes only while the map is locked.
+    /// Otherwise, of two turns that end at once, each could leave it to the other to remove the key.
     users: usize,
 }
 
@@ -42,7 +42,7 @@ impl Turns {
             shared.users += 1;
             Arc::clone(&shared.lock)
         };
-        // It is made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
+        // The turn is made before the wait, so that a request that is dropped meanwhile leaves nothing behind.
         let mut turn = Turn {
             turns: self.clone(),
             key: key.into(),
@@ -100,7 +100,7 @@ mod tests {
         assert!(turns.locks().is_empty());
     }
 
-    /// Of two that ended at the same time, each used to leave the key to the other.
+    /// Of two turns that end at the same time, neither may leave the key to the other.
     #[test]
     fn nothing_is_left_where_two_end_at_once() {
         let turns = Turns::default();

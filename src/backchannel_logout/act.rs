@@ -16,9 +16,9 @@ use crate::revocation::DynRevocationStore;
 use crate::store::{in_time, to_the_end};
 use crate::turns::Turns;
 
-/// How many logouts are carried out at once. Others wait for as long as their requests do.
+/// The number of logouts that are carried out at once. Others wait for as long as their requests do.
 const AT_ONCE: usize = 64;
-/// How long the application's hook may take. Most providers wait for less.
+/// The time limit of the application's hook. Most providers do not wait that long.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -69,7 +69,8 @@ impl Actor {
         .await?
     }
 
-    /// After a failure the token stays unused, so that the provider can send it again.
+    /// Carries out a logout whose turn it is. After a failure, the token stays unused, so that the provider can
+    /// send it again.
     async fn act_in_turn(&self, logout: &Logout) -> Result<(), AuthError> {
         let used = logout.used();
         if in_time(REVOCATION_TIMEOUT, self.store.is_revoked(used.query())).await? {

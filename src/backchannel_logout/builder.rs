@@ -12,13 +12,15 @@ use crate::error::ConfigError;
 use crate::revocation::DynRevocationStore;
 use crate::verifier::{Rules, TokenProfile, TokenVerifier};
 
-/// How long a logout is kept in the revocation store by default: 24 hours. An entry must outlive every access
+/// The default for the longest lifetime of a provider's access tokens, if no verifier of them is set: 24 hours.
+///
+/// A logout is kept in the revocation store for this time plus 10 minutes. Its entry must outlive every access
 /// token that it covers, and few providers issue access tokens that live longer by default.
 pub const DEFAULT_MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
-/// The longest that can be set: ten years.
+/// The longest lifetime that can be set: ten years.
 const MAX_ACCESS_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// Builds a [`BackchannelLogout`].
+/// Builds a [`BackchannelLogout`]; made by [`BackchannelLogout::builder`].
 #[must_use = "a builder does nothing until `build()`"]
 #[derive(Clone)]
 pub struct BackchannelLogoutBuilder {
@@ -57,9 +59,9 @@ impl BackchannelLogoutBuilder {
         self
     }
 
-    /// Says that the service also accepts opaque tokens of the provider, through `Introspection` with the
-    /// same revocation store. Introspection responses rarely contain a `sid`. So a logout then ends all
-    /// tokens that were issued to the subject until then, whatever the verifier of JWTs requires.
+    /// Tells the service that opaque tokens of the provider are also accepted, through `Introspection` with the
+    /// same revocation store. Introspection responses rarely contain a `sid`. So a logout then ends all tokens
+    /// that were issued to the subject before it, whatever the verifier of JWTs requires.
     pub fn opaque_tokens(mut self) -> Self {
         self.has_opaque_tokens = true;
         self
@@ -78,13 +80,13 @@ impl BackchannelLogoutBuilder {
         self
     }
 
-    /// Sets what the application does in addition when a user has logged out, such as ending its own
-    /// sessions. The hook is called after the access tokens were revoked, and the provider receives a 200
+    /// Sets a hook that the application runs in addition when a user has logged out, for example to end its
+    /// own sessions. The hook is called after the access tokens were revoked, and the provider receives a 200
     /// once it returns `Ok`. If it fails, panics or takes longer than 10 seconds, the response is a 503, and
     /// the same logout token is carried out again when the provider sends it again.
     ///
-    /// So the hook may run more than once for one logout, also if two nodes receive the same logout token at
-    /// once. It must be safe to repeat.
+    /// So the hook may run more than once for one logout, for example if two nodes receive the same logout
+    /// token at once. It must be safe to repeat.
     ///
     /// ```
     /// use tower_jwt_auth::Sessions;
@@ -121,10 +123,14 @@ impl BackchannelLogoutBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the verifier does not verify logout tokens or has a revocation store of its own; if the
-    /// verifier of access tokens accepts none of a provider, has no revocation store, or has no
-    /// `max_lifetime` while no longest lifetime is set here; or if a lifetime is zero, longer than ten years,
-    /// or below `max_lifetime`.
+    /// Fails if
+    ///
+    /// - the verifier of logout tokens accepts other tokens, or has a revocation store;
+    /// - the [verifier of access tokens](Self::access_tokens) accepts no tokens of a provider, or has no
+    ///   revocation store;
+    /// - the lifetime of the access tokens is unknown: their verifier has no `max_lifetime`, or finds its
+    ///   issuers only at run time, and [`max_access_ttl`](Self::max_access_ttl) is not set;
+    /// - the lifetime is zero, longer than ten years, or shorter than the verifier's `max_lifetime`.
     pub fn build(self) -> Result<BackchannelLogout, ConfigError> {
         for rules in self.verifier.rules().unwrap_or_default() {
             if rules.profile != TokenProfile::LogoutToken {

@@ -1,4 +1,4 @@
-//! Parsing the form in which a provider sends its token (OpenID Connect Back-Channel Logout section 2.5).
+//! Parses the form in which a provider sends its token (OpenID Connect Back-Channel Logout section 2.5).
 
 use std::borrow::Cow;
 

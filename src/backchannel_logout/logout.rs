@@ -8,10 +8,10 @@ use crate::jti::Digest;
 use crate::revocation::{Revocation, RevocationQuery};
 use crate::verifier::{MAX_LEEWAY, VerifiedToken};
 
-/// How much the clocks of nodes may differ: an entry is kept this much longer.
+/// The time by which the clocks of nodes may differ. Entries are kept for this much longer.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(300);
-/// The longest time for which a logout token is remembered as used. Section 4 of the specification
-/// recommends that none lives longer than two minutes.
+/// The longest time for which a logout token is remembered as used. OpenID Connect Back-Channel Logout section
+/// 4 recommends that none lives longer than two minutes.
 const REMEMBERED_AT_MOST: Duration = Duration::from_secs(86_400);
 /// The text before the issuer in the entries of used logout tokens, so that they are not mistaken for
 /// revocations of access tokens.
@@ -58,8 +58,8 @@ impl Logout {
         self.token.subject().filter(|subject| !subject.is_empty())
     }
 
-    /// Returns the session of the provider (`sid`) that has ended, or `None` if all sessions of the subject
-    /// have (section 2.4).
+    /// Returns the session of the provider (`sid`) that has ended. If it is `None`, all sessions of the subject
+    /// have ended (OpenID Connect Back-Channel Logout section 2.4).
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.token
@@ -124,7 +124,7 @@ impl Ends {
     pub(super) fn of(self, logout: &Logout) -> Vec<Revocation> {
         let issuer = Some(logout.issuer());
         let iat = logout.issued_at().as_secs();
-        // Until the last access token that was issued before has expired, for every verifier.
+        // The entries are kept until the last access token that was issued before has expired for every verifier.
         let until = logout.now().max(Duration::from_secs(iat));
         let until = until
             .saturating_add(self.max_access_ttl)
@@ -137,8 +137,8 @@ impl Ends {
         if let Some(subject) = logout.subject()
             && !(session.is_some() && self.all_tokens_have_session)
         {
-            // By the provider's clock, like the `iat` that it is compared with, and up to the end of the
-            // second, because `iat` does not say which of the two came first within one second.
+            // The cut-off is by the provider's clock, like the `iat` of access tokens. It is the end of the
+            // second, because `iat` does not say whether a token was issued before or after within one second.
             let cutoff = iat.saturating_mul(1_000_000).saturating_add(999_999);
             ends.push(Revocation::subject_at(issuer, subject, cutoff, until));
         }

@@ -27,7 +27,7 @@ use crate::verifier::{CredentialKind, TokenVerifier};
 
 /// The longest request body that is read: 16 KiB, twice the size of the largest logout token.
 pub const MAX_LOGOUT_REQUEST_BYTES: usize = 16 * 1024;
-/// How long the body of a request may take to arrive.
+/// The time within which the body of a request must arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Receives the logout tokens of identity providers (OpenID Connect Back-Channel Logout 1.0), and ends the
@@ -46,6 +46,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// | 200 | everything has ended; also if this logout token was used before, in which case it is not carried out again |
 /// | 400 | the request or its token is invalid; the body is JSON with `error` and `error_description` |
 /// | 405 | the method is not POST |
+/// | 500 | the service has a fault, for example an issuer that is found at run time has no verifier of logout tokens |
 /// | 503 with `Retry-After` | the provider's keys or the revocation store are unavailable, or the hook failed; the provider may send the token again |
 ///
 /// A logout runs to its end even if the provider closes the connection. Clones share their state.
@@ -64,7 +65,7 @@ pub struct BackchannelLogoutFuture {
 // === impl BackchannelLogout ===
 
 impl BackchannelLogout {
-    /// Starts building the service. `verifier` verifies logout tokens: its
+    /// Returns a builder of the service. `verifier` verifies logout tokens: its
     /// [profile](crate::verifier::TokenVerifierBuilder::profile) is
     /// [`LogoutToken`](crate::verifier::TokenProfile::LogoutToken), and its audience is your client id.
     /// `revocations` is the store that the verifier of access tokens uses.
@@ -79,13 +80,15 @@ impl BackchannelLogout {
         Self { verifier, actor }
     }
 
-    /// Verifies a logout token and ends what it names, like a request does. Use it in a service that receives
-    /// the token in another way.
+    /// Verifies a logout token and ends what it names, as for a request. Use it in a service that receives the
+    /// token in another way.
     ///
     /// # Errors
     ///
     /// - [`Unavailable`](AuthErrorKind::Unavailable): the keys or the store are unavailable, or the hook
     ///   failed. Some of the access tokens may have ended. Calling again is safe.
+    /// - [`Internal`](AuthErrorKind::Internal): the service has a fault, for example an issuer that is found at
+    ///   run time has no verifier of logout tokens.
     /// - Any other [kind](AuthErrorKind): the token is refused.
     pub async fn log_out(&self, logout_token: &str) -> Result<(), AuthError> {
         let token = self.verifier.verify(logout_token).await?;

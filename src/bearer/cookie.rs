@@ -6,10 +6,11 @@ use http::header::COOKIE;
 use super::malformed;
 use crate::error::{AuthError, Reason};
 
-/// Returns the cookie with exactly this name, or `None` if there is none, or it is empty or not text.
+/// Returns the value of the cookie with exactly this name, or `None` if there is none, or if it is empty or
+/// not UTF-8.
 ///
-/// Two cookies with the same value count as one: the cookie was set for two paths. The only error is that two
-/// cookies have different values.
+/// Two cookies with the same value count as one: the cookie was set for two paths. Fails only if two cookies
+/// have different values.
 pub(crate) fn find_cookie<'r>(
     headers: &'r HeaderMap,
     name: &str,

@@ -182,7 +182,7 @@ fn find_in_cookies<'r, 's>(
     Ok(())
 }
 
-/// Returns the one of two tokens that is present.
+/// Returns the token that is present. Fails if there are two.
 fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
     match (one, other) {
         (Some(_), Some(_)) => Err(two_tokens()),
@@ -190,7 +190,7 @@ fn only<T>(one: Option<T>, other: Option<T>) -> Result<Option<T>, AuthError> {
     }
 }
 
-/// Returns the one that is found, if any, and fails if there is a second one, or if it is empty.
+/// Returns the token that is found, if any. Fails if there is a second one, or if the token is empty.
 pub(super) fn only_one<'r>(
     mut found: impl Iterator<Item = &'r str>,
 ) -> Result<Option<&'r str>, AuthError> {
@@ -249,7 +249,7 @@ fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<
     };
     let found = after(Scheme::Bearer).or_else(|| after(Scheme::Dpop).filter(|_| takes_dpop));
     let Some((scheme, rest)) = found else {
-        return Ok(other_scheme); // credentials for somebody else
+        return Ok(other_scheme); // credentials that this layer does not read
     };
     let token = match rest {
         [] => {

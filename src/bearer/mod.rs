@@ -19,7 +19,9 @@ use find::{RequestHead, holds_a_separator, only_one, two_tokens};
 /// A place besides the `Authorization` header in which a request may carry its token.
 ///
 /// The header is always read. A request that carries tokens in two places is refused with 400 (RFC 6750
-/// section 2), even if both are valid. Two cookies with the same name and value count as one.
+/// section 2), even if both are valid, except by a layer that
+/// [ignores bad cookies](crate::JwtAuthLayer::optional_ignoring_bad_cookies). Two cookies with the same name
+/// and value count as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSource {
     place: Place,
@@ -108,8 +110,8 @@ impl TokenSource {
     /// and adds a signed token: `Cf-Access-Jwt-Assertion` of Cloudflare Access, or
     /// `X-Goog-IAP-JWT-Assertion` of Google IAP.
     ///
-    /// The header must occur once, and its value is the bare token with no scheme before it. Anything
-    /// else is refused with 400.
+    /// The header must occur at most once, and its value must be the bare token with no scheme before it.
+    /// Anything else is refused with 400.
     ///
     /// # Security
     ///

@@ -107,10 +107,10 @@ impl<'a> Compact<'a> {
         self.decode_text(self.payload)
     }
 
-    /// Refuses a token with a character that no token has, before anything else is said about it.
+    /// Fails if the token contains a character outside the base64url alphabet.
     ///
-    /// A good token needs no such check, because decoding its parts makes it as well. So it is made where a
-    /// token is refused for another reason, which such a character may have caused.
+    /// Decoding the parts of a token finds such a character as well. So this check is only made before a token
+    /// is refused for another reason, because the character may be the cause.
     #[cold]
     pub(crate) fn check_alphabet(&self) -> Result<(), AuthError> {
         let parts = [self.header, self.payload, self.signature];
@@ -132,7 +132,8 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// It does not stop at the first wrong byte, so that the compiler can check many bytes at once.
+/// Whether all bytes are in the base64url alphabet. It does not stop at the first wrong byte, so that the
+/// compiler can check many bytes at once.
 fn is_base64url(part: &[u8]) -> bool {
     part.iter().fold(true, |known, byte| {
         known & (byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_'))

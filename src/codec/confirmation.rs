@@ -81,8 +81,8 @@ impl<'de> Visitor<'de> for ConfirmationSeed {
             let place = match &*name {
                 "jkt" => &mut found.key,
                 "x5t#S256" => &mut found.certificate,
-                // The other methods of RFC 7800. Members that are not methods of proof are ignored (section
-                // 3.1).
+                // The other methods of RFC 7800, and the SHA-1 thumbprint of a certificate. Members that are
+                // not methods of proof are ignored (RFC 7800 section 3.1).
                 "jwk" | "jwe" | "kid" | "jku" | "x5t" => {
                     found.has_other = true;
                     map.next_value_seed(Skip(MAX_DEPTH - 2))?;

@@ -73,7 +73,7 @@ impl Typ {
             .map_or(Self::Other, Self::Names)
     }
 
-    /// Whether a token of this type may have it.
+    /// Whether a token of the type `due` may have this `typ`.
     pub(crate) fn fits(self, due: TokenType) -> bool {
         match self {
             Self::Absent | Self::Jwt | Self::MediaTypeJwt => true,

@@ -114,8 +114,9 @@ impl<'de> Visitor<'de> for CowStrVisitor {
     }
 }
 
-/// The name of the single member of the object as which `serde_json` represents a number if any crate in the
-/// build enables its feature `arbitrary_precision`. The value of the member is the number's text.
+/// The name of the member by which `serde_json` marks a number if any crate in the build enables its feature
+/// `arbitrary_precision`. It then represents a number as an object with only this member, whose value is the
+/// number's text.
 pub(crate) const NUMBER_MEMBER: &str = "$serde_json::private::Number";
 
 /// Reads a value and discards it. Refuses a value that nests deeper than this many levels.

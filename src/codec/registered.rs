@@ -141,7 +141,7 @@ impl Payload {
         {
             return Ok(claims);
         }
-        // The table cannot give every type, and its errors do not say where in the text they are.
+        // Some types cannot be read from the table, and its errors do not say where in the text they are.
         serde_json::from_str(&self.json)
     }
 
@@ -306,7 +306,7 @@ fn mark<'de, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<bool, A::Error> {
     match name {
-        // OpenID Connect Core section 3.1.3.6
+        // OpenID Connect Core sections 3.1.3.6 and 3.3.2.11, FAPI 1.0 Part 2 (`s_hash`)
         "at_hash" | "c_hash" | "s_hash" => {
             marks.set(Marks::ID_TOKEN);
             return Ok(false);

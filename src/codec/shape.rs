@@ -21,7 +21,7 @@ pub(super) struct Found {
 }
 
 impl Shape {
-    /// For a member of the object itself.
+    /// For a member of the payload itself, whose value may be an object with this `member`.
     pub(super) const fn with(member: &'static str) -> Self {
         Self {
             member: Some(member),

@@ -1,5 +1,5 @@
-//! [`MemberTable`]: where the members of an object are. The strict reading of the object notes it, and types of an
-//! application are read from it, without looking at every character again.
+//! [`MemberTable`]: the positions of an object's members. The strict reader notes them. Types of an application
+//! are then read by these positions, without looking at every character again.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
@@ -14,7 +14,7 @@ pub(super) struct MemberTable {
     is_useless: bool,
 }
 
-/// The number of members that need no allocation of their own.
+/// The number of members up to which the table needs no allocation.
 const FEW: usize = 16;
 
 /// Where a name is, without its quotation marks.
@@ -24,7 +24,7 @@ struct Name {
     length: u32,
 }
 
-/// An object whose members are in a table.
+/// An object whose members are read by their positions.
 pub(super) struct Tabled<'t, 'de> {
     /// The text of the object.
     json: &'de str,
@@ -32,7 +32,7 @@ pub(super) struct Tabled<'t, 'de> {
     rest: &'t [Name],
 }
 
-/// The value of the first of these members.
+/// The value of the first of the `members`.
 struct Value<'t, 'de> {
     json: &'de str,
     members: &'t [Name],
@@ -41,7 +41,8 @@ struct Value<'t, 'de> {
 // === impl MemberTable ===
 
 impl MemberTable {
-    /// Notes the next name. One that is written with escapes is not a part of `json`, and makes the table useless.
+    /// Notes the next name. A name that is written with escapes is not a part of `json`. It makes the table
+    /// useless.
     pub(super) fn add(&mut self, name: &str, json: &str) {
         let start = (name.as_ptr() as usize).wrapping_sub(json.as_ptr() as usize);
         let is_part = start < json.len();
@@ -76,7 +77,7 @@ impl<'de> Deserializer<'de> for Tabled<'_, 'de> {
         let value = visitor.visit_map(&mut self)?;
         match self.rest {
             [] => Ok(value),
-            _ => Err(Error::custom("members are left over")), // as `serde_json` has it
+            _ => Err(Error::custom("members are left over")), // an error in `serde_json` as well
         }
     }
 
@@ -84,7 +85,7 @@ impl<'de> Deserializer<'de> for Tabled<'_, 'de> {
         visitor.visit_some(self)
     }
 
-    /// Left to `serde_json`, which has types of its own that ask for this.
+    /// Leaves the whole text to `serde_json`, whose `RawValue` asks for a newtype struct.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -132,8 +133,8 @@ fn misplaced() -> Error {
 // === impl Value ===
 
 impl<'de> Value<'_, 'de> {
-    /// Returns the text between the first name and the next one, or the end of the object, without what separates
-    /// them. Only the value itself is looked at: the strict reading has found that nothing else is there.
+    /// Returns the text of the value: what lies between its name and the next one, or the end of the object,
+    /// without the separators. The strict reader has already checked that nothing else is there.
     fn text(&self) -> Result<&'de str, Error> {
         let text = || {
             let name = self.members.first()?;

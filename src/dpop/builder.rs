@@ -60,7 +60,8 @@ impl DpopBuilder {
         }
     }
 
-    /// Adds another public URL, if clients reach the service under several names.
+    /// Adds another public URL, if clients reach the service under several names. A proof may then be for any
+    /// of them.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.addresses.push(address.into());
         self
@@ -110,7 +111,7 @@ impl DpopBuilder {
         self
     }
 
-    /// Builds the policy.
+    /// Builds the [`Dpop`].
     ///
     /// # Errors
     ///

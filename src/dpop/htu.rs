@@ -141,8 +141,8 @@ fn escape(text: &[u8]) -> Option<u8> {
 
 /// Normalizes escapes (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
 ///
-/// A `%` that does not begin an escape stays as it is. Then no escape is replaced by its character either, which
-/// could complete that `%` to an escape: `%3%30` is another path than `%30`.
+/// If the path has a `%` that does not begin an escape, it stays as it is, and no escape is decoded. Otherwise a
+/// decoded character could complete that `%` to an escape: `%3%30` would become `%30`, which is another path.
 fn escaped(path: &str) -> String {
     let bytes = path.as_bytes();
     let is_well_formed = (0..bytes.len())

@@ -56,7 +56,7 @@ impl ProofKey {
         if length != hash.len() {
             return None;
         }
-        // A key that nobody keeps needs no memory.
+        // Without the cache, the key is dropped after this request, so its token need not be kept.
         if cfg!(feature = "cache") && token.len() <= LONGEST {
             let last = Arc::new((token.into(), hash));
             self.last_token.0.store(Some(last));

@@ -20,7 +20,7 @@ use super::service::Dpop;
 ///
 /// Give it to [`OpenSession::dpop`](crate::sessions::OpenSession::dpop),
 /// [`RefreshSession::dpop`](crate::sessions::RefreshSession::dpop) or
-/// [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). Clones share whether it was used.
+/// [`TokenRequest::dpop`](crate::issuer::TokenRequest::dpop). If one clone is marked as used, all are.
 #[derive(Clone)]
 pub struct DpopProof {
     dpop: Dpop,
@@ -49,7 +49,7 @@ impl DpopProof {
 
     /// Marks the proof as used, so that no other request can use it. Calling it again does nothing.
     ///
-    /// [`Sessions`](crate::Sessions) do this themselves. Call it before you issue a token without a session.
+    /// [`Sessions`](crate::Sessions) does this itself. Call it before you issue a token without a session.
     ///
     /// # Errors
     ///

@@ -80,8 +80,8 @@ impl Dpop {
         }
     }
 
-    /// Returns the policy for routes that are nested under this path, such as `/api`, because a nested router
-    /// of axum sees requests without it. The store, the nonces and the keys are shared.
+    /// Returns a `Dpop` for routes that are nested under this path, such as `/api`, because a nested router of
+    /// axum sees requests without it. Both share the settings, the store and the nonces.
     #[must_use]
     pub fn under(&self, path: &str) -> Self {
         let addresses = self.addresses.iter().map(|address| address.under(path));

@@ -35,9 +35,10 @@ pub enum ConfigError {
     UnknownAlgorithm(String),
     /// A key id is empty or longer than 256 bytes.
     InvalidKeyId,
-    /// Two keys in one set have the same key id and the same algorithm.
+    /// Two keys in one set have the same key id and the same algorithm, or two keys in one
+    /// [`KeyRing`](crate::KeyRing) have the same key id.
     DuplicateKeyId(String),
-    /// A verifier has no keys, or a set of keys is empty.
+    /// A verifier has no keys, or a set of keys or a [`KeyRing`](crate::KeyRing) is empty.
     NoKeys,
     /// None of the keys of a JWK set can be used. Each string names a key and says why.
     NoUsableKey(Vec<String>),

@@ -38,9 +38,11 @@ kinds! {
     MalformedRequest = "malformed_request",
     /// The token is not a signed token in compact form, or is too large.
     MalformedToken = "malformed_token",
-    /// The token's header names an algorithm that no configured key has, or requires an extension (`crit`).
+    /// The token's header names an algorithm that no configured key has, requires an extension (`crit`), or
+    /// says that the token is encrypted, compressed or nested.
     UnsupportedAlgorithm = "unsupported_algorithm",
-    /// No configured key fits the token's key id and algorithm.
+    /// No configured key fits the token's key id and algorithm, several do, or the key id is longer than 256
+    /// bytes.
     UnknownKey = "unknown_key",
     /// The signature does not verify.
     InvalidSignature = "invalid_signature",
@@ -124,8 +126,8 @@ impl AuthErrorKind {
         }
     }
 
-    /// Returns the status code of gRPC. 16 is for credentials that are missing or bad in any way, 7 for valid
-    /// ones that do not suffice, and 14 if the same request may be accepted later.
+    /// Returns the status code of gRPC: 16 if other credentials or another login may help, 7 if the credentials
+    /// are valid but do not suffice, 14 if the same request may be accepted later, and 13 for a fault.
     pub(super) const fn grpc_code(self) -> i32 {
         const PERMISSION_DENIED: i32 = 7;
         const INTERNAL: i32 = 13;

@@ -92,7 +92,7 @@ impl AuthError {
         self
     }
 
-    /// Adds for the log what exactly is wrong. The text must not contain anything that a client sent.
+    /// Adds what exactly is wrong, for the log. The text must not contain anything that a client sent.
     pub(crate) fn because(mut self, said: impl Into<Said>) -> Self {
         self.said = said.into();
         self
@@ -132,7 +132,7 @@ impl AuthError {
 
     /// Sets the maximum age of a login that the challenge of an
     /// [`InsufficientAuthentication`](AuthErrorKind::InsufficientAuthentication) names, in whole
-    /// seconds (RFC 9470 section 3).
+    /// seconds, rounded down (RFC 9470 section 3).
     #[must_use]
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.detail_mut().max_age = Some(max_age);
@@ -231,7 +231,7 @@ impl AuthError {
         self.detail.as_ref()?.max_age
     }
 
-    /// Returns after which time the client should try again if the status is 503, and `None` otherwise.
+    /// Returns the time after which the client should try again if the status is 503, and `None` otherwise.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.kind != AuthErrorKind::Unavailable {
@@ -320,7 +320,7 @@ impl AuthError {
         }
     }
 
-    /// Has the error answered in the way of this layer, unless another layer was set before.
+    /// Sets the layer whose settings the response follows, unless one was set before.
     pub(crate) fn told_by(mut self, refusals: Option<&Arc<Refusals>>) -> Self {
         if let (Some(refusals), None) = (refusals, self.refusals()) {
             self.detail_mut().refusals = Some(Arc::clone(refusals));
@@ -328,7 +328,7 @@ impl AuthError {
         self
     }
 
-    /// Has the error answered as a request with these headers expects, if no layer was set.
+    /// Makes the response follow the protocol of a request with these headers, unless a layer was set before.
     pub(crate) fn in_request(self, headers: &HeaderMap) -> Self {
         match GrpcType::of(headers) {
             Some(grpc) if self.refusals().is_none() => self.told_by(Some(&Arc::new(Refusals {

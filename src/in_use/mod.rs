@@ -123,7 +123,7 @@ impl<S> Worker<S> {
         self.current.clone()
     }
 
-    /// What was not written is news again.
+    /// Ends the current report. If it was not written, the next use makes it again.
     fn end(&mut self, is_written: bool) {
         if let Some((id, number)) = self.current.take()
             && !is_written

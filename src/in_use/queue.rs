@@ -70,12 +70,12 @@ impl<T> Queue<T> {
         next
     }
 
-    /// Counts a worker no longer that has stopped before there was nothing to do.
+    /// Stops counting a worker that has stopped although reports may still wait.
     pub(super) fn worker_stopped(&self) {
         self.state().workers -= 1;
     }
 
-    /// The number of workers, and of reports that wait.
+    /// Returns the number of workers, and of reports that wait.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {
         let state = self.state();

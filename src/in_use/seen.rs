@@ -19,7 +19,7 @@ const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 ///
 /// A session that was evicted counts as news again, which costs one write that changes nothing. Two sessions
 /// with the same keyed 54-bit hash are mistaken for each other. With 100,000 sessions, the probability that
-/// this happens at all is one in two million.
+/// this happens at all is less than one in three million.
 #[derive(Debug)]
 pub(super) struct SeenNumbers {
     places: Box<[AtomicU64]>,

@@ -16,7 +16,7 @@ use crate::policy::DEFAULT_LEEWAY;
 use crate::revocation::{DynRevocationStore, RevocationStore};
 use crate::session::AcknowledgerSlot;
 
-/// Builds a [`TokenIssuer`].
+/// Builds a [`TokenIssuer`]; made by [`TokenIssuer::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct TokenIssuerBuilder {
@@ -143,8 +143,8 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets for how many access tokens the verifiers remember that the signature was valid: 16,384 by
-    /// default. See
+    /// Sets the number of access tokens that each verifier caches, so that their signature is not checked
+    /// again: 16,384 by default. See
     /// [`TokenVerifierBuilder::cached_tokens`](crate::verifier::TokenVerifierBuilder::cached_tokens).
     #[cfg(feature = "cache")]
     pub fn cached_tokens(mut self, count: usize) -> Self {
@@ -162,9 +162,14 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the issuer or the audience is missing and was not waived, if a lifetime is under
-    /// a second or over 100 years, if the longest access lifetime is below the default one, if
-    /// the leeway is over 300 seconds, or if two keys have the same id.
+    /// Fails if
+    ///
+    /// - the issuer or the audience is missing, and no `dangerous_` setting allows that;
+    /// - the issuer or an audience is empty, or begins or ends with white space;
+    /// - a lifetime is shorter than 1 second or longer than 100 years;
+    /// - [`max_access_ttl`](Self::max_access_ttl) is shorter than [`access_ttl`](Self::access_ttl);
+    /// - the leeway is longer than 300 seconds;
+    /// - two keys have the same id and algorithm.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         let whole = |ttl: Duration| Duration::from_secs(ttl.as_secs());
         let (access_ttl, refresh_ttl) = (whole(self.access_ttl), whole(self.refresh_ttl));
@@ -214,8 +219,8 @@ impl TokenIssuerBuilder {
             .acknowledger(AcknowledgerSlot::default());
         let access_verifier = verifier.clone().build()?;
         let refresh_verifier = refresh.clone().max_lifetime(refresh_ttl).build()?;
-        // A session has its own expiry, and `Sessions` looks up its revocation itself.
-        // `Sessions` compares the key that a token is bound to with that of the proof.
+        // A session has its own expiry. `Sessions` looks up its revocation itself, and compares the key that
+        // a token is bound to with that of the proof.
         let session_verifier = refresh
             .any_lifetime()
             .shared_revocation(None)

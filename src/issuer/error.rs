@@ -4,14 +4,16 @@ use std::fmt;
 
 use crate::error::{AuthError, AuthErrorKind};
 
-/// The error of issuing a token. All kinds but [`Internal`](Self::Internal) are mistakes in the
+/// The error of issuing a token. All variants except [`Internal`](Self::Internal) are mistakes in the
 /// program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// A custom claim has a name that is reserved for the issuer. It contains that name.
+    /// A custom claim has a name that is reserved for the issuer. The string is that name.
     ReservedClaim(String),
-    /// A claim cannot be serialized as JSON, or the claims are not an object.
+    /// A claim cannot be serialized as JSON, the claims are not an object or are nested too deeply, or a role
+    /// was added to a `roles` claim that is neither a string nor an array. The string names the claim, or says
+    /// what is wrong.
     InvalidClaim(String),
     /// A scope is empty, or contains a space, a quote, a backslash, or a character outside printable
     /// ASCII (RFC 6749 section 3.3).
@@ -24,7 +26,7 @@ pub enum IssueError {
     /// The DPoP proof that the token is bound to was not
     /// [marked as used](crate::dpop::DpopProof::mark_used), so another request may use it as well.
     ProofNotMarkedUsed,
-    /// The token would be longer than the 8192 bytes that a verifier accepts.
+    /// The token would be longer than the 8,192 bytes that a verifier accepts by default.
     TooLong,
     /// The system's random number generator failed, the token could not be signed, or every key of
     /// the ring has expired.

@@ -1,5 +1,5 @@
-//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token.
-//! [`AccessTokenResponse`]: the same without the refresh token.
+//! [`PairRequest`] and [`TokenPair`]: an access token with its refresh token. [`AccessTokenResponse`]: a pair
+//! without its refresh token.
 
 use std::fmt;
 

@@ -17,8 +17,8 @@ use crate::keys::SigningKey;
 use crate::mtls::ClientCertificate;
 use crate::policy::ROLES;
 
-/// More than the bytes of a token beside its payload: a header with a long key id, and the
-/// signature of a 4096-bit RSA key.
+/// An upper limit for the bytes of a token besides its payload: a header with a long key id, and the signature
+/// of a 4096-bit RSA key.
 const ROOM_BESIDE_PAYLOAD: usize = 1200;
 
 /// A token that is about to be issued; see [`TokenIssuer::access`] and [`TokenIssuer::refresh`].
@@ -130,7 +130,8 @@ impl<'a> TokenRequest<'a> {
         self
     }
 
-    /// Sets the lifetime of this token, in place of the issuer's default.
+    /// Sets the lifetime of this token, in whole seconds, instead of the issuer's default. A fraction of a
+    /// second is dropped.
     ///
     /// The limit is [`max_access_ttl`](super::TokenIssuerBuilder::max_access_ttl) for an
     /// access token, and [`refresh_ttl`](super::TokenIssuerBuilder::refresh_ttl) for a refresh
@@ -187,8 +188,8 @@ impl<'a> TokenRequest<'a> {
     /// # Errors
     ///
     /// Fails if a claim is reserved or not serializable, a scope is malformed, the subject is empty, the
-    /// lifetime is out of range, the proof that the token is bound to is not marked as used, or the token
-    /// would be too long to be accepted.
+    /// lifetime is out of range, the proof that the token is bound to is not marked as used, the token would
+    /// be too long to be accepted, or the token cannot be signed. [`IssueError`] lists all cases.
     pub fn issue(self) -> Result<String, IssueError> {
         check_ttl(self.ttl)?;
         let Inner {
@@ -222,7 +223,7 @@ impl<'a> TokenRequest<'a> {
         }
     }
 
-    /// The key to sign with, and the payload.
+    /// Returns the key to sign with, and the payload.
     fn prepare(
         self,
         stamp: u64,
@@ -281,8 +282,7 @@ impl<'a> TokenRequest<'a> {
         Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
     }
 
-    /// Fails in the same cases as `issue_at`. It signs a token to find out only if that token may be too
-    /// long.
+    /// Fails in the same cases as `issue_at`. It signs the token only if the token may be too long.
     pub(crate) fn check_issuable(self, stamp: u64) -> Result<(), IssueError> {
         let id = jti::new_id(stamp).ok_or(IssueError::Internal)?;
         let token_type = self.token_type;

@@ -22,8 +22,8 @@ pub const DEFAULT_ACCESS_TTL: Duration = Duration::from_secs(900);
 /// The default lifetime of a refresh token: 30 days.
 pub const DEFAULT_REFRESH_TTL: Duration = Duration::from_secs(2_592_000);
 /// The time limit for recording or looking up a revocation when tokens or sessions are revoked or
-/// refreshed: 2 seconds. (Requests have the shorter timeout of
-/// [`CachedRevocations`](crate::guide::revocation).)
+/// refreshed: 2 seconds. For requests that only verify a token, [`CachedRevocations`](crate::guide::revocation)
+/// has a shorter time limit.
 pub const REVOCATION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest number of revocations that are recorded by one call to a store, so that the call is
 /// short.
@@ -75,25 +75,26 @@ pub(super) struct Inner {
     pub(super) verifier_builder: TokenVerifierBuilder,
     pub(super) access_verifier: TokenVerifier,
     pub(super) refresh_verifier: TokenVerifier,
-    /// For the refresh tokens of sessions: without a limit of their lifetime and without a store.
+    /// Verifies the refresh tokens of sessions, without a limit on their lifetime and without a store.
     pub(super) session_verifier: TokenVerifier,
 }
 
 // === impl TokenIssuer ===
 
 impl TokenIssuer {
-    /// Starts an issuer that signs with a [`SigningKey`](crate::SigningKey), or with the active key
-    /// of a [`KeyRing`].
+    /// Returns a builder of an issuer that signs with a [`SigningKey`](crate::SigningKey), or with the active
+    /// key of a [`KeyRing`].
     pub fn builder(keys: impl Into<IssuerKeys>) -> TokenIssuerBuilder {
         TokenIssuerBuilder::new(keys.into())
     }
 
-    /// Starts an access token for this subject.
+    /// Returns a request for an access token for this subject. No token is issued until
+    /// [`issue`](TokenRequest::issue).
     pub fn access(&self, sub: impl Into<String>) -> TokenRequest<'_> {
         self.request(TokenType::Access, sub.into(), self.inner.access_ttl)
     }
 
-    /// Starts a refresh token for this subject. Verifiers of access tokens refuse it.
+    /// Returns a request for a refresh token for this subject. Verifiers of access tokens refuse such a token.
     ///
     /// It belongs to no session and can be used any number of times until it expires. For refresh
     /// tokens that are replaced at each use, use [`Sessions`](crate::Sessions) instead.
@@ -101,7 +102,7 @@ impl TokenIssuer {
         self.request(TokenType::Refresh, sub.into(), self.inner.refresh_ttl)
     }
 
-    /// Starts an access token and a refresh token for this subject, which belong to no session:
+    /// Returns a request for an access token and a refresh token for this subject, which belong to no session:
     /// see [`refresh`](Self::refresh).
     pub fn pair(&self, sub: impl Into<String>) -> PairRequest<'_> {
         PairRequest {
@@ -139,9 +140,9 @@ impl TokenIssuer {
         self.inner.access_verifier.clone()
     }
 
-    /// Starts another verifier of this issuer's access tokens, for settings that
-    /// [`verifier`](Self::verifier) does not have, such as
-    /// [`require`](TokenVerifierBuilder::require). All else is set already.
+    /// Returns a builder of another verifier of this issuer's access tokens, for settings that
+    /// [`verifier`](Self::verifier) does not have, such as [`require`](TokenVerifierBuilder::require).
+    /// Everything else is set already.
     ///
     /// # Security
     ///
@@ -203,7 +204,7 @@ impl TokenIssuer {
     /// - [`Unavailable`](AuthErrorKind::Unavailable): the store is unavailable, and the token may
     ///   still be valid.
     /// - [`Internal`](AuthErrorKind::Internal): no store is configured.
-    /// - [`InvalidClaim`](AuthErrorKind::InvalidClaim): the token has no `jti`.
+    /// - [`InvalidClaim`](AuthErrorKind::InvalidClaim): the token has no `jti`, or never expires.
     pub async fn revoke(&self, token: &VerifiedToken) -> Result<(), AuthError> {
         let revocation = token.revocation().ok_or_else(|| {
             AuthError::new(AuthErrorKind::InvalidClaim)
@@ -229,10 +230,9 @@ impl TokenIssuer {
     /// Revokes every token that was issued to the subject up to now. If you use sessions, call
     /// [`Sessions::end_all`](crate::Sessions::end_all) instead, which also does this.
     ///
-    /// A token that was issued before is refused, and one that is issued afterwards is valid, within
-    /// the same second too. Between nodes, "before" is as exact as their clocks agree. If the clock
-    /// of this node was set back, tokens that it issues until the clock has caught up are refused,
-    /// too.
+    /// A token that was issued before the call is refused, and one that is issued afterwards is valid, even
+    /// within the same second. Between nodes, "before" is as exact as their clocks agree. If the clock of this
+    /// node was set back, tokens that it issues until the clock has caught up are refused, too.
     ///
     /// # Errors
     ///
@@ -309,7 +309,7 @@ impl TokenIssuer {
         unix_micros(self.inner.clock.now())
     }
 
-    /// The leeway of this issuer's verifiers.
+    /// Returns the leeway of this issuer's verifiers.
     pub(crate) fn leeway(&self) -> Duration {
         self.inner.leeway
     }

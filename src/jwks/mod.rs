@@ -22,12 +22,13 @@
 //! - **A token whose key is known** is verified at once, even while keys are being fetched. Reading the keys
 //!   takes no lock.
 //! - **Keys are refreshed** in the background when about 80 % of the response's `max-age` has passed. A
-//!   `max-age` of less than 60 seconds or more than 24 hours counts as that, and without one it is 10
-//!   minutes. The keys are replaced only by a response with status 200 and at least one usable key. Keys that
-//!   the new response does not contain are no longer accepted.
+//!   shorter `max-age` counts as 60 seconds, a longer one as 24 hours, and a missing one as 10 minutes. The
+//!   keys are replaced only by a response with status 200 and at least one usable key. Keys that the new
+//!   response does not contain are no longer accepted.
 //! - **An unknown key id** causes a fetch, at most one every 30 seconds for each issuer. Up to 1,024 requests
 //!   wait for the same fetch, each for at most 5 seconds. If the key is still unknown, the token is refused
-//!   with 401. If the fetch has failed, the response is 503, because the provider might know the key.
+//!   with 401, and its key id causes no other fetch for a minute. If the fetch has failed, the response is
+//!   503, because the provider might know the key.
 //! - **A signature that the known key does not verify**, or a key with another algorithm than the token, also
 //!   causes a fetch, because the provider may have replaced the key by one with the same id. The limit is the
 //!   same: one fetch every 30 seconds, however many forged tokens arrive. If there is a new key, the token is
@@ -43,10 +44,10 @@
 //!
 //! # Security
 //!
-//! Keys are fetched only over https, without following redirects, and not from private addresses. A fetch may
-//! take 5 seconds, and a response may have 512 KiB and 100 keys. The metadata must name the configured
-//! issuer, byte for byte, and the keys must be at its origin. Nothing in a token can cause a request to
-//! another URL: `jku` and `x5u` are ignored.
+//! By default, keys are fetched only over https, and not from private addresses. Redirects are never followed.
+//! Each request may take 5 seconds, and a response may have 512 KiB and 100 keys. The metadata must name the
+//! configured issuer, byte for byte, and the keys must be at the issuer's origin unless you allow another one.
+//! Nothing in a token can cause a request to another URL: `jku` and `x5u` are ignored.
 
 #[cfg(feature = "jwks")]
 mod remote;

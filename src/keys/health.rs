@@ -11,9 +11,11 @@ pub enum KeySourceState {
     Empty,
     /// The keys are up to date.
     Fresh,
-    /// The keys are past their lifetime, because they could not be fetched again. They are still used.
+    /// The keys are past their lifetime, because they could not be fetched again, or a key ring has a
+    /// [`problem`](super::KeyRing::problem). The keys are still used.
     Stale,
-    /// The keys are too old to be used. Requests are answered with 503.
+    /// The keys are too old to be used, and requests are answered with 503. A key ring is in this state if
+    /// every key has reached its `exp`: then no token can be issued, and all tokens are refused with 401.
     Expired,
 }
 
@@ -28,17 +30,18 @@ pub struct KeySourceHealth {
     pub state: KeySourceState,
     /// The number of keys.
     pub keys: usize,
-    /// The number of keys in the last document that could not be used.
+    /// The number of keys in the last document that are not used: unusable ones, and duplicates of others.
     pub skipped: usize,
-    /// Why each of them was skipped: its number in the document, its `kid` if it has one, and the reason.
+    /// Why each unusable key was skipped: the number of the key in the document, its `kid` if it has one, and
+    /// the reason. If keys share an id and an algorithm, the reason names the id only.
     pub skipped_reasons: Vec<String>,
     /// The last keys that were replaced by others with the same id, newest first, at most 8.
     pub changed: Vec<KeyChange>,
     /// The time since the keys were fetched, or `None` if they never were.
     pub age: Option<Duration>,
-    /// The number of attempts that have failed in a row since then.
+    /// The number of attempts to fetch the keys that have failed in a row since the last successful one.
     pub failures: u32,
-    /// Why the last attempt failed, or `None` if it did not. For a key ring, it is the ring's
+    /// Why the last attempt failed, or `None` if it succeeded. For a key ring, it is the ring's
     /// [`problem`](super::KeyRing::problem).
     pub last_error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! [`KeySet`]: several keys to verify with, and [`KeySource`]: the seam for keys that change over time.
+//! [`KeySet`]: several keys to verify with, and [`KeySource`]: the trait for keys that change over time.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -21,9 +21,9 @@ use crate::error::{AuthError, ConfigError};
 ///
 /// - If a key has the `kid` of the token, that key is used, but only if it has the token's `alg`.
 /// - If the token has no `kid`, the key with the token's `alg` is used, if there is exactly one.
-/// - If the token has a `kid` that no key has, the same applies, but only to a key whose id was not set by
-///   [`with_key_id`](VerifyingKey::with_key_id) or a JWK. If the set acts as a [`KeySource`], the key is
-///   unknown in this case, so that a source around it fetches newer keys.
+/// - If the token has a `kid` that no key has, the key with the token's `alg` is used, if there is exactly one
+///   and its id was not set by [`with_key_id`](VerifyingKey::with_key_id) or a JWK. If the set acts as a
+///   [`KeySource`], the key is unknown in this case, so that a source around it fetches newer keys.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, SigningKey};
@@ -160,7 +160,7 @@ impl KeySet {
     /// Reads the keys of a JWK set (RFC 7517 section 5).
     ///
     /// A key that this crate cannot use, because it is of another kind, for encryption, too weak or broken,
-    /// is [skipped](Self::skipped), as section 5 requires. Duplicates of a key are ignored.
+    /// is [skipped](Self::skipped), as RFC 7517 section 5 requires. So is a duplicate of another key.
     ///
     /// # Errors
     ///
@@ -261,7 +261,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// Returns the number of keys of the JWK set that could not be used.
+    /// Returns the number of keys of the JWK set that are not in this set: unusable ones, and duplicates of
+    /// others.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped

@@ -92,7 +92,7 @@ impl SigningKey {
         })
     }
 
-    /// Makes a key from an HMAC secret, for the algorithm from a configuration.
+    /// Makes a key from an HMAC secret. Fails if the configured algorithm is not HMAC.
     pub(crate) fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         Self::hmac(symmetric(algorithm)?, secret)
     }
@@ -125,8 +125,8 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// Fails if the key is unsupported, contradictory or public, or if its `use` or `key_ops` do not allow
-    /// signing.
+    /// Fails if the text is not a JWK, if the key is unsupported, contradictory, weak or public, or if its
+    /// `use` or `key_ops` do not allow signing.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_jwk_or(None, json)
     }
@@ -210,7 +210,7 @@ impl SigningKey {
         })
     }
 
-    /// Sets the key id, which is the `kid` of the tokens that it signs.
+    /// Sets the key id: the `kid` in the header of the tokens that the key signs.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl SigningKey {
         self.verifying.clone()
     }
 
-    /// Whether both have the same id and make the same signatures.
+    /// Whether both keys have the same id and algorithm and make the same signatures.
     pub(super) fn is_same_key(&self, other: &Self) -> bool {
         if self.verifying.is(&other.verifying) {
             return true;

@@ -11,8 +11,8 @@ const MAX_RSA_BITS: usize = 8192;
 /// The longest key id: 256 bytes.
 pub const MAX_KEY_ID_BYTES: usize = 256;
 
-/// The number of distinct bytes that a secret must exceed. Any random secret of 32 bytes does, even in hex
-/// digits.
+/// The minimum number of distinct bytes in a secret. Any random secret of 32 bytes has more, even if it is
+/// written in hex digits.
 const MIN_DISTINCT_BYTES: usize = 8;
 
 /// Words that placeholders contain. With six letters or more, they do not occur in a random secret by chance.

@@ -102,7 +102,7 @@ impl VerifyingKey {
         Self::hmac_unchecked(algorithm, secret)
     }
 
-    /// Makes a key from a secret of which only the length is checked.
+    /// Makes a key from a secret. Only the length of the secret is checked.
     pub(super) fn hmac_unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         check_secret_length(algorithm, secret)?;
         let tag = Signer::hmac(algorithm, secret)
@@ -147,8 +147,10 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// Fails if the key is unsupported or contradictory, if its `use` or `key_ops` do not allow verifying, if
-    /// it has private members, and in the same cases as [`from_pem`](Self::from_pem).
+    /// Fails if the text is not a JWK, if the key is unsupported or contradictory, if its `use` or `key_ops`
+    /// do not allow verifying, or if it has private members. A public key must also be strong enough for
+    /// [`from_pem`](Self::from_pem), and a secret for [`hs256`](Self::hs256), [`hs384`](Self::hs384) or
+    /// [`hs512`](Self::hs512).
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_jwk_or(None, json)
     }
@@ -301,7 +303,7 @@ impl VerifyingKey {
         self.inner.declared
     }
 
-    /// Whether both are the same object. A key that was loaded again is a different one.
+    /// Whether both are the same object. A key that was loaded again is a different object.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

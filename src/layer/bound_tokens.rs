@@ -20,8 +20,8 @@ impl<R> JwtAuthLayer<R> {
     /// | a valid token and proof, but the replay store is unavailable | 503 |
     ///
     /// This applies to tokens of this service, tokens of providers and opaque tokens. Tokens from another
-    /// [source](Self::token_source), such as a cookie, have no scheme: for them, the request must have a
-    /// proof exactly if the token is bound. [`VerifiedToken::binding`](crate::VerifiedToken::binding) tells
+    /// [source](Self::token_source), such as a cookie, have no scheme: the request must then have a proof if the
+    /// token is bound, and none if it is not. [`VerifiedToken::binding`](crate::VerifiedToken::binding) tells
     /// handlers how a token is bound.
     ///
     /// The challenges name both schemes and the algorithms for proofs. Give

@@ -35,9 +35,9 @@ pub(super) struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Required,
-    /// Requests without a token pass, those with a bad token do not.
+    /// Requests without a token pass. Those with a bad token do not.
     Optional,
-    /// As `Optional`, but a bad cookie is ignored.
+    /// Like `Optional`, but a bad cookie is ignored.
     OptionalWithLenientCookies,
 }
 

@@ -44,14 +44,14 @@ pub enum Outcome {
     Unavailable,
     /// The service has a fault: 500.
     Failed,
-    /// The layer has accepted the request, but a guard, an extractor or a handler behind it has refused it.
-    /// This is reported in addition to `Accepted`, when the response passes through the layer.
+    /// The layer has let the request through, but a guard, an extractor or a handler behind it has refused it.
+    /// This is reported in addition to the decision of the layer, when the response passes through the layer.
     RefusedDownstream,
 }
 
 type Hook = dyn Fn(&Decision<'_>) + Send + Sync;
 
-/// The function that receives decisions, if any.
+/// The function that receives decisions, if one is set.
 #[derive(Clone, Default)]
 pub(super) struct DecisionHook(Option<Arc<Hook>>);
 
@@ -122,14 +122,15 @@ impl<'a> Decision<'a> {
         self.error
     }
 
-    /// Returns the token that was accepted, or `None` if there is none.
+    /// Returns the token that was accepted, or `None` if there is none. A report of
+    /// [`RefusedDownstream`](Outcome::RefusedDownstream) never contains the token.
     #[must_use]
     pub const fn token(&self) -> Option<&'a VerifiedToken> {
         self.token
     }
 
-    /// Returns the issuer of the token that was accepted. The issuer of a refused token is never reported,
-    /// because anybody can write one.
+    /// Returns the issuer of the token that was accepted, or `None` if there is no such token or it has no
+    /// issuer. The issuer of a refused token is never reported, because anybody can write one.
     #[must_use]
     pub fn issuer(&self) -> Option<&'a str> {
         self.token?.issuer()
@@ -142,7 +143,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Returns where the token was: `authorization`, `cookie`, `header`, `websocket_protocol` or `query`, or
-    /// `none` if the request carries no token or two.
+    /// `none` if the request carries no token, two tokens or a malformed header.
     #[must_use]
     pub const fn token_source(&self) -> &'static str {
         self.carrier.as_str()
@@ -155,7 +156,8 @@ impl<'a> Decision<'a> {
         Some(self.token?.is_cached())
     }
 
-    /// Returns whether a revocation store, a key server or the store of used DPoP proofs had to be asked.
+    /// Returns whether the layer had to ask a store (of revocations, API keys or used DPoP proofs), a key
+    /// server, an authorization server or a resolver of issuers.
     #[must_use]
     pub const fn waited(&self) -> bool {
         self.waited

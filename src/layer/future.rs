@@ -19,7 +19,7 @@ use crate::dpop;
 use crate::error::AuthError;
 
 pin_project! {
-    /// The response of [`JwtAuth`](super::JwtAuth).
+    /// The future that resolves to the response of a [`JwtAuth`](super::JwtAuth).
     pub struct ResponseFuture<S, B, R>
     where
         S: Service<Request<B>>,

@@ -49,7 +49,8 @@ impl IgnoredCookie {
     }
 
     /// Returns what is wrong with the cookie. The status of the error is 400 if the request has two such
-    /// cookies with different values, and 401 if the token in the cookie is refused.
+    /// cookies with different values, or cookies for two token sources, and 401 if the token in the cookie is
+    /// refused.
     #[must_use]
     pub const fn error(&self) -> &AuthError {
         &self.error

@@ -258,6 +258,11 @@ impl<R> JwtAuthLayer<R> {
 
     /// Lets CORS preflight requests through: `OPTIONS` with `Origin` and
     /// `Access-Control-Request-Method`.
+    ///
+    /// # Security
+    ///
+    /// Anybody can send such a request, and it reaches the inner service without a token. So no handler for
+    /// `OPTIONS` behind this layer may do or reveal anything that needs a token.
     #[must_use]
     pub fn allow_preflight(mut self) -> Self {
         self.config_mut().allow_preflight = true;

@@ -35,7 +35,7 @@ pub trait ResponseForAuthError<B> {
 pub struct EmptyBody;
 
 /// Answers refused requests with a problem document (RFC 9457). It has the members `type`, `title`, `status`
-/// and `detail`, and `error` with the error code of RFC 6750 if there is one.
+/// and `detail`, and `error` with the [error code](AuthError::code) if there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProblemJson;
 
@@ -156,7 +156,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, error: &AuthError, may_challe
                 Cow::Owned(text) => HeaderValue::try_from(text).ok(),
             };
             if let Some(challenge) = challenge {
-                headers.append(WWW_AUTHENTICATE, challenge); // keeps those of other schemes
+                headers.append(WWW_AUTHENTICATE, challenge); // keeps the challenges of other schemes
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::error::AuthErrorKind;
 #[cfg(any(feature = "tracing", debug_assertions))]
 struct Causes<'e>(&'e dyn StdError);
 
-/// Reports a refusal: with the feature `tracing` as an event; in debug builds without a subscriber on
-/// standard error, once for each kind.
+/// Reports a refusal. With the feature `tracing`, it is an event. In debug builds, if no subscriber receives
+/// events, it is written to standard error, once for each kind.
 pub(super) fn refusal(error: &AuthError) {
     #[cfg(feature = "tracing")]
     log(error);

@@ -34,7 +34,8 @@ pub struct ClientCertificate {
 // === impl ClientCertificate ===
 
 impl ClientCertificate {
-    /// Reads a certificate in DER, as rustls provides it. Returns `None` if it is empty.
+    /// Makes one from a certificate in DER, as rustls provides it. Returns `None` if `der` is empty. The
+    /// content is not checked.
     #[must_use]
     pub fn from_der(der: impl AsRef<[u8]>) -> Option<Self> {
         let der = der.as_ref();

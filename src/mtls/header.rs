@@ -51,7 +51,8 @@ impl ProxyHeader {
         }
     }
 
-    /// Reads `X-Forwarded-Client-Cert` of Envoy: its `Hash`, or its `Cert`.
+    /// Reads `X-Forwarded-Client-Cert` of Envoy: its `Hash` or its `Cert`. If it has both, they must be of the
+    /// same certificate.
     ///
     /// The header must have exactly one element. Configure the proxy to replace the header of the client:
     /// `forward_client_cert_details: SANITIZE_SET`.

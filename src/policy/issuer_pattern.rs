@@ -15,10 +15,11 @@ const MAX_VALUE_BYTES: usize = 128;
 /// Issuers of one provider that differ in one part, as those of Entra ID differ in the tenant:
 /// `https://login.microsoftonline.com/{tid}/v2.0`.
 ///
-/// The value of the placeholder consists of letters, digits, `-`, `_`, `.` and `~`. The token must have the
-/// same value in the claim with the name of the placeholder, or in another [`claim`](Self::claim). The value
-/// must also be allowed: by [`one_of`](Self::one_of), by [`when`](Self::when), or by
-/// [`dangerous_any`](Self::dangerous_any). The same keys are trusted for all of these issuers.
+/// The value of the placeholder consists of letters, digits, `-`, `_`, `.` and `~`, and has at most 128 bytes.
+/// The token must have the same value in the claim with the name of the placeholder, or in another
+/// [`claim`](Self::claim). The value must also be allowed: by [`one_of`](Self::one_of), by
+/// [`when`](Self::when), or by [`dangerous_any`](Self::dangerous_any). The same keys are trusted for all of
+/// these issuers.
 ///
 /// ```
 /// use tower_jwt_auth::{Algorithm, SigningKey, TokenIssuer, TokenVerifier};

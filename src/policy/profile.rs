@@ -12,8 +12,8 @@ use crate::error::{AuthError, AuthErrorKind, Reason};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenProfile {
-    /// Tokens of this crate. The claim `type` must be the expected type. The header's `typ` may be missing,
-    /// but if present it must match. This is the default of
+    /// Tokens of this crate. The claim `type` must be the expected type. The header's `typ` must be that of the
+    /// type (`at+jwt` or `rt+jwt`), `JWT` or missing. This is the default of
     /// [`TokenVerifier::builder`](crate::TokenVerifier::builder).
     #[default]
     Own,
@@ -24,7 +24,8 @@ pub enum TokenProfile {
     ///
     /// This is the safest choice for a provider that follows the RFC: no other kind of token has this `typ`.
     Rfc9068,
-    /// Access tokens of a provider that issues them with `typ: JWT`, or without `typ`.
+    /// Access tokens of a provider that issues them with `typ: JWT`, or without `typ`. The `typ` `at+jwt` is
+    /// accepted as well.
     ///
     /// # Security
     ///
@@ -36,15 +37,16 @@ pub enum TokenProfile {
     /// - by a claim `typ` (Keycloak) that no access token has, such as `ID` or `Refresh`;
     /// - by `token_type` (Simple JWT), `tokenType`, `token_kind`, `use` or `type` that names a refresh token,
     ///   an ID token or a logout token;
-    /// - by the claims of ID tokens (`at_hash`, `c_hash`), of refresh tokens (`ati`, Spring and UAA), and of
-    ///   logout and event tokens (`events`).
+    /// - by the claims of ID tokens (`at_hash`, `c_hash`, `s_hash`), of refresh tokens (`ati`, Spring and UAA),
+    ///   and of logout and event tokens (`events`).
     ///
     /// All others can only be told apart by the audience: give the API an audience of its own that is not the
     /// id of a client. If your provider marks tokens by another claim, add
     /// [`claim_one_of`](crate::verifier::TokenVerifierBuilder::claim_one_of).
     Compatible,
     /// OpenID Connect ID tokens, for a service that accepts logins at another provider: it registers or logs
-    /// in the user, and issues tokens of its own. `iat` and `sub` must be present.
+    /// in the user, and issues tokens of its own. `iss`, `aud`, `iat` and `sub` must be present, and the
+    /// header's `typ` must be `JWT` or missing.
     ///
     /// # Security
     ///

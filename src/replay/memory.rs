@@ -19,14 +19,14 @@ const PARTS: usize = if cfg!(all(test, loom)) { 2 } else { 16 };
 /// Keeps used proofs in the memory of this process, for one node: other nodes do not see them, and a restart
 /// forgets them.
 ///
-/// Its size is bounded in two ways. Entries are removed as others are added, once their time is over: by
-/// default some 90 seconds after the proof was made or, with [nonces](crate::dpop::DpopBuilder::nonces), some
-/// 330. And there are never more entries than its [capacity](Self::with_capacity).
+/// Its size is bounded in two ways. Expired entries are removed as others are added: by default, an entry
+/// expires some 90 seconds after the proof was made or, with [nonces](crate::dpop::DpopBuilder::nonces), some
+/// 330 seconds. And there are never more entries than its [capacity](Self::with_capacity).
 ///
 /// If it is full, further proofs are answered with 503 until entries expire. It does not drop entries to make
-/// room, because whoever can send many proofs could then push out the one that they want to replay. Only
-/// requests with a valid token, a right password or a valid refresh token get as far as this store, so the
-/// one who fills it is a client that you know: limit its rate.
+/// room, because whoever can send many proofs could then evict the one that they want to replay. Only requests
+/// with a valid token, a correct password or a valid refresh token get as far as this store. So the client
+/// that fills it is known to you: limit its rate.
 ///
 /// Clones share the entries.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ struct Inner {
 #[derive(Default)]
 struct Part {
     until: HashMap<[u8; 32], u64>,
-    /// The digests by the second in which their time is over.
+    /// The digests by the second in which they expire.
     due: BTreeMap<u64, Vec<[u8; 32]>>,
 }
 
@@ -56,10 +56,11 @@ impl MemoryReplays {
         Self::with_capacity(DEFAULT_MEMORY_REPLAYS)
     }
 
-    /// Creates an empty store for so many proofs. An entry is kept for the
-    /// [longest age](crate::dpop::DpopBuilder::max_age) of a proof, or with nonces for two of their
-    /// [periods](crate::dpop::DpopNonces::period), and the [leeway](crate::dpop::DpopBuilder::leeway)
-    /// together, so it needs room for all requests of that time.
+    /// Creates an empty store for at most `capacity` proofs.
+    ///
+    /// It needs room for all requests with a proof in the time for which an entry is kept. That is the
+    /// [longest age](crate::dpop::DpopBuilder::max_age) of a proof or, with nonces, two of their
+    /// [periods](crate::dpop::DpopNonces::period), plus the [leeway](crate::dpop::DpopBuilder::leeway).
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
@@ -102,7 +103,7 @@ impl MemoryReplays {
         self.inner.count.fetch_sub(places, Ordering::AcqRel);
     }
 
-    /// Removes what is over from each part.
+    /// Removes the expired entries from each part.
     fn sweep(&self, now: u64) {
         for part in &self.inner.parts {
             let removed = lock(part).sweep(now);
@@ -161,7 +162,7 @@ impl fmt::Debug for MemoryReplays {
 // === impl Part ===
 
 impl Part {
-    /// Removes what is over, and returns how much that was.
+    /// Removes the expired entries, and returns their number.
     fn sweep(&mut self, now: u64) -> usize {
         let mut removed = 0;
         while let Some(first) = self.due.first_entry() {
@@ -180,7 +181,7 @@ impl Part {
     }
 }
 
-/// A thread that panicked in here has left the part as it was before or after its step.
+/// Locks a part. A thread that panicked with the lock has left the part as it was before or after its step.
 fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -32,8 +32,8 @@ const DEFAULT_PREFIX: &str = "jwt-auth:";
 ///
 /// Redis responds when the primary has the write in memory. After a restart without persistence, or if a
 /// replica that lags is promoted, the proofs of the last moments can be used once more until they are too
-/// old: for 90 seconds at most by default, or 330 with nonces. Run Redis with `maxmemory-policy noeviction`:
-/// any other policy may drop proofs.
+/// old: for at most 90 seconds by default, or 330 seconds with nonces. Run Redis with
+/// `maxmemory-policy noeviction`: any other policy may drop proofs.
 #[derive(Clone)]
 pub struct RedisReplays<C = RedisConnection> {
     connection: C,

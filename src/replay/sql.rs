@@ -74,15 +74,15 @@ macro_rules! implement_replay_store {
             ///
             /// # Errors
             ///
-            /// Fails if the database is unavailable, or if the table cannot be created.
+            /// Fails if the database is unavailable, if the table cannot be created, or if a pooler in front of
+            /// PostgreSQL mixes up prepared statements.
             pub async fn open(pool: $Pool) -> Result<Self, StoreError> {
                 let replays = Self::new(pool);
                 replays.migrate().await?;
                 Ok(replays)
             }
 
-            /// Removes at most `limit` entries whose time is over at `now`, and returns how many it
-            /// removed.
+            /// Removes at most `limit` entries that have expired at `now`, and returns their number.
             ///
             /// # Errors
             ///
@@ -95,7 +95,7 @@ macro_rules! implement_replay_store {
                 Ok(done.rows_affected())
             }
 
-            /// Starts a task that removes old entries at once, and again after each period, such as a
+            /// Starts a task that removes expired entries at once, and again after each period, such as a
             /// minute. Dropping the result stops the task.
             ///
             /// # Errors
@@ -165,8 +165,8 @@ impl PostgresReplays {
     ///
     /// # Errors
     ///
-    /// Fails if the database is unavailable, if it lacks the permission to create the table, or if
-    /// a pooler mixes up prepared statements.
+    /// Fails if the database is unavailable, if its user lacks the permission to create the table, or if a
+    /// pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.check_pooler().await?;
         crate::sql::create_in_postgres(&self.pool, "jwt_proofs", Self::SCHEMA).await

@@ -40,7 +40,7 @@ pub trait ReplayStore: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayEntry {
-    /// The SHA-256 of the proof's key, id and address. It identifies the proof, and is the primary key.
+    /// The SHA-256 of the proof's key, `jti` and `htu`. It identifies the proof, and is the primary key.
     pub digest: [u8; 32],
     /// The current time.
     pub now: u64,

@@ -17,7 +17,7 @@ use crate::keys::digest;
 use crate::names::Names;
 use crate::origin::shown;
 
-/// The members that have setters of their own, or follow from what the layer does.
+/// The members that the builder itself sets, by a setter or because they follow from what the layer does.
 const SET_OTHERWISE: [&str; 8] = [
     "resource",
     "authorization_servers",
@@ -117,7 +117,7 @@ impl ResourceMetadataBuilder {
     }
 
     /// Adds another member, such as `resource_policy_uri` or `resource_name#fr` (RFC 9728 section 2).
-    /// Members with a setter of their own are refused.
+    /// [`build`](Self::build) refuses members that the builder itself sets, such as `resource`.
     pub fn member(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value).ok();
         self.further.push((name.into(), value));
@@ -142,7 +142,7 @@ impl ResourceMetadataBuilder {
     /// - there is no authorization server, or one is not a URL;
     /// - a scope is malformed;
     /// - the documentation is not a URL;
-    /// - a further member is not serializable, was set twice, or has a setter of its own.
+    /// - a further member is not serializable, was set twice, or is one that the builder itself sets.
     pub fn build(self) -> Result<ResourceMetadata, ConfigError> {
         let address = Address::of(&self.resource)?;
         let mut members = Map::new();

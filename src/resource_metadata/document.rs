@@ -18,10 +18,10 @@ pub const DEFAULT_METADATA_MAX_AGE: Duration = Duration::from_secs(300);
 /// The metadata of a protected resource (RFC 9728), as a document and as the service that serves it.
 ///
 /// It is a tower service for requests with any body: pass a clone to axum's `route_service`, with
-/// [`path`](Self::path) as the path. It answers GET and HEAD, with `Cache-Control` and an `ETag`, and any
-/// other method with 405. Pages of every origin may read it without credentials
-/// (`Access-Control-Allow-Origin: *`), and it answers preflight requests, because clients in a browser need
-/// both.
+/// [`path`](Self::path) as the path. It answers GET and HEAD with `Cache-Control` and an `ETag`, OPTIONS with
+/// 204, and any other method with 405. Pages of every origin may read it without credentials
+/// (`Access-Control-Allow-Origin: *`), and their preflight requests are answered, because clients in a browser
+/// need both.
 ///
 /// The document is public, so it belongs on a route that no [`JwtAuthLayer`](crate::JwtAuthLayer) protects.
 /// The module has [an example](super).
@@ -66,7 +66,7 @@ impl ResourceMetadata {
     }
 
     /// Returns the builder of the metadata of a resource whose tokens are not verified by a
-    /// [`TokenVerifier`], such as opaque tokens with [introspection](crate::credential). `servers` are the
+    /// [`TokenVerifier`], such as opaque tokens with [introspection](crate::credential). `issuers` are the
     /// issuer identifiers of its authorization servers.
     ///
     /// ```

@@ -105,7 +105,8 @@ impl TokenVerifierBuilder {
         self.issuers([issuer.into()])
     }
 
-    /// Sets the names of an issuer that has several: tokens must have one of them as `iss`.
+    /// Sets the names of an issuer that has several: tokens must have one of them as `iss`. They replace those
+    /// that were set before.
     ///
     /// # Security
     ///
@@ -211,8 +212,10 @@ impl TokenVerifierBuilder {
     /// such as `realm_access.roles`. Call it again for another claim.
     ///
     /// - A string is one role.
-    /// - In an array, each string is one role, and of each object its `value` (RFC 7643 section 2.4).
-    /// - In an object, the name of each member is one role, unless its value is `false` or `null`.
+    /// - In an array, each string is one role, and so is the member `value` of each object (RFC 7643 section
+    ///   2.4).
+    /// - In an object, the name of each member is one role, unless the value of the member is `false` or
+    ///   `null`.
     ///
     /// By default, `roles` is read with the [profile](Self::profile) `Own` (RFC 9068 section 2.2.3.1), and no
     /// claim with any other profile.
@@ -227,7 +230,8 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Refuses tokens whose lifetime (`exp - iat`) is longer than this. There is no limit by default.
+    /// Refuses tokens whose lifetime (`exp - iat`) is longer than this, and tokens without `iat`. There is no
+    /// limit by default.
     pub fn max_lifetime(mut self, limit: Duration) -> Self {
         self.max_lifetime = Some(limit);
         self
@@ -245,9 +249,9 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Sets for how many tokens to remember that their signature is valid, so that it is not checked again
-    /// when the token is used again: [16,384](super::DEFAULT_CACHED_TOKENS) by default. Each takes about 2
-    /// KiB, plus the typed claims that extractors have read from it. Zero turns the cache off.
+    /// Sets the number of tokens that are cached, so that their signature is not checked again when they are
+    /// used again: [16,384](super::DEFAULT_CACHED_TOKENS) by default. Each takes about 2 KiB, plus the typed
+    /// claims that extractors have read from it. Zero turns the cache off.
     ///
     /// Time, issuer, audience, type and revocation are checked each time, and a token is dropped when its key
     /// is no longer trusted. The guide says [what is kept, and why that is
@@ -258,9 +262,10 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Sets the store that is asked whether a token was revoked. Tokens must then have a `sub`, and a `jti`
-    /// unless they come from another provider: such a token without `jti` is identified by the SHA-256 of its
-    /// claims.
+    /// Sets the store that is asked whether a token was revoked. By default, no store is asked.
+    ///
+    /// Tokens must then have a `sub`. Tokens in this crate's format must also have a `jti`; a token of another
+    /// provider without `jti` is identified by the SHA-256 of its claims.
     pub fn revocation(self, store: impl RevocationStore) -> Self {
         self.shared_revocation(Some(Arc::new(store)))
     }
@@ -274,9 +279,9 @@ impl TokenVerifierBuilder {
     /// tokens of [`Sessions`](crate::Sessions) in another process and shares their store. Verifiers of the
     /// issuer that the sessions are built on do this by themselves.
     ///
-    /// If no service reports it, a session whose client has lost the response to a refresh can be continued
-    /// for only [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE_GRACE). The report is sent in the
-    /// background, once per refresh, and no request waits for it.
+    /// Without these reports, a client that has lost the response to a refresh can continue its session for
+    /// only [60 seconds](crate::sessions::DEFAULT_LOST_RESPONSE_GRACE). A report is sent in the background, once
+    /// per refresh, and no request waits for it.
     pub fn acknowledge_sessions(self, store: impl SessionStore) -> Self {
         let store = TimedStore::new(Arc::new(store), DEFAULT_SESSION_STORE_TIMEOUT);
         let slot = AcknowledgerSlot::default();
@@ -312,9 +317,10 @@ impl TokenVerifierBuilder {
     ///
     /// Fails if
     ///
-    /// - there are no keys, or they were set twice;
+    /// - there are no keys, they were set twice, or a setting for fetching them is wrong;
     /// - the issuer or the audience is missing, and no `dangerous_` setting allows that;
     /// - an issuer or an audience is empty, or begins or ends with white space;
+    /// - an issuer pattern is malformed or allows no value;
     /// - the leeway is longer than 300 seconds;
     /// - the path to a claim contains an empty name;
     /// - a claim must have one of several values, but none are given.

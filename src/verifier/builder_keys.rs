@@ -54,8 +54,9 @@ impl TokenVerifierBuilder {
         }
     }
 
-    /// Verifies the tokens of an identity provider, as [`discover`](Self::discover) does, with keys that you
-    /// have configured: with another address, another HTTP client, or fewer algorithms.
+    /// Verifies the tokens of an identity provider, as [`discover`](Self::discover) does, with a key source
+    /// that you have configured yourself: for example with another URL, another HTTP client, or fewer
+    /// algorithms.
     ///
     /// ```no_run
     /// use tower_jwt_auth::TokenVerifier;
@@ -117,9 +118,9 @@ impl TokenVerifierBuilder {
         preset.apply(self)
     }
 
-    /// Adds keys that are trusted beside the others, for an issuer with several sets of keys. For example, it
-    /// has moved from a shared secret to published keys, and tokens that were signed with the secret are
-    /// still valid.
+    /// Adds keys that are trusted in addition to the others, for an issuer with several sets of keys. Use it
+    /// for example if the issuer has moved from a shared secret to published keys, and tokens that were signed
+    /// with the secret are still valid.
     ///
     /// All keys form one set: a token is verified with the one key that its key id and algorithm select, and
     /// keys are never tried in turn. A token without a key id must fit exactly one of them.
@@ -145,7 +146,7 @@ impl TokenVerifierBuilder {
         self
     }
 
-    /// Adds keys that are trusted beside the others until the time `until`; see
+    /// Adds keys that are trusted in addition to the others until the time `until`; see
     /// [`additional_keys`](Self::additional_keys). From then on, tokens that were signed with them are
     /// refused, even if they have not expired.
     pub fn additional_keys_until(mut self, keys: impl Into<KeySet>, until: SystemTime) -> Self {

@@ -6,8 +6,8 @@ use crate::policy::{ClaimPath, ClaimRule};
 // === impl TokenVerifierBuilder ===
 
 impl TokenVerifierBuilder {
-    /// Refuses tokens in which this claim is missing or is not one of these strings: `token_type` must be
-    /// `access`, for example. A path with dots leads into nested objects. Call it again for another claim.
+    /// Refuses tokens in which this claim is missing or is not one of these strings, for example a `token_type`
+    /// other than `access`. A path with dots leads into nested objects. Call it again for another claim.
     ///
     /// ```
     /// use tower_jwt_auth::TokenVerifier;

@@ -15,8 +15,8 @@ pub(super) struct Directory {
     by_issuer: HashMap<Box<str>, Single>,
     /// The keys of `by_issuer`, in the order in which they were given.
     issuers: Vec<Box<str>>,
-    /// The verifiers that are asked whether they remember a token, before its issuer is read. Empty if they are
-    /// many, or if two of them may trust the same issuer.
+    /// The verifiers that are asked whether they have cached a token, before its issuer is read. Empty if there
+    /// are more than [`FEW`], or if two of them may trust the same issuer.
     asked_first: Vec<Single>,
     patterns: Vec<(CheckedPattern, Single)>,
     resolver: Option<Arc<Resolving>>,
@@ -79,7 +79,7 @@ impl Directory {
             resolver,
             max_token_bytes,
         };
-        // By name, each issuer has one verifier. A pattern may fit an issuer that has another one.
+        // An issuer that is trusted by name has one verifier. But a pattern may fit an issuer of another verifier.
         let singles = directory.singles();
         if directory.patterns.is_empty() && singles.len() <= FEW {
             directory.asked_first = singles;
@@ -126,7 +126,7 @@ impl Directory {
     /// Chooses by the unverified `iss` of the token what verifies it; that verifier then checks everything,
     /// the issuer included. A name takes precedence over a pattern, and both over the resolver.
     pub(super) fn of(&self, token: &[u8]) -> Result<Found<'_>, AuthError> {
-        // It has accepted this very token before, so it is the one of its issuer.
+        // A verifier that has accepted this very token before is the one of its issuer.
         if let Some(single) = self.asked_first.iter().find(|one| one.remembers(token)) {
             return Ok(Found::Single(single));
         }

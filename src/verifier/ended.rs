@@ -75,8 +75,8 @@ impl VerifiedToken {
     /// A revocation completes the future at once if the store signals revocations:
     /// [`MemoryRevocations`](crate::revocation::MemoryRevocations) does, `CachedRevocations` does for those
     /// made through the same object, and Redis does if revocations are pushed. Otherwise the store is asked
-    /// at the interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes). With a
-    /// cache, a revocation on another node ends the stream within twice the cache period of the cache.
+    /// at the interval of [`RevocationStore::changes`](crate::revocation::RevocationStore::changes). Behind
+    /// `CachedRevocations`, a revocation on another node ends the stream within twice the cache period.
     ///
     /// For an opaque token, the authorization server is asked again whenever its answer has left the cache.
     ///
@@ -116,7 +116,7 @@ impl VerifiedToken {
         let token = self.clone();
         async move {
             let Some(world) = token.world() else {
-                // A token without one does not come from a verifier: it counts as expired.
+                // A token without a world does not come from a verifier: it counts as expired.
                 return StreamEnd::Expired;
             };
             wait_for_end(&token, &**world).await

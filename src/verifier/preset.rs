@@ -315,7 +315,11 @@ impl Preset {
     }
 
     /// Returns the preset with this name, such as `keycloak`, for services that are configured by text.
-    /// `address` is the argument of the constructor of that name: the issuer, tenant or project.
+    ///
+    /// `address` is the argument of the constructor of that name: the issuer, tenant or project. It is ignored
+    /// for `google`, `google-iap` and `github-actions`, which need none. The presets that need more settings
+    /// have no name here: [`entra_tenants`](Self::entra_tenants), [`clerk`](Self::clerk),
+    /// [`simple_jwt`](Self::simple_jwt) and [`spiffe`](Self::spiffe).
     ///
     /// # Errors
     ///
@@ -346,7 +350,7 @@ impl Preset {
         })
     }
 
-    /// Returns the name of the preset.
+    /// Returns the name of the provider, such as `keycloak`. All presets for Entra ID return `entra`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name

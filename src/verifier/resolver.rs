@@ -73,14 +73,14 @@ pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
 )]
 pub trait IssuerResolver: Debug + Send + Sync + 'static {
     /// Returns whether an issuer of this form can exist. Tokens of any other issuer are refused without a
-    /// call of [`resolve`](Self::resolve). Decide by the string alone, without I/O. By default, every form
-    /// can.
+    /// call of [`resolve`](Self::resolve). Decide by the string alone, without I/O. By default, it returns
+    /// `true` for every issuer.
     fn accepts(&self, issuer: &str) -> bool {
         let _ = issuer;
         true
     }
 
-    /// Returns the verifier of this issuer, or `None` if the issuer is not known, or no longer.
+    /// Returns the verifier of this issuer, or `None` if the issuer is unknown or was removed.
     ///
     /// `known` is the verifier that was returned before, if this call only confirms the issuer. Return it
     /// again unless its settings have changed: a new verifier has to fetch its keys again.
@@ -174,7 +174,7 @@ impl ResolverBuilder {
         self
     }
 
-    /// Sets the clock that measures these times.
+    /// Sets the clock by which issuers expire from memory: the system clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

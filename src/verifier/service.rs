@@ -178,8 +178,8 @@ impl TokenVerifier {
         issuers.iter().map(AsRef::as_ref).collect()
     }
 
-    /// Returns the state of each source of changing keys, for a health endpoint or metrics. It is empty if
-    /// all keys are fixed.
+    /// Returns the state of each source of changing keys, for a health endpoint or metrics. The list is empty
+    /// if all keys are fixed or in memory only.
     ///
     /// Tokens of an issuer can be verified while the state of its source
     /// [is ready](crate::keys::KeySourceState::is_ready).

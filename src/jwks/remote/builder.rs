@@ -75,8 +75,8 @@ impl RemoteJwksBuilder {
         self
     }
 
-    /// Adds an origin, such as `https://www.googleapis.com`, at which the keys may be according to the
-    /// issuer's metadata. By default, they must be at the origin of the issuer.
+    /// Adds an origin, such as `https://www.googleapis.com`, at which the issuer's metadata may say that its
+    /// keys are. By default, the keys must be at the origin of the issuer. Call it again to add more.
     pub fn allow_keys_from(mut self, origin: impl Into<String>) -> Self {
         self.elsewhere.push(origin.into());
         self
@@ -167,10 +167,12 @@ impl RemoteJwksBuilder {
     ///
     /// Fails if
     ///
-    /// - a URL does not begin with `https://`, or leads to a private host, unless that is allowed;
+    /// - a URL is malformed, does not begin with `https://`, or contains the IP address of a private host,
+    ///   unless that is allowed;
+    /// - the issuer has a query;
     /// - an algorithm is symmetric, or there is none;
     /// - `stale_for` is longer than 7 days;
-    /// - there are no certificates to trust.
+    /// - a certificate or its file cannot be read, or there is no certificate to trust.
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let stale_for = self.stale_for;
         let (name, issuer, fetcher) = self.fetcher()?;

@@ -117,7 +117,7 @@ impl HttpsClientBuilder {
         self
     }
 
-    /// Does not trust the certificates of the operating system, only those that were added.
+    /// Trusts only the certificates that were added, and not those of the operating system.
     pub fn no_system_certificates(mut self) -> Self {
         self.only = true;
         self
@@ -139,11 +139,14 @@ impl HttpsClientBuilder {
         self
     }
 
-    /// Allows plain http to this host, given by its name or IP address without a port.
+    /// Allows plain http to this host, given by its name or IP address without a port. Call it again to add
+    /// more.
     ///
     /// # Security
     ///
-    /// See [`RemoteJwksBuilder::dangerous_allow_http`](super::RemoteJwksBuilder::dangerous_allow_http).
+    /// Anybody who can answer in place of this host, or change its responses on the way, can issue tokens for
+    /// every user, and sees the credentials of introspection requests. Use it only inside a cluster whose
+    /// network is encrypted or fully trusted.
     pub fn dangerous_allow_http(mut self, host: impl AsRef<str>) -> Self {
         self.rules.add_plain_http(host.as_ref());
         self

@@ -27,8 +27,8 @@ pub(crate) use source::{chance, unavailable};
 
 use serde::Deserialize;
 
-/// Reads a JSON document, which must be UTF-8 throughout (RFC 8259 section 8.1): `serde_json` does not check the
-/// members that nobody wants.
+/// Reads a JSON document, which must be UTF-8 throughout (RFC 8259 section 8.1). `serde_json` alone does not check
+/// the members that it skips.
 fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     let text = std::str::from_utf8(body).ok()?;
     serde_json::from_str(text).ok()

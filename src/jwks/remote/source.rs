@@ -57,7 +57,7 @@ struct Snapshot {
     usable_until: Option<Instant>,
 }
 
-/// The state that only fetches use, and requests that may cause one.
+/// The state of fetches. Only fetches use it, and requests that may cause one.
 struct Control {
     schedule: Schedule,
     in_flight: bool,

@@ -330,7 +330,7 @@ impl HmacKey {
         }
     }
 
-    /// Compares in constant time.
+    /// Checks the tag of a message. The comparison takes constant time.
     fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
         match self {
             Self::Sha256(key) => key.clone().chain_update(message).verify_slice(tag),

@@ -115,8 +115,8 @@ impl KeyRingBuilder {
     }
 
     /// Sets for how long a new key is published before it signs: [one day](DEFAULT_PUBLISH_FOR) by default.
-    /// It must be longer than other services cache your JWK set, and longer than
-    /// [`check_every`](Self::check_every).
+    /// It must be longer than other services cache your JWK set, longer than
+    /// [`check_every`](Self::check_every), and shorter than [`rotate_every`](Self::rotate_every).
     pub fn publish_for(mut self, lead: Duration) -> Self {
         self.lead = lead;
         self
@@ -143,8 +143,8 @@ impl KeyRingBuilder {
         self
     }
 
-    /// Builds the ring. This reads the file and, if it is time for a new key, adds that. If another process
-    /// holds the lock for 5 seconds, a ring with usable keys starts without the new one and reports a
+    /// Builds the ring. This reads the file and adds a new key if it is time for one. If another process holds
+    /// the lock for 5 seconds, a ring with usable keys starts without the new key and reports a
     /// [`problem`](KeyRing::problem).
     ///
     /// # Errors
@@ -154,7 +154,8 @@ impl KeyRingBuilder {
     /// - there is no key, or two keys have the same id;
     /// - both keys and a file were given, or [`auto_rotate`](Self::auto_rotate) without a file;
     /// - the file cannot be used;
-    /// - `publish_for` is not longer than `check_every` and shorter than `rotate_every`;
+    /// - the ring rotates, and `publish_for` is not longer than `check_every`, or not shorter than
+    ///   `rotate_every`;
     /// - `check_every` is zero.
     pub fn build(self) -> Result<KeyRing, ConfigError> {
         let invalid = |text: &str| Err(ConfigError::invalid(text));

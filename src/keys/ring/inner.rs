@@ -18,7 +18,7 @@ use crate::error::ConfigError;
 use crate::keys::SigningKey;
 use crate::secret_file::MAX_BYTES;
 
-/// How often a change is tried if somebody replaces the file by hand meanwhile.
+/// How many times a change is tried if somebody replaces the file by hand meanwhile.
 const MAX_TRIES: u32 = 3;
 
 pub(super) struct Inner {

@@ -7,7 +7,7 @@ use std::fmt;
 /// The state of a key of a [`KeyRing`](super::KeyRing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyState {
-    /// The key signs. There is exactly one such key.
+    /// The key signs. There is exactly one such key, unless every key has reached its `exp`.
     Active,
     /// The key is published and accepted, but does not sign yet.
     Standby,

@@ -194,7 +194,7 @@ impl KeyRing {
     }
 
     /// Adds a key. It is accepted from now on, and signs from `activates_at` on, rounded down to whole
-    /// seconds. Choose a time that lets other services fetch your JWK set again before.
+    /// seconds. Choose a time before which other services have fetched your JWK set again.
     ///
     /// If the ring is in a file, this and the other changes are written to the file. They wait for the disk,
     /// and up to 5 seconds for another process that changes the file. In async code, call them in
@@ -220,7 +220,7 @@ impl KeyRing {
         )
     }
 
-    /// Makes a key the active one from now on, whether it is on standby or retires.
+    /// Makes a key the active one from now on. It may be on standby or retiring.
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl KeyRing {
     }
 
     /// Removes a key at once, for example because it was stolen. Every token that it has signed is refused
-    /// from then on. If it was active, the key before it signs again, or else the next one.
+    /// from then on. If it was active, the key before it signs again or, if there is none, the next one.
     ///
     /// Other nodes that share the file and [`watch`](Self::watch) it notice within
     /// [`check_every`](KeyRingBuilder::check_every). Nodes that do not watch it notice when they are

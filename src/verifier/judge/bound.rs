@@ -35,7 +35,8 @@ impl VerifiedToken {
         Binding::of(self.bound, self.facts().payload.confirmation())
     }
 
-    /// The thumbprint of the key that the token is bound to, whether or not the client has proved possession.
+    /// Returns the thumbprint of the key that the token is bound to, whether or not the client has proved
+    /// possession.
     pub(crate) fn key_thumbprint(&self) -> Option<&str> {
         let bound_to = self.facts().payload.confirmation()?;
         bound_to.key.value().map(AsRef::as_ref)

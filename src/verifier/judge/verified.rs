@@ -56,7 +56,7 @@ pub(crate) struct Credential {
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
-    /// For the judge alone, after all its checks.
+    /// Makes a verified token. Only the judge calls this, after all its checks.
     pub(super) fn of(proved: Proved, bound: Bound) -> Self {
         Self {
             proved,
@@ -204,9 +204,12 @@ impl VerifiedToken {
         self.scopes().any(|one| one == scope)
     }
 
-    /// Returns the roles. They come from the claims that
+    /// Returns the roles, one by one.
+    ///
+    /// The roles of a JWT come from the claims that
     /// [`role_claim`](crate::verifier::TokenVerifierBuilder::role_claim) names. By default, that is `roles`
-    /// for a token in this crate's format (RFC 9068 section 2.2.3.1), and no claim for other tokens.
+    /// for a token in this crate's format (RFC 9068 section 2.2.3.1), and no claim for tokens of other
+    /// providers. An API key has the roles with which it was created.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         let Facts {
             payload, further, ..
@@ -226,7 +229,8 @@ impl VerifiedToken {
         self.roles().any(|one| one == role)
     }
 
-    /// Returns the claim `exp`: when the token expires. A JWT always has it; an API key may not.
+    /// Returns the claim `exp`: when the token expires. A JWT always has it. It can be `None` for other
+    /// credentials, such as API keys and opaque tokens.
     #[must_use]
     pub fn expires_at(&self) -> Option<NumericDate> {
         self.facts().expires_at
@@ -238,7 +242,8 @@ impl VerifiedToken {
         self.facts().payload.issued_at().value().copied()
     }
 
-    /// Returns all claims, as the JSON text that was signed.
+    /// Returns all claims as a JSON object. For a JWT, it is the text that was signed. For another credential,
+    /// such as an API key, it has the claims of the credential in the form of a JWT's.
     #[must_use]
     pub fn payload(&self) -> &str {
         self.facts().payload.json()
@@ -259,7 +264,7 @@ impl VerifiedToken {
             .map_err(|error| error.told_by(self.refusals()))
     }
 
-    /// Parses the claims into a value of its own, for an extractor.
+    /// Parses the claims into a value that no clone shares, for an extractor.
     #[cfg(feature = "axum")]
     pub(crate) fn read<C: DeserializeOwned>(&self) -> Result<C, AuthError> {
         typed::parse(&self.facts().payload).map_err(|error| error.told_by(self.refusals()))
@@ -277,7 +282,7 @@ impl VerifiedToken {
         ))
     }
 
-    /// The issuer under which the token is revoked. API keys have a name of their own, so that they stay
+    /// Returns the issuer under which the token is revoked. API keys have a separate name, so that they stay
     /// valid when their owner logs out everywhere.
     fn revoked_under(&self) -> Option<&str> {
         match self.kind() {
@@ -286,8 +291,8 @@ impl VerifiedToken {
         }
     }
 
-    /// What identifies this one token in a revocation: its `jti` or, for a provider's token without one, the
-    /// digest of its claims, which are signed and cannot change.
+    /// Returns what identifies this one token in a revocation: its `jti` or, for a provider's token without
+    /// one, the digest of its claims, which are signed and cannot change.
     fn revocation_id(&self) -> Option<&str> {
         let id = self.token_id();
         if id.is_some_and(|id| !id.is_empty()) || self.kind() != CredentialKind::ProviderToken {
@@ -301,7 +306,7 @@ impl VerifiedToken {
         known.get().map(AsRef::as_ref)
     }
 
-    /// The time from which no verifier accepts the token any more.
+    /// Returns the time from which no verifier accepts the token any more.
     fn accepted_until(&self) -> Option<SystemTime> {
         self.expires_at()?.to_system_time()?.checked_add(MAX_LEEWAY)
     }
@@ -324,9 +329,9 @@ impl VerifiedToken {
     }
 }
 
-// What a stream asks about. An authorization server can also be asked about an opaque token that has no
-// subject. A revocation store cannot, so a judge with a store refuses such a token.
 impl VerifiedToken {
+    /// Returns what a stream asks about. An authorization server can also be asked about an opaque token
+    /// without a subject. A revocation store cannot, so a judge with a store refuses such a token.
     pub(in crate::verifier) fn stream_query(&self) -> Option<RevocationQuery<'_>> {
         let query = self.revocation_query().ok();
         if query.is_some() || self.kind() != CredentialKind::IntrospectedToken {

@@ -2,20 +2,20 @@
 
 use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-/// A mark for each token that was seen once. A mark decides on nothing but whether a token is kept when it is
-/// seen again. They are few and small, since each first sight touches another one, which is seldom in the
-/// cache of the processor.
+/// A mark for each token that was seen once. It only decides whether a token is cached when it is seen again.
+/// Marks are few and small, because each new token touches another one, which is seldom in the cache of the
+/// processor.
 pub(super) struct Marks {
-    /// As many as a power of two.
+    /// Their number is a power of two.
     places: Box<[AtomicU8]>,
-    /// Counts the marks that met that of another token.
+    /// Counts the tokens that found the mark of another token in their place.
     met: AtomicU32,
 }
 
 // === impl Marks ===
 
 impl Marks {
-    /// Creates at least so many.
+    /// Creates at least `count` marks.
     pub(super) fn new(count: usize) -> Self {
         let count = count.next_power_of_two();
         Self {
@@ -41,8 +41,8 @@ impl Marks {
         false
     }
 
-    /// Whether a mark takes the place of another token's: half of the times, in no order that
-    /// repeats. If each did, tokens that take turns would push each other out for ever.
+    /// Whether a mark replaces that of another token. It does so half of the time, without a repeating order.
+    /// If it always did, tokens that are used in turn would evict each other forever.
     fn gives_way(&self) -> bool {
         const GOLDEN: u32 = 0x9e37_79b9; // 2^32 divided by the golden ratio
         let met = self.met.fetch_add(1, Ordering::Relaxed);

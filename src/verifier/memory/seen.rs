@@ -24,10 +24,10 @@ const OVERHEAD: usize = 896;
 const MOST: usize = 1 << 24;
 
 /// The length below which a token is not looked up, in bytes. No token with an asymmetric signature is
-/// shorter, and hardly any with an HMAC; much garbage is.
+/// shorter, and hardly any with an HMAC, but many texts that are not tokens are.
 const SHORTEST: usize = 100;
 
-/// How many bytes of a token are hashed: the end of its signature, which is as good as random.
+/// The number of bytes of a token that are hashed: the end of its signature, which is as good as random.
 const END: usize = 24;
 
 /// The tokens that a verifier has seen at least twice.
@@ -69,7 +69,7 @@ impl SeenTokens {
                 DefaultLifecycle::default(),
             ),
             hasher: RandomState::new(),
-            // So many that those of tokens which take turns seldom meet.
+            // Enough marks that two tokens which are used in turn seldom share one.
             marks: Marks::new(count.saturating_mul(4)),
         }
     }
