@@ -6,6 +6,8 @@ use super::store::{ReplayEntry, ReplayStore};
 use crate::clean_up::{self, CleanUpTask};
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::error::ConfigError;
+#[cfg(feature = "postgres")]
+use crate::sql::{check_pooler, check_pooler_once};
 use crate::sql::{column, failed};
 use crate::store::StoreError;
 
@@ -157,18 +159,19 @@ impl PostgresReplays {
     ///
     /// Fails if the database is unavailable, or if a pooler mixes up prepared statements.
     pub async fn check_pooler(&self) -> Result<(), StoreError> {
-        crate::sql::check_pooler(&self.pool).await
+        check_pooler(&self.pool).await
     }
 
     /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the table and its
-    /// index if they are missing. Several nodes may do so at once.
+    /// index if they are missing. Several nodes may do so at once. A pool that has
+    /// passed this check for another store is not checked again.
     ///
     /// # Errors
     ///
     /// Fails if the database is unavailable, if its user lacks the permission to create the table, or if a
     /// pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.check_pooler().await?;
+        check_pooler_once(&self.pool).await?;
         crate::sql::create_in_postgres(&self.pool, "jwt_proofs", Self::SCHEMA).await
     }
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use super::{Revocation, RevocationQuery, RevocationStore, RevocationTarget};
 use crate::clock::unix_micros;
 use crate::sql::failed;
+#[cfg(feature = "postgres")]
+use crate::sql::{check_pooler, check_pooler_once};
 use crate::store::StoreError;
 
 /// The largest number of entries that one statement records.
@@ -282,14 +284,15 @@ impl PostgresRevocations {
     }
 
     /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
-    /// table and its index if they are missing. Several nodes may do so at once.
+    /// table and its index if they are missing. Several nodes may do so at once. A pool that has
+    /// passed this check for another store is not checked again.
     ///
     /// # Errors
     ///
     /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.check_pooler().await?;
+        check_pooler_once(&self.pool).await?;
         crate::sql::create_in_postgres(&self.pool, "jwt_revocations", Self::SCHEMA).await
     }
 
@@ -304,7 +307,7 @@ impl PostgresRevocations {
     /// Fails if the database is unavailable, or if a pooler mixes up prepared statements. The error
     /// then says what to do.
     pub async fn check_pooler(&self) -> Result<(), StoreError> {
-        crate::sql::check_pooler(&self.pool).await
+        check_pooler(&self.pool).await
     }
 
     async fn record(&self, entries: &[(Key<'_>, Reach)]) -> sqlx::Result<()> {

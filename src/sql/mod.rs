@@ -6,6 +6,9 @@ mod pooler;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
+#[cfg(feature = "postgres")]
+pub(crate) use pooler::{check_pooler, check_pooler_once};
+
 use crate::store::StoreError;
 
 /// Converts an error of the database.
@@ -66,10 +69,4 @@ pub(crate) async fn create_in_postgres(
     ));
     sqlx::raw_sql(message).execute(pool).await.map_err(failed)?;
     Ok(())
-}
-
-/// Checks that prepared statements work on the connections of this pool.
-#[cfg(feature = "postgres")]
-pub(crate) async fn check_pooler(pool: &sqlx::PgPool) -> Result<(), StoreError> {
-    pooler::check(pool).await
 }

@@ -5,6 +5,7 @@
 //! apart, it runs the `sqlx_s_2` of another client, and reports success.
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgSeverity};
@@ -29,12 +30,37 @@ const STATEMENTS: u32 = 3;
 /// PostgreSQL refuses it unless it has the same number of parameters, and 13 are rare.
 const PARAMETERS: usize = 13;
 
+/// The options of the pools that passed the check. Those of a pool are the same as long as it lives.
+static PASSED: Mutex<Vec<Weak<PgConnectOptions>>> = Mutex::new(Vec::new());
+
+/// Checks the pool, unless it has passed before: several stores may share it.
+pub(crate) async fn check_pooler_once(pool: &PgPool) -> Result<(), StoreError> {
+    let options = Arc::downgrade(&pool.connect_options());
+    if passed().iter().any(|passed| passed.ptr_eq(&options)) {
+        return Ok(());
+    }
+    check_pooler(pool).await
+}
+
+/// Checks the pool, and remembers that it has passed.
+pub(crate) async fn check_pooler(pool: &PgPool) -> Result<(), StoreError> {
+    check(pool).await?;
+    let mut passed = passed();
+    passed.retain(|passed| passed.strong_count() > 0);
+    passed.push(Arc::downgrade(&pool.connect_options()));
+    Ok(())
+}
+
+fn passed() -> MutexGuard<'static, Vec<Weak<PgConnectOptions>>> {
+    PASSED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Checks that each client gets the results of its own prepared statements.
 ///
 /// The clients are connections outside the pool, with the pool's options. A pooler that keeps a
 /// server connection for each client may have none left for them. If a client is then served as
 /// soon as another is closed, each client has a server connection for itself, and the check is done.
-pub(super) async fn check(pool: &PgPool) -> Result<(), StoreError> {
+async fn check(pool: &PgPool) -> Result<(), StoreError> {
     let options = pool.connect_options();
 
     let idle = pool.acquire().await.map_err(failed)?;

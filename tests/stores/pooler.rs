@@ -198,6 +198,29 @@ async fn stores_work_behind_a_pooler_that_separates_statements() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_that_share_a_pool_check_it_once() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let pooler = TransactionPooler::start(&server, 5);
+    let pool = pooler.pool(1).await;
+    PostgresSessions::open(pool.clone()).await.unwrap();
+    let clients = pooler.clients();
+    assert!(clients > 1, "the pool was not checked");
+    let revocations = PostgresRevocations::open(pool).await.unwrap();
+    assert_eq!(pooler.clients(), clients);
+
+    // The application can have the check made again at any time. Another pool is checked in any case.
+    revocations.check_pooler().await.unwrap();
+    let again = pooler.clients();
+    assert!(again > clients);
+    let other = pooler.pool(1).await;
+    let before = pooler.clients();
+    PostgresRevocations::open(other).await.unwrap();
+    assert!(pooler.clients() > before);
+}
+
 /// The pool then has the only connection that is available.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_open_behind_session_pooling_without_spare_connections() {

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::{row, statements, store};
 use crate::api_key::{ApiKeyRecord, ApiKeyStore, ApiKeyTarget, RevokedApiKey};
-use crate::sql::{check_pooler, column, create_in_postgres, failed, number};
+use crate::sql::{check_pooler, check_pooler_once, column, create_in_postgres, failed, number};
 use crate::store::{StoreError, to_the_end};
 
 /// Makes the insertions of one owner wait for each other until the transaction ends. The number
@@ -67,14 +67,15 @@ impl PostgresApiKeys {
     }
 
     /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
-    /// table and its indexes if they are missing. Several nodes may do so at once.
+    /// table and its indexes if they are missing. Several nodes may do so at once. A pool that has
+    /// passed this check for another store is not checked again.
     ///
     /// # Errors
     ///
     /// Fails if the database is unavailable, if the permission to create the table is missing, or if a pooler
     /// mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.check_pooler().await?;
+        check_pooler_once(&self.pool).await?;
         create_in_postgres(&self.pool, "jwt_api_keys", Self::SCHEMA).await
     }
 

@@ -7,7 +7,7 @@ use crate::session::{
     Converged, CreateOutcome, EndReason, EndSessions, EndedSession, Rotation, SessionLimit,
     SessionRecord, SessionStore, SessionTarget, WhenFull,
 };
-use crate::sql::{check_pooler, column, create_in_postgres, failed};
+use crate::sql::{check_pooler, check_pooler_once, column, create_in_postgres, failed};
 use crate::store::{StoreError, to_the_end};
 
 /// Makes the logins of one subject wait for each other until the transaction ends. The number
@@ -91,14 +91,15 @@ impl PostgresSessions {
     }
 
     /// [Checks](Self::check_pooler) that no pooler mixes up prepared statements, and creates the
-    /// table and its indexes if they are missing. Several nodes may do so at once.
+    /// table and its indexes if they are missing. Several nodes may do so at once. A pool that has
+    /// passed this check for another store is not checked again.
     ///
     /// # Errors
     ///
     /// Fails if the database is unavailable, if the permission to create the table is missing, or if
     /// a pooler mixes up prepared statements.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.check_pooler().await?;
+        check_pooler_once(&self.pool).await?;
         create_in_postgres(&self.pool, "jwt_sessions", Self::SCHEMA).await
     }
 

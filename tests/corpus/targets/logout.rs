@@ -1,10 +1,13 @@
 //! Logout tokens of identity providers, and the forms that contain them: each token that is accepted also passes
 //! an independent check of OpenID Connect Back-Channel Logout section 2.6.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
 use tower::Service as _;
@@ -20,6 +23,13 @@ use super::signer::HS256;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const GOOD_HEADER: &[u8] = br#"{"alg":"HS256","kid":"k1","typ":"logout+jwt"}"#;
 const GOOD_CLAIMS: &[u8] = br#"{"iss":"me","aud":"client","iat":1700000000,"exp":4000000000,"jti":"l1","sub":"alice","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}"#;
+
+/// Not a `Value`, as which `serde_json` reads an object with a member for its own use as what that member says.
+#[derive(Deserialize)]
+struct Events<'a> {
+    #[serde(borrow)]
+    events: HashMap<String, &'a RawValue>,
+}
 
 /// A store that forgets everything, so that no number of inputs fills the memory.
 #[derive(Debug)]
@@ -60,7 +70,8 @@ pub(super) fn token(data: &[u8]) {
         return;
     }
     let header: Map<String, Value> = serde_json::from_slice(header).unwrap();
-    let claims: Map<String, Value> = serde_json::from_slice(claims).unwrap();
+    let text = claims;
+    let claims: Map<String, Value> = serde_json::from_slice(text).unwrap();
     assert_eq!(header["alg"], "HS256");
     assert_eq!(claims["iss"], "me");
     let aud = &claims["aud"];
@@ -70,8 +81,9 @@ pub(super) fn token(data: &[u8]) {
     assert!(claims["jti"].is_string());
     let has = |name: &str| claims.get(name).is_some_and(Value::is_string);
     assert!(has("sub") || has("sid"));
-    assert!(claims["events"][EVENT].is_object());
     assert!(!claims.contains_key("nonce"));
+    let Events { events } = serde_json::from_slice(text).unwrap();
+    assert!(events[EVENT].get().starts_with('{'));
 }
 
 /// Reads the body of a request, in which `$` stands for a good token.

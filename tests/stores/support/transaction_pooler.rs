@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -24,6 +25,7 @@ const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\x0015\0\
 #[derive(Debug)]
 pub struct TransactionPooler {
     directory: Directory,
+    clients: Arc<AtomicUsize>,
     serving: JoinHandle<()>,
 }
 
@@ -60,9 +62,12 @@ impl TransactionPooler {
             idle: Mutex::default(),
             left: Arc::new(Semaphore::new(connections)),
         });
+        let clients = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&clients);
         let serving = tokio::spawn(async move {
-            for number in 0.. {
+            loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                let number = count.fetch_add(1, Ordering::Relaxed);
                 let servers = Arc::clone(&servers);
                 tokio::spawn(async move {
                     if let Ok(mut client) = Client::accept(stream, number).await {
@@ -71,7 +76,16 @@ impl TransactionPooler {
                 });
             }
         });
-        Self { directory, serving }
+        Self {
+            directory,
+            clients,
+            serving,
+        }
+    }
+
+    /// Returns the number of connections that clients have opened so far.
+    pub fn clients(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
     }
 
     pub fn options(&self) -> PgConnectOptions {

@@ -11,6 +11,25 @@ use tokio::sync::OnceCell;
 use super::server::{Server, find, missing};
 use super::{Folder, Place};
 
+/// Settings for many small databases of a short life. Commits survive a crash of the server, but not of the machine.
+const SETTINGS: [&str; 14] = [
+    "-c",
+    "max_connections=300",
+    "-c",
+    "fsync=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "wal_level=minimal",
+    "-c",
+    "max_wal_senders=0",
+    "-c",
+    "max_wal_size=8GB",
+    // It would start a process for each database again and again.
+    "-c",
+    "autovacuum=off",
+];
+
 pub(crate) struct Postgres(Server);
 
 /// Returns the server that all tests of this binary share, or `None` with a message if there is no
@@ -43,9 +62,7 @@ impl Postgres {
 
         let port = server.port.to_string();
         let address = ["-h", "127.0.0.1", "-k", "", "-p", &port];
-        // Commits survive a crash of the server, but not of the machine.
-        let settings = ["-c", "fsync=off", "-c", "max_connections=300"];
-        let arguments = [&["-D", data.to_str().unwrap()], &address[..], &settings].concat();
+        let arguments = [&["-D", data.to_str().unwrap()], &address[..], &SETTINGS].concat();
         server.runs(programs.join("postgres"), &arguments);
         let mut postgres = Self(server);
         postgres.launch().await;
