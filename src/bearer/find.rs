@@ -276,7 +276,7 @@ fn authorization(headers: &HeaderMap, takes_dpop: bool) -> Result<Authorization<
     if holds_a_separator(token) {
         return Err(malformed(&Reason {
             code: "several_tokens_in_authorization",
-            message: "the Authorization header holds more than one token",
+            message: "the Authorization header contains more than one token",
         }));
     }
     Ok(Authorization {

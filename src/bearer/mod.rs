@@ -287,7 +287,7 @@ fn bare_token<'r>(
     if token.is_empty() || holds_a_separator(token.as_bytes()) {
         return Err(malformed(&Reason {
             code: "not_a_bare_token",
-            message: "the header with the token does not hold one bare token: it must have no scheme such as \
+            message: "the header with the token does not contain one bare token: it must have no scheme such as \
              `Bearer`",
         }));
     }

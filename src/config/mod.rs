@@ -241,11 +241,14 @@ impl AuthConfig {
         for (number, provider) in (1..).zip(&self.providers) {
             provider.check(number, problems);
         }
-        if self.max_token_bytes == Some(0) || self.max_lifetime == Some(0) {
-            problems.push(ConfigError::invalid(
-                "JWT_MAX_TOKEN_BYTES or JWT_MAX_LIFETIME is 0, so every token would be refused: set it to more \
-                 than 0, or leave it out",
-            ));
+        let limits = [
+            (self.max_token_bytes == Some(0), "JWT_MAX_TOKEN_BYTES"),
+            (self.max_lifetime == Some(0), "JWT_MAX_LIFETIME"),
+        ];
+        for (_, name) in limits.iter().filter(|(is_zero, _)| *is_zero) {
+            problems.push(ConfigError::invalid(format!(
+                "{name} is 0, so every token would be refused: set it to more than 0, or leave it out"
+            )));
         }
         if !self.has_own_tokens() && self.has_providers() {
             return;

@@ -103,8 +103,7 @@ impl fmt::Display for ConfigError {
             }
             Self::DuplicateKeyId(kid) => write!(
                 f,
-                "two keys share the key id `{}` and the algorithm, so a token cannot say which of them \
-                 signed it: give one of them another id (`kid`), or remove it",
+                "two keys have the key id `{}`, so a token cannot say which of them signed it: give one of them another id (`kid`), or remove it",
                 kid.escape_default().take(64).collect::<String>()
             ),
             Self::NoKeys => f.write_str(

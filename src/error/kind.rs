@@ -163,7 +163,7 @@ impl AuthErrorKind {
             Self::MalformedRequest => "the request's credentials are malformed or given twice",
             Self::MalformedToken => "the token is malformed",
             Self::UnsupportedAlgorithm => "the token's algorithm is not supported",
-            Self::UnknownKey => "the token names a key that is not known",
+            Self::UnknownKey => "no configured key fits the token",
             Self::InvalidSignature => "the token's signature is invalid",
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",

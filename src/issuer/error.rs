@@ -11,10 +11,11 @@ use crate::error::{AuthError, AuthErrorKind};
 pub enum IssueError {
     /// A custom claim has a name that is reserved for the issuer. The string is that name.
     ReservedClaim(String),
-    /// A claim cannot be serialized as JSON, the claims are not an object or are nested too deeply, or a role
-    /// was added to a `roles` claim that is neither a string nor an array. The string names the claim, or says
-    /// what is wrong.
+    /// A claim cannot be serialized as JSON, or a role was added to a `roles` claim that is neither a string
+    /// nor an array. The string names the claim.
     InvalidClaim(String),
+    /// The claims are not a struct or a map with string keys, or they are nested too deeply.
+    InvalidClaims,
     /// A scope is empty, or contains a space, a quote, a backslash, or a character outside printable
     /// ASCII (RFC 6749 section 3.3).
     InvalidScope,
@@ -40,6 +41,9 @@ impl fmt::Display for IssueError {
         match self {
             Self::ReservedClaim(name) => write!(f, "the claim `{name}` is reserved"),
             Self::InvalidClaim(name) => write!(f, "the claim `{name}` cannot be written as JSON"),
+            Self::InvalidClaims => f.write_str(
+                "the claims are not a struct or a map with string keys, or they are nested too deeply",
+            ),
             Self::InvalidScope => f.write_str(
                 "a scope must be printable ASCII without spaces, quotes and backslashes",
             ),
@@ -52,7 +56,8 @@ impl fmt::Display for IssueError {
                 "the DPoP proof that the token is bound to is not marked as used: call `proof.mark_used().await` first",
             ),
             Self::TooLong => f.write_str("the token would be longer than 8192 bytes"),
-            Self::Internal => f.write_str("the token could not be signed"),
+            Self::Internal => f.write_str("the token could not be signed: the system provided no randomness, or every key of the ring has \
+                 expired"),
         }
     }
 }

@@ -64,7 +64,7 @@ impl<'a> TokenRequest<'a> {
                     self.add(name, value);
                 }
             }
-            _ => self.fail(IssueError::InvalidClaim("the claims".to_owned())),
+            _ => self.fail(IssueError::InvalidClaims),
         }
         self
     }
@@ -277,7 +277,7 @@ impl<'a> TokenRequest<'a> {
         }
         let payload = Value::Object(claims).to_string();
         let payload = Payload::parse(payload, &[])
-            .map_err(|_| IssueError::InvalidClaim("nested too deep".to_owned()))?
+            .map_err(|_| IssueError::InvalidClaims)?
             .into_json();
         Ok((keys.current().map_err(|_| IssueError::Internal)?, payload))
     }

@@ -176,7 +176,7 @@ impl fmt::Display for PasswordError {
             Self::UnsupportedAlgorithm => "stored password hash uses an unsupported algorithm",
             Self::CostTooHigh => "stored password hash needs more memory or time than one verification may use",
             Self::UnknownPepper => "stored password hash was made with an unknown pepper: add it with previous_pepper()",
-            Self::Internal => "password hashing failed: the system provided no memory, thread or randomness",
+            Self::Internal => "password hashing failed: the system provided no memory, thread or randomness, or the hashing code panicked",
         })
     }
 }
@@ -189,12 +189,12 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BelowFloor => {
-                "argon2 parameters are weaker than the owasp floor: use Argon2Params::DEFAULT or \
+                "argon2 parameters are weaker than the OWASP minimum: use Argon2Params::DEFAULT or \
                  stronger (19456 KiB with 2 passes, 12288 with 3, 9216 with 4, 7168 with 5, or \
                  47104 with 1)"
             }
             Self::AboveCaps => {
-                "argon2 parameters are over the caps of verification: use at most 1 GiB of \
+                "argon2 parameters exceed the limits for stored hashes: use at most 1 GiB of \
                  memory, 20 passes and 16 lanes"
             }
             Self::ImpossibleParameters => {
@@ -225,7 +225,7 @@ impl fmt::Display for Unfit {
                 "pepper secret is shorter than 32 bytes: use 32 bytes from a secure random source"
             }
             Self::PepperWithBcrypt => {
-                "bcrypt hashes cannot carry a pepper: leave out pepper() or make_bcrypt_hashes()"
+                "bcrypt hashes cannot contain a pepper: leave out pepper() or make_bcrypt_hashes()"
             }
         })
     }

@@ -17,7 +17,7 @@ use crate::password::error::Unfit;
 ///
 /// let weak = Argon2Params::new(4096, 1, 1);
 /// let refused = PasswordService::builder().argon2(weak).build().unwrap_err();
-/// assert!(refused.to_string().starts_with("argon2 parameters are weaker than the owasp floor"));
+/// assert!(refused.to_string().starts_with("argon2 parameters are weaker than the OWASP minimum"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {

@@ -79,8 +79,8 @@ impl fmt::Display for RefreshCookieError {
             }
             Self::DuplicateCookie => "the request carries two refresh cookies",
             Self::TokenTooLong => {
-                "the refresh token is too long for a cookie, of which browsers keep 4096 bytes: \
-                 open the session with fewer scopes"
+                "the refresh token is too long for a cookie: browsers keep at most 4096 bytes of its name and \
+                 value, so open the session with fewer scopes"
             }
             Self::MalformedToken => {
                 "the refresh token is empty, or contains a character that is not allowed in a \

@@ -179,12 +179,12 @@ impl fmt::Display for SessionError {
                 "the session is bound to a key, and the request has no DPoP proof"
             }
             SessionErrorKind::KeyMismatch => {
-                "the DPoP proof is by another key than that of the session, so the session was ended"
+                "the DPoP proof was made with another key than that of the session, so the session was ended"
             }
             SessionErrorKind::InvalidScope => "the session does not have the requested scope",
             SessionErrorKind::TooManySessions => "the subject has as many sessions as allowed",
             SessionErrorKind::Unavailable => {
-                "the session store, the revocation store or the replay store is unavailable"
+                "a store is unavailable, or the token cannot be verified yet"
             }
             SessionErrorKind::Issue(_) => "the tokens could not be issued",
         })

@@ -184,7 +184,7 @@ fn each_problem_of_a_key_names_its_variable() {
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_PREVIOUS_KEYS", SECRET)],
-            "JWT_PREVIOUS_KEYS: two keys share the key id",
+            "JWT_PREVIOUS_KEYS: two keys have the key id",
         ),
         (
             &[("JWT_SECRET", SECRET), ("JWT_KEY_ID", &"k".repeat(300))],
@@ -439,7 +439,7 @@ fn every_pem_block_is_a_key_with_any_line_endings() {
         ("JWT_PREVIOUS_KEYS", &both),
     ];
     assert!(
-        problem(&vars).contains("two keys share the key id"),
+        problem(&vars).contains("two keys have the key id"),
         "the same key, read twice"
     );
     let one_bad = format!("{rsa}{es}");

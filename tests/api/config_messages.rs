@@ -151,7 +151,7 @@ fn each_wrong_value_is_reported_with_its_variable_and_fix() {
         ),
         (
             &[("JWT_PUBLIC_KEY", &two), ("JWT_ALGORITHM", "ES256")],
-            "JWT_PUBLIC_KEY: two keys share the key id",
+            "JWT_PUBLIC_KEY: two keys have the key id",
         ),
         (
             &[

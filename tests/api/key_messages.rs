@@ -290,7 +290,7 @@ fn an_error_says_what_was_found_instead_of_a_jwk_set() {
         ("{".to_owned(), "is not JSON (line 1, column 1)"),
         (pem!("p256.spki").to_owned(), "is PEM, not JSON"),
         (r#"{"keys":[]}"#.to_owned(), "there is no key to verify tokens with"),
-        (format!(r#"{{"keys":[{key},{other}]}}"#), "two keys share the key id `k` and the algorithm"),
+        (format!(r#"{{"keys":[{key},{other}]}}"#), "two keys have the key id `k`"),
         (
             r#"{"keys":[{"kty":"RSA","kid":"a","n":"AA","e":"AQAB","use":"enc"},{"kty":"EC","crv":"P-521"}]}"#.to_owned(),
             "key 1 (`a`): the JSON Web key is not meant for signatures: its `use` is `enc`",

@@ -46,7 +46,7 @@ fn a_bad_file_never_harms_the_keys_that_are_loaded() {
         ),
         (
             changed(|keys| keys[1] = keys[0].clone()),
-            "two keys share the key id",
+            "two keys have the key id",
         ),
         (
             changed(|keys| keys[1]["use"] = "enc".into()),

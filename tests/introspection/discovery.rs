@@ -43,9 +43,9 @@ async fn untrustworthy_metadata_is_a_503() {
         ),
         (
             Mode::Refuse,
-            "there was no answer (idp.example/.well-known/openid-configuration)",
+            "there was no response (idp.example/.well-known/openid-configuration)",
         ),
-        (Mode::Hang, "there was no answer within 5 seconds"),
+        (Mode::Hang, "there was no response within 5 seconds"),
     ] {
         let authority = Authority::new();
         let judge = authority.discovered().build().unwrap();

@@ -313,7 +313,7 @@ impl HttpClient for Provider {
         fetch.cache_control = cache_control;
         fetch.not_modified = response.status() == StatusCode::NOT_MODIFIED;
         if response.body().len() > limit {
-            return Err("the answer is too long".into());
+            return Err("the response is too long".into());
         }
         Ok(response)
     }

@@ -118,7 +118,7 @@ async fn stale_keys_are_used_until_they_expire_then_all_is_a_503() {
     assert_eq!((health.keys, health.age), (1, Some(seconds(60))));
     assert!(health.failures > 0);
     let error = health.last_error.as_deref().unwrap();
-    assert_eq!(error, "the answer was 500 (idp.example/jwks)");
+    assert_eq!(error, "the response was 500 (idp.example/jwks)");
 
     tokio::time::sleep_until(fetched + seconds(60 + 3600) - Duration::from_millis(1)).await;
     assert_eq!(verdict(&verifier, &KEYRING[0].token).await, "ok");

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::AsyncConnectionConfig;
@@ -131,14 +132,15 @@ fn launch(port: u16, dir: &PathBuf, more: &[String]) -> Child {
         .unwrap()
 }
 
-/// A port that a cluster node can use, too: its bus port is 10,000 higher.
+/// Returns a port on which nothing listens. It is below the ports from which the operating system gives one to each
+/// outgoing connection, so that no connection takes it before the server does.
+/// A node of a cluster also listens on the port that is 10,000 higher.
 fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if let Some(bus) = port.checked_add(10_000)
-            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
-        {
+        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }

@@ -32,7 +32,9 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     if development {
         let tokens = config.issuer_builder()?.build()?;
         let token = tokens.access("alice").scope("orders:write").issue()?;
-        println!("no JWT_* variable is set, so here is a token of a random key for this run:\n");
+        println!(
+            "no JWT_* variable is set, so here is a token, signed with a random key for this run:\n"
+        );
         println!("curl http://{address}/me -H 'Authorization: Bearer {token}'");
     }
     grpc_server::serve(listener, verifier, async {

@@ -46,7 +46,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .access("alice")
             .scope("read")
             .issue()?;
-        println!("no JWT_* variable is set, so here is a token of a random key for this run:\n");
+        println!(
+            "no JWT_* variable is set, so here is a token, signed with a random key for this run:\n"
+        );
         println!(
             "curl http://{}/me -H 'Authorization: Bearer {token}'",
             listener.local_addr()?

@@ -56,7 +56,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 fn first_steps(address: SocketAddr) -> String {
     let token = r#"sed 's/.*"access_token":"\([^"]*\)".*/\1/'"#;
     format!(
-        "no JWT_PROVIDER_* variable is set, so it accepts the tokens of the provider in `provider/`:
+        "no JWT_* variable is set, so it accepts the tokens of the provider in `provider/`:
 
 (cd provider && npm ci && node provider.mjs)
 

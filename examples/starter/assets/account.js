@@ -145,7 +145,7 @@ $("delete-form").addEventListener("submit", (event) => {
   busy($("delete-form").querySelector("[type=submit]"), $("delete-notice"), async () => {
     const json = { email: $("delete-email").value, current_password: $("delete-password").value };
     await call("POST", "/auth/account/delete", { json });
-    leave("Your account is deleted. Thank you for having used it.");
+    leave("Your account is deleted. Thank you for using it.");
   });
 });
 

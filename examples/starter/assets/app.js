@@ -37,7 +37,7 @@ function words(status, code, detail, retryAfter, reason) {
     insufficient_scope: "You are logged in, but this needs the scope “admin”, which you do not have.",
     invalid_dpop_proof: "The service did not accept the proof of this browser’s key. Its operator should check that PUBLIC_URL is the address of this page.",
     lost_key: "Your login was bound to a key that this browser no longer has. Please log in again.",
-    cross_origin: "The service did not recognise this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
+    cross_origin: "The service did not recognize this page as its own. Its operator should check that PUBLIC_URL is the address of this page.",
   };
   const passwords = {
     too_long: "That password is too long. Use a shorter one.",

@@ -16,7 +16,7 @@ async function dialog(run) {
     return await run();
   } catch (trouble) {
     const known = {
-      NotAllowedError: "No passkey was used: you cancelled, it took too long, or no passkey fits this account.",
+      NotAllowedError: "No passkey was used: you canceled, it took too long, or no passkey fits this account.",
       InvalidStateError: "This device already has a passkey for your account.",
       SecurityError: "Passkeys do not work at this address. Open the page at its official address (PUBLIC_URL). On a developer’s machine, that is http://localhost.",
     };

@@ -65,10 +65,10 @@ pub(super) fn read(
         && !found.to_str().is_ok_and(is_json)
     {
         return Err(problem(
-            "the answer is not JSON by its `Content-Type`: is this the introspection endpoint?",
+            "the response is not JSON by its `Content-Type`: is this the introspection endpoint?",
         ));
     }
-    let not_an_object = || problem("the answer is not a JSON object, or has a duplicate member");
+    let not_an_object = || problem("the response is not a JSON object, or has a duplicate member");
     let text = String::from_utf8(response.into_body()).map_err(|_| not_an_object())?;
     // The answer is read as strictly as the claims of a token.
     let text = Payload::parse(text, &[]).map_err(|_| not_an_object())?;
@@ -79,7 +79,7 @@ pub(super) fn read(
         Some(Value::Bool(false)) => return Ok(Said::Inactive),
         _ => {
             return Err(problem(
-                "the answer does not say whether the token is active: `active` is not `true` or `false`",
+                "the response does not say whether the token is active: `active` is not `true` or `false`",
             ));
         }
     }
@@ -87,7 +87,7 @@ pub(super) fn read(
         None | Some(Value::Null) => {}
         Some(Value::String(found)) if is_known_type(found) => {}
         Some(Value::String(_)) => return Ok(Said::OtherType(&NOT_BEARER)),
-        Some(_) => return Err(problem("the `token_type` of the answer is not a string")),
+        Some(_) => return Err(problem("the `token_type` of the response is not a string")),
     }
     let text = if complete(&mut members, missing) {
         Value::Object(members).to_string()
@@ -97,7 +97,7 @@ pub(super) fn read(
     let payload = Payload::parse(text, required).map_err(|_| not_an_object())?;
     match of_wrong_type(&payload) {
         Some(name) => Err(problem(&format!(
-            "the `{name}` of the answer has the wrong type"
+            "the `{name}` of the response has the wrong type"
         ))),
         None => Ok(Said::Active(Box::new(payload))),
     }
@@ -355,7 +355,7 @@ mod tests {
         assert!(
             refused
                 .what
-                .contains("the answer was 401: the server refuses the credentials")
+                .contains("the response was 401: the server refuses the credentials")
         );
         assert!(
             refused.what.ends_with("(idp.example/introspect)"),

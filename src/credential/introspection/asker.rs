@@ -95,7 +95,7 @@ impl Asker {
             Ok(answer) => answer.verdict.clone(),
             Err(_) => Err(unavailable(
                 Duration::from_secs(1),
-                "the authorization server did not answer in time",
+                "the authorization server did not respond in time",
             )),
         }
     }

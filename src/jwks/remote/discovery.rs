@@ -64,14 +64,14 @@ pub(crate) struct Sought {
 impl Sought {
     pub(super) const KEYS: Self = Self {
         member: "jwks_uri",
-        unreadable: "the answer is not the metadata of an issuer, which has the strings `issuer` and `jwks_uri`: is \
+        unreadable: "the response is not the metadata of an issuer, which has the strings `issuer` and `jwks_uri`: is \
                      the issuer right? If it serves no metadata, give the URL of its keys to `RemoteJwks::builder_at`",
         otherwise: "give the URL of its keys to `RemoteJwks::builder_at`",
         elsewhere: "call `allow_keys_from(origin)` if that is where its keys are",
     };
     pub(crate) const INTROSPECTION: Self = Self {
         member: "introspection_endpoint",
-        unreadable: "the answer is not the metadata of an issuer, or lacks the string `introspection_endpoint`: is \
+        unreadable: "the response is not the metadata of an issuer, or lacks the string `introspection_endpoint`: is \
                      the issuer right, and does its server offer introspection? If it serves no metadata, give \
                      the URL of the endpoint to `Introspection::builder_at`",
         otherwise: "give the URL of the endpoint to `Introspection::builder_at`",
@@ -177,7 +177,7 @@ impl Discovery {
         let metadata: Metadata = from_json(body).ok_or_else(|| {
             let start = String::from_utf8_lossy(&body[..body.len().min(64)]);
             NotMetadata::Unreadable(if start.trim_start().starts_with('<') {
-                "the answer is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
+                "the response is a page of HTML instead of the issuer's metadata: is the issuer right, and does \
                  its server serve metadata at this URL?"
             } else {
                 unreadable

@@ -93,7 +93,7 @@ impl RemoteKeys {
             keys: Vec<&'a RawValue>,
         }
         let set: JwkSet<'_> = from_json(body)
-            .ok_or_else(|| format!("the answer {}", not_a_set(&String::from_utf8_lossy(body))))?;
+            .ok_or_else(|| format!("the response {}", not_a_set(&String::from_utf8_lossy(body))))?;
         if set.keys.len() > MAX_KEYS {
             let count = set.keys.len();
             return Err(format!(

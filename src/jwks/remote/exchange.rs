@@ -58,15 +58,15 @@ pub(crate) async fn exchange(
     let uri = request.uri().clone();
     match timeout(REQUEST_TIMEOUT, client.send(request, limit)).await {
         Ok(Ok(response)) if response.body().len() > limit => {
-            Err(FetchError::answer("the answer is too long", &uri))
+            Err(FetchError::answer("the response is too long", &uri))
         }
         Ok(Ok(response)) => Ok(response),
         Ok(Err(source)) => Err(FetchError {
             is_answer: matches!(source.downcast_ref(), Some(ReadError::TooLong { .. })),
-            ..FetchError::new("there was no answer", &uri).with_source(source)
+            ..FetchError::new("there was no response", &uri).with_source(source)
         }),
         Err(_) => Err(FetchError::new(
-            "there was no answer within 5 seconds",
+            "there was no response within 5 seconds",
             &uri,
         )),
     }
@@ -75,7 +75,7 @@ pub(crate) async fn exchange(
 // === impl FetchError ===
 
 impl FetchError {
-    /// Makes the error if there was no answer.
+    /// Makes the error if there was no response.
     fn new(what: &str, uri: &Uri) -> Self {
         // The query is left out, because it may contain secrets.
         let (host, path) = (uri.authority().map_or("", |a| a.as_str()), uri.path());
@@ -116,7 +116,7 @@ impl FetchError {
             _ if matches!(status.as_u16(), 401 | 403) => format!(": {forbidden}"),
             _ => String::new(),
         };
-        Self::answer(&format!("the answer was {}{more}", status.as_u16()), uri)
+        Self::answer(&format!("the response was {}{more}", status.as_u16()), uri)
     }
 
     /// Adds that the metadata was not found at any of its URLs.

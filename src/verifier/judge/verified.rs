@@ -316,7 +316,7 @@ impl VerifiedToken {
     pub(crate) fn revocation_query(&self) -> Result<RevocationQuery<'_>, AuthError> {
         let (Some(subject), Some(token)) = (self.subject(), self.revocation_id()) else {
             return Err(AuthError::new(AuthErrorKind::InvalidClaim)
-                .because("the token lacks `sub` or `jti`, without which it cannot be revoked"));
+                .because("the token has no `sub` or no `jti`, so it cannot be looked up in the revocation store"));
         };
         let iat = self.issued_at().map_or(0.0, NumericDate::as_secs_f64);
         Ok(RevocationQuery {

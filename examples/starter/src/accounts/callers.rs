@@ -173,7 +173,7 @@ fn answer(together: Vec<Waiting>, users: Vec<User>) {
 }
 
 fn out_of_time() -> Problem {
-    tracing::warn!("the database did not answer in time when a user was read");
+    tracing::warn!("the database did not respond in time while a user was read");
     Problem::of_status(axum::http::StatusCode::SERVICE_UNAVAILABLE)
 }
 

@@ -122,7 +122,7 @@ fn addresses(operations: &Operations, findings: &mut Findings) {
         .iter()
         .any(|origin| !origin.is_https())
     {
-        findings.refuse("CORS_ORIGINS must all start with https://");
+        findings.refuse("every origin in CORS_ORIGINS must start with https://");
     }
     // chapter: metrics {
     if operations.metrics == MetricsPlace::Main {

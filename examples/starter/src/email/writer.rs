@@ -85,7 +85,7 @@ impl Writer {
                 to: email.as_str().to_owned(),
                 subject: "A login was linked to your account",
                 text: format!(
-                    "From now on you can log in to your account at {provider}.\n\n\
+                    "From now on you can log in here with your account at {provider}.\n\n\
                      If this was not you, choose a new password and unlink it at once:\n{}/\n",
                     self.public_url
                 ),
@@ -94,7 +94,7 @@ impl Writer {
                 to: email.as_str().to_owned(),
                 subject: "A login was unlinked from your account",
                 text: format!(
-                    "You can no longer log in to your account at {provider}.\n\n\
+                    "You can no longer log in here with your account at {provider}.\n\n\
                      If this was not you, choose a new password at once:\n{}/\n",
                     self.public_url
                 ),

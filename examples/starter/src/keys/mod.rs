@@ -37,7 +37,8 @@ pub fn rotate_keys(config: &AuthConfig, now: bool) -> Result<Vec<String>, Error>
     let waits = old.iter().any(|key| key.state == KeyState::Standby);
     if waits && !now {
         return Err(
-            "a new key is waiting to sign already: to use a new key at once, add --now".into(),
+            "a new key is already waiting to sign: to sign with a new key at once, add --now"
+                .into(),
         );
     }
     let lead = if now {

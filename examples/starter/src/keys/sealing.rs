@@ -218,11 +218,11 @@ impl std::fmt::Display for SealError {
         match self {
             Self::UnknownKey(id) => write!(
                 f,
-                "a secret is sealed with the key `{id}`, which is not in {KEYS}: add it behind the first"
+                "a secret is sealed with the key `{id}`, which is not in {KEYS}: add it after the first key"
             ),
             Self::Broken => f.write_str(
                 "a sealed secret cannot be opened: it was changed, or a key in SEALING_KEYS has the \
-                 id of another",
+                 id of a different key",
             ),
         }
     }

@@ -276,7 +276,7 @@ fn too_many(name: &str, from: Source<'_>, wait: i64) -> Problem {
             tracing::warn!(event = "login_throttled", account, session, wait);
         }
     }
-    let detail = "Too many failures. `Retry-After` says when to try again; a new password, by the link \
-                  in an email, works at once.";
+    let detail = "Too many failed attempts. `Retry-After` says when to try again. To log in at once, \
+                  choose a new password with the link in an email.";
     Problem::too_many(detail, Duration::from_secs(wait))
 }

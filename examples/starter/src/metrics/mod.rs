@@ -151,7 +151,7 @@ impl All {
         all.register("http_requests", "Requests that were answered", requests);
         all.register_with_unit(
             "http_request_duration",
-            "Time from a request to the head of its answer",
+            "Time from a request to the head of its response",
             Unit::Seconds,
             self.durations.clone(),
         );
@@ -188,7 +188,7 @@ impl All {
         let waiting = self.passwords_waiting.clone();
         all.register(
             "passwords_in_flight",
-            "Passwords that are hashed or wait for it",
+            "Passwords that are being hashed or wait to be",
             waiting,
         );
         all

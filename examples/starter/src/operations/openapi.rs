@@ -144,7 +144,7 @@ fn problem() -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new()
         .description(
-            "An error. With 429 and 503 comes `Retry-After`, with a bad token `WWW-Authenticate`.",
+            "An error. A 429 or 503 has `Retry-After`; the response to a bad token has `WWW-Authenticate`.",
         )
         .content("application/problem+json", content)
         .build()

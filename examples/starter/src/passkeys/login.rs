@@ -9,7 +9,7 @@ use webauthn_rs::prelude::PublicKeyCredential;
 
 use super::{Asked, Holder, Passkeys, Purpose, Refusal, passkeys_of};
 use crate::limits::Source;
-use crate::operations::{digest, events};
+use crate::operations::events;
 use crate::problem::Problem;
 use crate::sessions::Client;
 use crate::sessions::transport::Tokens;
@@ -108,7 +108,7 @@ impl Passkeys {
         answer: &PublicKeyCredential,
     ) -> Result<Tokens, Problem> {
         let ceremony = self.asked(Purpose::LogIn, ceremony, "").await?;
-        let account = digest(&answer.id);
+        let account = answer.id.clone();
         let refused = |refusal: Refusal| {
             events::login_failed(&account, None, client.ip, refusal.name());
             refusal.problem(StatusCode::UNAUTHORIZED)

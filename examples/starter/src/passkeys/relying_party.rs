@@ -198,7 +198,7 @@ impl Refusal {
             Self::WrongUser => "This passkey belongs to another account.",
             Self::WrongSignature => "The signature of the passkey is wrong.",
             Self::WrongChallenge => "The passkey has answered another request. Start again.",
-            Self::WrongOrigin => "The passkey was used on another site than `PUBLIC_URL`.",
+            Self::WrongOrigin => "The passkey was used on a site other than `PUBLIC_URL`.",
             Self::WrongRpId => "The passkey belongs to another site.",
             Self::NotVerified => {
                 "The device has not verified its user. Unlock it with a PIN, fingerprint or face."
@@ -208,7 +208,7 @@ impl Refusal {
                  accepted any more. Log in another way, and remove it."
             }
             Self::BackupChanged => {
-                "The passkey says something else about its backup than when it was registered."
+                "The backup state of the passkey has changed since it was registered."
             }
             Self::Unsupported => {
                 "The device uses a kind of key or of attestation that is not supported here."

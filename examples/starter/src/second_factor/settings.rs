@@ -136,7 +136,7 @@ pub(super) async fn remove(
     let proof = Proof::parse(request.method, &request.code)?;
     let current = &request.current_password;
     reauthentication.check(&caller, current).await?;
-    if passwords.char_count(current) < MIN_PASSWORD_CHARS {
+    if caller.user.has_password() && passwords.char_count(current) < MIN_PASSWORD_CHARS {
         let detail =
             "Without a second factor the password is too short. Choose a longer one first.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;

@@ -79,7 +79,7 @@ impl SmsLimits {
                 tracing::error!(
                     kind,
                     limit,
-                    "no SMS is sent: the service has sent SMS_PER_DAY today; raise it if this is not abuse"
+                    "no SMS is sent: the daily limit is reached; raise SMS_PER_DAY if this is not abuse"
                 );
                 return Ok(Some(wait));
             }

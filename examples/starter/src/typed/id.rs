@@ -36,7 +36,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let id = path.ok().and_then(|Path(text)| Self::parse(text));
         id.ok_or_else(|| {
-            let detail = "Nothing has this id.";
+            let detail = "There is nothing with this id.";
             Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
         })
     }

@@ -35,7 +35,13 @@ const CLOSE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activi
 const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
      INSERT INTO jwt_proofs SELECT CAST('old ' || i AS bytea), 9 FROM n";
 
-/// Returns a new place for the data of a test.
+/// Returns a place without data for a test.
 async fn new_place() -> Option<Place> {
+    Some(postgres::shared().await?.any_place().await)
+}
+
+/// Returns a place without tables.
+#[cfg(unix)]
+async fn empty_place() -> Option<Place> {
     Some(postgres::shared().await?.new_place().await)
 }

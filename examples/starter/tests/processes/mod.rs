@@ -10,9 +10,9 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 use tower_jwt_auth::revocation::DEFAULT_REVOCATION_CACHE_FOR;
 
-use crate::new_place;
 use crate::support::program::{self, Running};
 use crate::support::{Client, PASSWORD, Place, Tokens, random_ip};
+use crate::{empty_place, new_place};
 
 /// Starts the program at this place, where it also finds the development key.
 fn start(place: &Place) -> (Running, Client) {
@@ -348,7 +348,7 @@ async fn confirmed_changes_survive_kills_under_load() {
 
 #[tokio::test]
 async fn processes_that_start_at_once_migrate_the_database_once() {
-    let Some(place) = new_place().await else {
+    let Some(place) = empty_place().await else {
         return;
     };
     let started: Vec<_> = std::thread::scope(|scope| {

@@ -18,9 +18,18 @@ mod support;
 
 use support::{Place, mail_server, postgres, redis};
 
-/// Returns a new place for the data of a test.
+/// Returns a place without data for a test.
 async fn new_place() -> Option<Place> {
-    let place = postgres::shared().await?.new_place().await;
+    beside_redis(postgres::shared().await?.any_place().await)
+}
+
+/// Returns a place without tables.
+#[cfg(unix)]
+async fn empty_place() -> Option<Place> {
+    beside_redis(postgres::shared().await?.new_place().await)
+}
+
+fn beside_redis(place: Place) -> Option<Place> {
     let place = place.with_redis(redis::shared()?.url());
     Some(place.with_smtp(mail_server::shared()?.url()))
 }

@@ -22,7 +22,13 @@ const ALLOW_WRITING: [&str; 1] = ["ROLLBACK"];
 const OLD_PROOFS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
      INSERT INTO jwt_proofs SELECT CAST('old ' || i AS BLOB), 9 FROM n";
 
-/// Returns a new place for the data of a test.
+/// Returns a place without data for a test.
 async fn new_place() -> Option<Place> {
+    Some(Place::sqlite())
+}
+
+/// Returns a place without tables.
+#[cfg(unix)]
+async fn empty_place() -> Option<Place> {
     Some(Place::sqlite())
 }

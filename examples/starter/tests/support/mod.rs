@@ -45,6 +45,7 @@ pub(crate) struct Place {
     pub(crate) redis_url: Option<String>,
     /// The mail server, which writes into the same folder as the service without one.
     pub(crate) smtp_url: Option<String>,
+    pub(crate) lease: Option<postgres::Lease>, // chapter: postgres
 }
 
 /// A service and its client.
@@ -124,6 +125,7 @@ impl Place {
             redis_url: None,
             smtp_url: None,
             folder,
+            lease: None, // chapter: postgres
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection};
+use service::Database;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::server::{Server, find, missing};
@@ -30,7 +32,37 @@ const SETTINGS: [&str; 14] = [
     "autovacuum=off",
 ];
 
-pub(crate) struct Postgres(Server);
+/// Tells apart databases with different tables, triggers, functions or settings.
+const SHAPE: &str = "SELECT string_agg(part, ' ' ORDER BY part) FROM (
+         SELECT relname || ' ' || relkind || ' ' || relnatts FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace
+         UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+         UNION ALL SELECT setconfig::text FROM pg_db_role_setting
+             WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+     ) AS parts (part)";
+
+/// Deletes all rows, without regard to keys and triggers.
+const CLEAR: &str = "SET session_replication_role = replica;
+     DO $$ DECLARE name text; BEGIN
+         FOR name IN SELECT tablename FROM pg_tables
+             WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'
+         LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+     END $$";
+
+pub(crate) struct Postgres {
+    server: Server,
+    /// The databases of tests that have ended.
+    left: Mutex<Vec<String>>,
+    /// The [`SHAPE`] of a database that a service has just made.
+    shape: OnceCell<String>,
+}
+
+/// Gives a database to another test when this one has ended.
+pub(crate) struct Lease {
+    server: &'static Postgres,
+    database: String,
+}
 
 /// Returns the server that all tests of this binary share, or `None` with a message if there is no
 /// PostgreSQL.
@@ -64,49 +96,127 @@ impl Postgres {
         let address = ["-h", "127.0.0.1", "-k", "", "-p", &port];
         let arguments = [&["-D", data.to_str().unwrap()], &address[..], &SETTINGS].concat();
         server.runs(programs.join("postgres"), &arguments);
-        let mut postgres = Self(server);
+        let mut postgres = Self {
+            server,
+            left: Mutex::default(),
+            shape: OnceCell::new(),
+        };
         postgres.launch().await;
         Some(postgres)
     }
 
     /// Starts the server, or starts it again, and waits until it responds.
     pub(crate) async fn launch(&mut self) {
-        self.0.launch();
+        self.server.launch();
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.connect().await.is_err() {
-            assert!(Instant::now() < deadline, "no PostgreSQL: {}", self.0.log());
+            assert!(
+                Instant::now() < deadline,
+                "no PostgreSQL: {}",
+                self.server.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Makes a new database.
+    /// Makes a new, empty database.
     pub(crate) async fn new_place(&self) -> Place {
+        Place::at(self.url(&self.create().await))
+    }
+
+    /// Returns a database without rows: one of a test that has ended, or a new one. To make and remove a
+    /// database for each test would be most of what the tests do.
+    pub(crate) async fn any_place(&'static self) -> Place {
+        let mut found = None;
+        while found.is_none()
+            && let Some(left) = self.pop_left()
+        {
+            found = self.cleared(&left).await;
+        }
+        let database = match found {
+            Some(database) => database,
+            None => self.create().await,
+        };
+        let mut place = Place::at(self.url(&database));
+        place.lease = Some(Lease {
+            server: self,
+            database,
+        });
+        place
+    }
+
+    fn pop_left(&self) -> Option<String> {
+        self.left.lock().unwrap().pop()
+    }
+
+    fn new_name() -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn create(&self) -> String {
+        let name = Self::new_name();
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         let mut connection = self.connect().await.unwrap();
         sqlx::query(create).execute(&mut connection).await.unwrap();
-        Place::at(self.url(&name))
+        name
+    }
+
+    /// Removes all rows of a database, and returns its new name: what may still run of the other test does
+    /// not find it. Returns `None` if that test has changed more than rows.
+    async fn cleared(&self, old: &str) -> Option<String> {
+        let new = Self::new_name();
+        let close = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{old}'"
+        );
+        let rename = format!("ALTER DATABASE {old} RENAME TO {new}");
+        let mut connection = self.connect().await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let close = sqlx::raw_sql(AssertSqlSafe(&*close));
+            close.execute(&mut connection).await.unwrap();
+            let rename = sqlx::raw_sql(AssertSqlSafe(&*rename));
+            match rename.execute(&mut connection).await {
+                Ok(_) => break,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut connection = PgConnection::connect(&self.url(&new)).await.unwrap();
+        let shape = self.shape.get_or_init(|| self.service_shape()).await;
+        if shape_of(&mut connection).await != *shape {
+            return None;
+        }
+        let clear = sqlx::raw_sql(CLEAR).execute(&mut connection).await;
+        clear.unwrap();
+        Some(new)
+    }
+
+    /// Returns the shape of a database that a service has just made.
+    async fn service_shape(&self) -> String {
+        let url = self.url(&self.create().await);
+        Database::open(&url).await.unwrap();
+        shape_of(&mut PgConnection::connect(&url).await.unwrap()).await
     }
 
     /// Gives all roles a time limit for statements in this database.
     pub(crate) async fn set_statement_timeout(&self, database: &str) {
         let set = format!("ALTER DATABASE {database} SET statement_timeout = '2s'");
         let mut connection = self.connect().await.unwrap();
-        let set = sqlx::raw_sql(sqlx::AssertSqlSafe(set));
+        let set = sqlx::raw_sql(AssertSqlSafe(set));
         set.execute(&mut connection).await.unwrap();
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.0.port
+        self.server.port
     }
 
     pub(crate) fn kill(&mut self) {
-        self.0.kill();
+        self.server.kill();
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        self.0.signal(signal);
+        self.server.signal(signal);
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
@@ -114,8 +224,27 @@ impl Postgres {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.0.port)
+        format!(
+            "postgres://postgres@127.0.0.1:{}/{database}",
+            self.server.port
+        )
     }
+}
+
+// === impl Lease ===
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let database = std::mem::take(&mut self.database);
+        self.server.left.lock().unwrap().push(database);
+    }
+}
+
+async fn shape_of(connection: &mut PgConnection) -> String {
+    sqlx::query_scalar(SHAPE)
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 /// Returns another user to run as if we are root, because PostgreSQL and PgBouncer refuse to run as root.

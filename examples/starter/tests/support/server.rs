@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Folder;
 
@@ -37,9 +38,8 @@ pub(crate) struct Server {
 impl Server {
     /// Prepares a server that does not run yet. `user` is another user to run as.
     pub(crate) fn new(folder: Folder, signal: &'static str, user: Option<(u32, u32)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
-            port: listener.local_addr().unwrap().port(),
+            port: free_port(),
             folder,
             command: Vec::new(),
             signal,
@@ -119,6 +119,21 @@ impl Drop for Server {
         if let Some((mut shell, input, _)) = self.running.take() {
             drop(input);
             let _ = shell.wait();
+        }
+    }
+}
+
+/// Returns a port on which nothing listens. It is below the ports from which the operating system gives one to each
+/// outgoing connection, so that no connection takes it before the server does.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test binaries that run at the same time begin at different places.
+    let first = std::process::id() % 1000 * 20;
+    loop {
+        let next = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(next % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -162,7 +162,7 @@ async fn begin(
     operation_id = "cancel_email_change",
     path = "/auth/email/change",
     tag = "accounts",
-    responses((status = 204, description = "Cancelled")),
+    responses((status = 204, description = "Canceled")),
     security(("bearer" = []))
 )]
 async fn cancel(

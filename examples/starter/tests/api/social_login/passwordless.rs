@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{EMAIL, Providers, assert_refused};
+use crate::support::factor::App; // chapter: second-factor
 use crate::support::social_login::Visitor;
 use crate::support::{Answer, PASSWORD, Service, Tokens, started};
 
@@ -72,6 +73,21 @@ async fn a_password_is_set_with_a_recent_login() {
     let answer = visitor.links(&new, "two", "").await;
     assert_refused(&answer, StatusCode::FORBIDDEN, "wrong_password");
 }
+
+// chapter: second-factor {
+#[tokio::test]
+async fn a_second_factor_is_removed_by_a_recent_login_and_a_code() {
+    let providers = Providers::start().await;
+    let service = started!(with | settings | providers.configure(settings));
+    let mut visitor = Visitor::of(&service);
+    let session = visitor.logs_in("one", &providers.one).await;
+    let app = App::add(&service, visitor.tokens(&session)).await;
+    let body = json!({ "current_password": "", "method": "totp", "code": app.code() });
+    let path = "/auth/second-factor/remove";
+    let removed = service.post_as(&app.tokens, path, &body).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{:?}", removed.body);
+}
+// chapter: second-factor }
 
 #[tokio::test]
 async fn a_password_is_set_by_the_link_in_an_email() {
