@@ -321,17 +321,20 @@ async fn no_call_to_a_silent_server_hangs() {
     let query = RevocationQuery::new("alice", "t", 1);
     // The first call uses the existing connection, the second one a connection that cannot be made.
     for _ in 0..2 {
-        assert!(ends(store.rotate(&rotation)).await.is_err());
-        assert!(ends(store.create(&record, None)).await.is_err());
-        assert!(ends(store.acknowledge("a", 0)).await.is_err());
-        assert!(ends(store.list("alice", now())).await.is_err());
-        assert!(ends(store.end(end)).await.is_err());
-        assert!(ends(store.clean_up(now(), 10)).await.is_err());
-        assert!(ends(store.check_writable()).await.is_err());
-        assert!(ends(revocations.revoke(&revoked)).await.is_err());
-        assert!(ends(revocations.is_revoked(&query)).await.is_err());
-        assert!(ends(revocations.check_writable()).await.is_err());
-        assert!(ends(RedisConnection::connect(server.url())).await.is_err());
+        let failed = tokio::join!(
+            async { ends(store.rotate(&rotation)).await.is_err() },
+            async { ends(store.create(&record, None)).await.is_err() },
+            async { ends(store.acknowledge("a", 0)).await.is_err() },
+            async { ends(store.list("alice", now())).await.is_err() },
+            async { ends(store.end(end)).await.is_err() },
+            async { ends(store.clean_up(now(), 10)).await.is_err() },
+            async { ends(store.check_writable()).await.is_err() },
+            async { ends(revocations.revoke(&revoked)).await.is_err() },
+            async { ends(revocations.is_revoked(&query)).await.is_err() },
+            async { ends(revocations.check_writable()).await.is_err() },
+            async { ends(RedisConnection::connect(server.url())).await.is_err() },
+        );
+        assert_eq!(<[bool; 11]>::from(failed), [true; 11]);
     }
     server.signal("CONT");
     soon(

@@ -208,8 +208,12 @@ mod postgres {
         }
 
         // An outage is not a refusal, and the keys are there when it is over.
-        let keys = keys_in(store);
-        let new = keys.create("alice").issue().await.unwrap();
+        let new = keys_in(store.clone())
+            .create("alice")
+            .issue()
+            .await
+            .unwrap();
+        let keys = ApiKeys::builder("acme", store).build().unwrap(); // with the default time limit
         server.kill();
         let kind = keys.verify(new.text()).await.unwrap_err().kind();
         assert_eq!(kind, tower_jwt_auth::AuthErrorKind::Unavailable);

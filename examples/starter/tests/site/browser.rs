@@ -38,6 +38,21 @@ struct Driver {
     input: Option<ChildStdin>,
 }
 
+/// Looks for a text in a visible element for some seconds, in the page: to ask the browser again and again would be
+/// most of the work of a test.
+const LOOK: &str = "
+    const [selector, words, done] = arguments;
+    const end = Date.now() + 3000;
+    const look = () => {
+        const element = document.querySelector(selector);
+        const shown = element?.checkVisibility({ visibilityProperty: true });
+        if (shown && (element.innerText ?? '').includes(words)) done(true);
+        else if (Date.now() > end) done(false);
+        else setTimeout(look, 20);
+    };
+    look();
+";
+
 // === impl Browser ===
 
 impl Browser {
@@ -137,17 +152,17 @@ impl Browser {
 
     /// Waits until the element is visible and its text contains this.
     pub(crate) async fn says(&self, selector: &str, words: &str) {
-        let script = "const element = document.querySelector(arguments[0]); \
-             return element?.checkVisibility() && element.innerText.includes(arguments[1])";
-        let deadline = tokio::time::Instant::now() + WAIT;
-        while self.script(script, &[json!(selector), json!(words)]).await != json!(true) {
-            let late = tokio::time::Instant::now() > deadline;
+        let arguments = [json!(selector), json!(words)];
+        let deadline = Instant::now() + WAIT;
+        // While the page changes to another one, this is an error.
+        while self.page.execute_async(LOOK, arguments.to_vec()).await.ok() != Some(json!(true)) {
+            let late = Instant::now() > deadline;
             assert!(
                 !late,
                 "{selector} should say {words:?}, and the page says {:?}",
                 self.text("body").await
             );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -160,12 +175,7 @@ impl Browser {
 
     /// Waits until the element is visible.
     pub(crate) async fn shows(&self, selector: &str) {
-        let deadline = tokio::time::Instant::now() + WAIT;
-        while !self.seen(selector).await.is_displayed().await.unwrap() {
-            let late = tokio::time::Instant::now() > deadline;
-            assert!(!late, "{selector} is hidden");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.says(selector, "").await;
     }
 
     pub(crate) async fn script(

@@ -42,7 +42,7 @@ async fn a_rotated_key_is_published_and_signs_a_day_later() {
     assert!(told[0].contains("EdDSA Active"), "{told:?}");
     assert!(told[1].contains("EdDSA Standby"), "{told:?}");
     let again = service::rotate_keys(&config, false).unwrap_err();
-    assert!(again.to_string().contains("is waiting"), "{again}");
+    assert!(again.to_string().contains("already waiting"), "{again}");
 
     let service = Service::start_with(place, ring).await;
     let answer = service.fetch(Method::GET, JWKS, &[]).await;

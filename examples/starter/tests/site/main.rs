@@ -1,4 +1,4 @@
-//! What surrounds the API: for operators, for browsers, and for services that verify our tokens.
+//! What surrounds the API: for operators, for browsers, for services that verify our tokens, and for the machine.
 
 mod avatars; // chapter: avatars
 // chapter: page {
@@ -21,6 +21,8 @@ mod page;
 mod production;
 mod publishing; // chapter: avatars
 mod ready;
+#[cfg(unix)]
+mod robust;
 #[allow(dead_code, unused_imports, unused_macros)] // the other tests use the rest of it
 #[path = "../support/mod.rs"]
 mod support;

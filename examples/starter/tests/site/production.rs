@@ -216,7 +216,7 @@ fn production_refuses_settings_for_development() {
         (
             "CORS_ORIGINS",
             "https://a.example.com,http://b.example.com",
-            "CORS_ORIGINS must all",
+            "every origin in CORS_ORIGINS must",
         ),
         ("CORS_ORIGINS", "*", "CORS_ORIGINS must be http"),
         ("DANGEROUS_EMAILS_TO_FILES", "", "SMTP_URL is not set"),

@@ -34,7 +34,7 @@ const SETTINGS: [&str; 14] = [
 
 /// Tells apart databases with different tables, triggers, functions or settings.
 const SHAPE: &str = "SELECT string_agg(part, ' ' ORDER BY part) FROM (
-         SELECT relname || ' ' || relkind || ' ' || relnatts FROM pg_class
+         SELECT concat_ws(' ', relname, relkind, relnatts) FROM pg_class
              WHERE relnamespace = 'public'::regnamespace
          UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
          UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace

@@ -1,12 +1,5 @@
 //! The program on a machine that lacks something: a log that cannot be written, open files, privacy from
 //! other users.
-#![cfg(unix)]
-
-#[path = "support/folder.rs"]
-mod folder;
-#[allow(dead_code)] // the other tests use the rest of it
-#[path = "support/program.rs"]
-mod program;
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
-use folder::Folder;
+use crate::support::{Folder, program};
 
 /// A generous limit, which a passing test never reaches.
 const WAIT: Duration = Duration::from_secs(60);
