@@ -147,7 +147,7 @@ fn what_cannot_be_issued_is_an_error_that_says_why() {
         ),
         (
             tokens.access("a").claims(NotAnObject(1)).issue(),
-            "the claim `the claims` cannot",
+            "the claims are not a struct or a map with string keys",
         ),
         (
             tokens.access("a").claim("x", f64::NAN).claims(5).issue(),

@@ -102,7 +102,7 @@ async fn a_response_that_is_not_a_key_set_is_reported_in_health() {
             Mode::Redirect,
             "the response was 302, a redirect to `https://evil.example/jwks`, and redirects are not followed: configure the final address",
         ),
-        (Mode::Garbage, "the answer is HTML or XML, not JSON"),
+        (Mode::Garbage, "the response is HTML or XML, not JSON"),
         (Mode::NoKeys, "the JWK set is empty"),
         (
             Mode::TooManyKeys,
@@ -114,7 +114,7 @@ async fn a_response_that_is_not_a_key_set_is_reported_in_health() {
         ),
         (
             Mode::MetadataAsKeys,
-            "the answer is the metadata of an issuer: use the URL in its `jwks_uri`",
+            "the response is the metadata of an issuer: use the URL in its `jwks_uri`",
         ),
     ] {
         let told = told(mode, false).await;

@@ -94,7 +94,7 @@ fn parameters_below_the_minimum_do_not_build() {
         (7_167, 20),
     ] {
         let refused = build(m, t).unwrap_err().to_string();
-        assert!(refused.contains("owasp floor"), "m={m} t={t}: {refused}");
+        assert!(refused.contains("OWASP minimum"), "m={m} t={t}: {refused}");
     }
 }
 
