@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
 /// Each floor from the ground up, and on it each file after the ones that it may import.
 static FLOORS: LazyLock<Vec<Vec<&str>>> =
     LazyLock::new(|| read_table(include_str!("../CONTRIBUTING.md")));
@@ -113,6 +115,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
 
     let mut broken = Vec::new();
     for Found { path: names, depth } in paths(text, depth) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let import = names.join("::");
         for (kept, files) in KEPT_TO {
             let named = kept.iter().any(|kept| starts_with(&names, kept));
@@ -176,13 +179,13 @@ fn starts_with(names: &[&str], start: &[&str]) -> bool {
 // === Reading Rust, as far as it is needed ===
 
 /// A path with two or more names, and the distance of its module from the root.
-struct Found<'t> {
-    path: Vec<&'t str>,
+struct Found {
+    path: Vec<String>,
     depth: usize,
 }
 
 /// Returns every path in a text, with groups `a::{b, c::d}` expanded, and single names after `use`.
-fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
+fn paths(text: &str, file_depth: usize) -> Vec<Found> {
     let tokens = tokens(text);
     let mut found = Vec::new();
     // The open braces, and whether each belongs to a `mod`.
@@ -190,7 +193,7 @@ fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
     let mut at = 0;
     while at < tokens.len() {
         let depth = file_depth + open.iter().filter(|is_module| **is_module).count();
-        match tokens[at] {
+        match &*tokens[at] {
             "{" => {
                 open.push(at >= 2 && tokens[at - 2] == "mod");
                 at += 1;
@@ -206,7 +209,7 @@ fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
                 at = read_tree(&tokens, at, &[], &mut all);
                 found.extend(all.into_iter().map(|path| Found { path, depth }));
             }
-            name if is_name(name) && tokens.get(at + 1) == Some(&"::") => {
+            name if is_name(name) && tokens.get(at + 1).is_some_and(|next| next == "::") => {
                 let mut all = Vec::new();
                 at = read_tree(&tokens, at, &[], &mut all);
                 found.extend(all.into_iter().map(|path| Found { path, depth }));
@@ -218,29 +221,29 @@ fn paths(text: &str, file_depth: usize) -> Vec<Found<'_>> {
 }
 
 /// Reads a path, or a group of paths, that follows `before`. Returns the position after it.
-fn read_tree<'t>(
-    tokens: &[&'t str],
+fn read_tree(
+    tokens: &[String],
     mut at: usize,
-    before: &[&'t str],
-    found: &mut Vec<Vec<&'t str>>,
+    before: &[String],
+    found: &mut Vec<Vec<String>>,
 ) -> usize {
     let mut path = before.to_vec();
+    let token = |at: usize| tokens.get(at).map(String::as_str);
     loop {
-        match tokens.get(at) {
-            Some(&"::") => at += 1,
-            Some(&"{") if path.is_empty() || tokens[at - 1] == "::" => {
+        match token(at) {
+            Some("::") => at += 1,
+            Some("{") if path.is_empty() || token(at - 1) == Some("::") => {
                 at += 1;
-                while !matches!(tokens.get(at), None | Some(&"}")) {
+                while !matches!(token(at), None | Some("}")) {
                     let next = read_tree(tokens, at, &path, found);
                     at = next.max(at + usize::from(next == at));
                 }
                 return at + 1;
             }
             Some(name)
-                if is_name(name)
-                    && (at == 0 || path.len() == before.len() || tokens[at - 1] == "::") =>
+                if is_name(name) && (path.len() == before.len() || token(at - 1) == Some("::")) =>
             {
-                path.push(name);
+                path.push(name.to_owned());
                 at += 1;
             }
             _ => break,
@@ -249,7 +252,7 @@ fn read_tree<'t>(
     if path.len() > before.len() {
         found.push(path);
     }
-    if tokens.get(at) == Some(&"as") {
+    if token(at) == Some("as") {
         at += 2;
     }
     at
@@ -259,74 +262,35 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
 }
 
-/// Returns names, `::` and single characters, without comments, literals and white space.
-fn tokens(text: &str) -> Vec<&str> {
+/// Returns names, `::` and other signs. Of literals and documentation, only the signs around them are left.
+fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = string(rest) {
-            length
-        } else if is_name(rest) {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            let length = end.unwrap_or(rest.len());
-            tokens.push(&rest[..length]);
-            length
-        } else if first == '\'' {
-            character(rest)
-        } else {
-            let length = if rest.starts_with("::") {
-                2
-            } else {
-                first.len_utf8()
-            };
-            if !first.is_whitespace() {
-                tokens.push(&rest[..length]);
-            }
-            length
-        };
-        rest = &rest[length..];
-    }
+    read_tokens(text.parse().unwrap(), &mut tokens);
     tokens
 }
 
-/// Returns the length of the string literal at the start of a text, which may be raw or a byte string.
-fn string(text: &str) -> Option<usize> {
-    let prefix = ["br", "cr", "r", "b", "c", ""].into_iter().find(|prefix| {
-        let after = text.strip_prefix(prefix).unwrap_or_default();
-        let hashes = prefix.ends_with('r') && after.starts_with("#");
-        after.starts_with('"') || (hashes && after.trim_start_matches('#').starts_with('"'))
-    })?;
-    let after = &text[prefix.len()..];
-    if prefix.ends_with('r') {
-        let hashes = after.len() - after.trim_start_matches('#').len();
-        let end = format!("\"{}", "#".repeat(hashes));
-        let from = prefix.len() + hashes + 1;
-        return Some(
-            text[from..]
-                .find(&end)
-                .map_or(text.len(), |at| from + at + end.len()),
-        );
-    }
-    let mut escaped = false;
-    let end = after.char_indices().skip(1).find(|&(_, c)| {
-        let ends = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        ends
-    });
-    Some(end.map_or(text.len(), |(at, _)| prefix.len() + at + 1))
-}
-
-/// Returns the length of the character literal at the start of a text, or of the `'` of a lifetime.
-fn character(text: &str) -> usize {
-    let mut inside = text[1..].char_indices();
-    match inside.next() {
-        Some((_, '\\')) => text[3..].find('\'').map_or(1, |end| end + 4),
-        Some((_, one)) if text[1 + one.len_utf8()..].starts_with('\'') => 2 + one.len_utf8(),
-        _ => 1,
+fn read_tokens(stream: TokenStream, tokens: &mut Vec<String>) {
+    let mut begins_path = false;
+    for token in stream {
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Brace => ("{", "}"),
+                    _ => ("(", ")"),
+                };
+                tokens.push(open.to_owned());
+                read_tokens(group.stream(), tokens);
+                tokens.push(close.to_owned());
+            }
+            TokenTree::Punct(sign) if sign.as_char() == ':' => {
+                if begins_path {
+                    tokens.push("::".to_owned());
+                }
+                begins_path = sign.spacing() == Spacing::Joint && !begins_path;
+            }
+            TokenTree::Literal(_) => tokens.push("\"".to_owned()),
+            other => tokens.push(other.to_string()),
+        }
     }
 }
 
