@@ -12,6 +12,7 @@ mod fetch;
 mod https;
 mod proxy;
 mod schedule;
+mod shared;
 mod source;
 mod worker;
 
@@ -22,8 +23,8 @@ pub use client::{BoxError, HttpClient, ServiceClient};
 pub(crate) use discovery::{Discovery, Sought};
 pub(crate) use exchange::{FetchError, exchange, request};
 pub use https::{HttpsClient, HttpsClientBuilder};
+pub(crate) use shared::{chance, unavailable};
 pub use source::RemoteJwks;
-pub(crate) use source::{chance, unavailable};
 
 use serde::Deserialize;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::source::Shared;
+use super::shared::Shared;
 
 /// Starts the task. If the runtime ends, it may be dropped before it has run.
 pub(super) fn start(runtime: &Handle, shared: &Arc<Shared>) {
