@@ -90,7 +90,9 @@ pub trait ApiKeyStore: Debug + Send + Sync + 'static {
     /// Fails if the store is unavailable.
     fn record_use(&self, id: &str, at: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Deletes at most `limit` keys that have expired by `before`, and returns how many it deleted.
+    /// Deletes at most `limit` keys that have expired by `before`, and returns how many it deleted. If the store
+    /// has a clock of its own, it does not delete keys that are valid for more than another day by that clock,
+    /// because the clock of the node may be wrong.
     ///
     /// # Errors
     ///

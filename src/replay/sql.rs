@@ -20,10 +20,13 @@ const INSERT: &str =
 const CLEAN_UP_SQLITE: &str = "DELETE FROM jwt_proofs WHERE digest IN \
      (SELECT digest FROM jwt_proofs WHERE until <= $1 ORDER BY until LIMIT $2)";
 
-/// Removes entries. Several nodes may clean up at once: each skips the rows that another has locked.
+/// Removes entries. Several nodes may clean up at once: each skips the rows that another has locked. A node
+/// whose clock is ahead removes no entry that is still needed by the clock of the server.
 #[cfg(feature = "postgres")]
 const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
-     (SELECT digest FROM jwt_proofs WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED) \
+     (SELECT digest FROM jwt_proofs \
+         WHERE until <= LEAST($1, (extract(epoch FROM now()) * 1000000)::bigint) \
+         ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED) \
      DELETE FROM jwt_proofs USING over WHERE jwt_proofs.digest = over.digest";
 
 /// Keeps used proofs in SQLite, for the processes of one machine: in the table `jwt_proofs`.

@@ -48,11 +48,13 @@ const CLEAN_UP_SQLITE: &str = "DELETE FROM jwt_revocations WHERE (id, kind, issu
      (SELECT id, kind, issuer FROM jwt_revocations WHERE until <= $1 ORDER BY until LIMIT $2)";
 
 /// Removes entries. Several nodes may clean up at once: each skips the rows that another has locked.
-/// An entry that is prolonged in the meantime is checked again with its new end.
+/// An entry that is prolonged in the meantime is checked again with its new end. A node whose clock is ahead
+/// removes no entry that is still needed by the clock of the server.
 #[cfg(feature = "postgres")]
 const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
-     (SELECT id, kind, issuer FROM jwt_revocations WHERE until <= $1 ORDER BY until LIMIT $2 \
-         FOR UPDATE SKIP LOCKED) \
+     (SELECT id, kind, issuer FROM jwt_revocations \
+         WHERE until <= LEAST($1, (extract(epoch FROM now()) * 1000000)::bigint) \
+         ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED) \
      DELETE FROM jwt_revocations USING over WHERE jwt_revocations.id = over.id \
          AND jwt_revocations.kind = over.kind AND jwt_revocations.issuer = over.issuer";
 

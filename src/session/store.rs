@@ -98,7 +98,9 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<EndedSession>, StoreError>> + Send;
 
     /// Removes at most `limit` sessions, and returns how many it removed. A session is removed if it
-    /// was ended before `before`, or if it has expired or become idle by then.
+    /// was ended before `before`, or if it has expired or become idle by then. If the store has a clock of its
+    /// own, it does not remove sessions that are open for more than another day by that clock, because the
+    /// clock of the node may be wrong.
     ///
     /// # Errors
     ///

@@ -69,6 +69,8 @@ async fn every_step_has_the_same_result_as_in_the_memory_store() {
 
 pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u32) {
     let memory = MemorySessions::new();
+    // The store removes nothing by a clock that is more than a day ahead of the server's.
+    let latest = now() + 20 * HOUR;
     let mut now = now();
     let mut opened = 0;
     let mut seen = BTreeSet::new();
@@ -144,7 +146,7 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
                 assert_eq!(sorted(got), sorted(expected), "step {step}: {end:?}");
             }
             _ => {
-                let before = now - HOUR * dice.roll(3);
+                let before = latest.min(now - HOUR * dice.roll(3));
                 let expected = memory.clean_up(before, 1000).await.unwrap();
                 let got = redis.clean_up(before, 1000).await.unwrap();
                 assert_eq!(got, expected, "step {step}");
@@ -152,6 +154,26 @@ pub(crate) async fn compare(redis: &impl SessionStore, mut dice: Dice, steps: u3
         }
     }
     assert!(seen.len() > 4, "{seen:?}");
+}
+
+/// A node whose clock was ahead when it started.
+#[tokio::test]
+async fn a_clock_that_is_40_days_ahead_removes_no_open_session() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let mut open = session("a", "alice", now());
+    open.idle_ttl = 30 * 24 * HOUR;
+    open.expires_at = now() + open.idle_ttl;
+    store.create(&open, None).await.unwrap();
+    let ahead = now() + 40 * 24 * HOUR;
+    assert_eq!(store.clean_up(ahead, 10).await.unwrap(), 0);
+    assert_eq!(store.list("alice", now()).await.unwrap(), [open]);
+    // One that is over is still removed at its time.
+    let end = EndSessions::new(SessionTarget::Session("a"), EndReason::Revoked, now());
+    store.end(end).await.unwrap();
+    assert_eq!(store.clean_up(now() + HOUR, 10).await.unwrap(), 1);
 }
 
 /// One process carries out its share of the rotations.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
+use tower_jwt_auth::credential::api_keys::{ApiKeyRecord, ApiKeyStore, PostgresApiKeys};
+use tower_jwt_auth::dpop::{PostgresReplays, ReplayEntry, ReplayStore};
 use tower_jwt_auth::revocation::{PostgresRevocations, Revocation, RevocationStore};
 use tower_jwt_auth::sessions::{
     PostgresSessions, Rotation, RotationOutcome as Outcome, SessionLimit, SessionStore, WhenFull,
@@ -17,6 +19,8 @@ use crate::processes::{self, Place};
 use crate::rows::rotate_as_apply;
 use crate::support::postgres::{Server, pool};
 use crate::support::{give_up_after, now, session, text, thousands_at_once};
+
+const FORTY_DAYS: Duration = Duration::from_secs(40 * 24 * 3600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_in_postgres_keep_every_rule() {
@@ -81,6 +85,43 @@ async fn revocations_are_removed(revocations: &PostgresRevocations) {
     assert_eq!(revocations.clean_up(later(103), 2).await.unwrap(), 1);
     assert_eq!(revocations.clean_up(later(199), 5).await.unwrap(), 1);
     assert_eq!(revocations.clean_up(later(200), 5).await.unwrap(), 1);
+
+    let until = SystemTime::now() + Duration::from_secs(3600);
+    let needed = Revocation::session(None, "needed", until);
+    revocations.revoke(&[needed]).await.unwrap();
+    let ahead = SystemTime::now() + FORTY_DAYS;
+    assert_eq!(revocations.clean_up(ahead, 5).await.unwrap(), 0);
+}
+
+/// A node whose clock was ahead when it started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clock_that_is_40_days_ahead_removes_nothing_that_is_needed() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.pool(4).await;
+    let sessions = PostgresSessions::open(database.clone()).await.unwrap();
+    let ahead = now() + u64::try_from(FORTY_DAYS.as_micros()).unwrap();
+    let mut record = session("a", "alice");
+    record.idle_ttl = 30 * 24 * 3_600_000_000;
+    record.expires_at = now() + record.idle_ttl;
+    sessions.create(&record, None).await.unwrap();
+    assert_eq!(sessions.clean_up(ahead, 5).await.unwrap(), 0);
+    assert_eq!(sessions.list("alice", now()).await.unwrap(), [record]);
+
+    let replays = PostgresReplays::open(database.clone()).await.unwrap();
+    let proof = || ReplayEntry::new([7; 32], now(), now() + 90_000_000);
+    assert!(replays.insert(proof()).await.unwrap());
+    let date = SystemTime::now() + FORTY_DAYS;
+    assert_eq!(replays.clean_up(date, 5).await.unwrap(), 0);
+    assert!(!replays.insert(proof()).await.unwrap());
+
+    let keys = PostgresApiKeys::open(database).await.unwrap();
+    let mut key = ApiKeyRecord::new("k", "alice", now());
+    key.expires_at = Some(now() + u64::try_from(FORTY_DAYS.as_micros()).unwrap() / 2);
+    assert!(keys.insert(&key, 5).await.unwrap());
+    assert_eq!(keys.clean_up(ahead, 5).await.unwrap(), 0);
+    assert!(keys.find("k").await.unwrap().is_some());
 }
 
 /// Two calls with the same revocations in opposite orders do not deadlock.

@@ -61,9 +61,11 @@ pub(super) const CLEAN_UP_SQLITE: &str = "DELETE FROM jwt_api_keys WHERE id IN \
      (SELECT id FROM jwt_api_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
 
 /// Deletes at most `$2` keys that have expired by `$1`. Several nodes may clean up at once: each skips
-/// the rows that another has locked.
+/// the rows that another has locked. A node whose clock is far ahead deletes no key that is still valid by the
+/// clock of the server, or would be in a day.
 #[cfg(feature = "postgres")]
 pub(super) const CLEAN_UP_POSTGRES: &str = "WITH over AS MATERIALIZED \
-     (SELECT id FROM jwt_api_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 \
-         FOR UPDATE SKIP LOCKED) \
+     (SELECT id FROM jwt_api_keys WHERE expires_at <= \
+             LEAST($1, (extract(epoch FROM now() + interval '1 day') * 1000000)::bigint) \
+         ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
      DELETE FROM jwt_api_keys USING over WHERE jwt_api_keys.id = over.id";

@@ -11,7 +11,20 @@ use crate::store::redis_connection::failed;
 /// The number of entries of the index that are read at once.
 const PAGE: u32 = 256;
 
+/// The time by which the clock of a node may be ahead of that of the server, in microseconds.
+const AHEAD: u64 = 24 * 3600 * 1_000_000;
+
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisSessions<C> {
+    /// Returns the latest time for which sessions are removed. A node whose clock is further ahead would
+    /// remove sessions that are open.
+    pub(super) async fn latest_clean_up(&self) -> Result<u64, StoreError> {
+        let mut connection = self.connection.clone();
+        let time = redis::cmd("TIME");
+        let (seconds, micros): (u64, u64) =
+            time.query_async(&mut connection).await.map_err(failed)?;
+        Ok(seconds * 1_000_000 + micros + AHEAD)
+    }
+
     /// Removes the sessions that are over in one part of the index, and returns their number.
     pub(super) async fn clean_part(
         &self,

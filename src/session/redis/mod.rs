@@ -293,6 +293,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> SessionStore for RedisSe
     }
 
     async fn clean_up(&self, before: u64, limit: u32) -> Result<u64, StoreError> {
+        let before = before.min(self.latest_clean_up().await?);
         let (limit, mut removed) = (u64::from(limit), 0);
         for part in 0..index::PARTS {
             removed += self.clean_part(part, before, limit - removed).await?;

@@ -163,11 +163,14 @@ pub(super) static CLEAN_UP_SQLITE: Statement =
     LazyLock::new(|| format!("DELETE FROM jwt_sessions WHERE id IN ({OVER})"));
 
 /// Removes sessions. Several nodes may clean up at once: each skips the rows that another has
-/// locked. A session that is used in the meantime is checked again with its newest columns.
+/// locked. A session that is used in the meantime is checked again with its newest columns. A node whose
+/// clock is far ahead removes no session that is still open by the clock of the server, or would be in a day.
 #[cfg(feature = "postgres")]
 pub(super) static CLEAN_UP_POSTGRES: Statement = LazyLock::new(|| {
+    let before = "LEAST($1, (extract(epoch FROM now() + interval '1 day') * 1000000)::bigint)";
+    let over = OVER.replace("$1", before);
     format!(
-        "WITH over AS MATERIALIZED ({OVER} FOR UPDATE SKIP LOCKED) \
+        "WITH over AS MATERIALIZED ({over} FOR UPDATE SKIP LOCKED) \
          DELETE FROM jwt_sessions USING over WHERE jwt_sessions.id = over.id"
     )
 });
