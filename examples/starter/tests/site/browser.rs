@@ -21,7 +21,8 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 /// Kills the process group of chromedriver, which includes Chromium, when its input ends: when the test binary
 /// ends at the latest.
-const WATCH: &str = "read -r word; kill -KILL -$1";
+/// A signal to all processes, such as that of Ctrl-C, does not end it before.
+const WATCH: &str = "trap : INT TERM HUP; read -r word; kill -KILL -$1";
 
 /// A browser with a folder of its own, which is stopped when this is dropped.
 pub(crate) struct Browser {

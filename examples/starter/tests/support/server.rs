@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::Folder;
 
 /// A shell around the server. When its input ends, at the latest with the test binary, it stops the server
-/// and removes its folder. A word on its input keeps the folder.
+/// and removes its folder. A word on its input keeps the folder. A signal to all processes, such as Ctrl-C, does not
+/// end it.
 const SHELL: &str = r#"
+    trap : INT TERM HUP
     folder=$1 signal=$2
     shift 2
     "$@" >>"$folder/log" 2>&1 &
