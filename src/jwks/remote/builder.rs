@@ -12,6 +12,7 @@ use super::discovery::{Discovery, Sought};
 use super::document::KeyRules;
 use super::fetch::{Fetcher, Origin};
 use super::https::{HttpsClient, HttpsClientBuilder};
+use super::shared::Shared;
 use super::source::RemoteJwks;
 use crate::error::ConfigError;
 use crate::keys::Algorithm;
@@ -176,7 +177,8 @@ impl RemoteJwksBuilder {
     pub fn build(self) -> Result<RemoteJwks, ConfigError> {
         let stale_for = self.stale_for;
         let (name, issuer, fetcher) = self.fetcher()?;
-        Ok(RemoteJwks::new(name, issuer, fetcher, stale_for))
+        let shared = Shared::new(name, issuer, fetcher, stale_for);
+        Ok(RemoteJwks::new(shared))
     }
 
     /// Fails in the same cases as [`build`](Self::build), but fetches nothing.

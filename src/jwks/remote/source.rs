@@ -9,7 +9,6 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::builder::RemoteJwksBuilder;
-use super::fetch::Fetcher;
 use super::shared::{Demand, Shared, unavailable};
 use super::worker;
 use crate::error::AuthError;
@@ -44,14 +43,9 @@ impl RemoteJwks {
         RemoteJwksBuilder::at(url.into())
     }
 
-    pub(super) fn new(
-        name: String,
-        issuer: Option<String>,
-        fetcher: Fetcher,
-        stale_for: Duration,
-    ) -> Self {
+    pub(super) fn new(shared: Shared) -> Self {
         let this = Self {
-            shared: Arc::new(Shared::new(name, issuer, fetcher, stale_for)),
+            shared: Arc::new(shared),
         };
         this.ensure_worker();
         this
