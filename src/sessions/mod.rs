@@ -33,7 +33,6 @@ pub use crate::session::{
     RotationOutcome, Session, SessionLimit, SessionRecord, SessionStore, SessionTarget,
     UnknownEndReason, WhenFull,
 };
-pub use crate::store::DEFAULT_SESSION_STORE_TIMEOUT;
 pub use builder::{
     DEFAULT_IDLE_TTL, DEFAULT_LOST_RESPONSE_GRACE, DEFAULT_MAX_LOST_RESPONSES,
     DEFAULT_ROTATION_GRACE, MAX_LOST_RESPONSE_GRACE, MAX_ROTATION_GRACE, SessionsBuilder,
