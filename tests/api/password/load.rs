@@ -94,16 +94,22 @@ async fn many_concurrent_logins_get_the_right_result() {
 async fn hashing_leaves_the_async_thread_free() {
     // On the only thread of this runtime, a hash and a timer make progress together.
     let passwords = slow().build().unwrap();
-    let mut hash = Box::pin(passwords.hash("a"));
-    let mut ticks = 0;
-    let mut clock = tokio::time::interval(Duration::from_millis(1));
-    loop {
-        tokio::select! {
-            made = &mut hash => break assert!(made.is_ok()),
-            _ = clock.tick() => ticks += 1,
+    // On a busy machine, this thread may sleep while the worker computes: then try again.
+    for _ in 0..10 {
+        let mut hash = Box::pin(passwords.hash("a"));
+        let mut ticks = 0;
+        let mut clock = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            tokio::select! {
+                made = &mut hash => break assert!(made.is_ok()),
+                _ = clock.tick() => ticks += 1,
+            }
+        }
+        if ticks > 5 {
+            return;
         }
     }
-    assert!(ticks > 5, "{ticks}");
+    panic!("no timer ran while a password was hashed");
 }
 
 #[test]
