@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgSeverity};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::failed;
 use crate::store::{StoreError, in_time};
+use crate::sync::timeout;
 
-/// How long a new client waits before idle ones are closed. (sqlx warns of a statement that takes a
-/// second.)
+/// How long a new client waits, in the first attempt, before an idle one is closed.
 const PATIENCE: Duration = Duration::from_millis(750);
+/// How often the check is tried if clients are served only after another one is closed.
+const ATTEMPTS: u32 = 2;
 /// The longest time that each step of the check may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a client waits while the other has an open transaction, before that is committed.
@@ -60,40 +62,79 @@ fn passed() -> MutexGuard<'static, Vec<Weak<PgConnectOptions>>> {
 /// The clients are connections outside the pool, with the pool's options. A pooler that keeps a
 /// server connection for each client may have none left for them. If a client is then served as
 /// soon as another is closed, each client has a server connection for itself, and the check is done.
+/// A slow network looks the same, so the next attempt waits for twice as long as that client took.
 async fn check(pool: &PgPool) -> Result<(), StoreError> {
-    let options = pool.connect_options();
-
-    let idle = pool.acquire().await.map_err(failed)?;
-    let close_idle = async || drop(idle.close().await);
-    let Some(first) = beside(Client::open(&options, 1), close_idle).await? else {
-        return Ok(());
-    };
-    let mut first = Some(first);
-    let close_first = async || close(first.take()).await;
-    let Some(mut second) = beside(Client::open(&options, 2), close_first).await? else {
-        return Ok(());
-    };
-    if let Some(first) = &mut first {
-        in_time(LIMIT, take_turns(first, &mut second)).await?;
+    let options = pool.connect_options().as_ref().clone();
+    // Such a wait is no slow statement that somebody should look into.
+    let options = options.disable_statement_logging();
+    let mut patience = PATIENCE;
+    for _ in 0..ATTEMPTS {
+        match attempt(pool, &options, patience).await? {
+            Served::Beside => break,
+            Served::AfterAnother(took) => patience = took * 2,
+        }
     }
-    // The next client must get a server connection without the statements of the others.
-    close(first).await;
-    close(Some(second)).await;
-    in_time(LIMIT, Client::open(&options, 3)).await.map(drop)
+    Ok(())
 }
 
-/// Waits for `work`. If that takes long, it closes the idle connection, and returns `None` if the work ends
-/// only after that.
+/// How the pooler served the clients.
+enum Served {
+    /// All at once, each with its own statements.
+    Beside,
+    /// One was served only after another had been closed, after this time.
+    AfterAnother(Duration),
+}
+
+async fn attempt(
+    pool: &PgPool,
+    options: &PgConnectOptions,
+    patience: Duration,
+) -> Result<Served, StoreError> {
+    let mut idle = pool.acquire().await.map_err(failed)?;
+    // Some poolers choose a server connection only for the first statement.
+    idle.ping().await.map_err(failed)?;
+    let close_idle = async || drop(idle.close().await);
+    let (first, late) = beside(patience, Client::open(options, 1), close_idle).await?;
+    if let Some(took) = late {
+        first.close().await;
+        return Ok(Served::AfterAnother(took));
+    }
+    let mut first = Some(first);
+    let close_first = async || {
+        if let Some(first) = first.take() {
+            first.close().await;
+        }
+    };
+    let (mut second, late) = beside(patience, Client::open(options, 2), close_first).await?;
+    if let Some(took) = late {
+        second.close().await;
+        return Ok(Served::AfterAnother(took));
+    }
+    if let Some(mut first) = first {
+        in_time(LIMIT, take_turns(&mut first, &mut second)).await?;
+        first.close().await;
+    }
+    second.close().await;
+    // The next client must get a server connection without the statements of the others.
+    in_time(LIMIT, Client::open(options, 3)).await?;
+    Ok(Served::Beside)
+}
+
+/// Waits for `work`. If that takes longer than `patience`, it closes the idle connection, and returns how long
+/// the work took.
 async fn beside<T>(
+    patience: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
     close_idle: impl AsyncFnOnce(),
-) -> Result<Option<T>, StoreError> {
+) -> Result<(T, Option<Duration>), StoreError> {
+    let begin = Instant::now();
     let mut work = pin!(work);
-    if let Ok(done) = timeout(PATIENCE, &mut work).await {
-        return done.map(Some);
+    if let Ok(done) = timeout(patience, &mut work).await {
+        return Ok((done?, None));
     }
     close_idle().await;
-    in_time(LIMIT, work).await.map(|_| None)
+    let done = in_time(LIMIT, work).await?;
+    Ok((done, Some(begin.elapsed())))
 }
 
 /// Lets two clients run statements in turn, also while the other has an open transaction.
@@ -167,11 +208,9 @@ impl Client {
         let done = sqlx::raw_sql(statement).execute(&mut self.connection);
         done.await.map(drop).map_err(failed)
     }
-}
 
-async fn close(client: Option<Client>) {
-    if let Some(client) = client {
-        let _ = client.connection.close().await; // it is no longer needed
+    async fn close(self) {
+        let _ = self.connection.close().await; // it is no longer needed
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::error::{AuthError, AuthErrorKind};
+use crate::sync::timeout;
 
 /// The error of a store that could not be reached, did not respond in time, or failed.
 ///
@@ -68,7 +69,7 @@ pub(crate) async fn in_time<T>(
     if tokio::runtime::Handle::try_current().is_err() {
         return call.await;
     }
-    match tokio::time::timeout(limit, call).await {
+    match timeout(limit, call).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::new(format!(
             "the store did not respond within {} ms",

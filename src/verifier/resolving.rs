@@ -16,6 +16,7 @@ use super::single::Single;
 use crate::clock::{Clock, as_micros, unix_micros};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::policy::Possession;
+use crate::sync::timeout;
 use crate::turns::Turns;
 
 /// The most requests that may wait for a resolver; further ones are answered with 503.
@@ -202,7 +203,7 @@ impl Resolving {
         let before = known.as_ref().map(|known| known.single.clone().into());
         let asked_at = self.now();
         let call = self.resolver.resolve(issuer, before);
-        let answer = match tokio::time::timeout(RESOLVER_TIMEOUT, call).await {
+        let answer = match timeout(RESOLVER_TIMEOUT, call).await {
             Ok(answer) => answer,
             Err(_) => Err(AuthError::new(AuthErrorKind::Unavailable)
                 .with_source("the resolver of issuers did not respond within 2 seconds")),

@@ -119,3 +119,29 @@ async fn a_killed_server_loses_and_forks_no_session() {
         seen.failed.load(Ordering::SeqCst)
     );
 }
+
+/// The process stops for longer than any limit, as in a container that is out of processor time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[allow(clippy::disallowed_methods, reason = "it is the pause")]
+async fn a_pause_of_the_process_is_not_an_outage() {
+    let Some(server) = Server::start(&[]).await else {
+        return;
+    };
+    let store = RedisSessions::connect(server.url()).await.unwrap();
+    let record = session("s", "alice", now());
+    store.create(&record, None).await.unwrap();
+    for _ in 0..4 {
+        let reads: Vec<_> = (0..8)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.list("alice", now()).await })
+            })
+            .collect();
+        // The only thread on which tasks run stands still.
+        tokio::spawn(async { std::thread::sleep(Duration::from_secs(2)) });
+        for read in reads {
+            let listed = read.await.unwrap().unwrap();
+            assert_eq!(listed, std::slice::from_ref(&record));
+        }
+    }
+}

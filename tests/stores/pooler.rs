@@ -15,6 +15,7 @@ use tower_jwt_auth::testing::{check_revocation_store, check_session_store};
 
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{Server, pool};
+use crate::support::slow_network::SlowNetwork;
 use crate::support::transaction_pooler::TransactionPooler;
 use crate::support::{now, session, text};
 
@@ -154,6 +155,21 @@ async fn stores_do_not_open_behind_such_a_pooler_that_is_busy() {
             other.unwrap();
         }
     }
+}
+
+/// A client that is served late looks like one that waits until another is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_do_not_open_behind_such_a_pooler_on_a_slow_network() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let settings = "pool_mode = transaction\ndefault_pool_size = 2";
+    let Some(pooler) = PgBouncer::start(&server, settings).await else {
+        return;
+    };
+    let network = SlowNetwork::start(pooler.socket(), Duration::from_secs(1));
+    let options = network.through(pooler.options());
+    refused(pool(options, 2).await, "a second for each connection").await;
 }
 
 async fn keep_busy(options: PgConnectOptions, number: u32, stop: Arc<AtomicBool>) {

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::known::Known;
 use crate::slots::Slots;
 use crate::store::StoreError;
+use crate::sync::timeout;
 
 /// The number of look-ups and unknown ids that are kept.
 const ASKED: u64 = 10_000;
@@ -77,12 +78,12 @@ impl KeyCache {
         of_owner.map(|(id, _)| id.to_string()).collect()
     }
 
-    /// Asks for a key, unless another request does so already. Nobody waits for longer than `timeout`,
+    /// Asks for a key, unless another request does so already. Nobody waits for longer than `limit`,
     /// because the task that asks may not be polled by its caller.
     pub(super) async fn look_up<F>(
         &self,
         id: &str,
-        timeout: Duration,
+        limit: Duration,
         now: impl Fn() -> u64,
         ask: impl FnOnce() -> F,
     ) -> Result<Option<Arc<Known>>, StoreError>
@@ -113,11 +114,11 @@ impl KeyCache {
                 asked_at,
             }
         });
-        let Ok(answer) = tokio::time::timeout(timeout, first).await else {
+        let Ok(answer) = timeout(limit, first).await else {
             return Err(late());
         };
         // The task that asked was not polled for a while.
-        let believed = self.cache_for.saturating_add(timeout);
+        let believed = self.cache_for.saturating_add(limit);
         match &answer.found {
             Ok(_) if age(answer.asked_at, now()).is_some_and(|age| age > believed) => Err(late()),
             Ok(found) => Ok(found.clone()),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Missing, Problem, Said};
@@ -19,6 +18,7 @@ use crate::codec::MAX_TOKEN_BYTES;
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::jwks::{DynHttpClient, exchange, unavailable};
 use crate::keys::digest;
+use crate::sync::timeout;
 use crate::verifier::{Judge, VerifiedToken};
 
 /// The most requests to the server that are in progress at once.

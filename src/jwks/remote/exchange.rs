@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, LOCATION, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use tokio::time::timeout;
 
 use super::client::{BoxError, DynHttpClient};
 use crate::body::ReadError;
+use crate::sync::timeout;
 
 /// The longest document that is read, in bytes. The largest documents of providers have about 20 KiB.
 pub(super) const MAX_BYTES: usize = 512 * 1024;

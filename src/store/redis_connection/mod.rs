@@ -18,10 +18,11 @@ use redis::{
     RedisResult, Value,
 };
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::health::{Health, is_replica};
 use super::StoreError;
+use crate::sync::timeout;
 
 /// The default time limit for connecting.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -157,7 +158,7 @@ impl RedisConnection {
         if link.is(Health::Replica) {
             return Err(is_replica());
         }
-        let role = link.ask_role(&connection);
+        let role = link.ask_role(&connection, self.shared.server.response_timeout);
         Ok(Ready {
             link,
             connection,
@@ -189,7 +190,8 @@ impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             let mut ready = self.ready().await?;
-            let answer = ready.connection.req_packed_command(command).await;
+            let answer = ready.connection.req_packed_command(command);
+            let answer = in_time(self.shared.server.response_timeout, answer).await;
             ready.judge(answer, std::slice::from_ref).await
         })
     }
@@ -203,9 +205,8 @@ impl ConnectionLike for RedisConnection {
         Box::pin(async move {
             let mut ready = self.ready().await?;
             let connection = &mut ready.connection;
-            let answer = connection
-                .req_packed_commands(pipeline, offset, count)
-                .await;
+            let answer = connection.req_packed_commands(pipeline, offset, count);
+            let answer = in_time(self.shared.server.response_timeout, answer).await;
             ready.judge(answer, Vec::as_slice).await
         })
     }
@@ -233,9 +234,10 @@ impl fmt::Debug for RedisConnection {
 
 impl Server {
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        // The callers limit the time.
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.response_timeout));
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
@@ -250,12 +252,7 @@ impl Server {
 impl Link {
     /// Creates a link that begins to connect when it is first awaited.
     fn new(server: Server) -> Self {
-        let connection = async move {
-            match timeout(server.connect_timeout, server.connect()).await {
-                Ok(connected) => connected,
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-            }
-        };
+        let connection = async move { in_time(server.connect_timeout, server.connect()).await };
         Self {
             begun: Instant::now(),
             connection: connection.boxed().shared(),
@@ -283,6 +280,7 @@ impl Link {
     fn ask_role(
         self: &Arc<Self>,
         connection: &MultiplexedConnection,
+        limit: Duration,
     ) -> Option<JoinHandle<RedisResult<()>>> {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let asked_at = self.asked_at.load(Ordering::Relaxed);
@@ -294,7 +292,7 @@ impl Link {
         let (link, mut connection) = (Arc::clone(self), connection.clone());
         is_due.then(|| {
             tokio::spawn(async move {
-                let answer = expect_primary(&mut connection).await;
+                let answer = in_time(limit, expect_primary(&mut connection)).await;
                 if let Err(error) = &answer {
                     link.note(Health::of(error).max(Health::Over));
                 }
@@ -326,6 +324,12 @@ impl Ready {
             (answer, _) => answer,
         }
     }
+}
+
+/// Waits for a reply or a connection, and fails with the error of a silent server after `limit`.
+async fn in_time<T>(limit: Duration, call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+    timeout(limit, call).await.unwrap_or_else(late)
 }
 
 /// Writes a key that expires after a second.

@@ -7,6 +7,8 @@ pub mod postgres;
 #[cfg(feature = "postgres")]
 mod program;
 #[cfg(feature = "postgres")]
+pub mod slow_network;
+#[cfg(feature = "postgres")]
 pub mod transaction_pooler;
 
 use std::error::Error;

@@ -61,6 +61,10 @@ impl PgBouncer {
         postgres::options(self.directory.path()).extra_float_digits(None)
     }
 
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
+    }
+
     pub async fn pool(&self, connections: u32) -> PgPool {
         postgres::pool(self.options(), connections).await
     }
