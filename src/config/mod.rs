@@ -33,7 +33,8 @@ use vars::{Vars, environment};
 /// The configuration of a service: keys, issuer, audience, lifetimes, password costs.
 ///
 /// [`from_env`](Self::from_env) reads it from these variables. It also implements `Deserialize`, so that any
-/// configuration library can fill it, by the field names in brackets. An empty variable counts as not set.
+/// configuration library can fill it, by the field names in brackets. An empty variable counts as not set, and
+/// one that is not in the table is ignored: check the spelling of optional ones.
 ///
 /// | variable | meaning |
 /// |---|---|

@@ -79,8 +79,9 @@ impl Require {
             AuthError::insufficient_scope(&needed.scopes)
         } else if lacking.has(Lacking::ANY_ROLE) {
             AuthError::new(AuthErrorKind::Forbidden).because(
-                "a role is required, but the token has no roles: if they are in a claim, set the name of that \
-                 claim by `TokenVerifierBuilder::role_claim`",
+                "a role is required, but the token has no roles: grant one when you issue the \
+                 token (`role`), or name the claim in which another issuer writes roles \
+                 (`TokenVerifierBuilder::role_claim`)",
             )
         } else {
             AuthErrorKind::Forbidden.into()

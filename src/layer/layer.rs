@@ -30,8 +30,8 @@ use crate::verifier::TokenVerifier;
 /// | cannot be judged now, because a store or a key server is unavailable | 503 with `Retry-After` | none |
 ///
 /// The [`AuthError`](crate::AuthError) is in the extensions of the response, for logs. With the feature
-/// `tracing`, the layer logs each refusal. Debug builds without a log write the first refusal of each kind to
-/// standard error. The guide says [what causes each refusal](crate::guide::why_401).
+/// `tracing`, the layer logs each refusal. Debug builds without a log write each reason to
+/// standard error, once. The guide says [what causes each refusal](crate::guide::why_401).
 ///
 /// Bodies of any type pass through unchanged. If no I/O is needed, a request neither waits nor allocates a
 /// future.

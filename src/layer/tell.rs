@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::error::AuthError;
-#[cfg(any(feature = "tracing", debug_assertions))]
+#[cfg(feature = "tracing")]
 use crate::error::AuthErrorKind;
 
 /// Writes an error and its causes in one line.
@@ -14,7 +14,7 @@ use crate::error::AuthErrorKind;
 struct Causes<'e>(&'e dyn StdError);
 
 /// Reports a refusal. With the feature `tracing`, it is an event. In debug builds, if no subscriber receives
-/// events, it is written to standard error, once for each kind.
+/// events, it is written to standard error, once for each reason.
 pub(super) fn refusal(error: &AuthError) {
     #[cfg(feature = "tracing")]
     log(error);
@@ -39,29 +39,34 @@ pub(super) fn ignored_cookie(error: &AuthError) {
 /// logged at warn, because the operator or the developer has to act.
 #[cfg(feature = "tracing")]
 fn log(error: &AuthError) {
-    let kind = error.kind().as_str();
+    let (kind, reason) = (error.kind().as_str(), error.reason());
     let error_text = Causes(error);
     if error.status().is_server_error() || error.kind() == AuthErrorKind::ClaimsMismatch {
-        tracing::warn!(kind, "{error_text}");
+        tracing::warn!(kind, reason, "{error_text}");
     } else {
-        tracing::debug!(kind, "{error_text}");
+        tracing::debug!(kind, reason, "{error_text}");
     }
 }
 
 #[cfg(debug_assertions)]
 fn on_standard_error(error: &AuthError) {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
-    /// One bit for each kind that was reported.
-    static TOLD: AtomicU32 = AtomicU32::new(0);
-    const { assert!(AuthErrorKind::ALL.len() <= 32, "more kinds than bits") };
+    /// The reasons that were reported. There are as many as there are codes, whatever clients send.
+    static TOLD: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
     #[cfg(feature = "tracing")]
     if tracing::enabled!(tracing::Level::ERROR) {
         return; // a subscriber receives the event
     }
-    let bit = 1 << error.kind() as u32;
-    if TOLD.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+    let reason = error.reason();
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = !told.contains(&reason);
+    if is_new {
+        told.push(reason);
+    }
+    drop(told);
+    if is_new {
         #[allow(clippy::print_stderr)]
         // only in debug builds, in which nothing else would report it
         {
@@ -74,7 +79,7 @@ fn on_standard_error(error: &AuthError) {
 fn told_once(error: &AuthError) -> String {
     format!(
         "tower-jwt-auth: a request was refused with {} ({}): {}\n  \
-         Debug builds print this once for each kind of refusal. To see every refusal, enable the feature \
+         Debug builds print this once for each reason. To see every refusal, enable the feature \
          `tracing` and the log level debug. Causes and solutions: \
          https://docs.rs/tower-jwt-auth/latest/tower_jwt_auth/guide/why_401/",
         error.status().as_u16(),

@@ -162,7 +162,7 @@ impl Policy {
                      as in the token"
                 )),
             None if found.is_none() => error.because(&Reason { code: "issuer_missing", message: "the token has no issuer, or one that is not a string" }),
-            None => error,
+            None => expecting(error, "issuer", &self.issuers),
         }
     }
 
@@ -186,7 +186,7 @@ impl Policy {
         if meant {
             return Ok(());
         }
-        let error = AuthError::new(AuthErrorKind::InvalidAudience);
+        let error = self.wrong_audience();
         Err(match claims.audiences() {
             Field::Is(_) => error,
             Field::WrongType | Field::Absent => error.because(&Reason {
@@ -210,8 +210,13 @@ impl Policy {
         if meant {
             Ok(())
         } else {
-            Err(AuthErrorKind::InvalidAudience.into())
+            Err(self.wrong_audience())
         }
+    }
+
+    fn wrong_audience(&self) -> AuthError {
+        let error = AuthError::new(AuthErrorKind::InvalidAudience);
+        expecting(error, "audience", &self.audiences)
     }
 
     fn is_ours(&self, audience: &str) -> bool {
@@ -264,6 +269,15 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// Names what the verifier was configured with, for the log. What the token says instead is not named, because
+/// anybody can write it.
+fn expecting(error: AuthError, what: &str, names: &[Box<str>]) -> AuthError {
+    if names.is_empty() {
+        return error;
+    }
+    error.with_source(format!("expected {what} `{}`", names.join("` or `")))
 }
 
 fn wrong_claim(reason: &'static Reason) -> AuthError {

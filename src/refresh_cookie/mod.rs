@@ -31,9 +31,9 @@ const MAX_COOKIE_BYTES: usize = 4096;
 /// ```
 /// # #[cfg(feature = "axum")] {
 /// use axum::extract::State;
+/// use axum::http::{HeaderMap, Request, StatusCode};
 /// use axum::response::{IntoResponse, Response};
 /// use axum::{Router, body::Body, routing::post};
-/// use http::{HeaderMap, Request, StatusCode};
 /// use tower::ServiceExt;
 /// use tower_jwt_auth::Sessions;
 /// use tower_jwt_auth::issuer::TokenPair;

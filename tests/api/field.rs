@@ -355,9 +355,22 @@ fn an_issuer_that_differs_by_a_slash_is_shown_in_the_error() {
         TokenProfile::Compatible,
         &json!({"iss": "https://evil.example"}),
     );
-    let error = trusting(TokenProfile::Compatible)
-        .build()
-        .unwrap()
-        .verify_local(&other);
-    assert!(error.unwrap_err().source().is_none());
+    let verifier = trusting(TokenProfile::Compatible).build().unwrap();
+    let error = verifier.verify_local(&other).unwrap_err();
+    let source = error.source().unwrap().to_string();
+    assert!(source.starts_with("expected issuer `"), "{source}");
+    assert!(!source.contains("evil"), "{source}");
+}
+
+#[test]
+fn the_audiences_that_were_expected_are_in_the_error() {
+    use std::error::Error as _;
+
+    let found = json!({"aud": "https://evil.example"});
+    let token = token(TokenProfile::Compatible, &found);
+    let verifier = trusting(TokenProfile::Compatible).audience("other");
+    let error = verifier.build().unwrap().verify_local(&token).unwrap_err();
+    assert_eq!(error.kind(), InvalidAudience);
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "expected audience `api` or `other`");
 }
