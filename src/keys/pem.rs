@@ -149,7 +149,7 @@ fn not_pem(text: &str) -> String {
     said.to_owned()
 }
 
-fn looks_like_path(text: &str) -> bool {
+pub(super) fn looks_like_path(text: &str) -> bool {
     let is_rooted = ["/", "./", "../", "~/", "C:\\"]
         .iter()
         .any(|start| text.starts_with(start));

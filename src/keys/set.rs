@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::health::KeySourceHealth;
 use super::jwk::shown;
+use super::pem::looks_like_path;
 use super::verifying::VerifyingKey;
 use crate::error::{AuthError, ConfigError};
 
@@ -377,6 +378,12 @@ pub(crate) fn not_a_set(text: &str) -> String {
             "is HTML or XML, not JSON: check the address or file that it comes from"
         }
         Err(_) if text.contains("-----BEGIN ") => "is PEM, not JSON: load the key with `from_pem`",
+        Err(_) if text.starts_with("http://") || text.starts_with("https://") => {
+            "is a URL, not a key set: keys that are served somewhere are fetched by `jwks::RemoteJwks::builder_at`"
+        }
+        Err(_) if looks_like_path(text) => {
+            "is not JSON but looks like the path of a file: give the text that the file has"
+        }
         Err(error) => {
             // The parser's own message may quote a key.
             let (line, column) = (error.line(), error.column());

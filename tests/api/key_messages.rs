@@ -289,6 +289,8 @@ fn an_error_says_what_was_found_instead_of_a_jwk_set() {
         ("<html>".to_owned(), "is HTML or XML, not JSON"),
         ("{".to_owned(), "is not JSON (line 1, column 1)"),
         (pem!("p256.spki").to_owned(), "is PEM, not JSON"),
+        ("/etc/jwks.json".to_owned(), "looks like the path of a file: give the text"),
+        ("https://idp.example/jwks.json".to_owned(), "is a URL, not a key set"),
         (r#"{"keys":[]}"#.to_owned(), "there is no key to verify tokens with"),
         (format!(r#"{{"keys":[{key},{other}]}}"#), "two keys have the key id `k`"),
         (
