@@ -114,7 +114,10 @@
 //! | `testing` | no | the module `testing`: a test issuer and identity provider, ready tokens, attacks on a whole service, conformance tests for stores |
 //! | `full` | no | all of these except `rust-crypto` |
 //!
-//! One of `aws-lc-rs` and `rust-crypto` is required.
+//! One of `aws-lc-rs` and `rust-crypto` is required. They are also the features of `jsonwebtoken` 11. If other
+//! code in the program calls `jsonwebtoken` itself, enable the same one there: its own functions panic if both
+//! are on and no [`CryptoProvider`](https://docs.rs/jsonwebtoken/latest/jsonwebtoken/crypto/struct.CryptoProvider.html)
+//! is installed.
 //!
 //! # Guide
 //!

@@ -2,7 +2,7 @@
 
 use super::wrong_claim;
 use crate::claims::TokenType;
-use crate::codec::{Marks, Payload, Typ};
+use crate::codec::{Field, Marks, Payload, Typ};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 
 /// The rules by which an access token is told from other kinds of tokens of the same issuer.
@@ -146,7 +146,16 @@ impl TokenProfile {
             }
         };
         if !fits {
-            return Err(AuthErrorKind::WrongType.into());
+            let error = AuthError::new(AuthErrorKind::WrongType);
+            let is_foreign = self == Self::Own && matches!(claims.token_type(), Field::Absent);
+            return Err(if is_foreign {
+                error.with_source(
+                    "the token has no claim `type`, as tokens of this crate have: for tokens of another program, \
+                     set `TokenVerifierBuilder::profile`",
+                )
+            } else {
+                error
+            });
         }
         let is_workload = |sub: &str| sub.starts_with("spiffe://");
         if self == Self::JwtSvid && !claims.subject().text().is_some_and(is_workload) {

@@ -45,6 +45,19 @@ fn verdict(profile: TokenProfile, token: &str) -> Result<(), AuthErrorKind> {
 }
 
 #[test]
+fn the_error_for_a_token_of_another_program_names_the_profile() {
+    let source = |claims| {
+        let verifier = builder(TokenProfile::Own).build().unwrap();
+        let error = verifier.verify_local(&token(None, claims)).unwrap_err();
+        assert_eq!(error.kind(), WrongType);
+        std::error::Error::source(&error).map(ToString::to_string)
+    };
+    let found = source(json!({"type": null})).unwrap();
+    assert!(found.contains("`TokenVerifierBuilder::profile`"), "{found}");
+    assert_eq!(source(json!({"type": "refresh"})), None);
+}
+
+#[test]
 fn rfc_9068_requires_its_typ_and_its_seven_claims() {
     let strict = |typ, claims| verdict(TokenProfile::Rfc9068, &token(typ, claims));
     for typ in [
