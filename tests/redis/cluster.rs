@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use tower_jwt_auth::clock::{Clock, SystemClock};
 use tower_jwt_auth::revocation::{
@@ -58,14 +59,19 @@ async fn a_cluster_behaves_like_one_server() {
     eprintln!("a cluster in {:?}", started.elapsed());
     let urls = || nodes.iter().map(Server::url);
 
+    // Waits for a busy machine.
+    let patient = ClusterClientBuilder::new(urls())
+        .connection_timeout(Duration::from_secs(20))
+        .response_timeout(Duration::from_secs(20))
+        .build()
+        .unwrap();
+    let patient = patient.get_async_connection().await.unwrap();
     for seed in 0..4 {
-        let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
+        let sessions = RedisSessions::new(patient.clone());
         compare(&sessions.prefix(&format!("{seed}:")), Dice::new(seed), 300).await;
     }
-    let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
-    check_session_store(&sessions).await;
-    let revocations = RedisRevocations::connect_cluster(urls()).await.unwrap();
-    check_revocation_store(&revocations).await;
+    check_session_store(&RedisSessions::new(patient.clone())).await;
+    check_revocation_store(&RedisRevocations::new(patient.clone())).await;
 
     let mut used = 0;
     for node in &nodes {
@@ -79,7 +85,7 @@ async fn a_cluster_behaves_like_one_server() {
     let key = || SigningKey::hs256("Zk4fTq9uX2rW7sB1nC5mV8yH3jL6pD0e").unwrap();
     assert_eq!(key().algorithm(), Algorithm::HS256);
     let cache = async || {
-        let store = RedisRevocations::connect_cluster(urls()).await.unwrap();
+        let store = RedisRevocations::new(patient.clone());
         let cache = CachedRevocations::<RedisRevocations<ClusterConnection>>::new(store);
         Arc::new(
             cache
@@ -118,6 +124,8 @@ async fn a_cluster_behaves_like_one_server() {
     assert!(pushes.received() >= 20, "{}", pushes.received());
 
     // No call hangs if all nodes are silent.
+    let sessions = RedisSessions::connect_cluster(urls()).await.unwrap();
+    let revocations = RedisRevocations::connect_cluster(urls()).await.unwrap();
     let until = SystemClock.now() + Duration::from_secs(60);
     let revoked = [Revocation::token(None, "t", until)];
     let query = RevocationQuery::new("alice", "t", 1);
