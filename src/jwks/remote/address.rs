@@ -95,7 +95,7 @@ impl Address {
             "http" if loopback => {
                 return Err(
                     "is plain http: for a server on this machine, call `allow_loopback()` on its builder \
-                     (for a provider's keys: `RemoteJwks::builder`, whose keys `remote_jwks` takes)",
+                     (for a provider's keys: `RemoteJwks::builder`, and `remote_jwks` in place of `discover`)",
                 );
             }
             "http" => {

@@ -62,7 +62,8 @@ const PROBE_KEPT_MILLIS: u32 = 1000;
 ///
 /// Connecting may take 1 s, and a reply 500 ms, unless [`connect_with_timeouts`](Self::connect_with_timeouts)
 /// sets other limits. A request waits for at most one attempt to connect, which it shares with all other
-/// requests. There are at most ten attempts a second.
+/// requests. There are at most ten attempts a second. A pause of the whole process, as in a container that is
+/// out of processor time, uses up no more than half of a limit.
 ///
 /// # Permissions
 ///
