@@ -120,8 +120,8 @@ async fn attempt(
     Ok(Served::Beside)
 }
 
-/// Waits for `work`. If that takes longer than `patience`, it closes the idle connection, and returns how long
-/// the work took.
+/// Waits for `work`. If that takes longer than `patience`, it closes the idle connection, and also returns how
+/// long the work took.
 async fn beside<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
