@@ -2,7 +2,7 @@
 
 use tower_jwt_auth::revocation::MemoryRevocations;
 use tower_jwt_auth::sessions::{
-    CreateOutcome, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit,
+    Converged, CreateOutcome, EndSessions, EndedSession, MemorySessions, Rotation, SessionLimit,
     SessionRecord, SessionStore, SessionTarget,
 };
 use tower_jwt_auth::store::StoreError;
@@ -23,6 +23,30 @@ async fn a_store_may_be_checked_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_memory_revocations_keep_every_rule() {
     check_revocation_store(&MemoryRevocations::new()).await;
+}
+
+#[test]
+fn the_reason_of_a_second_use_has_a_name_and_a_number() {
+    let all = [
+        (None, 0, None),
+        (Some(Converged::Concurrent), 1, Some("concurrent")),
+        (Some(Converged::LostResponse), 2, Some("lost_response")),
+    ];
+    for (reason, number, name) in all {
+        assert_eq!(Converged::number(reason), number);
+        assert_eq!(Converged::from_number(number), reason);
+        assert_eq!(reason.map(Converged::as_str), name);
+    }
+    let of_a_later_version = Converged::from_number(3);
+    assert_eq!(of_a_later_version, Some(Converged::LostResponse));
+}
+
+#[test]
+fn the_debug_output_of_a_rotation_has_no_id_that_grants_anything() {
+    let shown = format!("{:?}", Rotation::new("s3ssion", 7, "t0ken", 1));
+    assert!(shown.contains("generation: 7"), "{shown}");
+    assert!(!shown.contains("s3ssion"), "{shown}");
+    assert!(!shown.contains("t0ken"), "{shown}");
 }
 
 /// What a faulty store does.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_jwt_auth::AuthErrorKind;
 use tower_jwt_auth::issuer::IssueError;
 use tower_jwt_auth::sessions::{
-    EndReason, MAX_CONCURRENT_CALLS, Rotation, RotationOutcome, SessionErrorKind,
+    Converged, EndReason, MAX_CONCURRENT_CALLS, Rotation, RotationOutcome, SessionErrorKind,
     SessionStore as _, WhenFull,
 };
 
@@ -36,6 +36,26 @@ async fn a_refresh_that_the_store_delays_ends_nothing() {
         setting.refresh(&pair.refresh_token).await.unwrap().0,
         ROTATED
     );
+}
+
+/// No store that keeps the rules does this, but a store that breaks them must not log a user out.
+#[tokio::test]
+async fn a_record_that_did_not_move_is_no_lost_generation() {
+    let setting = setting();
+    let login = setting.login().await;
+    let record = setting.store.record(&sid(&login)).await;
+    let rotation = Rotation::new(&*record.id, record.generation, "next", record.rotated_at);
+    assert_eq!(
+        rotation.outcome(Some(&record)),
+        RotationOutcome::Converged(Converged::Concurrent)
+    );
+    let newer = Rotation::new(
+        &*record.id,
+        record.generation + 1,
+        "next",
+        record.rotated_at,
+    );
+    assert_eq!(newer.outcome(Some(&record)), RotationOutcome::StoreRewound);
 }
 
 #[tokio::test]
