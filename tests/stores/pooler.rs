@@ -160,11 +160,8 @@ async fn stores_do_not_open_behind_such_a_pooler_that_is_busy() {
 /// A client that is served late looks like one that waits until another is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_do_not_open_behind_such_a_pooler_on_a_slow_network() {
-    let Some(server) = Server::start().await else {
-        return;
-    };
     let settings = "pool_mode = transaction\ndefault_pool_size = 2";
-    let Some(pooler) = PgBouncer::start(&server, settings).await else {
+    let Some((_server, pooler)) = PgBouncer::with_server(settings).await else {
         return;
     };
     let network = SlowNetwork::start(pooler.socket(), Duration::from_secs(1));
@@ -183,11 +180,8 @@ async fn keep_busy(options: PgConnectOptions, number: u32, stop: Arc<AtomicBool>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_behind_session_pooling_keep_every_rule() {
-    let Some(server) = Server::start().await else {
-        return;
-    };
     let settings = "pool_mode = session\ndefault_pool_size = 25";
-    let Some(pooler) = PgBouncer::start(&server, settings).await else {
+    let Some((_server, pooler)) = PgBouncer::with_server(settings).await else {
         return;
     };
     let database = pooler.pool(20).await;
@@ -256,11 +250,8 @@ async fn stores_open_behind_session_pooling_without_spare_connections() {
 /// Session pooling is not enough if the next client gets the statements of the previous one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_do_not_open_behind_session_pooling_without_a_reset() {
-    let Some(server) = Server::start().await else {
-        return;
-    };
     let settings = "pool_mode = session\nserver_reset_query =";
-    let Some(pooler) = PgBouncer::start(&server, settings).await else {
+    let Some((_server, pooler)) = PgBouncer::with_server(settings).await else {
         return;
     };
     refused(pooler.pool(2).await, settings).await;

@@ -20,6 +20,13 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
+    /// Starts a server, and a pooler with these settings in front of it. Returns `None` if this machine lacks one.
+    pub async fn with_server(settings: &str) -> Option<(Server, Self)> {
+        let server = Server::start().await?;
+        let pooler = Self::start(&server, settings).await?;
+        Some((server, pooler))
+    }
+
     /// Starts a pooler with these settings. Returns `None` if this machine has no PgBouncer.
     pub async fn start(server: &Server, settings: &str) -> Option<Self> {
         let Some(program) = program() else {
