@@ -14,6 +14,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::issuer::REVOCATION_TIMEOUT;
 use crate::revocation::DynRevocationStore;
 use crate::store::{in_time, to_the_end};
+use crate::sync::timeout;
 use crate::turns::Turns;
 
 /// The number of logouts that are carried out at once. Others wait for as long as their requests do.
@@ -110,7 +111,7 @@ impl fmt::Debug for Actor {
 
 async fn in_hook_time(hook: HookFuture) -> Result<(), AuthError> {
     let done = match tokio::runtime::Handle::try_current() {
-        Ok(_) => tokio::time::timeout(HOOK_TIMEOUT, hook).await,
+        Ok(_) => timeout(HOOK_TIMEOUT, hook).await,
         Err(_) => Ok(hook.await),
     };
     match done {

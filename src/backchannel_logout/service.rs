@@ -23,6 +23,7 @@ use crate::body::{ReadError, read};
 use crate::error::{AuthError, AuthErrorKind, Reason};
 use crate::layer::retry_after;
 use crate::revocation::RevocationStore;
+use crate::sync::timeout;
 use crate::verifier::{CredentialKind, TokenVerifier};
 
 /// The longest request body that is read: 16 KiB, twice the size of the largest logout token.
@@ -160,7 +161,7 @@ async fn in_read_time(
     body: impl Future<Output = Result<Vec<u8>, ReadError>>,
 ) -> Result<Vec<u8>, AuthError> {
     let read = match tokio::runtime::Handle::try_current() {
-        Ok(_) => tokio::time::timeout(READ_TIMEOUT, body).await,
+        Ok(_) => timeout(READ_TIMEOUT, body).await,
         Err(_) => Ok(body.await),
     };
     match read {

@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::builder::RemoteJwksBuilder;
 use super::shared::{Demand, Shared, unavailable};
 use super::worker;
 use crate::error::AuthError;
 use crate::keys::{KeyLookup, KeySource, KeySourceHealth};
+use crate::sync::timeout;
 
 /// The longest time for which a request waits for a fetch.
 const MAX_WAIT: Duration = Duration::from_secs(5);
